@@ -1,0 +1,35 @@
+# Two commands on a fresh clone: `make demo` and `make test`. Needs Python >= 3.10 and make, nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test check-long bench lint
+
+demo: $(VENV)/.installed
+	$(BIN)/cellular demo --out demo
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest
+
+check-long: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m long
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch goes first, alone: what follows then finds its requirement met and asks for no other build.
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) torch
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(PIP) --editable ".[test]"
+	touch $@

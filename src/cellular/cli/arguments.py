@@ -1,0 +1,13 @@
+"""Argument types that several verbs share."""
+
+import argparse
+
+
+def boolean(text: str) -> bool:
+    """Parse a boolean that can be false: true/false, yes/no, on/off, 1/0 (the published scripts read "false" as true)."""
+    value = text.strip().lower()
+    if value in ("true", "yes", "on", "1"):
+        return True
+    if value in ("false", "no", "off", "0"):
+        return False
+    raise argparse.ArgumentTypeError(f"expected true or false, got {text!r}")

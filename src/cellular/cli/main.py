@@ -1,0 +1,76 @@
+"""The `cellular` command: registers the verbs and nothing else.
+
+A verb is a module of this folder with ``add_arguments(parser)`` and ``run(args) -> int | None``. Only the chosen
+verb's module is imported, and it imports what is heavy inside ``run``, so ``cellular --help`` is instant.
+"""
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from cellular import __version__
+from cellular.errors import CellularError
+
+VERBS = {
+    "demo": "simulate, prepare, train, evaluate: the whole job in minutes",
+    "simulate": "make fields of simulated reporter cells, with truth",
+    "download": "fetch the CELLULAR dataset or model weights",
+    "weights": "list the models that are here and that could be",
+    "prepare": "combine per-cell masks into label images and splits",
+    "train": "fine-tune a Cellpose model",
+    "segment": "label the cells in any images",
+    "evaluate": "score a model, or labels, against expert labels",
+    "reproduce": "run all experiments of the paper",
+    "export": "write labels or a model in another tool's format",
+    "measure": "per-cell intensities, puncta and autophagy readouts",
+    "classify": "basal or activated autophagy, per cell",
+    "track": "follow cells over timepoints",
+    "stats": "compare treatments with replicate-aware statistics",
+    "analyse": "segment, measure, classify, track and compare a plate",
+}
+
+# Exit codes: 0 all well; 1 finished, but some inputs were reported and passed over; 2 stopped by an error.
+EXIT_PROBLEMS = 1
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def build_parser(verb: str | None) -> argparse.ArgumentParser:
+    """Parser with every verb listed, and the arguments of `verb` alone filled in."""
+    parser = argparse.ArgumentParser(prog="cellular", description="From per-cell annotations to autophagy readouts.")
+    parser.add_argument("--version", action="version", version=f"cellular {__version__}")
+    commands = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, summary in VERBS.items():
+        sub = commands.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        sub.add_argument("--verbose", action="store_true", help="log every step")
+        if name == verb:
+            importlib.import_module(f"cellular.cli.{name}").add_arguments(sub)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit code. Errors a user can act on are printed without a traceback."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    verb = next((word for word in argv if word in VERBS), None)
+    args = build_parser(verb).parse_args(argv)
+    logging.basicConfig(
+        level=logging.DEBUG if args.verbose else logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr
+    )
+    for noisy in ("matplotlib", "numba", "PIL", "fontTools"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        return importlib.import_module(f"cellular.cli.{args.verb}").run(args) or 0
+    except CellularError as error:
+        print(f"cellular {args.verb}: error: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print(f"\ncellular {args.verb}: interrupted; the same command continues where it stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The grammar of field names: ``Timepoint_001_220518-ST_C03_s1``."""
+
+import re
+from dataclasses import dataclass
+
+_FIELD = re.compile(
+    r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6})-(?P<plate>[^_]+)_(?P<well>[A-P]\d{2})_s(?P<site>\d+)$"
+)
+_CHANNEL = re.compile(r"^(?P<field>.+)_w(?P<channel>[1-9])$")
+
+FED_ROWS = frozenset("C")
+STARVED_ROWS = frozenset("IJKLMN")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of view, read from its name. Parts are None where the name does not follow the grammar.
+
+    Attributes
+    ----------
+    name : the whole name, without channel or file ending.
+    timepoint : 1-based index of the time series.
+    date : ``YYMMDD`` of acquisition.
+    plate : plate code, e.g. ``ST``.
+    well : row letter and two-digit column, e.g. ``C03``.
+    site : 1-based position inside the well.
+    """
+
+    name: str
+    timepoint: int | None = None
+    date: str | None = None
+    plate: str | None = None
+    well: str | None = None
+    site: int | None = None
+
+    @property
+    def series(self) -> str:
+        """Name without the timepoint: the same for all timepoints of one position."""
+        return self.name if self.timepoint is None else f"{self.date}-{self.plate}_{self.well}_s{self.site}"
+
+    @property
+    def treatment(self) -> str | None:
+        """'fed' for wells of row C, 'starved' for rows I to N (CELLULAR plate map), None elsewhere."""
+        if self.well is None:
+            return None
+        if self.well[0] in FED_ROWS:
+            return "fed"
+        return "starved" if self.well[0] in STARVED_ROWS else None
+
+
+def parse_field(name: str) -> Field:
+    """Read a field name; a name outside the grammar keeps its name and has None for every part.
+
+    >>> parse_field("Timepoint_001_220518-ST_C03_s1").well
+    'C03'
+    >>> parse_field("my_image").well is None
+    True
+    """
+    match = _FIELD.match(name)
+    if match is None:
+        return Field(name)
+    return Field(name, int(match["timepoint"]), match["date"], match["plate"], match["well"], int(match["site"]))
+
+
+def split_channel(stem: str) -> tuple[str, int | None]:
+    """Split a raw file's stem into field name and channel number: ``x_w2`` is (``x``, 2), ``x`` is (``x``, None).
+
+    >>> split_channel("Timepoint_001_220518-ST_C03_s1_w2")
+    ('Timepoint_001_220518-ST_C03_s1', 2)
+    """
+    match = _CHANNEL.match(stem)
+    return (match["field"], int(match["channel"])) if match else (stem, None)

@@ -1,0 +1,119 @@
+"""Images and label images on disk."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+
+from cellular.errors import InputError, MissingInputError
+from cellular.tables import whole_file
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")
+
+# Raw files of one field, in the order of the composite's red, green and blue.
+CHANNEL_ORDER = (2, 1, 3)
+CHANNEL_NAMES = {1: "EGFP", 2: "mRFP", 3: "transmitted"}
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read an image as (Y, X) or (Y, X, C), RGB order, in its own dtype (uint8, uint16 or float32).
+
+    A TIFF whose first axis is the channels (2 to 4 planes before two longer axes) is turned channel-last.
+    An alpha channel is dropped. Raises MissingInputError or InputError naming the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingInputError(f"No such image: {path}")
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise InputError(f"{path}: unknown image format '{path.suffix}'; known: {', '.join(IMAGE_SUFFIXES)}")
+    try:
+        image = tifffile.imread(path) if path.suffix.lower() in TIFF_SUFFIXES else _read_with_opencv(path)
+    except InputError:
+        raise
+    except Exception as error:  # tifffile and its codecs raise whatever the damage makes them raise
+        raise InputError(f"{path} cannot be read as an image: {error}") from error
+    return _channel_last(np.squeeze(image) if image.ndim > 3 else image, path)
+
+
+def _read_with_opencv(path: Path) -> np.ndarray:
+    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
+    if image is None:
+        raise InputError(f"{path} cannot be read as an image: it is empty, truncated or not a {path.suffix} file")
+    if image.ndim == 3:
+        image = np.ascontiguousarray(image[:, :, [2, 1, 0, *range(3, image.shape[2])]])
+    return image
+
+
+def _channel_last(image: np.ndarray, path: Path) -> np.ndarray:
+    if image.dtype.kind not in "uif" or image.size == 0:
+        raise InputError(f"{path}: an image of shape {image.shape} and type {image.dtype} cannot be used")
+    if image.dtype == np.float64:
+        image = image.astype(np.float32)
+    if image.ndim == 2:
+        return image
+    if image.ndim != 3:
+        raise InputError(f"{path}: expected a 2-D image with or without channels, got shape {image.shape}")
+    if image.shape[0] <= 4 < min(image.shape[1:]):
+        image = np.moveaxis(image, 0, -1)
+    if image.shape[2] > 16:
+        raise InputError(f"{path}: shape {image.shape} looks like a z-stack or movie; give one plane a file")
+    if image.shape[2] == 4 and path.suffix.lower() not in TIFF_SUFFIXES:
+        image = image[:, :, :3]
+    return np.ascontiguousarray(image[:, :, 0] if image.shape[2] == 1 else image)
+
+
+def read_labels(path: str | Path) -> np.ndarray:
+    """Read a label image (Y, X), 0 = background, as uint16 or uint32.
+
+    Raises InputError for colour images, negative or fractional labels.
+    """
+    image = read_image(path)
+    if image.ndim != 2:
+        raise InputError(f"{path}: a label image has one channel, this one has shape {image.shape}")
+    if image.dtype.kind == "f" and not np.array_equal(image, np.round(image)):
+        raise InputError(f"{path}: a label image holds whole numbers, this one has fractions")
+    if image.min(initial=0) < 0:
+        raise InputError(f"{path}: labels are 0 (background) and up, this image has {image.min()}")
+    return as_labels(image)
+
+
+def as_labels(image: np.ndarray) -> np.ndarray:
+    """Labels as uint16 while the largest is at most 65,535, else uint32; never wrapped."""
+    largest = int(image.max(initial=0))
+    if largest > np.iinfo(np.uint32).max:
+        raise InputError(f"label {largest} does not fit 32 bits")
+    return image.astype(np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32, copy=False)
+
+
+def write_labels(path: str | Path, labels: np.ndarray) -> Path:
+    """Write a label image, 16 bit, or 32-bit TIFF above 65,535 cells. Returns the path written.
+
+    A PNG cannot hold 32 bits: with a .png path and more than 65,535 cells the file gets the ending .tif.
+    """
+    path = Path(path)
+    labels = as_labels(labels)
+    if labels.dtype == np.uint32 and path.suffix.lower() == ".png":
+        path = path.with_suffix(".tif")
+    return write_image(path, labels)
+
+
+def write_image(path: str | Path, image: np.ndarray) -> Path:
+    """Write (Y, X) or (Y, X, C) RGB as TIFF (deflate), PNG or JPEG by its ending; whole or not at all."""
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in IMAGE_SUFFIXES:
+        raise InputError(f"{path}: cannot write '{suffix}'; use one of {', '.join(IMAGE_SUFFIXES)}")
+    with whole_file(path) as temporary:
+        if suffix in TIFF_SUFFIXES:
+            tifffile.imwrite(
+                temporary, image, compression="zlib", photometric="rgb" if image.ndim == 3 else "minisblack"
+            )
+        else:
+            pixels = image[:, :, ::-1] if image.ndim == 3 else image
+            ok, encoded = cv2.imencode(suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix != ".png" else [])
+            if not ok:
+                raise InputError(f"{path}: an image of shape {image.shape} and type {image.dtype} cannot be encoded")
+            encoded.tofile(temporary)
+    return path

@@ -1,0 +1,51 @@
+"""The errors a user can meet. Every message names the file or value at fault and what to do about it."""
+
+import importlib
+from types import ModuleType
+
+
+class CellularError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class InputError(CellularError, ValueError):
+    """A file or value that was handed in cannot be used."""
+
+
+class MissingInputError(CellularError, FileNotFoundError):
+    """A file or folder that was named is not there."""
+
+
+class OutputExistsError(CellularError, FileExistsError):
+    """The output folder holds something else already."""
+
+
+class SettingsError(CellularError, ValueError):
+    """A setting is unknown, out of range or contradicts another."""
+
+
+class WeightsError(CellularError):
+    """Model weights are unknown, not obtainable or not what they claim to be."""
+
+
+class DeviceError(CellularError):
+    """The device that was asked for is not on this machine."""
+
+
+class DownloadError(CellularError):
+    """A download failed, was cut short or is not what it should be."""
+
+
+class MissingExtraError(CellularError, ImportError):
+    """An optional dependency is needed for what was asked."""
+
+
+def import_extra(module: str, extra: str) -> ModuleType:
+    """Import an optional dependency, or raise :class:`MissingExtraError` naming the extra that brings it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"This needs the Python package '{module}', which is not installed. "
+            f"Install it with: pip install 'cellular[{extra}]'"
+        ) from error

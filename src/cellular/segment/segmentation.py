@@ -1,0 +1,25 @@
+"""What segmenting one image gives."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Result of :meth:`cellular.segment.Segmenter.segment` on one image of (Y, X) pixels.
+
+    Attributes
+    ----------
+    labels : (Y, X) uint16 or uint32, 0 = background, 1..N = cells.
+    flows : (2, Y, X) float32, (dy, dx) as the network gives them, five times the unit vectors.
+    cell_probability : (Y, X) float32 logits; above 0 is cell.
+    scores : (N,) float32 in 0..1, confidence of cell i + 1.
+    diameter : cell diameter in px that the image was rescaled by.
+    """
+
+    labels: np.ndarray
+    flows: np.ndarray
+    cell_probability: np.ndarray
+    scores: np.ndarray
+    diameter: float
