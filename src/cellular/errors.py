@@ -20,6 +20,10 @@ class OutputExistsError(CellularError, FileExistsError):
     """The output folder holds something else already."""
 
 
+class OutputError(CellularError, OSError):
+    """A file or folder cannot be written: read-only, disk full, name too long."""
+
+
 class SettingsError(CellularError, ValueError):
     """A setting is unknown, out of range or contradicts another."""
 

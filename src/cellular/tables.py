@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from cellular.errors import InputError, MissingInputError
+from cellular.errors import CellularError, InputError, MissingInputError, OutputError
 
 
 @contextmanager
@@ -19,19 +19,24 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """Temporary path in the folder of `path`; renamed to `path` when the block succeeds, removed when it fails.
 
     The temporary name is hidden and keeps the suffix (writers choose their format by it), so an interrupted run
-    leaves nothing that looks whole.
+    leaves nothing that looks whole. A folder that cannot be written to or a full disk raises OutputError.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
     try:
-        yield temporary
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except CellularError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def write_json(path: str | Path, value: Any) -> None:
