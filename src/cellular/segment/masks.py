@@ -1,0 +1,117 @@
+"""Flows -> labels: pixels that flow to the same place are one cell."""
+
+import numba
+import numpy as np
+
+from cellular.data.images import as_labels
+from cellular.errors import InputError, SettingsError
+from cellular.segment._follow import follow
+from cellular.segment._seeds import label_by_sinks
+from cellular.segment._threads import over_threads
+from cellular.segment._tidy import areas, fill_holes_and_drop_small, keep_labels
+from cellular.segment.flows import labels_to_flows
+
+# The network's flows are this many times the unit vectors (Cellpose's scale of training).
+FLOW_SCALE = np.float32(5.0)
+DEFAULT_NITER = 200
+
+
+def flows_to_labels(
+    flows: np.ndarray,
+    cell_probability: np.ndarray,
+    niter: int | None = None,
+    flow_threshold: float | None = 0.4,
+    cellprob_threshold: float = 0.0,
+    min_size: int = 15,
+    max_size_fraction: float = 0.4,
+    device: str | None = None,
+) -> np.ndarray:
+    """Label image from the network's flows and cell probability, the same as Cellpose makes of them.
+
+    Pixels with a cell probability above the threshold walk `niter` steps along the flows; those that end in the
+    same sink become one cell; cells whose own flows differ too much from the given ones are dropped; holes are
+    filled and small cells dropped. Labels are numbered in raster order of each cell's first pixel.
+
+    Parameters
+    ----------
+    flows : (2, Y, X) float32, (dy, dx) as the network gives them, five times the unit vectors.
+    cell_probability : (Y, X) float32 logits.
+    niter : steps; None takes 200. Cellpose takes 200 * diameter / 30 px for an image segmented at its own scale.
+    flow_threshold : largest mean squared error of a cell's flows; None or 0 leaves the check out.
+    cellprob_threshold : logit above which a pixel belongs to a cell.
+    min_size : smallest cell, px; 0 or less keeps all.
+    max_size_fraction : largest cell, as a fraction of the image's pixels (before the flow check).
+    device : None or "cpu" runs numba on all cores; "cuda" runs torch there.
+
+    Returns
+    -------
+    (Y, X) uint16, or uint32 above 65,535 cells; 0 = background.
+
+    Raises
+    ------
+    InputError : shapes do not agree or the flows hold NaN or infinity.
+    SettingsError : `niter` is negative.
+
+    References
+    ----------
+    Stringer et al., Cellpose: a generalist algorithm for cellular segmentation, Nature Methods 18 (2021), Methods,
+    "Gradient flow tracking". Where this differs from Cellpose 3.1.1.3: docs/differences.md.
+    """
+    flows, cell_probability = _checked(flows, cell_probability, niter)
+    active = cell_probability > cellprob_threshold
+    labels = label_by_sinks(active, follow_flows(flows, active, DEFAULT_NITER if niter is None else int(niter)))
+    keep_labels(labels, areas(labels) <= labels.size * max_size_fraction)
+    if flow_threshold:
+        keep_labels(labels, flow_error(labels, flows) <= flow_threshold)
+    fill_holes_and_drop_small(labels, min_size)
+    return as_labels(labels)
+
+
+def follow_flows(flows: np.ndarray, active: np.ndarray, niter: int) -> np.ndarray:
+    """End points (Y, X, 2) int32 of the `active` (Y, X) pixels after `niter` steps; others are left undefined."""
+    steps = np.empty((*active.shape, 2), np.float32)
+    np.divide(np.moveaxis(flows, 0, -1), FLOW_SCALE, out=steps)
+    steps[~active] = 0
+    ends = np.empty((*active.shape, 2), np.int32)
+    over_threads(follow, np.arange(active.shape[0]), active, steps, niter, ends)
+    return ends
+
+
+def flow_error(labels: np.ndarray, flows: np.ndarray) -> np.ndarray:
+    """Mean squared difference (N,) float64 between each cell's own flows and the network's `flows` / 5.
+
+    `labels` is (Y, X) with 1..N present; `flows` is (2, Y, X) as the network gives them. A number that no pixel
+    carries has error NaN.
+    """
+    total, count = _error_sums(labels, labels_to_flows(labels), flows, int(labels.max()))
+    with np.errstate(invalid="ignore"):
+        return total / count
+
+
+@numba.njit(nogil=True, cache=True)
+def _error_sums(labels: np.ndarray, own: np.ndarray, flows: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    total = np.zeros(n, np.float64)
+    count = np.zeros(n, np.int64)
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            if labels[y, x] > 0:
+                k = np.int64(labels[y, x]) - 1
+                dy = np.float64(own[0, y, x]) - flows[0, y, x] / FLOW_SCALE
+                dx = np.float64(own[1, y, x]) - flows[1, y, x] / FLOW_SCALE
+                total[k] += dy * dy + dx * dx
+                count[k] += 1
+    return total, count
+
+
+def _checked(flows: np.ndarray, cell_probability: np.ndarray, niter: int | None) -> tuple[np.ndarray, np.ndarray]:
+    flows = np.ascontiguousarray(flows, np.float32)
+    cell_probability = np.asarray(cell_probability)
+    if flows.ndim != 3 or flows.shape != (2, *cell_probability.shape) or flows.size == 0:
+        raise InputError(
+            f"Flows are (2, Y, X) beside a cell probability of (Y, X), got {flows.shape} and {cell_probability.shape}"
+        )
+    if not np.isfinite(flows).all():
+        raise InputError("The flows hold NaN or infinity; the network or its input is broken")
+    if niter is not None and niter < 0:
+        raise SettingsError(f"niter is a number of steps, 0 or more, got {niter}")
+    return flows, cell_probability
