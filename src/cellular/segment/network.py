@@ -3,6 +3,7 @@
 Module names are Cellpose's own, so a state dict of any Cellpose 1-3 model loads here and ours loads there.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -43,7 +44,7 @@ class Encoder(nn.Module):
 
     def __init__(self, nbase: Sequence[int]):
         super().__init__()
-        blocks = [ResidualDown(a, b) for a, b in zip(nbase, nbase[1:])]
+        blocks = [ResidualDown(a, b) for a, b in itertools.pairwise(nbase)]
         self.down = nn.ModuleDict({f"res_down_{n}": block for n, block in enumerate(blocks)})
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
@@ -141,5 +142,5 @@ class CPnet(nn.Module):
 
 
 def build_network(channels: int = 2, width: int = 32, nout: int = 3) -> CPnet:
-    """Freshly initialised network; `width` is the first level's channels (32 in Cellpose's own models), doubled per level."""
+    """Freshly initialised network of `width` channels at the first level (Cellpose's own: 32), doubled per level."""
     return CPnet([channels, *(width * 2**level for level in range(LEVELS))], nout)

@@ -51,7 +51,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises many kinds for damage and for code inside a pickle
             raise WeightsError(
-                f"{path} is not a plain Cellpose state dict (damaged, or a pickle with code in it, which is never run): "
+                f"{path} is not a plain Cellpose state dict (damaged, or a pickle with code, which is never run): "
                 f"{str(error).splitlines()[0]}"
             ) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
@@ -72,10 +72,11 @@ def _network_for(state: dict[str, torch.Tensor], path: Path) -> CPnet:
     return CPnet([first[0].shape[1], *(weight.shape[0] for weight in first)], outputs)
 
 
-def save_network(path: str | Path, network: CPnet, half: bool = False) -> None:
+def save_network(path: str | Path, network: CPnet, half: bool = False, metadata: dict[str, str] | None = None) -> None:
     """Save a network: safetensors where `path` ends so, else the file Cellpose writes and reads.
 
-    With `half` the weights are stored in 16 bits (diameters and batch-norm counters keep their type).
+    With `half` the weights are stored in 16 bits (diameters and batch-norm counters keep their type). `metadata` goes
+    into a safetensors file's header.
     """
     path = Path(path)
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
@@ -83,6 +84,6 @@ def save_network(path: str | Path, network: CPnet, half: bool = False) -> None:
         state = {k: v.half() if v.is_floating_point() and not k.startswith("diam_") else v for k, v in state.items()}
     with whole_file(path) as temporary:
         if path.suffix == SAFETENSORS:
-            save_file(state, temporary)
+            save_file(state, temporary, metadata)
         else:
             torch.save(state, temporary)
