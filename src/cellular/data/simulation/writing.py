@@ -1,0 +1,77 @@
+"""Simulated fields on disk, laid out as the published archive is."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cellular.data.fields import parse_field
+from cellular.data.images import write_image, write_labels
+from cellular.data.simulation.field import SimulatedCell, SimulatedField
+
+CHANNEL_FILES = (1, 2, 3)
+
+
+def write_field(folder: Path, field: SimulatedField) -> None:
+    """Write raw channels, composite, one mask per cell, and the true label image."""
+    for channel, image in zip(CHANNEL_FILES, field.channels):
+        write_image(folder / "images" / f"{field.name}_w{channel}.TIF", image)
+    write_image(folder / "images-color" / f"{field.name}.jpg", field.composite())
+    for cell in field.cells:
+        path = folder / "masks" / field.name / cell.class_name / f"{field.name}_{cell.label}.png"
+        write_mask(path, cell, field.channels.shape[1:])
+    write_labels(folder / "truth" / f"{field.name}_labels.tif", field.labels())
+
+
+def write_mask(path: Path, cell: SimulatedCell, shape: tuple[int, int]) -> None:
+    """Write one cell as a full-field colour PNG; the colour means nothing."""
+    colour = np.array([60 + 97 * cell.label % 196, 60 + 57 * cell.label % 196, 60 + 31 * cell.label % 196], np.uint8)
+    image = np.zeros((*shape, 3), np.uint8)
+    y0, x0, y1, x1 = cell.box
+    image[y0:y1, x0:x1][cell.mask] = colour
+    write_image(path, image)
+
+
+def cell_rows(field: SimulatedField) -> list[dict]:
+    """Rows of ``truth/cells.csv``."""
+    return [
+        {
+            "field": field.name,
+            "label": cell.label,
+            "class": cell.class_name,
+            "state": "activated" if cell.activated else "basal",
+            "treatment": field.treatment,
+            "area_px": cell.area_px,
+            "y": round(cell.y, 3),
+            "x": round(cell.x, 3),
+            "expression": round(cell.expression, 3),
+            "track": cell.track,
+        }
+        for cell in field.cells
+    ]
+
+
+def track_rows(field: SimulatedField) -> list[dict]:
+    """Rows of ``truth/tracks.csv``: one per cell and timepoint; track numbers count within a series."""
+    parts = parse_field(field.name)
+    return [
+        {
+            "series": parts.series,
+            "track": cell.track,
+            "timepoint": parts.timepoint,
+            "field": field.name,
+            "cell": cell.label,
+            "parent": cell.parent,
+            "y": round(cell.y, 3),
+            "x": round(cell.x, 3),
+            "state": "activated" if cell.activated else "basal",
+        }
+        for cell in field.cells
+    ]
+
+
+def puncta_rows(field: SimulatedField) -> pd.DataFrame:
+    """``truth/puncta.csv`` of one field, rounded to what means something."""
+    return field.puncta.round(
+        {"y": 3, "x": 3, "sigma": 3, "snr": 2} | {f"amplitude{channel}": 1 for channel in ("", "_egfp", "_mrfp")}
+    )
