@@ -22,3 +22,19 @@ def progress(items: Iterable[T] | None = None, *, total: int | None = None, desc
         dynamic_ncols=interactive,
         leave=True,
     )
+
+
+def byte_progress(total: int | None, desc: str, show: bool = True, start: int = 0) -> tqdm:
+    """A bar of bytes, with bytes/s and time left; `start` bytes are there already and do not count as speed."""
+    interactive = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        desc=desc,
+        unit="B",
+        unit_scale=True,
+        initial=start,
+        file=sys.stderr,
+        mininterval=0.2 if interactive else 5.0,
+        dynamic_ncols=interactive,
+        disable=not show,
+    )

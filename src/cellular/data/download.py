@@ -5,6 +5,7 @@ temporary file. :class:`ResumingDownloader` plugs into pooch (it has a downloade
 beside the target between attempts and runs, and hands pooch the whole file only when every byte is there.
 """
 
+import itertools
 import json
 import logging
 import os
@@ -21,9 +22,9 @@ from typing import Any
 import pooch
 import requests
 
-from cellular.data.catalogue import WeightsRecord, address, weights_record
+from cellular.data.catalogue import WEIGHTS, WeightsRecord, address, weights_record
 from cellular.errors import CellularError, DownloadError, WeightsError
-from cellular.progress import progress
+from cellular.progress import byte_progress
 from cellular.tables import read_json, sha256_of, write_json
 
 logger = logging.getLogger(__name__)
@@ -35,28 +36,30 @@ WEB_PAGE_STARTS = (b"<!do", b"<htm", b"<?xm", b"<hea", b"<bod")
 
 
 class RetriableError(DownloadError):
-    """A failure that may be gone at the next attempt. `wait` is the server's own wish, in seconds."""
+    """A failure that may be gone at the next attempt.
 
-    def __init__(self, message: str, wait: float | None = None):
+    `wait` is the server's own wish, in seconds; `attempts` is how many are worth it for this kind of failure.
+    """
+
+    def __init__(self, message: str, wait: float | None = None, attempts: int = 6):
         super().__init__(message)
-        self.wait = wait
+        self.wait, self.attempts = wait, attempts
 
 
-def with_retries(action: Callable[[], Any], attempts: int = 6, pause: float = 1.0, longest: float = 60.0) -> Any:
+def with_retries(action: Callable[[], Any], pause: float = 1.0, longest: float = 60.0) -> Any:
     """Result of `action`, tried again after :class:`RetriableError` with pauses that double (with jitter).
 
     Where the server says how long to wait (Retry-After), it is taken at its word up to `longest` seconds.
     """
-    for attempt in range(1, attempts + 1):
+    for attempt in itertools.count(1):
         try:
             return action()
         except RetriableError as error:
-            if attempt == attempts:
-                raise DownloadError(f"{error} (gave up after {attempts} attempts; run again to go on)") from error
+            if attempt >= error.attempts:
+                raise DownloadError(f"{error} (gave up after {attempt} attempts; run again to go on)") from error
             wait = min(longest, error.wait if error.wait is not None else pause * 2 ** (attempt - 1))
-            logger.info("%s; trying again in %.0f s (%d of %d)", error, wait, attempt + 1, attempts)
+            logger.info("%s; attempt %d of %d in %.0f s", error, attempt + 1, error.attempts, wait)
             time.sleep(wait * random.uniform(1.0, 1.25))
-    raise AssertionError("unreachable")
 
 
 def fetch_file(
@@ -147,7 +150,7 @@ class ResumingDownloader:
             if etag:
                 headers["If-Range"] = etag
         try:
-            with requests.get(url, headers=headers, stream=True, timeout=self.timeout) as response:
+            with _connect(url, headers, self.timeout) as response:
                 start, total = _placement(response, url, have)
                 if response.status_code == 416 or (have and known_total and total and total != known_total):
                     if response.status_code == 416 and have and have == total:
@@ -157,25 +160,18 @@ class ResumingDownloader:
                 self._note(response.headers.get("ETag"), total)
                 self._receive(response, url, start, total)
         except (requests.RequestException, ConnectionError, TimeoutError) as error:
-            raise RetriableError(f"{url}: connection failed ({type(error).__name__}: {_short(error)})") from error
+            raise RetriableError(f"{url}: connection lost ({type(error).__name__})") from error
 
     def _receive(self, response: requests.Response, url: str, start: int, total: int | None) -> None:
         if total is not None:
             check_space(self.part.parent, total - start, url)
-        bar = progress(total=total, desc=self.part.stem, unit="B") if self.show_progress else None
-        with open(self.part, "r+b" if start else "wb") as file:
+        bar = byte_progress(total, self.part.stem, self.show_progress, start)
+        with open(self.part, "r+b" if start else "wb") as file, bar:
             file.seek(start)
             file.truncate()
-            if bar is not None:
-                bar.unit_scale, bar.unit_divisor, bar.initial, bar.n = True, 1000, start, start
-            try:
-                for block in response.iter_content(BLOCK):
-                    file.write(block)
-                    if bar is not None:
-                        bar.update(len(block))
-            finally:
-                if bar is not None:
-                    bar.close()
+            for block in response.iter_content(BLOCK):
+                file.write(block)
+                bar.update(len(block))
             received = file.tell()
         if total is not None and received != total:
             raise RetriableError(f"{url}: connection cut at {received} of {total} bytes")
@@ -199,6 +195,14 @@ class ResumingDownloader:
         if etag and etag.startswith("W/"):  # a weak tag does not promise the same bytes
             etag = None
         write_json(self.note, {"etag": etag, "total": total})
+
+
+def _connect(url: str, headers: dict[str, str], timeout: float) -> requests.Response:
+    try:
+        return requests.get(url, headers=headers, stream=True, timeout=timeout)
+    except requests.RequestException as error:
+        reason = getattr(error.args[0] if error.args else error, "reason", error)
+        raise RetriableError(f"{url} cannot be reached ({type(reason).__name__})", attempts=3) from error
 
 
 def _placement(response: requests.Response, url: str, have: int) -> tuple[int, int | None]:
@@ -249,10 +253,6 @@ def check_space(folder: Path, needed: int, what: str) -> None:
             f"{what} needs {needed / 1e9:.2f} GB more in {folder}, which has {free / 1e9:.2f} GB free; "
             "make room or choose another folder with --out"
         )
-
-
-def _short(error: BaseException) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else "no details"
 
 
 def cache_folder() -> Path:
@@ -321,6 +321,21 @@ def recorded_hash(file_name: str) -> str | None:
     """SHA-256 recorded when the weights file `file_name` was first used; None before that."""
     note = weights_folders()[0] / f"{file_name}.json"
     return read_json(note)["sha256"] if note.is_file() else None
+
+
+def list_weights() -> list[dict[str, str | None]]:
+    """A row for every known model; `path` is None where it is not here, `sha256` before its first use."""
+    return [
+        {
+            "name": record.name,
+            "path": str(path) if (path := _find(record.file_name)) else None,
+            "url": address(record.url),
+            "sha256": record.sha256 or recorded_hash(record.file_name),
+            "licence": record.licence,
+            "citation": record.citation,
+        }
+        for record in WEIGHTS.values()
+    ]
 
 
 def _check_recorded_hash(path: Path, url: str, expected: str | None) -> None:
