@@ -45,6 +45,8 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         except SafetensorError as error:
             raise WeightsError(f"{path} is not a safetensors file: {error}") from error
     else:
+        if not head:
+            raise WeightsError(f"{path} is empty; the download went wrong, delete it")
         if head.lstrip()[:1] == b"<":
             raise WeightsError(f"{path} is a web page, not model weights; the download went wrong, delete it")
         try:
@@ -86,4 +88,5 @@ def save_network(path: str | Path, network: CPnet, half: bool = False, metadata:
         if path.suffix == SAFETENSORS:
             save_file(state, temporary, metadata)
         else:
-            torch.save(state, temporary)
+            with temporary.open("wb") as file:  # a file object, because torch refuses names that begin with a dot
+                torch.save(state, file)
