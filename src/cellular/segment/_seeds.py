@@ -14,18 +14,18 @@ SINK_COUNT = 2
 MARGIN = SINK_RADIUS
 
 
-def label_by_sinks(active: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Label image (Y, X) int32 of the `active` pixels (Y, X) by the sinks that their `ends` (Y, X, 2) int32 lie in.
+def label_by_sinks(starts: np.ndarray, ends: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Label image (Y, X) int32 of the pixels `starts` by the sinks that their `ends` lie in; both flat indices.
 
     Sinks are numbered by rising seed count, and where two overlap the later one wins. Among equal counts the order
     is that of ``torch.argsort`` on the CPU, which is not stable: equal masks with Cellpose need its very order.
     """
-    counts = _count_ends(active, ends)
+    counts = _count_ends(ends, shape)
     seeds = _find_seeds(counts)
     if len(seeds) == 0:
-        return np.zeros(active.shape, np.int32)
+        return np.zeros(shape, np.int32)
     sinks = _grow_sinks(seeds[rising_order(counts[seeds[:, 0], seeds[:, 1]])], counts)
-    return _labels_of_ends(active, ends, sinks)
+    return _labels_of_ends(starts, ends, shape, sinks)
 
 
 def rising_order(counts: np.ndarray) -> np.ndarray:
@@ -36,13 +36,10 @@ def rising_order(counts: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(nogil=True, cache=True)
-def _count_ends(active: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    height, width = active.shape
-    counts = np.zeros((height + 2 * MARGIN, width + 2 * MARGIN), np.int32)
-    for y in range(height):
-        for x in range(width):
-            if active[y, x]:
-                counts[ends[y, x, 0] + MARGIN, ends[y, x, 1] + MARGIN] += 1
+def _count_ends(ends: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    counts = np.zeros((shape[0] + 2 * MARGIN, shape[1] + 2 * MARGIN), np.int32)
+    for end in ends:
+        counts[end // shape[1] + MARGIN, end % shape[1] + MARGIN] += 1
     return counts
 
 
@@ -86,10 +83,9 @@ def _grow_sinks(seeds: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(nogil=True, cache=True)
-def _labels_of_ends(active: np.ndarray, ends: np.ndarray, sinks: np.ndarray) -> np.ndarray:
-    labels = np.zeros(active.shape, np.int32)
-    for y in range(active.shape[0]):
-        for x in range(active.shape[1]):
-            if active[y, x]:
-                labels[y, x] = sinks[ends[y, x, 0] + MARGIN, ends[y, x, 1] + MARGIN]
+def _labels_of_ends(starts: np.ndarray, ends: np.ndarray, shape: tuple[int, int], sinks: np.ndarray) -> np.ndarray:
+    labels = np.zeros(shape, np.int32)
+    for k in range(len(starts)):
+        sink = sinks[ends[k] // shape[1] + MARGIN, ends[k] % shape[1] + MARGIN]
+        labels[starts[k] // shape[1], starts[k] % shape[1]] = sink
     return labels

@@ -5,7 +5,7 @@ import numpy as np
 
 from cellular.data.images import as_labels
 from cellular.errors import InputError, SettingsError
-from cellular.segment._follow import follow
+from cellular.segment._follow import BLOCK, follow
 from cellular.segment._seeds import label_by_sinks
 from cellular.segment._threads import over_threads
 from cellular.segment._tidy import areas, fill_holes_and_drop_small, keep_labels
@@ -59,7 +59,9 @@ def flows_to_labels(
     """
     flows, cell_probability = _checked(flows, cell_probability, niter)
     active = cell_probability > cellprob_threshold
-    labels = label_by_sinks(active, follow_flows(flows, active, DEFAULT_NITER if niter is None else int(niter)))
+    starts = np.flatnonzero(active).astype(np.int32)
+    ends = follow_flows(flows, active, starts, DEFAULT_NITER if niter is None else int(niter))
+    labels = label_by_sinks(starts, ends, active.shape)
     keep_labels(labels, areas(labels) <= labels.size * max_size_fraction)
     if flow_threshold:
         keep_labels(labels, flow_error(labels, flows) <= flow_threshold)
@@ -67,13 +69,15 @@ def flows_to_labels(
     return as_labels(labels)
 
 
-def follow_flows(flows: np.ndarray, active: np.ndarray, niter: int) -> np.ndarray:
-    """End points (Y, X, 2) int32 of the `active` (Y, X) pixels after `niter` steps; others are left undefined."""
-    steps = np.empty((*active.shape, 2), np.float32)
-    np.divide(np.moveaxis(flows, 0, -1), FLOW_SCALE, out=steps)
-    steps[~active] = 0
-    ends = np.empty((*active.shape, 2), np.int32)
-    over_threads(follow, np.arange(active.shape[0]), active, steps, niter, ends)
+def follow_flows(flows: np.ndarray, active: np.ndarray, starts: np.ndarray, niter: int) -> np.ndarray:
+    """End points (N,) int32 of walks from `starts` (N,) int32, both flat indices; outside `active` nothing moves."""
+    height, width = active.shape
+    steps = np.empty((2, height + 1, width + 1), np.float32)
+    np.multiply(flows, active, out=steps[:, :-1, :-1])
+    steps /= FLOW_SCALE
+    steps[:, -1], steps[:, :, -1] = steps[:, -2], steps[:, :, -2]
+    ends = np.empty(len(starts), np.int32)
+    over_threads(follow, np.arange(-(-len(starts) // BLOCK)), starts, steps, niter, ends)
     return ends
 
 
