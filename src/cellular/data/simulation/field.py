@@ -16,7 +16,7 @@ from cellular.data.simulation.optics import (
     focus_sigmas,
 )
 from cellular.data.simulation.population import Cell, first_cells, next_cells
-from cellular.data.simulation.puncta import draw_puncta
+from cellular.data.simulation.puncta import Puncta, draw_puncta
 from cellular.data.simulation.settings import SimulationSettings
 from cellular.data.simulation.shapes import Shape, outlines, pressing_pairs, shape_on
 
@@ -144,7 +144,8 @@ def _render(
     blurs = focus_sigmas(settings.scale)
     radii = outlines(cells, pressing_pairs(cells))
     shown: list[SimulatedCell] = []
-    inside, puncta = [], []
+    inside: list[int] = []
+    puncta: list[Puncta] = []
     for index, cell in enumerate(cells):
         shape = shape_on(cell, radii[index], settings.size_px)
         if shape is None or shape.mask.sum() < LEAST_AREA_PX:
@@ -153,12 +154,11 @@ def _render(
         holes = _vacuoles(cell, shape, _rng(settings, position, 2, cell.track))
         canvas.add_cell(cell, shape, holes)
         rng = _rng(settings, position, 3, timepoint, cell.track)
-        drawn = draw_puncta(cell, shape, holes > 0.3, settings.scale, blurs[cell.focus], rng)
+        drawn = draw_puncta(cell, shape, holes > 0.3, settings.scale, blurs[min(cell.focus, 1)], rng)
         canvas.add_puncta(drawn)
         label = len(inside)
         shown.append(_record(cell, shape, label, settings, rng))
-        table = pd.DataFrame({key: getattr(drawn, key) for key in ("kind", "y", "x", "sigma", "green", "red")})
-        puncta.append(table.assign(cell=label))
+        puncta.append(drawn)
     channels = canvas.develop()
     table = _puncta_table(name, puncta, channels)
     return SimulatedField(name, treatment, channels, tuple(shown), table), inside
@@ -205,23 +205,31 @@ def _record(
     )
 
 
-def _puncta_table(name: str, tables: list[pd.DataFrame], channels: np.ndarray) -> pd.DataFrame:
-    """Puncta with a pixel in the field, in camera counts, with how well each stands out of the noise."""
-    if not tables:
+def _puncta_table(name: str, puncta: list[Puncta], channels: np.ndarray) -> pd.DataFrame:
+    """Table of all cells' puncta in camera counts, with how well each stands out of the photon noise."""
+    if not puncta:
         return pd.DataFrame(columns=PUNCTA_COLUMNS)
-    table = pd.concat(tables, ignore_index=True)
-    size = channels.shape[1]
-    row, column = (np.clip(np.rint(table[axis]).astype(int), 0, size - 1) for axis in "yx")
-    counts = channels[:2, row, column].astype(float)
-    grey = counts - OFFSET_COUNTS + channels[2, row, column].astype(float) - OFFSET_COUNTS
-    amplitudes = COUNTS_PER_GREY * table[["green", "red"]].to_numpy().T
-    noise = np.sqrt(np.maximum(counts - OFFSET_COUNTS, 1) * COUNTS_PER_ELECTRON)
-    table = table.assign(
-        field=name,
-        amplitude=amplitudes.max(axis=0),
-        amplitude_egfp=amplitudes[0],
-        amplitude_mrfp=amplitudes[1],
-        snr=(amplitudes / noise).max(axis=0),
-        saturated=(grey >= 255 * COUNTS_PER_GREY).any(axis=0),
+    kind, y, x, sigma, green, red = (
+        np.concatenate([getattr(cell, key) for cell in puncta]) for key in ("kind", "y", "x", "sigma", "green", "red")
     )
-    return table[PUNCTA_COLUMNS]
+    last = channels.shape[1] - 1
+    row, column = (np.clip(np.rint(axis).astype(int), 0, last) for axis in (y, x))
+    counts = channels[:, row, column].astype(float) - OFFSET_COUNTS
+    amplitudes = COUNTS_PER_GREY * np.stack([green, red])
+    noise = np.sqrt(COUNTS_PER_ELECTRON * np.maximum(counts[:2], COUNTS_PER_ELECTRON))
+    return pd.DataFrame(
+        {
+            "field": name,
+            "cell": np.repeat(np.arange(len(puncta)) + 1, [len(cell.kind) for cell in puncta]),
+            "kind": kind,
+            "y": y,
+            "x": x,
+            "sigma": sigma,
+            "amplitude": amplitudes.max(axis=0),
+            "amplitude_egfp": amplitudes[0],
+            "amplitude_mrfp": amplitudes[1],
+            "snr": (amplitudes / noise).max(axis=0),
+            "saturated": (counts[:2] + counts[2] >= 255 * COUNTS_PER_GREY).any(axis=0),
+        },
+        columns=PUNCTA_COLUMNS,
+    )

@@ -13,13 +13,13 @@ COUNTS_PER_GREY = 40.0
 COUNTS_PER_ELECTRON = 2.0
 READ_NOISE_ELECTRONS = 3.0
 
-FOCUS_SIGMAS = (0.9, 2.6, 6.0)  # px in the real fields, sharp to far out of focus
-MEDIUM_GREY = {"fed": (18.0, 22.0), "starved": (16.0, 7.0)}  # (mRFP, EGFP) of the medium
-LAMP_GREY = 60.0
+FOCUS_SIGMAS = (1.0, 2.2, 4.5)  # px in the real fields, sharp to far out of focus
+MEDIUM_GREY = {"fed": (18.0, 22.0), "starved": (15.0, 5.5)}  # (mRFP, EGFP) of the medium
+LAMP_GREY = 59.0
 # How each build looks in transmitted light: thickness over radius (drives the rims), granularity (grey levels).
-RELIEF = {"flat": (0.10, 3.0), "round": (0.55, 7.0), "spiky": (0.16, 4.0), "vacuolated": (0.35, 6.0)}
+RELIEF = {"flat": (0.5, 5.5), "round": (4.2, 17.0), "spiky": (1.2, 7.0), "vacuolated": (2.8, 10.0)}
 # Fall-off of the fluorescence towards the outline: (1 - rho^2) to this power.
-FALL_OFF = {"flat": 1.1, "round": 0.45, "spiky": 0.5, "vacuolated": 0.35}
+FALL_OFF = {"flat": 1.6, "round": 0.5, "spiky": 0.9, "vacuolated": 0.4}
 
 
 def focus_sigmas(scale: float) -> np.ndarray:
@@ -46,7 +46,7 @@ class Canvas:
         self.spots = np.zeros((2, size, size), np.float32)
         self.relief = np.zeros((2, size, size), np.float32)  # near and far from focus
         self.granularity = np.zeros((size, size), np.float32)
-        self.texture = 1 + 0.16 * self._noise(2.0) + 0.10 * self._noise(7.0)
+        self.texture = 1 + 0.06 * self._noise(2.0) + 0.08 * self._noise(8.0)
 
     def _noise(self, sigma: float) -> np.ndarray:
         """(size, size) float32 noise of unit standard deviation, smooth over `sigma` px of the real fields."""
@@ -58,16 +58,24 @@ class Canvas:
         """Add a cell's diffuse light and relief; `holes` (same shape as its mask) is 1 inside vacuoles, 0 outside."""
         window = shape.window
         dome = np.clip(1 - shape.rho**2, 0, 1)
-        light = (0.10 + 0.90 * dome ** FALL_OFF[cell.build]) * shape.mask
-        nucleus = 1 / (1 + np.exp((shape.rho - 0.36) * 22))
-        light *= (1 + 0.22 * nucleus) * (1 - 0.92 * holes) * self.texture[window]
+        if cell.build in ("flat", "spiky"):
+            dome = dome * self._fibres(shape)
+        light = (0.06 + 0.94 * dome ** FALL_OFF[cell.build]) * shape.mask
+        nucleus = 1 / (1 + np.exp((shape.rho - 0.38) * 30))
+        light *= (1 + 0.3 * nucleus) * (1 - 0.92 * holes) * self.texture[window]
         red = cell.expression * light
         self.planes[cell.focus, 0][window] += red
         self.planes[cell.focus, 1][window] += cell.green * red
         height, grain = RELIEF[cell.build]
-        thickness = cell.radius * (height * np.sqrt(dome) + 0.05 * nucleus - 0.16 * holes) * shape.mask
+        thickness = cell.radius * (height * np.sqrt(dome) + 0.6 * nucleus - 1.0 * holes) * shape.mask
         self.relief[min(cell.focus, 1)][window] += thickness
         self.granularity[window] += grain * (0.4 + dome) * shape.mask * (1 - holes)
+
+    def _fibres(self, shape: Shape) -> np.ndarray:
+        """(box) float32 about 1: radial streaks of the spread edge, none at the centre."""
+        streaks = self.rng.standard_normal(90).astype(np.float32)
+        angle = (shape.theta * np.float32(90 / (2 * np.pi))).astype(np.int32) % 90
+        return np.clip(1 + 0.16 * shape.rho**3 * streaks[angle], 0.3, 1.5)
 
     def add_puncta(self, puncta: Puncta) -> None:
         """Add Gaussians, as they will be in the image (they are not blurred again)."""
@@ -92,19 +100,19 @@ class Canvas:
             for plane, sigma in zip(self.planes[:, channel], focus_sigmas(self.scale))
         )
         small = cv2.resize(total, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-        haze = cv2.GaussianBlur(small, (0, 0), max(9 * self.scale, 0.6))
+        haze = cv2.GaussianBlur(small, (0, 0), max(5 * self.scale, 0.6))
         haze = cv2.resize(haze, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
-        return 0.9 * light + 0.1 * haze + self.spots[channel] + self.medium[channel]
+        return 0.8 * light + 0.2 * haze + self.spots[channel] + self.medium[channel]
 
     def _transmitted(self) -> np.ndarray:
         """Transmitted light slightly out of focus: intensity follows minus the Laplacian of the thickness
         (transport of intensity, Teague 1983), over uneven illumination, with the grain of organelles."""
         light = self._illumination()
-        for relief, sigma in zip(self.relief, (1.8, 4.0)):
+        for relief, sigma in zip(self.relief, (2.4, 5.0)):
             sigma = max(sigma * self.scale, 0.8)
             smooth = cv2.GaussianBlur(relief, (0, 0), sigma)
-            light -= 6.0 * sigma * cv2.Laplacian(smooth, cv2.CV_32F) / self.scale
-        grain = self._noise(1.6) - 0.5 * self._noise(3.2)
+            light -= 6.0 * sigma * cv2.Laplacian(smooth, cv2.CV_32F)
+        grain = self._noise(2.2) - 0.5 * self._noise(4.5)
         light += cv2.GaussianBlur(self.granularity, (0, 0), max(2.0 * self.scale, 0.6)) * grain
         return np.maximum(light, 4.0)
 

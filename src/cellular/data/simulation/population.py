@@ -6,20 +6,22 @@ import numpy as np
 
 from cellular.data.simulation.settings import SimulationSettings
 
-HARMONICS = 7
+ANGLES = 96
 
 # Share of each build among cells, its mean diameter (of the field's mean), and the spread of that.
 BUILDS = {
-    "flat": (0.66, 1.12, 0.26),
-    "round": (0.17, 0.66, 0.20),
-    "spiky": (0.11, 0.95, 0.24),
-    "vacuolated": (0.06, 0.92, 0.22),
+    "flat": (0.66, 1.19, 0.27),
+    "round": (0.17, 0.70, 0.20),
+    "spiky": (0.11, 1.02, 0.24),
+    "vacuolated": (0.06, 1.0, 0.22),
 }
 # Share of activated cells at the first timepoint, and of the rest that activate before each next one.
 ACTIVATED = {"fed": (0.06, 0.02), "starved": (0.80, 0.35)}
 # Fed wells hold fewer and larger cells (43 real fields: about 210 against 300 cells, median 137 against 117 px).
 CROWDING = {"fed": 0.82, "starved": 1.15}
 SIZE = {"fed": 1.08, "starved": 0.94}
+# Share of cells that settle beside another cell rather than anywhere.
+CLUMPING = 0.8
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Cell:
     track, parent : numbers of the track and of the track it divided from (0 = none).
     radius : mean radius of the outline.
     build : flat, round, spiky or vacuolated.
-    wobble : (HARMONICS,) complex Fourier coefficients of the outline, relative to the radius, from harmonic 2 on.
+    outline : (ANGLES,) distance of the outline from the centre over the radius, from angle 0 (along x) towards y.
     expression : peak diffuse mRFP in grey levels of the composite (255 = saturated).
     green : EGFP over mRFP of the diffuse signal.
     activated : whether autophagy is activated.
@@ -44,7 +46,7 @@ class Cell:
     x: float
     radius: float
     build: str
-    wobble: np.ndarray
+    outline: np.ndarray
     expression: float
     green: float
     activated: bool
@@ -58,7 +60,9 @@ def first_cells(settings: SimulationSettings, treatment: str, rng: np.random.Gen
         count = max(1, round(settings.real_density_count * CROWDING[treatment] * rng.lognormal(0, 0.16)))
     builds = rng.choice(list(BUILDS), size=count, p=[share for share, _, _ in BUILDS.values()])
     radii = np.array([_radius(build, treatment, settings, rng) for build in builds])
-    centres = _place(radii, settings.size_px, rng)
+    # Small round cells lie on top of others; the rest mostly spread beside one another.
+    closest = np.where(builds == "round", rng.uniform(0.3, 0.9, count), rng.uniform(0.6, 0.97, count))
+    centres = _place(radii, closest, settings.size_px, rng)
     return [
         Cell(
             track=i + 1,
@@ -67,11 +71,11 @@ def first_cells(settings: SimulationSettings, treatment: str, rng: np.random.Gen
             x=centres[i, 1],
             radius=radii[i],
             build=builds[i],
-            wobble=_wobble(builds[i], rng),
+            outline=_outline(builds[i], rng),
             expression=_expression(builds[i], rng),
-            green=rng.lognormal(0.35, 0.22),
+            green=rng.lognormal(0.35, 0.14),
             activated=bool(rng.random() < ACTIVATED[treatment][0]),
-            focus=int(rng.choice(3, p=(0.5, 0.35, 0.15) if builds[i] != "round" else (0.75, 0.2, 0.05))),
+            focus=int(rng.choice(3, p=(0.6, 0.3, 0.1) if builds[i] != "round" else (0.75, 0.2, 0.05))),
         )
         for i in range(count)
     ]
@@ -83,35 +87,46 @@ def _radius(build: str, treatment: str, settings: SimulationSettings, rng: np.ra
     return settings.diameter_px / 2 * min(relative, 2.2)
 
 
-def _wobble(build: str, rng: np.random.Generator) -> np.ndarray:
-    order = np.arange(2, 2 + HARMONICS)
-    strength = {"flat": 0.30, "round": 0.10, "spiky": 0.42, "vacuolated": 0.16}[build]
-    falloff = order ** (-1.1 if build == "spiky" else -1.6)
-    return strength * falloff * (rng.standard_normal(HARMONICS) + 1j * rng.standard_normal(HARMONICS))
+def _outline(build: str, rng: np.random.Generator) -> np.ndarray:
+    """Relative radii (ANGLES,): smooth waves, and for spiky cells a polygon of few sides with blunt corners."""
+    theta = np.arange(ANGLES) * (2 * np.pi / ANGLES)
+    order = np.arange(2, 9)[:, None]
+    strength = {"flat": 0.32, "round": 0.12, "spiky": 0.20, "vacuolated": 0.14}[build]
+    waves = rng.standard_normal(order.shape) * np.cos(order * (theta - rng.uniform(0, 2 * np.pi, order.shape)))
+    radii = 1 + strength * (order**-1.3 * waves).sum(axis=0)
+    if build == "spiky":
+        sides = rng.integers(4, 7)
+        normals = (np.arange(sides) + rng.uniform(-0.3, 0.3, sides)) * (2 * np.pi / sides) + rng.uniform(0, 2 * np.pi)
+        facing = np.maximum(np.cos(theta - normals[:, None]), 0) / rng.uniform(0.55, 1.25, (sides, 1))
+        radii = radii * (facing**8).sum(axis=0) ** (-1 / 8)
+        radii = radii / radii.mean()
+    return np.clip(radii, 0.45, 2.0)
 
 
 def _expression(build: str, rng: np.random.Generator) -> float:
     """Log-normal over three decades: many cells hardly show, some saturate the composite, a few even the camera."""
-    median = {"flat": 18, "round": 25, "spiky": 260, "vacuolated": 60}[build]
+    median = {"flat": 21, "round": 25, "spiky": 220, "vacuolated": 60}[build]
     return float(median * rng.lognormal(0, 1.25))
 
 
-def _place(radii: np.ndarray, size: int, rng: np.random.Generator, tries: int = 16) -> np.ndarray:
-    """Centres (N, 2) of cells, half of them tried first beside another cell, at a random closest approach."""
+def _place(radii: np.ndarray, closest: np.ndarray, size: int, rng: np.random.Generator, tries: int = 16) -> np.ndarray:
+    """Centres (N, 2) of cells, most of them beside another cell so that they clump and leave bare ground.
+
+    `closest` (N,) is the least distance to any other cell over the sum of both radii; where none of the tried places
+    keeps it, the roomiest is taken.
+    """
     centres = np.empty((len(radii), 2))
     for i, radius in enumerate(radii):
-        candidates = rng.uniform(-0.2 * radius, size + 0.2 * radius, (tries, 2))
-        if i:
-            hosts = rng.integers(0, i, tries // 2)
-            angle = rng.uniform(0, 2 * np.pi, tries // 2)
-            reach = (radii[hosts] + radius) * rng.uniform(0.75, 1.0, tries // 2)
+        low, high = -0.2 * radius, size + 0.2 * radius
+        candidates = rng.uniform(low, high, (tries, 2))
+        if i and rng.random() < CLUMPING:
+            hosts = rng.integers(0, i, tries)
+            angle = rng.uniform(0, 2 * np.pi, tries)
+            reach = (radii[hosts] + radius) * np.maximum(closest[i], rng.uniform(0.7, 1.0, tries))
             beside = centres[hosts] + reach[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=1)
-            beside = np.clip(beside, -0.2 * radius, size + 0.2 * radius)
-            candidates[: tries // 2] = beside
-            if rng.random() < 0.5:
-                candidates = candidates[::-1]
+            candidates = np.concatenate([np.clip(beside, low, high), candidates])
         gaps = _closeness(candidates, radius, centres[:i], radii[:i])
-        enough = np.flatnonzero(gaps >= rng.uniform(0.55, 0.95))
+        enough = np.flatnonzero(gaps >= closest[i])
         centres[i] = candidates[enough[0] if enough.size else gaps.argmax()]
     return centres
 
@@ -153,18 +168,17 @@ def _divide(cell: Cell, track: int, rng: np.random.Generator) -> list[Cell]:
             y=cell.y + sign * offset[0],
             x=cell.x + sign * offset[1],
             radius=radius,
-            wobble=_wobble(cell.build, rng),
+            outline=_outline(cell.build, rng),
         )
         for i, sign in enumerate((-1, 1))
     ]
 
 
 def _drift(cell: Cell, treatment: str, rng: np.random.Generator) -> Cell:
-    fresh = _wobble(cell.build, rng)
     return replace(
         cell,
         radius=cell.radius * rng.lognormal(0.01, 0.02),
-        wobble=0.95 * cell.wobble + np.sqrt(1 - 0.95**2) * fresh,
+        outline=0.85 * cell.outline + 0.15 * _outline(cell.build, rng),
         expression=cell.expression * rng.lognormal(0, 0.08),
         activated=cell.activated or bool(rng.random() < ACTIVATED[treatment][1]),
     )

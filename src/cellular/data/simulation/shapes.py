@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cellular.data.simulation.population import HARMONICS, Cell
+from cellular.data.simulation.population import ANGLES, Cell
 
-ANGLES = 96
 # Share of neighbouring pairs that press a common border; the others lie over one another.
-PRESSING_SHARE = 0.6
+PRESSING_SHARE = 0.7
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,8 @@ def outlines(cells: list[Cell], pressing: np.ndarray) -> np.ndarray:
     a border, as cells in a crowded dish do.
     """
     theta = np.arange(ANGLES) * (2 * np.pi / ANGLES)
-    waves = np.exp(1j * np.arange(2, 2 + HARMONICS)[:, None] * theta)
-    wobble = np.array([cell.wobble for cell in cells])
     radius = np.array([cell.radius for cell in cells])
-    radii = radius[:, None] * np.clip(1 + (wobble @ waves).real, 0.45, 1.8)
+    radii = radius[:, None] * np.array([cell.outline for cell in cells])
     centres = np.array([(cell.y, cell.x) for cell in cells])
     offset = centres[None] - centres[:, None]
     distance = np.linalg.norm(offset, axis=2)
@@ -59,11 +56,15 @@ def outlines(cells: list[Cell], pressing: np.ndarray) -> np.ndarray:
 
 
 def pressing_pairs(cells: list[Cell]) -> np.ndarray:
-    """(N, N) bool: which pairs share a border rather than overlap; a fixed draw of the two track numbers."""
+    """(N, N) bool: which pairs share a border rather than overlap; a fixed draw of the two track numbers.
+
+    Rounded-up cells keep their round outline and lie on or under their neighbours.
+    """
     tracks = np.array([cell.track for cell in cells], np.uint64)
     low, high = np.minimum.outer(tracks, tracks), np.maximum.outer(tracks, tracks)
     mixed = (low * np.uint64(2654435761) + high * np.uint64(40503)) % np.uint64(1000)
-    return mixed < PRESSING_SHARE * 1000
+    spread = np.array([cell.build in ("flat", "spiky") for cell in cells])
+    return (mixed < PRESSING_SHARE * 1000) & np.logical_and.outer(spread, spread)
 
 
 def shape_on(cell: Cell, radii: np.ndarray, size: int, margin: float = 1.0) -> Shape | None:

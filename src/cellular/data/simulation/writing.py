@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from cellular.data.fields import parse_field
 from cellular.data.images import write_image, write_labels
-from cellular.data.simulation.field import SimulatedCell, SimulatedField
+from cellular.data.simulation.field import SimulatedField
+from cellular.data.simulation.mask_file import write_mask
 
 CHANNEL_FILES = (1, 2, 3)
 
@@ -19,17 +19,13 @@ def write_field(folder: Path, field: SimulatedField) -> None:
     write_image(folder / "images-color" / f"{field.name}.jpg", field.composite())
     for cell in field.cells:
         path = folder / "masks" / field.name / cell.class_name / f"{field.name}_{cell.label}.png"
-        write_mask(path, cell, field.channels.shape[1:])
+        write_mask(path, cell.box, cell.mask, field.channels.shape[1:], _colour(cell.label))
     write_labels(folder / "truth" / f"{field.name}_labels.tif", field.labels())
 
 
-def write_mask(path: Path, cell: SimulatedCell, shape: tuple[int, int]) -> None:
-    """Write one cell as a full-field colour PNG; the colour means nothing."""
-    colour = np.array([60 + 97 * cell.label % 196, 60 + 57 * cell.label % 196, 60 + 31 * cell.label % 196], np.uint8)
-    image = np.zeros((*shape, 3), np.uint8)
-    y0, x0, y1, x1 = cell.box
-    image[y0:y1, x0:x1][cell.mask] = colour
-    write_image(path, image)
+def _colour(label: int) -> tuple[int, int, int]:
+    """A colour that is never black and otherwise means nothing, as in the archive."""
+    return 60 + 97 * label % 196, 60 + 57 * label % 196, 60 + 31 * label % 196
 
 
 def cell_rows(field: SimulatedField) -> list[dict]:

@@ -1,0 +1,130 @@
+"""Compare simulated fields with real ones: one side-by-side picture and one table.
+
+    python recipes/simulation_check.py REAL_DIR SIM_DIR OUT
+
+REAL_DIR and SIM_DIR hold ``images-color/<field>.jpg`` and either ``boxes/<field>.txt`` (YOLO fractions
+``x_center y_center width height``, a line per cell) or ``masks/<field>/<class>/*.png``. Give SIM_DIR full-size fields
+(`cellular simulate SIM_DIR --fields 6`). Writes OUT/simulation_check.jpg, .csv and .md. Every figure of the table is
+the median over fields of the field's own value.
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from scipy.spatial import cKDTree
+
+from cellular.data.fields import parse_field
+from cellular.data.images import read_image
+from cellular.data.mask_png import read_mask
+from cellular.tables import whole_file, write_csv
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+CHANNELS = ("red", "green", "blue")
+PERCENTILES = (1, 25, 50, 75, 95, 99)
+ZOOM_PX = 600
+
+
+def boxes_of(folder: Path, field: str, shape: tuple[int, int]) -> np.ndarray:
+    """(N, 4) boxes y, x (centres), height, width in px."""
+    listed = folder / "boxes" / f"{field}.txt"
+    if listed.is_file():
+        x, y, width, height = np.loadtxt(listed, ndmin=2).T
+        return np.stack([y * shape[0], x * shape[1], height * shape[0], width * shape[1]], axis=1)
+    masks = [read_mask(path) for path in sorted((folder / "masks" / field).rglob("*.png"))]
+    return np.array([(m.y + m.pixels.shape[0] / 2, m.x + m.pixels.shape[1] / 2, *m.pixels.shape) for m in masks])
+
+
+def statistics_of(image: np.ndarray, boxes: np.ndarray) -> dict[str, float]:
+    """Figures of one field: its cells' boxes and its composite's grey levels."""
+    boxes = boxes[(boxes[:, 2:] > 0).all(axis=1)]
+    side = np.sqrt(boxes[:, 2] * boxes[:, 3])
+    aspect = boxes[:, 2] / boxes[:, 3]
+    nearest = cKDTree(boxes[:, :2]).query(boxes[:, :2], k=2)[0][:, 1]
+    values = {"cells": float(len(boxes)), "box side, mean (px)": side.mean()}
+    values |= {f"box side, {q} % (px)": np.percentile(side, q) for q in (5, 25, 50, 75, 95)}
+    values |= {f"box height / width, {q} %": np.percentile(aspect, q) for q in (5, 95)}
+    values |= {f"nearest neighbour, {q} % (px)": np.percentile(nearest, q) for q in (5, 50, 95)}
+    for channel, plane in zip(CHANNELS, np.moveaxis(image, -1, 0)):
+        values |= {f"{channel}, {q} %": np.percentile(plane, q) for q in PERCENTILES}
+        values[f"{channel}, saturated share"] = (plane == 255).mean()
+    return values
+
+
+def measure(folder: Path, source: str) -> pd.DataFrame:
+    """A row of statistics per field of `folder`."""
+    rows = []
+    for path in sorted((folder / "images-color").glob("*.jpg")):
+        image = read_image(path)
+        treatment = parse_field(path.stem).treatment
+        found = statistics_of(image, boxes_of(folder, path.stem, image.shape[:2]))
+        rows.append({"source": source, "field": path.stem, "treatment": treatment} | found)
+    if not rows:
+        raise SystemExit(f"{folder / 'images-color'} holds no .jpg fields")
+    return pd.DataFrame(rows)
+
+
+def median_table(fields: pd.DataFrame) -> pd.DataFrame:
+    """Statistics down, treatment and source across."""
+    medians = fields.drop(columns="field").groupby(["treatment", "source"]).median().T
+    medians.columns = [f"{treatment}, {source}" for treatment, source in medians.columns]
+    return medians.rename_axis("statistic").reset_index()
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """The table for docs, three figures a number."""
+    lines = ["| " + " | ".join(table.columns) + " |", "|---" + "|--:" * (len(table.columns) - 1) + "|"]
+    for row in table.itertuples(index=False):
+        lines.append("| " + " | ".join([row[0], *(f"{value:.3g}" for value in row[1:])]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def draw(fields: pd.DataFrame, folders: dict[str, Path], path: Path) -> None:
+    """Per treatment: a whole real and simulated field, and the same corner of each in colour and transmitted light."""
+    treatments = sorted(fields["treatment"].unique())
+    figure, axes = plt.subplots(2 * len(treatments), 3, figsize=(12, 8 * len(treatments)), squeeze=False)
+    for i, treatment in enumerate(treatments):
+        for j, (source, folder) in enumerate(folders.items()):
+            chosen = fields[(fields["treatment"] == treatment) & (fields["source"] == source)].sort_values("cells")
+            if chosen.empty:
+                continue
+            name = chosen["field"].iloc[len(chosen) // 2]
+            image = read_image(folder / "images-color" / f"{name}.jpg")
+            zoom = image[-ZOOM_PX:, :ZOOM_PX]
+            row = axes[2 * i + j]
+            row[0].imshow(image)
+            row[1].imshow(zoom)
+            row[2].imshow(zoom[:, :, 2], cmap="gray", vmin=20, vmax=120)
+            row[0].set_title(f"{source}, {treatment}: {name}", fontsize=8)
+            row[1].set_title(f"{ZOOM_PX} px of it", fontsize=8)
+            row[2].set_title("blue (transmitted light)", fontsize=8)
+    for axis in axes.flat:
+        axis.axis("off")
+    figure.tight_layout()
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=75, pil_kwargs={"quality": 80})
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("real", type=Path, metavar="REAL_DIR")
+    parser.add_argument("simulated", type=Path, metavar="SIM_DIR")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    args = parser.parse_args()
+    folders = {"real": args.real, "simulated": args.simulated}
+    fields = pd.concat([measure(folder, source) for source, folder in folders.items()], ignore_index=True)
+    table = median_table(fields)
+    write_csv(args.out / "simulation_check.csv", table)
+    with whole_file(args.out / "simulation_check.md") as temporary:
+        temporary.write_text(as_markdown(table), encoding="utf-8")
+    draw(fields, folders, args.out / "simulation_check.jpg")
+    print(as_markdown(table))
+
+
+if __name__ == "__main__":
+    main()
