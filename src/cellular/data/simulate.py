@@ -106,6 +106,8 @@ def _whole_folder(out: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
+        if out.exists():
+            out.rmdir()
         os.replace(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -67,7 +67,7 @@ class Canvas:
         self.planes[cell.focus, 0][window] += red
         self.planes[cell.focus, 1][window] += cell.green * red
         height, grain = RELIEF[cell.build]
-        thickness = cell.radius * (height * np.sqrt(dome) + 0.6 * nucleus - 1.0 * holes) * shape.mask
+        thickness = cell.radius * (height * np.sqrt(dome) + 0.6 * nucleus - 0.4 * height * holes) * shape.mask
         self.relief[min(cell.focus, 1)][window] += thickness
         self.granularity[window] += grain * (0.4 + dome) * shape.mask * (1 - holes)
 

@@ -105,7 +105,7 @@ def _outline(build: str, rng: np.random.Generator) -> np.ndarray:
 
 def _expression(build: str, rng: np.random.Generator) -> float:
     """Log-normal over three decades: many cells hardly show, some saturate the composite, a few even the camera."""
-    median = {"flat": 21, "round": 25, "spiky": 220, "vacuolated": 60}[build]
+    median = {"flat": 21, "round": 25, "spiky": 190, "vacuolated": 60}[build]
     return float(median * rng.lognormal(0, 1.25))
 
 

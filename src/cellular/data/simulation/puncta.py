@@ -43,7 +43,7 @@ def draw_puncta(
     The count is gamma-Poisson; fewer fit into a small cell. `blur` (px) is the sigma of the cell's focal plane.
     """
     wanted = rng.poisson(COUNT[cell.activated] * rng.gamma(3.0, 1 / 3.0))
-    sigmas = np.sqrt((scale * 1.5 * rng.lognormal(0.2 * cell.activated, 0.4, wanted)) ** 2 + blur**2)
+    sigmas = np.sqrt((scale * 1.75 * rng.lognormal(0.2 * cell.activated, 0.4, wanted)) ** 2 + blur**2)
     places = _places(shape, blocked, sigmas, rng)
     count = len(places)
     sigmas = sigmas[:count]
@@ -53,7 +53,7 @@ def draw_puncta(
         draw < red_share, "red_only", np.where(rng.random(count) < GREEN_ONLY_SHARE, "green_only", "yellow")
     )
     # Blur spreads the same light wider: the peak falls with the square of it.
-    peak = 70 * rng.lognormal(0, 0.5, count) * cell.expression**0.12 * (1 - blur**2 / sigmas**2 * 0.6)
+    peak = 85 * rng.lognormal(0, 0.5, count) * cell.expression**0.12 * (1 - blur**2 / sigmas**2 * 0.6)
     ratio = np.select([kind == "red_only", kind == "yellow"], [0.05 * draw, rng.uniform(0.75, 1.25, count)], 0)
     green_only = kind == "green_only"
     return Puncta(
