@@ -1,0 +1,51 @@
+"""`cellular track`: follow cells over timepoints."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; the defaults are those of TrackSettings."""
+    parser.add_argument("labels", metavar="LABELS", help="folder of label images, named by field and timepoint")
+    parser.add_argument("--out", required=True, help="folder for tables, pictures and exports")
+    parser.add_argument("--pattern", help="regular expression with groups 'timepoint' and 'series', for other names")
+    parser.add_argument("--cells", help="cells.csv of measure or classify: appearance, and states along tracks")
+    parser.add_argument("--appearance", nargs="+", default=[], metavar="COLUMN", help="columns of --cells to link by")
+    parser.add_argument("--truth", help="tracks.csv of true tracks, label images beside it: score against it")
+    parser.add_argument("--export", nargs="+", default=[], help="laptrack, ctc, geff, napari")
+    parser.add_argument(
+        "--max_distance", "--max-distance", type=float, default=0.8, help="farthest step, in median cell diameters"
+    )
+    parser.add_argument("--max_gap", "--max-gap", type=int, default=1, help="missing timepoints a track may bridge")
+    parser.add_argument("--no_divisions", "--no-divisions", action="store_true", help="never split a track")
+    parser.add_argument("--no_drift", "--no-drift", action="store_true", help="leave the field's common movement in")
+
+
+def run(args: argparse.Namespace) -> int | None:
+    """Track, print lengths, consistency and scores; exit code 1 where a series was passed over."""
+    from cellular.cli.main import EXIT_PROBLEMS
+    from cellular.track.link import TrackSettings
+    from cellular.workflows.track_series import track_folder
+
+    settings = TrackSettings(
+        max_distance=args.max_distance,
+        max_gap=args.max_gap,
+        divisions=not args.no_divisions,
+        correct_drift=not args.no_drift,
+    )
+    result = track_folder(
+        args.labels,
+        args.out,
+        settings,
+        pattern=args.pattern,
+        cells=args.cells,
+        appearance=args.appearance,
+        truth=args.truth,
+        exports=args.export,
+    )
+    print(result.summary.round(3).to_string(index=False))
+    if result.scores is not None:
+        print(result.scores.round(3).to_string(index=False))
+    print(f"{len(result.tracks)} cells in {args.out}/tracks.csv")
+    for series, problem in result.problems.items():
+        print(f"passed over {series}: {problem}")
+    return EXIT_PROBLEMS if result.problems else None

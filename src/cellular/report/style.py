@@ -1,0 +1,30 @@
+"""The look of every figure: colours that colour-blind readers can tell apart, and one way to save."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from cellular.tables import whole_file
+
+# Okabe and Ito's palette (jfly.uni-koeln.de/color), which stays distinct under all common colour blindness.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+TREATMENT_COLOURS = {"fed": "#0072B2", "starved": "#D55E00"}
+STATE_COLOURS = {"basal": "#0072B2", "activated": "#D55E00"}
+
+
+def treatment_colours(treatments: list[str]) -> dict[str, str]:
+    """A fixed colour for fed and starved, and the palette's next free ones for any others."""
+    free = iter(colour for colour in PALETTE if colour not in TREATMENT_COLOURS.values())
+    return {name: TREATMENT_COLOURS.get(name) or next(free, "#000000") for name in treatments}
+
+
+def save(figure: Figure, path: str | Path, dpi: int = 150) -> Path:
+    """Write the figure in the format of its ending, whole or not at all, and close it."""
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, bbox_inches="tight")
+    plt.close(figure)
+    return Path(path)

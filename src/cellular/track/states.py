@@ -1,0 +1,267 @@
+"""Autophagy state along tracks: how often cells change state, and when they were activated.
+
+Both work from the classifier's probability of activation, so a cell that could be either counts as that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from cellular.errors import InputError
+
+STATES = ("basal", "activated")
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """How states follow each other from one timepoint to the next.
+
+    Attributes
+    ----------
+    counts : (2, 2) steps from row state to column state, in the order of :data:`STATES`.
+    probability : (2, 2) counts over row sums, NaN for a state that was never left nor kept.
+    low, high : (2, 2) 95 % interval. With two or more series it is the bootstrap over series (cells of one field share
+        their field's fate); with one it is Wilson's, which takes steps as independent and is therefore too narrow.
+    steps, tracks, series : what it rests on.
+    method : ``"bootstrap over series"`` or ``"Wilson"``.
+    """
+
+    counts: np.ndarray
+    probability: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    steps: int
+    tracks: int
+    series: int
+    method: str
+
+    def table(self) -> pd.DataFrame:
+        """One row per pair of states."""
+        return pd.DataFrame(
+            [
+                {
+                    "from": STATES[i],
+                    "to": STATES[j],
+                    "steps": int(self.counts[i, j]),
+                    "probability": self.probability[i, j],
+                    "ci_low": self.low[i, j],
+                    "ci_high": self.high[i, j],
+                }
+                for i in range(2)
+                for j in range(2)
+            ]
+        )
+
+
+def transitions(
+    tracks: pd.DataFrame, *, probability: str = "probability_activated", samples: int = 1000, seed: int = 0
+) -> Transitions:
+    """Transition matrix from consecutive timepoints of the same track.
+
+    Parameters
+    ----------
+    tracks : table with ``series, track, timepoint`` and the column `probability` (of activation, 0..1); a cell is
+        activated at 0.5 and above; rows without a probability, and skipped timepoints, break the chain.
+    samples, seed : bootstrap draws over series, and their seed.
+    """
+    steps = _steps(tracks, probability)
+    names, code = np.unique(steps["series"], return_inverse=True)
+    per_series = np.zeros((len(names), 2, 2))
+    np.add.at(per_series, (code, steps["before"].to_numpy(int), steps["after"].to_numpy(int)), 1)
+    counts = per_series.sum(axis=0)
+    if len(names) > 1:
+        draws = np.random.default_rng(seed).integers(len(names), size=(samples, len(names)))
+        with np.errstate(all="ignore"):
+            resampled = _rows_to_one(per_series[draws].sum(axis=1))
+            low, high = (_nanpercentile(resampled, q) for q in (2.5, 97.5))
+    else:
+        low, high = _wilson(counts)
+    return Transitions(
+        counts=counts.astype(int),
+        probability=_rows_to_one(counts),
+        low=low,
+        high=high,
+        steps=len(steps),
+        tracks=int(steps[["series", "track"]].drop_duplicates().shape[0]),
+        series=len(names),
+        method="bootstrap over series" if len(names) > 1 else "Wilson",
+    )
+
+
+def _steps(tracks: pd.DataFrame, probability: str) -> pd.DataFrame:
+    """One row per pair of consecutive timepoints of a track, with the states ``before`` and ``after`` (0 or 1)."""
+    _check_columns(tracks, probability)
+    known = tracks.dropna(subset=[probability]).sort_values(["series", "track", "timepoint"])
+    following = known.groupby(["series", "track"]).shift(-1)
+    consecutive = following["timepoint"] == known["timepoint"] + 1
+    return pd.DataFrame(
+        {
+            "series": known["series"],
+            "track": known["track"],
+            "before": known[probability] >= 0.5,
+            "after": following[probability] >= 0.5,
+        }
+    )[consecutive]
+
+
+def _check_columns(tracks: pd.DataFrame, probability: str) -> None:
+    missing = {"series", "track", "timepoint", probability} - set(tracks.columns)
+    if missing:
+        raise InputError(f"States along tracks need the column(s) {sorted(missing)}")
+    values = tracks[probability].dropna()
+    if not values.between(0, 1).all():
+        raise InputError(f"{probability} must lie in 0..1, found {values[~values.between(0, 1)].iloc[0]}")
+
+
+def _rows_to_one(counts: np.ndarray) -> np.ndarray:
+    total = counts.sum(axis=-1, keepdims=True)
+    return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+
+
+def _nanpercentile(values: np.ndarray, q: float) -> np.ndarray:
+    """Percentile over the first axis; NaN only where every draw is NaN."""
+    known = ~np.isnan(values).all(axis=0)
+    result = np.full(values.shape[1:], np.nan)
+    result[known] = np.nanpercentile(values[:, known], q, axis=0)
+    return result
+
+
+def _wilson(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's 95 % interval of each row's proportions (Wilson, JASA 22, 209, 1927)."""
+    z = norm.ppf(0.975)
+    n = counts.sum(axis=-1, keepdims=True)
+    n = np.where(n > 0, n, np.nan)
+    share = counts / n
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return middle - half, middle + half
+
+
+def activation_times(
+    tracks: pd.DataFrame, *, probability: str = "probability_activated", level: float = 0.9
+) -> pd.DataFrame:
+    """When each track switched from basal to activated, with its uncertainty.
+
+    The model: a track is basal up to some timepoint and activated from it on. With calibrated probabilities p_t that
+    are independent given the state, a switch at k has the likelihood prod_{t<k} (1 - p_t) * prod_{t>=k} p_t; all k,
+    "before the first timepoint" and "not by the last" included, are equally likely beforehand. (A change-point model
+    with one change; cells that return to basal do not fit it, which ``fit`` shows.)
+
+    Returns
+    -------
+    One row per track with at least two known timepoints: ``series, track, timepoints`` (known), ``first, last``,
+    ``activation`` (most probable timepoint of the switch; the first timepoint seen when it was already activated, NaN
+    when it never was), ``activation_low, activation_high`` (the shortest run of timepoints holding `level` of the
+    probability; infinite where that run includes "not by the last"), ``p_already`` and ``p_never``
+    (probability that the switch lies before the first or after the last timepoint: censored), ``censored``
+    (``"left"``, ``"right"`` or ``""``), and ``fit``, the geometric mean probability of the states under the best
+    switch (1 = one clean switch, 0.5 = no better than chance).
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level must lie between 0 and 1, got {level}")
+    _check_columns(tracks, probability)
+    known = tracks.dropna(subset=[probability]).sort_values(["series", "track", "timepoint"])
+    rows = []
+    for (series, track), group in known.groupby(["series", "track"], sort=True):
+        if len(group) > 1:
+            switch = _switch(group["timepoint"].to_numpy(), group[probability].to_numpy(np.float64), level)
+            rows.append({"series": series, "track": track, **switch})
+    return pd.DataFrame(rows, columns=["series", "track", *_SWITCH_COLUMNS])
+
+
+_SWITCH_COLUMNS = (
+    "timepoints",
+    "first",
+    "last",
+    "activation",
+    "activation_low",
+    "activation_high",
+    "p_already",
+    "p_never",
+    "censored",
+    "fit",
+)
+
+
+def switch_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """(n + 1,) probability that the switch is at index 0 (already activated), 1, ..., n (never) for n timepoints.
+
+    >>> switch_probabilities(np.array([0.0, 1.0])).round(2).tolist()
+    [0.0, 1.0, 0.0]
+    """
+    likelihood = _log_likelihood(probabilities)
+    weights = np.exp(likelihood - likelihood.max())
+    return weights / weights.sum()
+
+
+def _log_likelihood(probabilities: np.ndarray) -> np.ndarray:
+    p = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    basal = np.concatenate([[0], np.cumsum(np.log1p(-p))])
+    activated = np.concatenate([np.cumsum(np.log(p)[::-1])[::-1], [0]])
+    return basal + activated
+
+
+def _switch(timepoints: np.ndarray, probabilities: np.ndarray, level: float) -> dict:
+    weights = switch_probabilities(probabilities)
+    best = int(weights.argmax())
+    low, high = _shortest_run(weights, level)
+    times = np.concatenate([timepoints.astype(np.float64), [np.inf]])
+    return {
+        "timepoints": len(timepoints),
+        "first": int(timepoints[0]),
+        "last": int(timepoints[-1]),
+        "activation": times[best] if best < len(timepoints) else np.nan,
+        "activation_low": times[low],
+        "activation_high": times[high],
+        "p_already": weights[0],
+        "p_never": weights[-1],
+        "censored": "left" if best == 0 else "right" if best == len(timepoints) else "",
+        "fit": float(np.exp(_log_likelihood(probabilities)[best] / len(timepoints))),
+    }
+
+
+def _shortest_run(weights: np.ndarray, level: float) -> tuple[int, int]:
+    """First and last index of the shortest run that holds `level` of the weight; the heaviest of equals."""
+    total = np.concatenate([[0], np.cumsum(weights)])
+    for length in range(1, len(weights) + 1):
+        held = total[length:] - total[:-length]
+        start = int(held.argmax())
+        if held[start] >= level - 1e-12:
+            return start, start + length - 1
+    return 0, len(weights) - 1
+
+
+def activated_over_time(
+    tracks: pd.DataFrame, *, probability: str = "probability_activated", samples: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Share of tracks switched by each timepoint, with a 95 % bootstrap interval over series.
+
+    Each track spreads over the timepoints by its own switch probabilities, so doubtful switches count in part. A
+    track is taken over its own timepoints only. Columns: ``timepoint, activated, ci_low, ci_high, tracks, series``;
+    the interval is NaN with a single series.
+    """
+    _check_columns(tracks, probability)
+    known = tracks.dropna(subset=[probability]).sort_values(["series", "track", "timepoint"])
+    rows = [
+        (series, timepoint, share)
+        for (series, _), group in known.groupby(["series", "track"])
+        if len(group) > 1
+        for timepoint, share in zip(
+            group["timepoint"], np.cumsum(switch_probabilities(group[probability].to_numpy(np.float64)))
+        )
+    ]
+    table = pd.DataFrame(rows, columns=["series", "timepoint", "share"])
+    sums = table.pivot_table(index="series", columns="timepoint", values="share", aggfunc="sum", fill_value=0)
+    counts = table.pivot_table(index="series", columns="timepoint", values="share", aggfunc="count", fill_value=0)
+    draws = np.random.default_rng(seed).integers(len(sums), size=(samples, len(sums))) if len(sums) > 1 else None
+    result = {"timepoint": sums.columns, "activated": (sums.sum() / counts.sum()).to_numpy()}
+    if draws is None:
+        result |= {"ci_low": np.nan, "ci_high": np.nan}
+    else:
+        total = counts.to_numpy()[draws].sum(axis=1)
+        resampled = np.where(total > 0, sums.to_numpy()[draws].sum(axis=1) / np.maximum(total, 1), np.nan)
+        result |= {"ci_low": _nanpercentile(resampled, 2.5), "ci_high": _nanpercentile(resampled, 97.5)}
+    result |= {"tracks": counts.sum().to_numpy(), "series": (counts > 0).sum().to_numpy()}
+    return pd.DataFrame(result)
