@@ -13,6 +13,7 @@ RED_ONLY = ((3.0, 6.5), (9.0, 2.2))
 GREEN_ONLY_SHARE = 0.03
 # Puncta of one cell keep this many times the sum of their sigmas apart, so that truth can be told apart in the image.
 SEPARATION = 1.8
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,8 @@ def draw_puncta(
     """
     wanted = rng.poisson(COUNT[cell.activated] * rng.gamma(3.0, 1 / 3.0))
     sigmas = np.sqrt((scale * 1.75 * rng.lognormal(0.2 * cell.activated, 0.4, wanted)) ** 2 + blur**2)
-    places = _places(shape, blocked, sigmas, rng)
+    places, sigmas = _place(shape, blocked, sigmas, rng)
     count = len(places)
-    sigmas = sigmas[:count]
     red_share = rng.beta(*RED_ONLY[cell.activated])
     draw = rng.random(count)
     kind = np.where(
@@ -66,21 +66,24 @@ def draw_puncta(
     )
 
 
-def _places(shape: Shape, blocked: np.ndarray, sigmas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Positions (P, 2) for as many of `sigmas` as fit: apart from one another, inside the cell, off what is blocked."""
-    allowed = shape.mask & (shape.rho < 0.88) & ~blocked
-    rows, columns = np.nonzero(allowed)
-    if rows.size == 0:
-        return np.empty((0, 2))
+def _place(
+    shape: Shape, blocked: np.ndarray, sigmas: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (P, 2) and sigmas (P,) of as many puncta as fit: apart, inside the cell, off what is blocked."""
+    rows, columns = np.nonzero(shape.mask & (shape.rho < 0.88) & ~blocked)
+    if rows.size == 0 or sigmas.size == 0:
+        return np.empty((0, 2)), np.empty(0)
     weight = np.exp(-((shape.rho[rows, columns] - 0.52) ** 2) / (2 * 0.17**2)) + 0.12
-    picks = rng.choice(rows.size, size=4 * len(sigmas), p=weight / weight.sum())
-    candidates = np.stack([rows[picks] + shape.box[0], columns[picks] + shape.box[1]], axis=1)
-    candidates = candidates + rng.uniform(-0.5, 0.5, candidates.shape)
-    taken = np.empty((0, 2))
-    for candidate in candidates:
-        if len(taken) == len(sigmas):
-            break
-        apart = SEPARATION * (sigmas[: len(taken)] + sigmas[len(taken)])
-        if (((taken - candidate) ** 2).sum(axis=1) >= apart**2).all():
-            taken = np.concatenate([taken, candidate[None]])
-    return taken
+    picks = rng.choice(rows.size, size=TRIES * sigmas.size, p=weight / weight.sum())
+    places = np.stack([rows[picks] + shape.box[0], columns[picks] + shape.box[1]], axis=1)
+    places = places + rng.uniform(-0.5, 0.5, places.shape)
+    tried = np.tile(sigmas, TRIES)
+    apart2 = ((places[:, None] - places[None]) ** 2).sum(axis=2)
+    crowded = apart2 < (SEPARATION * (tried[:, None] + tried[None])) ** 2
+    free = np.ones(len(places), bool)
+    chosen: list[int] = []
+    for i in range(len(places)):
+        if free[i] and len(chosen) < sigmas.size:
+            chosen.append(i)
+            free &= ~crowded[i]
+    return places[chosen], tried[chosen]
