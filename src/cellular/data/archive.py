@@ -3,12 +3,12 @@
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from cellular.data.download import check_space
-from cellular.errors import DownloadError
+from cellular.errors import CellularError, DownloadError
 from cellular.progress import byte_progress
 from cellular.tables import whole_file
 
@@ -81,13 +81,11 @@ def extract(
     name: str,
     *,
     show_progress: bool = True,
-    attempt: Callable[[Callable[[], None]], None] = lambda action: action(),
 ) -> int:
     """Unpack each member of `targets` to its path; returns how many were written.
 
     A member whose file is there with the right size is passed over, so an interrupted run goes on where it stopped;
-    a file gets its name only when its CRC is right. `attempt` calls the function it is given, with retries where
-    the archive is remote.
+    a file gets its name only when its CRC is right.
     """
     todo = [(member, path) for member, path in targets if not _is_there(member, path)]
     if todo:
@@ -97,10 +95,7 @@ def extract(
     bar.update(sum(m.file_size for m, _ in targets) - sum(m.file_size for m, _ in todo))
     with bar:
         for member, path in todo:
-            try:
-                attempt(lambda member=member, path=path: _extract_one(archive, member, path, name))
-            except OSError as error:
-                raise DownloadError(f"Cannot write {path}: {error}; run again to go on from here") from error
+            _extract_one(archive, member, path, name)
             bar.update(member.file_size)
     return len(todo)
 
@@ -121,5 +116,7 @@ def _extract_one(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, 
         with whole_file(path) as temporary, archive.open(member) as source, open(temporary, "wb") as out:
             while block := source.read(COPY_BLOCK):
                 out.write(block)
+    except CellularError:
+        raise
     except DAMAGE as error:
         raise DownloadError(f"{name}: member '{member.filename}' is damaged: {error}") from error

@@ -113,13 +113,13 @@ def fetch_fields(
     """
     out, record, patterns = Path(out), find_archive("images"), list(patterns)
     names = annotated_fields(out, pause) if annotated else set()
-    with remote_zip(record, pause) as (archive, size, attempt):
+    with remote_zip(record, pause) as (archive, size):
         members = [m for m in files_in(archive) if _is_wanted(field_of(m), names, patterns)]
         if not members:
             raise InputError(f"No field of {record.name} matches {patterns or 'the fields that have masks'}")
         check_members(members, size, record.name)
         targets = [(member, member_path(record, member, out)) for member in members]
-        extract(archive, targets, record.name, show_progress=show_progress, attempt=attempt)
+        extract(archive, targets, record.name, show_progress=show_progress)
     return sorted({field_of(member) for member in members})
 
 
@@ -136,44 +136,56 @@ def annotated_fields(out: Path, pause: float = 1.0) -> set[str]:
     """Names of the fields that have masks, from ``<out>/masks`` or else from the remote archive's table of contents."""
     if (out / "masks").is_dir():
         return {entry.name for entry in os.scandir(out / "masks") if entry.is_dir()}
-    with remote_zip(find_archive("masks"), pause) as (archive, _, _):
+    with remote_zip(find_archive("masks"), pause) as (archive, _):
         # <field>/<class>/<cell>.png, below masks/ or not
         return {
             PurePosixPath(member.filename).parts[-3] for member in files_in(archive) if member.filename.count("/") > 1
         }
 
 
-Attempt = Callable[[Callable[[], Any]], Any]
-
-
 @contextmanager
-def remote_zip(record: Archive, pause: float = 1.0) -> Iterator[tuple[ZipFile, int, Attempt]]:
-    """Remote archive, read by HTTP ranges: the open zip, its size and a function that runs an action with retries."""
+def remote_zip(record: Archive, pause: float = 1.0) -> Iterator[tuple[ZipFile, int]]:
+    """Remote archive, read by HTTP ranges with retries: the open zip and its size in bytes."""
     url = address(record.url)
     system = fsspec.filesystem("http", skip_instance_cache=True)
-
-    def attempt(action: Callable[[], Any]) -> Any:
-        return with_retries(lambda: _once(action, url), pause=pause)
-
-    file = attempt(lambda: system.open(url, block_size=READ_AHEAD, cache_type="readahead"))
-    if not file.seekable():
+    opened = _patiently(lambda: system.open(url, block_size=READ_AHEAD, cache_type="readahead"), url, pause)
+    if not opened.seekable():
         raise DownloadError(f"{url}: this server cannot send parts of a file; download the whole archive instead")
-    with file, attempt(lambda: open_zip(file, url)) as archive:
-        yield archive, file.size, attempt
+    with opened, open_zip(_PatientFile(opened, url, pause), url) as archive:
+        yield archive, opened.size
+
+
+class _PatientFile:
+    """A remote file whose reads are tried again; a read that fails leaves fsspec's position where it was."""
+
+    def __init__(self, file: Any, url: str, pause: float):
+        self.file, self.url, self.pause = file, url, pause
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, length: int = -1) -> bytes:
+        return _patiently(lambda: self.file.read(length), self.url, self.pause)
+
+
+def _patiently(action: Callable[[], Any], url: str, pause: float) -> Any:
+    return with_retries(lambda: _once(action, url), pause)
 
 
 def _once(action: Callable[[], Any], url: str) -> Any:
     """Run `action`; what may be gone at the next attempt comes out as RetriableError."""
     try:
         return action()
-    except aiohttp.ClientResponseError as error:
+    except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
+        if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+            error = error.__cause__  # fsspec wraps whatever goes wrong with its first question in this
+        raise _translated(error, url) from error
+
+
+def _translated(error: BaseException, url: str) -> DownloadError:
+    if isinstance(error, aiohttp.ClientResponseError):
         message = f"{url}: the server answered {error.status} {error.message}"
         if error.status in RETRIABLE_STATUS:
-            raise RetriableError(message, wait=retry_after((error.headers or {}).get("Retry-After"))) from error
-        raise DownloadError(message) from error
-    except aiohttp.ClientConnectorError as error:
-        raise RetriableError(f"{url} cannot be reached ({error})", attempts=3) from error
-    except (aiohttp.ClientError, asyncio.TimeoutError, TimeoutError, ConnectionError) as error:
-        raise RetriableError(f"{url}: connection lost ({type(error).__name__})") from error
-    except FileNotFoundError as error:
-        raise DownloadError(f"{url}: nothing is at this address (any more)") from error
+            return RetriableError(message, wait=retry_after((error.headers or {}).get("Retry-After")))
+        return DownloadError(message)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return RetriableError(f"{url} cannot be reached ({type(error).__name__})", attempts=3)
+    return RetriableError(f"{url}: connection lost ({type(error).__name__})")
