@@ -9,6 +9,10 @@ from cellular.segment._cells import Cells
 UNSIGNED = np.uint64
 ONE = np.uint64(1)
 
+# The fast mode: steps at full resolution that smooth out the coarse grid, and the smallest box side it is for, px.
+FINE_STEPS = 12
+FAST_FROM = 24
+
 
 @numba.njit(nogil=True, cache=True)
 def centre_of(labels: np.ndarray, label: int, box: np.ndarray, area: int, total: np.ndarray) -> tuple[int, int]:
@@ -51,38 +55,94 @@ def cell_weights(labels: np.ndarray, label: int, box: np.ndarray) -> tuple[np.nd
 
 
 @numba.njit(nogil=True, cache=True)
-def diffuse(weight: np.ndarray, extent: np.ndarray, y0: int, x0: int, niter: int) -> np.ndarray:
-    """Heat in a cell after `niter` steps: one unit enters at (y0, x0), then each pixel takes its 3x3 mean.
+def diffuse(
+    heat: np.ndarray, weight: np.ndarray, extent: np.ndarray, y0: int, x0: int, niter: int, grown: int = 0
+) -> np.ndarray:
+    """Heat in a cell `niter` steps on: one unit enters at (y0, x0), then each pixel takes its 3x3 mean.
 
-    After t steps heat has come t pixels far, so a step visits only that square, and only the cell's columns in
-    each row. The nine terms are summed in the order of Cellpose's CPU code: the result is equal to the last bit.
+    In t steps heat comes t pixels far, so a step visits only that square, and only the cell's columns in each row.
+    The nine terms are summed in the order of Cellpose's CPU code: from no heat at all, the result is equal to the
+    last bit.
 
-    Returns (h, w) float64 for a `weight` of that shape (from :func:`cell_weights`).
+    Parameters
+    ----------
+    heat : (h, w) float64 to start from, 0 outside the cell; used as work space.
+    weight, extent : from :func:`cell_weights`.
+    grown : px from (y0, x0) that `heat` has spread already.
     """
     height, width = weight.shape
-    weights = weight.ravel()
-    heat = np.zeros(height * width, np.float64)
-    after = np.zeros(height * width, np.float64)
+    weights, before, after = weight.ravel(), heat.ravel(), np.zeros(height * width, np.float64)
     row = UNSIGNED(width)
-    for step in range(1, niter + 1):
-        heat[y0 * width + x0] += 1.0
-        for y in range(max(1, y0 - step), min(height - 1, y0 + step + 1)):
-            first = UNSIGNED(y * width + max(extent[y, 0], x0 - step))
-            stop = UNSIGNED(y * width + min(extent[y, 1], x0 + step + 1))
+    for reach in range(grown + 1, grown + niter + 1):
+        before[y0 * width + x0] += 1.0
+        for y in range(max(1, y0 - reach), min(height - 1, y0 + reach + 1)):
+            first = UNSIGNED(y * width + max(extent[y, 0], x0 - reach))
+            stop = UNSIGNED(y * width + min(extent[y, 1], x0 + reach + 1))
             for i in range(first, stop):
                 after[i] = weights[i] * (
-                    heat[i]
-                    + heat[i - row]
-                    + heat[i + row]
-                    + heat[i - ONE]
-                    + heat[i + ONE]
-                    + heat[i - row - ONE]
-                    + heat[i - row + ONE]
-                    + heat[i + row - ONE]
-                    + heat[i + row + ONE]
+                    before[i]
+                    + before[i - row]
+                    + before[i + row]
+                    + before[i - ONE]
+                    + before[i + ONE]
+                    + before[i - row - ONE]
+                    + before[i - row + ONE]
+                    + before[i + row - ONE]
+                    + before[i + row + ONE]
                 )
-        heat, after = after, heat
-    return heat.reshape((height, width))
+        before, after = after, before
+    return before.reshape((height, width))
+
+
+@numba.njit(nogil=True, cache=True)
+def diffuse_fast(weight: np.ndarray, extent: np.ndarray, y0: int, x0: int, niter: int) -> np.ndarray:
+    """Heat in a cell after about `niter` steps: a quarter as many at half the resolution, then a few at full.
+
+    Where the cell is small, or parts of it hang together too narrowly for the coarse grid, it is done in full.
+    """
+    height, width = weight.shape
+    coarse_steps = (niter - FINE_STEPS) // 4
+    if min(height, width) >= FAST_FROM and coarse_steps > 0:
+        heat = _coarse_heat(weight, y0, x0, coarse_steps)
+        if _reached(heat, weight):
+            return diffuse(heat, weight, extent, y0, x0, niter - 4 * coarse_steps, height + width)
+    return diffuse(np.zeros((height, width), np.float64), weight, extent, y0, x0, niter)
+
+
+@numba.njit(nogil=True, cache=True)
+def _coarse_heat(weight: np.ndarray, y0: int, x0: int, steps: int) -> np.ndarray:
+    """Heat (h, w) after `steps` steps among every second pixel, (y0, x0) one of them; linear in between."""
+    height, width = weight.shape
+    odd_y, odd_x = y0 % 2, x0 % 2
+    coarse = np.zeros(((height - 1 + odd_y) // 2 + 2, (width - 1 + odd_x) // 2 + 2), np.float64)
+    extent = np.zeros((coarse.shape[0], 2), np.int64)
+    for y in range(2 - odd_y, height - 1, 2):
+        for x in range(2 - odd_x, width - 1, 2):
+            if weight[y, x] > 0:
+                i, j = (y + odd_y) // 2, (x + odd_x) // 2
+                coarse[i, j] = weight[y, x]
+                if extent[i, 1] == 0:
+                    extent[i, 0] = j
+                extent[i, 1] = j + 1
+    start = np.zeros(coarse.shape, np.float64)
+    coarse_heat = diffuse(start, coarse, extent, (y0 + odd_y) // 2, (x0 + odd_x) // 2, steps)
+    heat = np.zeros((height, width), np.float64)
+    for y in range(1, height - 1):
+        for x in range(1, width - 1):
+            if weight[y, x] > 0:
+                i, j = (y + odd_y) // 2, (x + odd_x) // 2
+                u, v = (y + odd_y + 1) // 2, (x + odd_x + 1) // 2
+                heat[y, x] = (coarse_heat[i, j] + coarse_heat[i, v] + coarse_heat[u, j] + coarse_heat[u, v]) / 4
+    return heat
+
+
+@numba.njit(nogil=True, cache=True)
+def _reached(heat: np.ndarray, weight: np.ndarray) -> bool:
+    for y in range(heat.shape[0]):
+        for x in range(heat.shape[1]):
+            if weight[y, x] > 0 and heat[y, x] == 0:
+                return False
+    return True
 
 
 @numba.njit(nogil=True, cache=True)
@@ -99,12 +159,18 @@ def write_gradient(heat: np.ndarray, weight: np.ndarray, y0: int, x0: int, flows
 
 
 @numba.njit(nogil=True, cache=True)
-def exact_flows(which: np.ndarray, labels: np.ndarray, cells: Cells, niter: int, flows: np.ndarray) -> None:
+def flows_of_cells(
+    which: np.ndarray, labels: np.ndarray, cells: Cells, niter: int, fast: bool, flows: np.ndarray
+) -> None:
     """Flows of the cells `which` (labels minus one) into `flows` (2, Y, X); `niter` < 0: by each cell's size."""
     for k in which:
         box = cells.box[k]
         y0, x0 = centre_of(labels, k + 1, box, cells.area[k], cells.total[k])
         weight, extent = cell_weights(labels, k + 1, box)
+        y0, x0 = y0 - box[0] + 1, x0 - box[2] + 1
         steps = niter if niter >= 0 else 2 * (weight.shape[0] + weight.shape[1])
-        heat = diffuse(weight, extent, y0 - box[0] + 1, x0 - box[2] + 1, steps)
+        if fast:
+            heat = diffuse_fast(weight, extent, y0, x0, steps)
+        else:
+            heat = diffuse(np.zeros(weight.shape, np.float64), weight, extent, y0, x0, steps)
         write_gradient(heat, weight, box[0], box[2], flows)

@@ -15,7 +15,7 @@ MARGIN = SINK_RADIUS
 
 
 def label_by_sinks(starts: np.ndarray, ends: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Label image (Y, X) int32 of the pixels `starts` by the sinks that their `ends` lie in; both flat indices.
+    """Label image (Y, X) uint32 of the pixels `starts` by the sinks that their `ends` lie in; both flat indices.
 
     Sinks are numbered by rising seed count, and where two overlap the later one wins. Among equal counts the order
     is that of ``torch.argsort`` on the CPU, which is not stable: equal masks with Cellpose need its very order.
@@ -23,7 +23,7 @@ def label_by_sinks(starts: np.ndarray, ends: np.ndarray, shape: tuple[int, int])
     counts = _count_ends(ends, shape)
     seeds = _find_seeds(counts)
     if len(seeds) == 0:
-        return np.zeros(shape, np.int32)
+        return np.zeros(shape, np.uint32)
     sinks = _grow_sinks(seeds[rising_order(counts[seeds[:, 0], seeds[:, 1]])], counts)
     return _labels_of_ends(starts, ends, shape, sinks)
 
@@ -84,7 +84,7 @@ def _grow_sinks(seeds: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 @numba.njit(nogil=True, cache=True)
 def _labels_of_ends(starts: np.ndarray, ends: np.ndarray, shape: tuple[int, int], sinks: np.ndarray) -> np.ndarray:
-    labels = np.zeros(shape, np.int32)
+    labels = np.zeros(shape, np.uint32)
     for k in range(len(starts)):
         sink = sinks[ends[k] // shape[1] + MARGIN, ends[k] % shape[1] + MARGIN]
         labels[starts[k] // shape[1], starts[k] % shape[1]] = sink

@@ -3,6 +3,8 @@
 import numba
 import numpy as np
 
+from cellular.segment._cells import find_cells
+
 
 def keep_labels(labels: np.ndarray, keep: np.ndarray) -> None:
     """Erase in place the labels k with ``keep[k - 1]`` False; number the others 1..N as they first appear."""
@@ -22,7 +24,7 @@ def fill_holes_and_drop_small(labels: np.ndarray, min_size: int) -> None:
     labels by rank and deletes the wrong cell when numbers are missing.
     """
     keep_labels(labels, areas(labels) >= max(min_size, 1))
-    _fill_holes(labels, int(labels.max()))
+    _fill_holes(labels, find_cells(labels).box)
     keep_labels(labels, areas(labels) >= max(min_size, 1))
 
 
@@ -42,24 +44,8 @@ def _renumber(labels: np.ndarray, keep: np.ndarray) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def _boxes(labels: np.ndarray, count: int) -> np.ndarray:
-    box = np.empty((count, 4), np.int64)
-    box[:, 0], box[:, 1], box[:, 2], box[:, 3] = labels.shape[0], -1, labels.shape[1], -1
-    for y in range(labels.shape[0]):
-        for x in range(labels.shape[1]):
-            if labels[y, x] > 0:
-                k = labels[y, x] - 1
-                box[k, 0] = min(box[k, 0], y)
-                box[k, 1] = y
-                box[k, 2] = min(box[k, 2], x)
-                box[k, 3] = max(box[k, 3], x)
-    return box
-
-
-@numba.njit(nogil=True, cache=True)
-def _fill_holes(labels: np.ndarray, count: int) -> None:
-    boxes = _boxes(labels, count)
-    for k in range(count):
+def _fill_holes(labels: np.ndarray, boxes: np.ndarray) -> None:
+    for k in range(len(boxes)):
         y0, x0 = boxes[k, 0], boxes[k, 2]
         height, width = boxes[k, 1] - y0 + 1, boxes[k, 3] - x0 + 1
         outside = _reach_from_border(labels[y0 : y0 + height, x0 : x0 + width], k + 1)

@@ -1,5 +1,7 @@
 """Flows -> labels: pixels that flow to the same place are one cell."""
 
+from typing import TYPE_CHECKING
+
 import numba
 import numpy as np
 
@@ -9,7 +11,10 @@ from cellular.segment._follow import BLOCK, follow
 from cellular.segment._seeds import label_by_sinks
 from cellular.segment._threads import over_threads
 from cellular.segment._tidy import areas, fill_holes_and_drop_small, keep_labels
-from cellular.segment.flows import labels_to_flows
+from cellular.segment.flows import cuda_device, labels_to_flows
+
+if TYPE_CHECKING:
+    import torch
 
 # The network's flows are this many times the unit vectors (Cellpose's scale of training).
 FLOW_SCALE = np.float32(5.0)
@@ -24,7 +29,7 @@ def flows_to_labels(
     cellprob_threshold: float = 0.0,
     min_size: int = 15,
     max_size_fraction: float = 0.4,
-    device: str | None = None,
+    device: "str | torch.device | None" = None,
 ) -> np.ndarray:
     """Label image from the network's flows and cell probability, the same as Cellpose makes of them.
 
@@ -41,7 +46,8 @@ def flows_to_labels(
     cellprob_threshold : logit above which a pixel belongs to a cell.
     min_size : smallest cell, px; 0 or less keeps all.
     max_size_fraction : largest cell, as a fraction of the image's pixels (before the flow check).
-    device : None or "cpu" runs numba on all cores; "cuda" runs torch there.
+    device : None or "cpu" runs numba on all cores, "cuda" or "cuda:N" torch there, "auto" chooses; "mps" is "cpu"
+        here, having no double precision.
 
     Returns
     -------
@@ -57,10 +63,14 @@ def flows_to_labels(
     Stringer et al., Cellpose: a generalist algorithm for cellular segmentation, Nature Methods 18 (2021), Methods,
     "Gradient flow tracking". Where this differs from Cellpose 3.1.1.3: docs/differences.md.
     """
+    niter = DEFAULT_NITER if niter is None else int(niter)
     flows, cell_probability = _checked(flows, cell_probability, niter)
+    if gpu := cuda_device(device):
+        settings = (niter, flow_threshold, cellprob_threshold, min_size, max_size_fraction)
+        return _on_gpu(flows, cell_probability, *settings, device=gpu)
     active = cell_probability > cellprob_threshold
     starts = np.flatnonzero(active).astype(np.int32)
-    ends = follow_flows(flows, active, starts, DEFAULT_NITER if niter is None else int(niter))
+    ends = follow_flows(flows, active, starts, niter)
     labels = label_by_sinks(starts, ends, active.shape)
     keep_labels(labels, areas(labels) <= labels.size * max_size_fraction)
     if flow_threshold:
@@ -84,8 +94,9 @@ def follow_flows(flows: np.ndarray, active: np.ndarray, starts: np.ndarray, nite
 def flow_error(labels: np.ndarray, flows: np.ndarray) -> np.ndarray:
     """Mean squared difference (N,) float64 between each cell's own flows and the network's `flows` / 5.
 
-    `labels` is (Y, X) with 1..N present; `flows` is (2, Y, X) as the network gives them. A number that no pixel
-    carries has error NaN.
+    `labels` is (Y, X) with cells 1..N; `flows` is (2, Y, X) as the network gives them. A number that no pixel
+    carries has error NaN. The exact flows are compared: the fast ones move the error of ragged cells by up to 0.1,
+    and would drop others than Cellpose drops.
     """
     total, count = _error_sums(labels, labels_to_flows(labels), flows, int(labels.max()))
     with np.errstate(invalid="ignore"):
@@ -107,15 +118,26 @@ def _error_sums(labels: np.ndarray, own: np.ndarray, flows: np.ndarray, n: int) 
     return total, count
 
 
-def _checked(flows: np.ndarray, cell_probability: np.ndarray, niter: int | None) -> tuple[np.ndarray, np.ndarray]:
+def _on_gpu(
+    flows: np.ndarray, cell_probability: np.ndarray, *settings: float | None, device: "torch.device"
+) -> np.ndarray:
+    import torch
+
+    from cellular.segment.torch_masks import flows_to_labels_torch
+
+    stacks = (torch.from_numpy(a)[None].to(device) for a in (flows, cell_probability))
+    return as_labels(flows_to_labels_torch(*stacks, *settings)[0])
+
+
+def _checked(flows: np.ndarray, cell_probability: np.ndarray, niter: int) -> tuple[np.ndarray, np.ndarray]:
     flows = np.ascontiguousarray(flows, np.float32)
-    cell_probability = np.asarray(cell_probability)
+    cell_probability = np.ascontiguousarray(cell_probability, np.float32)
     if flows.ndim != 3 or flows.shape != (2, *cell_probability.shape) or flows.size == 0:
         raise InputError(
             f"Flows are (2, Y, X) beside a cell probability of (Y, X), got {flows.shape} and {cell_probability.shape}"
         )
     if not np.isfinite(flows).all():
         raise InputError("The flows hold NaN or infinity; the network or its input is broken")
-    if niter is not None and niter < 0:
+    if niter < 0:
         raise SettingsError(f"niter is a number of steps, 0 or more, got {niter}")
     return flows, cell_probability
