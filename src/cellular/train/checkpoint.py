@@ -1,0 +1,30 @@
+"""Everything a run needs to go on as if it had never stopped, and a JSON beside it that a person can read."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cellular.errors import InputError, MissingInputError
+from cellular.tables import whole_file, write_json
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any], summary: dict[str, Any]) -> None:
+    """Write `state` (tensors and plain values) and its human-readable `summary`, each whole or not at all."""
+    path = folder / CHECKPOINT
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        torch.save(state, file)
+    write_json(path.with_suffix(".json"), summary)
+
+
+def load_checkpoint(folder: Path) -> dict[str, Any]:
+    """State of the last checkpoint in `folder`. Raises MissingInputError or InputError naming the file."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise MissingInputError(f"Nothing to resume: {path} is not there; start without --resume")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise InputError(f"{path} cannot be read: {error}; delete {folder} and train again") from error

@@ -1,0 +1,304 @@
+"""The training stage: one flat loop."""
+
+import copy
+import hashlib
+import logging
+import math
+import platform
+import subprocess
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+import cellular
+from cellular.device import resolve_device
+from cellular.errors import InputError, OutputExistsError, SettingsError
+from cellular.progress import progress
+from cellular.segment.models import ModelInfo, load_model, save_model
+from cellular.segment.network import CPnet, build_network
+from cellular.settings import settings_to_dict
+from cellular.tables import read_json, sha256_of, write_csv, write_json
+from cellular.train.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
+from cellular.train.feed import Feed
+from cellular.train.loss import flow_loss
+from cellular.train.samples import Sample, enough_cells, load_samples
+from cellular.train.schedule import learning_rates
+from cellular.train.settings import TrainSettings
+
+logger = logging.getLogger(__name__)
+
+MOMENTUM = 0.9
+LOG_COLUMNS = ["epoch", "learning_rate", "train_loss", "valid_loss", "crops_per_s"]
+LOG, RUN, DIAMETERS = "log.csv", "run.json", "diam_estimate.json"
+# What may differ between a run and its resumption: how far it goes and where it computes, not what it computes.
+FREE_TO_CHANGE = ("device", "validate_every", "checkpoint_every", "patience")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Where a run left its models and how it went.
+
+    Attributes
+    ----------
+    folder : the experiment's folder. model : last weights, where Cellpose puts them, ``models/<experiment>``.
+    best : weights of the best validation, ``models/<experiment>_best``; the last ones where nothing was validated.
+    epochs : epochs trained. best_loss : lowest validation loss, NaN where nothing was validated.
+    """
+
+    folder: Path
+    model: Path
+    best: Path
+    epochs: int
+    best_loss: float
+
+
+def train(
+    train_dir: str | Path,
+    valid_dir: str | Path | None,
+    experiment_name: str,
+    experiments_dir: str | Path = "./experiments",
+    settings: TrainSettings | None = None,
+    resume: bool = False,
+) -> TrainingResult:
+    """Fine-tune a model on folders that `prepare` wrote.
+
+    Writes into ``experiments_dir/experiment_name``: ``models/<name>`` and ``models/<name>_best`` (Cellpose's format,
+    loadable there), ``log.csv``, ``run.json``, ``diam_estimate.json``, ``checkpoint.pt``.
+
+    Parameters
+    ----------
+    train_dir, valid_dir : folders of ``<field>.<ext>`` with ``<field>_masks.<png|tif>``; valid_dir may be None.
+    experiment_name : name of the folder and of the model files.
+    settings : see :class:`TrainSettings`.
+    resume : go on from the folder's checkpoint; on the CPU the result is the same, bit for bit, as without the stop.
+
+    Raises
+    ------
+    OutputExistsError : the experiment exists and `resume` was not asked for.
+    InputError, MissingInputError, WeightsError : unusable data, or a model that cannot be had.
+    """
+    settings = settings or TrainSettings()
+    folder = Path(experiments_dir) / experiment_name
+    _check_folder(folder, resume)
+    network, info, settings = start_network(settings)
+    samples = enough_cells(
+        load_samples(train_dir, settings.channels, "read training fields"), settings.min_train_masks, train_dir
+    )
+    validation = load_samples(valid_dir, settings.channels, "read validation fields") if valid_dir else []
+    data = {"train_dir": str(train_dir), "valid_dir": str(valid_dir) if valid_dir else None}
+    data["sha256"] = listing_hash([Path(d) for d in (train_dir, valid_dir) if d])
+    return train_network(network, samples, validation, settings, folder, info, resume, data)
+
+
+def start_network(settings: TrainSettings) -> tuple[CPnet, ModelInfo, TrainSettings]:
+    """Network that training starts from, its information, and the settings with the channels filled in."""
+    if settings.model_type == "scratch":
+        settings = replace(settings, channels=settings.channels or (0, 0))
+        torch.manual_seed(settings.seed)
+        network = build_network(len(settings.channels), settings.width)
+        network.diam_mean.data.fill_(settings.diam_mean)
+        return network, ModelInfo(settings.channels), settings
+    model = load_model(settings.model_type)
+    settings = replace(settings, channels=tuple(settings.channels or model.info.channels))
+    if len(settings.channels) != model.network.channels:
+        raise SettingsError(
+            f"{settings.model_type} takes {model.network.channels} channel(s), --channels gives {settings.channels}"
+        )
+    # A score calibrated on the old weights would mislead on the new ones.
+    return model.network, ModelInfo(settings.channels), settings
+
+
+def train_network(
+    network: CPnet,
+    samples: list[Sample],
+    validation: list[Sample],
+    settings: TrainSettings,
+    folder: str | Path,
+    info: ModelInfo | None = None,
+    resume: bool = False,
+    data: dict[str, Any] | None = None,
+) -> TrainingResult:
+    """The loop behind :func:`train`, on samples in memory; `info` and `data` are only recorded.
+
+    `network` is trained in place. With `resume`, the samples and settings must be those of the run that was stopped.
+    """
+    folder = Path(folder)
+    info = info or ModelInfo(settings.channels or (0, 0))
+    device = resolve_device(settings.device)
+    network = network.to(device, memory_format=torch.channels_last)
+    diameters = [settings.diameter or sample.diameter for sample in samples]
+    network.diam_labels.data.fill_(float(np.mean(diameters)))
+    diam_mean = float(network.diam_mean)
+    feed = Feed(samples, settings, diam_mean, device)
+    valid_feed = Feed(validation, settings, diam_mean, device) if validation and settings.validate_every else None
+    optimizer = _optimizer(network, settings)
+    rates = learning_rates(settings)
+    average = copy.deepcopy(network) if settings.ema else network
+    run = _run_record(settings, samples, validation, device, data)
+    history: list[dict[str, float]] = []
+    best_loss, since_best, first = math.inf, 0, 0
+    if resume:
+        _check_same_run(folder / RUN, run)
+        state = load_checkpoint(folder)
+        network.load_state_dict(state["network"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        history, best_loss, since_best, first = (state[k] for k in ("history", "best_loss", "since_best", "epoch"))
+    else:
+        write_json(folder / RUN, run)
+        write_json(folder / DIAMETERS, {"diam_labels": float(network.diam_labels)})
+    name = folder.name
+    last_path, best_path = folder / "models" / name, folder / "models" / f"{name}_best"
+
+    def checkpoint(epoch: int) -> None:
+        state = {"network": network.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+        state |= {"history": history, "best_loss": best_loss, "since_best": since_best, "epoch": epoch}
+        save_checkpoint(folder, state, {"epoch": epoch, "of": settings.n_epochs, "best_loss": _finite(best_loss)})
+        write_csv(folder / LOG, pd.DataFrame(history, columns=LOG_COLUMNS))
+
+    if not resume:
+        checkpoint(0)
+    done = first
+    with progress(total=settings.n_epochs, desc="train", unit="epoch") as bar:
+        bar.update(first)
+        for epoch in range(first, settings.n_epochs):
+            started = time.perf_counter()
+            loss, crops = _train_epoch(network, average, feed, epoch, optimizer, float(rates[epoch]), settings, device)
+            row = {"epoch": epoch + 1, "learning_rate": float(rates[epoch]), "train_loss": loss, "valid_loss": None}
+            row["crops_per_s"] = round(crops / (time.perf_counter() - started), 2)
+            if valid_feed and ((epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.n_epochs):
+                row["valid_loss"] = _validate(average, valid_feed)
+                since_best += 1
+                if row["valid_loss"] < best_loss:
+                    best_loss, since_best = row["valid_loss"], 0
+                    save_model(best_path, average, info)
+            history.append(row)
+            if not math.isfinite(loss):
+                raise InputError(
+                    f"The loss became {loss} in epoch {epoch + 1}: training diverged. Lower --learning_rate "
+                    f"({settings.learning_rate}); {folder / CHECKPOINT} holds the last good state"
+                )
+            done = epoch + 1
+            bar.update()
+            bar.set_postfix(loss=f"{loss:.3f}", valid=f"{best_loss:.3f}" if math.isfinite(best_loss) else "-")
+            stop = settings.patience and since_best >= settings.patience
+            if stop or done % settings.checkpoint_every == 0 or done == settings.n_epochs:
+                checkpoint(done)
+            if stop:
+                logger.info("no better validation in %d tries: stopped after epoch %d", settings.patience, done)
+                break
+    save_model(last_path, average, info)
+    if not best_path.is_file():
+        save_model(best_path, average, info)
+    return TrainingResult(folder, last_path, best_path, done, best_loss if math.isfinite(best_loss) else math.nan)
+
+
+def _train_epoch(network, average, feed, epoch, optimizer, rate, settings, device) -> tuple[float, int]:
+    """One pass; returns the mean loss and the number of crops. The GPU is waited for once, at the end."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    network.train()
+    total, crops = torch.zeros((), device=device), 0
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.amp and device.type == "cuda")
+    for image, target in feed.epoch(epoch):
+        with autocast:
+            output, _ = network(image)
+        loss = flow_loss(output.float(), target)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        if settings.ema:
+            _move_average(average, network, settings.ema)
+        total += loss.detach() * len(image)
+        crops += len(image)
+    return float(total) / crops, crops
+
+
+@torch.no_grad()
+def _move_average(average: CPnet, network: CPnet, keep: float) -> None:
+    for mean, value in zip(average.state_dict().values(), network.state_dict().values()):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - keep)
+        else:
+            mean.copy_(value)
+
+
+def _validate(network: CPnet, feed: Feed) -> float:
+    """Mean loss over the validation crops, batch norm at its running values."""
+    network.eval()
+    total, crops = 0.0, 0
+    with torch.inference_mode():
+        for image, target in feed.validation():
+            total += float(flow_loss(network(image)[0], target)) * len(image)
+            crops += len(image)
+    return total / crops
+
+
+def _optimizer(network: CPnet, settings: TrainSettings) -> torch.optim.Optimizer:
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    options = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(parameters, momentum=MOMENTUM, **options)
+    # Cellpose 2's RAdam, which the published runs used, keeps the weight decay inside the gradient, as torch's does.
+    return {"radam": torch.optim.RAdam, "adamw": torch.optim.AdamW}[settings.optimizer](parameters, **options)
+
+
+def _check_folder(folder: Path, resume: bool) -> None:
+    if folder.exists() and any(folder.iterdir()) and not resume:
+        raise OutputExistsError(
+            f"The experiment {folder} exists; --resume continues it, another --experiment_name starts a new one, "
+            "--force deletes it first"
+        )
+
+
+def _run_record(settings, samples, validation, device, data) -> dict[str, Any]:
+    """What was run, on what, with what: for people, and to check a resumption against."""
+    return {
+        "settings": settings_to_dict(settings) | {"channels": list(settings.channels or (0, 0))},
+        "train_fields": [sample.name for sample in samples],
+        "valid_fields": [sample.name for sample in validation],
+        "data": data or {},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+        "versions": {"cellular": cellular.__version__, "torch": torch.__version__, "numpy": np.__version__}
+        | {"python": platform.python_version(), "git": git_revision()},
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _check_same_run(path: Path, run: dict[str, Any]) -> None:
+    before = read_json(path)
+    for key in ("settings", "train_fields", "valid_fields", "data"):
+        old, new = before.get(key), run[key]
+        if key == "settings":
+            old, new = ({k: v for k, v in part.items() if k not in FREE_TO_CHANGE} for part in (old, new))
+        if old != new:
+            changed = sorted(k for k in new if old.get(k) != new[k]) if isinstance(new, dict) else ""
+            raise SettingsError(f"{path} was run with other {key} {changed}; resume with the same, or start a new run")
+
+
+def git_revision() -> str | None:
+    """Commit of the source tree this package runs from; None where it is not a git checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def listing_hash(folders: list[Path]) -> str:
+    """SHA-256 over names and contents of all files in `folders`, in order of name."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(p for p in folder.iterdir() if p.is_file()):
+            digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,106 @@
+"""Training fields in memory: image, flows and cells, with flows kept on disk once they have been computed."""
+
+import hashlib
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cellular.data.download import cache_folder
+from cellular.data.images import read_labels
+from cellular.data.pairs import Pair, find_pairs, load_image, load_labels
+from cellular.errors import InputError
+from cellular.progress import progress
+from cellular.segment.diameter import median_diameter
+from cellular.segment.flows import labels_to_flows
+from cellular.segment.normalize import to_network_input
+from cellular.tables import whole_file
+
+logger = logging.getLogger(__name__)
+
+# Cellpose's bound: fields of specks are treated as fields of 5 px cells.
+SMALLEST_DIAMETER = 5.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One field to learn from.
+
+    Attributes
+    ----------
+    name : field name.
+    image : (C, Y, X) float32, normalised.
+    flows : (2, Y, X) float32, unit vectors (dy, dx); may be a memory map.
+    cell : (Y, X) uint8, 1 = cell.
+    ignore : (Y, X) uint8, 1 = pixels to leave out of the loss, or None.
+    diameter : median cell diameter, px.
+    cells : number of cells.
+    """
+
+    name: str
+    image: np.ndarray
+    flows: np.ndarray
+    cell: np.ndarray
+    ignore: np.ndarray | None
+    diameter: float
+    cells: int
+
+
+def make_sample(name: str, planes: np.ndarray, labels: np.ndarray, ignore: np.ndarray | None = None) -> Sample:
+    """Sample of normalised `planes` (C, Y, X), label image `labels` (Y, X) and, where given, `ignore` (Y, X)."""
+    return Sample(
+        name,
+        np.ascontiguousarray(planes, np.float32),
+        cached_flows(labels),
+        (labels > 0).astype(np.uint8),
+        None if ignore is None else (ignore > 0).astype(np.uint8),
+        max(SMALLEST_DIAMETER, median_diameter(labels)),
+        int(np.count_nonzero(np.bincount(labels.ravel())[1:])),
+    )
+
+
+def load_samples(folder: str | Path, channels: tuple[int, ...], desc: str) -> list[Sample]:
+    """Samples of a folder that `cellular prepare` wrote: ``<field>.<ext>`` beside ``<field>_masks.<png|tif>``.
+
+    Raises InputError or MissingInputError naming the file at fault.
+    """
+    return [_load(pair, channels) for pair in progress(find_pairs(folder), desc=desc, unit="field")]
+
+
+def _load(pair: Pair, channels: tuple[int, ...]) -> Sample:
+    image = load_image(pair)
+    labels = load_labels(pair, image.shape[:2])
+    try:
+        planes = to_network_input(image, channels)
+    except InputError as error:
+        raise InputError(f"{pair.images[0]}: {error}") from error
+    ignore = read_labels(pair.ignore) if pair.ignore else None
+    if ignore is not None and ignore.shape != labels.shape:
+        raise InputError(f"{pair.ignore}: shape {ignore.shape} differs from the image's {labels.shape}")
+    return make_sample(pair.name, planes, labels, ignore)
+
+
+def enough_cells(samples: list[Sample], least: int, folder: str | Path) -> list[Sample]:
+    """Samples with at least `least` cells; the others are named in a warning. None left raises InputError."""
+    kept = [sample for sample in samples if sample.cells >= least]
+    if len(kept) < len(samples):
+        names = ", ".join(f"{s.name} ({s.cells})" for s in samples if s.cells < least)
+        logger.warning("%s: left out for having fewer than %d cells: %s", folder, least, names)
+    if not kept:
+        raise InputError(f"{folder}: no field has at least {least} cells; lower --min_train_masks")
+    return kept
+
+
+def cached_flows(labels: np.ndarray) -> np.ndarray:
+    """Flows of `labels` as a read-only memory map (2, Y, X) float32, computed once and found by content ever after."""
+    digest = hashlib.sha256(f"{labels.shape} {labels.dtype}".encode())
+    digest.update(np.ascontiguousarray(labels).data)
+    path = cache_folder() / "flows" / f"{digest.hexdigest()[:32]}.npy"
+    if not path.is_file():
+        flows = labels_to_flows(labels)
+        with whole_file(path) as temporary:
+            np.save(temporary, flows)
+    os.utime(path)  # so that whoever empties the cache by age keeps what is in use
+    return np.load(path, mmap_mode="r")

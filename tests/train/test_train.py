@@ -1,0 +1,193 @@
+"""The loop: it learns, it resumes bit for bit, it says what is wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cellular.data.images import write_image, write_labels
+from cellular.errors import InputError, OutputExistsError, SettingsError, WeightsError
+from cellular.segment.models import load_model
+from cellular.segment.weights import load_network
+from cellular.train import TrainSettings, train
+
+SMALL = {
+    "model_type": "scratch",
+    "width": 4,
+    "crop_size": 64,
+    "optimizer": "adamw",
+    "learning_rate": 0.01,
+    "device": "cpu",
+    "batch_size": 2,
+    "validate_every": 2,
+    "checkpoint_every": 2,
+}
+
+
+def make_folder(folder, fields=3, seed=0, ignore=False):
+    """Bright discs on noise, with their labels."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:120, :140]
+    for k in range(fields):
+        labels = np.zeros((120, 140), np.uint16)
+        for n in range(8):
+            cy, cx = 20 + 40 * (n // 4) + rng.integers(-4, 4), 20 + 33 * (n % 4) + rng.integers(-4, 4)
+            labels[(y - cy) ** 2 + (x - cx) ** 2 < rng.integers(9, 15) ** 2] = n + 1
+        image = np.where(labels > 0, 150, 30) + rng.normal(0, 8, labels.shape)
+        write_image(folder / f"f{k}.png", image.clip(0, 255).astype(np.uint8))
+        write_labels(folder / f"f{k}_masks.png", labels)
+        if ignore:
+            write_labels(folder / f"f{k}_ignore.png", (labels == 1).astype(np.uint16))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("CELLULAR_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return make_folder(tmp_path / "train"), make_folder(tmp_path / "valid", 1, seed=9)
+
+
+def weights(path):
+    return load_network(path).state_dict()
+
+
+def assert_same_weights(a, b):
+    for (name, x), y in zip(weights(a).items(), weights(b).values()):
+        assert torch.equal(x, y), name
+
+
+def test_training_lowers_the_loss_and_writes_what_it_says(folders, tmp_path):
+    result = train(*folders, "one", tmp_path / "ex", TrainSettings(n_epochs=30, **SMALL))
+    log = pd.read_csv(result.folder / "log.csv")
+    assert len(log) == 30
+    assert log["train_loss"].iloc[-5:].mean() < 0.6 * log["train_loss"].iloc[:3].mean()
+    assert log["valid_loss"].min() == pytest.approx(result.best_loss)
+    assert result.model == tmp_path / "ex" / "one" / "models" / "one"
+    run = json.loads((result.folder / "run.json").read_text())
+    assert run["train_fields"] == ["f0", "f1", "f2"]
+    assert len(run["data"]["sha256"]) == 64
+    diameter = json.loads((result.folder / "diam_estimate.json").read_text())["diam_labels"]
+    assert load_model(result.model).diameter == pytest.approx(diameter, rel=1e-5)
+    assert load_model(result.model).info.channels == (0, 0)
+
+
+def test_resumed_run_ends_with_the_same_weights_bit_for_bit(folders, tmp_path, monkeypatch):
+    settings = TrainSettings(n_epochs=6, ema=0.9, **SMALL)
+    whole = train(*folders, "whole", tmp_path, settings)
+
+    # Stop in the middle of epoch 5, after the checkpoint at 4.
+    from cellular.train import loop as module
+
+    original, calls = module._train_epoch, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(module, "_train_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(*folders, "cut", tmp_path, settings)
+    monkeypatch.setattr(module, "_train_epoch", original)
+    resumed = train(*folders, "cut", tmp_path, settings, resume=True)
+    assert_same_weights(whole.model, resumed.model)
+    assert_same_weights(whole.best, resumed.best)
+    columns = ["epoch", "train_loss", "valid_loss"]
+    logs = [pd.read_csv(r.folder / "log.csv")[columns] for r in (whole, resumed)]
+    pd.testing.assert_frame_equal(*logs)
+
+
+@pytest.mark.long
+def test_killed_run_resumes_bit_for_bit(folders, tmp_path):
+    common = ["--train_dir", str(folders[0]), "--valid_dir", str(folders[1]), "--experiments_dir", str(tmp_path)]
+    common += ["--model_type", "scratch", "--width", "4", "--crop_size", "64", "--n_epochs", "40"]
+    common += ["--checkpoint_every", "1", "--device", "cpu"]
+    command = [sys.executable, "-m", "cellular.cli.main", "train", *common]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, "--experiment_name", "whole"], check=True, env=environment)
+    process = subprocess.Popen([*command, "--experiment_name", "cut"], env=environment)
+    record = tmp_path / "cut" / "checkpoint.json"
+    while not record.is_file() or json.loads(record.read_text())["epoch"] < 5:
+        time.sleep(0.02)
+        assert process.poll() is None, "it ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    subprocess.run([*command, "--experiment_name", "cut", "--resume"], check=True, env=environment)
+    assert_same_weights(tmp_path / "whole" / "models" / "whole", tmp_path / "cut" / "models" / "cut")
+
+
+def test_same_seed_same_weights_other_seed_others(folders, tmp_path):
+    runs = [
+        train(*folders, f"run{k}", tmp_path, TrainSettings(n_epochs=2, seed=seed, **SMALL))
+        for k, seed in enumerate((1, 1, 2))
+    ]
+    assert_same_weights(runs[0].model, runs[1].model)
+    first, other = weights(runs[0].model), weights(runs[2].model)
+    assert not all(torch.equal(a, b) for a, b in zip(first.values(), other.values()))
+
+
+def test_early_stopping(folders, tmp_path):
+    still = SMALL | {"learning_rate": 1e-9, "validate_every": 1}
+    result = train(
+        *folders,
+        "still",
+        tmp_path,
+        TrainSettings(n_epochs=50, patience=3, optimizer="sgd", **{k: v for k, v in still.items() if k != "optimizer"}),
+    )
+    assert result.epochs < 50
+
+
+def test_fine_tuning_starts_from_the_weights_named(folders, tmp_path):
+    first = train(*folders, "first", tmp_path, TrainSettings(n_epochs=2, **SMALL))
+    settings = TrainSettings(n_epochs=1, **SMALL | {"model_type": str(first.model), "learning_rate": 1e-12})
+    second = train(*folders, "second", tmp_path, settings)
+    names = ("downsample.down.res_down_0.conv.conv_0.2.weight", "output.2.weight")
+    for name in names:
+        torch.testing.assert_close(weights(first.model)[name], weights(second.model)[name], atol=1e-6, rtol=0)
+
+
+def test_ignored_pixels_do_not_teach(tmp_path):
+    from cellular.train.loss import flow_loss
+
+    output = torch.zeros(1, 3, 4, 4)
+    target = torch.zeros(1, 4, 4, 4)
+    target[:, 3] = 1
+    target[0, 2, 0, 0] = 1
+    with_cell = float(flow_loss(output, target))
+    target[0, 3, 0, 0] = 0
+    output[0, 2, 0, 0] = 50.0  # a call the ignored pixel would punish or reward
+    assert float(flow_loss(output, target)) == pytest.approx(with_cell)
+    folder = make_folder(tmp_path / "train", ignore=True)
+    result = train(folder, None, "ignored", tmp_path, TrainSettings(n_epochs=1, **SMALL))
+    assert np.isnan(result.best_loss)
+    assert result.best.is_file()
+
+
+def test_problems_are_named(folders, tmp_path):
+    settings = TrainSettings(n_epochs=1, **SMALL)
+    train(*folders, "there", tmp_path, settings)
+    with pytest.raises(OutputExistsError, match="there"):
+        train(*folders, "there", tmp_path, settings)
+    with pytest.raises(SettingsError, match="other settings"):
+        train(*folders, "there", tmp_path, TrainSettings(n_epochs=2, **SMALL | {"learning_rate": 0.5}), resume=True)
+    with pytest.raises(WeightsError, match="No model"):
+        train(*folders, "nobody", tmp_path, TrainSettings(**SMALL | {"model_type": "cyto7"}))
+    with pytest.raises(InputError, match="at least 100 cells"):
+        train(*folders, "few", tmp_path, TrainSettings(n_epochs=1, min_train_masks=100, **SMALL))
+    diverging = SMALL | {"learning_rate": 1e12, "optimizer": "sgd"}
+    with pytest.raises(InputError, match="diverged"):
+        train(*folders, "wild", tmp_path, TrainSettings(n_epochs=20, **diverging))
+    with pytest.raises(SettingsError, match="crop_size"):
+        TrainSettings(crop_size=100)
