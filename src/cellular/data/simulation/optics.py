@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from cellular.data.simulation.population import Cell
+from cellular.data.simulation.population import SPREAD, Cell
 from cellular.data.simulation.puncta import Puncta
 from cellular.data.simulation.shapes import Shape
 
@@ -17,9 +17,9 @@ FOCUS_SIGMAS = (1.0, 2.2, 4.5)  # px in the real fields, sharp to far out of foc
 MEDIUM_GREY = {"fed": (18.0, 22.0), "starved": (15.0, 5.5)}  # (mRFP, EGFP) of the medium
 LAMP_GREY = 59.0
 # How each build looks in transmitted light: thickness over radius (drives the rims), granularity (grey levels).
-RELIEF = {"flat": (0.5, 5.5), "round": (4.2, 17.0), "spiky": (1.2, 7.0), "vacuolated": (2.8, 10.0)}
+RELIEF = {"flat": (0.55, 6.5), "round": (4.2, 17.0), "spiky": (1.2, 8.0), "vacuolated": (2.8, 10.0)}
 # Fall-off of the fluorescence towards the outline: (1 - rho^2) to this power.
-FALL_OFF = {"flat": 1.6, "round": 0.5, "spiky": 0.9, "vacuolated": 0.4}
+FALL_OFF = {"flat": 1.6, "round": 0.5, "spiky": 1.1, "vacuolated": 0.45}
 
 
 def focus_sigmas(scale: float) -> np.ndarray:
@@ -58,18 +58,22 @@ class Canvas:
         """Add a cell's diffuse light and relief; `holes` (same shape as its mask) is 1 inside vacuoles, 0 outside."""
         window = shape.window
         dome = np.clip(1 - shape.rho**2, 0, 1)
-        if cell.build in ("flat", "spiky"):
+        if cell.build in SPREAD:
             dome = dome * self._fibres(shape)
-        light = (0.06 + 0.94 * dome ** FALL_OFF[cell.build]) * shape.mask
-        nucleus = 1 / (1 + np.exp((shape.rho - 0.38) * 30))
+        light = (0.04 + 0.96 * dome ** FALL_OFF[cell.build]) * shape.mask
+        middle = shape.distance / np.float32(cell.radius)
+        nucleus = shape.mask / (1 + np.exp((middle - 0.36) * 30))
         light *= (1 + 0.3 * nucleus) * (1 - 0.92 * holes) * self.texture[window]
         red = cell.expression * light
         self.planes[cell.focus, 0][window] += red
         self.planes[cell.focus, 1][window] += cell.green * red
         height, grain = RELIEF[cell.build]
-        thickness = cell.radius * (height * np.sqrt(dome) + 0.6 * nucleus - 0.4 * height * holes) * shape.mask
+        # Organelles crowd around the nucleus; the spread edge is clear.
+        grains = 0.25 + np.exp(-((middle - 0.42) ** 2) / 0.06) if cell.build in SPREAD else 0.3 + dome
+        grain *= self.rng.lognormal(0, 0.4)
+        thickness = cell.radius * (height * np.sqrt(dome) + 0.8 * nucleus - 0.4 * height * holes) * shape.mask
         self.relief[min(cell.focus, 1)][window] += thickness
-        self.granularity[window] += grain * (0.4 + dome) * shape.mask * (1 - holes)
+        self.granularity[window] += grain * grains * shape.mask * (1 - holes)
 
     def _fibres(self, shape: Shape) -> np.ndarray:
         """(box) float32 about 1: radial streaks of the spread edge, none at the centre."""
@@ -113,6 +117,7 @@ class Canvas:
             smooth = cv2.GaussianBlur(relief, (0, 0), sigma)
             light -= 6.0 * sigma * cv2.Laplacian(smooth, cv2.CV_32F)
         grain = self._noise(2.2) - 0.5 * self._noise(4.5)
+        light += 2.0 * self._noise(1.0) + 1.4 * self._noise(5.0)  # dust and dirt of the dish, out of focus
         light += cv2.GaussianBlur(self.granularity, (0, 0), max(2.0 * self.scale, 0.6)) * grain
         return np.maximum(light, 4.0)
 

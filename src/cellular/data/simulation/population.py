@@ -7,6 +7,8 @@ import numpy as np
 from cellular.data.simulation.settings import SimulationSettings
 
 ANGLES = 96
+# Builds that spread on the dish, rather than round up.
+SPREAD = ("flat", "spiky")
 
 # Share of each build among cells, its mean diameter (of the field's mean), and the spread of that.
 BUILDS = {
@@ -21,7 +23,7 @@ ACTIVATED = {"fed": (0.06, 0.02), "starved": (0.80, 0.35)}
 CROWDING = {"fed": 0.82, "starved": 1.15}
 SIZE = {"fed": 1.08, "starved": 0.94}
 # Share of cells that settle beside another cell rather than anywhere.
-CLUMPING = 0.8
+CLUMPING = 0.92
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def first_cells(settings: SimulationSettings, treatment: str, rng: np.random.Gen
     builds = rng.choice(list(BUILDS), size=count, p=[share for share, _, _ in BUILDS.values()])
     radii = np.array([_radius(build, treatment, settings, rng) for build in builds])
     # Small round cells lie on top of others; the rest mostly spread beside one another.
-    closest = np.where(builds == "round", rng.uniform(0.3, 0.9, count), rng.uniform(0.6, 0.97, count))
+    closest = np.where(builds == "round", rng.uniform(0.25, 0.9, count), rng.uniform(0.5, 0.95, count))
     centres = _place(radii, closest, settings.size_px, rng)
     return [
         Cell(
@@ -91,14 +93,14 @@ def _outline(build: str, rng: np.random.Generator) -> np.ndarray:
     """Relative radii (ANGLES,): smooth waves, and for spiky cells a polygon of few sides with blunt corners."""
     theta = np.arange(ANGLES) * (2 * np.pi / ANGLES)
     order = np.arange(2, 9)[:, None]
-    strength = {"flat": 0.32, "round": 0.12, "spiky": 0.20, "vacuolated": 0.14}[build]
+    strength = {"flat": 0.32, "round": 0.12, "spiky": 0.28, "vacuolated": 0.14}[build]
     waves = rng.standard_normal(order.shape) * np.cos(order * (theta - rng.uniform(0, 2 * np.pi, order.shape)))
     radii = 1 + strength * (order**-1.3 * waves).sum(axis=0)
     if build == "spiky":
         sides = rng.integers(4, 7)
         normals = (np.arange(sides) + rng.uniform(-0.3, 0.3, sides)) * (2 * np.pi / sides) + rng.uniform(0, 2 * np.pi)
         facing = np.maximum(np.cos(theta - normals[:, None]), 0) / rng.uniform(0.55, 1.25, (sides, 1))
-        radii = radii * (facing**8).sum(axis=0) ** (-1 / 8)
+        radii = radii * (facing**6).sum(axis=0) ** (-1 / 6)
         radii = radii / radii.mean()
     return np.clip(radii, 0.45, 2.0)
 

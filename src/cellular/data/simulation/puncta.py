@@ -74,6 +74,8 @@ def _place(
     if rows.size == 0 or sigmas.size == 0:
         return np.empty((0, 2)), np.empty(0)
     weight = np.exp(-((shape.rho[rows, columns] - 0.52) ** 2) / (2 * 0.17**2)) + 0.12
+    side = np.cos(shape.theta[rows, columns] - rng.uniform(0, 2 * np.pi))
+    weight *= 0.25 + np.clip(side + 0.3, 0, 1)  # more of them on one side of the nucleus
     picks = rng.choice(rows.size, size=TRIES * sigmas.size, p=weight / weight.sum())
     places = np.stack([rows[picks] + shape.box[0], columns[picks] + shape.box[1]], axis=1)
     places = places + rng.uniform(-0.5, 0.5, places.shape)

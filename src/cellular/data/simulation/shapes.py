@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cellular.data.simulation.population import ANGLES, Cell
+from cellular.data.simulation.population import ANGLES, SPREAD, Cell
 
 # Share of neighbouring pairs that press a common border; the others lie over one another.
 PRESSING_SHARE = 0.7
@@ -17,12 +17,14 @@ class Shape:
     Attributes
     ----------
     box : (y0, x0, y1, x1) in px, half open, inside the field.
-    rho : (y1 - y0, x1 - x0) float32, distance from the centre over the outline's there: 1 on the outline.
+    distance : (y1 - y0, x1 - x0) float32, distance from the cell's centre in px.
+    rho : (y1 - y0, x1 - x0) float32, that distance over the outline's in the same direction: 1 on the outline.
     theta : (y1 - y0, x1 - x0) float32, angle about the centre in radians, 0..2 pi.
     mask : (y1 - y0, x1 - x0) bool, the cell.
     """
 
     box: tuple[int, int, int, int]
+    distance: np.ndarray
     rho: np.ndarray
     theta: np.ndarray
     mask: np.ndarray
@@ -63,7 +65,7 @@ def pressing_pairs(cells: list[Cell]) -> np.ndarray:
     tracks = np.array([cell.track for cell in cells], np.uint64)
     low, high = np.minimum.outer(tracks, tracks), np.maximum.outer(tracks, tracks)
     mixed = (low * np.uint64(2654435761) + high * np.uint64(40503)) % np.uint64(1000)
-    spread = np.array([cell.build in ("flat", "spiky") for cell in cells])
+    spread = np.array([cell.build in SPREAD for cell in cells])
     return (mixed < PRESSING_SHARE * 1000) & np.logical_and.outer(spread, spread)
 
 
@@ -84,6 +86,7 @@ def shape_on(cell: Cell, radii: np.ndarray, size: int, margin: float = 1.0) -> S
     closed = np.append(radii, radii[:2]).astype(np.float32)
     index = place.astype(np.int32)
     here = closed[index]
-    rho = np.sqrt(dy * dy + dx * dx) / (here + (place - index) * (closed[index + 1] - here))
+    distance = np.sqrt(dy * dy + dx * dx)
+    rho = distance / (here + (place - index) * (closed[index + 1] - here))
     mask = rho <= 1
-    return Shape((y0, x0, y1, x1), rho, theta, mask) if mask.any() else None
+    return Shape((y0, x0, y1, x1), distance, rho, theta, mask) if mask.any() else None
