@@ -1,0 +1,152 @@
+"""Labels -> flows: by hand, against Cellpose, and numba against torch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from cellular.errors import DeviceError, InputError, SettingsError
+from cellular.segment import labels_to_flows
+from cellular.segment.torch_flows import labels_to_flows_torch
+
+FIXTURE = Path(__file__).parent / "fixtures" / "cellpose_flows.npz"
+
+
+def on_torch(labels: np.ndarray, **options) -> np.ndarray:
+    return labels_to_flows_torch(torch.from_numpy(labels.astype(np.int64))[None], **options)[0].numpy()
+
+
+def ellipse(height: int, width: int) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    inside = ((y + 0.5) / height * 2 - 1) ** 2 + ((x + 0.5) / width * 2 - 1) ** 2 <= 1
+    return inside.astype(np.uint16)
+
+
+def test_a_line_of_pixels_flows_to_its_middle():
+    flows = labels_to_flows(np.array([[0, 7, 7, 7, 7, 7, 0]]))
+    assert flows.dtype == np.float32
+    np.testing.assert_array_equal(flows[0], 0)
+    np.testing.assert_array_equal(flows[1], [[0, 1, 1, 0, -1, -1, 0]])
+
+
+def test_corners_of_a_square_flow_diagonally():
+    flows = labels_to_flows(np.ones((3, 3), np.uint8))
+    half = np.sqrt(0.5)
+    np.testing.assert_allclose(flows[0], [[half, 1, half], [0, 0, 0], [-half, -1, -half]], atol=1e-6)
+    np.testing.assert_allclose(flows[1], [[half, 0, -half], [1, 0, -1], [half, 0, -half]], atol=1e-6)
+
+
+def test_one_step_reaches_one_pixel():
+    flows = labels_to_flows(np.ones((1, 7), np.uint8), niter=1)
+    np.testing.assert_array_equal(flows[1], [[0, 1, 1, 0, -1, -1, 0]])
+    np.testing.assert_array_equal(labels_to_flows(np.ones((1, 9), np.uint8), niter=1)[1, 0, [0, 1, 7, 8]], 0)
+
+
+def test_a_piece_that_no_heat_reaches_has_no_flow():
+    flows = labels_to_flows(np.array([[1, 1, 1, 1, 1, 0, 1]]))
+    centre = 3  # nearest to the mean, 16 / 6; more heat is to its left, where more of the cell is
+    np.testing.assert_array_equal(flows[1], [[1, 1, 1, -1, -1, 0, 0]])
+    assert flows[1, 0, centre] == -1
+
+
+def test_numbering_does_not_matter():
+    labels = np.load(FIXTURE)["labels"]
+    far_apart = np.where(labels > 0, 4_000_000_000 - 100_000 * labels.astype(np.int64), 0)
+    np.testing.assert_array_equal(labels_to_flows(far_apart), labels_to_flows(labels))
+
+
+def test_equal_to_cellpose_to_the_last_bit():
+    fixture = np.load(FIXTURE)
+    np.testing.assert_array_equal(labels_to_flows(fixture["labels"]), fixture["unit_flows"])
+
+
+def test_the_fast_method_is_within_a_degree():
+    labels = np.zeros((150, 130), np.uint16)
+    labels[:120, :100] = ellipse(120, 100)
+    labels[120:150, 60:125] = 2 * ellipse(30, 65)
+    exact, fast = labels_to_flows(labels), labels_to_flows(labels, method="fast")
+    angle = np.degrees(np.arccos(np.clip((exact * fast).sum(0), -1, 1)))[labels > 0]
+    assert np.median(angle) < 0.3
+    assert np.percentile(angle, 99) < 2
+    assert not np.array_equal(exact, fast)
+
+
+def test_the_fast_method_does_thin_and_broken_cells_in_full():
+    labels = np.load(FIXTURE)["labels"]
+    small = np.where(np.isin(labels, [20, 21]), labels, 0)
+    np.testing.assert_array_equal(labels_to_flows(small, method="fast"), labels_to_flows(small))
+    bridge = np.zeros((40, 80), np.uint8)
+    bridge[2:38, 2:36] = bridge[2:38, 44:78] = bridge[20, 36:44] = 1
+    np.testing.assert_array_equal(np.abs(labels_to_flows(bridge, method="fast")).sum(0) > 0, bridge > 0)
+
+
+label_images = hnp.arrays(np.uint16, hnp.array_shapes(min_dims=2, max_dims=2, max_side=24), elements=st.integers(0, 4))
+
+
+@settings(max_examples=60, deadline=None)
+@given(labels=label_images, niter=st.sampled_from([None, 0, 1, 5]), blocky=st.integers(1, 4))
+def test_torch_equals_numba(labels, niter, blocky):
+    labels = np.kron(labels, np.ones((blocky, blocky), np.uint16))
+    np.testing.assert_array_equal(on_torch(labels, niter=niter), labels_to_flows(labels, niter=niter))
+
+
+@settings(max_examples=30, deadline=None)
+@given(labels=label_images)
+def test_flows_are_unit_vectors_or_nothing(labels):
+    length = np.hypot(*labels_to_flows(labels))
+    assert (np.isclose(length, 1, atol=1e-6) | (length < 1e-6)).all()
+    assert (length[labels == 0] == 0).all()
+
+
+def test_torch_takes_images_and_cells_in_batches():
+    labels = np.load(FIXTURE)["labels"].astype(np.int64)
+    stack = torch.from_numpy(np.stack([labels, np.zeros_like(labels), labels.T]))
+    for batch_pixels in (1, 2000, 1 << 20):
+        flows = labels_to_flows_torch(stack, batch_pixels=batch_pixels).numpy()
+        for image, own in zip(stack.numpy(), flows):
+            np.testing.assert_array_equal(own, labels_to_flows(image))
+
+
+@pytest.mark.parametrize("count", [5_000, 70_000])
+def test_many_cells(count):
+    rows = -(-count // 250)
+    labels = np.kron(np.arange(1, rows * 250 + 1, dtype=np.uint32).reshape(rows, 250), np.ones((2, 3), np.uint32))
+    flows = labels_to_flows(labels)
+    one = labels_to_flows(np.ones((2, 3), np.uint8))
+    np.testing.assert_array_equal(flows, np.tile(one, (1, rows, 250)))
+    np.testing.assert_array_equal(on_torch(labels), flows)
+
+
+def test_background_alone_gives_zeros():
+    np.testing.assert_array_equal(labels_to_flows(np.zeros((3, 4), np.uint16)), np.zeros((2, 3, 4)))
+
+
+@pytest.mark.parametrize(
+    "labels", [np.zeros((2, 2, 2), np.uint8), np.zeros((0, 3), np.uint8), np.ones((2, 2)), np.array([[-1, 0]])]
+)
+def test_what_is_no_label_image_is_refused(labels):
+    with pytest.raises(InputError):
+        labels_to_flows(labels)
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(SettingsError, match="-1"):
+        labels_to_flows(np.ones((2, 2), np.uint8), niter=-1)
+    with pytest.raises(SettingsError, match="quick"):
+        labels_to_flows(np.ones((2, 2), np.uint8), method="quick")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_an_error():
+    with pytest.raises(DeviceError, match="cuda"):
+        labels_to_flows(np.ones((2, 2), np.uint8), device="cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_the_gpu_equals_the_cpu():
+    labels = np.load(FIXTURE)["labels"]
+    np.testing.assert_allclose(labels_to_flows(labels, device="cuda"), labels_to_flows(labels), atol=1e-6)
