@@ -20,6 +20,7 @@ from cellular.autophagy.stats_design import (
 )
 from cellular.autophagy.stats_models import Fit, fit_count, fit_mean
 from cellular.errors import InputError
+from cellular.progress import progress
 
 ALL = "all"
 
@@ -80,10 +81,10 @@ def compare(
     table = nest(cells, settings, images)
     control = control_of(table, settings)
     features = choose_features(table, settings)
+    pairs = [(*pair, feature) for pair in _comparisons(table, control) for feature in features]
     rows = [
         _effect(part, feature, control, treatment, timepoint, settings)
-        for treatment, timepoint, part in _comparisons(table, control)
-        for feature in features
+        for treatment, timepoint, part, feature in progress(pairs, desc="compare", unit="test")
     ]
     effects = _with_q_values(pd.DataFrame(rows))
     return Comparison(

@@ -56,7 +56,8 @@ def fit_mean(cells: pd.DataFrame, unit: str) -> Fit:
     except (LinAlgError, np.linalg.LinAlgError, ValueError) as error:
         return Fit(_crude_difference(images), np.nan, "mixed model", f"the mixed model cannot be fitted ({error})")
     name = "mixed model of image means: " + ", ".join([unit, *parts])
-    return Fit(result.fe_params.iloc[1] * spread, float(result.bse_fe.iloc[1]) * spread, name)
+    error = _standard_error(fixed, images[unit], parts, np.r_[result.cov_re.iloc[0, 0], result.vcomp], result.scale)
+    return Fit(float(result.fe_params.iloc[1]) * spread, error * spread, name)
 
 
 def _fixed_effects(images: pd.DataFrame) -> np.ndarray | None:
@@ -105,6 +106,24 @@ def _fit_mixed(outcome: pd.Series, fixed: np.ndarray, images: pd.DataFrame, unit
         # a variance of zero is a common and honest answer; statsmodels warns about every one
         warnings.simplefilter("ignore")
         return model.fit(method=["lbfgs", "powell"], reml=True)
+
+
+def _standard_error(
+    fixed: np.ndarray, units: pd.Series, parts: dict[str, pd.Series], variances: np.ndarray, residual: float
+) -> float:
+    """Standard error of the treatment's effect by generalised least squares, given the variances.
+
+    statsmodels takes it from the Hessian of all parameters, which fails where a variance is zero.
+    """
+    information = np.zeros((fixed.shape[1], fixed.shape[1]))
+    for rows in units.groupby(units).groups.values():
+        covariance = residual * np.eye(len(rows)) + variances[0]
+        for level, variance in zip(parts.values(), variances[1:]):
+            codes = pd.factorize(level.loc[rows])[0]
+            covariance += variance * (codes[:, None] == codes)
+        here = fixed[rows]
+        information += here.T @ np.linalg.solve(covariance, here)
+    return float(np.sqrt(np.linalg.inv(information)[1, 1]))
 
 
 def fit_count(cells: pd.DataFrame, unit: str) -> Fit:

@@ -1,0 +1,46 @@
+"""`cellular stats`: compare treatments, replicate by replicate."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; the defaults are those of StatsSettings."""
+    parser.add_argument("cells", metavar="CELLS", help="cells.csv of measure or classify")
+    parser.add_argument("--out", required=True, help="folder for tables, figures and stats.html")
+    parser.add_argument("--images", help="images.csv; without it, the one beside CELLS, else the field names")
+    parser.add_argument("--treatment", default="treatment", help="column that says how a cell was treated")
+    parser.add_argument("--control", help="treatment to compare with; 'fed' where there is one")
+    parser.add_argument(
+        "--replicate", help="column that tells biological replicates apart; without it, each date and plate is one"
+    )
+    parser.add_argument(
+        "--features", nargs="+", default=[], metavar="COLUMN", help="columns to compare; all by default"
+    )
+    parser.add_argument("--counts", nargs="+", default=[], metavar="COLUMN", help="columns to treat as counts")
+    parser.add_argument(
+        "--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value"
+    )
+    parser.add_argument("--map", nargs="+", default=["pca"], choices=["pca", "umap"], help="maps of all cells")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Compare, and print n, effects and why p-values are refused."""
+    from cellular.autophagy.stats import ALL, StatsSettings
+    from cellular.workflows.compare import compare_tables
+
+    settings = StatsSettings(
+        treatment=args.treatment,
+        control=args.control,
+        replicate=args.replicate,
+        features=tuple(args.features),
+        counts=tuple(args.counts),
+        min_replicates=args.min_replicates,
+    )
+    result = compare_tables(args.cells, args.out, settings, images=args.images, maps=args.map)
+    print(result.units.to_string(index=False))
+    overall = result.effects[result.effects["timepoint"] == ALL]
+    columns = ["feature", "measure", "treatment", "estimate", "ci_low", "ci_high", "p_value", "q_value", "unit", "df"]
+    print(overall[columns].to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
+    for refusal in result.refusals:
+        print(refusal)
+    print(f"written: {args.out}/effects.csv, over_time.csv, units.csv, stats.html")

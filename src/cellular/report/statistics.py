@@ -1,0 +1,182 @@
+"""Figures of a comparison: SuperPlots, means over time, a map of all cells. Readable without seeing red or green."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import RobustScaler
+
+from cellular.errors import InputError, import_extra
+from cellular.report.style import PALETTE, treatment_colours
+
+# Besides colour, every unit and treatment has its marker: the figures survive a grey printer.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+CELLS_SHOWN = 4000
+
+
+def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: int = 0) -> Figure:
+    """Every cell as a dot, every unit's mean as a large marker on top, side by side by treatment.
+
+    Parameters
+    ----------
+    cells : nested table (:func:`cellular.autophagy.stats_design.nest`): ``treatment``, `feature` and `unit`.
+    unit : whose means are shown: the biological replicate, or the well where there is only one.
+    seed : of the sideways jitter, and of the draw of cells where there are more than 4,000.
+
+    Lord et al., J Cell Biol 219, e202001064 (2020). A unit has one colour and marker in both treatments; where a unit
+    occurs in both, a line joins its means.
+    """
+    known = _known(cells, [feature])
+    treatments = _ordered(known["treatment"])
+    units = sorted(known[unit].unique())
+    look = {name: (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(units)}
+    rng = np.random.default_rng(seed)
+    shown = known.sample(CELLS_SHOWN, random_state=seed) if len(known) > CELLS_SHOWN else known
+    means = known.groupby([unit, "treatment"])[feature].mean().unstack("treatment").reindex(columns=treatments)
+    figure, axes = plt.subplots(figsize=(1.6 + 1.7 * len(treatments), 4.2))
+    for name, group in shown.groupby(unit):
+        at = group["treatment"].map(treatments.index).to_numpy() + rng.uniform(-0.3, 0.3, len(group))
+        axes.scatter(at, group[feature], s=5, color=look[name][0], alpha=0.3, linewidths=0, rasterized=True)
+    for number, (name, row) in enumerate(means.iterrows()):
+        shift = (number - (len(means) - 1) / 2) * min(0.08, 0.5 / max(1, len(means)))
+        colour, marker = look[name]
+        axes.plot(np.arange(len(treatments)) + shift, row, color="0.2", linewidth=0.8, zorder=3)
+        axes.scatter(
+            np.arange(len(treatments)) + shift,
+            row,
+            s=80,
+            color=colour,
+            marker=marker,
+            edgecolors="k",
+            zorder=4,
+            label=str(name),
+        )
+    low, high = np.nanpercentile(shown[feature], [0.5, 99.5])
+    margin = 0.05 * (high - low) or 1
+    axes.set_ylim(min(low, np.nanmin(means)) - margin, max(high, np.nanmax(means)) + margin)
+    axes.set_xticks(range(len(treatments)), treatments)
+    axes.set(xlim=(-0.6, len(treatments) - 0.4), ylabel=feature, title=f"{len(known):,} cells, {len(units)} {unit}s")
+    if len(units) <= 12:
+        axes.legend(title=unit, frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def over_time(means: pd.DataFrame, features: Sequence[str], level: float = 0.95) -> Figure:
+    """Mean of each treatment at each timepoint with its interval, one panel a feature.
+
+    `means` is :func:`cellular.autophagy.stats.means_over_time`'s table; a point without a bar rests on one unit.
+    """
+    chosen = means[means["feature"].isin(features)]
+    if chosen.empty:
+        raise InputError(f"No means of {list(features)}")
+    treatments = _ordered(chosen["treatment"])
+    colours = treatment_colours(treatments)
+    figure, panels = plt.subplots(1, len(features), figsize=(3.6 * len(features), 3.2), squeeze=False)
+    for axes, feature in zip(panels[0], features):
+        for number, treatment in enumerate(treatments):
+            rows = chosen[(chosen["feature"] == feature) & (chosen["treatment"] == treatment)]
+            at = rows["timepoint"] + 0.06 * (number - (len(treatments) - 1) / 2)
+            bars = np.abs(rows[["ci_low", "ci_high"]].to_numpy().T - rows["mean"].to_numpy())
+            axes.errorbar(
+                at,
+                rows["mean"],
+                yerr=bars,
+                color=colours[treatment],
+                marker=MARKERS[number],
+                capsize=3,
+                label=treatment,
+            )
+        axes.set(xlabel="timepoint", ylabel=feature)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    panels[0][0].legend(frameon=False, fontsize=8)
+    figure.suptitle(f"mean of {chosen['unit'].iloc[0]} means, {level:.0%} interval", fontsize=9)
+    figure.tight_layout()
+    return figure
+
+
+def cell_map(
+    cells: pd.DataFrame, features: Sequence[str], *, method: str = "pca", seed: int = 0
+) -> tuple[Figure, pd.DataFrame]:
+    """All cells in two dimensions, coloured by treatment: PCA, or UMAP (extra ``umap``).
+
+    Features are centred on their median and scaled by their interquartile range; cells with a missing value take the
+    median. Returns the figure and the table ``field, label (where known), treatment, first, second``. Distances
+    between groups in the picture are no test of anything.
+    """
+    known = cells[cells["treatment"].notna()]
+    numbers = known[list(features)].astype(np.float64).replace([np.inf, -np.inf], np.nan)
+    numbers = numbers.fillna(numbers.median()).dropna(axis=1)
+    if numbers.shape[1] < 2 or len(numbers) < 5:
+        raise InputError(f"A map needs two features and five cells, got {numbers.shape[1]} and {len(numbers)}")
+    # a handful of extreme cells would otherwise own the first component
+    scaled = np.clip(RobustScaler().fit_transform(numbers), -8, 8)
+    points, names = _embed(scaled, method, seed)
+    table = known[[name for name in ("field", "label", "treatment") if name in known]].reset_index(drop=True)
+    table = table.assign(first=points[:, 0], second=points[:, 1])
+    treatments = _ordered(table["treatment"])
+    colours = treatment_colours(treatments)
+    figure, axes = plt.subplots(figsize=(5, 4.4))
+    shown = table.sample(min(len(table), CELLS_SHOWN), random_state=seed)
+    for number, treatment in enumerate(treatments):
+        group = shown[shown["treatment"] == treatment]
+        axes.scatter(
+            group["first"],
+            group["second"],
+            s=9,
+            marker=MARKERS[number],
+            color=colours[treatment],
+            alpha=0.45,
+            linewidths=0,
+            label=treatment,
+            rasterized=True,
+        )
+    axes.set(xlabel=names[0], ylabel=names[1], title=f"{len(table):,} cells, {numbers.shape[1]} features")
+    axes.legend(frameon=False, markerscale=2)
+    return figure, table
+
+
+def _embed(scaled: np.ndarray, method: str, seed: int) -> tuple[np.ndarray, tuple[str, str]]:
+    if method == "pca":
+        model = PCA(n_components=2, random_state=seed)
+        points = model.fit_transform(scaled)
+        first, second = model.explained_variance_ratio_
+        return points, (f"component 1 ({first:.0%} of variance)", f"component 2 ({second:.0%})")
+    if method == "umap":
+        model = import_extra("umap", "umap").UMAP(n_components=2, random_state=seed, n_jobs=1)
+        return model.fit_transform(scaled), ("UMAP 1", "UMAP 2")
+    raise InputError(f"Unknown map '{method}'; use pca or umap")
+
+
+def forest(effects: pd.DataFrame, title: str = "") -> Figure:
+    """Standardised differences with their intervals, largest first; rows as in ``Comparison.effects``."""
+    rows = effects[effects["standardised"].notna()]
+    rows = rows.reindex(rows["standardised"].abs().sort_values().index).tail(30)
+    if rows.empty:
+        raise InputError("No effect to draw: none could be estimated")
+    figure, axes = plt.subplots(figsize=(6, 0.8 + 0.24 * len(rows)))
+    at = np.arange(len(rows))
+    ends = rows[["standardised_low", "standardised_high"]].to_numpy().T
+    axes.axvline(0, color="0.6", linewidth=0.8)
+    axes.hlines(at, ends[0], ends[1], color=PALETTE[0])
+    axes.plot(rows["standardised"], at, "o", color=PALETTE[0])
+    axes.set_yticks(at, rows["feature"], fontsize=8)
+    axes.set(xlabel="difference, in standard deviations of cells", title=title, ylim=(-0.8, len(rows) - 0.2))
+    return figure
+
+
+def _known(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    missing = [name for name in ["treatment", *columns] if name not in cells]
+    if missing:
+        raise InputError(f"No column(s) {missing} to draw")
+    known = cells.replace([np.inf, -np.inf], np.nan).dropna(subset=["treatment", *columns])
+    if known.empty:
+        raise InputError(f"No values of {columns} to draw")
+    return known
+
+
+def _ordered(treatments: pd.Series) -> list[str]:
+    """Fed first, then the others by name."""
+    return sorted(treatments.astype(str).unique(), key=lambda name: (name != "fed", name))
