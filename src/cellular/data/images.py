@@ -6,11 +6,14 @@ import cv2
 import numpy as np
 import tifffile
 
-from cellular.errors import InputError, MissingInputError
+from cellular.data.ome_zarr import is_ome_zarr, read_ome_zarr
+from cellular.errors import InputError, MissingInputError, import_extra
 from cellular.tables import whole_file
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")
+VENDOR_SUFFIXES = (".czi", ".nd2", ".lif", ".lsm", ".oib", ".oif", ".oir", ".vsi", ".dv", ".ims", ".sld")
+MOST_INFLATION = 10_000  # pixels of one colour, packed as well as TIFF's codecs can
 
 # Raw files of one field, in the order of the composite's red, green and blue.
 CHANNEL_ORDER = (2, 1, 3)
@@ -20,21 +23,50 @@ CHANNEL_NAMES = {1: "EGFP", 2: "mRFP", 3: "transmitted"}
 def read_image(path: str | Path) -> np.ndarray:
     """Read an image as (Y, X) or (Y, X, C), RGB order, in its own dtype (uint8, uint16 or float32).
 
+    TIFF (also OME-TIFF and ImageJ), PNG, JPEG; OME-Zarr folders with the extra `zarr`; microscope makers' own formats
+    with the extra `bioio` and the maker's plug-in.
+
     A TIFF whose first axis is the channels (2 to 4 planes before two longer axes) is turned channel-last.
     An alpha channel is dropped. Raises MissingInputError or InputError naming the file.
     """
     path = Path(path)
+    if is_ome_zarr(path):
+        return _channel_last(read_ome_zarr(path), path)
     if not path.is_file():
         raise MissingInputError(f"No such image: {path}")
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise InputError(f"{path}: unknown image format '{path.suffix}'; known: {', '.join(IMAGE_SUFFIXES)}")
+    suffix = path.suffix.lower()
+    if suffix in VENDOR_SUFFIXES:
+        return _channel_last(_read_with_bioio(path), path)
+    if suffix not in IMAGE_SUFFIXES:
+        raise InputError(f"{path}: unknown image format '{path.suffix}'; known: {', '.join(IMAGE_SUFFIXES)}, OME-Zarr")
     try:
-        image = tifffile.imread(path) if path.suffix.lower() in TIFF_SUFFIXES else _read_with_opencv(path)
+        image = _read_tiff(path) if suffix in TIFF_SUFFIXES else _read_with_opencv(path)
     except InputError:
         raise
     except Exception as error:  # tifffile and its codecs raise whatever the damage makes them raise
         raise InputError(f"{path} cannot be read as an image: {error}") from error
     return _channel_last(np.squeeze(image) if image.ndim > 3 else image, path)
+
+
+def _read_tiff(path: Path) -> np.ndarray:
+    with tifffile.TiffFile(path) as file:
+        claimed, size = file.series[0].nbytes, path.stat().st_size
+        if claimed > MOST_INFLATION * size:
+            raise InputError(f"{path} claims {claimed} bytes of pixels, which its {size} bytes cannot hold")
+        return file.asarray()
+
+
+def _read_with_bioio(path: Path) -> np.ndarray:
+    bioio = import_extra("bioio", "bioio")
+    try:
+        image = bioio.BioImage(path)
+        if image.dims.T > 1 or image.dims.Z > 1:
+            raise InputError(f"{path} has {image.dims.T} timepoints and {image.dims.Z} z planes; give one plane a file")
+        return image.get_image_data("YXC", T=0, Z=0)
+    except InputError:
+        raise
+    except Exception as error:  # each maker's plug-in has errors of its own; a missing one is named in the text
+        raise InputError(f"{path} cannot be read by bioio (is its plug-in, e.g. bioio-czi, there?): {error}") from error
 
 
 def _read_with_opencv(path: Path) -> np.ndarray:

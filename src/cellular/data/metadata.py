@@ -1,6 +1,5 @@
 """What an image file says about itself: pixel size and channel names."""
 
-import json
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import tifffile
 
 from cellular.data.images import TIFF_SUFFIXES
+from cellular.data.ome_zarr import is_ome_zarr, ome_zarr_attributes
 from cellular.errors import InputError, MissingInputError
 
 # µm in one unit, by the names that OME, ImageJ and TIFF use.
@@ -82,23 +82,6 @@ def _of_imagej(file: tifffile.TiffFile) -> Metadata:
         pixels, units = resolution.value
         pixel_size = units / pixels * unit
     return Metadata(pixel_size, tuple(str(label) for label in description.get("Labels") or ()))
-
-
-def is_ome_zarr(path: Path) -> bool:
-    """Whether `path` is a folder that is a Zarr group."""
-    return path.is_dir() and ((path / "zarr.json").is_file() or (path / ".zattrs").is_file())
-
-
-def ome_zarr_attributes(path: Path) -> dict[str, Any]:
-    """OME attributes of an OME-Zarr group, from where its version keeps them; InputError where it has none."""
-    new = (path / "zarr.json").is_file()
-    try:
-        content = json.loads((path / ("zarr.json" if new else ".zattrs")).read_text(encoding="utf-8"))
-        found = content["attributes"]["ome"] if new else content
-        found["multiscales"][0]["datasets"][0]["path"]
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise InputError(f"{path} is a Zarr group without OME-Zarr 0.4 or 0.5 metadata") from error
-    return found
 
 
 def _of_ome_zarr(attributes: dict[str, Any]) -> Metadata:

@@ -44,13 +44,12 @@ def _write(item: LabelledField, path: Path, version: str) -> Path:
         common: dict[str, Any] = {"fmt": form, "scale_factors": factors}
         scale = {"y": size or 1.0, "x": size or 1.0}
         units = {"y": "micrometer", "x": "micrometer"} if size else None
-        write_image(planes, group, axes="cyx", scale=scale, axes_units=units, name=item.name, **common)
+        write_image(planes, group, axes="cyx", scale={"c": 1.0, **scale}, axes_units=units, name=item.name, **common)
         _name_channels(group, len(planes), version)
         properties = [{"label-value": int(n), "class": item.class_of(int(n))} for n in np.unique(labels) if n]
         metadata = {"properties": properties, "source": {"image": "../../"}}
-        write_labels(
-            labels, group, "cells", axes="yx", scale=scale, axes_units=units, label_metadata=metadata, **common
-        )
+        common |= {"scale": scale, "axes_units": units, "label_metadata": metadata, "scaler": None}
+        write_labels(labels, group, "cells", axes="yx", **common)
         partial.rename(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
