@@ -37,24 +37,29 @@ def cells_of(labels: np.ndarray) -> Cells:
     >>> cells_of(np.array([[0, 7, 7], [0, 0, 3]])).centroids.tolist()
     [[1.0, 2.0], [0.0, 1.5]]
     """
-    values = np.unique(labels) if int(labels.max(initial=0)) > 1 << 24 else np.flatnonzero(np.bincount(labels.ravel()))
-    values = values[values > 0]
-    numbers = np.zeros(int(values.max(initial=0)) + 1, np.int32)
-    numbers[values] = np.arange(1, len(values) + 1)
+    if int(labels.max(initial=0)) > 1 << 24:  # a table from 0 to the largest label would not fit in memory
+        found, labels = np.unique(labels, return_inverse=True)
+    else:
+        found = np.arange(int(labels.max(initial=0)) + 1)
+    present = np.flatnonzero(np.bincount(labels.ravel(), minlength=len(found)))
+    present = present[found[present] > 0]
+    numbers = np.zeros(len(found), np.int32)
+    numbers[present] = np.arange(1, len(present) + 1)
+    values = found[present]
     index, areas, sums = _measure(labels, numbers, len(values))
     return Cells(values, index, sums / areas[:, None], areas, np.empty((len(values), 0)))
 
 
 @numba.njit(cache=True)
 def _measure(labels, numbers, n):  # pragma: no cover - compiled
-    """Renumber to 1..n and sum pixels and coordinates in one pass."""
+    """Renumber by table to 1..n, 0 for background, and sum pixels and coordinates, in one pass."""
     index = np.zeros(labels.shape, np.int32)
     areas = np.zeros(n, np.int64)
     sums = np.zeros((n, 2), np.float64)
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):
-            if labels[y, x]:
-                cell = numbers[labels[y, x]]
+            cell = numbers[labels[y, x]]
+            if cell:
                 index[y, x] = cell
                 areas[cell - 1] += 1
                 sums[cell - 1, 0] += y

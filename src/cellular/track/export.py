@@ -66,10 +66,10 @@ def write_ctc(tracks: pd.DataFrame, images: Sequence[np.ndarray], folder: str | 
     folder = Path(folder)
     digits = max(3, len(str(len(images) - 1)))
     for frame, image in enumerate(images):
-        here = rows[rows["frame"] == frame]
-        numbers = np.zeros(int(image.max(initial=0)) + 1, np.uint16)
-        numbers[here["label"]] = here["L"]
-        write_labels(folder / f"mask{frame:0{digits}d}.tif", numbers[image])
+        here = rows[rows["frame"] == frame].sort_values("label")
+        labels = np.r_[0, here["label"]]
+        numbers = np.r_[0, here["L"]].astype(np.uint16)
+        write_labels(folder / f"mask{frame:0{digits}d}.tif", numbers[np.searchsorted(labels, image)])
     with whole_file(folder / "res_track.txt") as temporary:
         temporary.write_text("".join(f"{row.L} {row.B} {row.E} {row.P}\n" for row in table.itertuples()))
 
