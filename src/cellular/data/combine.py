@@ -38,13 +38,14 @@ class LabelCanvas:
         return label
 
     def _won(self, window: np.ndarray, cell: CellMask) -> np.ndarray:
+        """(h, w) bool: the pixels of the cell's box that the newest cell takes."""
         if self.overlap == "last":
             return cell.pixels
-        won = cell.pixels & (window == 0)
+        free = window == 0
         if self.overlap == "smallest":
-            taken = cell.pixels & (window != 0)
-            won[taken] = [self.areas[rival] > self.areas[-1] for rival in window[taken].tolist()]
-        return won
+            larger = [rival for rival in np.unique(window[cell.pixels]) if self.areas[rival] > self.areas[-1]]
+            free |= np.isin(window, larger)
+        return cell.pixels & free
 
     def lost(self) -> np.ndarray:
         """(N + 1,) int64: pixels that each label lost to overlap, px, by label; background first."""

@@ -8,48 +8,72 @@ from typing import Any
 
 from cellular.errors import OutputError, OutputExistsError
 
+try:
+    import fcntl
+except ImportError:  # Windows: two runs into one folder are not told apart there
+    fcntl = None
+
 NAME = ".prepare.jsonl"
 
 
 class Journal:
     """Append-only record of finished fields in an output folder.
 
-    The first line holds the settings. A folder with another journal, or with files but no journal, is refused with
-    OutputExistsError. A line cut short by an interruption is dropped. Only the byte offset of each record is held.
+    The first line holds the settings. A folder with another journal, one with files but no journal, and one that
+    another run is filling are refused with OutputExistsError. A line cut short by an interruption is dropped. Only
+    the byte offset of each record is held. A context manager: leaving it lets the next run in.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
         self.path = folder / NAME
         self._offsets: dict[str, int] = {}
-        try:
-            if self.path.is_file() and self._read(settings):
-                return
-        except (ValueError, KeyError, TypeError) as error:
-            raise OutputExistsError(f"{self.path} is damaged ({error}); delete {folder} and start again") from error
-        if folder.exists() and (not folder.is_dir() or any(path.name != NAME for path in folder.iterdir())):
+        if folder.exists() and not self.path.is_file() and (not folder.is_dir() or any(folder.iterdir())):
             raise OutputExistsError(f"{folder} holds something else already; choose a new folder or empty this one")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.path.unlink(missing_ok=True)
+            self._file = open(self.path, "a+b")  # noqa: SIM115  (held, and locked, until __exit__)
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {error.strerror}") from error
-        self._write({"settings": settings})
+        try:
+            self._lock()
+            if not self._read(settings):
+                self._file.truncate(0)
+                self._write({"settings": settings})
+        except (ValueError, KeyError, TypeError) as error:
+            self._file.close()
+            raise OutputExistsError(f"{self.path} is damaged ({error}); delete {folder} and start again") from error
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+    def _lock(self) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputExistsError(f"{self.path.parent} is being filled by another run; wait for it") from error
 
     def _read(self, settings: dict[str, Any]) -> bool:
         """Index the records; False when there is not even a whole first line."""
-        with open(self.path, "rb") as file:
-            first = file.readline()
-            if not first.endswith(b"\n"):
-                return False
-            self._check(json.loads(first)["settings"], settings)
-            at = file.tell()
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                self._offsets[json.loads(line)["field"]] = at
-                at += len(line)
-        if at < self.path.stat().st_size:
-            os.truncate(self.path, at)
+        self._file.seek(0)
+        first = self._file.readline()
+        if not first.endswith(b"\n"):
+            return False
+        self._check(json.loads(first)["settings"], settings)
+        at = len(first)
+        for line in self._file:
+            if not line.endswith(b"\n"):
+                break
+            self._offsets[json.loads(line)["field"]] = at
+            at += len(line)
+        self._file.truncate(at)
         return True
 
     def _check(self, found: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -70,9 +94,8 @@ class Journal:
 
     def get(self, field: str) -> dict[str, Any]:
         """The last record of a field."""
-        with open(self.path, "rb") as file:
-            file.seek(self._offsets[field])
-            return json.loads(file.readline())
+        self._file.seek(self._offsets[field])
+        return json.loads(self._file.readline())
 
     def records(self, fields: list[str]) -> Iterator[dict[str, Any]]:
         """The records of `fields`, one at a time."""
@@ -83,11 +106,10 @@ class Journal:
         self._offsets[record["field"]] = self._write(record)
 
     def _write(self, record: dict[str, Any]) -> int:
-        line = (json.dumps(record, ensure_ascii=True) + "\n").encode()
         try:
-            with open(self.path, "ab") as file:
-                at = file.tell()
-                file.write(line)
+            at = self._file.seek(0, os.SEEK_END)
+            self._file.write((json.dumps(record) + "\n").encode())
+            self._file.flush()
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
         return at

@@ -111,15 +111,15 @@ def _decode_png(data: bytes, path: Path, shape: tuple[int, int] | None) -> CellM
         return _read_slowly(path, shape)
     colours, pixel = _COLOUR_BYTES[colour], _COLOUR_BYTES[colour] + _ALPHA_BYTES[colour]
     size = height * (width * pixel + 1)
-    if not 0 < size <= len(packed) * _MAX_INFLATION:
+    if not width or not height or size > len(packed) * _MAX_INFLATION:
         raise InputError(f"{path} is damaged: it claims {height} x {width} pixels, more than its data can hold")
     unpacked = np.frombuffer(deflate.zlib_decompress(packed, size), np.uint8)
     if unpacked.size != size:
         raise InputError(f"{path} is damaged: {unpacked.size} of {size} bytes of pixels")
     if unpacked[:: width * pixel + 1].max() > 4:
         raise InputError(f"{path} is damaged: unknown PNG row filter")
-    y, x, pixels = _unfilter(unpacked.reshape(height, -1), pixel, colours)
-    return CellMask((height, width), y, x, pixels)
+    y, x, pixels = _unfilter(unpacked, unpacked[: size & ~7].view(np.uint64), height, pixel, colours)
+    return CellMask((height, width), y, x, pixels.copy())
 
 
 def _chunks(data: bytes, path: Path) -> tuple[bytes, bytes]:
@@ -168,82 +168,136 @@ def _read_slowly(path: Path, shape: tuple[int, int] | None) -> CellMask:
 
 
 @numba.njit(nogil=True, cache=True)
-def _unfilter(rows: np.ndarray, pixel: int, colours: int) -> tuple[int, int, np.ndarray]:
-    """Box corner and (h, w) bool pixels from (Y, 1 + X * pixel) filtered rows, filter byte first.
+def _unfilter(
+    stream: np.ndarray, words: np.ndarray, height: int, pixel: int, colours: int
+) -> tuple[int, int, np.ndarray]:
+    """Box corner and (h, w) bool pixels from filtered rows, each of 1 + X * pixel bytes, the filter byte first.
 
-    Rows of zeros cost one look: under filters 0 and 1 they are black, under 2 (up) and 4 (Paeth) they repeat the
-    row above, whatever it holds.
+    `words` is the same stream eight bytes at a time. A row of zeros costs one look: under filters 0 and 1 it is
+    black, under 2 (up) and 4 (Paeth) it repeats the row above, whatever that holds. In other rows only the bytes
+    from `lo` to `hi` are undone, outside of which both the row's data and the row above are zero.
     """
-    height, stride = rows.shape
-    width = (stride - 1) // pixel
-    first, last = _span(rows)
-    cell = np.zeros((max(last - first + 1, 0), width), np.bool_)
-    above, row = np.zeros(stride - 1, np.uint8), np.zeros(stride - 1, np.uint8)
-    x0, x1, y0, y1 = width, 0, height, -1
-    black = True  # the row above, alpha included
+    stride = stream.size // height
+    size = stride - 1
+    first, last = _span(stream, words, height)
+    cell = np.zeros((last - first + 1, size // pixel), np.bool_)
+    above, row = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
+    above_lo, above_hi = size, 0
+    x0, x1, y0, y1 = size, 0, height, -1
     for y in range(first, last + 1):
-        kind, data = rows[y, 0], rows[y, 1:]
+        kind, data = stream[y * stride], stream[y * stride + 1 : (y + 1) * stride]
+        lo, hi = _extent(stream, words, y * stride + 1, (y + 1) * stride)
+        lo, hi = lo // pixel * pixel, (hi + pixel - 1) // pixel * pixel
+        blank, black = lo >= hi, above_lo >= above_hi
         out = cell[y - first]
-        blank = _is_blank(data)
         if blank and (black or kind < 2):
-            above[:] = 0
-            black = True
+            _clear(above)
+            above_lo, above_hi = size, 0
             continue
-        black = False
         if blank and kind != 3:
-            out[:] = cell[y - first - 1]
+            for x in range(out.size):
+                out[x] = cell[y - first - 1, x]
         else:
-            _undo_filter(kind, data, above, row, pixel)
-            above, row = row, above
-            _mark(above, out, pixel, colours)
-        left, right = _ends(out)
+            if kind >= 2:
+                lo, hi = min(lo, above_lo), max(hi, above_hi)
+            _clear(row)
+            _undo_filter(kind, data, above, row, pixel, lo, hi)
+            if hi < size and not _is_black(row, hi - pixel, hi):  # the pixel to the left goes on beyond the data
+                _undo_filter(kind, data, above, row, pixel, hi, size)
+                hi = size
+            above, row, above_lo, above_hi = row, above, lo, hi
+        left, right = _mark(above, out, pixel, colours, above_lo // pixel, above_hi // pixel)
         if right > left:
             x0, x1, y0, y1 = min(x0, left), max(x1, right), min(y0, y), y
     if y1 < 0:
-        return 0, 0, np.zeros((0, 0), np.bool_)
-    return y0, x0, cell[y0 - first : y1 + 1 - first, x0:x1].copy()
+        return 0, 0, cell[:0, :0]
+    return y0, x0, cell[y0 - first : y1 + 1 - first, x0:x1]
 
 
 @numba.njit(nogil=True, cache=True)
-def _is_blank(data: np.ndarray) -> bool:
-    seen = np.uint8(0)
-    for value in data:  # no early exit: this way the compiler looks at 32 bytes at a time
-        seen |= value
+def _clear(row: np.ndarray) -> None:
+    for i in range(row.size):
+        row[i] = 0
+
+
+@numba.njit(nogil=True, cache=True)
+def _is_black(row: np.ndarray, start: int, stop: int) -> bool:
+    for i in range(start, stop):
+        if row[i]:
+            return False
+    return True
+
+
+@numba.njit(nogil=True, cache=True)
+def _extent(stream: np.ndarray, words: np.ndarray, start: int, stop: int) -> tuple[int, int]:
+    """Bounds of the non-zero bytes of stream[start:stop], counted from `start`: to the word, so at most 7 too wide."""
+    first, last = 8 * ((start + 7) // 8), 8 * (stop // 8)  # from the first to the last whole word
+    lo, hi = start, stop
+    while lo < min(first, stop) and stream[lo] == 0:
+        lo += 1
+    if lo == first:
+        while lo < last and words[lo // 8] == 0:
+            lo += 8
+    while hi > max(last, start) and stream[hi - 1] == 0:
+        hi -= 1
+    if hi == last:
+        while hi > max(first, lo) and words[hi // 8 - 1] == 0:
+            hi -= 8
+    return lo - start, hi - start
+
+
+@numba.njit(nogil=True, cache=True)
+def _is_blank(stream: np.ndarray, words: np.ndarray, start: int, stop: int) -> bool:
+    """Whether stream[start:stop] is all zeros: whole words without early exit, which the compiler turns into SIMD."""
+    first, last = min((start + 7) // 8, stop // 8), stop // 8
+    seen = np.uint64(0)
+    for i in range(first, last):
+        seen |= words[i]
+    for i in range(start, min(8 * first, stop)):
+        seen |= np.uint64(stream[i])
+    for i in range(max(8 * last, start), stop):
+        seen |= np.uint64(stream[i])
     return seen == 0
 
 
 @numba.njit(nogil=True, cache=True)
-def _span(rows: np.ndarray) -> tuple[int, int]:
+def _span(stream: np.ndarray, words: np.ndarray, height: int) -> tuple[int, int]:
     """First and last row that can hold the cell: filters 2 to 4 carry it on below the last row with data."""
-    height = rows.shape[0]
+    stride = stream.size // height
     first = 0
-    while first < height and _is_blank(rows[first, 1:]):
+    while first < height and _is_blank(stream, words, first * stride + 1, (first + 1) * stride):
         first += 1
+    if first == height:
+        return 0, -1
     last = height - 1
-    while last > first and _is_blank(rows[last, 1:]):
+    while last > first and _is_blank(stream, words, last * stride + 1, (last + 1) * stride):
         last -= 1
-    while first < height and last + 1 < height and rows[last + 1, 0] >= 2:
+    while last + 1 < height and stream[(last + 1) * stride] >= 2:
         last += 1
-    return first, last if first < height else first - 1
+    return first, last
 
 
 @numba.njit(nogil=True, cache=True)
-def _undo_filter(kind: int, data: np.ndarray, above: np.ndarray, row: np.ndarray, pixel: int) -> None:
-    for i in range(data.size):
-        left = np.int32(row[i - pixel]) if i >= pixel else np.int32(0)
-        up = np.int32(above[i])
-        if kind == 0:
-            guess = np.int32(0)
-        elif kind == 1:
-            guess = left
-        elif kind == 2:
-            guess = up
-        elif kind == 3:
-            guess = (left + up) >> 1
-        else:
-            corner = np.int32(above[i - pixel]) if i >= pixel else np.int32(0)
-            guess = _paeth(left, up, corner)
-        row[i] = np.uint8((np.int32(data[i]) + guess) & 255)
+def _undo_filter(kind: int, data: np.ndarray, above: np.ndarray, row: np.ndarray, pixel: int, lo: int, hi: int) -> None:
+    """Add to bytes `lo` to `hi` what the filter took off: nothing, the left pixel, the upper, their mean, Paeth's."""
+    if kind == 0:
+        for i in range(lo, hi):
+            row[i] = data[i]
+    elif kind == 1:
+        for i in range(lo, hi):
+            left = row[i - pixel] if i >= pixel else 0
+            row[i] = np.uint8(data[i] + left)
+    elif kind == 2:
+        for i in range(lo, hi):
+            row[i] = np.uint8(data[i] + above[i])
+    elif kind == 3:
+        for i in range(lo, hi):
+            left = row[i - pixel] if i >= pixel else 0
+            row[i] = np.uint8(data[i] + (left + above[i]) // 2)
+    else:
+        for i in range(lo, hi):
+            left, corner = (row[i - pixel], above[i - pixel]) if i >= pixel else (0, 0)
+            row[i] = np.uint8(data[i] + _paeth(np.int32(left), np.int32(above[i]), np.int32(corner)))
 
 
 @numba.njit(nogil=True, cache=True)
@@ -256,19 +310,13 @@ def _paeth(left: int, up: int, corner: int) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
-def _mark(row: np.ndarray, out: np.ndarray, pixel: int, colours: int) -> None:
-    for x in range(out.size):
-        seen = np.uint8(0)
+def _mark(row: np.ndarray, out: np.ndarray, pixel: int, colours: int, start: int, stop: int) -> tuple[int, int]:
+    """Set `out` where a pixel from `start` to `stop` has colour; the first and one past the last such pixel."""
+    left, right = out.size, 0
+    for x in range(start, stop):
         for c in range(colours):
-            seen |= row[x * pixel + c]
-        out[x] = seen != 0
-
-
-@numba.njit(nogil=True, cache=True)
-def _ends(out: np.ndarray) -> tuple[int, int]:
-    left, right = 0, out.size
-    while left < right and not out[left]:
-        left += 1
-    while right > left and not out[right - 1]:
-        right -= 1
+            if row[x * pixel + c]:
+                out[x] = True
+                left, right = min(left, x), x + 1
+                break
     return left, right

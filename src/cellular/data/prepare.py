@@ -123,11 +123,11 @@ def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | N
     job = _Job(sources, Path(output), settings, split)
     notices, problems = job.survey()
     _stop_if(settings.strict, problems)
-    journal = Journal(job.output, job.fingerprint())
-    job.check_journal(journal)
-    for record in job.run(journal):
-        _stop_if(settings.strict, record["problems"])
-    return job.finish(journal, problems, notices, start)
+    with Journal(job.output, job.fingerprint()) as journal:
+        job.check_journal(journal)
+        for record in job.run(journal):
+            _stop_if(settings.strict, record["problems"])
+        return job.finish(journal, problems, notices, start)
 
 
 def _stop_if(strict: bool, problems: list[str]) -> None:
