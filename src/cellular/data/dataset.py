@@ -25,9 +25,7 @@ READ_AHEAD = 1 << 16  # bytes fetched beyond each range: a member's header and i
 RETRIABLE_STATUS = (408, 429, 500, 502, 503, 504)
 
 
-def fetch_archive(
-    name: str, out: str | Path, *, keep_archive: bool = False, show_progress: bool = True, pause: float = 1.0
-) -> Path:
+def fetch_archive(name: str, out: str | Path, *, keep_archive: bool = False, show_progress: bool = True) -> Path:
     """Download archive `name` of the catalogue and unpack it under `out`; returns the folder it fills.
 
     Both halves go on where an earlier run stopped. A receipt (``.cellular-<name>.json``: address, SHA-256, files) is
@@ -46,7 +44,6 @@ def fetch_archive(
         size=record.size,
         check=lambda part: _check_zip(part, url),
         show_progress=show_progress,
-        pause=pause,
     )
     with open_zip(path) as archive:
         members = files_in(archive)
@@ -94,7 +91,6 @@ def fetch_fields(
     *,
     annotated: bool = False,
     show_progress: bool = True,
-    pause: float = 1.0,
 ) -> list[str]:
     """Fetch single fields' images out of the remote archive by HTTP ranges; returns the names of the fields.
 
@@ -112,8 +108,8 @@ def fetch_fields(
     InputError : no field matches.
     """
     out, record, patterns = Path(out), find_archive("images"), list(patterns)
-    names = annotated_fields(out, pause) if annotated else set()
-    with remote_zip(record, pause) as (archive, size):
+    names = annotated_fields(out) if annotated else set()
+    with remote_zip(record) as (archive, size):
         members = [m for m in files_in(archive) if _is_wanted(field_of(m), names, patterns)]
         if not members:
             raise InputError(f"No field of {record.name} matches {patterns or 'the fields that have masks'}")
@@ -132,11 +128,11 @@ def field_of(member: ZipInfo) -> str:
     return split_channel(PurePosixPath(member.filename).stem)[0]
 
 
-def annotated_fields(out: Path, pause: float = 1.0) -> set[str]:
+def annotated_fields(out: Path) -> set[str]:
     """Names of the fields that have masks, from ``<out>/masks`` or else from the remote archive's table of contents."""
     if (out / "masks").is_dir():
         return {entry.name for entry in os.scandir(out / "masks") if entry.is_dir()}
-    with remote_zip(find_archive("masks"), pause) as (archive, _):
+    with remote_zip(find_archive("masks")) as (archive, _):
         # <field>/<class>/<cell>.png, below masks/ or not
         return {
             PurePosixPath(member.filename).parts[-3] for member in files_in(archive) if member.filename.count("/") > 1
@@ -144,30 +140,30 @@ def annotated_fields(out: Path, pause: float = 1.0) -> set[str]:
 
 
 @contextmanager
-def remote_zip(record: Archive, pause: float = 1.0) -> Iterator[tuple[ZipFile, int]]:
+def remote_zip(record: Archive) -> Iterator[tuple[ZipFile, int]]:
     """Remote archive, read by HTTP ranges with retries: the open zip and its size in bytes."""
     url = address(record.url)
     system = fsspec.filesystem("http", skip_instance_cache=True)
-    opened = _patiently(lambda: system.open(url, block_size=READ_AHEAD, cache_type="readahead"), url, pause)
+    opened = _patiently(lambda: system.open(url, block_size=READ_AHEAD, cache_type="readahead"), url)
     if not opened.seekable():
         raise DownloadError(f"{url}: this server cannot send parts of a file; download the whole archive instead")
-    with opened, open_zip(_PatientFile(opened, url, pause), url) as archive:
+    with opened, open_zip(_PatientFile(opened, url), url) as archive:
         yield archive, opened.size
 
 
 class _PatientFile:
     """A remote file whose reads are tried again; a read that fails leaves fsspec's position where it was."""
 
-    def __init__(self, file: Any, url: str, pause: float):
-        self.file, self.url, self.pause = file, url, pause
+    def __init__(self, file: Any, url: str):
+        self.file, self.url = file, url
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, length: int = -1) -> bytes:
-        return _patiently(lambda: self.file.read(length), self.url, self.pause)
+        return _patiently(lambda: self.file.read(length), self.url)
 
 
-def _patiently(action: Callable[[], Any], url: str, pause: float) -> Any:
-    return with_retries(lambda: _once(action, url), pause)
+def _patiently(action: Callable[[], Any], url: str) -> Any:
+    return with_retries(lambda: _once(action, url))
 
 
 def _once(action: Callable[[], Any], url: str) -> Any:

@@ -21,6 +21,7 @@ from typing import Any
 
 import pooch
 import requests
+import urllib3
 
 from cellular.data.catalogue import WEIGHTS, WeightsRecord, address, weights_record
 from cellular.errors import CellularError, DownloadError, WeightsError
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 pooch.get_logger().setLevel(logging.WARNING)
 
 BLOCK = 1 << 20
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between attempts
 DISK_RESERVE = 64 << 20  # bytes that stay free on the disk
 WEB_PAGE_STARTS = (b"<!do", b"<htm", b"<?xm", b"<hea", b"<bod")
 
@@ -46,10 +48,10 @@ class RetriableError(DownloadError):
         self.wait, self.attempts = wait, attempts
 
 
-def with_retries(action: Callable[[], Any], pause: float = 1.0, longest: float = 60.0) -> Any:
+def with_retries(action: Callable[[], Any]) -> Any:
     """Result of `action`, tried again after :class:`RetriableError` with pauses that double (with jitter).
 
-    Where the server says how long to wait (Retry-After), it is taken at its word up to `longest` seconds.
+    Where the server says how long to wait (Retry-After), it is taken at its word up to a minute.
     """
     for attempt in itertools.count(1):
         try:
@@ -57,7 +59,7 @@ def with_retries(action: Callable[[], Any], pause: float = 1.0, longest: float =
         except RetriableError as error:
             if attempt >= error.attempts:
                 raise DownloadError(f"{error} (gave up after {attempt} attempts; run again to go on)") from error
-            wait = min(longest, error.wait if error.wait is not None else pause * 2 ** (attempt - 1))
+            wait = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (attempt - 1) if error.wait is None else error.wait)
             logger.info("%s; attempt %d of %d in %.0f s", error, attempt + 1, error.attempts, wait)
             time.sleep(wait * random.uniform(1.0, 1.25))
 
@@ -70,7 +72,6 @@ def fetch_file(
     size: int | None = None,
     check: Callable[[Path], None] | None = None,
     show_progress: bool = True,
-    pause: float = 1.0,
 ) -> Path:
     """Download `url` to `path` unless it is there; the file gets its name only when it is whole and verified.
 
@@ -78,7 +79,6 @@ def fetch_file(
     ----------
     sha256, size : expected hash and size in bytes; None where unknown.
     check : called with the finished file before it gets its name; raises a CellularError to refuse it.
-    pause : seconds before the first retry.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def fetch_file(
         stays as ``<path>.part`` and the next call goes on from it.
     """
     path = Path(path)
-    downloader = ResumingDownloader(path, size=size, check=check, show_progress=show_progress, pause=pause)
+    downloader = ResumingDownloader(path, size=size, check=check, show_progress=show_progress)
     try:
         pooch.retrieve(url, _pooch_hash(sha256), fname=path.name, path=path.parent, downloader=downloader)
     except ValueError as error:
@@ -120,17 +120,16 @@ class ResumingDownloader:
         size: int | None = None,
         check: Callable[[Path], None] | None = None,
         show_progress: bool = True,
-        pause: float = 1.0,
         timeout: float = 60.0,
     ):
         self.part = target.with_name(target.name + ".part")
         self.note = target.with_name(target.name + ".part.json")
         self.size, self.check, self.show_progress = size, check, show_progress
-        self.pause, self.timeout = pause, timeout
+        self.timeout = timeout
 
     def __call__(self, url: str, output_file: str, pooch_object: Any) -> None:
         """Fetch `url` into `output_file`, the temporary file that pooch verifies."""
-        with_retries(lambda: self._attempt(url), pause=self.pause)
+        with_retries(lambda: self._attempt(url))
         self.note.unlink(missing_ok=True)
         try:
             if self.size is not None and self.part.stat().st_size != self.size:
@@ -159,7 +158,7 @@ class ResumingDownloader:
                     raise RetriableError(f"{url} changed at its source; starting over", wait=0)
                 self._note(response.headers.get("ETag"), total)
                 self._receive(response, url, start, total)
-        except (requests.RequestException, ConnectionError, TimeoutError) as error:
+        except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
             raise RetriableError(f"{url}: connection lost ({type(error).__name__})") from error
 
     def _receive(self, response: requests.Response, url: str, start: int, total: int | None) -> None:
@@ -169,7 +168,8 @@ class ResumingDownloader:
         with open(self.part, "r+b" if start else "wb") as file, bar:
             file.seek(start)
             file.truncate()
-            for block in response.iter_content(BLOCK):
+            # read1 hands over what has come; read would wait for a full block and lose it when the line is cut
+            while block := response.raw.read1(BLOCK):
                 file.write(block)
                 bar.update(len(block))
             received = file.tell()

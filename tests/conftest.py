@@ -1,0 +1,16 @@
+"""Fixtures that several rooms' tests share."""
+
+import pytest
+from server import serving
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """A local server in place of every real address, and caches in `tmp_path`; gives the server's behaviour."""
+    monkeypatch.setenv("CELLULAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("CELLPOSE_LOCAL_MODELS_PATH", raising=False)
+    monkeypatch.setattr("cellular.data.download.FIRST_PAUSE", 0.001)
+    with serving() as (address, behaviour):
+        monkeypatch.setenv("CELLULAR_MIRROR", address)
+        yield behaviour
