@@ -152,7 +152,7 @@ class ResumingDownloader:
             with _connect(url, headers, self.timeout) as response:
                 start, total = _placement(response, url, have)
                 if response.status_code == 416 or (have and known_total and total and total != known_total):
-                    if response.status_code == 416 and have and have == total:
+                    if response.status_code == 416 and have and have == total and known_total in (None, total):
                         return
                     self._start_over()
                     raise RetriableError(f"{url} changed at its source; starting over", wait=0)
