@@ -4,8 +4,9 @@
 
 REAL_DIR and SIM_DIR hold ``images-color/<field>.jpg`` and either ``boxes/<field>.txt`` (YOLO fractions
 ``x_center y_center width height``, a line per cell) or ``masks/<field>/<class>/*.png``. Give SIM_DIR full-size fields
-(`cellular simulate SIM_DIR --fields 6`). Writes OUT/simulation_check.jpg, .csv and .md. Every figure of the table is
-the median over fields of the field's own value.
+(`cellular simulate SIM_DIR --fields 6`). Writes OUT/simulation_check.jpg, .csv and .md, and the histograms of box area
+and grey levels as OUT/simulation_histograms.png. Every figure of the table is the median over fields of the field's
+own value. OUT/simulation_truth.jpg shows the outlines of a simulated field by class.
 """
 
 import argparse
@@ -27,6 +28,7 @@ import matplotlib.pyplot as plt
 CHANNELS = ("red", "green", "blue")
 PERCENTILES = (1, 25, 50, 75, 95, 99)
 ZOOM_PX = 600
+BINS = {"box area (px)": np.linspace(0, 60_000, 61)} | {channel: np.arange(257) for channel in CHANNELS}
 
 
 def boxes_of(folder: Path, field: str, shape: tuple[int, int]) -> np.ndarray:
@@ -55,17 +57,20 @@ def statistics_of(image: np.ndarray, boxes: np.ndarray) -> dict[str, float]:
     return values
 
 
-def measure(folder: Path, source: str) -> pd.DataFrame:
-    """A row of statistics per field of `folder`."""
+def measure(folder: Path, source: str) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """A row of statistics per field of `folder`, and histograms over all fields together, by the names of BINS."""
     rows = []
+    histograms = {name: np.zeros(len(edges) - 1) for name, edges in BINS.items()}
     for path in sorted((folder / "images-color").glob("*.jpg")):
         image = read_image(path)
         treatment = parse_field(path.stem).treatment
-        found = statistics_of(image, boxes_of(folder, path.stem, image.shape[:2]))
-        rows.append({"source": source, "field": path.stem, "treatment": treatment} | found)
+        boxes = boxes_of(folder, path.stem, image.shape[:2])
+        rows.append({"source": source, "field": path.stem, "treatment": treatment} | statistics_of(image, boxes))
+        for name, values in zip(BINS, (boxes[:, 2] * boxes[:, 3], *np.moveaxis(image, -1, 0))):
+            histograms[name] += np.histogram(values, BINS[name])[0]
     if not rows:
         raise SystemExit(f"{folder / 'images-color'} holds no .jpg fields")
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows), histograms
 
 
 def median_table(fields: pd.DataFrame) -> pd.DataFrame:
@@ -110,6 +115,44 @@ def draw(fields: pd.DataFrame, folders: dict[str, Path], path: Path) -> None:
     plt.close(figure)
 
 
+def draw_truth(folder: Path, path: Path) -> None:
+    """A corner of the last field of `folder`, bare and with its cells' outlines: fed, unfed, Unidentified."""
+    field = sorted((folder / "masks").iterdir())[-1]
+    corner = read_image(folder / "images-color" / f"{field.name}.jpg")[:ZOOM_PX, :ZOOM_PX]
+    figure, axes = plt.subplots(1, 2, figsize=(12, 6))
+    for axis in axes:
+        axis.imshow(corner)
+        axis.axis("off")
+    for name, colour in (("fed", "#56B4E9"), ("unfed", "#FFFFFF"), ("Unidentified", "#CC79A7")):
+        for cell in map(read_mask, sorted((field / name).glob("*.png"))):
+            padded = np.pad(cell.pixels, 1)
+            rows, columns = (start - 1 + np.arange(n) for start, n in zip((cell.y, cell.x), padded.shape))
+            axes[1].contour(columns, rows, padded, levels=[0.5], colors=colour, linewidths=1)
+    axes[1].set(xlim=(0, ZOOM_PX), ylim=(ZOOM_PX, 0))
+    figure.tight_layout()
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=75, pil_kwargs={"quality": 85})
+    plt.close(figure)
+
+
+def draw_histograms(histograms: dict[str, dict[str, np.ndarray]], path: Path) -> None:
+    """Real and simulated histograms over one another, as shares of cells or pixels."""
+    figure, axes = plt.subplots(1, len(BINS), figsize=(12, 2.8))
+    for axis, (name, edges) in zip(axes, BINS.items()):
+        for source, colour in (("real", "#0072B2"), ("simulated", "#D55E00")):
+            counts = histograms[source][name]
+            axis.stairs(counts / counts.sum(), edges, label=source, color=colour)
+        axis.set_xlabel(name if name not in CHANNELS else f"{name}, grey level")
+        if name in CHANNELS:
+            axis.set_yscale("log")
+    axes[0].set_ylabel("share")
+    axes[0].legend()
+    figure.tight_layout()
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=75)
+    plt.close(figure)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("real", type=Path, metavar="REAL_DIR")
@@ -117,12 +160,16 @@ def main() -> None:
     parser.add_argument("out", type=Path, metavar="OUT")
     args = parser.parse_args()
     folders = {"real": args.real, "simulated": args.simulated}
-    fields = pd.concat([measure(folder, source) for source, folder in folders.items()], ignore_index=True)
+    measured = {source: measure(folder, source) for source, folder in folders.items()}
+    fields = pd.concat([table for table, _ in measured.values()], ignore_index=True)
     table = median_table(fields)
     write_csv(args.out / "simulation_check.csv", table)
     with whole_file(args.out / "simulation_check.md") as temporary:
         temporary.write_text(as_markdown(table), encoding="utf-8")
     draw(fields, folders, args.out / "simulation_check.jpg")
+    draw_truth(args.simulated, args.out / "simulation_truth.jpg")
+    pooled = {source: histograms for source, (_, histograms) in measured.items()}
+    draw_histograms(pooled, args.out / "simulation_histograms.png")
     print(as_markdown(table))
 
 

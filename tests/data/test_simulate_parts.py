@@ -1,11 +1,13 @@
 """The parts of a simulation, on tiny arrays with answers worked out by hand."""
 
+import zlib
+
 import cv2
 import numpy as np
 import pytest
 
 from cellular.data.mask_png import read_mask
-from cellular.data.simulation.mask_file import write_mask
+from cellular.data.simulation.mask_file import _pack, write_mask
 from cellular.data.simulation.optics import Canvas, composite_of
 from cellular.data.simulation.population import ANGLES, Cell
 from cellular.data.simulation.puncta import Puncta
@@ -75,6 +77,12 @@ def test_mask_file_reads_back_anywhere_in_the_field(tmp_path, box):
     found = np.zeros((37, 41), bool)
     found[back.y : back.y + back.pixels.shape[0], back.x : back.x + back.pixels.shape[1]] = back.pixels
     np.testing.assert_array_equal(found, expected.any(axis=2))
+
+
+@pytest.mark.parametrize(("above", "below"), [(0, 0), (1, 0), (0, 1), (1500, 548), (2047, 1)])
+def test_packed_pieces_are_one_valid_zlib_stream(above, below):
+    middle = bytes(range(256)) * 3
+    assert zlib.decompress(_pack(above, middle, below, 100)) == bytes(100 * above) + middle + bytes(100 * below)
 
 
 def test_big_black_field_packs_small(tmp_path):

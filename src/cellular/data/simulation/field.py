@@ -206,7 +206,8 @@ def _record(
 
 
 def _puncta_table(name: str, puncta: list[Puncta], channels: np.ndarray) -> pd.DataFrame:
-    """Table of all cells' puncta in camera counts, with how well each stands out of the photon noise."""
+    """Table of all cells' puncta in camera counts, with how well each stands out of the photon noise, and whether the
+    composite is saturated there without it, in red or green, so that nobody could see it or tell its kind."""
     if not puncta:
         return pd.DataFrame(columns=PUNCTA_COLUMNS)
     kind, y, x, sigma, green, red = (
@@ -229,7 +230,7 @@ def _puncta_table(name: str, puncta: list[Puncta], channels: np.ndarray) -> pd.D
             "amplitude_egfp": amplitudes[0],
             "amplitude_mrfp": amplitudes[1],
             "snr": (amplitudes / noise).max(axis=0),
-            "saturated": (counts[:2] + counts[2] >= 255 * COUNTS_PER_GREY).any(axis=0),
+            "saturated": (counts[:2] - amplitudes + counts[2] >= 255 * COUNTS_PER_GREY).any(axis=0),
         },
         columns=PUNCTA_COLUMNS,
     )
