@@ -1,0 +1,113 @@
+"""The peer's side of the benchmarks, run by benchmarks/__main__.py in the peer's environment.
+
+    .venv-peer/bin/python peer.py FOLDER REPEATS DEVICE TASK...
+
+Reads FOLDER/input.npz, writes FOLDER/<task>.npz with what came out and the seconds of every repeat.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from cellpose import dynamics, models, train, transforms, utils
+from cellpose.resnet_torch import CPnet
+
+DEVICE = []
+
+
+def model_of(path, nchan=2):
+    gpu = DEVICE[0].type == "cuda"
+    return models.CellposeModel(gpu=gpu, device=DEVICE[0], pretrained_model=str(path), nchan=nchan)
+
+
+def flows(folder, given):
+    labels = given["labels"].astype(np.int64)
+    return lambda: {"flows": dynamics.masks_to_flows(labels, device=DEVICE[0]).astype(np.float32)}
+
+
+def masks(folder, given):
+    """Also keeps the labels as they go into the filter of small masks, whose fault is known."""
+    seen = {}
+    original = utils.fill_holes_and_remove_small_masks
+
+    def remembering(labels, **options):
+        seen["unfiltered"] = labels.copy()
+        return original(labels, **options)
+
+    utils.fill_holes_and_remove_small_masks = remembering
+    niter = int(given["niter"])
+    return lambda: {
+        "labels": dynamics.resize_and_compute_masks(
+            given["flows"], given["cell_probability"], niter=niter, device=DEVICE[0]
+        ),
+        **seen,
+    }
+
+
+def network(folder, given):
+    """The full-width network over a field at its own scale, tiled and blended."""
+    model = model_of(folder / "weights.pth")
+    planes = transforms.convert_image(given["image"], [0, 0], nchan=2)[None]
+    planes = transforms.normalize_img(planes)
+    rescale = 30.0 / float(given["diameter"])
+
+    def run():
+        output, probability, _ = model._run_net(planes, rescale=rescale)
+        return {"output": np.concatenate([output[:, 0], probability])}
+
+    return run
+
+
+def segment(folder, given):
+    """A whole segmentation, from the image to its labels."""
+    nchan = int(given["nchan"])
+    model = model_of(folder / "trained.pth", nchan)
+    channels = [0, 0] if nchan == 2 else None
+    return lambda: {"labels": model.eval(given["image"], diameter=float(given["diameter"]), channels=channels)[0]}
+
+
+def training(folder, given):
+    """Epochs of train_seg on crops, a narrow network, flows at hand."""
+    torch.manual_seed(0)
+    images, targets = list(given["train_images"]), list(given["train_targets"])
+
+    def run():
+        width = int(given["train_width"])
+        net = CPnet([2, width, 2 * width, 4 * width, 8 * width], 3, 3, mkldnn=False).to(DEVICE[0])
+        train.train_seg(
+            net,
+            train_data=images,
+            train_labels=targets,
+            normalize=False,
+            compute_flows=False,
+            batch_size=8,
+            n_epochs=int(given["train_epochs"]),
+            learning_rate=0.1,
+            SGD=True,
+            bsize=128,
+            min_train_masks=0,
+            save_path=folder,
+        )
+        return {"crops": len(images) * int(given["train_epochs"])}
+
+    return run
+
+
+def main(folder, repeats, device, *tasks):
+    folder = Path(folder)
+    DEVICE.append(torch.device(device))
+    given = dict(np.load(folder / "input.npz"))
+    for task in tasks:
+        run = globals()[task](folder, given)
+        seconds, result = [], None
+        for _ in range(int(repeats)):
+            start = time.perf_counter()
+            result = run()
+            seconds.append(time.perf_counter() - start)
+        np.savez(folder / f"{task}.npz", seconds=seconds, **result)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
