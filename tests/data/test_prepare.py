@@ -196,6 +196,26 @@ def test_images_named_and_beside_and_in_the_folder_itself(dataset, tmp_path):
         prepare(masks, tmp_path / "no", PrepareSettings(images=str(tmp_path / "nowhere")))
 
 
+def test_fields_and_images_side_by_side(dataset, tmp_path):
+    for path in (dataset / "images-color").iterdir():
+        path.rename(dataset / "masks" / path.name)
+    (dataset / "images-color").rmdir()
+    assert prepare(dataset / "masks", tmp_path / "out").problems == ()
+
+
+def test_output_inside_the_masks_is_refused(dataset):
+    with pytest.raises(SettingsError, match="lies inside the masks"):
+        prepare(dataset, dataset / "masks" / "prepared")
+    assert not (dataset / "masks" / "prepared").exists()
+
+
+def test_a_cell_wholly_under_others_is_said(dataset, tmp_path):
+    write(dataset / "masks" / TEST / "fed" / "c_0.png", box(2, 2, 3, 3))
+    result = prepare(dataset, tmp_path / "out")
+    assert "1 cell(s) lie wholly under others" in result.notices[0]
+    assert f"{TEST}/fed/c_0.png" in result.notices[0]
+
+
 def test_site_10_does_not_take_the_image_of_site_1(dataset, tmp_path):
     ten = TRAIN + "0"
     add_field(dataset, ten, {"fed/c_1.png": box(0, 0, 2, 2)})

@@ -222,7 +222,7 @@ def _clear(row: np.ndarray) -> None:
 
 @numba.njit(nogil=True, cache=True)
 def _is_black(row: np.ndarray, start: int, stop: int) -> bool:
-    for i in range(start, stop):
+    for i in range(start, stop):  # noqa: SIM110  (Numba has no all() over a generator)
         if row[i]:
             return False
     return True

@@ -40,10 +40,10 @@ class PrepareSettings:
 
     Attributes
     ----------
-    images : folder of the images; None looks beside the masks for ``images-color``, then ``images``, then takes
-        the dataset's folder.
-    image_dirname : name of the images' folder inside the dataset's, "" to look as above.
-    mask_dirname : name of the masks' folder inside the dataset's.
+    images : folder of the images; None looks beside the masks' folder for ``images-color``, then ``images``, then
+        takes the input folder.
+    image_dirname : name of the images' folder beside the masks', "" to look as above.
+    mask_dirname : name of the masks' folder inside the input.
     split : None for the two patterns, "paper", "followup2025" or a JSON file (see `cellular.data.splits`).
     val_pattern, test_pattern : a field whose name contains it is validation, or test; "" for no such split.
     format : file format of the label images, "png" (16 bit) or "tif".
@@ -120,6 +120,8 @@ def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | N
     sources = find_sources(
         input, masks=settings.mask_dirname, images=settings.images, image_dirname=settings.image_dirname
     )
+    if sources.masks.resolve() in (Path(output).resolve(), *Path(output).resolve().parents):
+        raise SettingsError(f"{output} lies inside the masks, {sources.masks}; choose a folder outside them")
     job = _Job(sources, Path(output), settings, split)
     notices, problems = job.survey()
     _stop_if(settings.strict, problems)
@@ -285,13 +287,16 @@ class _Job:
 
     def finish(self, journal: Journal, problems: list[str], notices: list[str], start: float) -> PrepareResult:
         """Write cells.csv and manifest.json from the journal."""
-        fields, cells, inputs = Counter({name: 0 for name in SPLITS}), Counter(), {}
-        problems = list(problems)
+        fields, cells, inputs, hidden = Counter({name: 0 for name in SPLITS}), Counter(), {}, []
+        notices, problems = list(notices), list(problems)
         for record in journal.records(list(self.assigned)):
             fields[record["split"]] += bool(record["outputs"])
             cells.update(row["class"] for row in record["cells"])
             problems += record["problems"]
+            hidden += [row["source"] for row in record["cells"] if row["lost_px"] == row["area_px"]]
             inputs[record["field"]] = {"split": record["split"], "sha256": record["listing"]}
+        if hidden:
+            notices.append(f"{len(hidden)} cell(s) lie wholly under others and have no pixel left, first {hidden[0]}")
         if not sum(fields.values()):
             raise InputError(f"No field of {self.sources.masks} could be prepared. First problem: {problems[0]}")
         write_cells(self.output / "cells.csv", journal.records(list(self.assigned)))

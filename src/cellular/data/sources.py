@@ -53,29 +53,28 @@ def find_sources(
     Parameters
     ----------
     folder : the folder of per-field mask folders, or one that holds it under the name `masks`.
-    images : folder of the images; where None, `image_dirname` inside the dataset, else the first that is there of
-        ``images-color`` and ``images`` beside the masks, else the dataset's own folder.
+    images : folder of the images; where None, `image_dirname` beside the masks' folder, else the first that is there
+        of ``images-color`` and ``images`` beside it, else `folder` itself.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingInputError(f"No such folder: {folder} (cellular download masks fetches the published one)")
     mask_folder = folder / masks if masks and (folder / masks).is_dir() else folder
-    root = mask_folder.parent
-    image_folder = _image_folder(root, images, image_dirname)
+    image_folder = _image_folder(folder, mask_folder.parent, images, image_dirname)
     fields = [entry.name for entry in _scan(mask_folder) if entry.is_dir() and entry.path != str(image_folder)]
     if not fields:
         raise InputError(f"{mask_folder} holds no field folders; expected {mask_folder}/<field>/<class>/*.png")
     return Sources(mask_folder, image_folder, tuple(sorted(fields, key=natural)), _index_images(image_folder))
 
 
-def _image_folder(root: Path, images: str | Path | None, dirname: str) -> Path:
+def _image_folder(folder: Path, beside: Path, images: str | Path | None, dirname: str) -> Path:
     if images is not None or dirname:
-        chosen = Path(images) if images is not None else root / dirname
+        chosen = Path(images) if images is not None else beside / dirname
         if not chosen.is_dir():
             raise MissingInputError(f"No such folder of images: {chosen}")
         return chosen
-    beside = (root / name for name in ("images-color", "images"))
-    return next((path for path in beside if path.is_dir()), root)
+    usual = (beside / name for name in ("images-color", "images"))
+    return next((path for path in usual if path.is_dir()), folder)
 
 
 def _index_images(folder: Path) -> dict[str, list[Entry]]:
