@@ -139,9 +139,10 @@ def write_image(path: str | Path, image: np.ndarray) -> Path:
         raise InputError(f"{path}: cannot write '{suffix}'; use one of {', '.join(IMAGE_SUFFIXES)}")
     with whole_file(path) as temporary:
         if suffix in TIFF_SUFFIXES:
-            tifffile.imwrite(
-                temporary, image, compression="zlib", photometric="rgb" if image.ndim == 3 else "minisblack"
-            )
+            layout = {"photometric": "minisblack"}
+            if image.ndim == 3:
+                layout = {"photometric": "rgb" if image.shape[2] in (3, 4) else "minisblack", "planarconfig": "contig"}
+            tifffile.imwrite(temporary, image, compression="zlib", **layout)
         else:
             pixels = image[:, :, ::-1] if image.ndim == 3 else image
             ok, encoded = cv2.imencode(suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix != ".png" else [])

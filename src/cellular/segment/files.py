@@ -108,6 +108,12 @@ def segment_files(
     return SegmentResult(labels, cells, problems)
 
 
+def cell_boxes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (N,) present in a label image (Y, X) and their boxes (N, 4) float64 y0, x0, y1, x1, end exclusive, px."""
+    table = regionprops_table(labels, properties=("label", "bbox"))
+    return table["label"], np.stack([table[f"bbox-{k}"] for k in range(4)], axis=1).astype(float)
+
+
 def cell_table(name: str, segmentation: Segmentation) -> pd.DataFrame:
     """One row per cell: image, label, score (0..1), area_px, box (y0, x0, y1, x1; end exclusive) and centroid (px)."""
     columns = {

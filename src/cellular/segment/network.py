@@ -17,7 +17,7 @@ LEVELS = 4
 def _bn_relu_conv(inputs: int, outputs: int, size: int) -> nn.Sequential:
     """Pre-activation convolution: batch norm (0), ReLU (1), convolution (2)."""
     return nn.Sequential(
-        nn.BatchNorm2d(inputs, **BATCH_NORM), nn.ReLU(), nn.Conv2d(inputs, outputs, size, padding=size // 2)
+        nn.BatchNorm2d(inputs, **BATCH_NORM), nn.ReLU(inplace=True), nn.Conv2d(inputs, outputs, size, padding=size // 2)
     )
 
 

@@ -1,0 +1,71 @@
+"""cellular evaluate: score a model, or labels, against expert labels."""
+
+import argparse
+
+from cellular.cli.arguments import boolean
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--test_dir", "--test-dir", required=True, help="folder of images with <field>_masks beside them"
+    )
+    parser.add_argument("--output_dir", "--output-dir", required=True, help="folder for scores, labels and figures")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model_path", "--model-path", help="trained model file")
+    what.add_argument("--model_type", "--model-type", help="model by name: starter, cyto, cyto2, cyto3")
+    what.add_argument("--labels", metavar="DIR", help="score label images made elsewhere, <field>_masks.tif")
+    parser.add_argument("--boxes", metavar="DIR", help="true boxes for the box AP, as YOLO files <field>.txt")
+    parser.add_argument("--diameter", type=float, help="cell diameter in px; left out, the model's or estimated")
+    parser.add_argument("--channels", type=int, nargs="+", metavar="C", help="image channels; left out, the model's")
+    parser.add_argument("--flow_threshold", "--flow-threshold", type=float, default=0.4, help="0 keeps every cell")
+    parser.add_argument(
+        "--cellprob_threshold", "--cellprob-threshold", type=float, default=0.0, help="lower finds more"
+    )
+    parser.add_argument("--min_size", "--min-size", type=int, default=15, help="smallest cell, px")
+    parser.add_argument("--augment", type=boolean, default=False, help="average over flips (four times slower)")
+    parser.add_argument("--tiling", choices=("whole", "cellpose"), default="whole", help="cellpose equals Cellpose 3")
+    parser.add_argument("--figures", type=boolean, default=True, help="draw every field and the precision-recall curve")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+
+
+def run(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from cellular.cli.main import EXIT_PROBLEMS
+    from cellular.errors import MissingInputError
+    from cellular.evaluate import evaluate
+    from cellular.segment.files import SegmentSettings
+    from cellular.segment.segmenter import Segmenter
+
+    if args.model_path and not Path(args.model_path).is_file():
+        raise MissingInputError(f"No such model file: {args.model_path} (for a model by name use --model_type)")
+    settings = SegmentSettings(
+        diameter=args.diameter,
+        channels=tuple(args.channels) if args.channels else None,
+        flow_threshold=args.flow_threshold,
+        cellprob_threshold=args.cellprob_threshold,
+        min_size=args.min_size,
+        augment=args.augment,
+        tiling=args.tiling,
+    )
+    model = args.model_path or args.model_type
+    segmenter = Segmenter.from_pretrained(model, args.device) if model else None
+    result = evaluate(args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes)
+    if args.figures:
+        from cellular.report.evaluation import draw_evaluation
+
+        draw_evaluation(result)
+    for name, value in headline(result.values).items():
+        low, high = result.intervals.get(name, (None, None))
+        print(f"{name:28} {value:7.3f}" + (f"   [{low:.3f}, {high:.3f}]" if low is not None else ""))
+    print(f"{len(result.fields)} fields; {result.clusters.note} -> {args.output_dir}")
+    for name, problem in result.problems.items():
+        print(f"  passed over {name}: {problem}")
+    return EXIT_PROBLEMS if result.problems else 0
+
+
+def headline(values: dict[str, float]) -> dict[str, float]:
+    """The handful of scores that the terminal shows; the JSON holds them all."""
+    names = ("pixel.average.f1", "pixel.average.jaccard", "instance.0.50.precision", "instance.0.50.recall")
+    names += ("instance.0.50.f1", "instance.0.75.ap", "panoptic.pq", "aji", "boundary.f1", "box.ap50", "box.ap50_95")
+    return {name: values[name] for name in names}

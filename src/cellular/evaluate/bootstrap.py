@@ -1,0 +1,61 @@
+"""Intervals that respect what was sampled: wells, not cells."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cellular.data.fields import parse_field
+
+RESAMPLES = 1000
+LEVEL = 0.95
+# With fewer clusters the resamples repeat a handful of values and the interval says nothing.
+FEWEST_CLUSTERS = 3
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """What is resampled: `unit` ("well" or "field"), `of_field` (F,) cluster index of each field, their `count`."""
+
+    unit: str
+    of_field: np.ndarray
+    count: int
+
+    @property
+    def note(self) -> str:
+        """One line for people: what the intervals rest on."""
+        if self.count < FEWEST_CLUSTERS:
+            return f"no intervals: {self.count} {self.unit}(s) cannot show how {self.unit}s differ"
+        return f"95 % bootstrap intervals over {self.count} {self.unit}s (percentile, {RESAMPLES} resamples)"
+
+
+def clusters_of(names: Sequence[str]) -> Clusters:
+    """Wells of the fields; the fields themselves where a name shows no well."""
+    wells = [(f.date, f.plate, f.well) for f in map(parse_field, names)]
+    unit, keys = ("well", list(map(str, wells))) if all(w[2] for w in wells) else ("field", list(names))
+    index = np.unique(keys, return_inverse=True)[1] if keys else np.zeros(0, int)
+    return Clusters(unit, index, len(set(keys)))
+
+
+def intervals(
+    statistic: Callable[[np.ndarray], dict[str, float]], clusters: Clusters, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Percentile intervals of `statistic(weights)`, weights (F,) = how often each field is drawn.
+
+    Clusters are drawn with replacement, as many as there are (Davison & Hinkley 1997, 3.8). Empty with fewer than
+    three clusters.
+    """
+    if clusters.count < FEWEST_CLUSTERS:
+        return {}
+    rng = np.random.default_rng(seed)
+    draws = [
+        statistic(
+            np.bincount(rng.integers(clusters.count, size=clusters.count), minlength=clusters.count)[clusters.of_field]
+        )
+        for _ in range(RESAMPLES)
+    ]
+    tail = (1 - LEVEL) / 2
+    return {
+        name: tuple(float(v) for v in np.quantile([draw[name] for draw in draws], (tail, 1 - tail)))
+        for name in draws[0]
+    }

@@ -1,0 +1,253 @@
+"""The evaluation stage: segment a test folder, score it, say how sure the scores are."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellular.data.images import read_labels
+from cellular.data.pairs import MASKS_SUFFIX, Pair, find_pairs, load_labels
+from cellular.errors import CellularError, InputError, MissingInputError
+from cellular.evaluate.bootstrap import Clusters, clusters_of, intervals
+from cellular.evaluate.detection import Boxes, Detections, average_precision, match_boxes, mean_average_precision
+from cellular.evaluate.scores import THRESHOLDS, FieldScores, score_field, summary
+from cellular.progress import progress
+from cellular.segment.files import SegmentSettings, cell_boxes, segment_files
+from cellular.segment.segmenter import Segmenter
+from cellular.tables import read_csv, write_csv, write_json
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What evaluating found and where it is.
+
+    Attributes
+    ----------
+    output_dir : folder of all files. split : name of the test folder.
+    values : flat name -> value (see docs/metrics.md). intervals : name -> (low, high), 95 %; empty with few clusters.
+    clusters : what the intervals rest on.
+    fields : scores of each field. detections : boxes matched over all fields.
+    labels : predicted label image of each field. pairs : the fields evaluated.
+    recall_by_class : class -> (cells, found at IoU 0.5); empty where classes are not known.
+    problems : field -> what was wrong with it.
+    """
+
+    output_dir: Path
+    split: str
+    values: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    clusters: Clusters
+    fields: list[FieldScores] = field(repr=False)
+    detections: Detections = field(repr=False)
+    labels: dict[str, Path] = field(repr=False)
+    pairs: list[Pair] = field(repr=False)
+    recall_by_class: dict[str, tuple[int, int]]
+    problems: dict[str, str]
+
+
+def evaluate(
+    test_dir: str | Path,
+    output_dir: str | Path,
+    segmenter: Segmenter | None = None,
+    settings: SegmentSettings | None = None,
+    labels_dir: str | Path | None = None,
+    boxes_dir: str | Path | None = None,
+) -> EvaluationResult:
+    """Score a model, or label images made elsewhere, against the expert's labels.
+
+    Writes ``<split>_eval.json`` (published keys, all other scores, intervals), ``<split>_fields.csv`` (a row per field)
+    and the predicted ``labels/`` into `output_dir`.
+
+    Parameters
+    ----------
+    test_dir : folder of ``<field>.<ext>`` with ``<field>_masks.<png|tif>`` and, where some cells' truth is unknown,
+        ``<field>_ignore.<png|tif>``.
+    segmenter, settings : the model to score; a second run with the same goes on where the first one stopped.
+    labels_dir : instead of a model, a folder of ``<field>_masks.tif`` as ``cellular segment`` writes; scores are taken
+        from its ``cells.csv``, and are all equal without it.
+    boxes_dir : true boxes for the detection scores, as YOLO text files ``<field>.txt``; without it, the boxes in the
+        ``cells.csv`` that ``cellular prepare`` wrote (hidden parts included), else those of the label images.
+
+    Raises
+    ------
+    InputError, MissingInputError : the folder cannot be used. A single bad field is reported in `problems` instead.
+    """
+    if (segmenter is None) == (labels_dir is None):
+        raise InputError("evaluate takes either a model or a folder of predicted labels")
+    test_dir, output_dir = Path(test_dir), Path(output_dir)
+    pairs = find_pairs(test_dir)
+    if segmenter is not None:
+        segmented = segment_files(pairs, segmenter, output_dir / "labels", settings)
+        labels, cells, problems = segmented.labels, segmented.cells, dict(segmented.problems)
+    else:
+        labels, cells, problems = _given_labels(pairs, Path(labels_dir))
+    truth_table = _truth_table(test_dir)
+    fields, true_boxes, found_boxes, kept = [], [], [], []
+    for pair in progress([p for p in pairs if p.name in labels], desc="score", unit="field"):
+        try:
+            scores, truth = _score(pair, labels[pair.name])
+            true_boxes.append(_true_boxes(pair, truth, boxes_dir, truth_table))
+        except CellularError as error:
+            problems[pair.name] = str(error)
+            continue
+        found_boxes.append(_found_boxes(cells, pair.name, scores, labels[pair.name]))
+        fields.append(scores)
+        kept.append(pair)
+    if not fields:
+        raise InputError(f"{test_dir}: no field could be scored; first problem: {next(iter(problems.values()))}")
+    result = _summarise(
+        output_dir, test_dir.name, fields, match_boxes(true_boxes, found_boxes), labels, kept, problems, truth_table
+    )
+    _write(result)
+    return result
+
+
+def _score(pair: Pair, labels: Path) -> tuple[FieldScores, np.ndarray]:
+    prediction = read_labels(labels)
+    truth = load_labels(pair, prediction.shape)
+    ignore = read_labels(pair.ignore) if pair.ignore else None
+    return score_field(truth, prediction, ignore, pair.name), truth
+
+
+def _given_labels(pairs: Sequence[Pair], folder: Path) -> tuple[dict[str, Path], pd.DataFrame, dict[str, str]]:
+    if not folder.is_dir():
+        raise MissingInputError(f"No such folder: {folder}")
+    labels, problems = {}, {}
+    for pair in pairs:
+        found = [p for s in (".tif", ".tiff", ".png") if (p := folder / f"{pair.name}{MASKS_SUFFIX}{s}").is_file()]
+        if found:
+            labels[pair.name] = found[0]
+        else:
+            problems[pair.name] = f"no {pair.name}{MASKS_SUFFIX}.tif or .png in {folder}"
+    table = folder / "cells.csv"
+    cells = read_csv(table, dtype={"image": str}) if table.is_file() else pd.DataFrame()
+    if not {"image", "label", "score"} <= set(cells.columns):
+        logger.warning("%s gives no scores: all predictions count the same, which lowers the box AP", folder)
+        cells = pd.DataFrame(columns=["image", "label", "score"])
+    return labels, cells, problems
+
+
+def _truth_table(test_dir: Path) -> pd.DataFrame | None:
+    """The cells.csv of the prepared dataset that `test_dir` (OUT/all/<split>) belongs to."""
+    path = test_dir.resolve().parent.parent / "cells.csv"
+    if test_dir.resolve().parent.name != "all" or not path.is_file():
+        return None
+    table = read_csv(path, dtype={"field": str, "class": str})
+    return table if {"field", "class", "label", "y0", "x0", "y1", "x1"} <= set(table.columns) else None
+
+
+def _true_boxes(pair: Pair, truth: np.ndarray, folder: str | Path | None, table: pd.DataFrame | None) -> Boxes:
+    if folder is not None:
+        return Boxes(read_yolo_boxes(Path(folder) / f"{pair.name}.txt", truth.shape))
+    if table is not None:
+        rows = table[(table["field"] == pair.name) & (table["label"] > 0)]
+        return Boxes(rows[["y0", "x0", "y1", "x1"]].to_numpy(float))
+    return Boxes(cell_boxes(truth)[1])
+
+
+def read_yolo_boxes(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Boxes (N, 4) float64 y0, x0, y1, x1 in px from a YOLO file ([class] x y width height, as fractions)."""
+    if not path.is_file():
+        raise MissingInputError(f"No such box file: {path}")
+    try:
+        rows = np.array([line.split()[-4:] for line in path.read_text().splitlines() if line.strip()], float)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a YOLO box file: {error}") from error
+    x, y, width, height = rows.reshape(-1, 4).T
+    edges = np.stack([y - height / 2, x - width / 2, y + height / 2, x + width / 2], axis=1)
+    return edges.clip(0, 1) * np.array([*shape, *shape])
+
+
+def _found_boxes(cells: pd.DataFrame, name: str, scores: FieldScores, labels: Path) -> Boxes:
+    """Boxes of the predicted cells that count (those mainly in ignored pixels do not) with their scores."""
+    numbers, boxes = cell_boxes(read_labels(labels))
+    rows = cells[cells["image"] == name]
+    score_of = dict(zip(rows["label"].astype(int), rows["score"].astype(float)))
+    keep = np.isin(numbers, scores.predicted_labels)
+    return Boxes(boxes[keep], np.array([score_of.get(int(n), 1.0) for n in numbers[keep]]))
+
+
+def _summarise(output_dir, split, fields, detections, labels, pairs, problems, table) -> EvaluationResult:
+    """Values over all fields and their intervals, from counts that are already there."""
+
+    def statistic(weights: np.ndarray) -> dict[str, float]:
+        drawn = [f for f, count in zip(fields, weights) for _ in range(int(count))]
+        boxes = {"box.ap50": average_precision(detections, 0.5, weights)}
+        return summary(drawn) | boxes | {"box.ap50_95": mean_average_precision(detections, weights)}
+
+    clusters = clusters_of([f.name for f in fields])
+    return EvaluationResult(
+        output_dir,
+        split,
+        statistic(np.ones(len(fields))),
+        intervals(statistic, clusters),
+        clusters,
+        fields,
+        detections,
+        labels,
+        pairs,
+        _recall_by_class(fields, table),
+        problems,
+    )
+
+
+def _recall_by_class(fields: Sequence[FieldScores], table: pd.DataFrame | None) -> dict[str, tuple[int, int]]:
+    """Cells and found cells of each class; predictions have no class, so there is no precision by class."""
+    counts: dict[str, tuple[int, int]] = {}
+    if table is None:
+        return counts
+    for scores in fields:
+        rows = table[(table["field"] == scores.name) & table["label"].isin(scores.true_labels)]
+        for name, group in rows.groupby("class"):
+            cells, found = counts.get(str(name), (0, 0))
+            hit = int((~group["label"].isin(scores.missed)).sum())
+            counts[str(name)] = (cells + len(group), found + hit)
+    return counts
+
+
+def _write(result: EvaluationResult) -> None:
+    rows = [scores.row() for scores in result.fields]
+    for k, row in enumerate(rows):
+        row["box_ap50"] = average_precision(result.detections, 0.5, np.eye(len(rows))[k])
+    write_csv(result.output_dir / f"{result.split}_fields.csv", pd.DataFrame(rows))
+    write_json(result.output_dir / f"{result.split}_eval.json", as_json(result))
+
+
+def as_json(result: EvaluationResult) -> dict[str, Any]:
+    """The report: published keys first (pixel scores, means over images), then everything else."""
+    tree = _nested(result.values)
+    report = dict(tree.pop("pixel")) | tree
+    report["intervals_95"] = {name: list(pair) for name, pair in result.intervals.items()}
+    report["intervals_note"] = result.clusters.note
+    report["recall_by_class"] = {
+        name: {"cells": cells, "found": found, "recall": found / cells if cells else None}
+        for name, (cells, found) in sorted(result.recall_by_class.items())
+    }
+    report["fields"] = len(result.fields)
+    report["cells"] = {
+        "true": sum(f.n_true for f in result.fields),
+        "predicted": sum(f.n_predicted for f in result.fields),
+    }
+    report["problems"] = result.problems
+    return report
+
+
+def _nested(flat: Mapping[str, float]) -> dict[str, Any]:
+    """`{"a.b": 1}` as `{"a": {"b": 1}}`; thresholds like 0.50 stay one key."""
+    tree: dict[str, Any] = {}
+    thresholds = {f"{t:.2f}" for t in THRESHOLDS}
+    for name, value in flat.items():
+        parts = name.split(".")
+        if len(parts) == 4 and f"{parts[1]}.{parts[2]}" in thresholds:
+            parts = [parts[0], f"{parts[1]}.{parts[2]}", parts[3]]
+        branch = tree
+        for part in parts[:-1]:
+            branch = branch.setdefault(part, {})
+        branch[parts[-1]] = value
+    return tree

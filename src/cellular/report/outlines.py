@@ -1,0 +1,57 @@
+"""Cells drawn over their image."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cellular.data.images import read_labels, write_image
+from cellular.data.pairs import Pair, load_image
+from cellular.progress import progress
+
+# Longest side of a picture, px: sharp on a screen, light in a mail.
+LONGEST = 1500
+# Okabe and Ito's palette, as RGB.
+MATCHED, MISSED, SPURIOUS, PLAIN = (86, 180, 233), (230, 159, 0), (213, 94, 0), (255, 255, 255)
+
+
+def outline_overlay(image: np.ndarray, layers: Sequence[tuple[np.ndarray, tuple[int, int, int]]]) -> np.ndarray:
+    """The image as 8-bit RGB (Y', X', 3), at most LONGEST px a side, with outlines drawn over it.
+
+    `image` is (Y, X) or (Y, X, C); `layers` are label images (Y, X) with the colour of their outlines, last on top.
+    """
+    scale = min(1.0, LONGEST / max(image.shape[:2]))
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    picture = cv2.resize(display_image(image), size, interpolation=cv2.INTER_AREA)
+    for labels, colour in layers:
+        picture[_outline(labels, size)] = colour
+    return picture
+
+
+def display_image(image: np.ndarray) -> np.ndarray:
+    """Any image as 8-bit RGB (Y, X, 3): 8-bit colour as it is, everything else stretched from its 1 % to 99.5 %."""
+    if image.ndim == 3 and image.shape[2] == 2:
+        image = np.dstack([image, np.zeros_like(image[..., :1])])
+    planes = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image[..., :3]
+    if planes.dtype == np.uint8:
+        return np.ascontiguousarray(planes)
+    low, high = np.percentile(planes, (1, 99.5), axis=(0, 1))
+    scaled = (planes - low) / np.maximum(high - low, 1e-9)
+    return (255 * scaled.clip(0, 1)).astype(np.uint8)
+
+
+def _outline(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Mask (Y', X') of outlines, about two pixels wide, at the picture's size."""
+    small = cv2.resize(labels.astype(np.float32), size, interpolation=cv2.INTER_NEAREST)
+    inner = cv2.erode(small, np.ones((3, 3), np.uint8))
+    outer = cv2.dilate(small, np.ones((3, 3), np.uint8))
+    return (small > 0) & (inner != outer)
+
+
+def draw_overlays(images: Sequence[Pair], labels: Mapping[str, Path], out: str | Path) -> None:
+    """Write ``out/overlays/<name>.jpg`` for every image with labels; those already there are kept."""
+    for pair in progress([p for p in images if p.name in labels], desc="draw", unit="image"):
+        path = Path(out) / "overlays" / f"{pair.name}.jpg"
+        if not path.is_file():
+            write_image(path, outline_overlay(load_image(pair), [(read_labels(labels[pair.name]), PLAIN)]))

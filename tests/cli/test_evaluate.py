@@ -1,0 +1,107 @@
+"""`cellular evaluate` and eval.py, as a user runs them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.cli.main import main
+from cellular.data.images import read_image, write_image, write_labels
+from cellular.segment.models import ModelInfo, save_model
+from cellular.segment.network import build_network
+
+
+@pytest.fixture
+def test_folder(tmp_path):
+    """Three wells, one field each, of square cells; OUT/all/test beside OUT/cells.csv as `prepare` leaves them."""
+    rows = []
+    folder = tmp_path / "prepared" / "all" / "test"
+    for well in ("C03", "I04", "K07"):
+        name = f"Timepoint_001_220518-ST_{well}_s1"
+        labels = np.zeros((80, 90), np.uint16)
+        labels[5:25, 5:25], labels[40:70, 30:60] = 1, 2
+        write_image(folder / f"{name}.png", np.where(labels > 0, 200, 20).astype(np.uint8))
+        write_labels(folder / f"{name}_masks.png", labels)
+        rows.append([name, "fed", 1, 5, 5, 25, 25])
+        rows.append([name, "unfed", 2, 40, 30, 70, 60])
+    columns = ["field", "class", "label", "y0", "x0", "y1", "x1"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "prepared" / "cells.csv", index=False)
+    return folder
+
+
+def test_perfect_labels_score_one(test_folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    code = main(["evaluate", "--test_dir", str(test_folder), "--labels", str(test_folder), "--output_dir", str(out)])
+    assert code == 0
+    report = json.loads((out / "test_eval.json").read_text())
+    for part in ("background", "cell", "average"):
+        assert set(report[part]) == {"precision", "recall", "f1", "jaccard"}
+        assert report[part]["f1"] == 1
+    assert report["instance"]["0.95"]["f1"] == 1
+    assert report["box"] == {"ap50": 1.0, "ap50_95": 1.0}
+    assert report["intervals_95"]["box.ap50"] == [1, 1]
+    assert "3 wells" in report["intervals_note"]
+    assert report["recall_by_class"]["unfed"] == {"cells": 3, "found": 3, "recall": 1}
+    assert len(pd.read_csv(out / "test_fields.csv")) == 3
+    figures = sorted(p.name for p in (out / "figures").iterdir())
+    assert len(figures) == 4
+    assert figures[-1] == "precision_recall.png"
+    assert read_image(out / "figures" / figures[0]).ndim == 3
+    assert "box.ap50" in capsys.readouterr().out
+
+
+def test_errors_show_in_the_scores(test_folder, tmp_path):
+    predictions = tmp_path / "predictions"
+    for path in test_folder.glob("*_masks.png"):
+        labels = read_image(path)
+        labels[labels == 1] = 0  # every first cell is missed
+        write_labels(predictions / path.name, labels)
+    out = tmp_path / "out"
+    arguments = ["--test_dir", str(test_folder), "--labels", str(predictions), "--output_dir", str(out)]
+    assert main(["evaluate", *arguments, "--figures", "false"]) == 0
+    report = json.loads((out / "test_eval.json").read_text())
+    assert report["instance"]["0.50"] == {"precision": 1, "recall": 0.5, "f1": pytest.approx(2 / 3), "ap": 0.5}
+    assert report["recall_by_class"]["fed"]["recall"] == 0
+    assert report["box"]["ap50"] == pytest.approx(51 / 101)
+    assert report["count"]["bias"] == -1
+    assert not (out / "figures").exists()
+
+
+def test_boxes_as_truth(test_folder, tmp_path):
+    boxes = tmp_path / "boxes"
+    boxes.mkdir()
+    for path in test_folder.glob("*_masks.png"):
+        name = path.stem.removesuffix("_masks")
+        (boxes / f"{name}.txt").write_text(f"{15 / 90} {15 / 80} {20 / 90} {20 / 80}\n")
+    out = tmp_path / "out"
+    arguments = ["--test_dir", str(test_folder), "--labels", str(test_folder), "--output_dir", str(out)]
+    assert main(["evaluate", *arguments, "--boxes", str(boxes), "--figures", "false"]) == 0
+    # One true box a field, found, beside one prediction without a true box, all of one score.
+    assert json.loads((out / "test_eval.json").read_text())["box"]["ap50"] > 0.5
+
+
+def test_model_missing_field_and_rerun(test_folder, tmp_path, capsys):
+    model = tmp_path / "model"
+    save_model(model, build_network(width=2), ModelInfo())
+    (test_folder / "Timepoint_001_220518-ST_C03_s1.png").write_bytes(b"broken")
+    out = tmp_path / "out"
+    arguments = ["evaluate", "--test_dir", str(test_folder), "--model_path", str(model), "--output_dir", str(out)]
+    assert main([*arguments, "--device", "cpu"]) == 1
+    assert "passed over Timepoint_001_220518-ST_C03_s1" in capsys.readouterr().out
+    assert len(list((out / "labels").glob("*_masks.tif"))) == 2
+    assert main([*arguments, "--device", "cpu"]) == 1, "a second run goes on with what is there"
+    other = tmp_path / "other"
+    save_model(other, build_network(width=2), ModelInfo())
+    arguments[4] = str(other)
+    assert main([*arguments, "--device", "cpu"]) == 2
+    assert "another model" in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_there_is_an_error(test_folder, tmp_path, capsys):
+    arguments = ["--test_dir", str(test_folder), "--output_dir", str(tmp_path / "out")]
+    assert main(["evaluate", *arguments, "--model_path", str(tmp_path / "gone")]) == 2
+    assert "No such model file" in capsys.readouterr().err
+    assert main(["evaluate", *arguments, "--model_type", "cyto99"]) == 2
+    assert main(["evaluate", *arguments, "--labels", str(tmp_path / "gone")]) == 2
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,171 @@
+"""Segmenting images and files, with a hand-made network whose answer is known."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from cellular.cli.main import main
+from cellular.data.images import read_labels, write_image
+from cellular.errors import InputError, MissingInputError, OutputExistsError, SettingsError, WeightsError
+from cellular.segment.diameter import median_diameter
+from cellular.segment.files import SegmentSettings, find_images, segment_files
+from cellular.segment.flows import labels_to_flows
+from cellular.segment.models import ModelInfo, load_model, save_model
+from cellular.segment.network import build_network
+from cellular.segment.segmenter import Segmenter
+
+
+class TruthfulNetwork(torch.nn.Module):
+    """Gives the true flows of bright squares on dark ground: what a perfect model would answer."""
+
+    channels, nout, nbase = 2, 3, [2, 4, 8, 16, 32]
+
+    def __init__(self, diam_labels: float):
+        super().__init__()
+        self.diam_mean = torch.nn.Parameter(torch.tensor([30.0]), requires_grad=False)
+        self.diam_labels = torch.nn.Parameter(torch.tensor([diam_labels]), requires_grad=False)
+
+    def forward(self, x):
+        from skimage.measure import label
+
+        outputs = []
+        for plane in x[:, 0].numpy():
+            flows = labels_to_flows(label(plane > 0.5))
+            outputs.append(np.concatenate([5 * flows, np.where(plane > 0.5, 6.0, -6.0)[None]]))
+        return torch.from_numpy(np.stack(outputs).astype(np.float32)), torch.ones(len(x), 32)
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A loaded model of random weights whose network is swapped for the truthful one."""
+    path = tmp_path / "model" / "random"
+    save_model(path, build_network(width=4), ModelInfo(about="random"))
+    loaded = load_model(path)
+    object.__setattr__(loaded, "network", TruthfulNetwork(30.0))
+    return loaded
+
+
+def squares(side=26, shape=(160, 200), count=6):
+    """Bright squares of `side` px; returns the image and the label image."""
+    labels = np.zeros(shape, np.uint16)
+    for k in range(count):
+        y, x = 10 + 60 * (k // 3), 12 + 60 * (k % 3)
+        labels[y : y + side, x : x + side] = k + 1
+    return np.where(labels > 0, 200, 10).astype(np.uint8), labels
+
+
+def test_segment_finds_every_square(model):
+    image, truth = squares()
+    result = Segmenter(model, "cpu").segment(image, diameter=30)
+    np.testing.assert_array_equal(result.labels, truth)
+    assert result.labels.dtype == np.uint16
+    assert result.flows.shape == (2, *image.shape)
+    assert result.scores.shape == (6,)
+    assert (result.scores > 0.9).all()
+
+
+@pytest.mark.parametrize("resample", [True, False])
+def test_rescaled_image_keeps_its_shape_and_cells(model, resample):
+    image, truth = squares(side=40, shape=(161, 203))
+    result = Segmenter(model, "cpu").segment(image, diameter=45, resample=resample)
+    assert result.labels.shape == result.cell_probability.shape == image.shape
+    assert result.labels.max() == 6
+    agreement = ((result.labels > 0) & (truth > 0)).sum() / ((result.labels > 0) | (truth > 0)).sum()
+    assert agreement > 0.9
+
+
+def test_diameter_of_training_labels_is_the_default(model):
+    image, _ = squares()
+    assert Segmenter(model, "cpu").segment(image).diameter == 30
+
+
+def test_stock_model_measures_the_cells_first(model):
+    object.__setattr__(model, "diameter", None)
+    image, truth = squares(side=20)
+    found = Segmenter(model, "cpu").segment(image).diameter
+    assert found == pytest.approx(median_diameter(truth), rel=0.1)
+
+
+def test_empty_image_has_no_cells(model):
+    result = Segmenter(model, "cpu").segment(np.zeros((50, 60), np.uint8))
+    assert result.labels.max() == 0
+    assert result.scores.shape == (0,)
+
+
+def test_settings_are_checked(model):
+    segmenter = Segmenter(model, "cpu")
+    with pytest.raises(SettingsError, match=r"takes 2 channel\(s\), 3 were given"):
+        segmenter.segment(np.zeros((5, 5, 3)), channels=(1, 2, 3))
+    with pytest.raises(SettingsError, match="diameter is in pixels"):
+        segmenter.segment(np.ones((5, 5)), diameter=0)
+
+
+def test_what_is_not_a_model_is_an_error(tmp_path):
+    with pytest.raises(WeightsError, match="No model 'cyto9'"):
+        Segmenter.from_pretrained("cyto9")
+    with pytest.raises(MissingInputError, match="is a folder"):
+        Segmenter.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["m.safetensors", "m"])
+def test_model_information_travels_with_the_file(tmp_path, name):
+    info = ModelInfo(channels=(1, 2, 0), score={"intercept": 0.5}, about="three channels")
+    save_model(tmp_path / name, build_network(3, 4), info)
+    model = load_model(tmp_path / name)
+    assert model.info == info
+    assert model.score_model.intercept == 0.5
+    assert model.diameter == 30
+
+
+def test_files_bad_one_reported_and_resumed(model, tmp_path):
+    image, truth = squares()
+    folder = tmp_path / "in put"
+    write_image(folder / "good ü.png", image)
+    write_image(folder / "sixteen.tif", image.astype(np.uint16) * 250)
+    (folder / "broken.png").write_bytes(b"not a png")
+    images = find_images([folder])
+    out = tmp_path / "out"
+    segmenter = Segmenter(model, "cpu")
+    result = segment_files(images, segmenter, out, SegmentSettings(diameter=30.0))
+    assert set(result.labels) == {"good ü", "sixteen"}
+    assert "broken.png" in result.problems["broken"]
+    np.testing.assert_array_equal(read_labels(out / "good ü_masks.tif"), truth)
+    first = result.cells.iloc[0]
+    assert (first["image"], first["label"], first["area_px"]) == ("good ü", 1, 26 * 26)
+    assert tuple(first[["y0", "x0", "y1", "x1"]]) == (10, 12, 36, 38)
+
+    (out / "sixteen_masks.tif").unlink()
+    before = (out / "good ü_masks.tif").stat().st_mtime_ns
+    again = segment_files(images, segmenter, out, SegmentSettings(diameter=30.0))
+    assert set(again.labels) == {"good ü", "sixteen"}
+    assert (out / "good ü_masks.tif").stat().st_mtime_ns == before, "what is there is kept"
+    assert len(again.cells) == 12
+    with pytest.raises(OutputExistsError, match="other settings"):
+        segment_files(images, segmenter, out, SegmentSettings(diameter=31.0))
+
+
+def test_sources_are_checked(model, tmp_path):
+    with pytest.raises(MissingInputError, match=r"nowhere\.png"):
+        find_images([tmp_path / "nowhere.png"])
+    for folder in ("a", "b"):
+        write_image(tmp_path / folder / "x.png", np.zeros((4, 4), np.uint8))
+    with pytest.raises(InputError, match="have one name"):
+        find_images([tmp_path / "a", tmp_path / "b"])
+    with pytest.raises(OutputExistsError, match="in use"):
+        segment_files(find_images([tmp_path / "a"]), Segmenter(model, "cpu"), tmp_path / "b")
+
+
+def test_command_reports_bad_file_and_exit_code(tmp_path, capsys):
+    save_model(tmp_path / "model", build_network(width=2), ModelInfo())
+    write_image(tmp_path / "in" / "x.tif", np.random.default_rng(0).random((2, 40, 50), np.float32))
+    (tmp_path / "in" / "y.jpg").write_bytes(b"")
+    out = tmp_path / "out"
+    code = main(["segment", str(tmp_path / "in"), "--model", str(tmp_path / "model"), "--out", str(out)])
+    assert code == 1
+    assert "passed over y" in capsys.readouterr().out
+    assert read_labels(out / "x_masks.tif").shape == (40, 50)
+    assert json.loads((out / "segment.json").read_text())["settings"]["tiling"] == "whole"
+    assert main(["segment", str(tmp_path / "in"), "--model", str(tmp_path / "gone"), "--out", str(out)]) == 2
+    assert "No model" in capsys.readouterr().err
