@@ -346,7 +346,13 @@ def test_nothing_to_prepare(tmp_path):
 
 
 def test_settings_are_checked():
-    for wrong in ({"format": "jpg"}, {"overlap": "biggest"}, {"workers": -1}, {"exclude": ("all",)}):
+    for wrong in (
+        {"format": "jpg"},
+        {"overlap": "biggest"},
+        {"workers": -1},
+        {"exclude": "all"},
+        {"exclude": ("all",)},
+    ):
         with pytest.raises(SettingsError, match=next(iter(wrong)) + "|all"):
             PrepareSettings(**wrong)
 
@@ -463,6 +469,23 @@ def test_any_name_a_disk_can_hold(tmp_path, name):
     assert result.problems == ()
     (pair,) = find_pairs(tmp_path / "out" / "all" / "train")
     assert pair.name == name
+
+
+def test_a_name_that_no_table_can_hold(dataset, tmp_path):
+    try:
+        write(dataset / "masks" / TRAIN / "fed" / "c_3.png", box(0, 0, 1, 1)).rename(
+            os.fsdecode(os.fsencode(dataset / "masks" / TRAIN / "fed") + b"/\xff.png")
+        )
+    except OSError:
+        pytest.skip("this disk keeps no such names")
+    (problem,) = problems_of(dataset, tmp_path / "out")
+    assert "not UTF-8 text" in problem
+
+
+def test_a_split_that_names_no_field(dataset, tmp_path):
+    (tmp_path / "split.json").write_text('{"train": []}')
+    with pytest.raises(InputError, match="names no field"):
+        prepare(dataset, tmp_path / "out", PrepareSettings(split=str(tmp_path / "split.json")))
 
 
 def test_name_too_long_for_its_label_image(dataset, tmp_path):

@@ -1,5 +1,8 @@
 """Many cells into one label image, one cell at a time."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from cellular.data.mask_png import CellMask
@@ -52,3 +55,50 @@ class LabelCanvas:
         visible = np.bincount(self.labels.ravel(), minlength=len(self.areas))
         visible[0] = 0
         return np.asarray(self.areas) - visible
+
+
+class FieldPainting:
+    """The label images of one field while its cells come in.
+
+    Attributes
+    ----------
+    shape : (Y, X), px.
+    all : every cell whose class is not in `exclude`.
+    classes : the same by class.
+    ignore : the cells of excluded classes; None while there is none.
+    """
+
+    def __init__(self, shape: tuple[int, int], overlap: str, exclude: Sequence[str]) -> None:
+        self.shape, self.overlap, self.exclude = shape, overlap, exclude
+        self.all = LabelCanvas(shape, overlap)
+        self.classes: dict[str, LabelCanvas] = {}
+        self.ignore: LabelCanvas | None = None
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, name: str, source: str, cell: CellMask) -> None:
+        """Paint a cell of class `name`, read from the file `source`."""
+        row = {"class": name, "label": 0, "class_label": 0, "ignore_label": 0, "source": source}
+        if name in self.exclude:
+            self.ignore = self.ignore or LabelCanvas(self.shape, self.overlap)
+            row["ignore_label"] = self.ignore.add(cell)
+        else:
+            row["label"] = self.all.add(cell)
+            row["class_label"] = self._canvas(name).add(cell)
+        self._rows.append({**row, "area_px": cell.area, **dict(zip(("y0", "x0", "y1", "x1"), cell.box))})
+
+    def _canvas(self, name: str) -> LabelCanvas:
+        if name not in self.classes:
+            self.classes[name] = LabelCanvas(self.shape, self.overlap)
+        return self.classes[name]
+
+    def cells(self) -> list[dict[str, Any]]:
+        """A row per cell, as in cells.csv, with the pixels that it lost."""
+        in_all, in_class = self.all.lost(), {name: canvas.lost() for name, canvas in self.classes.items()}
+        in_ignore = self.ignore.lost() if self.ignore else None
+        for row in self._rows:
+            if row["ignore_label"]:
+                row["lost_px"] = row["class_lost_px"] = int(in_ignore[row["ignore_label"]])
+            else:
+                row["lost_px"] = int(in_all[row["label"]])
+                row["class_lost_px"] = int(in_class[row["class"]][row["class_label"]])
+        return self._rows

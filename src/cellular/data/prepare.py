@@ -17,14 +17,14 @@ from typing import Any
 
 import cellular
 from cellular.data.cells_table import write_cells
-from cellular.data.combine import OVERLAPS, LabelCanvas
+from cellular.data.combine import OVERLAPS, FieldPainting
 from cellular.data.images import read_image, write_labels
 from cellular.data.journal import Journal
 from cellular.data.mask_png import read_mask
 from cellular.data.pairs import IGNORE_SUFFIX, MASKS_SUFFIX
 from cellular.data.sources import ALL, Entry, Sources, find_sources, list_masks, listing_hash
 from cellular.data.splits import PAPER_TEST, PAPER_VALID, SPLITS, Split, resolve_split
-from cellular.errors import InputError, OutputError, SettingsError
+from cellular.errors import InputError, MissingInputError, OutputError, SettingsError
 from cellular.progress import progress
 from cellular.settings import settings_to_dict
 from cellular.tables import whole_file, write_json
@@ -66,6 +66,8 @@ class PrepareSettings:
     workers: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.exclude, str):
+            raise SettingsError(f"exclude is the text {self.exclude!r}; give a tuple of class names")
         if self.format not in FORMATS:
             raise SettingsError(f"format is '{self.format}'; use one of {', '.join(FORMATS)}")
         if self.overlap not in OVERLAPS:
@@ -127,8 +129,7 @@ def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | N
     _stop_if(settings.strict, problems)
     with Journal(job.output, job.fingerprint()) as journal:
         job.check_journal(journal)
-        for record in job.run(journal):
-            _stop_if(settings.strict, record["problems"])
+        job.run(journal)
         return job.finish(journal, problems, notices, start)
 
 
@@ -196,8 +197,8 @@ class _Job:
         for leftover in self.output.rglob(".partial-*"):
             leftover.unlink(missing_ok=True)
 
-    def run(self, journal: Journal) -> Iterator[dict[str, Any]]:
-        """Prepare the fields that are not done yet; yields the record of each as it is finished."""
+    def run(self, journal: Journal) -> None:
+        """Prepare the fields that are not done yet and put each on record as it is finished."""
         todo = [field for field in self.assigned if not self._is_done(field, journal)]
         if not todo:
             return
@@ -212,10 +213,10 @@ class _Job:
             try:
                 for record in _in_flight(pool, self._prepare_field, todo, 2 * workers):
                     journal.add(record)
+                    _stop_if(self.settings.strict, record["problems"])
                     cells += len(record["cells"])
                     bar.set_postfix_str(f"{cells} cells, {cells / (time.perf_counter() - start):.0f}/s", refresh=False)
                     bar.update()
-                    yield record
             finally:
                 self.stop.set()
 
@@ -226,15 +227,16 @@ class _Job:
         record = journal.get(field)
         outputs = [self.output / path for path in record["outputs"]]
         if not record["problems"] and all(path.is_file() for path in outputs):
-            classes, _ = list_masks(self.sources.masks / field)
-            if record["listing"] == listing_hash(self._inputs(field, classes)):
+            classes, problems = list_masks(self.sources.masks / field)
+            if not problems and record["listing"] == self._listing(field, classes):
                 return True
         for path in outputs:
             path.unlink(missing_ok=True)
         return False
 
-    def _inputs(self, field: str, classes: dict[str, list[Entry]]) -> list[Entry]:
-        return [*self.sources.images.get(field, []), *(entry for entries in classes.values() for entry in entries)]
+    def _listing(self, field: str, classes: dict[str, list[Entry]]) -> str:
+        masks = (entry for entries in classes.values() for entry in entries)
+        return listing_hash([*self.sources.images.get(field, []), *masks])
 
     def _prepare_field(self, field: str) -> dict[str, Any]:
         """Read, combine and write one field; the record says what was written and what was wrong."""
@@ -242,7 +244,7 @@ class _Job:
         record = {
             "field": field,
             "split": self.assigned[field],
-            "listing": listing_hash(self._inputs(field, classes)),
+            "listing": self._listing(field, classes),
             "problems": problems,
             "cells": [],
             "outputs": [],
@@ -250,25 +252,35 @@ class _Job:
         try:
             _check_classes(self.sources.masks / field, classes)
             images = self.sources.images_of(field)
-            painting = _Painting(_image_shape(images), self.settings)
-            for name, entries in classes.items():
-                for entry in entries:
-                    if self.stop.is_set():
-                        raise _Stopped
-                    painting.add(name, entry.path, problems)
-            record["cells"] = painting.cells(self.sources.masks)
+            painting = FieldPainting(_image_shape(images), self.settings.overlap, self.settings.exclude)
+            self._paint(painting, classes, problems)
+            record["cells"] = painting.cells()
             if not record["cells"]:
                 raise InputError(f"{self.sources.masks / field}: none of its masks can be used; the field was left out")
             record["outputs"] = self._write(field, painting, images)
-        except InputError as error:
+        except (InputError, MissingInputError) as error:
             problems.append(str(error))
         return record
 
-    def _write(self, field: str, painting: "_Painting", images: list[Entry]) -> list[str]:
+    def _paint(self, painting: FieldPainting, classes: dict[str, list[Entry]], problems: list[str]) -> None:
+        """Paint every mask of a field; one that cannot be used adds a sentence to `problems`."""
+        for name, entries in classes.items():
+            for entry in entries:
+                if self.stop.is_set():
+                    raise _Stopped
+                try:
+                    cell = read_mask(entry.path, painting.shape)
+                    if not cell.area:
+                        raise InputError(f"{entry.path} is an empty mask: it holds no cell")
+                    painting.add(name, entry.path.relative_to(self.sources.masks).as_posix(), cell)
+                except (InputError, MissingInputError) as error:
+                    problems.append(str(error))
+
+    def _write(self, field: str, painting: FieldPainting, images: list[Entry]) -> list[str]:
         """Write one field's files into each class folder it belongs to; returns their paths inside the output."""
         written: list[Path] = []
         try:
-            for folder_name, canvas in painting.folders():
+            for folder_name, canvas in [(ALL, painting.all), *painting.classes.items()]:
                 folder = self.output / folder_name / self.assigned[field]
                 for suffix, labels in ((MASKS_SUFFIX, canvas), (IGNORE_SUFFIX, painting.ignore)):
                     if labels is not None:
@@ -298,7 +310,10 @@ class _Job:
         if hidden:
             notices.append(f"{len(hidden)} cell(s) lie wholly under others and have no pixel left, first {hidden[0]}")
         if not sum(fields.values()):
-            raise InputError(f"No field of {self.sources.masks} could be prepared. First problem: {problems[0]}")
+            raise InputError(
+                f"No field of {self.sources.masks} could be prepared; {len(problems)} problem(s), first: "
+                f"{problems[0] if problems else 'the split names no field'}"
+            )
         write_cells(self.output / "cells.csv", journal.records(list(self.assigned)))
         write_json(
             self.output / "manifest.json",
@@ -314,50 +329,6 @@ class _Job:
         )
         seconds = time.perf_counter() - start
         return PrepareResult(self.output, dict(fields), dict(cells), tuple(problems), tuple(notices), seconds)
-
-
-class _Painting:
-    """The label images of one field while its cells come in, class by class."""
-
-    def __init__(self, shape: tuple[int, int], settings: PrepareSettings) -> None:
-        self.shape, self.settings = shape, settings
-        self.all = LabelCanvas(shape, settings.overlap)
-        self.ignore: LabelCanvas | None = None
-        self.classes: dict[str, LabelCanvas] = {}
-        self.rows: list[dict[str, Any]] = []
-
-    def add(self, name: str, path: Path, problems: list[str]) -> None:
-        """Paint one mask, or say why not."""
-        try:
-            cell = read_mask(path, self.shape)
-            if not cell.area:
-                raise InputError(f"{path} is an empty mask: it holds no cell")
-        except InputError as error:
-            problems.append(str(error))
-            return
-        row = {"class": name, "label": 0, "class_label": 0, "ignore_label": 0, "source": path}
-        if name in self.settings.exclude:
-            self.ignore = self.ignore or LabelCanvas(self.shape, self.settings.overlap)
-            row["ignore_label"] = self.ignore.add(cell)
-        else:
-            row["label"] = self.all.add(cell)
-            row["class_label"] = self.classes.setdefault(name, LabelCanvas(self.shape, self.settings.overlap)).add(cell)
-        self.rows.append({**row, "area_px": cell.area, **dict(zip(("y0", "x0", "y1", "x1"), cell.box))})
-
-    def folders(self) -> list[tuple[str, LabelCanvas]]:
-        """Class folders and what goes into them, "all" first."""
-        return [(ALL, self.all), *self.classes.items()]
-
-    def cells(self, masks: Path) -> list[dict[str, Any]]:
-        """A row per cell with the pixels it lost; sources as paths inside the masks' folder."""
-        in_all, in_ignore = self.all.lost(), self.ignore.lost() if self.ignore else None
-        in_class = {name: canvas.lost() for name, canvas in self.classes.items()}
-        for row in self.rows:
-            row["source"] = row["source"].relative_to(masks).as_posix()
-            excluded = row["class"] in self.settings.exclude
-            row["lost_px"] = int(in_ignore[row["ignore_label"]] if excluded else in_all[row["label"]])
-            row["class_lost_px"] = row["lost_px"] if excluded else int(in_class[row["class"]][row["class_label"]])
-        return self.rows
 
 
 def _check_classes(folder: Path, classes: dict[str, list[Entry]]) -> None:

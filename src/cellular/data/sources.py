@@ -92,26 +92,38 @@ def list_masks(field_folder: Path) -> tuple[dict[str, list[Entry]], list[str]]:
     Hidden files are passed over in silence; folders inside a class and files outside one are named.
     """
     classes: dict[str, list[Entry]] = {}
-    problems = []
-    for entry in sorted(_scan(field_folder), key=lambda entry: natural(entry.name)):
-        if not entry.is_dir():
-            problems.append(f"{entry.path}: a mask belongs in a class folder ({field_folder.name}/<class>/*.png)")
-            continue
-        classes[entry.name] = []
-        for file in sorted(_scan(entry.path), key=lambda file: natural(file.name)):
-            if os.path.splitext(file.name)[1].lower() in IMAGE_SUFFIXES and file.is_file():
-                classes[entry.name].append(Entry(Path(file.path), file.stat().st_size))
+    problems: list[str] = []
+    try:
+        for entry in sorted(_scan(field_folder), key=lambda entry: natural(entry.name)):
+            if entry.is_dir():
+                classes[entry.name] = []
+                _list_class(entry.path, classes[entry.name], problems)
             else:
-                problems.append(f"{file.path} is not an image; passed over")
+                problems.append(f"{entry.path}: a mask belongs in a class folder ({field_folder.name}/<class>/*.png)")
+    except InputError as error:
+        problems.append(str(error))
     return classes, problems
 
 
+def _list_class(folder: str, masks: list[Entry], problems: list[str]) -> None:
+    for file in sorted(_scan(folder), key=lambda file: natural(file.name)):
+        if os.path.splitext(file.name)[1].lower() in IMAGE_SUFFIXES and file.is_file():
+            masks.append(Entry(Path(file.path), file.stat().st_size))
+        else:
+            problems.append(f"{file.path} is not an image; passed over")
+
+
 def _scan(folder: str | Path) -> list[os.DirEntry]:
+    """Everything in a folder that is not hidden, without asking the disk again about each."""
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+            found = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         raise InputError(f"{folder} cannot be listed: {error.strerror}") from error
+    for entry in found:
+        if entry.name != entry.name.encode(errors="replace").decode():  # bytes that are no text: no table can hold them
+            raise InputError(f"{folder} holds a name that is not UTF-8 text, {entry.name!r}; rename it")
+    return found
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
