@@ -1,12 +1,13 @@
 """The two regressions behind every comparison: a mixed model for means, a negative binomial for counts."""
 
+import contextlib
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
-from scipy.linalg import LinAlgError
+from numpy.linalg import LinAlgError
 
 from cellular.autophagy.stats_design import LEVELS
 
@@ -51,10 +52,9 @@ def fit_mean(cells: pd.DataFrame, unit: str) -> Fit:
     if not parts and images[unit].nunique() == len(images):
         result = sm.OLS(outcome.to_numpy(), fixed).fit()
         return Fit(result.params[1] * spread, result.bse[1] * spread, "linear model of image means")
-    try:
-        result = _fit_mixed(outcome, fixed, images, unit, parts)
-    except (LinAlgError, np.linalg.LinAlgError, ValueError) as error:
-        return Fit(_crude_difference(images), np.nan, "mixed model", f"the mixed model cannot be fitted ({error})")
+    result = _fit_mixed(outcome, fixed, images, unit, parts)
+    if result is None:
+        return Fit(_crude_difference(images), np.nan, "mixed model", "the mixed model does not converge")
     name = "mixed model of image means: " + ", ".join([unit, *parts])
     error = _standard_error(fixed, images[unit], parts, np.r_[result.cov_re.iloc[0, 0], result.vcomp], result.scale)
     return Fit(float(result.fe_params.iloc[1]) * spread, error * spread, name)
@@ -91,7 +91,7 @@ def _variance_parts(images: pd.DataFrame, unit: str) -> dict[str, pd.Series]:
 
 
 def _fit_mixed(outcome: pd.Series, fixed: np.ndarray, images: pd.DataFrame, unit: str, parts: dict[str, pd.Series]):
-    """MixedLM with a random intercept for `unit` and variance components for `parts`."""
+    """MixedLM, random intercept for `unit`, variance components for `parts`; None where it does not converge."""
     data = pd.DataFrame(fixed, columns=[f"fixed_{i}" for i in range(fixed.shape[1])])
     names = list(data.columns)
     data["outcome"], data["unit"] = outcome.to_numpy(), images[unit].to_numpy()
@@ -105,7 +105,12 @@ def _fit_mixed(outcome: pd.Series, fixed: np.ndarray, images: pd.DataFrame, unit
     with warnings.catch_warnings():
         # a variance of zero is a common and honest answer; statsmodels warns about every one
         warnings.simplefilter("ignore")
-        return model.fit(method=["lbfgs", "powell"], reml=True)
+        for method in ("lbfgs", "powell", "nm"):  # the slow ones use no gradient, which overshoots with few units
+            with contextlib.suppress(LinAlgError):
+                result = model.fit(method=method, reml=True)
+                if result.converged:
+                    return result
+    return None
 
 
 def _standard_error(

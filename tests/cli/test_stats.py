@@ -1,0 +1,93 @@
+"""`cellular stats` from a table of cells to the page."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.cli.main import main
+
+
+def measured(dates, seed=0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for date in dates:
+        for well, treated in (("C03", 0), ("C05", 0), ("I04", 1), ("I06", 1)):
+            for t in (1, 2):
+                rows.append(
+                    pd.DataFrame(
+                        {
+                            "field": f"Timepoint_00{t}_{date}-ST_{well}_s1",
+                            "label": np.arange(1, 31),
+                            "log2_ratio": rng.normal(treated + rng.normal(0, 0.1), 1, 30),
+                            "puncta_red_only": rng.poisson(2 + 3 * treated, 30),
+                            "red_only_fraction": rng.beta(2 + treated, 2, 30),
+                        }
+                    )
+                )
+    return pd.concat(rows, ignore_index=True)
+
+
+def test_one_date_is_described_and_its_p_values_refused(tmp_path, capsys):
+    measured([220518]).to_csv(tmp_path / "cells.csv", index=False)
+    assert main(["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "no p-value: 1 biological replicate (220518-ST)" in printed
+    assert "technical replicates" in printed
+    effects = pd.read_csv(tmp_path / "out" / "effects.csv")
+    assert effects["p_value"].isna().all()
+    assert effects.loc[effects["feature"] == "log2_ratio", "ci_low"].notna().all()
+    page = (tmp_path / "out" / "stats.html").read_text(encoding="utf-8")
+    assert "No p-value" in page
+    assert "counts at one time are not flux" in page
+    assert json.loads((tmp_path / "out" / "stats.json").read_text())["control"] == "fed"
+    for name in ("log2_ratio", "red_only_fraction", "over_time", "map_pca", "effects"):
+        assert (tmp_path / "out" / "figures" / f"{name}.png").stat().st_size > 5000
+
+
+def test_three_dates_are_tested(tmp_path, capsys):
+    measured([220518, 220519, 220520]).to_csv(tmp_path / "cells.csv", index=False)
+    options = ["--features", "log2_ratio", "puncta_red_only"]
+    assert main(["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out"), *options]) == 0
+    effects = pd.read_csv(tmp_path / "out" / "effects.csv")
+    first = effects[effects["timepoint"] == "all"].set_index("feature")
+    assert (first["p_value"] < 0.05).all()
+    assert (first["q_value"] >= first["p_value"]).all()
+    assert first.loc["puncta_red_only", "estimate"] == pytest.approx(2.5, rel=0.2)
+    assert "no p-value" not in capsys.readouterr().out
+
+
+def test_other_plates_bring_their_own_columns(tmp_path):
+    """Names outside the grammar, wells, treatments and batches from images.csv beside the cells."""
+    cells = measured([220518, 220519, 220520]).drop(columns="puncta_red_only")
+    names = cells["field"].unique()
+    new = {name: f"img{i}" for i, name in enumerate(names)}
+    pd.DataFrame(
+        {
+            "field": [new[n] for n in names],
+            "drug": ["none" if "_C" in n else "baf" for n in names],
+            "well": [n[-6:-3] for n in names],
+            "plate": [n[14:20] for n in names],
+            "timepoint": [int(n[12]) for n in names],
+        }
+    ).to_csv(tmp_path / "images.csv", index=False)
+    cells.replace({"field": new}).to_csv(tmp_path / "cells.csv", index=False)
+    base = ["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out"), "--treatment", "drug"]
+    assert main([*base, "--control", "none"]) == 0
+    effects = pd.read_csv(tmp_path / "out" / "effects.csv")
+    assert effects["p_value"].notna().all()
+    assert effects["replicates_control"].eq(3).all()
+
+
+def test_errors_name_what_is_wrong(tmp_path, capsys):
+    measured([220518]).to_csv(tmp_path / "cells.csv", index=False)
+    base = ["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out")]
+    for wrong, message in (
+        (["--control", "dmso"], "there are: fed, starved"),
+        (["--replicate", "label"], "pieces of one well are not replicates"),
+        (["--features", "colour"], "colour"),
+        (["--images", str(tmp_path / "no.csv")], "no.csv"),
+    ):
+        assert main([*base, *wrong]) == 2
+        assert message in capsys.readouterr().err

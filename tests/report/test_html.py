@@ -1,0 +1,90 @@
+import base64
+import re
+from html.parser import HTMLParser
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.errors import InputError, MissingInputError
+from cellular.report.html import Page
+
+
+class Outline(HTMLParser):
+    """What a browser would meet: open tags must be closed, and nothing may be fetched."""
+
+    def __init__(self):
+        super().__init__()
+        self.stack, self.fetched, self.text = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "img", "link", "br"):
+            self.stack.append(tag)
+        self.fetched += [value for name, value in attrs if name in ("src", "href") and not value.startswith("#")]
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def parse(page: Page) -> Outline:
+    outline = Outline()
+    outline.feed(page.render())
+    assert outline.stack == []
+    return outline
+
+
+def test_a_page_stands_alone():
+    figure, axes = plt.subplots()
+    axes.plot([0, 1])
+    page = Page("Plate", "one date").section("A").figure(figure, "A line.").facts({"cells": 1234}).caveat("Mind this.")
+    outline = parse(page)
+    assert len(outline.fetched) == 1
+    media, data = outline.fetched[0].split(",", 1)
+    assert media == "data:image/png;base64"
+    assert base64.b64decode(data).startswith(b"\x89PNG")
+    assert "1,234" in outline.text
+    assert not plt.get_fignums()
+
+
+def test_text_from_files_cannot_become_markup(tmp_path):
+    evil = "<script>alert('x')</script>"
+    page = Page(evil, evil, evil).section(evil).text(evil).caveat(evil).facts({evil: evil})
+    page.table(pd.DataFrame({evil: [evil]}), caption=evil, folded=True)
+    path = page.write(tmp_path / "page.html")
+    assert "<script" not in path.read_text(encoding="utf-8")
+    assert parse(page).text.count(evil) >= 8
+
+
+def test_numbers_are_readable_and_long_tables_cut():
+    table = pd.DataFrame(
+        {
+            "a": [0.123456, np.nan, 123456.7],
+            "b": [1, 20000, 3],
+            "c": [True, False, None],
+            "d": pd.Series(["x", None, "z"]),
+        }
+    )
+    text = " ".join(parse(Page("p").table(table)).text)
+    for shown in ("0.1235", "–", "123,457", "20,000", "yes", "no"):
+        assert shown in text
+    assert "2 more rows" in " ".join(parse(Page("p").table(table, rows=1)).text)
+
+
+def test_sections_are_listed_and_reachable():
+    text = Page("p").section("First & last").section("Second").render()
+    assert re.findall(r'href="(#[^"]+)"', text) == ["#section-1", "#section-2"]
+    assert re.findall(r'<h2 id="([^"]+)"', text) == ["section-1", "section-2"]
+    assert "First &amp; last" in text
+
+
+def test_pictures_from_files(tmp_path):
+    (tmp_path / "a.svg").write_text("<svg/>")
+    assert "data:image/svg+xml;base64," in Page("p").figure(tmp_path / "a.svg").render()
+    with pytest.raises(MissingInputError, match=r"b\.png"):
+        Page("p").figure(tmp_path / "b.png")
+    with pytest.raises(InputError, match=r"\.bmp"):
+        Page("p").figure(tmp_path / "b.bmp")

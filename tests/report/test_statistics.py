@@ -1,0 +1,118 @@
+"""Figures are checked by what is in them: how many markers, where, in which colours."""
+
+import matplotlib.colors as colors
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.errors import InputError
+from cellular.report.statistics import cell_map, forest, over_time, superplot
+from cellular.report.style import PALETTE, treatment_colours
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def nested(wells=("C03", "C05", "I04", "I06"), each=30) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    well = np.repeat(wells, each)
+    treatment = np.where([name[0] == "C" for name in well], "fed", "starved")
+    values = {f"feature_{i}": rng.normal(size=len(well)) + (treatment == "fed") * i for i in range(4)}
+    return pd.DataFrame({"field": well, "well": well, "treatment": treatment, **values})
+
+
+def test_superplot_shows_every_cell_and_every_unit_mean():
+    cells = nested()
+    axes = superplot(cells, "feature_2").axes[0]
+    small = [c for c in axes.collections if c.get_sizes()[0] < 20]
+    large = [c for c in axes.collections if c.get_sizes()[0] >= 20]
+    assert sum(len(c.get_offsets()) for c in small) == len(cells)
+    heights = np.concatenate([np.asarray(c.get_offsets())[:, 1] for c in large])
+    means = cells.groupby("well")["feature_2"].mean()
+    assert sorted(heights[~np.isnan(heights)]) == pytest.approx(sorted(means))
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["fed", "starved"]
+    assert "120 cells, 4 wells" in axes.get_title()
+
+
+def test_superplot_refuses_what_is_not_there():
+    with pytest.raises(InputError, match="feature_9"):
+        superplot(nested(), "feature_9")
+    with pytest.raises(InputError, match="No values"):
+        superplot(nested().assign(feature_1=np.nan), "feature_1")
+
+
+def test_over_time_draws_the_intervals():
+    rows = [
+        {
+            "feature": "ratio",
+            "treatment": name,
+            "timepoint": t,
+            "mean": t + up,
+            "ci_low": t + up - 1,
+            "ci_high": t + up + 2,
+        }
+        for name, up in (("fed", 0), ("starved", 5))
+        for t in (1, 2, 3)
+    ]
+    figure = over_time(pd.DataFrame(rows).assign(unit="well", n=3), ["ratio"])
+    axes = figure.axes[0]
+    assert len(axes.containers) == 2
+    segments = axes.containers[0].lines[2][0].get_segments()
+    assert segments[0][:, 1].tolist() == pytest.approx([0, 3])
+    with pytest.raises(InputError):
+        over_time(pd.DataFrame(rows), ["other"])
+
+
+def test_map_separates_what_differs():
+    cells = nested().assign(feature_0=lambda t: (t["treatment"] == "fed") * 10.0 + np.arange(len(t)) % 3)
+    _, table = cell_map(cells, ["feature_0", "feature_3", "feature_2"])
+    first = table.groupby("treatment")["first"].mean()
+    assert abs(first["fed"] - first["starved"]) > 1
+    assert len(table) == len(cells)
+    with pytest.raises(InputError, match="two features"):
+        cell_map(cells, ["feature_0"])
+    with pytest.raises(InputError, match="tsne"):
+        cell_map(cells, ["feature_0", "feature_1"], method="tsne")
+
+
+def test_forest_orders_by_size():
+    effects = pd.DataFrame(
+        {
+            "feature": ["small", "large", "none"],
+            "standardised": [0.1, -2.0, np.nan],
+            "standardised_low": [-0.1, -3, np.nan],
+            "standardised_high": [0.3, -1, np.nan],
+        }
+    )
+    labels = [tick.get_text() for tick in forest(effects).axes[0].get_yticklabels()]
+    assert labels == ["small", "large"]
+    with pytest.raises(InputError, match="No effect"):
+        forest(effects.tail(1))
+
+
+def seen_by(colour: str, lost: np.ndarray) -> np.ndarray:
+    """A colour with one kind of cone missing (Machado et al., IEEE TVCG 15, 1291, 2009, severity 1), in linear RGB."""
+    srgb = np.array(colors.to_rgb(colour))
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    return np.clip(lost @ linear, 0, 1)
+
+
+PROTANOPIA = np.array(
+    [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+)
+DEUTERANOPIA = np.array(
+    [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+)
+
+
+@pytest.mark.parametrize("lost", [PROTANOPIA, DEUTERANOPIA, np.eye(3)])
+def test_fed_and_starved_differ_for_colour_blind_readers(lost):
+    chosen = treatment_colours(["fed", "starved", "other"])
+    assert len(set(chosen.values())) == 3
+    pairs = [(chosen["fed"], chosen["starved"]), (chosen["fed"], chosen["other"]), (PALETTE[0], PALETTE[1])]
+    for one, other in pairs:
+        assert np.abs(seen_by(one, lost) - seen_by(other, lost)).max() > 0.15
