@@ -28,7 +28,8 @@ import matplotlib.pyplot as plt
 CHANNELS = ("red", "green", "blue")
 PERCENTILES = (1, 25, 50, 75, 95, 99)
 ZOOM_PX = 600
-BINS = {"box area (px)": np.linspace(0, 60_000, 61)} | {channel: np.arange(257) for channel in CHANNELS}
+AREA = "box area (px)"
+BINS = {AREA: np.linspace(0, 60_000, 61)} | {channel: np.arange(257) for channel in CHANNELS}
 
 
 def boxes_of(folder: Path, field: str, shape: tuple[int, int]) -> np.ndarray:
@@ -52,7 +53,7 @@ def statistics_of(image: np.ndarray, boxes: np.ndarray) -> dict[str, float]:
     values |= {f"box height / width, {q} %": np.percentile(aspect, q) for q in (5, 95)}
     values |= {f"nearest neighbour, {q} % (px)": np.percentile(nearest, q) for q in (5, 50, 95)}
     for channel, plane in zip(CHANNELS, np.moveaxis(image, -1, 0)):
-        values |= {f"{channel}, {q} %": np.percentile(plane, q) for q in PERCENTILES}
+        values |= {f"{channel}, {q} %": found for q, found in zip(PERCENTILES, np.percentile(plane, PERCENTILES))}
         values[f"{channel}, saturated share"] = (plane == 255).mean()
     return values
 
@@ -66,8 +67,9 @@ def measure(folder: Path, source: str) -> tuple[pd.DataFrame, dict[str, np.ndarr
         treatment = parse_field(path.stem).treatment
         boxes = boxes_of(folder, path.stem, image.shape[:2])
         rows.append({"source": source, "field": path.stem, "treatment": treatment} | statistics_of(image, boxes))
-        for name, values in zip(BINS, (boxes[:, 2] * boxes[:, 3], *np.moveaxis(image, -1, 0))):
-            histograms[name] += np.histogram(values, BINS[name])[0]
+        histograms[AREA] += np.histogram(boxes[:, 2] * boxes[:, 3], BINS[AREA])[0]
+        for channel, plane in zip(CHANNELS, np.moveaxis(image, -1, 0)):
+            histograms[channel] += np.bincount(plane.ravel(), minlength=256)
     if not rows:
         raise SystemExit(f"{folder / 'images-color'} holds no .jpg fields")
     return pd.DataFrame(rows), histograms
