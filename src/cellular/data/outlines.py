@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from skimage.draw import polygon
 
-from cellular.data.mask_png import CellMask
+from cellular.data.mask_png import CellMask, crop_mask
 from cellular.errors import InputError, import_extra
 
 Ring = np.ndarray  # (M, 2) float or int, columns x and y in px
@@ -64,7 +64,8 @@ def fill(rings: Iterable[Ring], shape: tuple[int, int]) -> CellMask:
     for ring in rings:
         inside = polygon(ring[:, 1] - y0 - 0.5, ring[:, 0] - x0 - 0.5, pixels.shape)
         pixels[inside] ^= True
-    return CellMask(tuple(shape), int(y0), int(x0), pixels)
+    cell = crop_mask(pixels)
+    return CellMask(tuple(shape), int(y0) + cell.y, int(x0) + cell.x, cell.pixels)
 
 
 def ellipse_in(x0: float, y0: float, width: float, height: float, corners: int = 64) -> Ring:
