@@ -5,6 +5,7 @@ import hashlib
 import logging
 import math
 import platform
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass, replace
@@ -254,6 +255,16 @@ def _check_folder(folder: Path, resume: bool) -> None:
             f"The experiment {folder} exists; --resume continues it, another --experiment_name starts a new one, "
             "--force deletes it first"
         )
+
+
+def remove_experiment(experiments_dir: str | Path, experiment_name: str) -> None:
+    """Delete an experiment's folder, if it is one; a folder that training did not make raises OutputExistsError."""
+    folder = Path(experiments_dir) / experiment_name
+    if not folder.exists():
+        return
+    if not (folder / RUN).is_file():
+        raise OutputExistsError(f"{folder} holds no {RUN}: training did not make it, so it is not deleted")
+    shutil.rmtree(folder)
 
 
 def _run_record(settings, samples, validation, device, data) -> dict[str, Any]:

@@ -1,0 +1,62 @@
+"""`cellular train` and train.py, as a user runs them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.cli.main import main
+from cellular.data.images import read_image, write_image, write_labels
+
+
+@pytest.fixture
+def arguments(tmp_path, monkeypatch):
+    monkeypatch.setenv("CELLULAR_CACHE", str(tmp_path / "cache"))
+    labels = np.zeros((64, 64), np.uint16)
+    for k in range(6):
+        labels[4 + 30 * (k // 3) : 24 + 30 * (k // 3), 2 + 21 * (k % 3) : 20 + 21 * (k % 3)] = k + 1
+    for folder in ("train", "valid"):
+        write_image(tmp_path / folder / "f.png", np.where(labels > 0, 180, 20).astype(np.uint8))
+        write_labels(tmp_path / folder / "f_masks.png", labels)
+    words = ["train", "--train_dir", str(tmp_path / "train"), "--valid_dir", str(tmp_path / "valid")]
+    words += ["--experiments_dir", str(tmp_path / "ex"), "--experiment_name", "mine", "--model_type", "scratch"]
+    return [*words, "--width", "2", "--crop_size", "32", "--n_epochs", "2", "--device", "cpu"]
+
+
+def test_train_then_refuse_then_force(arguments, tmp_path, capsys):
+    assert main([*arguments, "--tensorboard"]) == 0
+    folder = tmp_path / "ex" / "mine"
+    assert str(folder / "models" / "mine") in capsys.readouterr().out
+    assert len(pd.read_csv(folder / "log.csv")) == 2
+    assert read_image(folder / "loss.png").shape[2] == 3
+    assert list((folder / "tensorboard").iterdir())
+    assert main(arguments) == 2
+    assert "--resume continues it" in capsys.readouterr().err
+    assert main([*arguments, "--force"]) == 0
+
+
+def test_booleans_can_be_false(arguments, tmp_path):
+    assert main([*arguments, "--use_sgd", "false", "--rescale", "false"]) == 0
+    settings = json.loads((tmp_path / "ex" / "mine" / "run.json").read_text())["settings"]
+    assert settings["optimizer"] == "radam"
+    assert settings["rescale"] is False
+    with pytest.raises(SystemExit):
+        main([*arguments, "--use_sgd", "perhaps"])
+
+
+def test_published_defaults(arguments, tmp_path):
+    assert main([*arguments[:-4], "--n_epochs", "1", "--device", "cpu"]) == 0
+    settings = json.loads((tmp_path / "ex" / "mine" / "run.json").read_text())["settings"]
+    published = {"learning_rate": 0.2, "weight_decay": 1e-5, "batch_size": 8, "optimizer": "sgd", "rescale": True}
+    assert published.items() <= settings.items()
+    assert settings["channels"] == [0, 0]
+
+
+def test_force_spares_what_training_did_not_make(arguments, tmp_path, capsys):
+    other = tmp_path / "ex" / "mine" / "thesis.txt"
+    other.parent.mkdir(parents=True)
+    other.write_text("years of work")
+    assert main([*arguments, "--force"]) == 2
+    assert other.read_text() == "years of work"
+    assert "not deleted" in capsys.readouterr().err
