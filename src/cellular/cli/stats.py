@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
         counts=tuple(args.counts),
         min_replicates=args.min_replicates,
     )
-    result = compare_tables(args.cells, args.out, settings, images=args.images, maps=args.map)
+    result, _ = compare_tables(args.cells, args.out, settings, images=args.images, maps=args.map)
     print(result.units.to_string(index=False))
     overall = result.effects[result.effects["timepoint"] == ALL]
     columns = ["feature", "measure", "treatment", "estimate", "ci_low", "ci_high", "p_value", "q_value", "unit", "df"]

@@ -1,7 +1,7 @@
 """`cellular track`: a folder of label images in; tables, exports and pictures of tracks out."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class TrackResult:
 
 
 def track_folder(
-    labels: str | Path,
+    labels: str | Path | Mapping[str, Path],
     out: str | Path,
     settings: TrackSettings | None = None,
     *,
@@ -53,7 +53,8 @@ def track_folder(
 
     Parameters
     ----------
-    labels : folder of label images, named by field (see :func:`cellular.track.series.group_series`).
+    labels : folder of label images named by field, or their files by field name (see
+        :func:`cellular.track.series.group_series`).
     out : gets ``tracks.csv``, ``summary.csv``, ``track.json``, ``figures/`` and, as asked for, ``scores.csv``,
         ``exports/<kind>/<series>/``, ``transitions.csv``, ``activation.csv``, ``activated_over_time.csv``.
     cells : table with ``field, label`` and the columns named in `appearance`, compared when linking; and, where it has
@@ -65,7 +66,7 @@ def track_folder(
     """
     settings, out = settings or TrackSettings(), Path(out)
     _check_exports(exports)
-    series = group_series(find_label_images(labels), pattern)
+    series = group_series(labels if isinstance(labels, Mapping) else find_label_images(labels), pattern)
     measured = _read_cells(cells, appearance) if cells else None
     truths = read_csv(truth).rename(columns={"cell": "label"}) if truth else None
     tables, rows, scores, problems = [], [], [], {}
@@ -84,7 +85,7 @@ def track_folder(
         except CellularError as error:
             problems[name] = str(error)
     if not tables:
-        raise InputError(f"No series of {labels} could be tracked; first problem: {next(iter(problems.values()))}")
+        raise InputError(f"No series could be tracked; first problem: {next(iter(problems.values()))}")
     result = TrackResult(
         pd.concat(tables, ignore_index=True),
         pd.DataFrame(rows),

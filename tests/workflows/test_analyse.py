@@ -1,0 +1,137 @@
+"""The order of things: what is done once, what is kept, what is passed over. Measuring is kept trivial here."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.data.images import write_image, write_labels
+from cellular.errors import InputError, OutputExistsError
+from cellular.track.link import TrackSettings
+from cellular.workflows.analyse import AnalyseSettings, analyse
+
+WELLS = ("C03", "C05", "I04", "I06")
+
+
+class Measure:
+    """Mean brightness per cell, and a count of how often it was asked."""
+
+    def __init__(self):
+        self.fields = []
+
+    def __call__(self, image, labels, field):
+        self.fields.append(field)
+        numbers = np.unique(labels)[1:]
+        means = [image[labels == n].mean() for n in numbers]
+        cells = pd.DataFrame(
+            {"field": field, "label": numbers, "brightness": means, "area": np.bincount(labels.ravel())[1:]}
+        )
+        return {"cells": cells, "puncta": pd.DataFrame({"field": [field], "y": [1.0]})}
+
+
+@pytest.fixture
+def plate(tmp_path):
+    """Four wells, two timepoints, three cells each that hardly move; starved cells are brighter."""
+    rng = np.random.default_rng(0)
+    for well in WELLS:
+        for t in (1, 2):
+            name = f"Timepoint_00{t}_220518-ST_{well}_s1"
+            labels = np.zeros((48, 64), np.uint16)
+            for n, x in enumerate((6, 26, 46), 1):
+                labels[10 + t : 24 + t, x : x + 12 + n] = n
+            image = rng.normal(60 + 60 * (well[0] == "I"), 5, labels.shape) * (labels > 0)
+            write_image(tmp_path / "images" / f"{name}.png", np.dstack([image] * 3).clip(0, 255).astype(np.uint8))
+            write_labels(tmp_path / "labels" / f"{name}_masks.tif", labels)
+    return tmp_path
+
+
+def test_everything_is_there_and_the_page_tells_it(plate):
+    out = plate / "out"
+    result = analyse(plate / "images", out, measure=Measure(), labels=plate / "labels")
+    assert result.problems == {}
+    assert len(result.cells) == len(pd.read_csv(out / "cells.csv")) == 4 * 2 * 3
+    assert len(pd.read_csv(out / "puncta.csv")) == 8
+    assert result.cells.groupby("track")["field"].nunique().eq(8).all()  # each of three tracks, in all series and times
+    effects = pd.read_csv(out / "stats" / "effects.csv").set_index(["feature", "timepoint"])
+    assert effects.loc[("brightness", "all"), "estimate"] == pytest.approx(60, abs=3)
+    page = result.page.read_text(encoding="utf-8")
+    for heading in ("Cells", "Treatments", "Tracks"):
+        assert f">{heading}</h2>" in page
+    assert "Problems</h2>" not in page
+    assert "technical replicates" in page
+    assert page.count("data:image/") >= 6
+
+
+def test_a_second_run_measures_only_what_is_missing(plate):
+    measure, out = Measure(), plate / "out"
+    analyse(plate / "images", out, measure=measure, labels=plate / "labels")
+    assert len(measure.fields) == 8
+    (out / "fields" / measure.fields[0] / "cells.csv").unlink()
+    again = analyse(plate / "images", out, measure=measure, labels=plate / "labels")
+    assert measure.fields[8:] == measure.fields[:1]
+    assert len(again.cells) == 24
+
+
+def test_a_run_that_was_cut_short_goes_on(plate):
+    class Cut(Measure):
+        def __call__(self, image, labels, field):
+            if len(self.fields) == 3:
+                raise KeyboardInterrupt
+            return super().__call__(image, labels, field)
+
+    with pytest.raises(KeyboardInterrupt):
+        analyse(plate / "images", plate / "out", measure=Cut(), labels=plate / "labels")
+    measure = Measure()
+    analyse(plate / "images", plate / "out", measure=measure, labels=plate / "labels")
+    assert len(measure.fields) == 5
+
+
+def test_bad_fields_are_passed_over_and_named(plate):
+    names = [f"Timepoint_00{t}_220518-ST_C05_s1" for t in (1, 2)]
+    (plate / "images" / f"{names[0]}.png").write_bytes(b"half a picture")
+    (plate / "labels" / f"{names[1]}_masks.tif").unlink()
+    result = analyse(plate / "images", plate / "out", measure=Measure(), labels=plate / "labels")
+    assert set(result.problems) == set(names)
+    assert len(result.cells) == 18
+    assert names[0] in result.page.read_text(encoding="utf-8")
+    assert pd.read_csv(plate / "out" / "problems.csv")["where"].tolist() == sorted(names, reverse=True)
+
+
+def test_classified_states_are_followed(plate):
+    def classify(cells):
+        return cells.assign(probability_activated=np.where(cells["brightness"] > 90, 0.9, 0.1))
+
+    result = analyse(plate / "images", plate / "out", measure=Measure(), labels=plate / "labels", classify=classify)
+    steps = pd.read_csv(plate / "out" / "tracks" / "transitions.csv").set_index(["from", "to"])["steps"]
+    assert steps.to_dict() == {
+        ("basal", "basal"): 6,
+        ("basal", "activated"): 0,
+        ("activated", "basal"): 0,
+        ("activated", "activated"): 6,
+    }
+    assert "by classified state" in result.page.read_text(encoding="utf-8")
+
+
+def test_one_timepoint_and_one_treatment_are_no_obstacle(plate):
+    for path in {*plate.glob("*/Timepoint_002*"), *plate.glob("*/*_I0*")}:
+        path.unlink()
+    result = analyse(plate / "images", plate / "out", measure=Measure(), labels=plate / "labels")
+    assert result.tracks is None
+    assert result.comparison is None
+    assert result.problems == {}
+    assert "nothing to compare" in result.page.read_text(encoding="utf-8")
+
+
+def test_other_settings_need_another_folder(plate):
+    analyse(plate / "images", plate / "out", measure=Measure(), labels=plate / "labels")
+    other = AnalyseSettings(track=TrackSettings(max_gap=0))
+    with pytest.raises(OutputExistsError, match="other settings"):
+        analyse(plate / "images", plate / "out", other, measure=Measure(), labels=plate / "labels")
+    with pytest.raises(OutputExistsError, match="in use"):
+        analyse(plate / "images", plate / "labels", measure=Measure(), labels=plate / "labels")
+
+
+def test_nothing_measured_is_an_error(plate):
+    for path in (plate / "images").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="No field could be measured"):
+        analyse(plate / "images", plate / "out", measure=Measure(), labels=plate / "labels")
