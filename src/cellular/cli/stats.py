@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Compare, and print n, effects and why p-values are refused."""
     from cellular.autophagy.stats import ALL, StatsSettings
-    from cellular.workflows.compare import compare_tables
+    from cellular.workflows.treatments import compare_tables
 
     settings = StatsSettings(
         treatment=args.treatment,

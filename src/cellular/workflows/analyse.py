@@ -20,8 +20,8 @@ from cellular.settings import settings_to_dict
 from cellular.tables import read_csv, read_json, write_csv, write_json
 from cellular.track.link import TrackSettings
 from cellular.track.series import find_label_images
-from cellular.workflows.compare import Figures, add_to_page, compare_tables
 from cellular.workflows.track_series import TrackResult, track_folder
+from cellular.workflows.treatments import Figures, add_to_page, compare_tables
 
 logger = logging.getLogger(__name__)
 
