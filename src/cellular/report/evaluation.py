@@ -1,12 +1,14 @@
 """Pictures of an evaluation: what was found, missed and made up, and precision against recall."""
 
+from pathlib import Path
+
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 
 from cellular.data.images import read_labels, write_image
-from cellular.data.pairs import load_image, load_labels
-from cellular.evaluate import EvaluationResult
+from cellular.data.pairs import Pair, load_image, load_labels
+from cellular.evaluate import EvaluationResult, FieldScores
 from cellular.evaluate.detection import average_precision, precision_recall
 from cellular.progress import progress
 from cellular.report.outlines import MATCHED, MISSED, SPURIOUS, outline_overlay
@@ -20,19 +22,23 @@ def draw_evaluation(result: EvaluationResult) -> None:
     folder = result.output_dir / "figures"
     scores = {one.name: one for one in result.fields}
     for pair in progress(result.pairs, desc="draw", unit="field"):
-        image, prediction = load_image(pair), read_labels(result.labels[pair.name])
-        truth, one = load_labels(pair, image.shape), scores[pair.name]
-        spurious = np.isin(prediction, one.spurious)
-        matched = np.isin(prediction, np.setdiff1d(one.predicted_labels, one.spurious))
-        layers = [
-            (np.where(matched, prediction, 0), MATCHED),
-            (np.where(np.isin(truth, one.missed), truth, 0), MISSED),
-            (np.where(spurious, prediction, 0), SPURIOUS),
-        ]
-        f1 = one.instance(0.5).f1
-        title = f"{pair.name}   F1 at IoU 0.5: {f1:.2f}   {one.n_true} true, {one.n_predicted} predicted"
-        write_image(folder / f"{pair.name}.jpg", _with_legend(outline_overlay(image, layers), title))
+        picture = field_picture(pair, result.labels[pair.name], scores[pair.name])
+        write_image(folder / f"{pair.name}.jpg", picture)
     _draw_precision_recall(result, folder / "precision_recall.png")
+
+
+def field_picture(pair: Pair, labels: Path, scores: FieldScores) -> np.ndarray:
+    """The field (Y', X', 3) uint8 with matched, missed and spurious cells outlined, a title and a legend."""
+    image, prediction = load_image(pair), read_labels(labels)
+    truth = load_labels(pair, image.shape)
+    layers = [
+        (np.where(np.isin(prediction, np.setdiff1d(scores.predicted_labels, scores.spurious)), prediction, 0), MATCHED),
+        (np.where(np.isin(truth, scores.missed), truth, 0), MISSED),
+        (np.where(np.isin(prediction, scores.spurious), prediction, 0), SPURIOUS),
+    ]
+    title = f"{pair.name}   F1 at IoU 0.5: {scores.instance(0.5).f1:.2f}   "
+    title += f"{scores.n_true} true, {scores.n_predicted} predicted"
+    return _with_legend(outline_overlay(image, layers), title)
 
 
 def _with_legend(picture: np.ndarray, title: str) -> np.ndarray:
@@ -52,7 +58,7 @@ def _with_legend(picture: np.ndarray, title: str) -> np.ndarray:
     return np.vstack([band, body])
 
 
-def _draw_precision_recall(result: EvaluationResult, path) -> None:
+def _draw_precision_recall(result: EvaluationResult, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(4.2, 3.6))
     for threshold, colour in zip((0.5, 0.75, 0.9), PALETTE):
         recall, precision = precision_recall(result.detections, threshold)
