@@ -8,8 +8,8 @@ from cellular.data.simulation.population import Cell
 from cellular.data.simulation.shapes import Shape
 
 # Mean number per cell of the real fields' size, and Beta parameters of the red-only fraction: basal, activated.
-COUNT = (7.0, 15.0)
-RED_ONLY = ((3.0, 6.5), (9.0, 2.2))
+COUNT = (7.0, 17.0)
+RED_ONLY = ((4.0, 12.0), (17.0, 3.0))
 GREEN_ONLY_SHARE = 0.03
 # Puncta of one cell keep this many times the sum of their sigmas apart, so that truth can be told apart in the image.
 SEPARATION = 1.8
@@ -43,7 +43,7 @@ def draw_puncta(
 
     The count is gamma-Poisson; fewer fit into a small cell. `blur` (px) is the sigma of the cell's focal plane.
     """
-    wanted = rng.poisson(COUNT[cell.activated] * rng.gamma(3.0, 1 / 3.0))
+    wanted = rng.poisson(COUNT[cell.activated] * rng.gamma(5.0, 1 / 5.0))
     sigmas = np.sqrt((scale * 1.75 * rng.lognormal(0.2 * cell.activated, 0.4, wanted)) ** 2 + blur**2)
     places, sigmas = _place(shape, blocked, sigmas, rng)
     count = len(places)
