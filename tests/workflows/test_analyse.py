@@ -44,45 +44,43 @@ def plate(tmp_path):
     return tmp_path
 
 
-def test_everything_is_there_and_the_page_tells_it(plate):
+class Cut(Measure):
+    """Interrupted at the fourth field."""
+
+    def __call__(self, image, labels, field):
+        if len(self.fields) == 3:
+            raise KeyboardInterrupt
+        return super().__call__(image, labels, field)
+
+
+def classify(cells):
+    return cells.assign(probability_activated=np.where(cells["brightness"] > 90, 0.9, 0.1))
+
+
+def test_a_run_that_was_cut_short_goes_on_and_tells_everything(plate):
     out = plate / "out"
-    result = analyse(plate / "images", out, measure=Measure(), labels=plate / "labels")
+    with pytest.raises(KeyboardInterrupt):
+        analyse(plate / "images", out, measure=Cut(), labels=plate / "labels")
+    measure = Measure()
+    result = analyse(plate / "images", out, measure=measure, labels=plate / "labels", classify=classify)
+    assert len(measure.fields) == 5
     assert result.problems == {}
     assert len(result.cells) == len(pd.read_csv(out / "cells.csv")) == 4 * 2 * 3
     assert len(pd.read_csv(out / "puncta.csv")) == 8
-    assert result.cells.groupby("track")["field"].nunique().eq(8).all()  # each of three tracks, in all series and times
+    # tracks 1, 2 and 3 of each series, at both timepoints
+    assert result.cells.groupby("track")["field"].nunique().to_dict() == {1: 8, 2: 8, 3: 8}
     effects = pd.read_csv(out / "stats" / "effects.csv").set_index(["feature", "timepoint"])
     assert effects.loc[("brightness", "all"), "estimate"] == pytest.approx(60, abs=3)
+    steps = pd.read_csv(out / "tracks" / "transitions.csv").set_index(["from", "to"])["steps"]
+    assert steps["basal"].tolist() == [6, 0]
+    assert steps["activated"].tolist() == [0, 6]
     page = result.page.read_text(encoding="utf-8")
     for heading in ("Cells", "Treatments", "Tracks"):
         assert f">{heading}</h2>" in page
     assert "Problems</h2>" not in page
     assert "technical replicates" in page
+    assert "by classified state" in page
     assert page.count("data:image/") >= 6
-
-
-def test_a_second_run_measures_only_what_is_missing(plate):
-    measure, out = Measure(), plate / "out"
-    analyse(plate / "images", out, measure=measure, labels=plate / "labels")
-    assert len(measure.fields) == 8
-    (out / "fields" / measure.fields[0] / "cells.csv").unlink()
-    again = analyse(plate / "images", out, measure=measure, labels=plate / "labels")
-    assert measure.fields[8:] == measure.fields[:1]
-    assert len(again.cells) == 24
-
-
-def test_a_run_that_was_cut_short_goes_on(plate):
-    class Cut(Measure):
-        def __call__(self, image, labels, field):
-            if len(self.fields) == 3:
-                raise KeyboardInterrupt
-            return super().__call__(image, labels, field)
-
-    with pytest.raises(KeyboardInterrupt):
-        analyse(plate / "images", plate / "out", measure=Cut(), labels=plate / "labels")
-    measure = Measure()
-    analyse(plate / "images", plate / "out", measure=measure, labels=plate / "labels")
-    assert len(measure.fields) == 5
 
 
 def test_bad_fields_are_passed_over_and_named(plate):
@@ -96,21 +94,6 @@ def test_bad_fields_are_passed_over_and_named(plate):
     assert pd.read_csv(plate / "out" / "problems.csv")["where"].tolist() == sorted(names, reverse=True)
 
 
-def test_classified_states_are_followed(plate):
-    def classify(cells):
-        return cells.assign(probability_activated=np.where(cells["brightness"] > 90, 0.9, 0.1))
-
-    result = analyse(plate / "images", plate / "out", measure=Measure(), labels=plate / "labels", classify=classify)
-    steps = pd.read_csv(plate / "out" / "tracks" / "transitions.csv").set_index(["from", "to"])["steps"]
-    assert steps.to_dict() == {
-        ("basal", "basal"): 6,
-        ("basal", "activated"): 0,
-        ("activated", "basal"): 0,
-        ("activated", "activated"): 6,
-    }
-    assert "by classified state" in result.page.read_text(encoding="utf-8")
-
-
 def test_one_timepoint_and_one_treatment_are_no_obstacle(plate):
     for path in {*plate.glob("*/Timepoint_002*"), *plate.glob("*/*_I0*")}:
         path.unlink()
@@ -122,7 +105,8 @@ def test_one_timepoint_and_one_treatment_are_no_obstacle(plate):
 
 
 def test_other_settings_need_another_folder(plate):
-    analyse(plate / "images", plate / "out", measure=Measure(), labels=plate / "labels")
+    with pytest.raises(KeyboardInterrupt):
+        analyse(plate / "images", plate / "out", measure=Cut(), labels=plate / "labels")
     other = AnalyseSettings(track=TrackSettings(max_gap=0))
     with pytest.raises(OutputExistsError, match="other settings"):
         analyse(plate / "images", plate / "out", other, measure=Measure(), labels=plate / "labels")

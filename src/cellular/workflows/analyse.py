@@ -75,7 +75,7 @@ def analyse(
     out: str | Path,
     settings: AnalyseSettings | None = None,
     *,
-    measure: Measure,
+    measure: Measure | None = None,
     labels: str | Path | None = None,
     classify: Classify | None = None,
 ) -> AnalyseResult:
@@ -86,7 +86,7 @@ def analyse(
     folder : images named by field: composites, or raw channels ``_w1``, ``_w2``, ``_w3``.
     out : gets ``labels/``, ``fields/<field>/``, ``cells.csv`` and the other tables of `measure`, ``tracks/``,
         ``stats/``, ``problems.csv`` and ``report.html``.
-    measure : measures one field.
+    measure : measures one field; None is :func:`cellular.autophagy.measure.measure_field`.
     labels : folder of label images, in place of segmenting.
     classify : adds ``probability_activated`` to the table of all cells.
 
@@ -97,7 +97,8 @@ def analyse(
     pairs = find_pairs(folder, labels=False)
     _claim(out, settings, labels)
     outlines, problems = _outlines(pairs, out, settings, labels)
-    tables = _measure_fields([pair for pair in pairs if pair.name in outlines], outlines, out, measure, problems)
+    outlined = [pair for pair in pairs if pair.name in outlines]
+    tables = _measure_fields(outlined, outlines, out, measure or default_measure(), problems)
     cells = tables["cells"]
     if classify is not None:
         cells = classify(cells)
@@ -113,6 +114,13 @@ def analyse(
     result = AnalyseResult(cells, tracks, comparison, reason, problems, out / "report.html")
     _page(result, folder, figures).write(result.page)
     return result
+
+
+def default_measure() -> Measure:
+    """What `cellular measure` measures."""
+    from cellular.autophagy.measure import measure_field
+
+    return measure_field
 
 
 def _claim(out: Path, settings: AnalyseSettings, labels: str | Path | None) -> None:
