@@ -15,6 +15,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pandas as pd
+from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from cellular.data.fields import parse_field
@@ -55,7 +56,16 @@ def statistics_of(image: np.ndarray, boxes: np.ndarray) -> dict[str, float]:
     for channel, plane in zip(CHANNELS, np.moveaxis(image, -1, 0)):
         values |= {f"{channel}, {q} %": found for q, found in zip(PERCENTILES, np.percentile(plane, PERCENTILES))}
         values[f"{channel}, saturated share"] = (plane == 255).mean()
+    values["blue, noise of the quietest tenth"] = noise_of(image[:, :, 2])
     return values
+
+
+def noise_of(plane: np.ndarray, tile: int = 32) -> float:
+    """Standard deviation of the fine structure (finer than a Gaussian of 1.5 px) in the quietest tenth of the tiles."""
+    fine = plane - gaussian_filter(plane.astype(np.float32), 1.5)
+    rows, columns = (n // tile for n in plane.shape)
+    tiles = fine[: rows * tile, : columns * tile].reshape(rows, tile, columns, tile)
+    return float(np.percentile(tiles.std(axis=(1, 3)), 10))
 
 
 def measure(folder: Path, source: str) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
