@@ -56,7 +56,7 @@ def cell_weights(labels: np.ndarray, label: int, box: np.ndarray) -> tuple[np.nd
 
 @numba.njit(nogil=True, cache=True)
 def diffuse(
-    heat: np.ndarray, weight: np.ndarray, extent: np.ndarray, y0: int, x0: int, niter: int, grown: int = 0
+    heat: np.ndarray, weight: np.ndarray, extent: np.ndarray, y0: int, x0: int, niter: int, grown: int
 ) -> np.ndarray:
     """Heat in a cell `niter` steps on: one unit enters at (y0, x0), then each pixel takes its 3x3 mean.
 
@@ -95,18 +95,17 @@ def diffuse(
 
 
 @numba.njit(nogil=True, cache=True)
-def diffuse_fast(weight: np.ndarray, extent: np.ndarray, y0: int, x0: int, niter: int) -> np.ndarray:
-    """Heat in a cell after about `niter` steps: a quarter as many at half the resolution, then a few at full.
+def head_start(weight: np.ndarray, y0: int, x0: int, niter: int) -> tuple[np.ndarray, int]:
+    """Heat (h, w) that stands for most of `niter` steps, at half the resolution, and how many full steps are left.
 
-    Where the cell is small, or parts of it hang together too narrowly for the coarse grid, it is done in full.
+    None is taken, so that `niter` are left, where the cell is small or hangs together too narrowly for a coarse grid.
     """
-    height, width = weight.shape
     coarse_steps = (niter - FINE_STEPS) // 4
-    if min(height, width) >= FAST_FROM and coarse_steps > 0:
+    if min(weight.shape) >= FAST_FROM and coarse_steps > 0:
         heat = _coarse_heat(weight, y0, x0, coarse_steps)
         if _reached(heat, weight):
-            return diffuse(heat, weight, extent, y0, x0, niter - 4 * coarse_steps, height + width)
-    return diffuse(np.zeros((height, width), np.float64), weight, extent, y0, x0, niter)
+            return heat, niter - 4 * coarse_steps
+    return np.zeros(weight.shape, np.float64), niter
 
 
 @numba.njit(nogil=True, cache=True)
@@ -125,7 +124,7 @@ def _coarse_heat(weight: np.ndarray, y0: int, x0: int, steps: int) -> np.ndarray
                     extent[i, 0] = j
                 extent[i, 1] = j + 1
     start = np.zeros(coarse.shape, np.float64)
-    coarse_heat = diffuse(start, coarse, extent, (y0 + odd_y) // 2, (x0 + odd_x) // 2, steps)
+    coarse_heat = diffuse(start, coarse, extent, (y0 + odd_y) // 2, (x0 + odd_x) // 2, steps, 0)
     heat = np.zeros((height, width), np.float64)
     for y in range(1, height - 1):
         for x in range(1, width - 1):
@@ -169,8 +168,6 @@ def flows_of_cells(
         weight, extent = cell_weights(labels, k + 1, box)
         y0, x0 = y0 - box[0] + 1, x0 - box[2] + 1
         steps = niter if niter >= 0 else 2 * (weight.shape[0] + weight.shape[1])
-        if fast:
-            heat = diffuse_fast(weight, extent, y0, x0, steps)
-        else:
-            heat = diffuse(np.zeros(weight.shape, np.float64), weight, extent, y0, x0, steps)
+        heat, left = head_start(weight, y0, x0, steps) if fast else (np.zeros(weight.shape, np.float64), steps)
+        heat = diffuse(heat, weight, extent, y0, x0, left, steps - left)
         write_gradient(heat, weight, box[0], box[2], flows)
