@@ -71,9 +71,9 @@ def compare(
     (difference or rate ratio), ``estimate, ci_low, ci_high, standardised, standardised_low, standardised_high`` (the
     difference in standard deviations of cells within a treatment; means only), ``p_value, q_value``
     (Benjamini and Hochberg, J R Stat Soc B 57, 289, 1995, over the features), ``unit`` (whose scatter the interval
-    shows), ``df, model``, ``note`` (why something is missing), and ``<level>s_control, <level>s_treated`` for n at
-    every level. Means are compared by linear mixed models, counts by negative binomial regression
-    (:mod:`cellular.autophagy.stats_models`).
+    shows), ``df, model``, ``note`` (why an estimate or interval is missing), ``refusal`` (why there is no p-value),
+    and ``<level>s_control, <level>s_treated`` for n at every level. Means are compared by linear mixed models,
+    counts by negative binomial regression (:mod:`cellular.autophagy.stats_models`).
 
     Raises InputError for unknown features, fewer than two treatments or an unclear control.
     """
@@ -92,7 +92,7 @@ def compare(
         over_time=means_over_time(table, features, settings),
         units=count_units(table),
         control=control,
-        refusals=tuple(dict.fromkeys(note for note in effects["note"] if note.startswith("no p-value"))),
+        refusals=tuple(effects.loc[(effects["timepoint"] == ALL) & (effects["refusal"] != ""), "refusal"].unique()),
         cells=table,
     )
 
@@ -151,7 +151,7 @@ def _effect(
         "timepoint": timepoint,
         "measure": "rate ratio" if count else "difference",
     }
-    allowed = inference(known, settings) if known["treated"].nunique() == 2 else Inference("well", 0, "no values")
+    allowed = inference(known, settings) if known["treated"].nunique() == 2 else Inference("well", 0)
     fit = (fit_count if count else fit_mean)(known, allowed.unit)
     row |= _interval(fit, allowed, settings, np.exp if count else float)
     row |= _standardised(row, known) if not count else dict.fromkeys(_STANDARDISED, np.nan)
@@ -159,7 +159,8 @@ def _effect(
         "unit": allowed.unit,
         "df": allowed.df,
         "model": fit.model,
-        "note": "; ".join(filter(None, [fit.problem, allowed.refusal])),
+        "note": fit.problem,
+        "refusal": allowed.refusal,
     }
     for name, arm in (("control", known[known["treated"] == 0]), ("treated", known[known["treated"] == 1])):
         row |= {f"{level}s_{name}": arm[level].nunique() for level in LEVELS} | {f"cells_{name}": len(arm)}
