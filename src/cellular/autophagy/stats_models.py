@@ -29,7 +29,7 @@ def fit_mean(cells: pd.DataFrame, unit: str) -> Fit:
     """Linear mixed model of the image means: treatment and timepoint fixed, what images share random.
 
     Cells are averaged per image first. For a treatment that is the same for all cells of an image this loses nothing
-    with equally full images, is hundreds of times faster than a model of single cells, and keeps a crowded image
+    with equally full images, is some two hundred times faster than a model of single cells, and keeps a crowded image
     from outvoting the others. Random intercepts then stand for `unit`, for treatment within replicate, for wells and
     for positions, as far as the data tell these apart; images are the residual. Restricted maximum likelihood,
     statsmodels' MixedLM. (Laird & Ware, Biometrics 38, 963, 1982.)
