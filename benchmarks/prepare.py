@@ -75,14 +75,15 @@ def choose(folder: Path, files: int, fields: int = 4) -> Fields:
     return [sorted(field.glob("*/*.png"))[: max(files // fields, 1)] for field in folders]
 
 
-def timed(work, *args: object) -> float:
-    start = time.perf_counter()
+def timed(work, *args: object) -> tuple[float, float]:
+    """Seconds on the clock and on the processors: on a busy machine the second is the steadier one."""
+    clock, processor = time.perf_counter(), time.process_time()
     work(*args)
-    return time.perf_counter() - start
+    return time.perf_counter() - clock, time.process_time() - processor
 
 
-def compare(fields: Fields, repeats: int) -> dict[str, float]:
-    """Seconds of each way, medians over interleaved repeats, after both gave the same label images."""
+def compare(fields: Fields, repeats: int) -> dict[str, tuple[float, float]]:
+    """Seconds of each way (clock, processor), medians of interleaved repeats, after both gave the same label images."""
     workers = os.cpu_count() or 1
     cv2.setNumThreads(1)
     for ours_labels, published_labels in zip(ours(fields, workers), published(fields), strict=True):
@@ -94,7 +95,7 @@ def compare(fields: Fields, repeats: int) -> dict[str, float]:
         f"ours, {workers} threads": lambda: timed(ours, fields, workers),
     }
     rounds = [{name: way() for name, way in ways.items()} for _ in range(repeats)]
-    return {name: median(seconds[name] for seconds in rounds) for name in ways}
+    return {name: tuple(median(seconds[name][k] for seconds in rounds) for k in (0, 1)) for name in ways}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -110,12 +111,15 @@ def main(argv: list[str] | None = None) -> None:
         fields = choose(args.masks or Path(scratch), args.files)
         seconds = compare(fields, args.repeats)
     files = sum(map(len, fields))
-    base = next(iter(seconds.values()))
+    base, base_processor = next(iter(seconds.values()))
     print(f"{files} full-field masks of {len(fields)} fields; label images identical")
-    for name, taken in seconds.items():
-        print(f"{name:32} {1e3 * taken / files:7.2f} ms/mask {files / taken:8.1f} masks/s {base / taken:6.1f} x")
-    best = base / min(seconds.values())
-    print(f"bar {BAR:.0f} x: {'met' if best >= BAR else 'missed'} ({best:.1f} x)")
+    for name, (taken, processor) in seconds.items():
+        print(
+            f"{name:30} {1e3 * taken / files:7.2f} ms/mask {files / taken:7.1f} masks/s {base / taken:5.1f} x"
+            f"   processor {1e3 * processor / files:6.2f} ms/mask {base_processor / processor:5.1f} x"
+        )
+    best = base / min(clock for clock, _ in seconds.values())
+    print(f"bar {BAR:.0f} x on the clock: {'met' if best >= BAR else 'missed'} ({best:.1f} x)")
 
 
 if __name__ == "__main__":
