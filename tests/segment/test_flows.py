@@ -16,6 +16,15 @@ from cellular.segment.torch_flows import labels_to_flows_torch
 FIXTURE = Path(__file__).parent / "fixtures" / "cellpose_flows.npz"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_torch_thread():
+    """Small tensors: more threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def on_torch(labels: np.ndarray, **options) -> np.ndarray:
     return labels_to_flows_torch(torch.from_numpy(labels.astype(np.int64))[None], **options)[0].numpy()
 

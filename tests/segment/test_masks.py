@@ -39,6 +39,15 @@ def random_field(seed: int, shape: tuple[int, int], smooth: float) -> tuple[np.n
     return 5 * np.stack(fields[:2]).astype(np.float32), fields[2].astype(np.float32) + 1
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_torch_thread():
+    """Small tensors: more threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def on_torch(flows: np.ndarray, probability: np.ndarray, niter: int = 200, **changed) -> np.ndarray:
     options = {"flow_threshold": 0.4, "cellprob_threshold": 0.0, "min_size": 15, "max_size_fraction": 0.4} | changed
     return flows_to_labels_torch(torch.from_numpy(flows)[None], torch.from_numpy(probability)[None], niter, **options)[
@@ -192,9 +201,9 @@ def test_torch_takes_a_stack_of_images():
     fields = [random_field(seed, (40, 50), 4) for seed in range(3)]
     fields.insert(1, (fields[0][0], np.full((40, 50), -1, np.float32)))
     flows, probability = (torch.from_numpy(np.stack(part)) for part in zip(*fields))
-    stack = flows_to_labels_torch(flows, probability, 100, None, 0.0, 15, 0.4)
+    stack = flows_to_labels_torch(flows, probability, 40, None, 0.0, 15, 0.4)
     for labels, field in zip(stack, fields):
-        np.testing.assert_array_equal(labels, flows_to_labels(*field, niter=100, flow_threshold=None))
+        np.testing.assert_array_equal(labels, flows_to_labels(*field, niter=40, flow_threshold=None))
     assert stack[0].max() > 0
     assert stack[1].max() == 0
 

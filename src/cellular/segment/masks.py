@@ -84,8 +84,9 @@ def follow_flows(flows: np.ndarray, active: np.ndarray, starts: np.ndarray, nite
     height, width = active.shape
     steps = np.empty((2, height + 1, width + 1), np.float32)
     np.multiply(flows, active, out=steps[:, :-1, :-1])
+    steps[:, -1, :-1] = steps[:, -2, :-1]
+    steps[:, :, -1] = steps[:, :, -2]
     steps /= FLOW_SCALE
-    steps[:, -1], steps[:, :, -1] = steps[:, -2], steps[:, :, -2]
     ends = np.empty(len(starts), np.int32)
     over_threads(follow, np.arange(-(-len(starts) // BLOCK)), starts, steps, niter, ends)
     return ends
