@@ -58,8 +58,8 @@ def reproduce(masks: str | Path, out: str | Path, settings: ReproduceSettings | 
     """Prepare, fine-tune each model, and evaluate it fine-tuned and pretrained on test, valid and train.
 
     Writes ``prepared/``, ``experiments/<model>/``, ``evaluation/<model>/<weights>/<split>/`` and the table
-    ``results.{csv,md,json}`` into `out`. Every stage goes on where an earlier run stopped. A model that cannot be had is reported with the URL
-    and where to put its file, and the others go on.
+    ``results.{csv,md,json}`` into `out`. Every stage goes on where an earlier run stopped. A model that cannot be had
+    is reported with the URL and where to put its file, and the others go on.
 
     Raises InputError where no model at all could be evaluated.
     """
