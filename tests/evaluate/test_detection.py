@@ -108,3 +108,11 @@ def test_intervals_of_a_mean_follow_the_clusters():
     assert (low, high) == (0, 1)
     assert intervals(statistic, clusters_of(names[:4])) == {}
     assert "no intervals: 2 well(s)" in clusters_of(names[:4]).note
+
+
+def test_a_field_without_cells_beside_one_with_cells():
+    silent = found([[A], []], [([A], [1]), ([], [])])
+    assert average_precision(silent, 0.5, np.array([0, 1])) == 1, "nothing to find, nothing found"
+    loud = found([[A], []], [([A], [1]), ([FAR], [1])])
+    assert average_precision(loud, 0.5, np.array([0, 1])) == 0
+    assert average_precision(loud, 0.5, np.array([1, 0])) == 1

@@ -80,7 +80,8 @@ def match_boxes(truth: Sequence[Boxes], predictions: Sequence[Boxes]) -> Detecti
 def average_precision(found: Detections, threshold: float, weights: np.ndarray | None = None) -> float:
     """COCO average precision at one IoU threshold: mean of the precision envelope at 101 recalls.
 
-    `weights` (F,) counts each field that many times (for the bootstrap). Nothing to find and nothing found gives 1.
+    `weights` (F,) counts each field that many times (for the bootstrap). Nothing to find and nothing found in the
+    fields that count gives 1, something found where there is nothing 0.
     """
     return float(_average_precision(found, np.array([THRESHOLDS.index(threshold)]), weights)[0])
 
@@ -102,12 +103,12 @@ def precision_recall(
 
 
 def _average_precision(found: Detections, thresholds: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    counted = np.ones(len(found.true_boxes)) if weights is None else np.asarray(weights)
+    if not found.true_boxes[counted > 0].any():
+        return np.full(len(thresholds), float(not counted[found.field].any()))
     values = np.empty(len(thresholds))
     for k, threshold in enumerate(thresholds):
         recall, precision = precision_recall(found, THRESHOLDS[threshold], weights)
-        if not found.true_boxes.any():
-            values[k] = float(len(recall) == 0)
-            continue
         envelope = np.maximum.accumulate(precision[::-1])[::-1]
         at = np.searchsorted(recall, RECALLS, side="left")
         values[k] = np.where(at < len(envelope), np.append(envelope, 0)[np.minimum(at, len(envelope))], 0).mean()
