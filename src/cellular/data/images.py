@@ -1,5 +1,6 @@
 """Images and label images on disk."""
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,9 @@ from cellular.tables import whole_file
 TIFF_SUFFIXES = (".tif", ".tiff")
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")
 VENDOR_SUFFIXES = (".czi", ".nd2", ".lif", ".lsm", ".oib", ".oif", ".oir", ".vsi", ".dv", ".ims", ".sld")
+_PNG_HEADER = 33  # bytes: signature, length, "IHDR", the header and its checksum
+MOST_PNG_INFLATION = 1040  # deflate cannot pack tighter than 1032 : 1
+_LEAST_PAGE = 18  # bytes of a TIFF page's directory with one tag
 MOST_INFLATION = 10_000  # pixels of one colour, packed as well as TIFF's codecs can
 
 # Raw files of one field, in the order of the composite's red, green and blue.
@@ -50,10 +54,21 @@ def read_image(path: str | Path) -> np.ndarray:
 
 def _read_tiff(path: Path) -> np.ndarray:
     with tifffile.TiffFile(path) as file:
-        claimed, size = file.series[0].nbytes, path.stat().st_size
+        size = path.stat().st_size
+        _refuse_endless_tiff(file, size, path)
+        claimed = file.series[0].nbytes
         if claimed > MOST_INFLATION * size:
             raise InputError(f"{path} claims {claimed} bytes of pixels, which its {size} bytes cannot hold")
         return file.asarray()
+
+
+def _refuse_endless_tiff(file: tifffile.TiffFile, size: int, path: Path) -> None:
+    """Refuse a TIFF whose chain of pages runs in a circle: it names more pages than its bytes can hold."""
+    try:
+        file.pages.get(size // _LEAST_PAGE + 1)
+    except IndexError:
+        return
+    raise InputError(f"{path} is damaged: its pages run in a circle")
 
 
 def _read_with_bioio(path: Path) -> np.ndarray:
@@ -70,12 +85,29 @@ def _read_with_bioio(path: Path) -> np.ndarray:
 
 
 def _read_with_opencv(path: Path) -> np.ndarray:
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
+    content = np.fromfile(path, np.uint8)
+    if path.suffix.lower() == ".png":
+        _refuse_broken_png(content.tobytes(), path)
+    image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
     if image is None:
         raise InputError(f"{path} cannot be read as an image: it is empty, truncated or not a {path.suffix} file")
     if image.ndim == 3:
         image = np.ascontiguousarray(image[:, :, [2, 1, 0, *range(3, image.shape[2])]])
     return image
+
+
+def _refuse_broken_png(content: bytes, path: Path) -> None:
+    """Refuse a PNG that claims more than its bytes can hold, before memory is set aside for it."""
+    if content[12:16] == b"IHDR" and len(content) > _PNG_HEADER:
+        width, height, depth = struct.unpack(">IIB", content[16:25])
+        if width * height * depth // 8 > MOST_PNG_INFLATION * len(content):
+            raise InputError(f"{path} claims {width} x {height} px, which its {len(content)} bytes cannot hold")
+    place = 8
+    while place + 8 <= len(content):
+        length, kind = struct.unpack(">I4s", content[place : place + 8])
+        place += 12 + length
+        if place > len(content):
+            raise InputError(f"{path} cannot be read as an image: its chunk {kind!r} is cut off")
 
 
 def _channel_last(image: np.ndarray, path: Path) -> np.ndarray:
