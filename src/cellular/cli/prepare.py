@@ -1,6 +1,7 @@
 """cellular prepare: per-cell masks to label images in train, valid and test folders."""
 
 import argparse
+from pathlib import Path
 
 EXIT_PROBLEMS = 1
 
@@ -8,7 +9,13 @@ EXIT_PROBLEMS = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The published script's flags, and a few more."""
     add = parser.add_argument
-    add("-i", "--input_path", "--input-path", required=True, help="folder of per-field mask folders, or one holding it")
+    add(
+        "-i",
+        "--input_path",
+        "--input-path",
+        required=True,
+        help="folder of per-field mask folders, or one holding it; or another tool's annotations, a file or folder",
+    )
     add("-o", "--output_dir", "--output-dir", required=True, help="folder to write to: new, empty or begun before")
     add("-c", "--corresponding", metavar="DIR", help="folder of the images; else images-color or images is looked for")
     add("-d", "--image_dirname", "--image-dirname", default="", help="name of the images' folder inside the input")
@@ -25,10 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare, print what was written and what was wrong."""
+    from cellular.data.annotations import images_beside, is_published_layout, to_mask_folders
     from cellular.data.prepare import PrepareSettings, prepare
 
+    source, images = args.input_path, args.corresponding
+    if Path(source).exists() and not is_published_layout(source):
+        images = images or str(images_beside(source))
+        source = to_mask_folders(source, images, f"{args.output_dir.rstrip('/')}_cells")
+        print(f"annotations as one mask per cell: {source}")
     settings = PrepareSettings(
-        images=args.corresponding,
+        images=images,
         image_dirname=args.image_dirname,
         mask_dirname=args.mask_dirname,
         split=args.split,
@@ -40,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         strict=args.strict,
         workers=args.workers,
     )
-    result = prepare(args.input_path, args.output_dir, settings)
+    result = prepare(source, args.output_dir, settings)
     print(f"fields: {', '.join(f'{count} {name}' for name, count in result.fields.items())}")
     print(f"cells:  {', '.join(f'{count} {name}' for name, count in sorted(result.cells.items()))}")
     for notice in result.notices:

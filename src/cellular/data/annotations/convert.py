@@ -89,6 +89,20 @@ def to_mask_folders(
     return out
 
 
+def is_published_layout(folder: str | Path) -> bool:
+    """Whether `folder`, or its ``masks``, holds ``<field>/<class>/`` folders of per-cell masks."""
+    masks = Path(folder) / "masks"
+    top = masks if masks.is_dir() else Path(folder)
+    return top.is_dir() and any(path.is_dir() for field in top.iterdir() if field.is_dir() for path in field.iterdir())
+
+
+def images_beside(source: str | Path) -> Path:
+    """Folder of the images that go with annotations: ``images-color`` or ``images`` near `source`, else its own."""
+    folder = Path(source) if Path(source).is_dir() else Path(source).parent
+    named = (place / name for place in (folder, folder.parent) for name in ("images-color", "images"))
+    return next((path for path in named if path.is_dir()), folder)
+
+
 def _images(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of images: {folder}")

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from cellular.cli.export import LABEL_FORMATS
+from cellular.cli.main import main
+from cellular.data.annotations import draw, read_annotations
+from cellular.data.export import EXPORTS
+from cellular.data.images import read_labels, write_image, write_labels
+
+LABELS = np.pad(np.array([[1, 1, 0, 2], [1, 0, 0, 2]], np.uint16), 3)
+
+
+def test_the_command_offers_every_format():
+    assert set(LABEL_FORMATS) == set(EXPORTS)
+
+
+@pytest.mark.parametrize("name", ["cellpose", "coco", "geojson"])
+def test_labels_are_exported(tmp_path, capsys, name):
+    write_labels(tmp_path / "in" / "a_masks.png", LABELS)
+    assert main(["export", str(tmp_path / "in"), "--to", name, "-o", str(tmp_path / "out")]) == 0
+    assert "1 field(s)" in capsys.readouterr().out
+    path = next(path for path in (tmp_path / "out").iterdir() if path.suffix != ".tif")
+    np.testing.assert_array_equal(draw(read_annotations(path, LABELS.shape), LABELS.shape), LABELS)
+
+
+def test_what_is_not_there_is_named(tmp_path, capsys):
+    assert main(["export", str(tmp_path / "none"), "--to", "coco", "-o", str(tmp_path)]) == 2
+    assert "No such label image or folder" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "none"), "--to", "onnx", "-o", str(tmp_path / "m")]) == 2
+    assert "No model" in capsys.readouterr().err
+
+
+def test_prepare_takes_what_export_wrote(tmp_path, capsys):
+    """Labels of three fields leave as COCO and come back through prepare as they were."""
+    names = ["a_ST_A01_s1", "a_ST_I06_s1", "a_ST_C03_s1"]
+    for name in names:
+        write_labels(tmp_path / "in" / f"{name}_masks.png", LABELS)
+        write_image(tmp_path / "lab" / "images" / f"{name}.tif", np.zeros((*LABELS.shape, 3), np.uint8))
+    assert main(["export", str(tmp_path / "in"), "--to", "coco", "-o", str(tmp_path / "lab")]) == 0
+    assert main(["prepare", "-i", str(tmp_path / "lab"), "-o", str(tmp_path / "out")]) == 0
+    assert "one mask per cell" in capsys.readouterr().out
+    for name, split in zip(names, ("train", "valid", "test")):
+        np.testing.assert_array_equal(read_labels(tmp_path / "out" / "all" / split / f"{name}_masks.png"), LABELS)
