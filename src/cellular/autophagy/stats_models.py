@@ -105,9 +105,11 @@ def _fit_mixed(outcome: pd.Series, fixed: np.ndarray, images: pd.DataFrame, unit
     with warnings.catch_warnings():
         # a variance of zero is a common and honest answer; statsmodels warns about every one
         warnings.simplefilter("ignore")
-        for method in ("lbfgs", "powell", "nm"):  # the slow ones use no gradient, which overshoots with few units
+        for methods in (["lbfgs", "cg", "bfgs", "cg"], ["powell"], ["nm"]):
+            # within a list each method goes on from the last; the slow ones use no gradient, which overshoots
+            # where there are few units
             with contextlib.suppress(LinAlgError):
-                result = model.fit(method=method, reml=True)
+                result = model.fit(method=methods, reml=True)
                 if result.converged:
                     return result
     return None
