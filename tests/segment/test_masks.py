@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from cellular.errors import InputError, SettingsError
 from cellular.segment import flows_to_labels, labels_to_flows
-from cellular.segment.masks import flow_error, follow_flows
+from cellular.segment.masks import flow_error, follow_flows, labels_and_errors
 from cellular.segment.torch_masks import flows_to_labels_torch
 
 FIXTURE = Path(__file__).parent / "fixtures" / "cellpose_flows.npz"
@@ -50,9 +50,8 @@ def one_torch_thread():
 
 def on_torch(flows: np.ndarray, probability: np.ndarray, niter: int = 200, **changed) -> np.ndarray:
     options = {"flow_threshold": 0.4, "cellprob_threshold": 0.0, "min_size": 15, "max_size_fraction": 0.4} | changed
-    return flows_to_labels_torch(torch.from_numpy(flows)[None], torch.from_numpy(probability)[None], niter, **options)[
-        0
-    ]
+    stacks = (torch.from_numpy(part)[None] for part in (flows, probability))
+    return flows_to_labels_torch(*stacks, niter, **options)[0][0]
 
 
 def walk(flows: np.ndarray, start: tuple[int, int], niter: int) -> tuple[int, int]:
@@ -122,6 +121,18 @@ def test_the_threshold_is_exclusive():
     flows, probability = 5 * labels_to_flows(labels), probability_of(labels)
     assert flows_to_labels(flows, probability, cellprob_threshold=2.9).max() == 1
     assert flows_to_labels(flows, probability, cellprob_threshold=3.0).max() == 0
+
+
+def test_errors_of_the_check_belong_to_the_cells_that_are_left():
+    labels = discs(120, 12, 30)
+    flows = 5 * labels_to_flows(labels)
+    flows[:, 30:60] *= 0.7  # the second row: error 0.3 squared
+    flows[:, 90:] *= 0.2  # the last row: error 0.8 squared, dropped
+    found, errors = labels_and_errors(flows, probability_of(labels))
+    np.testing.assert_array_equal(found, np.where(labels > 12, 0, labels))
+    np.testing.assert_allclose(errors, np.repeat([0, 0.09, 0], 4), atol=3e-3)
+    np.testing.assert_allclose(errors, flow_error(found, flows), atol=1e-12)
+    assert labels_and_errors(flows, probability_of(labels), flow_threshold=0)[1] is None
 
 
 def test_flow_error_is_the_mean_squared_difference():
@@ -201,9 +212,11 @@ def test_torch_takes_a_stack_of_images():
     fields = [random_field(seed, (40, 50), 4) for seed in range(3)]
     fields.insert(1, (fields[0][0], np.full((40, 50), -1, np.float32)))
     flows, probability = (torch.from_numpy(np.stack(part)) for part in zip(*fields))
-    stack = flows_to_labels_torch(flows, probability, 40, None, 0.0, 15, 0.4)
-    for labels, field in zip(stack, fields):
-        np.testing.assert_array_equal(labels, flows_to_labels(*field, niter=40, flow_threshold=None))
+    stack, errors = flows_to_labels_torch(flows, probability, 40, 3.0, 0.0, 15, 0.4)
+    for labels, own, field in zip(stack, errors, fields, strict=True):
+        expected, expected_errors = labels_and_errors(*field, niter=40, flow_threshold=3.0)
+        np.testing.assert_array_equal(labels, expected)
+        np.testing.assert_allclose(own, expected_errors, rtol=1e-6)
     assert stack[0].max() > 0
     assert stack[1].max() == 0
 

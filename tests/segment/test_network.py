@@ -8,7 +8,7 @@ import torch
 
 from cellular.errors import InputError, MissingInputError, WeightsError
 from cellular.segment.network import CPnet, build_network
-from cellular.segment.normalize import to_network_input
+from cellular.segment.normalize import intensity_ranges, to_network_input
 from cellular.segment.segmenter import _resize
 from cellular.segment.tiles import run_network
 from cellular.segment.weights import load_network, save_network
@@ -178,9 +178,33 @@ def test_histogram_percentiles_equal_numpys():
         )
 
 
+def test_a_grey_image_is_taken_for_every_channel():
+    image = np.arange(20, dtype=np.uint16).reshape(4, 5)
+    for grey in (image, image[:, :, None]):
+        planes = to_network_input(grey, (1, 2, 3))
+        for plane in planes:
+            np.testing.assert_array_equal(plane, to_network_input(image, (0,))[0])
+    assert not to_network_input(image, (1, 0))[1].any(), "an empty channel stays empty"
+
+
+def test_a_part_is_scaled_like_the_whole():
+    image = np.random.default_rng(0).integers(0, 60000, (40, 30, 3)).astype(np.uint16)
+    ranges = intensity_ranges(image, (0, 0, 2))
+    assert ranges[1] is None
+    part = to_network_input(image[5:20, 7:], (0, 0, 2), ranges=ranges)
+    np.testing.assert_array_equal(part, to_network_input(image, (0, 0, 2))[:, 5:20, 7:])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_ranges_counted_in_bands_are_those_of_the_mean(dtype, monkeypatch):
+    monkeypatch.setattr("cellular.segment.normalize.BAND", 100)
+    image = np.random.default_rng(1).integers(0, np.iinfo(dtype).max, (41, 30, 3)).astype(dtype)
+    np.testing.assert_allclose(intensity_ranges(image, (0,))[0], np.percentile(image.mean(2), (1, 99)), rtol=1e-9)
+
+
 def test_bad_images_are_refused():
-    with pytest.raises(InputError, match="has 1 channel"):
-        to_network_input(np.zeros((4, 4)), (2,))
+    with pytest.raises(InputError, match="has 3 channel"):
+        to_network_input(np.zeros((4, 4, 3)), (1, 4))
     with pytest.raises(InputError, match="shape"):
         to_network_input(np.zeros((4, 4, 3, 2)))
     with pytest.raises(InputError, match="NaN"):

@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 import torch
+from skimage.measure import label
 
 from cellular.cli.main import main
 from cellular.data.images import read_labels, write_image
@@ -28,8 +30,6 @@ class TruthfulNetwork(torch.nn.Module):
         self.diam_labels = torch.nn.Parameter(torch.tensor([diam_labels]), requires_grad=False)
 
     def forward(self, x):
-        from skimage.measure import label
-
         outputs = []
         for plane in x[:, 0].numpy():
             flows = labels_to_flows(label(plane > 0.5))
@@ -88,6 +88,80 @@ def test_stock_model_measures_the_cells_first(model):
     assert found == pytest.approx(median_diameter(truth), rel=0.1)
 
 
+def test_auto_measures_the_cells_though_the_model_knows_a_diameter(model):
+    image, truth = squares(side=20)
+    assert Segmenter(model, "cpu").segment(image).diameter == 30
+    found = Segmenter(model, "cpu").segment(image, diameter="auto")
+    assert found.diameter == pytest.approx(median_diameter(truth), rel=0.1)
+    assert found.labels.max() == 6
+
+
+def test_a_grey_image_fits_a_network_of_colour_images(model):
+    model.network.channels = 3
+    image, truth = squares()
+    result = Segmenter(model, "cpu").segment(image, diameter=30, channels=(1, 2, 3))
+    np.testing.assert_array_equal(result.labels, truth)
+
+
+def test_scores_take_the_flow_errors_of_the_check(model, monkeypatch):
+    calls = []
+    monkeypatch.setattr("cellular.segment.scores.flow_error", lambda *_: calls.append(1) or np.zeros(6))
+    image, _ = squares()
+    Segmenter(model, "cpu").segment(image)
+    assert not calls
+    Segmenter(model, "cpu").segment(image, flow_threshold=0)
+    assert calls, "without the check they have to be computed"
+
+
+def disks(shape):
+    """Bright discs of various radii on ground that darkens to the right, and their label image."""
+    random = np.random.default_rng(4)
+    rows, columns = (np.arange(30, length - 30, 50) for length in shape)
+    y, x = np.ogrid[-24:25, -24:25]
+    inside = np.zeros(shape, bool)
+    for cy, cx in np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2):
+        dy, dx, radius = *random.integers(-6, 7, 2), random.integers(8, 16)
+        inside[cy - 24 : cy + 25, cx - 24 : cx + 25] |= (y - dy) ** 2 + (x - dx) ** 2 <= radius**2
+    ground = np.linspace(60, 0, shape[1]).astype(np.uint8)
+    image = np.where(inside, 250, 0).astype(np.uint8)
+    np.maximum(image, ground, out=image)
+    return image, label(inside).astype(np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("shape", "window"), [((700, 900), 256), pytest.param((4096, 4096), 1500, marks=pytest.mark.long)]
+)
+def test_windows_give_what_one_piece_gives(model, shape, window):
+    image, truth = disks(shape)
+    segmenter = Segmenter(model, "cpu")
+    whole = segmenter.segment(image, diameter=30, window=max(shape))
+    result = segmenter.segment(image, diameter=30, window=window)
+    np.testing.assert_array_equal(result.labels, truth)
+    np.testing.assert_array_equal(result.labels, whole.labels)
+    np.testing.assert_allclose(result.scores, whole.scores, atol=0.01)
+    assert whole.flows.shape == (2, *shape)
+    assert result.flows is None
+    assert result.labels.dtype == np.uint16
+
+
+def test_a_large_file_is_mapped(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("cellular.segment.files.MAPPED_BYTES", 1000)
+    image, truth = disks((300, 400))
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "plain.tif", image)
+    tifffile.imwrite(tmp_path / "in" / "packed.tif", image, compression="zlib")
+    opened = []
+    original = Segmenter.segment
+    monkeypatch.setattr(
+        Segmenter, "segment", lambda self, im, **kw: opened.append(type(im)) or original(self, im, **kw)
+    )
+    settings = SegmentSettings(diameter=30.0, window=200)
+    result = segment_files(find_images([tmp_path / "in"]), Segmenter(model, "cpu"), tmp_path / "out", settings)
+    assert opened == [np.ndarray, np.memmap]
+    for path in result.labels.values():
+        np.testing.assert_array_equal(read_labels(path), truth)
+
+
 def test_empty_image_has_no_cells(model):
     result = Segmenter(model, "cpu").segment(np.zeros((50, 60), np.uint8))
     assert result.labels.max() == 0
@@ -100,6 +174,10 @@ def test_settings_are_checked(model):
         segmenter.segment(np.zeros((5, 5, 3)), channels=(1, 2, 3))
     with pytest.raises(SettingsError, match="diameter is in pixels"):
         segmenter.segment(np.ones((5, 5)), diameter=0)
+    with pytest.raises(SettingsError, match="or auto, got large"):
+        segmenter.segment(np.ones((5, 5)), diameter="large")
+    with pytest.raises(SettingsError, match="window is a side"):
+        segmenter.segment(np.ones((5, 5)), window=0)
 
 
 def test_what_is_not_a_model_is_an_error(tmp_path):

@@ -13,8 +13,9 @@ def tidied(labels: list, min_size: int) -> list:
 
 def test_labels_are_numbered_as_they_first_appear():
     labels = np.array([[0, 5, 5], [2, 9, 5]], np.uint32)
-    keep_labels(labels, np.array([True] * 8 + [False]))
+    former = keep_labels(labels, np.array([True] * 8 + [False]))
     assert labels.tolist() == [[0, 1, 1], [2, 0, 1]]
+    assert former.tolist() == [5, 2]
 
 
 def test_areas_count_missing_numbers_as_zero():
@@ -43,6 +44,11 @@ def test_a_cell_is_large_enough_once_when_the_count_before_filling_says_so():
     ring = [[1, 1, 1], [1, 0, 1], [1, 1, 1]]
     assert tidied(ring, 9) == [[0, 0, 0]] * 3
     assert tidied(ring, 8) == [[1, 1, 1]] * 3
+
+
+def test_former_numbers_pass_through_both_filters():
+    labels = np.array([[7, 2, 2, 2, 0, 5, 5, 5], [0, 2, 9, 2, 0, 5, 0, 5], [0, 2, 2, 2, 0, 5, 5, 5]], np.uint32)
+    assert fill_holes_and_drop_small(labels, 2).tolist() == [2, 5]
 
 
 def test_nothing_is_dropped_without_a_smallest_size():

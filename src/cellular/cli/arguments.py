@@ -11,3 +11,13 @@ def boolean(text: str) -> bool:
     if value in ("false", "no", "off", "0"):
         return False
     raise argparse.ArgumentTypeError(f"expected true or false, got {text!r}")
+
+
+def diameter(text: str) -> float | str:
+    """Parse a cell diameter: a number of px, or "auto"."""
+    if text.strip().lower() == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number of px or auto, got {text!r}") from None

@@ -2,7 +2,7 @@
 
 import argparse
 
-from cellular.cli.arguments import boolean
+from cellular.cli.arguments import boolean, diameter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--model_type", "--model-type", help="model by name: starter, cyto, cyto2, cyto3")
     what.add_argument("--labels", metavar="DIR", help="score label images made elsewhere, <field>_masks.tif")
     parser.add_argument("--boxes", metavar="DIR", help="true boxes for the box AP, as YOLO files <field>.txt")
-    parser.add_argument("--diameter", type=float, help="cell diameter in px; left out, the model's or estimated")
+    parser.add_argument(
+        "--diameter",
+        type=diameter,
+        help="cell diameter in px, or auto to estimate it from each image; left out, the model's, else auto",
+    )
     parser.add_argument("--channels", type=int, nargs="+", metavar="C", help="image channels; left out, the model's")
     parser.add_argument("--flow_threshold", "--flow-threshold", type=float, default=0.4, help="0 keeps every cell")
     parser.add_argument(

@@ -6,9 +6,14 @@ import numpy as np
 from cellular.segment._cells import find_cells
 
 
-def keep_labels(labels: np.ndarray, keep: np.ndarray) -> None:
-    """Erase in place the labels k with ``keep[k - 1]`` False; number the others 1..N as they first appear."""
-    _renumber(labels, np.concatenate([[False], keep]))
+def keep_labels(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Erase in place the labels k with ``keep[k - 1]`` False; number the others 1..N as they first appear.
+
+    Returns the former number (N,) int64 of each label that is left.
+    """
+    number = _renumber(labels, np.concatenate([[False], keep]))
+    left = np.flatnonzero(number)
+    return left[np.argsort(number[left])]
 
 
 def areas(labels: np.ndarray) -> np.ndarray:
@@ -16,20 +21,21 @@ def areas(labels: np.ndarray) -> np.ndarray:
     return np.bincount(labels.ravel())[1:]
 
 
-def fill_holes_and_drop_small(labels: np.ndarray, min_size: int) -> None:
+def fill_holes_and_drop_small(labels: np.ndarray, min_size: int) -> np.ndarray:
     """Fill the holes of every cell and erase cells under `min_size` px, before and after; renumber; in place.
 
     A hole is what a walk over edges (4 neighbours) cannot reach from outside the cell's box; a cell inside a hole
     is taken over by the cell around it. Labels are judged by their own areas: Cellpose's filter pairs areas with
-    labels by rank and deletes the wrong cell when numbers are missing.
+    labels by rank and deletes the wrong cell when numbers are missing. Returns former numbers as `keep_labels` does.
     """
-    keep_labels(labels, areas(labels) >= max(min_size, 1))
+    former = keep_labels(labels, areas(labels) >= max(min_size, 1))
     _fill_holes(labels, find_cells(labels).box)
-    keep_labels(labels, areas(labels) >= max(min_size, 1))
+    return former[keep_labels(labels, areas(labels) >= max(min_size, 1)) - 1]
 
 
 @numba.njit(nogil=True, cache=True)
-def _renumber(labels: np.ndarray, keep: np.ndarray) -> None:
+def _renumber(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """New number by old number, 0 for what is erased or not there."""
     number = np.zeros(len(keep), labels.dtype)
     last = 0
     for y in range(labels.shape[0]):
@@ -41,6 +47,7 @@ def _renumber(labels: np.ndarray, keep: np.ndarray) -> None:
                 last += 1
                 number[label] = last
             labels[y, x] = number[label]
+    return number
 
 
 @numba.njit(nogil=True, cache=True)

@@ -3,21 +3,25 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+import tifffile
 from skimage.measure import regionprops_table
 
-from cellular.data.images import IMAGE_SUFFIXES, write_labels
+from cellular.data.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, write_labels
 from cellular.data.pairs import IGNORE_SUFFIX, MASKS_SUFFIX, Pair, find_pairs, load_image
 from cellular.errors import CellularError, InputError, MissingInputError, OutputExistsError
 from cellular.progress import progress
 from cellular.segment.segmentation import Segmentation
-from cellular.segment.segmenter import Segmenter
+from cellular.segment.segmenter import WINDOW, Segmenter
 from cellular.tables import read_csv, read_json, sha256_of, write_csv, write_json
 
 RECORD = "segment.json"
 CELLS = "cells"
+# A TIFF above this many bytes is mapped, not read, where its pixels lie in the file as they are.
+MAPPED_BYTES = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,11 @@ class SegmentSettings:
 
     Attributes
     ----------
-    diameter : px. channels : 1-based, 0 = grey. flow_threshold, cellprob_threshold, min_size (px), niter, augment,
-    tiling, invert : as in :meth:`Segmenter.segment`.
+    diameter : px, or "auto" to estimate it image by image. channels : 1-based, 0 = grey. flow_threshold,
+    cellprob_threshold, min_size (px), niter, augment, tiling, invert, window (px) : as in :meth:`Segmenter.segment`.
     """
 
-    diameter: float | None = None
+    diameter: float | Literal["auto"] | None = None
     channels: tuple[int, ...] | None = None
     flow_threshold: float = 0.4
     cellprob_threshold: float = 0.0
@@ -39,6 +43,7 @@ class SegmentSettings:
     augment: bool = False
     tiling: str = "whole"
     invert: bool = False
+    window: int = WINDOW
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,8 @@ def segment_files(
 
     Writes ``<name>_masks.tif`` (label image), ``cells/<name>.csv`` (a row per cell: label, score, area in px, box,
     centroid) and, at the end, all of those rows in ``cells.csv``. An image that cannot be read or segmented is
-    reported in the result and passed over. Run again with the same model and settings, what is there is kept.
+    reported in the result and passed over. Run again with the same model and settings, what is there is kept. A large
+    uncompressed TIFF is never in memory as a whole, its labels are.
 
     Raises OutputExistsError where `out` was made with another model or other settings.
     """
@@ -95,7 +101,7 @@ def segment_files(
         table = out / CELLS / f"{pair.name}.csv"
         try:
             if not (target.is_file() and table.is_file()):
-                segmentation = segmenter.segment(load_image(pair), **asdict(settings))
+                segmentation = segmenter.segment(_open_image(pair), **asdict(settings))
                 write_csv(table, cell_table(pair.name, segmentation))
                 write_labels(target, segmentation.labels)
             labels[pair.name] = target
@@ -106,6 +112,19 @@ def segment_files(
     if tables:
         write_csv(out / "cells.csv", cells)
     return SegmentResult(labels, cells, problems)
+
+
+def _open_image(pair: Pair) -> np.ndarray:
+    """The image of `pair`, mapped from the disk where it is large and that can be done."""
+    path = pair.images[0]
+    if len(pair.images) > 1 or path.suffix.lower() not in TIFF_SUFFIXES or path.stat().st_size < MAPPED_BYTES:
+        return load_image(pair)
+    try:
+        image = tifffile.memmap(path, mode="r")
+    except (ValueError, tifffile.TiffFileError):  # compressed or damaged: reading it tells which
+        return load_image(pair)
+    as_is = image.dtype.kind in "uif" and (image.ndim == 2 or (image.ndim == 3 and image.shape[2] <= 4))
+    return image if as_is else load_image(pair)
 
 
 def cell_boxes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

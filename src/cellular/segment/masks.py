@@ -63,6 +63,25 @@ def flows_to_labels(
     Stringer et al., Cellpose: a generalist algorithm for cellular segmentation, Nature Methods 18 (2021), Methods,
     "Gradient flow tracking". Where this differs from Cellpose 3.1.1.3: docs/differences.md.
     """
+    settings = (niter, flow_threshold, cellprob_threshold, min_size, max_size_fraction, device)
+    return labels_and_errors(flows, cell_probability, *settings)[0]
+
+
+def labels_and_errors(
+    flows: np.ndarray,
+    cell_probability: np.ndarray,
+    niter: int | None = None,
+    flow_threshold: float | None = 0.4,
+    cellprob_threshold: float = 0.0,
+    min_size: int = 15,
+    max_size_fraction: float = 0.4,
+    device: "str | torch.device | None" = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """What :func:`flows_to_labels` gives, and with it the flow error (N,) float64 that each cell passed the check with.
+
+    The errors are None where the check is left out. They are of the cells before their holes were filled, which
+    barely changes them, and spare who needs errors anyway a second round of :func:`flow_error`.
+    """
     niter = DEFAULT_NITER if niter is None else int(niter)
     flows, cell_probability = _checked(flows, cell_probability, niter)
     if gpu := cuda_device(device):
@@ -73,10 +92,12 @@ def flows_to_labels(
     ends = follow_flows(flows, active, starts, niter)
     labels = label_by_sinks(starts, ends, active.shape)
     keep_labels(labels, areas(labels) <= labels.size * max_size_fraction)
+    errors = None
     if flow_threshold:
-        keep_labels(labels, flow_error(labels, flows) <= flow_threshold)
-    fill_holes_and_drop_small(labels, min_size)
-    return as_labels(labels)
+        errors = flow_error(labels, flows)
+        errors = errors[keep_labels(labels, errors <= flow_threshold) - 1]
+    former = fill_holes_and_drop_small(labels, min_size)
+    return as_labels(labels), None if errors is None else errors[former - 1]
 
 
 def follow_flows(flows: np.ndarray, active: np.ndarray, starts: np.ndarray, niter: int) -> np.ndarray:
@@ -121,13 +142,14 @@ def _error_sums(labels: np.ndarray, own: np.ndarray, flows: np.ndarray, n: int) 
 
 def _on_gpu(
     flows: np.ndarray, cell_probability: np.ndarray, *settings: float | None, device: "torch.device"
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray | None]:
     import torch
 
     from cellular.segment.torch_masks import flows_to_labels_torch
 
     stacks = (torch.from_numpy(a)[None].to(device) for a in (flows, cell_probability))
-    return as_labels(flows_to_labels_torch(*stacks, *settings)[0])
+    labels, errors = flows_to_labels_torch(*stacks, *settings)
+    return as_labels(labels[0]), errors[0] if errors else None
 
 
 def _checked(flows: np.ndarray, cell_probability: np.ndarray, niter: int) -> tuple[np.ndarray, np.ndarray]:

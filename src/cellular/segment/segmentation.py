@@ -12,14 +12,15 @@ class Segmentation:
     Attributes
     ----------
     labels : (Y, X) uint16 or uint32, 0 = background, 1..N = cells.
-    flows : (2, Y, X) float32, (dy, dx) as the network gives them, five times the unit vectors.
-    cell_probability : (Y, X) float32 logits; above 0 is cell.
+    flows : (2, Y, X) float32, (dy, dx) as the network gives them, five times the unit vectors; None for an image
+        segmented window by window.
+    cell_probability : (Y, X) float32 logits; above 0 is cell; None likewise.
     scores : (N,) float32 in 0..1, confidence of cell i + 1.
     diameter : cell diameter in px that the image was rescaled by.
     """
 
     labels: np.ndarray
-    flows: np.ndarray
-    cell_probability: np.ndarray
+    flows: np.ndarray | None
+    cell_probability: np.ndarray | None
     scores: np.ndarray
     diameter: float

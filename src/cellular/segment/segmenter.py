@@ -1,26 +1,34 @@
 """From an image to labelled cells with a trained network."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import torch
 
+from cellular.data.images import as_labels
 from cellular.device import resolve_device
 from cellular.errors import SettingsError
 from cellular.segment.diameter import median_diameter
-from cellular.segment.masks import flows_to_labels
+from cellular.segment.masks import flows_to_labels, labels_and_errors
 from cellular.segment.models import Model, load_model
-from cellular.segment.normalize import to_network_input
-from cellular.segment.scores import cell_scores
+from cellular.segment.normalize import intensity_ranges, to_network_input
+from cellular.segment.scores import cell_means, scores_of
 from cellular.segment.segmentation import Segmentation
+from cellular.segment.stitch import measure_by_windows
 from cellular.segment.tiles import Tiling, run_network
 
 # Cellpose follows flows for this many steps at the network's scale (30 px cells), more in proportion on larger images.
 STEPS = 200
 # The network works at its own scale; a diameter outside these bounds (px) is a typing error or asks for terabytes.
 DIAMETER_BOUNDS = (1.0, 2000.0)
+# Largest side (px) of an image that is segmented in one piece; a 4096 px one takes some 3 GB.
+WINDOW = 4096
+# Neighbouring windows share this many cell diameters: then every cell is whole in one of them.
+OVERLAP_DIAMETERS = 2
 
 
 class Segmenter:
@@ -48,7 +56,7 @@ class Segmenter:
     def segment(
         self,
         image: np.ndarray,
-        diameter: float | None = None,
+        diameter: float | Literal["auto"] | None = None,
         channels: Sequence[int] | None = None,
         *,
         flow_threshold: float = 0.4,
@@ -60,15 +68,22 @@ class Segmenter:
         resample: bool = True,
         invert: bool = False,
         batch_size: int = 8,
+        window: int = WINDOW,
     ) -> Segmentation:
         """Segment one image.
+
+        An image with a side above `window` is taken in overlapping windows whose cells are stitched, never cut
+        (:func:`segment_by_windows`), in memory bounded by the window's; it may be a ``numpy.memmap``. Intensities are
+        scaled by those of the whole image, the diameter is estimated in its middle window, and of the network's output
+        nothing is kept: `flows` and `cell_probability` of the result are None.
 
         Parameters
         ----------
         image : (Y, X) or (Y, X, C), any real dtype.
-        diameter : cell diameter in px. None takes the mean diameter of the model's training labels or, for a stock
-            Cellpose model, estimates it from the image.
+        diameter : cell diameter in px. "auto" estimates it from the image; None takes the mean diameter of the
+            model's training labels or, for a stock Cellpose model, "auto".
         channels : network inputs as image channels (see :func:`to_network_input`); None takes those of the training.
+            A grey image is taken for every channel.
         flow_threshold : cells whose flows differ more than this from those of their outline are dropped; 0 keeps all.
         cellprob_threshold : logit above which a pixel belongs to a cell.
         min_size : smallest cell in px; smaller ones are dropped.
@@ -78,42 +93,65 @@ class Segmenter:
         resample : follow the flows at the image's own scale (smooth outlines) instead of the network's (faster).
         invert : for dark cells on bright ground.
         batch_size : tiles at a time.
+        window : largest side in px that is segmented in one piece; raised where it is under four diameters.
 
         Returns
         -------
         Segmentation
         """
+        channels = self._channels(channels)
+        ranges = intensity_ranges(image, channels)
+        prepare = partial(to_network_input, channels=channels, invert=invert, ranges=ranges)
+        network = {"tiling": tiling, "augment": augment, "batch_size": batch_size}
+        diameter = self.model.diameter or "auto" if diameter is None else diameter
+        if diameter == "auto":
+            diameter = self._estimate(prepare(_middle(image, window)), network)
+        _check_sizes(diameter, window)
+        dynamics = {
+            "niter": niter,
+            "flow_threshold": flow_threshold,
+            "cellprob_threshold": cellprob_threshold,
+            "min_size": min_size,
+        }
+        shape, score_model = image.shape[:2], self.model.score_model
+        if max(shape) <= window:
+            labels, output, means = self._segment(prepare(image), diameter, network, dynamics, resample)
+            return Segmentation(labels, output[:2], output[2], scores_of(*means, score_model), float(diameter))
+
+        def segment_window(y0: int, y1: int, x0: int, x1: int) -> tuple[np.ndarray, np.ndarray]:
+            part = prepare(image[y0:y1, x0:x1])
+            labels, _, means = self._segment(part, diameter, network, dynamics, resample)
+            return labels, np.stack(means, axis=1)
+
+        overlap = int(np.ceil(OVERLAP_DIAMETERS * diameter))
+        labels, means = measure_by_windows(segment_window, shape, max(window, 2 * overlap), overlap)
+        return Segmentation(as_labels(labels), None, None, scores_of(*means.T, score_model), float(diameter))
+
+    def _channels(self, channels: Sequence[int] | None) -> tuple[int, ...]:
         channels = self.model.info.channels if channels is None else tuple(channels)
         if len(channels) != self.network.channels:
             raise SettingsError(
-                f"this model takes {self.network.channels} channel(s), {len(channels)} were given: {tuple(channels)}"
+                f"this model takes {self.network.channels} channel(s), {len(channels)} were given: {channels}"
             )
-        planes = to_network_input(image, channels, invert=invert)
-        network = {"tiling": tiling, "augment": augment, "batch_size": batch_size}
-        if diameter is None:
-            diameter = self._diameter(planes, network)
-        if not DIAMETER_BOUNDS[0] <= diameter <= DIAMETER_BOUNDS[1]:
-            raise SettingsError(f"diameter is in pixels, {DIAMETER_BOUNDS[0]} to {DIAMETER_BOUNDS[1]}, got {diameter}")
+        return channels
+
+    def _segment(
+        self, planes: np.ndarray, diameter: float, network: dict, dynamics: dict, resample: bool
+    ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
+        """Labels and network output of `planes` at their own scale, and the cells' :func:`cell_means`."""
+        shape = planes.shape[1:]
         output, _, scale = self._run(planes, diameter, network)
         if resample and scale != 1:
-            output = _resize(output, image.shape[:2])
+            output = _resize(output, shape)
+        if dynamics["niter"] is None:
+            dynamics = dynamics | {"niter": int(STEPS / scale if resample else STEPS)}
         flows, cell_probability = output[:2], output[2]
-        steps = int(STEPS / scale if resample else STEPS) if niter is None else niter
-        labels = flows_to_labels(
-            flows,
-            cell_probability,
-            niter=steps,
-            flow_threshold=flow_threshold,
-            cellprob_threshold=cellprob_threshold,
-            min_size=min_size,
-        )
-        scores = cell_scores(labels, flows, cell_probability, self.model.score_model)
-        if labels.shape != image.shape[:2]:
-            labels = cv2.resize(labels.astype(np.float64), image.shape[1::-1], interpolation=cv2.INTER_NEAREST).astype(
-                labels.dtype
-            )
-            output = _resize(output, image.shape[:2])
-        return Segmentation(labels, output[:2], output[2], scores, float(diameter))
+        labels, errors = labels_and_errors(flows, cell_probability, **dynamics, device=self.device)
+        means = cell_means(labels, flows, cell_probability, errors)
+        if labels.shape != shape:
+            labels = cv2.resize(labels.astype(np.float64), shape[::-1], interpolation=cv2.INTER_NEAREST)
+            return as_labels(labels.astype(np.uint32)), _resize(output, shape), means
+        return labels, output, means
 
     def _run(self, planes: np.ndarray, diameter: float, network: dict) -> tuple[np.ndarray, np.ndarray, float]:
         """Network output at the network's scale, the style, and that scale relative to the image's."""
@@ -123,14 +161,12 @@ class Segmenter:
             planes = _resize(planes, shape)
         return *run_network(self.network, planes, **network), scale
 
-    def _diameter(self, planes: np.ndarray, network: dict) -> float:
-        """Diameter of the training labels; for a stock model the image's own, estimated in two passes.
+    def _estimate(self, planes: np.ndarray, network: dict) -> float:
+        """The cell diameter of an image, in px, estimated in two passes.
 
         The first pass is Cellpose's size model (a linear map of the style) where its file is at hand, otherwise the
         median diameter of cells found at the network's own scale; the second segments at that first guess.
         """
-        if self.model.diameter is not None:
-            return self.model.diameter
         mean = float(self.network.diam_mean)
         _, style, _ = self._run(planes, mean, network)
         guess = self.model.size.estimate(style) if self.model.size else self._found_diameter(planes, mean, network)
@@ -139,10 +175,25 @@ class Segmenter:
     def _found_diameter(self, planes: np.ndarray, diameter: float, network: dict) -> float:
         """Median diameter (px of the image) of cells found when it is rescaled for `diameter`."""
         output, _, scale = self._run(planes, diameter, network)
-        found = median_diameter(flows_to_labels(output[:2], output[2], niter=STEPS))
+        found = median_diameter(flows_to_labels(output[:2], output[2], niter=STEPS, device=self.device))
         return found / scale if found else diameter
 
 
 def _resize(planes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Planes (C, Y, X) resized bilinearly to `shape` (Y, X), as Cellpose does."""
     return np.stack([cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_LINEAR) for plane in planes])
+
+
+def _middle(image: np.ndarray, side: int) -> np.ndarray:
+    """The middle of an image (Y, X[, C]), at most `side` px a side."""
+    return image[
+        tuple(slice(max(0, (length - side) // 2), max(0, (length - side) // 2) + side) for length in image.shape[:2])
+    ]
+
+
+def _check_sizes(diameter: float, window: int) -> None:
+    low, high = DIAMETER_BOUNDS
+    if isinstance(diameter, str) or not low <= diameter <= high:
+        raise SettingsError(f"diameter is in pixels, {low} to {high}, or auto, got {diameter}")
+    if window < 1:
+        raise SettingsError(f"window is a side in pixels, 1 or more, got {window}")

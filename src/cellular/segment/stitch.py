@@ -73,21 +73,45 @@ def segment_by_windows(
     -------
     `out`, (Y, X) uint32, cells 1..N in raster order of their first pixels.
     """
+
+    def without_values(*window: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = segment(*window)
+        return labels, np.empty((int(labels.max(initial=0)), 0))
+
+    return measure_by_windows(without_values, shape, size, overlap, out)[0]
+
+
+def measure_by_windows(
+    segment: Callable[[int, int, int, int], tuple[np.ndarray, np.ndarray]],
+    shape: tuple[int, int],
+    size: int,
+    overlap: int,
+    out: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`segment_by_windows` where `segment` also gives values (n, V) of the window's cells 1..n.
+
+    Returns the labels (Y, X) uint32 and the values (N, V) of cells 1..N, each from the window it was taken from.
+    """
     out = np.zeros(shape, np.uint32) if out is None else out
     if out.shape != tuple(shape) or out.dtype != np.uint32:
         raise SettingsError(f"The output must be {tuple(shape)} of uint32, got {out.shape} of {out.dtype}")
-    areas = [0]
+    areas, values = [0], []
     for window in windows(shape, size, overlap):
-        labels = np.ascontiguousarray(segment(window.y0, window.y1, window.x0, window.x1), np.uint32)
+        labels, measured = segment(window.y0, window.y1, window.x0, window.x1)
+        labels = np.ascontiguousarray(labels, np.uint32)
         if labels.shape != (window.y1 - window.y0, window.x1 - window.x0):
             raise InputError(f"Window {window[:4]} was segmented into labels of shape {labels.shape}")
-        _paste(labels, window, overlap // SLACK, out, areas)
-    keep_labels(out, np.ones(len(areas) - 1, bool))
-    return out
+        values.append(measured[_paste(labels, window, overlap // SLACK, out, areas)])
+    former = keep_labels(out, np.ones(len(areas) - 1, bool))
+    return out, np.concatenate(values)[former - 1]
 
 
-def _paste(labels: np.ndarray, window: Window, slack: int, out: np.ndarray, areas: list[int]) -> None:
-    """Add to `out` the cells of one window that are its own and not there yet; `areas` grows by their areas, px."""
+def _paste(labels: np.ndarray, window: Window, slack: int, out: np.ndarray, areas: list[int]) -> list[int]:
+    """Add to `out` the cells of one window that are its own and not there yet; `areas` grows by their areas, px.
+
+    Returns the window's labels, less one, of the cells added.
+    """
+    added = []
     cells = find_cells(labels)
     for k in np.flatnonzero(cells.area):
         centre_y, centre_x = cells.total[k] / cells.area[k] + (window.y0, window.x0)
@@ -103,6 +127,8 @@ def _paste(labels: np.ndarray, window: Window, slack: int, out: np.ndarray, area
             free = cell & (target == 0)
             target[free] = len(areas)
             areas.append(int(free.sum()))
+            added.append(int(k))
+    return added
 
 
 def _is_there(taken: np.ndarray, areas: list[int]) -> bool:

@@ -24,23 +24,29 @@ def flows_to_labels_torch(
     cellprob_threshold: float,
     min_size: int,
     max_size_fraction: float,
-) -> np.ndarray:
+) -> tuple[np.ndarray, list[np.ndarray] | None]:
     """Labels (N, Y, X) uint32 of a stack of flows (N, 2, Y, X) and cell probabilities (N, Y, X), float32.
 
-    Same contract as :func:`cellular.segment.flows_to_labels`, image by image, on the device of `flows` up to the
-    filling of holes, which walks from pixel to pixel and is the CPU's work.
+    With them, image by image, the flow errors of the cells, or None where `flow_threshold` leaves the check out.
+    Same contract as :func:`cellular.segment.masks.labels_and_errors`, image by image, on the device of `flows` up to
+    the filling of holes, which walks from pixel to pixel and is the CPU's work.
     """
     active = cell_probability > cellprob_threshold
     starts = active.reshape(-1).nonzero().squeeze(1)
     ends = follow_flows_torch(flows, active, starts, niter)
     labels = _label_by_sinks(starts, ends, active.shape)
     labels = _keep(labels, torch.bincount(labels.reshape(-1))[1:] <= labels[0].numel() * max_size_fraction)
+    errors = None
     if flow_threshold:
-        labels = _keep(labels, flow_error_torch(labels, flows) <= flow_threshold)
+        every = flow_error_torch(labels, flows)
+        labels = _keep(labels, every <= flow_threshold)
+        errors = every[every <= flow_threshold].cpu().numpy()
     result = _number_by_image(labels).cpu().numpy().astype(np.uint32)
-    for image in result:
-        fill_holes_and_drop_small(image, min_size)
-    return result
+    counts = result.max((1, 2))
+    former = [fill_holes_and_drop_small(image, min_size) for image in result]
+    if errors is not None:
+        errors = [own[f - 1] for own, f in zip(np.split(errors, np.cumsum(counts)[:-1]), former)]
+    return result, errors
 
 
 def follow_flows_torch(flows: torch.Tensor, active: torch.Tensor, starts: torch.Tensor, niter: int) -> torch.Tensor:
