@@ -1,0 +1,123 @@
+"""The two reporter channels of a field, from raw planes or from the composite that mixes transmitted light in."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from cellular.errors import InputError
+
+REPORTER = ("mRFP", "EGFP")
+# The fit of the transmitted light uses what is finer than this (px): the medium's glow and the lamp vary more slowly.
+_FINE_PX = 6.0
+# Off the cells by this many px, where their halo of scattered light has faded.
+_CLEAR_PX = 12
+_ENOUGH_PIXELS = 2000
+
+
+@dataclass(frozen=True)
+class Channels:
+    """A field's light, channel by channel.
+
+    Attributes
+    ----------
+    mrfp, egfp : (Y, X) float32, raw counts or grey levels, background not subtracted.
+    saturated : (2, Y, X) bool, pixels of mRFP and EGFP at the top of the image's range.
+    source : "raw" or "composite".
+    transmitted_share : multiples of the transmitted light that were taken off mRFP and EGFP; 0, 0 for raw channels.
+    background, noise : median and robust standard deviation of mRFP and EGFP off the cells.
+    """
+
+    mrfp: np.ndarray
+    egfp: np.ndarray
+    saturated: np.ndarray
+    source: str
+    transmitted_share: tuple[float, float]
+    background: tuple[float, float]
+    noise: tuple[float, float]
+
+    @property
+    def planes(self) -> dict[str, np.ndarray]:
+        """mRFP and EGFP by name."""
+        return dict(zip(REPORTER, (self.mrfp, self.egfp)))
+
+
+def unmix(image: np.ndarray, labels: np.ndarray) -> Channels:
+    """Take a field apart into mRFP and EGFP.
+
+    An 8-bit RGB image is taken for a composite: its blue is transmitted light alone, which is in red and green too.
+    The multiple that is there is fitted on pixels off the cells, on fine structure alone, and subtracted. Anything else
+    is taken for raw channels in the order (mRFP, EGFP, ...) of :func:`cellular.data.pairs.load_image`.
+
+    Parameters
+    ----------
+    image : (Y, X, C), C >= 2.
+    labels : (Y, X), 0 = background.
+
+    Raises InputError for an image without two channels or of another size than its labels.
+    """
+    if image.ndim != 3 or image.shape[2] < 2:
+        raise InputError(f"an image of shape {image.shape} has no mRFP and EGFP; give a composite or _w1 and _w2")
+    if image.shape[:2] != labels.shape:
+        raise InputError(f"image {image.shape[:2]} and labels {labels.shape} differ in size")
+    clear = clear_of_cells(labels)
+    planes = [np.ascontiguousarray(image[..., c], dtype=np.float32) for c in range(2)]
+    saturated = np.stack([_saturated(image[..., c]) for c in range(2)])
+    composite = image.dtype == np.uint8 and image.shape[2] >= 3
+    shares = (0.0, 0.0)
+    if composite:
+        transmitted = image[..., 2].astype(np.float32)
+        shares = tuple(transmitted_share(plane, transmitted, clear) for plane in planes)
+        planes = [plane - share * transmitted for plane, share in zip(planes, shares)]
+    levels = [_background(plane[clear], rounding=1.0 if composite else 0.0) for plane in planes]
+    return Channels(
+        planes[0],
+        planes[1],
+        saturated,
+        "composite" if composite else "raw",
+        shares,
+        tuple(level for level, _ in levels),
+        tuple(noise for _, noise in levels),
+    )
+
+
+def clear_of_cells(labels: np.ndarray) -> np.ndarray:
+    """(Y, X) bool: background away from cells; nearer to them, or everywhere, where a crowded field has too little."""
+    cells = (labels > 0).astype(np.uint8)
+    for reach in (_CLEAR_PX, 2, 0):
+        grown = cv2.dilate(cells, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+        if np.count_nonzero(grown == 0) >= min(_ENOUGH_PIXELS, labels.size // 10):
+            return grown == 0
+    return np.ones(labels.shape, bool)
+
+
+def transmitted_share(plane: np.ndarray, transmitted: np.ndarray, clear: np.ndarray) -> float:
+    """The multiple of `transmitted` contained in `plane`: least squares on fine structure at the `clear` pixels.
+
+    All arrays are (Y, X). Clipped to 0..2; 0 where the transmitted light has no structure at all.
+    """
+    fine = [image - cv2.GaussianBlur(image, (0, 0), _FINE_PX) for image in (plane, transmitted)]
+    inside = clear & (plane < 250) & (transmitted < 250)
+    y, x = fine[0][inside].astype(np.float64), fine[1][inside].astype(np.float64)
+    power = float(x @ x)
+    return float(np.clip(x @ y / power, 0, 2)) if power > 0 else 0.0
+
+
+def _saturated(plane: np.ndarray) -> np.ndarray:
+    """Pixels at the top: of the type's range, or of 12- and 14-bit cameras where many pixels share that maximum."""
+    if plane.dtype.kind == "f":
+        return np.zeros(plane.shape, bool)
+    top = int(plane.max())
+    camera_tops = {np.iinfo(plane.dtype).max, 4095, 16383} if plane.dtype != np.uint8 else {255}
+    # JPEG rounds: 254 beside a wall of 255 is as saturated
+    return plane >= (254 if plane.dtype == np.uint8 else top) if top in camera_tops else np.zeros(plane.shape, bool)
+
+
+def _background(values: np.ndarray, rounding: float) -> tuple[float, float]:
+    """Median, and standard deviation from the quantiles below it (cells that nobody outlined are brighter).
+
+    JPEG evens out a composite's quiet places, so its noise is never put below `rounding`.
+    """
+    sample = values[:: max(1, values.size // 200_000)]
+    low, middle = np.percentile(sample, (15.87, 50))
+    return float(middle), max(float(middle - low), rounding)
