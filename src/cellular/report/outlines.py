@@ -33,7 +33,9 @@ def display_image(image: np.ndarray) -> np.ndarray:
     """Any image as 8-bit RGB (Y, X, 3): 8-bit colour as it is, everything else stretched from its 1 % to 99.5 %."""
     if image.ndim == 3 and image.shape[2] == 2:
         image = np.dstack([image, np.zeros_like(image[..., :1])])
-    planes = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image[..., :3]
+    planes = np.atleast_3d(image)[..., :3]
+    if planes.shape[2] == 1:
+        planes = np.repeat(planes, 3, axis=2)
     if planes.dtype == np.uint8:
         return np.ascontiguousarray(planes)
     low, high = np.percentile(planes, (1, 99.5), axis=(0, 1))

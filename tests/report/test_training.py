@@ -1,0 +1,76 @@
+"""The loss curve shows what the log holds."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.data.images import read_image
+from cellular.errors import MissingExtraError, MissingInputError
+from cellular.report import training
+from cellular.report.training import draw_loss, write_tensorboard
+
+LOG = pd.DataFrame(
+    {
+        "epoch": [1, 2, 3, 4],
+        "learning_rate": [0.0, 0.1, 0.2, 0.2],
+        "train_loss": [0.9, 0.6, 0.4, 0.3],
+        "valid_loss": [np.nan, 0.5, np.nan, 0.7],
+        "crops_per_s": 10.0,
+    }
+)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Axes of every figure that was saved."""
+    kept = []
+    original = training.save
+
+    def save(figure, path):
+        kept.append(figure.axes[0])
+        return original(figure, path)
+
+    monkeypatch.setattr(training, "save", save)
+    return kept
+
+
+def test_both_losses_and_the_best_epoch(tmp_path, drawn):
+    LOG.to_csv(tmp_path / "log.csv", index=False)
+    path = draw_loss(tmp_path)
+    assert path == tmp_path / "loss.png"
+    height, width, _ = read_image(path).shape
+    assert 600 < width < 800  # 5 in at 150 dpi, cut to what is drawn
+    assert 400 < height < 600
+    trained, valid = drawn[0].lines
+    assert trained.get_ydata().tolist() == LOG["train_loss"].tolist()
+    assert valid.get_xydata().tolist() == [[2, 0.5], [4, 0.7]]
+    assert drawn[0].texts[0].get_text() == "best 0.500\nepoch 2"
+    assert not plt.get_fignums(), "figures are closed"
+
+
+def test_without_validation_there_is_one_line(tmp_path, drawn):
+    LOG.assign(valid_loss=np.nan).to_csv(tmp_path / "log.csv", index=False)
+    draw_loss(tmp_path)
+    assert len(drawn[0].lines) == 1
+
+
+def test_no_log_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(MissingInputError, match=r"log\.csv"):
+        draw_loss(tmp_path)
+
+
+def test_tensorboard_holds_the_same_numbers(tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    LOG.to_csv(tmp_path / "log.csv", index=False)
+    write_tensorboard(tmp_path)
+    log = events.EventAccumulator(str(tmp_path / "tensorboard"))
+    log.Reload()
+    assert [round(e.value, 4) for e in log.Scalars("train_loss")] == LOG["train_loss"].tolist()
+    assert [e.step for e in log.Scalars("valid_loss")] == [2, 4]
+
+
+def test_tensorboard_missing_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tensorboard", None)
+    with pytest.raises(MissingExtraError, match=r"cellular\[tensorboard\]"):
+        write_tensorboard(tmp_path)

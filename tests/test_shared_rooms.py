@@ -1,0 +1,174 @@
+"""errors, settings, device, progress, tables: what every room leans on."""
+
+import hashlib
+import io
+import logging
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from cellular import errors
+from cellular.device import resolve_device
+from cellular.errors import CellularError, DeviceError, InputError, MissingInputError, OutputError, SettingsError
+from cellular.progress import byte_progress, progress
+from cellular.settings import settings_from, settings_to_dict
+from cellular.tables import read_csv, read_json, sha256_of, whole_file, write_csv, write_json
+
+
+def test_every_error_is_a_cellular_error_with_its_standard_kin():
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert len(kinds) == 10
+    assert all(issubclass(kind, CellularError) for kind in kinds)
+    assert issubclass(MissingInputError, FileNotFoundError)
+    assert issubclass(SettingsError, ValueError)
+    # An OSError with two arguments hides its message behind an errno; ours always show it.
+    assert str(OutputError("disk full")) == "disk full"
+
+
+def test_missing_extra_names_the_package_and_the_remedy():
+    assert errors.import_extra("json", "any").loads("1") == 1
+    with pytest.raises(ImportError, match=r"'no_such_package'.*pip install 'cellular\[zarr\]'"):
+        errors.import_extra("no_such_package", "zarr")
+
+
+@dataclass(frozen=True)
+class Example:
+    diameter: float = 30.0
+    names: tuple[str, ...] = ()
+
+
+def test_settings_there_and_back():
+    values = settings_to_dict(Example(12.5, ("a",)))
+    assert values == {"diameter": 12.5, "names": ("a",)}
+    assert settings_from(Example, values) == Example(12.5, ("a",))
+
+
+def test_unknown_setting_is_refused_by_name():
+    with pytest.raises(SettingsError, match=r"diametre.*known.*diameter"):
+        settings_from(Example, {"diametre": 3})
+
+
+def test_device_auto_says_what_it_chose(caplog, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with caplog.at_level(logging.INFO):
+        assert resolve_device() == torch.device("cpu")
+    assert "device: cpu" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:3", "mps", "tpu", "xpu", "gpu 1", ""])
+def test_a_device_that_is_not_there_is_an_error_with_a_remedy(name, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match=rf"'{name}'.*cpu"):
+        resolve_device(name)
+
+
+def test_cuda_device_beyond_the_last(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(DeviceError, match="2 CUDA"):
+        resolve_device("cuda:2")
+
+
+def test_progress_goes_to_stderr(capsys):
+    assert list(progress([1, 2], desc="cells")) == [1, 2]
+    with byte_progress(10, "masks.zip", start=4) as bar:
+        bar.update(6)
+        assert bar.n == 10
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "cells" in shown.err
+    assert "masks.zip" in shown.err
+    with byte_progress(10, "hidden", show=False):
+        pass
+    assert "hidden" not in capsys.readouterr().err
+
+
+def test_bars_are_rare_in_a_log_file(monkeypatch):
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    assert progress([]).mininterval == 5
+
+
+def test_a_file_is_whole_or_not_there(tmp_path):
+    path = tmp_path / "new" / "a.csv"
+    with whole_file(path) as temporary:
+        assert temporary.parent == path.parent
+        assert temporary.suffix == ".csv"
+        temporary.write_text("x")
+        assert not path.exists()
+    assert path.read_text() == "x"
+    assert path.stat().st_mode & 0o777 == 0o644
+
+    with pytest.raises(KeyboardInterrupt):
+        _interrupted(path)
+    assert path.read_text() == "x", "the old file stays"
+    assert [p.name for p in path.parent.iterdir()] == ["a.csv"]
+
+
+def _interrupted(path):
+    with whole_file(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+
+
+def test_what_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="file/a.json cannot be written"):
+        write_json(tmp_path / "file" / "a.json", {})
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_json(tmp_path / ("n" * 300 + ".json"), {})
+
+
+def test_an_error_of_ours_passes_through_whole_file(tmp_path):
+    with pytest.raises(InputError, match="mask 3"), whole_file(tmp_path / "a"):
+        raise InputError("mask 3 is empty")
+
+
+def test_json_there_and_back(tmp_path):
+    value = {"μm": [1, None, "ü"], "nested": {"a": 0.5}}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+    assert "ü" in (tmp_path / "a.json").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", {"score": float("nan")})
+    assert read_json(tmp_path / "a.json") == value
+
+
+def test_csv_there_and_back(tmp_path):
+    table = pd.DataFrame({"field": ["a, b", "c"], "area_px": [1, 2]})
+    write_csv(tmp_path / "a.csv", table)
+    pd.testing.assert_frame_equal(read_csv(tmp_path / "a.csv"), table)
+
+
+@pytest.mark.parametrize(("read", "bad"), [(read_json, b"{"), (read_json, b"\xff\xfe"), (read_csv, b"")])
+def test_unreadable_tables_are_named(read, bad, tmp_path):
+    path = tmp_path / "table"
+    with pytest.raises(MissingInputError, match=str(path)):
+        read(path)
+    path.write_bytes(bad)
+    with pytest.raises(InputError, match=str(path)):
+        read(path)
+
+
+def test_malformed_csv_is_named(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b'a,b\n1,2\n1,2,3\n"')
+    with pytest.raises(InputError, match=r"a\.csv"):
+        read_csv(tmp_path / "a.csv")
+
+
+def test_sha256_of_a_file_larger_than_one_piece(tmp_path):
+    content = np.random.default_rng(0).bytes((1 << 20) + 17)
+    (tmp_path / "a").write_bytes(content)
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_read_only_folder_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="Permission denied"):
+        write_json(tmp_path / "a.json", {})
