@@ -1,0 +1,63 @@
+"""Pixels sorted by cell, so that every cell's sum, median or maximum comes from one pass."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The pixels of each cell of a label image.
+
+    Attributes
+    ----------
+    labels : (N,) the labels that occur, ascending.
+    pixels : (P,) flat indices of all cell pixels, cell after cell.
+    starts : (N,) where each cell begins in `pixels`.
+    shape : (Y, X) of the image.
+    """
+
+    labels: np.ndarray
+    pixels: np.ndarray
+    starts: np.ndarray
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, labels: np.ndarray) -> "Regions":
+        """Sort the pixels of a label image (Y, X)."""
+        flat = labels.ravel()
+        inside = np.flatnonzero(flat)
+        values = flat[inside]
+        order = np.argsort(values, kind="stable")
+        found, starts = np.unique(values[order], return_index=True)
+        return cls(found.astype(np.int64), inside[order], starts, labels.shape)
+
+    @property
+    def area(self) -> np.ndarray:
+        """(N,) pixels per cell."""
+        return np.diff(np.append(self.starts, self.pixels.size))
+
+    def values(self, image: np.ndarray) -> np.ndarray:
+        """(P,) float64 of an image (Y, X), cell after cell."""
+        return image.ravel()[self.pixels].astype(np.float64)
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """(N,) sum of sorted values (P,) over each cell."""
+        return np.add.reduceat(values, self.starts) if self.starts.size else np.empty(0)
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """(N,) mean over each cell."""
+        return self.sum(values) / self.area
+
+    def max(self, values: np.ndarray) -> np.ndarray:
+        """(N,) maximum over each cell."""
+        return np.maximum.reduceat(values, self.starts) if self.starts.size else np.empty(0)
+
+    def quantiles(self, values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+        """(len(shares), N) quantiles of each cell, linear between values."""
+        pieces = np.split(values, self.starts[1:]) if self.starts.size else []
+        return np.array([np.quantile(piece, shares) for piece in pieces]).reshape(-1, len(shares)).T
+
+    def spread(self, per_cell: np.ndarray) -> np.ndarray:
+        """(P,) each cell's value repeated for its pixels."""
+        return np.repeat(per_cell, self.area)
