@@ -21,9 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="cell diameter in px, or auto to estimate it from each image; left out, the model's, else auto",
     )
     parser.add_argument("--channels", type=int, nargs="+", metavar="C", help="image channels; left out, the model's")
-    parser.add_argument("--flow_threshold", "--flow-threshold", type=float, default=0.4, help="0 keeps every cell")
     parser.add_argument(
-        "--cellprob_threshold", "--cellprob-threshold", type=float, default=0.0, help="lower finds more"
+        "--flow_threshold", "--flow-threshold", type=float, help="0 keeps every cell; left out, the model's"
+    )
+    parser.add_argument(
+        "--cellprob_threshold", "--cellprob-threshold", type=float, help="lower finds more; left out, the model's"
     )
     parser.add_argument("--min_size", "--min-size", type=int, default=15, help="smallest cell, px")
     parser.add_argument("--augment", type=boolean, default=False, help="average over flips (four times slower)")

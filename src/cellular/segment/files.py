@@ -36,8 +36,8 @@ class SegmentSettings:
 
     diameter: float | Literal["auto"] | None = None
     channels: tuple[int, ...] | None = None
-    flow_threshold: float = 0.4
-    cellprob_threshold: float = 0.0
+    flow_threshold: float | None = None
+    cellprob_threshold: float | None = None
     min_size: int = 15
     niter: int | None = None
     augment: bool = False

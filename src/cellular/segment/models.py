@@ -28,11 +28,14 @@ class ModelInfo:
     Attributes
     ----------
     channels : image channels the network was trained on (see :func:`to_network_input`); (0, 0) is grey.
+    flow_threshold, cellprob_threshold : what to segment with where nothing else is asked for (Cellpose's defaults).
     score : coefficients that turn a cell's measurements into the probability that it is right; None without them.
     about : one line for people.
     """
 
     channels: tuple[int, ...] = (0, 0)
+    flow_threshold: float = 0.4
+    cellprob_threshold: float = 0.0
     score: dict | None = None
     about: str = ""
 

@@ -59,8 +59,8 @@ class Segmenter:
         diameter: float | Literal["auto"] | None = None,
         channels: Sequence[int] | None = None,
         *,
-        flow_threshold: float = 0.4,
-        cellprob_threshold: float = 0.0,
+        flow_threshold: float | None = None,
+        cellprob_threshold: float | None = None,
         min_size: int = 15,
         niter: int | None = None,
         augment: bool = False,
@@ -85,7 +85,8 @@ class Segmenter:
         channels : network inputs as image channels (see :func:`to_network_input`); None takes those of the training.
             A grey image is taken for every channel.
         flow_threshold : cells whose flows differ more than this from those of their outline are dropped; 0 keeps all.
-        cellprob_threshold : logit above which a pixel belongs to a cell.
+            None takes the model's, 0.4 for Cellpose's own.
+        cellprob_threshold : logit above which a pixel belongs to a cell; None takes the model's, 0 for Cellpose's own.
         min_size : smallest cell in px; smaller ones are dropped.
         niter : steps to follow the flows; None takes Cellpose's, 200 in proportion to the rescaling.
         augment : average the network over four flips.
@@ -99,7 +100,7 @@ class Segmenter:
         -------
         Segmentation
         """
-        channels = self._channels(channels)
+        info, channels = self.model.info, self._channels(channels)
         ranges = intensity_ranges(image, channels)
         prepare = partial(to_network_input, channels=channels, invert=invert, ranges=ranges)
         network = {"tiling": tiling, "augment": augment, "batch_size": batch_size}
@@ -109,8 +110,8 @@ class Segmenter:
         _check_sizes(diameter, window)
         dynamics = {
             "niter": niter,
-            "flow_threshold": flow_threshold,
-            "cellprob_threshold": cellprob_threshold,
+            "flow_threshold": info.flow_threshold if flow_threshold is None else flow_threshold,
+            "cellprob_threshold": info.cellprob_threshold if cellprob_threshold is None else cellprob_threshold,
             "min_size": min_size,
         }
         shape, score_model = image.shape[:2], self.model.score_model

@@ -111,7 +111,7 @@ def start_network(settings: TrainSettings) -> tuple[CPnet, ModelInfo, TrainSetti
             f"{settings.model_type} takes {model.network.channels} channel(s), --channels gives {settings.channels}"
         )
     # A score calibrated on the old weights would mislead on the new ones.
-    return model.network, ModelInfo(settings.channels), settings
+    return model.network, replace(model.info, channels=settings.channels, score=None, about=""), settings
 
 
 def train_network(
