@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import importlib.util
 import io
+import os
 import subprocess
 import tempfile
 import time
@@ -42,6 +43,7 @@ class Timed(NamedTuple):
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3, help="of every timing; the median counts")
+    parser.add_argument("--peer_repeats", "--peer-repeats", type=int, help="of the peer's, which takes minutes a field")
     parser.add_argument("--side", type=int, default=SIDE, help="side of the field in px; less for a quick look")
     parser.add_argument("--only", nargs="+", default=None, help="names of rows")
     parser.add_argument("--simulated", action="store_true", help="take a simulated field though a real one is there")
@@ -54,20 +56,29 @@ def main(argv: list[str] | None = None) -> None:
         with tempfile.TemporaryDirectory() as folder:
             inputs = Inputs(field, Path(folder), device)
             chosen = [row for row in rows(inputs) if args.only is None or row.name in args.only]
-            tables.append((device, measure(chosen, inputs, args.repeats)))
+            tables.append((device, measure(chosen, inputs, args.repeats, args.peer_repeats or args.repeats)))
     notes = [] if args.only else [(title, run_other(name)) for name, title in OTHERS.items() if is_there(name)]
-    text = report(field, tables, notes, args.repeats)
+    text = report(field, tables, notes, (args.repeats, args.peer_repeats or args.repeats))
     print(text)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(text)
 
 
-def measure(chosen: list[Row], inputs: Inputs, repeats: int) -> list[Timed]:
+def measure(chosen: list[Row], inputs: Inputs, repeats: int, peer_repeats: int) -> list[Timed]:
     """Run the peer, then ours, row by row; compare; report the medians."""
     inputs.save()
     timed = []
     for row in chosen:
-        command = [PEER_PYTHON, "-W", "ignore", HERE / "peer.py", inputs.folder, str(repeats), inputs.device, row.name]
+        command = [
+            PEER_PYTHON,
+            "-W",
+            "ignore",
+            HERE / "peer.py",
+            inputs.folder,
+            str(peer_repeats),
+            inputs.device,
+            row.name,
+        ]
         subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
         theirs = dict(np.load(inputs.folder / f"{row.name}.npz"))
         seconds, result = zip(*(timing(row.ours) for _ in range(repeats)))
@@ -102,7 +113,9 @@ def run_other(name: str) -> str:
     return printed.getvalue().strip()
 
 
-def report(field: Field, tables: list[tuple[str, list[Timed]]], notes: list[tuple[str, str]], repeats: int) -> str:
+def report(
+    field: Field, tables: list[tuple[str, list[Timed]]], notes: list[tuple[str, str]], repeats: tuple[int, int]
+) -> str:
     """The page, in Markdown."""
     cells = len(np.unique(field.labels)) - 1
     diameter = 2 * np.sqrt(np.count_nonzero(field.labels) / max(cells, 1) / np.pi)
@@ -110,24 +123,36 @@ def report(field: Field, tables: list[tuple[str, list[Timed]]], notes: list[tupl
         "# Performance",
         "",
         "Written by `make bench`. Both sides ran on the same input in the same run, one after the other, on all cores;",
-        f"times are medians of {repeats}, the first run (compilation, caches) among them on both sides. Results were",
-        "compared before any time was reported.",
+        f"times are medians of {repeats[0]} (ours) and {repeats[1]} (Cellpose), the first run (compilation, caches)",
+        "among them on both sides. Results were compared before any time was reported.",
         "",
         f"- Machine: {machine()}",
         f"- Versions: {versions()}",
         f"- Commit: {commit()}",
         f"- Field: {field.source}; {field.labels.shape[0]} x {field.labels.shape[1]} px, {cells} cells, "
         f"mean diameter {diameter:.0f} px",
+        f"- Processes running or waiting on average over the last 15 minutes: {os.getloadavg()[2]:.1f}; well above the",
+        "  number of cores, both sides were slowed by other work, and the ratios count more than the seconds",
     ]
     for device, timed in tables:
         lines += ["", f"## Against Cellpose 3.1.1.3, {device}", ""]
         lines += ["| work | ours | Cellpose | ratio | bar | results |", "|---|---:|---:|---:|---:|---|"]
-        for row, ours, peer, agreement in timed:
-            bar = f"{row.bar}" if row.bar else ""
-            lines.append(f"| {row.title} | {ours:.3g} s | {peer:.3g} s | {peer / ours:.1f}x | {bar} | {agreement} |")
+        lines += [table_line(one) for one in timed]
+    if not torch.cuda.is_available():
+        lines += ["", "There was no GPU: the CUDA rows (aims 10x in segmentation, 5x in training) were not run."]
     for title, text in notes:
         lines += ["", f"## {title}", "", "```", text, "```"]
     return "\n".join(lines) + "\n"
+
+
+def table_line(timed: Timed) -> str:
+    row, ours, peer, agreement = timed
+
+    def amount(seconds: float) -> str:
+        return f"{row.crops / seconds:.3g} crops/s" if row.crops else f"{seconds:.3g} s"
+
+    bar = f"{amount(row.bar)}, {'met' if ours <= row.bar else 'missed'}" if row.bar else ""
+    return f"| {row.title} | {amount(ours)} | {amount(peer)} | {peer / ours:.1f}x | {bar} | {agreement} |"
 
 
 if __name__ == "__main__":

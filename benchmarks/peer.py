@@ -48,7 +48,19 @@ def masks(folder, given):
 
 def network(folder, given):
     """The full-width network over a field at its own scale, tiled and blended."""
-    model = model_of(folder / "weights.pth")
+    return run_net(model_of(folder / "network.pth"), given)
+
+
+def slim(folder, given):
+    """A narrower network in the same way; CellposeModel makes none by itself."""
+    model = model_of(folder / "network.pth")
+    width = int(given["slim_width"])
+    model.net = CPnet([2, width, 2 * width, 4 * width, 8 * width], 3, sz=3, mkldnn=model.mkldnn).to(DEVICE[0])
+    model.net.load_model(str(folder / "slim.pth"), device=DEVICE[0])
+    return run_net(model, given)
+
+
+def run_net(model, given):
     planes = transforms.convert_image(given["image"], [0, 0], nchan=2)[None]
     planes = transforms.normalize_img(planes)
     rescale = 30.0 / float(given["diameter"])
@@ -74,7 +86,7 @@ def training(folder, given):
     images, targets = list(given["train_images"]), list(given["train_targets"])
 
     def run():
-        width = int(given["train_width"])
+        width = int(given["slim_width"])
         net = CPnet([2, width, 2 * width, 4 * width, 8 * width], 3, 3, mkldnn=False).to(DEVICE[0])
         train.train_seg(
             net,
@@ -91,6 +103,33 @@ def training(folder, given):
             save_path=folder,
         )
         return {"crops": len(images) * int(given["train_epochs"])}
+
+    return run
+
+
+def average_precision(folder, given):
+    """Cellpose's average precision at all thresholds."""
+    from cellpose import metrics
+
+    return lambda: {
+        "ap": metrics.average_precision(given["labels"], given["prediction"], threshold=list(given["thresholds"]))[0]
+    }
+
+
+def aggregated_jaccard(folder, given):
+    """Cellpose's variant of the AJI."""
+    from cellpose import metrics
+
+    return lambda: {"aji": metrics.aggregated_jaccard_index([given["labels"]], [given["prediction"]])[0]}
+
+
+def matching(folder, given):
+    """StarDist's matching at all thresholds."""
+    from stardist.matching import matching as match
+
+    def run():
+        found = match(given["labels"], given["prediction"], thresh=tuple(given["thresholds"]))
+        return {key: np.array([getattr(m, key) for m in found]) for key in ("tp", "f1", "panoptic_quality")}
 
     return run
 

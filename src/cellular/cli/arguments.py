@@ -4,7 +4,7 @@ import argparse
 
 
 def boolean(text: str) -> bool:
-    """Parse a boolean that can be false: true/false, yes/no, on/off, 1/0 (the published scripts read "false" as true)."""
+    """Parse true/false, yes/no, on/off or 1/0, so that a boolean can be false (in the published scripts it cannot)."""
     value = text.strip().lower()
     if value in ("true", "yes", "on", "1"):
         return True
