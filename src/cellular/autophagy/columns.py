@@ -38,17 +38,13 @@ _PLACE = {
 SHAPE = {
     **_PLACE,
     "area": Column("px²", "int64", "Pixels of the cell."),
-    "perimeter": Column(
-        "px", "float64", "Length of the outline through the centres of border pixels (scikit-image's estimate)."
-    ),
+    "perimeter": Column("px", "float64", "Length of the outline through border pixels' centres, as in scikit-image."),
     "eccentricity": Column("1", "float64", "Of the ellipse with equal second moments: 0 = circle, towards 1 = line."),
     "solidity": Column("1", "float64", "Pixels of the cell over pixels of its convex hull."),
     "extent": Column("1", "float64", "Area over the area of the bounding box."),
     "major_axis": Column("px", "float64", "Long axis of the ellipse with the same second moments."),
     "minor_axis": Column("px", "float64", "Short axis of the ellipse with the same second moments."),
-    "orientation": Column(
-        "rad", "float64", "Angle of the long axis from the vertical, -pi/2 to pi/2, as in scikit-image."
-    ),
+    "orientation": Column("rad", "float64", "Angle of the long axis from the vertical, -pi/2 to pi/2."),
     "circularity": Column("1", "float64", "4 pi area over squared perimeter, at most 1 (a circle)."),
     "touches_border": Column("", "bool", "The cell touches the image's border: its shape and sums are cut short."),
 }

@@ -11,9 +11,9 @@ from cellular.autophagy.regions import Regions
 def measure_shape(labels: np.ndarray, regions: Regions) -> dict[str, np.ndarray]:
     """Columns (N,) of shape, in px; `labels` is (Y, X).
 
-    The definitions are scikit-image's regionprops', from moments summed for all cells at once (its own way takes as long
-    as everything else together). Solidity counts the pixel centres in the hull of the cell's pixel centres, scikit-image
-    those in the hull of its pixels' edges: a per cent or less apart. Circularity is 4 pi area / perimeter², at most 1.
+    The definitions are scikit-image's regionprops', from moments summed for all cells at once (its own way takes as
+    long as everything else together). Solidity counts the pixel centres in the hull of the cell's pixel centres,
+    scikit-image those in the hull of its pixels' edges: a per cent or so apart. Circularity is 4 pi area / perimeter².
     """
     columns = _moments(regions)
     area, boxes = regions.area, find_objects(labels.astype(np.int32, copy=False))
@@ -29,11 +29,11 @@ def measure_shape(labels: np.ndarray, regions: Regions) -> dict[str, np.ndarray]
 
 
 def _moments(regions: Regions) -> dict[str, np.ndarray]:
-    """Area, centroid and the ellipse with the same second moments (each pixel a unit square: + 1/12)."""
+    """Area, centroid and the ellipse with the same second moments."""
     y, x = (index.astype(np.float64) for index in np.divmod(regions.pixels, regions.shape[1]))
     middle = [regions.mean(y), regions.mean(x)]
     dy, dx = (values - regions.spread(mean) for values, mean in zip((y, x), middle))
-    yy, xx, yx = regions.mean(dy * dy) + 1 / 12, regions.mean(dx * dx) + 1 / 12, regions.mean(dy * dx)
+    yy, xx, yx = regions.mean(dy * dy), regions.mean(dx * dx), regions.mean(dy * dx)
     half, spread = (yy + xx) / 2, np.hypot((yy - xx) / 2, yx)
     return {
         "y": middle[0],
@@ -41,7 +41,7 @@ def _moments(regions: Regions) -> dict[str, np.ndarray]:
         "area": regions.area,
         "major_axis": 4 * np.sqrt(half + spread),
         "minor_axis": 4 * np.sqrt(np.maximum(half - spread, 0)),
-        "eccentricity": np.sqrt(2 * spread / (half + spread)),
+        "eccentricity": np.sqrt(2 * spread / np.maximum(half + spread, 1e-12)),
         "orientation": 0.5 * np.arctan2(2 * yx, yy - xx),
     }
 

@@ -1,0 +1,65 @@
+"""Pictures of the autophagy readout: puncta over their image, the classifier's confusion and what it rests on."""
+
+from collections.abc import Mapping
+
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from cellular.report.outlines import PLAIN, display_image, outline_overlay
+from cellular.report.style import PALETTE
+
+# Circles by kind, RGB: told apart by the common kinds of colour blindness, and from red, green and yellow spots.
+KIND_COLOURS = {"yellow": (240, 228, 66), "red_only": (204, 121, 167), "green_only": (86, 180, 233)}
+_CIRCLE_SIGMAS = 2.5
+
+
+def puncta_overlay(image: np.ndarray, labels: np.ndarray, puncta: pd.DataFrame) -> np.ndarray:
+    """The image (Y, X, C) as 8-bit RGB with the cells' outlines and a circle about every punctum, coloured by kind."""
+    picture = outline_overlay(display_image(image), [(labels, PLAIN)])
+    scale = picture.shape[0] / image.shape[0]
+    for kind, colour in KIND_COLOURS.items():
+        for row in puncta[puncta["kind"] == kind].itertuples():
+            # four binary places of a pixel, as OpenCV's circles take them
+            centre = (round(16 * scale * row.x), round(16 * scale * row.y))
+            radius = round(16 * scale * _CIRCLE_SIGMAS * row.sigma + 16)
+            cv2.circle(picture, centre, radius, colour, 1, cv2.LINE_AA, shift=4)
+    return picture
+
+
+def confusion_figure(matrices: Mapping[str, pd.DataFrame]) -> Figure:
+    """Confusion matrices side by side: rows the truth, columns the prediction, counts with the row's share."""
+    figure, axes = plt.subplots(1, len(matrices), figsize=(3.6 * len(matrices), 3.4), squeeze=False)
+    for axis, (title, matrix) in zip(axes[0], matrices.items()):
+        shares = matrix.to_numpy() / np.maximum(matrix.to_numpy().sum(axis=1, keepdims=True), 1)
+        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (i, j), share in np.ndenumerate(shares):
+            text = f"{matrix.iloc[i, j]}\n{share:.0%}"
+            axis.text(j, i, text, ha="center", va="center", color="white" if share > 0.5 else "black")
+        axis.set(title=title, xlabel="predicted", ylabel="truth")
+        axis.set_xticks(range(matrix.shape[1]), matrix.columns)
+        axis.set_yticks(range(matrix.shape[0]), matrix.index)
+    figure.tight_layout()
+    return figure
+
+
+def importance_figure(importance: pd.DataFrame, most: int = 15) -> Figure:
+    """Loss of balanced accuracy when a feature is shuffled, the most telling at the top; columns of `classify`."""
+    shown = importance.sort_values("importance", ascending=False).head(most)[::-1]
+    figure, axis = plt.subplots(figsize=(6, 0.3 * len(shown) + 1))
+    axis.barh(shown["feature"], shown["importance"], xerr=shown["spread"], color=PALETTE[0])
+    axis.set_xlabel("balanced accuracy lost when shuffled")
+    figure.tight_layout()
+    return figure
+
+
+def calibration_figure(table: pd.DataFrame) -> Figure:
+    """Share of cells that are activated against the probability that was predicted for them."""
+    figure, axis = plt.subplots(figsize=(3.8, 3.6))
+    axis.plot([0, 1], [0, 1], color="grey", linewidth=1)
+    axis.plot(table["predicted"], table["observed"], "o-", color=PALETTE[1])
+    axis.set(xlabel="predicted probability", ylabel="share activated", xlim=(0, 1), ylim=(0, 1))
+    figure.tight_layout()
+    return figure
