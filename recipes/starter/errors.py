@@ -1,0 +1,158 @@
+"""Where the model goes wrong on real fields, and how well the experts agree with themselves.
+
+    python recipes/starter/errors.py LABELS --fields FIELDS --part val --out DIR
+
+LABELS holds ``<field>_masks.tif`` (the ``labels/`` folder that ``cellular evaluate`` writes). Writes ``errors.csv``,
+``errors.md`` and ``errors.png`` into DIR.
+
+Every expert's box is *found* (a predicted box of its own at IoU 0.5 or more), or it is *merged* (the prediction with the
+largest IoU also holds the centre of another expert's box), *split* (two or more predictions have their centres in it),
+*badly outlined* (best IoU 0.25 to 0.5), or *missed*. The ceiling compares the experts' boxes of the same position at
+consecutive timepoints: cells move in between, so it is a lower bound of how well an expert agrees with themselves.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).parent))
+from boxes import read_boxes
+
+from cellular.data.fields import parse_field
+from cellular.data.images import read_image, read_labels
+from cellular.evaluate.scores import match
+from cellular.report.style import PALETTE, save
+from cellular.segment.files import cell_boxes
+from cellular.tables import read_json, whole_file, write_csv
+
+KINDS = ("found", "badly outlined", "merged", "split", "missed")
+GROUPS = ("treatment", "size", "brightness", "crowding")
+
+
+def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """IoU (N, M) of boxes y0, x0, y1, x1."""
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    area = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (a, b)]
+    return shared / np.maximum(area[0][:, None] + area[1][None] - shared, 1e-9)
+
+
+def pairs_at_half(iou: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns matched one to one at IoU 0.5."""
+    rows, columns = np.nonzero(iou)
+    chosen = match(rows, columns, iou[rows, columns], 0.5)
+    return rows[chosen], columns[chosen]
+
+
+def inside(boxes: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(N, M) whether point m lies in box n."""
+    return ((points[None] >= boxes[:, None, :2]) & (points[None] <= boxes[:, None, 2:])).all(axis=2)
+
+
+def kinds_of(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, int]:
+    """What became of each true box, and how many predictions match none."""
+    kinds = np.full(len(truth), "missed", dtype=object)
+    if not len(predicted):
+        return kinds, 0
+    iou = iou_matrix(truth, predicted)
+    centres, found_centres = (b[:, :2] / 2 + b[:, 2:] / 2 for b in (truth, predicted))
+    best = iou.argmax(axis=1)
+    kinds[iou.max(axis=1) >= 0.25] = "badly outlined"
+    several = inside(truth, found_centres).sum(axis=1) >= 2
+    kinds[several & (iou.max(axis=1) >= 0.1)] = "split"
+    shares = inside(predicted, centres)[best].sum(axis=1) >= 2
+    kinds[shares & (iou.max(axis=1) >= 0.1)] = "merged"
+    rows, columns = pairs_at_half(iou)
+    kinds[rows] = "found"
+    return kinds, len(predicted) - len(columns)
+
+
+def rows_of(name: str, folder: Path, labels: Path) -> tuple[pd.DataFrame, int, int]:
+    image = read_image(folder / "images-color" / f"{name}.jpg")
+    truth = read_boxes(folder / "boxes" / f"{name}.txt", image.shape[0])
+    predicted = cell_boxes(read_labels(labels / f"{name}_masks.tif"))[1]
+    kinds, spurious = kinds_of(truth, predicted)
+    overlap = iou_matrix(truth, truth)
+    np.fill_diagonal(overlap, 0)
+    brightness = [image[int(y0) : int(y1), int(x0) : int(x1), :2].max(axis=2).mean() for y0, x0, y1, x1 in truth]
+    table = pd.DataFrame({"field": name, "treatment": parse_field(name).treatment, "kind": kinds})
+    table["size"] = np.sqrt(np.prod(truth[:, 2:] - truth[:, :2], axis=1))
+    table["brightness"] = brightness
+    table["crowding"] = (overlap > 0.05).sum(axis=1)
+    return table, spurious, len(predicted)
+
+
+def ceiling(folder: Path) -> Iterator[tuple[str, float]]:
+    """F1 at IoU 0.5 of the experts' boxes at one timepoint against those at the next, position by position."""
+    split = read_json(folder / "split.json")
+    fields = sorted((parse_field(n) for n in split["train"] + split["val"]), key=lambda f: (f.series, f.timepoint))
+    for one, following in zip(fields, fields[1:]):
+        if one.series == following.series and following.timepoint == one.timepoint + 1:
+            a, b = (read_boxes(folder / "boxes" / f"{f.name}.txt", 2048) for f in (one, following))
+            yield one.series, 2 * len(pairs_at_half(iou_matrix(a, b))[0]) / (len(a) + len(b))
+
+
+def shares(cells: pd.DataFrame) -> pd.DataFrame:
+    """Share of each kind by group; size, brightness and crowding in thirds."""
+    parts = []
+    for group in GROUPS:
+        key = cells[group]
+        if group != "treatment":
+            key = pd.qcut(key.rank(method="first"), 3, labels=["low", "middle", "high"])
+        table = pd.crosstab(key, cells["kind"], normalize="index").reindex(columns=KINDS, fill_value=0)
+        table.insert(0, "cells", key.value_counts().reindex(table.index))
+        parts.append(table.rename(index=lambda value, group=group: f"{group}: {value}"))
+    every = cells["kind"].value_counts(normalize=True).reindex(KINDS, fill_value=0).to_frame("all").T
+    every.insert(0, "cells", len(cells))
+    return pd.concat([every, *parts])
+
+
+def draw(table: pd.DataFrame, path: Path) -> None:
+    figure, axes = plt.subplots(figsize=(7, 4))
+    left = np.zeros(len(table))
+    for kind, colour in zip(KINDS, ("#56B4E9", *PALETTE[1:5])):
+        axes.barh(table.index, table[kind], left=left, color=colour, label=kind)
+        left += table[kind].to_numpy()
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1), xlabel="share of the experts' cells")
+    axes.legend(ncols=5, frameon=False, loc="lower center", bbox_to_anchor=(0.45, 1.0), fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    save(figure, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("labels", type=Path)
+    parser.add_argument("--fields", type=Path, required=True)
+    parser.add_argument("--part", default="val")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    results = [rows_of(name, args.fields, args.labels) for name in read_json(args.fields / "split.json")[args.part]]
+    cells = pd.concat([r[0] for r in results], ignore_index=True)
+    write_csv(args.out / "errors.csv", cells)
+    table = shares(cells)
+    draw(table, args.out / "errors.png")
+    agreement = [f1 for _, f1 in ceiling(args.fields)]
+    spurious, predicted = sum(r[1] for r in results), sum(r[2] for r in results)
+    lines = ["| cells | n | " + " | ".join(KINDS) + " |", "|---|" + "---|" * (len(KINDS) + 1)]
+    lines += [
+        f"| {i} | {int(r['cells'])} | " + " | ".join(f"{r[k]:.3f}" for k in KINDS) + " |" for i, r in table.iterrows()
+    ]
+    lines.append(f"\nPredictions that match no expert's box: {spurious} of {predicted} ({spurious / predicted:.1%}).")
+    lines.append(
+        f"Experts at consecutive timepoints of {len(agreement)} pairs: F1 {np.median(agreement):.2f} in the median, "
+        f"{min(agreement):.2f} to {max(agreement):.2f}."
+    )
+    with whole_file(args.out / "errors.md") as temporary:
+        temporary.write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
