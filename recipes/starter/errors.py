@@ -5,13 +5,14 @@
 LABELS holds ``<field>_masks.tif`` (the ``labels/`` folder that ``cellular evaluate`` writes). Writes ``errors.csv``,
 ``errors.md`` and ``errors.png`` into DIR.
 
-Every expert's box is *found* (a predicted box of its own at IoU 0.5 or more), or it is *merged* (the prediction with the
+Every expert's box is *found* (a predicted box of its own at IoU 0.5 or more), or *merged* (the prediction with the
 largest IoU also holds the centre of another expert's box), *split* (two or more predictions have their centres in it),
 *badly outlined* (best IoU 0.25 to 0.5), or *missed*. The ceiling compares the experts' boxes of the same position at
 consecutive timepoints: cells move in between, so it is a lower bound of how well an expert agrees with themselves.
 """
 
 import argparse
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,7 +93,7 @@ def ceiling(folder: Path) -> Iterator[tuple[str, float]]:
     """F1 at IoU 0.5 of the experts' boxes at one timepoint against those at the next, position by position."""
     split = read_json(folder / "split.json")
     fields = sorted((parse_field(n) for n in split["train"] + split["val"]), key=lambda f: (f.series, f.timepoint))
-    for one, following in zip(fields, fields[1:]):
+    for one, following in itertools.pairwise(fields):
         if one.series == following.series and following.timepoint == one.timepoint + 1:
             a, b = (read_boxes(folder / "boxes" / f"{f.name}.txt", 2048) for f in (one, following))
             yield one.series, 2 * len(pairs_at_half(iou_matrix(a, b))[0]) / (len(a) + len(b))
