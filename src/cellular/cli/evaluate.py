@@ -2,7 +2,7 @@
 
 import argparse
 
-from cellular.cli.arguments import boolean, diameter
+from cellular.cli.arguments import add_segmentation, boolean, segmentation_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,23 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--model_type", "--model-type", help="model by name: starter, cyto, cyto2, cyto3")
     what.add_argument("--labels", metavar="DIR", help="score label images made elsewhere, <field>_masks.tif")
     parser.add_argument("--boxes", metavar="DIR", help="true boxes for the box AP, as YOLO files <field>.txt")
-    parser.add_argument(
-        "--diameter",
-        type=diameter,
-        help="cell diameter in px, or auto to estimate it from each image; left out, the model's, else auto",
-    )
-    parser.add_argument("--channels", type=int, nargs="+", metavar="C", help="image channels; left out, the model's")
-    parser.add_argument(
-        "--flow_threshold", "--flow-threshold", type=float, help="0 keeps every cell; left out, the model's"
-    )
-    parser.add_argument(
-        "--cellprob_threshold", "--cellprob-threshold", type=float, help="lower finds more; left out, the model's"
-    )
-    parser.add_argument("--min_size", "--min-size", type=int, default=15, help="smallest cell, px")
-    parser.add_argument("--augment", type=boolean, default=False, help="average over flips (four times slower)")
-    parser.add_argument("--tiling", choices=("whole", "cellpose"), default="whole", help="cellpose equals Cellpose 3")
+    add_segmentation(parser)
     parser.add_argument("--figures", type=boolean, default=True, help="draw every field and the precision-recall curve")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,20 +25,11 @@ def run(args: argparse.Namespace) -> int:
     from cellular.cli.main import EXIT_PROBLEMS
     from cellular.errors import MissingInputError
     from cellular.evaluate import evaluate
-    from cellular.segment.files import SegmentSettings
     from cellular.segment.segmenter import Segmenter
 
     if args.model_path and not Path(args.model_path).is_file():
         raise MissingInputError(f"No such model file: {args.model_path} (for a model by name use --model_type)")
-    settings = SegmentSettings(
-        diameter=args.diameter,
-        channels=tuple(args.channels) if args.channels else None,
-        flow_threshold=args.flow_threshold,
-        cellprob_threshold=args.cellprob_threshold,
-        min_size=args.min_size,
-        augment=args.augment,
-        tiling=args.tiling,
-    )
+    settings = segmentation_settings(args)
     model = args.model_path or args.model_type
     segmenter = Segmenter.from_pretrained(model, args.device) if model else None
     result = evaluate(args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes)
