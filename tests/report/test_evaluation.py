@@ -7,7 +7,7 @@ from cellular.data.images import read_image, write_image, write_labels
 from cellular.evaluate import evaluate
 from cellular.report.comparison import draw_before_after
 from cellular.report.evaluation import draw_evaluation, field_picture
-from cellular.report.outlines import LONGEST, MATCHED, MISSED, SPURIOUS, display_image, outline_overlay
+from cellular.report.outlines import LONGEST, MATCHED, MISSED, SMALLEST, SPURIOUS, display_image, outline_overlay
 
 SIZE = 700  # wider than the narrowest legend: a picture's width is the field's
 FOUND, LOST, INVENTED = np.s_[100:200, 100:200], np.s_[300:400, 300:400], np.s_[500:600, 500:600]
@@ -97,3 +97,12 @@ def test_large_images_are_shrunk_and_keep_their_outlines():
     assert picture.shape == (LONGEST, LONGEST * 2 // 3, 3)
     y, x = np.nonzero((picture == MATCHED).all(axis=-1))
     assert (y.min(), y.max(), x.min(), x.max()) == (500, 999, 250, 749)
+
+
+def test_small_images_are_enlarged_with_their_cells():
+    labels = np.zeros((100, 50), np.uint16)
+    labels[20:40, 10:30] = 1
+    picture = outline_overlay(np.zeros((100, 50), np.uint8), [(labels, MATCHED)])
+    assert picture.shape == (SMALLEST, SMALLEST // 2, 3)
+    y, x = np.nonzero((picture == MATCHED).all(axis=-1))
+    assert (y.min(), y.max(), x.min(), x.max()) == (140, 279, 70, 209)

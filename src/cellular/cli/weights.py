@@ -10,9 +10,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int | None:
     import json
 
-    from cellular.data.download import list_weights, weights_folders
+    from cellular.data.download import weights_folders
+    from cellular.segment.models import list_models
 
-    rows = list_weights()
+    rows = list_models()
     if args.json:
         print(json.dumps(rows, indent=2))
         return

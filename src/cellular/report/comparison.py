@@ -10,13 +10,16 @@ from cellular.report.evaluation import field_picture
 
 
 def draw_before_after(before: EvaluationResult, after: EvaluationResult, path: str | Path) -> Path:
-    """Write the field that gained most, as `before` and as `after` saw it, to `path`; returns the path."""
+    """Write the field that gained most, as `before` and as `after` saw it, to `path`; returns the path.
+
+    Each side is called by the name of its output folder.
+    """
     old = {one.name: one for one in before.fields}
     both = [one for one in after.fields if one.name in old]
     most = max(both, key=lambda one: one.instance(0.5).f1 - old[one.name].instance(0.5).f1)
     pair = next(p for p in after.pairs if p.name == most.name)
     panels = [
-        field_picture(pair, result.labels[most.name], scores)
+        field_picture(pair, result.labels[most.name], scores, result.output_dir.name)
         for result, scores in ((before, old[most.name]), (after, most))
     ]
     gap = np.full((panels[0].shape[0], 16, 3), 255, np.uint8)

@@ -27,8 +27,11 @@ def draw_evaluation(result: EvaluationResult) -> None:
     _draw_precision_recall(result, folder / "precision_recall.png")
 
 
-def field_picture(pair: Pair, labels: Path, scores: FieldScores) -> np.ndarray:
-    """The field (Y', X', 3) uint8 with matched, missed and spurious cells outlined, a title and a legend."""
+def field_picture(pair: Pair, labels: Path, scores: FieldScores, model: str = "") -> np.ndarray:
+    """The field (Y', X', 3) uint8 with matched, missed and spurious cells outlined, a title and a legend.
+
+    `model` is named in front of the title.
+    """
     image, prediction = load_image(pair), read_labels(labels)
     truth = load_labels(pair, image.shape)
     layers = [
@@ -36,7 +39,7 @@ def field_picture(pair: Pair, labels: Path, scores: FieldScores) -> np.ndarray:
         (np.where(np.isin(truth, scores.missed), truth, 0), MISSED),
         (np.where(np.isin(prediction, scores.spurious), prediction, 0), SPURIOUS),
     ]
-    title = f"{pair.name}   F1 at IoU 0.5: {scores.instance(0.5).f1:.2f}   "
+    title = f"{model}   " * bool(model) + f"{pair.name}   F1 at IoU 0.5: {scores.instance(0.5).f1:.2f}   "
     title += f"{scores.n_true} true, {scores.n_predicted} predicted"
     return _with_legend(outline_overlay(image, layers), title)
 

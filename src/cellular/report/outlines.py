@@ -1,5 +1,6 @@
 """Cells drawn over their image."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,18 +13,21 @@ from cellular.progress import progress
 
 # Longest side of a picture, px: sharp on a screen, light in a mail.
 LONGEST = 1500
-# Okabe and Ito's palette, as RGB.
-MATCHED, MISSED, SPURIOUS, PLAIN = (86, 180, 233), (230, 159, 0), (213, 94, 0), (255, 255, 255)
+# Smaller images are enlarged by a whole number to this many pixels or more, or their outlines hide the cells.
+SMALLEST = 700
+# Okabe and Ito's palette, as RGB; none of them is a colour of the reporter's yellow, green and red.
+MATCHED, MISSED, SPURIOUS, PLAIN = (86, 180, 233), (230, 159, 0), (204, 121, 167), (255, 255, 255)
 
 
 def outline_overlay(image: np.ndarray, layers: Sequence[tuple[np.ndarray, tuple[int, int, int]]]) -> np.ndarray:
-    """The image as 8-bit RGB (Y', X', 3), at most LONGEST px a side, with outlines drawn over it.
+    """The image as 8-bit RGB (Y', X', 3), SMALLEST to LONGEST px on its longer side, with outlines drawn over it.
 
     `image` is (Y, X) or (Y, X, C); `layers` are label images (Y, X) with the colour of their outlines, last on top.
     """
-    scale = min(1.0, LONGEST / max(image.shape[:2]))
+    longer = max(image.shape[:2])
+    scale = LONGEST / longer if longer > LONGEST else math.ceil(SMALLEST / longer)
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    picture = cv2.resize(display_image(image), size, interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(display_image(image), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
     for labels, colour in layers:
         picture[_outline(labels, size)] = colour
     return picture

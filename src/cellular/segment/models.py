@@ -8,14 +8,14 @@ from pathlib import Path
 from safetensors import safe_open
 
 from cellular.data.catalogue import WEIGHTS
-from cellular.data.download import fetch_size_model, fetch_weights, find_weights
+from cellular.data.download import fetch_size_model, fetch_weights, find_weights, list_weights
 from cellular.errors import MissingInputError, WeightsError
 from cellular.segment.network import CPnet
 from cellular.segment.scores import ScoreModel
 from cellular.segment.size import SizeModel, load_size_model
 from cellular.segment.weights import SAFETENSORS, load_network, read_state, save_network
 from cellular.settings import settings_from, settings_to_dict
-from cellular.tables import read_json, write_json
+from cellular.tables import read_json, sha256_of, write_json
 
 STARTER = "starter"
 _METADATA = "cellular"
@@ -96,6 +96,13 @@ def starter_path() -> Path:
     if not path.is_file():
         raise WeightsError("This build of cellular ships no starter model; use cyto, cyto2, cyto3 or a model file")
     return path
+
+
+def list_models() -> list[dict[str, str | None]]:
+    """A row for every model that can be named: the one that ships here first, then those of :func:`list_weights`."""
+    path = starter_path()
+    starter = {"name": STARTER, "path": str(path), "url": None, "sha256": sha256_of(path)}
+    return [starter | {"licence": "ships with cellular", "citation": read_info(path).about}, *list_weights()]
 
 
 def _from_file(name: str, path: Path) -> Model:

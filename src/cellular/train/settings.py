@@ -69,6 +69,9 @@ class TrainSettings:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("diameter", "fields_per_epoch"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise SettingsError(f"{name} must be above 0 or left out, got {getattr(self, name)}")
         for name in ("weight_decay", "min_train_masks", "validate_every", "patience", "jitter"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name} must be 0 or more, got {getattr(self, name)}")
