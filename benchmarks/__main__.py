@@ -28,7 +28,11 @@ from benchmarks.fields import SIDE, Field, load_field
 from benchmarks.rows import Disagreement, Inputs, Row, rows
 
 REPORT = ROOT / "docs" / "performance.md"
-OTHERS = {"prepare": "Reading masks", "metrics": "Metrics"}  # programs of their own, each with a main()
+OTHERS = {
+    "prepare": "Reading masks",
+    "metrics": "Metrics",
+    "large": "Memory",
+}  # programs of their own, each with a main()
 
 
 class Timed(NamedTuple):

@@ -156,9 +156,10 @@ def segment_row(inputs: Inputs, path: Path) -> Row:
     save_network(inputs.folder / "trained.pth", wide)
     segmenter = Segmenter(load_model(inputs.folder / "trained.safetensors"), inputs.device)
     image = inputs.field.image
+    settings = {"diameter": DIAMETER, "flow_threshold": 0.4, "cellprob_threshold": 0.0}  # as the peer's own
 
     def ours(tiling: str = "whole") -> np.ndarray:
-        return segmenter.segment(image, diameter=DIAMETER, tiling=tiling).labels
+        return segmenter.segment(image, **settings, tiling=tiling).labels
 
     def agree(labels: np.ndarray, theirs: dict) -> str:
         same = np.mean((ours("cellpose") > 0) == (theirs["labels"] > 0))

@@ -176,7 +176,9 @@ class Segmenter:
     def _found_diameter(self, planes: np.ndarray, diameter: float, network: dict) -> float:
         """Median diameter (px of the image) of cells found when it is rescaled for `diameter`."""
         output, _, scale = self._run(planes, diameter, network)
-        found = median_diameter(flows_to_labels(output[:2], output[2], niter=STEPS, device=self.device))
+        info = self.model.info
+        thresholds = {"flow_threshold": info.flow_threshold, "cellprob_threshold": info.cellprob_threshold}
+        found = median_diameter(flows_to_labels(output[:2], output[2], niter=STEPS, **thresholds, device=self.device))
         return found / scale if found else diameter
 
 
