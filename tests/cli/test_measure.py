@@ -1,0 +1,73 @@
+"""`cellular measure` as a user runs it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.autophagy.columns import TABLES
+from cellular.cli.main import main
+from cellular.data.simulate import SimulationSettings, simulate
+
+
+@pytest.fixture(scope="module")
+def sim(tmp_path_factory):
+    return simulate(tmp_path_factory.mktemp("sim") / "s", SimulationSettings(fields=2, size_px=256, diameter_px=50))
+
+
+def test_tables_columns_and_pictures(sim, tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["measure", str(sim.images), str(sim.truth), "--out", str(out), "--pixel_size", "0.32", "--parquet"]
+    assert main([*command, "--anndata"]) == 0
+    printed = capsys.readouterr().out
+    assert "2 fields" in printed
+    assert "not flux" in printed
+    cells = pd.read_csv(out / "cells.csv")
+    assert len(cells) == len(pd.read_csv(sim.truth / "cells.csv"))
+    documented = pd.read_csv(out / "columns.csv")
+    for table in TABLES:
+        written = pd.read_csv(out / f"{table}.csv")
+        assert list(written) == documented.loc[documented["table"] == table, "column"].tolist()
+        pd.testing.assert_frame_equal(pd.read_parquet(out / f"{table}.parquet"), written, check_dtype=False)
+    images = pd.read_csv(out / "images.csv")
+    assert images["treatment"].tolist() == ["fed", "starved"]
+    assert images["pixel_size_um"].tolist() == [0.32, 0.32]
+    assert len(list((out / "overlays").glob("*.jpg"))) == 2
+
+    anndata = pytest.importorskip("anndata")
+    data = anndata.read_h5ad(out / "cells.h5ad")
+    assert data.shape == (len(cells), len(TABLES["cells"]) - 6)
+    np.testing.assert_allclose(data.obsm["spatial"], cells[["x", "y"]])
+    assert {"well", "treatment", "label"} <= set(data.obs)
+
+
+def test_a_bad_field_is_passed_over_and_the_rest_resumed(sim, tmp_path, capsys):
+    images, out = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
+    for path in sim.composites.iterdir():
+        (images / path.name).write_bytes(path.read_bytes())
+    (images / "Timepoint_001_220518-ST_C09_s1.jpg").write_bytes(b"no picture")
+    bad = sorted(images.iterdir())[0]
+    kept = bad.read_bytes()
+    bad.write_bytes(kept[:100])
+    command = ["measure", str(images), str(sim.truth), "--out", str(out)]
+    assert main(command) == 1
+    assert capsys.readouterr().out.count("passed over") == 2
+    done = next((out / "fields").iterdir()) / "cells.csv"
+    before = done.stat().st_mtime_ns
+    bad.write_bytes(kept)
+    assert main(command) == 1  # C09 has no labels still
+    assert done.stat().st_mtime_ns == before
+    assert pd.read_csv(out / "cells.csv")["field"].nunique() == 2
+
+
+def test_other_settings_need_another_folder(sim, tmp_path, capsys):
+    command = ["measure", str(sim.composites), str(sim.truth), "--out", str(tmp_path / "out"), "--overlays", "0"]
+    assert main(command) == 0
+    assert main([*command, "--snr", "4"]) == 2
+    assert "other settings" in capsys.readouterr().err
+
+
+def test_micrometres_without_a_pixel_size_are_refused(sim, tmp_path, capsys):
+    out = str(tmp_path / "out")
+    assert main(["measure", str(sim.composites), str(sim.truth), "--out", out, "--unit", "um"]) == 2
+    assert "--pixel_size" in capsys.readouterr().err
