@@ -31,6 +31,11 @@ VERBS = {
     "analyse": "segment, measure, classify, track and compare a plate",
 }
 
+# What the same command does after Ctrl-C; the verbs that are not named start again.
+CONTINUES = "the same command continues where it stopped"
+AFTER_INTERRUPT = dict.fromkeys(("download", "prepare", "segment", "evaluate", "reproduce", "analyse"), CONTINUES)
+AFTER_INTERRUPT["train"] = "with --resume the same command continues from the last checkpoint"
+
 # Exit codes: 0 all well; 1 finished, but some inputs were reported and passed over; 2 stopped by an error.
 EXIT_PROBLEMS = 1
 EXIT_ERROR = 2
@@ -68,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"cellular {args.verb}: error: {error}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
-        print(f"\ncellular {args.verb}: interrupted; the same command continues where it stopped", file=sys.stderr)
+        then = AFTER_INTERRUPT.get(args.verb, "the same command starts again")
+        print(f"\ncellular {args.verb}: interrupted; {then}", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 

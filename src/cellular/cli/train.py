@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from dataclasses import fields
+    from math import isfinite
 
     from cellular.report.training import draw_loss, write_tensorboard
     from cellular.train import TrainSettings, remove_experiment, train
@@ -58,5 +59,8 @@ def run(args: argparse.Namespace) -> None:
     curve = draw_loss(result.folder)
     if args.tensorboard:
         write_tensorboard(result.folder)
-    print(f"trained {result.epochs} epochs; best validation loss {result.best_loss:.4f}")
+    validated = (
+        f"best validation loss {result.best_loss:.4f}" if isfinite(result.best_loss) else "nothing was validated"
+    )
+    print(f"trained {result.epochs} epochs; {validated}")
     print(f"model {result.model}\nbest  {result.best}\ncurve {curve}")
