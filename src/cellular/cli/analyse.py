@@ -11,6 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="starter", help="segmentation model: a name or a file")
     parser.add_argument("--diameter", type=float, help="cell diameter in px; left out, the model's or estimated")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    parser.add_argument("--state_model", "--state-model", help="model.skops of classify train, to tell cells' states")
     parser.add_argument("--control", help="treatment to compare with; 'fed' where there is one")
     parser.add_argument("--treatment", default="treatment", help="column that says how a cell was treated")
     parser.add_argument(
@@ -28,6 +29,7 @@ def run(args: argparse.Namespace) -> int | None:
         model=args.model,
         diameter=args.diameter,
         device=args.device,
+        state_model=args.state_model,
         stats=StatsSettings(treatment=args.treatment, control=args.control, replicate=args.replicate),
     )
     result = analyse(args.folder, args.out, settings, labels=args.labels)

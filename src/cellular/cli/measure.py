@@ -20,9 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max_sigma", "--max-sigma", type=float, default=5.6, help="largest punctum, std. deviation")
     parser.add_argument("--snr", type=float, default=2.3, help="least response over that of the surroundings")
     parser.add_argument("--visible", type=float, default=13.0, help="least contrast in standard deviations of a pixel")
-    parser.add_argument(
-        "--contrast", type=float, default=0.15, help="least contrast over local brightness"
-    )
+    parser.add_argument("--contrast", type=float, default=0.15, help="least contrast over local brightness")
     parser.add_argument(
         "--kind_ratio", "--kind-ratio", type=float, default=0.35, help="weaker over stronger channel, least for yellow"
     )

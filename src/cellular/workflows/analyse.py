@@ -20,6 +20,7 @@ from cellular.settings import settings_to_dict
 from cellular.tables import read_csv, read_json, write_csv, write_json
 from cellular.track.link import TrackSettings
 from cellular.track.series import find_label_images
+from cellular.workflows.states import classifier
 from cellular.workflows.track_series import TrackResult, track_folder
 from cellular.workflows.treatments import Figures, add_to_page, compare_tables
 
@@ -40,12 +41,13 @@ class AnalyseSettings:
     Attributes
     ----------
     model : segmentation model, by name or file. diameter : cell diameter in px; None leaves it to the model.
-    device : where to segment. track, stats : see :class:`TrackSettings`, :class:`StatsSettings`.
+    device : where to segment. state_model : ``model.skops`` of classify; None leaves states untold. track, stats : see :class:`TrackSettings`, :class:`StatsSettings`.
     """
 
     model: str = "starter"
     diameter: float | None = None
     device: str = "auto"
+    state_model: str | None = None
     track: TrackSettings = field(default_factory=TrackSettings)
     stats: StatsSettings = field(default_factory=StatsSettings)
 
@@ -88,7 +90,7 @@ def analyse(
         ``stats/``, ``problems.csv`` and ``report.html``.
     measure : measures one field; None is :func:`cellular.autophagy.measure.measure_field`.
     labels : folder of label images, in place of segmenting.
-    classify : adds ``probability_activated`` to the table of all cells.
+    classify : adds ``probability_activated`` to the table of all cells; None uses the settings' state model, if any.
 
     A field that cannot be read, segmented or measured is reported and passed over. Run again with the same settings,
     fields that are done are kept; with others, OutputExistsError is raised.
@@ -100,6 +102,8 @@ def analyse(
     outlined = [pair for pair in pairs if pair.name in outlines]
     tables = _measure_fields(outlined, outlines, out, measure or default_measure(), problems)
     cells = tables["cells"]
+    if classify is None and settings.state_model:
+        classify = classifier(settings.state_model)
     if classify is not None:
         cells = classify(cells)
     for name, table in {**tables, "cells": cells}.items():
