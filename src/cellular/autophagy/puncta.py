@@ -20,6 +20,8 @@ KINDS = ("yellow", "red_only", "green_only")
 # Every how many pixels the local noise is sampled, and over how wide a window (px), about half a cell.
 _STRIDE, _WINDOW = 3, 63
 _BAND = 384
+# The light off the cells whose photon noise is seen there: the background, but that may be cut off at 0. In noises.
+_LEAST_GLOW = 16.0
 _CLIPPINGS, _CLIPPED_MEAN = 6, 0.736
 # A spot's Hessian may be this much stronger along one axis than the other; edges and fibres are more.
 _MOST_ELONGATION = 3.5
@@ -217,7 +219,8 @@ def _maxima(
     noise = [_local_noise(layer, allowed) for layer in response]
     snr = height / np.maximum(_pick(noise, scale, y // _STRIDE, x // _STRIDE), 1e-6)
     around = _pick(smooth, scale, y, x) - height
-    expected = pixel_noise * np.sqrt(1 + np.maximum(around, 0) / max(background, 1e-6))
+    glow = max(background, _LEAST_GLOW * pixel_noise)
+    expected = pixel_noise * np.sqrt(1 + np.maximum(around, 0) / glow)
     keep = (snr > settings.snr) & (2 * height > np.maximum(settings.contrast * around, settings.visible * expected))
     keep &= _elongation(smooth, scale, y, x) < _MOST_ELONGATION
     return scale[keep], y[keep], x[keep], snr[keep]

@@ -13,6 +13,7 @@ _FINE_PX = 6.0
 # Off the cells by this many px, where their halo of scattered light has faded.
 _CLEAR_PX = 12
 _ENOUGH_PIXELS = 2000
+_NOISE_STEP = 4
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Channels:
     saturated : (2, Y, X) bool, pixels of mRFP and EGFP at the top of the image's range.
     source : "raw" or "composite".
     transmitted_share : multiples of the transmitted light that were taken off mRFP and EGFP; 0, 0 for raw channels.
-    background, noise : median and robust standard deviation of mRFP and EGFP off the cells.
+    background, noise : median of mRFP and EGFP off the cells, and a pixel's noise there.
     """
 
     mrfp: np.ndarray
@@ -69,7 +70,7 @@ def unmix(image: np.ndarray, labels: np.ndarray) -> Channels:
         transmitted = image[..., 2].astype(np.float32)
         shares = tuple(transmitted_share(plane, transmitted, clear) for plane in planes)
         planes = [plane - share * transmitted for plane, share in zip(planes, shares)]
-    levels = [_background(plane[clear], rounding=1.0 if composite else 0.0) for plane in planes]
+    levels = [_background(plane, clear, rounding=1.0 if composite else 0.0) for plane in planes]
     return Channels(
         planes[0],
         planes[1],
@@ -113,11 +114,15 @@ def _saturated(plane: np.ndarray) -> np.ndarray:
     return plane >= (254 if plane.dtype == np.uint8 else top) if top in camera_tops else np.zeros(plane.shape, bool)
 
 
-def _background(values: np.ndarray, rounding: float) -> tuple[float, float]:
-    """Median, and standard deviation from the quantiles below it (cells that nobody outlined are brighter).
+def _background(plane: np.ndarray, clear: np.ndarray, rounding: float) -> tuple[float, float]:
+    """Median of the `clear` pixels, and the noise of one of them from differences between pixels `_NOISE_STEP` apart.
 
-    JPEG evens out a composite's quiet places, so its noise is never put below `rounding`.
+    Differences, because the medium's glow varies over the field. JPEG evens out a composite's quiet places, so its
+    noise is never put below `rounding`.
     """
-    sample = values[:: max(1, values.size // 200_000)]
-    low, middle = np.percentile(sample, (15.87, 50))
-    return float(middle), max(float(middle - low), rounding)
+    values = plane[clear]
+    middle = np.median(values[:: max(1, values.size // 200_000)])
+    both = clear[:, _NOISE_STEP:] & clear[:, :-_NOISE_STEP]
+    steps = np.abs(plane[:, _NOISE_STEP:] - plane[:, :-_NOISE_STEP])[both]
+    noise = np.median(steps[:: max(1, steps.size // 200_000)]) / 0.6745 / np.sqrt(2) if steps.size else 0.0
+    return float(middle), max(float(noise), rounding)

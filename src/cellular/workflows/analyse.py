@@ -41,7 +41,8 @@ class AnalyseSettings:
     Attributes
     ----------
     model : segmentation model, by name or file. diameter : cell diameter in px; None leaves it to the model.
-    device : where to segment. state_model : ``model.skops`` of classify; None leaves states untold. track, stats : see :class:`TrackSettings`, :class:`StatsSettings`.
+    device : where to segment. track, stats : see :class:`TrackSettings`, :class:`StatsSettings`.
+    state_model : ``model.skops`` of classify; None leaves states untold.
     """
 
     model: str = "starter"
