@@ -13,7 +13,8 @@ def measure_shape(labels: np.ndarray, regions: Regions) -> dict[str, np.ndarray]
 
     The definitions are scikit-image's regionprops', from moments summed for all cells at once (its own way takes as
     long as everything else together). Solidity counts the pixel centres in the hull of the cell's pixel centres,
-    scikit-image those in the hull of its pixels' edges: up to 3 % apart in small cells. Circularity is 4 pi area / perimeter².
+    scikit-image those in the hull of its pixels' edges: up to 3 % apart in small cells. Circularity is
+    4 pi area / perimeter², at most 1.
     """
     columns = _moments(regions)
     area, boxes = regions.area, find_objects(labels.astype(np.int32, copy=False))
