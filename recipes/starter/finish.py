@@ -30,7 +30,7 @@ from train import FIELD_DIAMETER
 # Looser than Cellpose's 0.4 and 0: in crowded fields its flow check drops more right cells than wrong ones, and the
 # scores order what it would have dropped (docs/accuracy.md has the comparison).
 FLOW_THRESHOLD = 0.8
-CELLPROB_THRESHOLD = 0.25
+CELLPROB_THRESHOLD = 0.5
 
 
 def fit_scores(model: Model, folder: Path, names: list[str]) -> dict[str, float]:

@@ -247,3 +247,17 @@ def test_command_reports_bad_file_and_exit_code(tmp_path, capsys):
     assert json.loads((out / "segment.json").read_text())["settings"]["tiling"] == "whole"
     assert main(["segment", str(tmp_path / "in"), "--model", str(tmp_path / "gone"), "--out", str(out)]) == 2
     assert "No model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"diameter": -5.0}, "diameter"),
+        ({"window": 0}, "window"),
+        ({"tiling": "nine"}, "tiling"),
+        ({"niter": -1}, "niter"),
+    ],
+)
+def test_impossible_settings_never_claim_a_folder(values, message):
+    with pytest.raises(SettingsError, match=message):
+        SegmentSettings(**values)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,11 @@ from skimage.measure import regionprops_table
 
 from cellular.data.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, write_labels
 from cellular.data.pairs import IGNORE_SUFFIX, MASKS_SUFFIX, Pair, find_pairs, load_image
-from cellular.errors import CellularError, InputError, MissingInputError, OutputExistsError
+from cellular.errors import CellularError, InputError, MissingInputError, OutputExistsError, SettingsError
 from cellular.progress import progress
 from cellular.segment.segmentation import Segmentation
-from cellular.segment.segmenter import WINDOW, Segmenter
+from cellular.segment.segmenter import WINDOW, Segmenter, check_sizes
+from cellular.segment.tiles import Tiling
 from cellular.tables import read_csv, read_json, sha256_of, write_csv, write_json
 
 RECORD = "segment.json"
@@ -44,6 +45,14 @@ class SegmentSettings:
     tiling: str = "whole"
     invert: bool = False
     window: int = WINDOW
+
+    def __post_init__(self) -> None:
+        # Before any folder is claimed for these settings: a typing error must not block it.
+        check_sizes(self.diameter, self.window)
+        if self.tiling not in get_args(Tiling):
+            raise SettingsError(f"tiling is one of {', '.join(get_args(Tiling))}, got {self.tiling!r}")
+        if self.niter is not None and self.niter < 0:
+            raise SettingsError(f"niter is a number of steps, 0 or more, got {self.niter}")
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,8 @@ def segment_files(
         except CellularError as error:
             problems[pair.name] = str(error)
     tables = [read_csv(out / CELLS / f"{name}.csv", dtype={"image": str}) for name in labels]
-    cells = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    filled = [table for table in tables if len(table)] or tables[:1]
+    cells = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
     if tables:
         write_csv(out / "cells.csv", cells)
     return SegmentResult(labels, cells, problems)

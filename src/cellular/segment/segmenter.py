@@ -107,7 +107,7 @@ class Segmenter:
         diameter = self.model.diameter or "auto" if diameter is None else diameter
         if diameter == "auto":
             diameter = self._estimate(prepare(_middle(image, window)), network)
-        _check_sizes(diameter, window)
+        check_sizes(diameter, window)
         dynamics = {
             "niter": niter,
             "flow_threshold": info.flow_threshold if flow_threshold is None else flow_threshold,
@@ -194,9 +194,10 @@ def _middle(image: np.ndarray, side: int) -> np.ndarray:
     ]
 
 
-def _check_sizes(diameter: float, window: int) -> None:
+def check_sizes(diameter: float | Literal["auto"] | None, window: int) -> None:
+    """Raise SettingsError for a diameter (px, "auto" or None) or a window (px) that cannot be meant."""
     low, high = DIAMETER_BOUNDS
-    if isinstance(diameter, str) or not low <= diameter <= high:
+    if diameter not in (None, "auto") and (isinstance(diameter, str) or not low <= diameter <= high):
         raise SettingsError(f"diameter is in pixels, {low} to {high}, or auto, got {diameter}")
     if window < 1:
         raise SettingsError(f"window is a side in pixels, 1 or more, got {window}")
