@@ -41,12 +41,14 @@ def test_unseen_wells_are_told_apart(rng):
     assert len(result.cells) == 240
 
 
-def test_what_is_in_the_well_alone_does_not_help(rng):
-    table = cells(rng, shift=0)
-    flip = table["well"].isin(["A", "C"])  # tells the state, the other way round in every other well
-    told = np.where(table["truth"] == ACTIVATED, 3.0, -3.0) * np.where(flip, -1, 1)
-    result = validate(table.assign(tells=told), ClassifySettings(**QUICK))
-    assert result.balanced_accuracy < 0.6
+@pytest.mark.parametrize("wells", [3, 4, 9])
+def test_wells_are_left_out_whole(rng, wells):
+    table = cells(rng, wells=[f"W{i}" for i in range(wells)], each=20)
+    tested = []
+    for fit_rows, test_rows in _folds(table, ClassifySettings(**QUICK)):
+        assert not set(table["well"].iloc[fit_rows]) & set(table["well"].iloc[test_rows])
+        tested += list(test_rows)
+    assert sorted(tested) == list(range(len(table)))
 
 
 def test_probabilities_are_calibrated(rng):
@@ -70,7 +72,10 @@ def test_explanations_name_the_feature_that_decides(rng):
     told = explain(train(table, settings), table.head(20), settings, table, top=1)
     assert (told["feature"] == "tells").mean() > 0.9
     activated = table.head(20)["tells"].to_numpy() > 3
-    assert (np.sign(told["effect"].to_numpy()) == np.where(activated, 1, -1)).mean() > 0.9
+    # with the median on the side of the larger state, occluding its cells changes nothing
+    assert (told["effect"][activated] >= 0).all()
+    assert (told["effect"][~activated] <= 0).all()
+    assert told["effect"].abs().max() > 0.5
 
 
 def test_a_model_comes_back_the_same(rng, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellular.autophagy.counts import count_puncta, red_only_fraction
+from cellular.autophagy.counts import count_puncta, red_only_fraction, red_spots
 from cellular.autophagy.puncta import PunctaSettings, find_puncta
 from cellular.autophagy.regions import Regions
 from cellular.autophagy.unmix import unmix
@@ -111,3 +111,15 @@ def test_counts_by_hand():
 
 def test_red_only_fraction_is_drawn_to_a_half_by_few_puncta():
     assert red_only_fraction(np.array([1, 100]), np.array([0, 0])).tolist() == [0.75, 100.5 / 101]
+
+
+def test_red_spots_by_hand():
+    cells = pd.DataFrame({"field": ["a", "a", "b"]})
+    puncta = pd.DataFrame(
+        {"field": ["a"] * 3, "kind": ["yellow", "red_only", "green_only"], "area": [10.0, 20.0, 99.0]}
+    )
+    got = red_spots(cells, puncta)
+    assert got["spots"].tolist() == [2, 0]
+    assert got["spots_per_cell"].tolist() == [1, 0]
+    assert got["mean_area"][0] == 15
+    assert np.isnan(got["mean_area"][1])

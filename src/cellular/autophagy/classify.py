@@ -1,5 +1,6 @@
 """Basal or activated, cell by cell: gradient-boosted trees on the measured features, judged by wells never seen."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,10 +10,12 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, brier_score_loss, confusion_matrix, roc_auc_score
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
+from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, StratifiedKFold
 
 from cellular.autophagy.columns import CELLS
 from cellular.errors import InputError, SettingsError
+
+logger = logging.getLogger(__name__)
 
 BASAL, ACTIVATED, UNIDENTIFIED = "basal", "activated", "Unidentified"
 # The dataset's classes and treatments, as states.
@@ -104,7 +107,7 @@ def validate(table: pd.DataFrame, settings: ClassifySettings | None = None) -> V
         model = _fit(used.iloc[fit_rows], settings)
         unseen = used.iloc[test_rows]
         also = unlabelled[unlabelled["well"].isin(unseen["well"])]
-        together = pd.concat([unseen, also])
+        together = pd.concat([unseen, also], ignore_index=True)
         cells.append(together[["field", "label", "well", "truth"]].join(predict(model, together, settings)))
         importances.append(_importance(model, unseen, settings))
     return _score(pd.concat(cells, ignore_index=True), importances, settings)
@@ -167,17 +170,21 @@ def _fit(used: pd.DataFrame, settings: ClassifySettings) -> CalibratedClassifier
         class_weight="balanced",
         random_state=settings.seed,
     )
-    folds = [f for f in _folds(used, settings) if _same_classes(used, f[0])]
-    if not folds:
-        raise InputError("Each state occurs in one well only: no well can be left out; classify needs more wells")
+    folds = _calibration_folds(used, settings)
     model = CalibratedClassifierCV(boosted, method="sigmoid", cv=folds, ensemble=False)
     # the sigmoid sees each state as often as the other, as the trees do
     weight = used["truth"].map(len(used) / used["truth"].nunique() / used["truth"].value_counts())
     return model.fit(_matrix(used, settings), used["truth"].to_numpy(), sample_weight=weight.to_numpy())
 
 
-def _same_classes(used: pd.DataFrame, rows: np.ndarray) -> bool:
-    return used["truth"].iloc[rows].nunique() == used["truth"].nunique()
+def _calibration_folds(used: pd.DataFrame, settings: ClassifySettings) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Wells left out in turn; cells where some state is in one well only (said aloud; never judged so)."""
+    folds = _folds(used, settings) if used["well"].nunique() > 1 else []
+    if folds and all(used["truth"].iloc[rows].nunique() == used["truth"].nunique() for rows, _ in folds):
+        return folds
+    logger.warning("too few wells of each state: probabilities are calibrated on cells of the wells trained on")
+    cut = StratifiedKFold(3, shuffle=True, random_state=settings.seed)
+    return list(cut.split(used["truth"], used["truth"]))
 
 
 def _folds(used: pd.DataFrame, settings: ClassifySettings) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -40,3 +40,16 @@ def red_only_fraction(red_only: np.ndarray, yellow: np.ndarray) -> np.ndarray:
     red_only, yellow = np.asarray(red_only, float), np.asarray(yellow, float)
     fraction = (red_only + PSEUDOCOUNT) / (red_only + yellow + 2 * PSEUDOCOUNT)
     return np.where(red_only + yellow > 0, fraction, np.nan)
+
+
+def red_spots(cells: pd.DataFrame, puncta: pd.DataFrame) -> pd.DataFrame:
+    """The published readout of the dataset: number and area of spots in the red channel, field by field.
+
+    Red spots are yellow and red-only puncta. Columns ``field, cells, spots, spots_per_cell`` (of all cells) and ``mean_area`` (px²; NaN without spots).
+    """
+    red = puncta[puncta["kind"] != "green_only"]
+    table = cells.groupby("field").size().rename("cells").to_frame()
+    table["spots"] = red.groupby("field").size().reindex(table.index, fill_value=0)
+    table["spots_per_cell"] = table["spots"] / table["cells"]
+    table["mean_area"] = red.groupby("field")["area"].mean().reindex(table.index)
+    return table.reset_index()
