@@ -45,7 +45,8 @@ def red_only_fraction(red_only: np.ndarray, yellow: np.ndarray) -> np.ndarray:
 def red_spots(cells: pd.DataFrame, puncta: pd.DataFrame) -> pd.DataFrame:
     """The published readout of the dataset: number and area of spots in the red channel, field by field.
 
-    Red spots are yellow and red-only puncta. Columns ``field, cells, spots, spots_per_cell`` (of all cells) and ``mean_area`` (px²; NaN without spots).
+    Red spots are yellow and red-only puncta. Columns ``field, cells, spots, spots_per_cell`` (of all cells) and
+    ``mean_area`` (px²; NaN without spots).
     """
     red = puncta[puncta["kind"] != "green_only"]
     table = cells.groupby("field").size().rename("cells").to_frame()
