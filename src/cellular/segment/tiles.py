@@ -50,7 +50,7 @@ def run_network(
     tiling : "whole" feeds the padded image in one piece (in few large overlapping ones above 1024 px a side): fast,
         no seams. "cellpose" feeds 224 px tiles overlapping by a tenth and blends them, and equals Cellpose 3.
     augment : average over overlapping flipped copies; about four times slower.
-    batch_size : tiles at a time; halved, with a warning, as long as a GPU runs out of memory.
+    batch_size : 224 px tiles at a time (fewer where they are larger); halved, with a warning, as long as a GPU runs out of memory.
 
     Returns
     -------
@@ -95,6 +95,8 @@ def _run_tiled(network: CPnet, image: np.ndarray, layout: _Layout, batch_size: i
     weights = np.zeros(image.shape[1:])
     styles = np.zeros(network.nbase[-1], np.float32)
     tiles = ((y, x, image[:, y : y + tall, x : x + wide]) for y, x in corners)
+    # A batch is counted in tiles of Cellpose's size, so that large ones do not multiply the memory.
+    batch_size = max(1, batch_size * TILE**2 // (tall * wide))
     for y, x, output, style in _batched(network, tiles, batch_size):
         total[:, y : y + tall, x : x + wide] += output * weight
         weights[y : y + tall, x : x + wide] += weight
