@@ -50,7 +50,8 @@ def run_network(
     tiling : "whole" feeds the padded image in one piece (in few large overlapping ones above 1024 px a side): fast,
         no seams. "cellpose" feeds 224 px tiles overlapping by a tenth and blends them, and equals Cellpose 3.
     augment : average over overlapping flipped copies; about four times slower.
-    batch_size : 224 px tiles at a time (fewer where they are larger); halved, with a warning, as long as a GPU runs out of memory.
+    batch_size : 224 px tiles at a time, fewer where they are larger; halved, with a warning, as long as a GPU runs out
+        of memory.
 
     Returns
     -------
