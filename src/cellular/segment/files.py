@@ -32,7 +32,8 @@ class SegmentSettings:
     Attributes
     ----------
     diameter : px, or "auto" to estimate it image by image. channels : 1-based, 0 = grey. flow_threshold,
-    cellprob_threshold, min_size (px), niter, augment, tiling, invert, window (px) : as in :meth:`Segmenter.segment`.
+    cellprob_threshold, min_size (px), niter, augment, resample, tiling, invert, window (px) : as in
+    :meth:`Segmenter.segment`.
     """
 
     diameter: float | Literal["auto"] | None = None
@@ -41,7 +42,8 @@ class SegmentSettings:
     cellprob_threshold: float | None = None
     min_size: int = 15
     niter: int | None = None
-    augment: bool = False
+    augment: bool | None = None
+    resample: bool | None = None
     tiling: str = "whole"
     invert: bool = False
     window: int = WINDOW

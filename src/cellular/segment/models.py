@@ -29,6 +29,7 @@ class ModelInfo:
     ----------
     channels : image channels the network was trained on (see :func:`to_network_input`); (0, 0) is grey.
     flow_threshold, cellprob_threshold : what to segment with where nothing else is asked for (Cellpose's defaults).
+    augment, resample : whether to average over flips, and whether to follow flows at the image's own scale; likewise.
     score : coefficients that turn a cell's measurements into the probability that it is right; None without them.
     about : one line for people.
     """
@@ -36,6 +37,8 @@ class ModelInfo:
     channels: tuple[int, ...] = (0, 0)
     flow_threshold: float = 0.4
     cellprob_threshold: float = 0.0
+    augment: bool = False
+    resample: bool = True
     score: dict | None = None
     about: str = ""
 

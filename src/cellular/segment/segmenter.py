@@ -12,6 +12,7 @@ import torch
 from cellular.data.images import as_labels
 from cellular.device import resolve_device
 from cellular.errors import SettingsError
+from cellular.segment._enlarge import enlarge_labels
 from cellular.segment.diameter import median_diameter
 from cellular.segment.masks import flows_to_labels, labels_and_errors
 from cellular.segment.models import Model, load_model
@@ -63,9 +64,9 @@ class Segmenter:
         cellprob_threshold: float | None = None,
         min_size: int = 15,
         niter: int | None = None,
-        augment: bool = False,
+        augment: bool | None = None,
         tiling: Tiling = "whole",
-        resample: bool = True,
+        resample: bool | None = None,
         invert: bool = False,
         batch_size: int = 8,
         window: int = WINDOW,
@@ -87,11 +88,12 @@ class Segmenter:
         flow_threshold : cells whose flows differ more than this from those of their outline are dropped; 0 keeps all.
             None takes the model's, 0.4 for Cellpose's own.
         cellprob_threshold : logit above which a pixel belongs to a cell; None takes the model's, 0 for Cellpose's own.
-        min_size : smallest cell in px; smaller ones are dropped.
+        min_size : smallest cell in px of the image; smaller ones are dropped.
         niter : steps to follow the flows; None takes Cellpose's, 200 in proportion to the rescaling.
-        augment : average the network over four flips.
+        augment : average the network over four flips; None takes the model's choice, False for Cellpose's own.
         tiling : "whole", or "cellpose" to equal Cellpose 3 (see :func:`run_network`).
-        resample : follow the flows at the image's own scale (smooth outlines) instead of the network's (faster).
+        resample : follow the flows at the image's own scale instead of the network's, where that is coarser (many
+            times faster; outlines are smoothed). None takes the model's choice, True for Cellpose's own.
         invert : for dark cells on bright ground.
         batch_size : tiles at a time.
         window : largest side in px that is segmented in one piece; raised where it is under four diameters.
@@ -103,6 +105,8 @@ class Segmenter:
         info, channels = self.model.info, self._channels(channels)
         ranges = intensity_ranges(image, channels)
         prepare = partial(to_network_input, channels=channels, invert=invert, ranges=ranges)
+        augment = info.augment if augment is None else augment
+        resample = info.resample if resample is None else resample
         network = {"tiling": tiling, "augment": augment, "batch_size": batch_size}
         diameter = self.model.diameter or "auto" if diameter is None else diameter
         if diameter == "auto":
@@ -142,24 +146,23 @@ class Segmenter:
         """Labels and network output of `planes` at their own scale, and the cells' :func:`cell_means`."""
         shape = planes.shape[1:]
         output, _, scale = self._run(planes, diameter, network)
-        if resample and scale != 1:
+        # Where the network's scale is the finer one, following flows there would cost more and lose small cells.
+        resample = resample or scale >= 1
+        if resample:
             output = _resize(output, shape)
+        else:
+            dynamics = dynamics | {"min_size": dynamics["min_size"] * scale**2}
         if dynamics["niter"] is None:
             dynamics = dynamics | {"niter": int(STEPS / scale if resample else STEPS)}
         flows, cell_probability = output[:2], output[2]
         labels, errors = labels_and_errors(flows, cell_probability, **dynamics, device=self.device)
         means = cell_means(labels, flows, cell_probability, errors)
-        if labels.shape != shape:
-            labels = cv2.resize(labels.astype(np.float64), shape[::-1], interpolation=cv2.INTER_NEAREST)
-            return as_labels(labels.astype(np.uint32)), _resize(output, shape), means
-        return labels, output, means
+        return enlarge_labels(labels, shape), _resize(output, shape), means
 
     def _run(self, planes: np.ndarray, diameter: float, network: dict) -> tuple[np.ndarray, np.ndarray, float]:
         """Network output at the network's scale, the style, and that scale relative to the image's."""
         scale = float(self.network.diam_mean) / diameter
-        if scale != 1:
-            shape = tuple(max(1, int(side * scale)) for side in planes.shape[1:])
-            planes = _resize(planes, shape)
+        planes = _resize(planes, tuple(max(1, int(side * scale)) for side in planes.shape[1:]))
         return *run_network(self.network, planes, **network), scale
 
     def _estimate(self, planes: np.ndarray, network: dict) -> float:
@@ -184,6 +187,8 @@ class Segmenter:
 
 def _resize(planes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Planes (C, Y, X) resized bilinearly to `shape` (Y, X), as Cellpose does."""
+    if planes.shape[1:] == tuple(shape):
+        return planes
     return np.stack([cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_LINEAR) for plane in planes])
 
 
