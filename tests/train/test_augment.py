@@ -18,6 +18,7 @@ with np.load(Path(__file__).parent / "fixtures" / "cellpose_training.npz") as fi
     CELLPOSE = dict(file)
 SHAPE, CROP, DIAMETER = (300, 400), 64, 45.0
 SETTINGS = TrainSettings(crop_size=CROP, batch_size=2)
+UNCHANGED = np.ones(2, np.float32), np.zeros(2, np.float32)
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def sample():
 def our_views(draws):
     rng, rows = np.random.default_rng(1), []
     for _ in range(draws):
-        crop = draw_crop(SHAPE, DIAMETER, 30.0, SETTINGS, rng)
+        crop = draw_crop((2, *SHAPE), DIAMETER, 30.0, SETTINGS, rng)
         turn, shift = crop.matrix[:, :2], crop.matrix[:, 2]
         scale = np.sqrt(np.linalg.det(turn))
         x, y = np.linalg.solve(turn, np.full(2, (CROP - 1) / 2) - shift)
@@ -89,7 +90,7 @@ def test_device_makes_the_crops_of_the_cpu(sample):
     planes = torch.from_numpy(stacked(sample))
     rng = np.random.default_rng(2)
     for _ in range(10):
-        crop = draw_crop(SHAPE, DIAMETER, 30.0, TrainSettings(crop_size=CROP, jitter=0.2), rng)
+        crop = draw_crop((2, *SHAPE), DIAMETER, 30.0, TrainSettings(crop_size=CROP, jitter=0.2), rng)
         image, target = crop_on_cpu(sample, crop, CROP)
         other_image, other_target = (part.numpy() for part in crop_on_device(planes, crop, CROP))
         # OpenCV rounds source positions to 1/32 px, so single pixels of noise may differ by a few percent.
@@ -99,7 +100,7 @@ def test_device_makes_the_crops_of_the_cpu(sample):
 
 
 def test_unturned_crop_is_the_field_itself(sample):
-    crop = Crop(np.array([[1.0, 0, -20], [0, 1.0, -30]]), 0.0, False)
+    crop = Crop(np.array([[1.0, 0, -20], [0, 1.0, -30]]), 0.0, False, *UNCHANGED)
     image, target = crop_on_cpu(sample, crop, CROP)
     np.testing.assert_allclose(image, sample.image[:, 30:94, 20:84], atol=1e-6)
     np.testing.assert_allclose(target[:2], sample.flows[:, 30:94, 20:84], atol=1e-6)
@@ -118,7 +119,7 @@ def test_flows_turn_with_the_cells(sample):
     one = make_sample("one", np.zeros((1, *SHAPE)), labels)
     for flip in (False, True):
         turn = 0.5 * np.array([[np.cos(1), -np.sin(1)], [np.sin(1), np.cos(1)]])
-        crop = Crop(np.column_stack([turn, 64 - turn @ [200, 150]]), 1.0, flip)
+        crop = Crop(np.column_stack([turn, 64 - turn @ [200, 150]]), 1.0, flip, *UNCHANGED)
         _, target = crop_on_cpu(one, crop, 128)
         turned = cv2.warpAffine(labels, _unflipped(crop, SHAPE[1]), (128, 128), flags=cv2.INTER_NEAREST)
         cell = (turned > 0) & (target[2] > 0)

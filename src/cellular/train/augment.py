@@ -23,20 +23,24 @@ class Crop:
     ----------
     matrix : (2, 3) float64, maps field coordinates (x, y), after the flip, to crop coordinates.
     angle : rotation, radians. flip : mirror the field left to right first.
-    gain, offset : the image's intensities become gain * intensity + offset.
+    gain, offset : (C,) float32; a channel's intensities become gain * intensity + offset.
     """
 
     matrix: np.ndarray
     angle: float
     flip: bool
-    gain: float = 1.0
-    offset: float = 0.0
+    gain: np.ndarray
+    offset: np.ndarray
 
 
 def draw_crop(
-    shape: tuple[int, int], diameter: float, diam_mean: float, settings: TrainSettings, rng: np.random.Generator
+    shape: tuple[int, int, int],
+    diameter: float,
+    diam_mean: float,
+    settings: TrainSettings,
+    rng: np.random.Generator,
 ) -> Crop:
-    """Random view of a field of `shape` (Y, X) px whose cells measure `diameter` px.
+    """Random view of a field of `shape` (C, Y, X) px whose cells measure `diameter` px.
 
     The centre of the crop is uniform over where the whole crop stays inside the scaled field, along each axis on its
     own; where the scaled field is smaller than the crop, it is centred and the rest stays empty.
@@ -47,12 +51,12 @@ def draw_crop(
     if settings.rescale:
         scale *= diam_mean / diameter
     size = settings.crop_size
-    extent = np.array([shape[1], shape[0]])
+    extent = np.array([shape[2], shape[1]])
     shift = (rng.random(2) - 0.5) * np.maximum(0, extent * scale - size)
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     centre = size / 2 + shift - turn @ (extent / 2)
-    gain, offset = 1 + settings.jitter * (2 * rng.random() - 1), settings.jitter * (2 * rng.random() - 1)
-    return Crop(np.column_stack([turn, centre]), angle, flip, gain, offset)
+    change = (settings.jitter * (2 * rng.random((2, shape[0])) - 1)).astype(np.float32)
+    return Crop(np.column_stack([turn, centre]), angle, flip, 1 + change[0], change[1])
 
 
 def crop_on_cpu(sample: Sample, crop: Crop, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +71,7 @@ def crop_on_cpu(sample: Sample, crop: Crop, size: int) -> tuple[np.ndarray, np.n
     target[:2] = _turned(warp(sample.flows[0]), warp(sample.flows[1]), crop)
     target[2] = warp(sample.cell, cv2.INTER_NEAREST)
     target[3] = 1 if sample.ignore is None else 1 - warp(sample.ignore, cv2.INTER_NEAREST)
-    return image * np.float32(crop.gain) + np.float32(crop.offset), target
+    return image * crop.gain[:, None, None] + crop.offset[:, None, None], target
 
 
 def crop_on_device(planes: torch.Tensor, crop: Crop, size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -89,7 +93,8 @@ def crop_on_device(planes: torch.Tensor, crop: Crop, size: int) -> tuple[torch.T
     # What lies outside the field is background that counts, as on the CPU.
     outside = (grid.abs() > 1).any(dim=-1)[0]
     weight = torch.where(outside, 1.0, sharp[1])
-    return smooth[:-2] * crop.gain + crop.offset, torch.stack([flow_y, flow_x, sharp[0], weight])
+    gain, offset = (torch.from_numpy(v[:, None, None]).to(planes.device) for v in (crop.gain, crop.offset))
+    return smooth[:-2] * gain + offset, torch.stack([flow_y, flow_x, sharp[0], weight])
 
 
 def _unflipped(crop: Crop, width: int) -> np.ndarray:

@@ -63,7 +63,7 @@ class Feed:
 
     def _draw(self, sample: Sample, rng: np.random.Generator) -> Crop:
         diameter = self.settings.diameter or sample.diameter
-        return draw_crop(sample.image.shape[1:], diameter, self.diam_mean, self.settings, rng)
+        return draw_crop(sample.image.shape, diameter, self.diam_mean, self.settings, rng)
 
 
 def _resident(samples: list[Sample], device: torch.device) -> list[torch.Tensor] | None:

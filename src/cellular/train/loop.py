@@ -205,7 +205,7 @@ def _train_epoch(network, average, feed, epoch, optimizer, rate, settings, devic
         group["lr"] = rate
     network.train()
     total, crops = torch.zeros((), device=device), 0
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=settings.amp and device.type == "cuda")
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=_mixed_precision(settings, device))
     for image, target in feed.epoch(epoch):
         with autocast:
             output, _ = network(image)
@@ -218,6 +218,10 @@ def _train_epoch(network, average, feed, epoch, optimizer, rate, settings, devic
         total += loss.detach() * len(image)
         crops += len(image)
     return float(total) / crops, crops
+
+
+def _mixed_precision(settings: TrainSettings, device: torch.device) -> bool:
+    return settings.amp == "on" or (settings.amp == "auto" and device.type == "cuda")
 
 
 @torch.no_grad()
