@@ -70,27 +70,46 @@ def test_numbering_does_not_matter():
 
 def test_equal_to_cellpose_to_the_last_bit():
     fixture = np.load(FIXTURE)
-    np.testing.assert_array_equal(labels_to_flows(fixture["labels"]), fixture["unit_flows"])
+    np.testing.assert_array_equal(labels_to_flows(fixture["labels"], method="cellpose"), fixture["unit_flows"])
 
 
-def test_the_fast_method_is_within_a_degree():
+def assert_close(labels: np.ndarray, **options) -> None:
+    """The fast method is within 1e-4 of Cellpose's, but for one pixel a cell, where the gradient is mere rounding."""
+    fast, cellpose = (labels_to_flows(labels, method=method, **options) for method in ("fast", "cellpose"))
+    apart = np.abs(fast - cellpose).max(0) > 1e-4
+    assert np.bincount(labels[apart], minlength=1).max() <= 1
+
+
+def test_the_fast_method_is_close_to_cellpose():
     labels = np.zeros((150, 130), np.uint16)
     labels[:120, :100] = ellipse(120, 100)
     labels[120:150, 60:125] = 2 * ellipse(30, 65)
-    exact, fast = labels_to_flows(labels), labels_to_flows(labels, method="fast")
-    angle = np.degrees(np.arccos(np.clip((exact * fast).sum(0), -1, 1)))[labels > 0]
-    assert np.median(angle) < 0.3
-    assert np.percentile(angle, 99) < 2
-    assert not np.array_equal(exact, fast)
+    assert_close(labels)
+    assert_close(labels, niter=30)
+    assert_close(np.kron(np.load(FIXTURE)["labels"], np.ones((3, 3), np.uint16)))
 
 
-def test_the_fast_method_does_thin_and_broken_cells_in_full():
-    labels = np.load(FIXTURE)["labels"]
-    small = np.where(np.isin(labels, [20, 21]), labels, 0)
-    np.testing.assert_array_equal(labels_to_flows(small, method="fast"), labels_to_flows(small))
-    bridge = np.zeros((40, 80), np.uint8)
-    bridge[2:38, 2:36] = bridge[2:38, 44:78] = bridge[20, 36:44] = 1
-    np.testing.assert_array_equal(np.abs(labels_to_flows(bridge, method="fast")).sum(0) > 0, bridge > 0)
+@pytest.mark.parametrize("shape", [(1, 700), (2, 600), (500, 3), (400, 400)])
+def test_the_fast_method_does_not_run_out_of_numbers(shape):
+    """Heat at the ends is below 1e-300 of that in the middle, or takes hundreds of steps to get there."""
+    assert_close(np.ones(shape, np.uint8))
+
+
+def test_the_fast_method_takes_cells_with_holes_and_in_pieces():
+    y, x = np.mgrid[:120, :120]
+    distance = np.hypot(y - 60, x - 60)
+    ring = (distance < 55) & (distance > 45)
+    labels = (ring & (x > 8)).astype(np.uint8)
+    labels[distance < 20] = 1
+    assert_close(labels)
+    assert_close((np.random.default_rng(0).random((60, 70)) < 0.6).astype(np.uint8))
+
+
+def test_the_fast_method_does_small_cells_as_cellpose():
+    fixture = np.load(FIXTURE)
+    labels = fixture["labels"]
+    small = np.isin(labels, 1 + np.flatnonzero(np.bincount(labels.ravel())[1:] < 256))
+    np.testing.assert_array_equal(labels_to_flows(labels)[:, small], fixture["unit_flows"][:, small])
 
 
 label_images = hnp.arrays(np.uint16, hnp.array_shapes(min_dims=2, max_dims=2, max_side=24), elements=st.integers(0, 4))
@@ -100,7 +119,7 @@ label_images = hnp.arrays(np.uint16, hnp.array_shapes(min_dims=2, max_dims=2, ma
 @given(labels=label_images, niter=st.sampled_from([None, 0, 1, 5]), blocky=st.integers(1, 4))
 def test_torch_equals_numba(labels, niter, blocky):
     labels = np.kron(labels, np.ones((blocky, blocky), np.uint16))
-    np.testing.assert_array_equal(on_torch(labels, niter=niter), labels_to_flows(labels, niter=niter))
+    np.testing.assert_array_equal(on_torch(labels, niter=niter), labels_to_flows(labels, niter, "cellpose"))
 
 
 @settings(max_examples=30, deadline=None)
@@ -117,7 +136,7 @@ def test_torch_takes_images_and_cells_in_batches():
     for batch_pixels in (1, 2000, 1 << 20):
         flows = labels_to_flows_torch(stack, batch_pixels=batch_pixels).numpy()
         for image, own in zip(stack.numpy(), flows):
-            np.testing.assert_array_equal(own, labels_to_flows(image))
+            np.testing.assert_array_equal(own, labels_to_flows(image, method="cellpose"))
 
 
 @pytest.mark.parametrize("count", [5_000, 70_000])
@@ -158,4 +177,5 @@ def test_a_gpu_that_is_not_there_is_an_error():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_the_gpu_equals_the_cpu():
     labels = np.load(FIXTURE)["labels"]
-    np.testing.assert_allclose(labels_to_flows(labels, device="cuda"), labels_to_flows(labels), atol=1e-6)
+    cpu = labels_to_flows(labels, method="cellpose")
+    np.testing.assert_allclose(labels_to_flows(labels, device="cuda"), cpu, atol=1e-6)

@@ -117,8 +117,7 @@ def flow_error(labels: np.ndarray, flows: np.ndarray) -> np.ndarray:
     """Mean squared difference (N,) float64 between each cell's own flows and the network's `flows` / 5.
 
     `labels` is (Y, X) with cells 1..N; `flows` is (2, Y, X) as the network gives them. A number that no pixel
-    carries has error NaN. The exact flows are compared: the fast ones move the error of ragged cells by up to 0.1,
-    and would drop others than Cellpose drops.
+    carries has error NaN.
     """
     total, count = _error_sums(labels, labels_to_flows(labels), flows, int(labels.max()))
     with np.errstate(invalid="ignore"):
