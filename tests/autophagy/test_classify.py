@@ -5,18 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from cellular.autophagy.classify import (
-    ACTIVATED,
-    BASAL,
-    UNIDENTIFIED,
-    ClassifySettings,
-    _folds,
-    explain,
-    predict,
-    train,
-    validate,
-)
+from cellular.autophagy.classify import ClassifySettings, explain, predict, shapley, train, validate
 from cellular.autophagy.state_file import load_model, save_model
+from cellular.autophagy.validation import ACTIVATED, BASAL, UNIDENTIFIED, well_folds
 from cellular.errors import InputError, MissingInputError, SettingsError
 
 QUICK = {"features": ("tells", "idle"), "trees": 15, "min_leaf": 5}
@@ -46,7 +37,7 @@ def test_unseen_wells_are_told_apart(rng):
 def test_wells_are_left_out_whole(rng, wells):
     table = cells(rng, wells=[f"W{i}" for i in range(wells)], each=20)
     tested = []
-    for fit_rows, test_rows in _folds(table, ClassifySettings(**QUICK)):
+    for fit_rows, test_rows in well_folds(table, 6):
         assert not set(table["well"].iloc[fit_rows]) & set(table["well"].iloc[test_rows])
         tested += list(test_rows)
     assert sorted(tested) == list(range(len(table)))
@@ -77,6 +68,22 @@ def test_explanations_name_the_feature_that_decides(rng):
     assert (told["effect"][activated] >= 0).all()
     assert (told["effect"][~activated] <= 0).all()
     assert told["effect"].abs().max() > 0.5
+
+
+def test_shapley_values_add_up_to_the_log_odds(rng):
+    pytest.importorskip("shap")
+    table, settings = cells(rng), ClassifySettings(**QUICK)
+    table.loc[::7, "idle"] = np.nan
+    model = train(table, settings)
+    effects, probability = shapley(model, table, settings, table), predict(model, table, settings)
+    activated = probability["probability_activated"].to_numpy()
+    rest = np.log(activated / (1 - activated)) - effects.sum(axis=1)
+    assert np.ptp(rest) < 1e-6
+    told = explain(model, table, settings, table, top=2, method="shapley")
+    assert set(told["method"]) == {"shapley"}
+    assert (told.query("rank == 1")["feature"] == "tells").mean() > 0.8
+    with pytest.raises(SettingsError, match="occlusion or shapley"):
+        explain(model, table, settings, table, method="guess")
 
 
 def test_a_model_comes_back_the_same(rng, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from cellular.autophagy.classify import FEATURES
 from cellular.cli.main import main
+from cellular.data.images import write_image, write_labels
 
 WELLS = ("C03", "C05", "I04", "I06")
 
@@ -57,3 +58,47 @@ def test_truth_of_other_cells_is_an_error(tables, capsys):
     command = ["classify", "train", str(tables / "cells.csv"), "--truth", str(tables / "other.csv")]
     assert main([*command, "--out", str(tables / "o")]) == 2
     assert "do not meet" in capsys.readouterr().err
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Four cells in each of six fields of four wells; activated cells, those of starved wells, have bright dots."""
+    rng, rows = np.random.default_rng(2), []
+    for well in ("C03", "C05", "I04", "I06"):
+        field = f"Timepoint_001_220518-ST_{well}_s1"
+        labels = np.zeros((64, 64), np.uint16)
+        planes = rng.normal(100, 2, (64, 64, 2))
+        for label, (y, x) in enumerate([(4, 4), (4, 36), (36, 4), (36, 36)], 1):
+            labels[y : y + 24, x : x + 24] = label
+            planes[y : y + 24, x : x + 24] += 60
+            if well[0] == "I":
+                planes[y + rng.integers(4, 20, 6), x + rng.integers(4, 20, 6), 0] += 900
+            rows.append((field, label))
+        for channel, plane in ((2, planes[..., 0]), (1, planes[..., 1])):
+            write_image(tmp_path / "images" / f"{field}_w{channel}.TIF", plane.astype(np.uint16))
+        write_labels(tmp_path / "labels" / f"{field}_masks.tif", labels)
+    pd.DataFrame(rows, columns=["field", "label"]).to_csv(tmp_path / "cells.csv", index=False)
+    return tmp_path
+
+
+def test_a_network_is_trained_and_used(pictures, capsys):
+    cells, folders = str(pictures / "cells.csv"), ["--images", str(pictures / "images")]
+    folders += ["--labels", str(pictures / "labels")]
+    train = ["classify", "train", cells, "--backend", "crops", "--crop_px", "32", "--epochs", "2", "--device", "cpu"]
+    assert main([*train, "--out", str(pictures / "out")]) == 2
+    assert "give --images and --labels" in capsys.readouterr().err
+    assert main([*train, *folders, "--out", str(pictures / "out")]) == 0
+    assert "wells never seen" in capsys.readouterr().out
+    assert pd.read_csv(pictures / "out" / "importance.csv")["feature"].isin(["mRFP", "EGFP", "outline"]).all()
+    assert (pictures / "out" / "figures" / "saliency.png").is_file()
+    model = str(pictures / "out" / "model.safetensors")
+    predict = ["classify", "predict", cells, "--model", model, "--out", str(pictures / "told")]
+    assert main(predict) == 2
+    assert "give --images and --labels" in capsys.readouterr().err
+    assert main([*predict, *folders, "--top", "2"]) == 0
+    told = pd.read_csv(pictures / "told" / "cells.csv")
+    assert told["probability_activated"].between(0, 1).all()
+    assert len(pd.read_csv(pictures / "told" / "explanations.csv")) == 2 * len(told)
+    (pictures / "labels" / "Timepoint_001_220518-ST_I06_s1_masks.tif").unlink()
+    assert main([*predict, *folders]) == 2
+    assert "Timepoint_001_220518-ST_I06_s1 (1 of 4 fields are missing)" in capsys.readouterr().err

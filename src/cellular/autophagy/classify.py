@@ -1,7 +1,6 @@
 """Basal or activated, cell by cell: gradient-boosted trees on the measured features, judged by wells never seen."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,17 +8,23 @@ import pandas as pd
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.inspection import permutation_importance
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, brier_score_loss, confusion_matrix, roc_auc_score
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut, StratifiedKFold
+from sklearn.model_selection import StratifiedKFold
 
 from cellular.autophagy.columns import CELLS
-from cellular.errors import InputError, SettingsError
+from cellular.autophagy.validation import (
+    ACTIVATED,
+    BASAL,
+    Validation,
+    require_columns,
+    score,
+    unlabelled_beside,
+    usable,
+    well_folds,
+)
+from cellular.errors import SettingsError, import_extra
 
 logger = logging.getLogger(__name__)
 
-BASAL, ACTIVATED, UNIDENTIFIED = "basal", "activated", "Unidentified"
-# The dataset's classes and treatments, as states.
-STATES = {"fed": BASAL, "unfed": ACTIVATED, "starved": ACTIVATED, BASAL: BASAL, ACTIVATED: ACTIVATED}
 # Where a cell is, and how it lies, says nothing about its state.
 FEATURES = tuple(
     n for n in CELLS if n not in ("field", "label", "y", "x", "orientation", "touches_border", "saturated")
@@ -55,37 +60,6 @@ class ClassifySettings:
             raise SettingsError("no features to classify by")
 
 
-@dataclass(frozen=True)
-class Validation:
-    """How the classifier did on wells it had not seen.
-
-    Attributes
-    ----------
-    cells : ``field, label, well, truth, state, probability_activated`` of every labelled cell, predicted unseen.
-    wells : per left-out well (or group of wells): cells, accuracy.
-    accuracy, balanced_accuracy, auc, brier : over all cells; auc and brier of the activated against the basal ones.
-    confusion : truth by prediction among basal and activated cells.
-    confusion_all : the same with the row of Unidentified cells, as the classifier calls them.
-    calibration : ``predicted, observed, cells`` in ten bins of predicted probability.
-    importance : ``feature, importance, spread``: balanced accuracy lost when a feature is shuffled in unseen wells.
-    fields : per field: truth (the state of most of its cells), mean probability, cells.
-    field_auc : of fields by mean probability; NaN with fields of one truth.
-    """
-
-    cells: pd.DataFrame
-    wells: pd.DataFrame
-    accuracy: float
-    balanced_accuracy: float
-    auc: float
-    brier: float
-    confusion: pd.DataFrame
-    confusion_all: pd.DataFrame
-    calibration: pd.DataFrame
-    importance: pd.DataFrame
-    fields: pd.DataFrame
-    field_auc: float
-
-
 def train(table: pd.DataFrame, settings: ClassifySettings | None = None) -> CalibratedClassifierCV:
     """Fit on all labelled cells of `table` (the features, ``truth`` and ``well``); probabilities calibrated by well.
 
@@ -93,24 +67,26 @@ def train(table: pd.DataFrame, settings: ClassifySettings | None = None) -> Cali
     the fit. Raises InputError for missing columns, one class only or one well only.
     """
     settings = settings or ClassifySettings()
-    used = _usable(table, settings)
-    return _fit(used, settings)
+    return _fit(usable(table, settings.unidentified, settings.features), settings)
 
 
 def validate(table: pd.DataFrame, settings: ClassifySettings | None = None) -> Validation:
     """Predict every well from the others, calibration included, and score; `table` as for :func:`train`."""
     settings = settings or ClassifySettings()
-    used = _usable(table, settings)
-    unlabelled = table[table["truth"].eq(UNIDENTIFIED)] if settings.unidentified == "unlabelled" else table.iloc[:0]
+    used = usable(table, settings.unidentified, settings.features)
     cells, importances = [], []
-    for fit_rows, test_rows in _folds(used, settings):
+    for fit_rows, test_rows in well_folds(used, settings.folds):
         model = _fit(used.iloc[fit_rows], settings)
         unseen = used.iloc[test_rows]
-        also = unlabelled[unlabelled["well"].isin(unseen["well"])]
+        also = unlabelled_beside(table, unseen["well"], settings.unidentified)
         together = pd.concat([unseen, also], ignore_index=True)
         cells.append(together[["field", "label", "well", "truth"]].join(predict(model, together, settings)))
         importances.append(_importance(model, unseen, settings))
-    return _score(pd.concat(cells, ignore_index=True), importances, settings)
+    shuffled = np.concatenate(importances, axis=1)
+    importance = pd.DataFrame(
+        {"feature": settings.features, "importance": shuffled.mean(axis=1), "spread": shuffled.std(axis=1)}
+    ).sort_values("importance", ascending=False, ignore_index=True)
+    return score(pd.concat(cells, ignore_index=True), importance, settings.unidentified)
 
 
 def predict(model: CalibratedClassifierCV, table: pd.DataFrame, settings: ClassifySettings) -> pd.DataFrame:
@@ -118,7 +94,7 @@ def predict(model: CalibratedClassifierCV, table: pd.DataFrame, settings: Classi
 
     With Unidentified as a class, the probability is that of activated among basal and activated.
     """
-    _require(table, settings.features)
+    require_columns(table, settings.features)
     probability = pd.DataFrame(model.predict_proba(_matrix(table, settings)), table.index, list(model.classes_))
     told = probability[BASAL] + probability[ACTIVATED]
     activated = (probability[ACTIVATED] / told.where(told > 0)).fillna(0.5)
@@ -131,21 +107,25 @@ def explain(
     settings: ClassifySettings,
     background: pd.DataFrame,
     top: int = 3,
+    method: str = "occlusion",
 ) -> pd.DataFrame:
-    """What the call of each cell rests on: ``field, label, rank, feature, value, effect``, `top` rows per cell.
+    """What the call of each cell rests on: ``field, label, rank, feature, value, effect, method``, `top` rows per cell.
 
-    Effect by occlusion: the change of the activated probability against the same cell with the feature at its median
-    of `background` (Zeiler & Fergus, ECCV 2014, on features in place of pixels). Features that say the same share no
-    credit: occluding one of two twins shows little.
+    Parameters
+    ----------
+    background : cells whose medians stand for "the usual cell" in occlusion.
+    method : "occlusion": the change of the activated probability against the same cell with the feature at its
+        median (Zeiler & Fergus, ECCV 2014, on features in place of pixels); of two features that say the same, neither
+        gets credit. "shapley": exact Shapley values of the trees in log-odds of activated (Lundberg et al., Nat Mach
+        Intell 2, 56, 2020), which share the credit and, over all features, add up to the cell's log-odds less the mean
+        of the training cells; needs the extra ``explain``.
+
+    Raises SettingsError for another method.
     """
-    usual = np.nanmedian(_matrix(background, settings), axis=0)
-
-    def activated(cells: pd.DataFrame) -> np.ndarray:
-        return predict(model, cells, settings)["probability_activated"].to_numpy()
-
-    base = activated(table)
-    occluded = [activated(table.assign(**{name: value})) for name, value in zip(settings.features, usual)]
-    effects = base[:, None] - np.column_stack(occluded)
+    if method not in EXPLANATIONS:
+        raise SettingsError(f"explanation by '{method}'; choose {' or '.join(EXPLANATIONS)}")
+    require_columns(table, (*settings.features, "field", "label"))
+    effects = EXPLANATIONS[method](model, table, settings, background)
     order = np.argsort(-np.abs(effects), axis=1)[:, :top]
     rows = np.repeat(np.arange(len(table)), order.shape[1])
     chosen = order.ravel()
@@ -157,8 +137,44 @@ def explain(
             "feature": np.array(settings.features)[chosen],
             "value": _matrix(table, settings)[rows, chosen],
             "effect": effects[rows, chosen],
+            "method": method,
         }
     )
+
+
+def _occlusion(
+    model: CalibratedClassifierCV, table: pd.DataFrame, settings: ClassifySettings, background: pd.DataFrame
+) -> np.ndarray:
+    """(N, F) probability of activated, less that with each feature at its median of `background`."""
+    usual = np.nanmedian(_matrix(background, settings), axis=0)
+
+    def activated(cells: pd.DataFrame) -> np.ndarray:
+        return predict(model, cells, settings)["probability_activated"].to_numpy()
+
+    occluded = [activated(table.assign(**{name: value})) for name, value in zip(settings.features, usual)]
+    return activated(table)[:, None] - np.column_stack(occluded)
+
+
+def shapley(
+    model: CalibratedClassifierCV, table: pd.DataFrame, settings: ClassifySettings, background: pd.DataFrame
+) -> np.ndarray:
+    """(N, F) Shapley values of the trees, in log-odds of activated against basal; `background` is not used.
+
+    What a feature's absence means follows the trees' own training cells (path-dependent TreeSHAP). With two states the
+    calibration's slope is included, so rows add up to the calibrated log-odds; with three they stay uncalibrated.
+    """
+    fitted = model.calibrated_classifiers_[0]
+    values = np.asarray(
+        import_extra("shap", "explain").TreeExplainer(fitted.estimator).shap_values(_matrix(table, settings))
+    )
+    classes = list(fitted.estimator.classes_)
+    if values.ndim == 3:
+        return values[..., classes.index(ACTIVATED)] - values[..., classes.index(BASAL)]
+    # scikit-learn's sigmoid is 1 / (1 + exp(a f + b)) of the second class, basal
+    return values * fitted.calibrators[0].a_
+
+
+EXPLANATIONS = {"occlusion": _occlusion, "shapley": shapley}
 
 
 def _fit(used: pd.DataFrame, settings: ClassifySettings) -> CalibratedClassifierCV:
@@ -179,42 +195,12 @@ def _fit(used: pd.DataFrame, settings: ClassifySettings) -> CalibratedClassifier
 
 def _calibration_folds(used: pd.DataFrame, settings: ClassifySettings) -> list[tuple[np.ndarray, np.ndarray]]:
     """Wells left out in turn; cells where some state is in one well only (said aloud; never judged so)."""
-    folds = _folds(used, settings) if used["well"].nunique() > 1 else []
+    folds = well_folds(used, settings.folds) if used["well"].nunique() > 1 else []
     if folds and all(used["truth"].iloc[rows].nunique() == used["truth"].nunique() for rows, _ in folds):
         return folds
     logger.warning("too few wells of each state: probabilities are calibrated on cells of the wells trained on")
     cut = StratifiedKFold(3, shuffle=True, random_state=settings.seed)
     return list(cut.split(used["truth"], used["truth"]))
-
-
-def _folds(used: pd.DataFrame, settings: ClassifySettings) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows to fit on and rows to test on: whole wells, one left out at a time or in `folds` groups."""
-    wells = used["well"].to_numpy()
-    few = used["well"].nunique() <= settings.folds
-    cut = LeaveOneGroupOut() if few else GroupKFold(settings.folds)
-    return list(cut.split(wells, groups=wells))
-
-
-def _usable(table: pd.DataFrame, settings: ClassifySettings) -> pd.DataFrame:
-    """The labelled cells; checked."""
-    _require(table, (*settings.features, "field", "label", "truth", "well"))
-    unknown = set(table["truth"].dropna()) - {BASAL, ACTIVATED, UNIDENTIFIED}
-    if unknown:
-        raise InputError(f"Column truth holds {sorted(unknown)}; known: {BASAL}, {ACTIVATED}, {UNIDENTIFIED}")
-    known = [BASAL, ACTIVATED, *([UNIDENTIFIED] if settings.unidentified == "class" else [])]
-    used = table[table["truth"].isin(known)].reset_index(drop=True)
-    for state in (BASAL, ACTIVATED):
-        if not used["truth"].eq(state).any():
-            raise InputError(f"No cell is labelled {state}: nothing to tell apart")
-    if used["well"].nunique() < 3:
-        raise InputError(f"Cells of {used['well'].nunique()} well(s): leaving wells out needs at least 3")
-    return used
-
-
-def _require(table: pd.DataFrame, names: Sequence[str]) -> None:
-    missing = [name for name in names if name not in table]
-    if missing:
-        raise InputError(f"The table of cells lacks column(s) {', '.join(missing[:5])}; cellular measure writes them")
 
 
 def _matrix(table: pd.DataFrame, settings: ClassifySettings) -> np.ndarray:
@@ -234,48 +220,3 @@ def _importance(model: CalibratedClassifierCV, unseen: pd.DataFrame, settings: C
         sample_weight=weight,
     )
     return result.importances
-
-
-def _score(cells: pd.DataFrame, importances: list[np.ndarray], settings: ClassifySettings) -> Validation:
-    told = cells[cells["truth"].isin([BASAL, ACTIVATED])]
-    known = cells if settings.unidentified == "class" else told
-    names = [BASAL, ACTIVATED, *([UNIDENTIFIED] if settings.unidentified == "class" else [])]
-    activated = told["truth"] == ACTIVATED
-    all_names = [BASAL, ACTIVATED, UNIDENTIFIED]
-    every = pd.DataFrame(confusion_matrix(cells["truth"], cells["state"], labels=all_names), all_names, all_names)
-    wells = known.groupby("well").apply(
-        lambda w: pd.Series({"cells": len(w), "accuracy": accuracy_score(w["truth"], w["state"])}), include_groups=False
-    )
-    fields = told.groupby("field").agg(
-        well=("well", "first"),
-        truth=("truth", lambda t: t.mode()[0]),
-        probability_activated=("probability_activated", "mean"),
-        cells=("label", "size"),
-    )
-    shuffled = np.concatenate(importances, axis=1)
-    importance = pd.DataFrame(
-        {"feature": settings.features, "importance": shuffled.mean(axis=1), "spread": shuffled.std(axis=1)}
-    ).sort_values("importance", ascending=False, ignore_index=True)
-    return Validation(
-        cells=cells,
-        wells=wells.reset_index(),
-        accuracy=accuracy_score(known["truth"], known["state"]),
-        balanced_accuracy=balanced_accuracy_score(known["truth"], known["state"]),
-        auc=roc_auc_score(activated, told["probability_activated"]),
-        brier=brier_score_loss(activated, told["probability_activated"]),
-        confusion=every.loc[names, names],
-        confusion_all=every,
-        calibration=_calibration(activated, told["probability_activated"]),
-        importance=importance,
-        fields=fields.reset_index(),
-        field_auc=roc_auc_score(fields["truth"] == ACTIVATED, fields["probability_activated"])
-        if fields["truth"].nunique() == 2
-        else np.nan,
-    )
-
-
-def _calibration(activated: pd.Series, probability: pd.Series) -> pd.DataFrame:
-    """``predicted, observed, cells`` in ten equal bins of probability; empty bins left out."""
-    bins = (probability * 10).astype(int).clip(0, 9)
-    grouped = pd.DataFrame({"predicted": probability, "observed": activated.astype(float)}).groupby(bins)
-    return grouped.mean().assign(cells=grouped.size()).reset_index(drop=True)

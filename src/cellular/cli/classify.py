@@ -4,7 +4,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare both tasks; the defaults are those of ClassifySettings."""
+    """Declare both tasks; the defaults are those of ClassifySettings and CropSettings."""
     tasks = parser.add_subparsers(dest="task", metavar="TASK", required=True)
     kind = argparse.ArgumentDefaultsHelpFormatter
     train = tasks.add_parser("train", help="learn from cells whose state is known", formatter_class=kind)
@@ -16,13 +16,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--unidentified", choices=("unlabelled", "class"), default="unlabelled", help="what such cells are"
     )
-    train.add_argument("--trees", type=int, default=120, help="rounds of boosting")
     train.add_argument("--seed", type=int, default=0, help="any whole number from 0")
+    train.add_argument(
+        "--backend", choices=("trees", "crops"), default="trees", help="trees on the measurements, network on pictures"
+    )
+    train.add_argument("--trees", type=int, default=120, help="rounds of boosting")
+    crops = train.add_argument_group("--backend crops")
+    _add_pictures(crops)
+    crops.add_argument(
+        "--channels", nargs="+", default=["mRFP", "EGFP"], help="shown to the network: mRFP, EGFP, transmitted"
+    )
+    crops.add_argument(
+        "--brightness", choices=("kept", "relative"), default="kept", help="relative: only each cell's pattern is shown"
+    )
+    crops.add_argument("--crop_px", "--crop-px", type=int, default=160, help="side of the square about a cell, px")
+    crops.add_argument("--epochs", type=int, default=16, help="rounds of 1536 cells")
+    crops.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     predict = tasks.add_parser("predict", help="tell the state of other cells", formatter_class=kind)
     predict.add_argument("cells", metavar="CELLS", help="cells.csv of cellular measure")
-    predict.add_argument("--model", required=True, help="model.skops of classify train")
+    predict.add_argument("--model", required=True, help="model.skops or model.safetensors of classify train")
     predict.add_argument("--out", required=True, help="folder for cells.csv with states, and explanations.csv")
     predict.add_argument("--top", type=int, default=3, help="features that explain each cell; 0 for none")
+    predict.add_argument(
+        "--explain", choices=("occlusion", "shapley"), default="occlusion", help="how trees are explained"
+    )
+    _add_pictures(predict.add_argument_group("model.safetensors"))
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -30,12 +48,15 @@ def run(args: argparse.Namespace) -> int | None:
     return _train(args) if args.task == "train" else _predict(args)
 
 
-def _train(args: argparse.Namespace) -> None:
-    from cellular.autophagy.classify import ClassifySettings
-    from cellular.workflows.states import TREATMENT_CAVEAT, train_state
+def _add_pictures(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--images", help="folder of images that CELLS was measured on")
+    group.add_argument("--labels", help="folder of label images that CELLS was measured with")
 
-    settings = ClassifySettings(unidentified=args.unidentified, trees=args.trees, seed=args.seed)
-    trained = train_state(args.cells, args.out, args.truth, settings)
+
+def _train(args: argparse.Namespace) -> None:
+    from cellular.workflows.states import TREATMENT_CAVEAT
+
+    trained = _train_crops(args) if args.backend == "crops" else _train_trees(args)
     result = trained.validation
     print(result.wells.to_string(index=False, float_format="{:.3f}".format))
     print(f"wells never seen: balanced accuracy {result.balanced_accuracy:.3f}, accuracy {result.accuracy:.3f},")
@@ -46,8 +67,45 @@ def _train(args: argparse.Namespace) -> None:
     print(f"model: {trained.model}")
 
 
-def _predict(args: argparse.Namespace) -> None:
-    from cellular.workflows.states import predict_state
+def _train_trees(args: argparse.Namespace):
+    from cellular.autophagy.classify import ClassifySettings
+    from cellular.workflows.states import train_state
 
-    cells = predict_state(args.cells, args.model, args.out, top=args.top)
+    settings = ClassifySettings(unidentified=args.unidentified, trees=args.trees, seed=args.seed)
+    return train_state(args.cells, args.out, args.truth, settings)
+
+
+def _train_crops(args: argparse.Namespace):
+    from cellular.autophagy.crop_model import CropSettings
+    from cellular.workflows.states import train_crop_state
+
+    settings = CropSettings(
+        channels=tuple(args.channels),
+        side_px=args.crop_px,
+        size=min(80, args.crop_px),
+        brightness=args.brightness,
+        unidentified=args.unidentified,
+        epochs=args.epochs,
+        device=args.device,
+        seed=args.seed,
+    )
+    return train_crop_state(args.cells, args.out, *_pictures(args), args.truth, settings)
+
+
+def _pictures(args: argparse.Namespace) -> tuple[str, str]:
+    """The folders that a network needs; SettingsError where they are not given."""
+    from cellular.errors import SettingsError
+
+    if not (args.images and args.labels):
+        raise SettingsError("a network looks at pictures: give --images and --labels, as to cellular measure")
+    return args.images, args.labels
+
+
+def _predict(args: argparse.Namespace) -> None:
+    from cellular.workflows.states import CROP_MODEL, predict_crop_state, predict_state
+
+    if args.model.endswith(CROP_MODEL):
+        cells = predict_crop_state(args.cells, args.model, args.out, *_pictures(args), top=args.top)
+    else:
+        cells = predict_state(args.cells, args.model, args.out, top=args.top, method=args.explain)
     print(f"{len(cells)} cells: " + ", ".join(f"{n} {state}" for state, n in cells["state"].value_counts().items()))

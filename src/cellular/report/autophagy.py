@@ -1,6 +1,6 @@
 """Pictures of the autophagy readout: puncta over their image, the classifier's confusion and what it rests on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 import matplotlib.pyplot as plt
@@ -63,3 +63,44 @@ def calibration_figure(table: pd.DataFrame) -> Figure:
     axis.set(xlabel="predicted probability", ylabel="share activated", xlim=(0, 1), ylim=(0, 1))
     figure.tight_layout()
     return figure
+
+
+def saliency_figure(pixels: np.ndarray, saliency: np.ndarray, channels: Sequence[str], titles: Sequence[str]) -> Figure:
+    """Cells from left to right: the crop above, what its pixels add to the log-odds of activated below.
+
+    Parameters
+    ----------
+    pixels : (N, C + 1, S, S), as :class:`cellular.autophagy.crops.Crops` holds them, outline last.
+    saliency : (N, C, S, S), of :func:`cellular.autophagy.crop_explain.integrated_gradients`.
+    channels : names of the C channels. titles : N lines over the crops.
+
+    mRFP is drawn magenta and EGFP green, each up to the cell's own 99.5th percentile: where both are, white.
+    """
+    n = len(pixels)
+    limit = float(np.quantile(np.abs(saliency.sum(axis=1)), 0.995)) or 1.0
+    figure, axes = plt.subplots(2, n, figsize=(0.3 + 1.15 * n, 3.1), squeeze=False)
+    for column, title in enumerate(titles):
+        axes[0, column].imshow(_magenta_green(pixels[column].astype(np.float32), channels))
+        axes[0, column].set_title(title, fontsize=8)
+        shown = axes[1, column].imshow(saliency[column].sum(axis=0), cmap="PuOr_r", vmin=-limit, vmax=limit)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+    axes[0, 0].set_ylabel("mRFP magenta\nEGFP green", fontsize=7)
+    axes[1, 0].set_ylabel("adds to\nlog-odds", fontsize=7)
+    bar = figure.colorbar(shown, ax=axes, shrink=0.5, aspect=14, pad=0.01)
+    bar.set_label("orange: activated\npurple: basal", fontsize=7)
+    bar.ax.tick_params(labelsize=7)
+    figure.suptitle("probability of activated" + (" (and truth)" if "\n" in "".join(titles) else ""), fontsize=9)
+    return figure
+
+
+def _magenta_green(crop: np.ndarray, channels: Sequence[str]) -> np.ndarray:
+    """(S, S, 3) in 0..1 of a crop (C + 1, S, S)."""
+    inside = crop[-1] > 0.5
+    picture = np.zeros((*crop.shape[1:], 3), np.float32)
+    for name, colour in (("mRFP", (1, 0, 1)), ("EGFP", (0, 1, 0))):
+        if name in channels and inside.any():
+            plane = crop[list(channels).index(name)]
+            top = max(float(np.quantile(plane[inside], 0.995)), 1e-6)
+            picture += (plane / top).clip(0, 1)[..., None] * np.array(colour, np.float32)
+    return picture
