@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from cellular.autophagy.spotiflow import spotiflow_detector
 from cellular.autophagy.unmix import REPORTER, Channels
 from cellular.errors import SettingsError
 
@@ -42,6 +43,8 @@ class PunctaSettings:
     contrast : a spot's peak over its local background, as a share of that background above the field's, at least.
     kind_ratio : the weaker channel's contrast over the stronger's, at least, for a punctum to be yellow.
     balance : contrast in EGFP of a neutral punctum over that in mRFP (1 for the dataset's composites).
+    detector : "log", or "spotiflow": then the places come from that network; snr, visible and contrast do not apply.
+    spotiflow_model, spotiflow_probability : see :func:`cellular.autophagy.spotiflow.spotiflow_detector`.
     """
 
     min_sigma: float = 1.4
@@ -53,8 +56,13 @@ class PunctaSettings:
     contrast: float = 0.15
     kind_ratio: float = 0.35
     balance: float = 1.0
+    detector: str = "log"
+    spotiflow_model: str = "general"
+    spotiflow_probability: float | None = None
 
     def __post_init__(self) -> None:
+        if self.detector not in ("log", "spotiflow"):
+            raise SettingsError(f"detector is '{self.detector}'; choose log or spotiflow")
         if self.unit not in ("px", "um"):
             raise SettingsError(f"unit is '{self.unit}'; choose px or um")
         if not 0 < self.min_sigma < self.max_sigma:
@@ -81,7 +89,8 @@ def find_puncta(
     Maxima over place and scale of the scale-normalised Laplacian of Gaussian (Lindeberg, Int J Comput Vis 30, 79, 1998)
     in either channel, above the local noise of that response inside cells and above a share of the local brightness,
     and not elongated (edges, fibres, rims of vacuoles). Saturated regions are left out: no spot can be seen there; a
-    spot that is itself saturated is kept. The kind follows from the contrasts of the channels at the same place.
+    spot that is itself saturated is kept. The kind follows from the contrasts of the channels at the same place. With
+    another detector, its places stand for the maxima; size, contrast and kind are measured there in the same way.
 
     Parameters
     ----------
@@ -99,9 +108,12 @@ def find_puncta(
     allowed = (labels > 0) & ~_saturated_regions(channels.saturated, sigmas[-1])
     planes = (channels.mrfp - channels.background[0], channels.egfp - channels.background[1])
     off_cells = list(zip(channels.background, channels.noise))
-    starts = range(0, labels.shape[0], _BAND)
+    starts, given = range(0, labels.shape[0], _BAND), None
+    if settings.detector == "spotiflow":
+        detect = spotiflow_detector(settings.spotiflow_model, settings.spotiflow_probability)
+        given = [_inside(detect(plane), allowed) for plane in planes]
     with ThreadPoolExecutor() as pool:
-        bands = pool.map(lambda start: _band(planes, allowed, off_cells, sigmas, settings, start), starts)
+        bands = pool.map(lambda start: _band(planes, allowed, off_cells, sigmas, settings, start, given), starts)
         spots = pd.concat(bands, ignore_index=True)
     spots = spots.sort_values("snr", ascending=False, kind="stable", ignore_index=True)
     spots = spots.iloc[_apart(spots[["y", "x"]].to_numpy(), spots["sigma"].to_numpy())]
@@ -117,10 +129,12 @@ def _band(
     sigmas: np.ndarray,
     settings: PunctaSettings,
     start: int,
+    given: list[np.ndarray] | None,
 ) -> pd.DataFrame:
     """Spots of both channels whose maximum lies in the `_BAND` rows from `start`, seen with a margin either side.
 
-    Bands keep the scale space small enough for the processor's cache, and can be worked on side by side.
+    `given` are places (P, 2) of each channel's spots, where they were found by other means than maxima. Bands
+    keep the scale space small enough for the processor's cache, and can be worked on side by side.
     """
     margin = max(_WINDOW // 2, int(4 * sigmas[-1])) // _STRIDE * _STRIDE + _STRIDE
     top = max(0, start - margin)
@@ -130,10 +144,14 @@ def _band(
     response = [_responses(layers, sigmas) for layers in smooth]
     tables = []
     for own in (0, 1):
-        scale, y, x, snr = _maxima(response[own], smooth[own], inside, off_cells[own], settings)
+        if given is None:
+            scale, y, x, snr = _maxima(response[own], smooth[own], inside, off_cells[own], settings)
+        else:
+            scale, y, x, snr, exact = _at(given[own] - (top, 0), response[own], inside)
         here = (y >= start - top) & (y < start - top + _BAND)
         scale, y, x, snr = scale[here], y[here], x[here], snr[here]
         place, sigma = _refine(response[own], scale, y, x, sigmas)
+        place = place if given is None else exact[here].T
         table = {"y": place[0] + top, "x": place[1], "sigma": sigma, "area": 2 * np.pi * sigma**2, "snr": snr}
         for name, layers, heights in zip(REPORTER, smooth, response):
             table |= _contrast(name, layers, heights, scale, y, x, sigma, sigmas)
@@ -216,14 +234,43 @@ def _maxima(
     peak[[0, -1]] = peak[:, [0, -1]] = False
     y, x = np.nonzero(peak)
     scale, height = response[:, y, x].argmax(axis=0), strongest[y, x]
-    noise = [_local_noise(layer, allowed) for layer in response]
-    snr = height / np.maximum(_pick(noise, scale, y // _STRIDE, x // _STRIDE), 1e-6)
+    snr = height / _noise_at(response, scale, y, x, allowed)
     around = _pick(smooth, scale, y, x) - height
     glow = max(background, _LEAST_GLOW * pixel_noise)
     expected = pixel_noise * np.sqrt(1 + np.maximum(around, 0) / glow)
     keep = (snr > settings.snr) & (2 * height > np.maximum(settings.contrast * around, settings.visible * expected))
     keep &= _elongation(smooth, scale, y, x) < _MOST_ELONGATION
     return scale[keep], y[keep], x[keep], snr[keep]
+
+
+def _noise_at(response: np.ndarray, scale: np.ndarray, y: np.ndarray, x: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Local noise of the response at each point in its scale, above 0."""
+    noise = [_local_noise(layer, allowed) for layer in response]
+    return np.maximum(_pick(noise, scale, y // _STRIDE, x // _STRIDE), 1e-6)
+
+
+def _inside(places: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Those of the places (P, 2) that lie on allowed pixels, not on the image's rim."""
+    y, x = np.round(places).astype(int).T
+    rows, columns = allowed.shape
+    places, y, x = (v[(y > 0) & (y < rows - 1) & (x > 0) & (x < columns - 1)] for v in (places, y, x))
+    return places[allowed[y, x]]
+
+
+def _at(
+    places: np.ndarray, response: np.ndarray, allowed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Scale, y, x, snr and exact place of spots found at `places`; those that are no brighter than around are left out.
+
+    Places outside this band's rows are left out too: another band has them.
+    """
+    y, x = np.round(places).astype(int).T
+    here = (y > 0) & (y < response.shape[1] - 1)
+    places, y, x = places[here], y[here], x[here]
+    scale, height = response[:, y, x].argmax(axis=0), response[:, y, x].max(axis=0)
+    snr = height / _noise_at(response, scale, y, x, allowed)
+    bright = height > 0
+    return scale[bright], y[bright], x[bright], snr[bright], places[bright]
 
 
 def _elongation(smooth: list[np.ndarray], scale: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:

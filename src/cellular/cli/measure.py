@@ -24,6 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kind_ratio", "--kind-ratio", type=float, default=0.35, help="weaker over stronger channel, least for yellow"
     )
+    parser.add_argument("--detector", choices=("log", "spotiflow"), default="log", help="what finds the puncta")
+    parser.add_argument(
+        "--spotiflow_model", "--spotiflow-model", default="general", help="name or folder of a Spotiflow model"
+    )
+    parser.add_argument(
+        "--spotiflow_probability", "--spotiflow-probability", type=float, help="least; the model's own by default"
+    )
     parser.add_argument("--parquet", action="store_true", help="write Parquet too")
     parser.add_argument("--anndata", action="store_true", help="write cells.h5ad too: obs cells, X features, spatial")
     parser.add_argument("--overlays", type=int, default=4, help="fields to draw puncta over")
@@ -36,7 +43,10 @@ def run(args: argparse.Namespace) -> int | None:
     from cellular.cli.main import EXIT_PROBLEMS
     from cellular.workflows.measure_fields import measure_files
 
-    names = ("min_sigma", "max_sigma", "unit", "snr", "visible", "contrast", "kind_ratio")
+    names = (
+        *("min_sigma", "max_sigma", "unit", "snr", "visible", "contrast", "kind_ratio"),
+        *("detector", "spotiflow_model", "spotiflow_probability"),
+    )
     settings = MeasureSettings(args.pixel_size, PunctaSettings(**{name: getattr(args, name) for name in names}))
     formats = ["csv", *(name for name in ("parquet", "anndata") if getattr(args, name))]
     result = measure_files(args.images, args.labels, args.out, settings, formats=formats, overlays=args.overlays)
