@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent))
-from boxes import read_boxes
+from boxes import iou_matrix, read_boxes
 
 from cellular.data.fields import parse_field
 from cellular.data.images import read_image, read_labels
@@ -33,15 +33,6 @@ from cellular.tables import read_json, whole_file, write_csv
 
 KINDS = ("found", "badly outlined", "merged", "split", "missed")
 GROUPS = ("treatment", "size", "brightness", "crowding")
-
-
-def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU (N, M) of boxes y0, x0, y1, x1."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    area = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (a, b)]
-    return shared / np.maximum(area[0][:, None] + area[1][None] - shared, 1e-9)
 
 
 def pairs_at_half(iou: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,8 +2,9 @@
 
     python recipes/starter/finish.py MODEL --fields FIELDS --out src/cellular/segment/starter/starter.safetensors
 
-MODEL is what train.py left (``models/starter_best``). The scores are a logistic regression on the "train" fields alone:
-was the cell's box right (IoU of at least 0.5 with an expert's box, matched one to one)?
+MODEL is what train.py left (``models/<run>``). Everything is settled on the "train" fields alone: the thresholds are
+those of a small grid with the best box AP at IoU 0.5, the scores a logistic regression: was the cell's box right (IoU
+of at least 0.5 with an expert's box, matched one to one)?
 """
 
 import argparse
@@ -18,34 +19,43 @@ sys.path.insert(0, str(Path(__file__).parent))
 from boxes import read_boxes
 
 from cellular.data.images import read_image
-from cellular.evaluate.detection import Boxes, match_boxes
+from cellular.evaluate.detection import Boxes, average_precision, match_boxes
 from cellular.progress import progress
 from cellular.segment.files import cell_boxes
 from cellular.segment.models import Model, load_model, save_model
-from cellular.segment.scores import score_measurements
+from cellular.segment.scores import ScoreModel, score_measurements, scores_of
+from cellular.segment.segmentation import Segmentation
 from cellular.segment.segmenter import Segmenter
 from cellular.tables import read_json
 from train import FIELD_DIAMETER
 
-# Looser than Cellpose's 0.4 and 0: in crowded fields its flow check drops more right cells than wrong ones, and the
-# scores order what it would have dropped (docs/accuracy.md has the comparison).
+# Looser than Cellpose's 0.4: in crowded fields its flow check drops more right cells than wrong ones, and the scores
+# order what it would have dropped.
 FLOW_THRESHOLD = 0.8
-CELLPROB_THRESHOLD = 0.5
+CELLPROB_THRESHOLDS = (-0.5, 0.0, 0.5, 1.0)
 
 
-def fit_scores(model: Model, folder: Path, names: list[str]) -> dict[str, float]:
-    """Coefficients of :class:`cellular.segment.scores.ScoreModel` fitted on the named fields."""
-    segmenter = Segmenter(model, "cpu")
-    measured, right = [], []
-    for name in progress(names, desc="calibrate", unit="field"):
+def segmented(model: Model, folder: Path, names: list[str], threshold: float) -> list[tuple[Segmentation, Boxes]]:
+    """What the model finds in the named fields at a cell probability `threshold`, and the experts' boxes."""
+    segmenter, results = Segmenter(model, "cpu"), []
+    for name in progress(names, desc=f"cell probability {threshold}", unit="field"):
         image = read_image(folder / "images-color" / f"{name}.jpg")
-        found = segmenter.segment(image)
-        values = score_measurements(found.labels, found.flows, found.cell_probability)
+        found = segmenter.segment(image, cellprob_threshold=threshold)
+        # The network's output is the bulk of it and not needed any more.
+        truth = Boxes(read_boxes(folder / "boxes" / f"{name}.txt", image.shape[0]))
+        results.append((replace(found, flows=None, cell_probability=None), truth))
+    return results
+
+
+def fit_scores(results: list[tuple[Segmentation, Boxes]]) -> dict[str, float]:
+    """Coefficients of :class:`cellular.segment.scores.ScoreModel`."""
+    measured, right = [], []
+    for found, truth in results:
+        values = score_measurements(found.evidence)
         numbers, boxes = cell_boxes(found.labels)
         table = np.stack(list(values.values()), axis=1)[numbers - 1]
         # Matching goes by score; any score that falls with the flow error is good enough to say which box is right.
         rank = -values["flow_error"][numbers - 1]
-        truth = Boxes(read_boxes(folder / "boxes" / f"{name}.txt", image.shape[0]))
         matched = match_boxes([truth], [Boxes(boxes, rank)])
         measured.append(table[np.argsort(-rank, kind="mergesort")])
         right.append(matched.correct[0])
@@ -54,24 +64,42 @@ def fit_scores(model: Model, folder: Path, names: list[str]) -> dict[str, float]
     return {"intercept": float(fit.intercept_[0])} | {name: float(value) for name, value in coefficients.items()}
 
 
+def box_ap(results: list[tuple[Segmentation, Boxes]], score: dict[str, float]) -> float:
+    """Box AP at IoU 0.5 of what was found, in the order of the scores."""
+    predictions = []
+    for found, _ in results:
+        numbers, boxes = cell_boxes(found.labels)
+        predictions.append(Boxes(boxes, scores_of(found.evidence, ScoreModel(**score))[numbers - 1]))
+    return average_precision(match_boxes([truth for _, truth in results], predictions), 0.5)
+
+
+def finished(model: Model, fields: Path) -> Model:
+    """`model` with diameter, thresholds and scores; prints the grid."""
+    model.network.diam_labels.data.fill_(FIELD_DIAMETER)
+    about = "Starter model of cellular: Drosophila S2R+ cells of the CELLULAR dataset, and nuclei"
+    info = replace(model.info, flow_threshold=FLOW_THRESHOLD, resample=False, score=None, about=about)
+    model = replace(model, info=info, diameter=FIELD_DIAMETER)
+    names = read_json(fields / "split.json")["train"]
+    best = None
+    for threshold in CELLPROB_THRESHOLDS:
+        results = segmented(model, fields, names, threshold)
+        score = fit_scores(results)
+        value = box_ap(results, score)
+        print(f"cell probability {threshold}: box AP50 {value:.4f} on the training fields")
+        if best is None or value > best[0]:
+            best = value, threshold, score
+    return replace(model, info=replace(info, cellprob_threshold=best[1], score=best[2]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--fields", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    model = load_model(args.model)
-    model.network.diam_labels.data.fill_(FIELD_DIAMETER)
-    info = replace(
-        model.info,
-        flow_threshold=FLOW_THRESHOLD,
-        cellprob_threshold=CELLPROB_THRESHOLD,
-        about="Starter model of cellular: Drosophila S2R+ cells of the CELLULAR dataset, and nuclei",
-    )
-    model = replace(model, info=info, diameter=FIELD_DIAMETER)
-    score = fit_scores(model, args.fields, read_json(args.fields / "split.json")["train"])
-    save_model(args.out, model.network, replace(info, score=score), half=True)
-    print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB; scores {score}")
+    model = finished(load_model(args.model), args.fields)
+    save_model(args.out, model.network, model.info, half=True)
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB; {model.info}")
 
 
 if __name__ == "__main__":

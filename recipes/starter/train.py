@@ -1,31 +1,34 @@
 """Train the model that ships with cellular.
 
-    python recipes/starter/train.py --fields FIELDS --nuclei NUCLEI --out RUNS [--resume]
+    python recipes/starter/train.py --fields FIELDS --nuclei NUCLEI --out RUN [--resume]
 
 FIELDS holds the real fields with expert boxes: ``images-color/<field>.jpg``, ``boxes/<field>.txt`` (YOLO) and
 ``split.json`` ("train" and "val" lists). NUCLEI is what ``cellular prepare`` made of nuclei with expert outlines:
 ``all/train`` and ``all/valid``. Nothing is trained on FIELDS' "val" nor on NUCLEI's ``all/test``.
+
+The other options are for ablations (ablation.py): what else to learn from, and any setting by name.
 """
 
 import argparse
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from boxes import outlines, read_boxes
+from boxes import EXPONENT, outlines, read_boxes, refined
 
 from cellular.data.images import read_image
 from cellular.data.pairs import find_pairs, load_image, load_labels
 from cellular.progress import progress
 from cellular.segment.models import ModelInfo
-from cellular.segment.network import CPnet
 from cellular.segment.normalize import to_network_input
+from cellular.segment.segmenter import Segmenter
 from cellular.tables import read_json
-from cellular.train import TrainSettings, train_network
+from cellular.train import TrainingResult, TrainSettings, train_network
 from cellular.train.loop import start_network
 from cellular.train.samples import Sample, make_sample
 
@@ -40,66 +43,113 @@ SETTINGS = TrainSettings(
     model_type="scratch",
     width=16,
     channels=(1, 2, 3),
-    diam_mean=24.0,
-    crop_size=192,
-    n_epochs=55,
+    diam_mean=36.0,
+    crop_size=256,
+    n_epochs=90,
     optimizer="adamw",
     schedule="cosine",
     learning_rate=2e-3,
-    weight_decay=1e-2,
-    ema=0.99,
-    jitter=0.2,
+    weight_decay=0.03,
+    ema=0.995,
+    jitter=0.3,
     min_train_masks=0,
-    validate_every=5,
+    validate_every=10,
     checkpoint_every=1,
+    amp="on",
 )
 
 
-def field_sample(folder: Path, name: str) -> Sample:
-    """A real field, shrunk to OVERSAMPLING times the network's scale, its outlines inscribed in the expert's boxes."""
-    image = read_image(folder / "images-color" / f"{name}.jpg")
-    side = round(image.shape[0] * OVERSAMPLING * SETTINGS.diam_mean / FIELD_DIAMETER)
-    planes = to_network_input(image, SETTINGS.channels)
+@dataclass(frozen=True)
+class Sources:
+    """What to learn from.
+
+    Attributes
+    ----------
+    fields, nuclei : folders, see above. simulated : a folder like `nuclei`, of simulated fields; None without.
+    exponent : of the superellipses in the experts' boxes.
+    refine : a model whose own outlines are taken wherever they fill the expert's box; None without.
+    """
+
+    fields: Path
+    nuclei: Path
+    simulated: Path | None = None
+    exponent: float = EXPONENT
+    refine: Path | None = None
+
+
+def field_samples(sources: Sources, part: str, settings: TrainSettings) -> list[Sample]:
+    """The real fields of "train" or "val", shrunk to OVERSAMPLING times the network's scale."""
+    guide = Segmenter.from_pretrained(sources.refine) if sources.refine and part == "train" else None
+    names = read_json(sources.fields / "split.json")[part]
+    return [field_sample(sources, name, settings, guide) for name in progress(names, desc=f"{part} fields")]
+
+
+def field_sample(sources: Sources, name: str, settings: TrainSettings, guide: Segmenter | None) -> Sample:
+    image = read_image(sources.fields / "images-color" / f"{name}.jpg")
+    side = round(image.shape[0] * OVERSAMPLING * settings.diam_mean / FIELD_DIAMETER)
+    planes = to_network_input(image, settings.channels)
     planes = np.stack([cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA) for plane in planes])
-    sample = make_sample(name, planes, outlines(read_boxes(folder / "boxes" / f"{name}.txt", side), side))
+    boxes = read_boxes(sources.fields / "boxes" / f"{name}.txt", side)
+    labels = outlines(boxes, side, sources.exponent)
+    if guide is not None:
+        found = guide.segment(image).labels
+        labels = refined(boxes, labels, cv2.resize(found, (side, side), interpolation=cv2.INTER_NEAREST))
     # One diameter for all fields, as they will be segmented, instead of each field's own median.
-    return replace(sample, diameter=OVERSAMPLING * SETTINGS.diam_mean)
+    return replace(make_sample(name, planes, labels), diameter=OVERSAMPLING * settings.diam_mean)
 
 
-def nuclei_samples(folder: Path) -> list[Sample]:
-    """Nuclei, grey in all three channels."""
+def outlined_samples(folder: Path, settings: TrainSettings, grey: bool) -> list[Sample]:
+    """Images with true outlines; nuclei are grey, and grey stands in for every channel."""
     samples = []
-    for pair in progress(find_pairs(folder), desc="nuclei", unit="image"):
+    for pair in progress(find_pairs(folder), desc=folder.parent.parent.name, unit="image"):
         image = load_image(pair)
         labels = load_labels(pair, image.shape[:2])
-        grey = to_network_input(image, (0,))
-        samples.append(make_sample(pair.name, np.repeat(grey, len(SETTINGS.channels), axis=0), labels))
+        planes = to_network_input(image, (0,) if grey else settings.channels)
+        samples.append(make_sample(pair.name, np.repeat(planes, len(settings.channels) // len(planes), axis=0), labels))
     return samples
+
+
+def run(sources: Sources, settings: TrainSettings, out: Path, resume: bool = False) -> TrainingResult:
+    """Train from noise."""
+    fields, validation = (field_samples(sources, part, settings) for part in ("train", "val"))
+    samples = REPEATS * fields + outlined_samples(sources.nuclei / "all" / "train", settings, grey=True)
+    if sources.simulated:
+        samples += outlined_samples(sources.simulated / "all" / "train", settings, grey=False)
+    network, _, settings = start_network(settings)
+    info = ModelInfo(settings.channels, about="starter: real CELLULAR fields (boxes) and nuclei (outlines)")
+    return train_network(network, samples, validation, settings, out, info, resume)
+
+
+def changed(settings: TrainSettings, changes: Sequence[str]) -> TrainSettings:
+    """`settings` with ``name=value`` put in, the value read as the type that is there."""
+    values = {}
+    for change in changes:
+        name, text = change.split("=", 1)
+        old = getattr(settings, name)
+        values[name] = tuple(int(c) for c in text.split(",")) if isinstance(old, tuple) else type(old)(text)
+    return replace(settings, **values)
+
+
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fields", type=Path, required=True)
+    parser.add_argument("--nuclei", type=Path, required=True)
+    parser.add_argument("--simulated", type=Path)
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings other than the recipe's")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fields", type=Path, required=True)
-    parser.add_argument("--nuclei", type=Path, required=True)
+    add_sources(parser)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--exponent", type=float, default=EXPONENT)
+    parser.add_argument("--refine", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
     args = parser.parse_args()
-    split = read_json(args.fields / "split.json")
-    fields, validation = (
-        [field_sample(args.fields, name) for name in progress(split[part], desc=f"{part} fields", unit="field")]
-        for part in ("train", "val")
-    )
-    samples = REPEATS * fields + nuclei_samples(args.nuclei / "all" / "train")
-    settings = replace(SETTINGS, seed=args.seed)
-    network, _, settings = start_network(settings)
-    info = ModelInfo(settings.channels, about="starter: real CELLULAR fields (boxes) and nuclei (outlines)")
-    result = train_network(network, samples, validation, settings, args.out, info, args.resume)
-    print(f"{describe(network)}; best validation loss {result.best_loss:.4f}; {result.best}")
-
-
-def describe(network: CPnet) -> str:
-    return f"{sum(p.numel() for p in network.parameters()):,} parameters"
+    sources = Sources(args.fields, args.nuclei, args.simulated, args.exponent, args.refine)
+    settings = replace(changed(SETTINGS, args.set), seed=args.seed)
+    result = run(sources, settings, args.out, args.resume)
+    print(f"best validation loss {result.best_loss:.4f}; model {result.model}")
 
 
 if __name__ == "__main__":

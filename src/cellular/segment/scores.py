@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cellular.segment.masks import flow_error
+from cellular.segment.masks import FLOW_SCALE, flow_error
+
+EVIDENCE = ("area", "cell_probability", "flow_error", "flow_length")
 
 
 @dataclass(frozen=True)
@@ -24,58 +26,37 @@ class ScoreModel:
     log_area_squared: float = 0.0
 
 
-def cell_scores(
-    labels: np.ndarray,
-    flows: np.ndarray,
-    cell_probability: np.ndarray,
-    model: ScoreModel | None = None,
-    errors: np.ndarray | None = None,
+def cell_evidence(
+    labels: np.ndarray, flows: np.ndarray, cell_probability: np.ndarray, errors: np.ndarray | None = None
 ) -> np.ndarray:
-    """Score in 0..1 of each cell 1..N of `labels` (Y, X), as (N,) float32; higher is surer.
+    """What speaks for each cell 1..N of `labels` (Y, X): (N, 4) float64 in the order of EVIDENCE.
 
+    That is the area (px), the mean cell probability (logit), the flow error and the mean length of the flows (in unit
+    vectors). They are a cell's own, whatever else is in the image; :func:`scores_of` compares cells with each other.
     `flows` (2, Y, X) and `cell_probability` (Y, X) are the network's, at the labels' scale. `errors` (N,) are the
     cells' flow errors where they are known already (:func:`labels_and_errors`); None computes them, which takes about
     as long as labels -> flows.
-    """
-    return scores_of(*cell_means(labels, flows, cell_probability, errors), model or ScoreModel())
-
-
-def score_measurements(
-    labels: np.ndarray, flows: np.ndarray, cell_probability: np.ndarray, errors: np.ndarray | None = None
-) -> dict[str, np.ndarray]:
-    """The measurements a :class:`ScoreModel` weighs, each (N,) float64 over cells 1..N."""
-    return _measurements(*cell_means(labels, flows, cell_probability, errors))
-
-
-def cell_means(
-    labels: np.ndarray, flows: np.ndarray, cell_probability: np.ndarray, errors: np.ndarray | None = None
-) -> tuple[np.ndarray, ...]:
-    """Area (px), mean cell probability, flow error and mean flow length, each (N,) float64 over cells 1..N.
-
-    They are a cell's own, whatever else is in the image; :func:`scores_of` compares cells with each other.
     """
     flat = labels.ravel()
     count = int(flat.max(initial=0))
     area = np.bincount(flat, minlength=count + 1)[1:].astype(float)
     inside = np.maximum(area, 1)
     probability = np.bincount(flat, cell_probability.ravel(), minlength=count + 1)[1:] / inside
-    length = np.bincount(flat, np.hypot(*flows).ravel(), minlength=count + 1)[1:] / inside / 5
-    return area, probability, flow_error(labels, flows) if errors is None else errors, length
+    length = np.bincount(flat, np.hypot(*flows).ravel(), minlength=count + 1)[1:] / inside / FLOW_SCALE
+    return np.stack([area, probability, flow_error(labels, flows) if errors is None else errors, length], axis=1)
 
 
-def scores_of(
-    area: np.ndarray, probability: np.ndarray, error: np.ndarray, length: np.ndarray, model: ScoreModel
-) -> np.ndarray:
-    """Scores (N,) float32 of all cells of an image from what :func:`cell_means` gives of each."""
-    logit = np.full(len(area), model.intercept)
-    for name, value in _measurements(area, probability, error, length).items():
+def scores_of(evidence: np.ndarray, model: ScoreModel) -> np.ndarray:
+    """Scores (N,) float32 in 0..1 of all cells of an image, higher is surer, from their :func:`cell_evidence`."""
+    logit = np.full(len(evidence), model.intercept)
+    for name, value in score_measurements(evidence).items():
         logit += getattr(model, name) * value
     return (1 / (1 + np.exp(-logit))).astype(np.float32)
 
 
-def _measurements(
-    area: np.ndarray, probability: np.ndarray, error: np.ndarray, length: np.ndarray
-) -> dict[str, np.ndarray]:
+def score_measurements(evidence: np.ndarray) -> dict[str, np.ndarray]:
+    """The measurements a :class:`ScoreModel` weighs, each (N,) float64, from :func:`cell_evidence` of an image."""
+    area, probability, error, length = evidence.T
     log_area = np.log(np.maximum(area, 1) / np.median(area)) if len(area) else area
     return {
         "cell_probability": probability,

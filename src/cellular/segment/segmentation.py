@@ -16,6 +16,8 @@ class Segmentation:
         segmented window by window.
     cell_probability : (Y, X) float32 logits; above 0 is cell; None likewise.
     scores : (N,) float32 in 0..1, confidence of cell i + 1.
+    evidence : (N, 4) float64, what the scores are made of (see :func:`cellular.segment.scores.cell_evidence`), measured
+        where the flows were followed.
     diameter : cell diameter in px that the image was rescaled by.
     """
 
@@ -23,4 +25,5 @@ class Segmentation:
     flows: np.ndarray | None
     cell_probability: np.ndarray | None
     scores: np.ndarray
+    evidence: np.ndarray
     diameter: float

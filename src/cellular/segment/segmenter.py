@@ -17,7 +17,7 @@ from cellular.segment.diameter import median_diameter
 from cellular.segment.masks import flows_to_labels, labels_and_errors
 from cellular.segment.models import Model, load_model
 from cellular.segment.normalize import intensity_ranges, to_network_input
-from cellular.segment.scores import cell_means, scores_of
+from cellular.segment.scores import cell_evidence, scores_of
 from cellular.segment.segmentation import Segmentation
 from cellular.segment.stitch import measure_by_windows
 from cellular.segment.tiles import Tiling, run_network
@@ -120,17 +120,19 @@ class Segmenter:
         }
         shape, score_model = image.shape[:2], self.model.score_model
         if max(shape) <= window:
-            labels, output, means = self._segment(prepare(image), diameter, network, dynamics, resample)
-            return Segmentation(labels, output[:2], output[2], scores_of(*means, score_model), float(diameter))
+            labels, output, evidence = self._segment(prepare(image), diameter, network, dynamics, resample)
+            scores = scores_of(evidence, score_model)
+            return Segmentation(labels, output[:2], output[2], scores, evidence, float(diameter))
 
         def segment_window(y0: int, y1: int, x0: int, x1: int) -> tuple[np.ndarray, np.ndarray]:
             part = prepare(image[y0:y1, x0:x1])
-            labels, _, means = self._segment(part, diameter, network, dynamics, resample)
-            return labels, np.stack(means, axis=1)
+            labels, _, evidence = self._segment(part, diameter, network, dynamics, resample)
+            return labels, evidence
 
         overlap = int(np.ceil(OVERLAP_DIAMETERS * diameter))
-        labels, means = measure_by_windows(segment_window, shape, max(window, 2 * overlap), overlap)
-        return Segmentation(as_labels(labels), None, None, scores_of(*means.T, score_model), float(diameter))
+        labels, evidence = measure_by_windows(segment_window, shape, max(window, 2 * overlap), overlap)
+        scores = scores_of(evidence, score_model)
+        return Segmentation(as_labels(labels), None, None, scores, evidence, float(diameter))
 
     def _channels(self, channels: Sequence[int] | None) -> tuple[int, ...]:
         channels = self.model.info.channels if channels is None else tuple(channels)
@@ -142,8 +144,8 @@ class Segmenter:
 
     def _segment(
         self, planes: np.ndarray, diameter: float, network: dict, dynamics: dict, resample: bool
-    ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...]]:
-        """Labels and network output of `planes` at their own scale, and the cells' :func:`cell_means`."""
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Labels and network output of `planes` at their own scale, and the cells' :func:`cell_evidence`."""
         shape = planes.shape[1:]
         output, _, scale = self._run(planes, diameter, network)
         # Where the network's scale is the finer one, following flows there would cost more and lose small cells.
@@ -156,8 +158,8 @@ class Segmenter:
             dynamics = dynamics | {"niter": int(STEPS / scale if resample else STEPS)}
         flows, cell_probability = output[:2], output[2]
         labels, errors = labels_and_errors(flows, cell_probability, **dynamics, device=self.device)
-        means = cell_means(labels, flows, cell_probability, errors)
-        return enlarge_labels(labels, shape), _resize(output, shape), means
+        evidence = cell_evidence(labels, flows, cell_probability, errors)
+        return enlarge_labels(labels, shape), _resize(output, shape), evidence
 
     def _run(self, planes: np.ndarray, diameter: float, network: dict) -> tuple[np.ndarray, np.ndarray, float]:
         """Network output at the network's scale, the style, and that scale relative to the image's."""
