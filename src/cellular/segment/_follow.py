@@ -4,162 +4,165 @@ Walks run side by side in blocks, each step as a few loops over the block that b
 would wait for its own previous step all the time.
 """
 
-from typing import NamedTuple
-
 import numba
 import numpy as np
 
-BLOCK = 256
-# Steps between two looks for walks that have settled.
-STRIDE = 8
+# The network's flows are this many times the unit vectors (Cellpose's scale of training).
+FLOW_SCALE = np.float32(5.0)
+BLOCK = 1024
+# Steps between two looks for walks that have settled; even, so that a walk to and fro is back where it is seen.
+STRIDE = 16
+
+UNSIGNED = np.uint64
+ONE = np.uint64(1)
 
 
-class Walks(NamedTuple):
-    """State of a block of walks: single-precision positions, now and one and two steps ago, and work space."""
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def lay_out_steps(rows: np.ndarray, flows: np.ndarray, active: np.ndarray, steps: np.ndarray) -> None:
+    """Fill some `rows` of `steps` (Y + 1, X + 1, 2) float32: what a walk at a pixel moves (dy, dx) in one step, px.
 
-    origin: np.ndarray
-    y: np.ndarray
-    x: np.ndarray
-    y1: np.ndarray
-    x1: np.ndarray
-    y2: np.ndarray
-    x2: np.ndarray
-    at: np.ndarray
-    down: np.ndarray
-    right: np.ndarray
-    corners: np.ndarray
+    Side by side, both halves come with one access to memory. Outside `active` (Y, X) nothing moves; the last row and
+    column are repeated.
+    """
+    height, width = active.shape
+    for row in rows:
+        y = min(row, height - 1)
+        for x in range(width):
+            for axis in range(2):
+                steps[row, x, axis] = flows[axis, y, x] / FLOW_SCALE if active[y, x] else np.float32(0)
+        steps[row, width] = steps[row, width - 1]
 
 
-def follow(blocks: np.ndarray, starts: np.ndarray, steps: np.ndarray, niter: int, ends: np.ndarray) -> None:
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def find_traps(rows: np.ndarray, steps: np.ndarray, least: float, traps: np.ndarray) -> None:
+    """Fill some `rows` of `traps` (Y, X) bool: a walk at y <= position < y + 1, x <= position < x + 1 stays there.
+
+    It does where the steps at all four corners lead inward, and by less than one pixel: a step in between is their
+    mean by distance, so that from the way v down from the top edge it leads to (1 - v) * a + v * (1 - b) at most, with
+    a < 1 and b > 0 the steps in from the top and the bottom edge. `least` is the spacing of positions in single
+    precision, by which a and b must keep from 1 and 0 lest rounding carries the walk over.
+    """
+    most = np.float32(1) - least
+    for y in rows:
+        top, low = steps[y], steps[y + 1]
+        for x in range(traps.shape[1] - 1):
+            traps[y, x] = (
+                (min(top[x, 0], top[x + 1, 0]) >= 0)
+                & (max(top[x, 0], top[x + 1, 0]) <= most)
+                & (-most <= min(low[x, 0], low[x + 1, 0]))
+                & (max(low[x, 0], low[x + 1, 0]) <= -least)
+                & (min(top[x, 1], low[x, 1]) >= 0)
+                & (max(top[x, 1], low[x, 1]) <= most)
+                & (-most <= min(top[x + 1, 1], low[x + 1, 1]))
+                & (max(top[x + 1, 1], low[x + 1, 1]) <= -least)
+            )
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def follow(
+    blocks: np.ndarray, starts: np.ndarray, pairs: np.ndarray, traps: np.ndarray, niter: int, ends: np.ndarray
+) -> None:
     """End points of the walks of some `blocks` of `starts`, after `niter` steps, as Cellpose's CPU code has them.
 
-    A step adds the bilinear interpolation of `steps`, taken in double precision and rounded to single, and clips
-    to the image. The position alone decides the next one, so a walk that is back at its last-but-one position
-    stands still or goes to and fro for ever, and its end is known; nearly all get there long before `niter`. The
-    end point is the same to the last bit.
+    A step adds the bilinear interpolation of the steps around, taken in double precision and rounded to single, and
+    clips to the image. The position alone decides the next one, so a walk that is back at its last-but-one position
+    stands still or goes to and fro for ever, and one in a trap ends in that pixel; nearly all get there long before
+    `niter`. The end point is the same to the last bit.
 
     Parameters
     ----------
     blocks : numbers of the blocks to work on; block k holds ``starts[k * BLOCK : (k + 1) * BLOCK]``.
     starts : (N,) int32, flat indices y * X + x of the pixels that walk.
-    steps : (2, Y + 1, X + 1) float32, steps (dy, dx) in px, last row and column repeated.
+    pairs : ((Y + 1) * (X + 1),) uint64, the two numbers of each pixel in :func:`lay_out_steps`, taken for one.
+    traps : (Y, X) bool, from :func:`find_traps`.
     niter : steps.
     ends : (N,) int32, filled with the flat indices of the end points rounded down.
     """
-    _follow(blocks, starts, steps[0].ravel(), steps[1].ravel(), steps.shape[1] - 1, steps.shape[2] - 1, niter, ends)
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _follow(
-    blocks: np.ndarray,
-    starts: np.ndarray,
-    steps_y: np.ndarray,
-    steps_x: np.ndarray,
-    height: int,
-    width: int,
-    niter: int,
-    ends: np.ndarray,
-) -> None:
-    position = np.empty((6, BLOCK), np.float32)
-    walks = Walks(
-        np.empty(BLOCK, np.int64),
-        position[0],
-        position[1],
-        position[2],
-        position[3],
-        position[4],
-        position[5],
-        np.empty(BLOCK, np.int32),
-        np.empty(BLOCK, np.float64),
-        np.empty(BLOCK, np.float64),
-        np.empty((4, BLOCK), np.float32),
-    )
+    width = traps.shape[1]
+    last = np.float32(traps.shape[0] - 1), np.float32(width - 1)
+    position = np.empty((4, BLOCK), np.float32)
+    y, x, y2, x2 = position[0], position[1], position[2], position[3]
+    origin, at = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int32)
+    corners = np.empty((4, BLOCK), np.uint64)
     for block in blocks:
         first = block * BLOCK
         count = min(BLOCK, len(starts) - first)
         for k in range(count):
-            walks.origin[k] = first + k
-            walks.y[k] = starts[first + k] // width
-            walks.x[k] = starts[first + k] % width
-        left = niter
-        while count > 0 and left >= STRIDE:
+            origin[k], y[k], x[k] = first + k, starts[first + k] // width, starts[first + k] % width
+        for _ in range(niter % STRIDE):
+            _step(y, x, count, last, pairs, at, corners)
+        for _ in range(niter // STRIDE if count > 0 else 0):
             for step in range(STRIDE):
-                if step >= STRIDE - 2:
-                    _remember(walks, count)
-                _step(walks, count, steps_y, steps_x, height, width)
-            left -= STRIDE
-            count = _retire(walks, count, left, width, ends)
-        for _ in range(left if count > 0 else 0):
-            _step(walks, count, steps_y, steps_x, height, width)
+                if step == STRIDE - 2:
+                    for k in range(count):
+                        y2[k], x2[k] = y[k], x[k]
+                _step(y, x, count, last, pairs, at, corners)
+            count = _retire(origin, y, x, y2, x2, count, traps, ends)
+            if count == 0:
+                break
         for k in range(count):
-            ends[walks.origin[k]] = np.int32(walks.y[k]) * width + np.int32(walks.x[k])
+            ends[origin[k]] = np.int32(y[k]) * width + np.int32(x[k])
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _remember(walks: Walks, count: int) -> None:
-    y, x, y1, x1, y2, x2 = walks.y, walks.x, walks.y1, walks.x1, walks.y2, walks.x2
-    for k in range(count):
-        y2[k], x2[k] = y1[k], x1[k]
-        y1[k], x1[k] = y[k], x[k]
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _step(walks: Walks, count: int, steps_y: np.ndarray, steps_x: np.ndarray, height: int, width: int) -> None:
-    """One step of the first `count` walks."""
-    y, x, at, down, right = walks.y, walks.x, walks.at, walks.down, walks.right
-    stride = np.int32(width + 1)
-    for k in range(count):
-        at[k] = np.int32(y[k]) * stride + np.int32(x[k])
-        down[k] = np.float64(y[k]) - np.int32(y[k])
-        right[k] = np.float64(x[k]) - np.int32(x[k])
-    _gather(walks.corners, count, steps_y, at, stride)
-    _move(y, np.float32(height - 1), count, walks.corners, down, right)
-    _gather(walks.corners, count, steps_x, at, stride)
-    _move(x, np.float32(width - 1), count, walks.corners, down, right)
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _gather(corners: np.ndarray, count: int, steps: np.ndarray, at: np.ndarray, stride: int) -> None:
-    """The four pixels around each walk. Unsigned indices spare numba's test for negative ones."""
-    top_left, top_right, low_left, low_right = corners[0], corners[1], corners[2], corners[3]
-    one, row = np.uint64(1), np.uint64(stride)
-    for k in range(count):
-        i = np.uint64(at[k])
-        top_left[k] = steps[i]
-        top_right[k] = steps[i + one]
-        low_left[k] = steps[i + row]
-        low_right[k] = steps[i + row + one]
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _move(
-    position: np.ndarray, last: float, count: int, corners: np.ndarray, down: np.ndarray, right: np.ndarray
+def _step(
+    y: np.ndarray,
+    x: np.ndarray,
+    count: int,
+    last: tuple[float, float],
+    pairs: np.ndarray,
+    at: np.ndarray,
+    corners: np.ndarray,
 ) -> None:
-    """Add the bilinear interpolation of `corners` to `position`, clipped to 0..last; Cellpose's order of factors."""
+    """One step of the first `count` walks, clipped to 0..last; `at` and `corners` are work space.
+
+    Unsigned indices spare numba's test for negative ones.
+    """
+    row = np.int32(last[1]) + np.int32(2)
+    for k in range(count):
+        at[k] = np.int32(y[k]) * row + np.int32(x[k])
     top_left, top_right, low_left, low_right = corners[0], corners[1], corners[2], corners[3]
+    for k in range(count):
+        i = UNSIGNED(at[k])
+        top_left[k], top_right[k] = pairs[i], pairs[i + ONE]
+        low_left[k], low_right[k] = pairs[i + UNSIGNED(row)], pairs[i + UNSIGNED(row) + ONE]
+    numbers = corners.view(np.float32)
+    a, b, c, d = numbers[0], numbers[1], numbers[2], numbers[3]
     zero = np.float32(0)
     for k in range(count):
-        v, u = down[k], right[k]
-        step = np.float32(
-            top_left[k] * (1 - v) * (1 - u)
-            + top_right[k] * (1 - v) * u
-            + low_left[k] * v * (1 - u)
-            + low_right[k] * v * u
-        )
-        position[k] = min(last, max(zero, position[k] + step))
+        v, u = np.float64(y[k]) - np.int32(y[k]), np.float64(x[k]) - np.int32(x[k])
+        down = _between(a[2 * k], b[2 * k], c[2 * k], d[2 * k], v, u)
+        right = _between(a[2 * k + 1], b[2 * k + 1], c[2 * k + 1], d[2 * k + 1], v, u)
+        y[k] = min(last[0], max(zero, y[k] + down))
+        x[k] = min(last[1], max(zero, x[k] + right))
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _retire(walks: Walks, count: int, left: int, width: int, ends: np.ndarray) -> int:
-    """Write the ends of settled walks, `left` steps before their time, and close the gaps. Returns how many go on."""
-    y, x, y1, x1, y2, x2 = walks.y, walks.x, walks.y1, walks.x1, walks.y2, walks.x2
+def _between(top_left: float, top_right: float, low_left: float, low_right: float, v: float, u: float) -> float:
+    """Bilinear interpolation at (v, u), float32 of doubles, the factors in Cellpose's order."""
+    return np.float32(
+        top_left * (1 - v) * (1 - u) + top_right * (1 - v) * u + low_left * v * (1 - u) + low_right * v * u
+    )
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _retire(
+    origin: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    y2: np.ndarray,
+    x2: np.ndarray,
+    count: int,
+    traps: np.ndarray,
+    ends: np.ndarray,
+) -> int:
+    """Write the ends of settled walks, an even number of steps before their time. Returns how many go on."""
     going = 0
     for k in range(count):
-        if y[k] == y2[k] and x[k] == x2[k]:
-            end_y, end_x = (y[k], x[k]) if left % 2 == 0 else (y1[k], x1[k])
-            ends[walks.origin[k]] = np.int32(end_y) * width + np.int32(end_x)
+        end_y, end_x = np.int32(y[k]), np.int32(x[k])
+        if traps[end_y, end_x] or (y[k] == y2[k] and x[k] == x2[k]):
+            ends[origin[k]] = end_y * traps.shape[1] + end_x
         else:
-            walks.origin[going] = walks.origin[k]
-            y[going], x[going] = y[k], x[k]
+            origin[going], y[going], x[going] = origin[k], y[k], x[k]
             going += 1
     return going

@@ -7,7 +7,7 @@ import numpy as np
 
 from cellular.data.images import as_labels
 from cellular.errors import InputError, SettingsError
-from cellular.segment._follow import BLOCK, follow
+from cellular.segment._follow import BLOCK, FLOW_SCALE, find_traps, follow, lay_out_steps
 from cellular.segment._seeds import label_by_sinks
 from cellular.segment._threads import over_threads
 from cellular.segment._tidy import areas, fill_holes_and_drop_small, keep_labels
@@ -16,8 +16,6 @@ from cellular.segment.flows import cuda_device, labels_to_flows
 if TYPE_CHECKING:
     import torch
 
-# The network's flows are this many times the unit vectors (Cellpose's scale of training).
-FLOW_SCALE = np.float32(5.0)
 DEFAULT_NITER = 200
 
 
@@ -103,13 +101,13 @@ def labels_and_errors(
 def follow_flows(flows: np.ndarray, active: np.ndarray, starts: np.ndarray, niter: int) -> np.ndarray:
     """End points (N,) int32 of walks from `starts` (N,) int32, both flat indices; outside `active` nothing moves."""
     height, width = active.shape
-    steps = np.empty((2, height + 1, width + 1), np.float32)
-    np.multiply(flows, active, out=steps[:, :-1, :-1])
-    steps[:, -1, :-1] = steps[:, -2, :-1]
-    steps[:, :, -1] = steps[:, :, -2]
-    steps /= FLOW_SCALE
+    steps = np.empty((height + 1, width + 1, 2), np.float32)
+    over_threads(lay_out_steps, np.arange(height + 1), flows, active, steps)
+    traps = np.zeros(active.shape, bool)
+    spacing = np.spacing(np.float32(max(height, width)))
+    over_threads(find_traps, np.arange(height - 1), steps, spacing, traps)
     ends = np.empty(len(starts), np.int32)
-    over_threads(follow, np.arange(-(-len(starts) // BLOCK)), starts, steps, niter, ends)
+    over_threads(follow, np.arange(-(-len(starts) // BLOCK)), starts, steps.view(np.uint64).ravel(), traps, niter, ends)
     return ends
 
 
