@@ -78,6 +78,23 @@ def test_bands_leave_no_seam(rng, monkeypatch):
     pd.testing.assert_frame_equal(find(image, labels)[["y", "x", "kind"]], whole[["y", "x", "kind"]], atol=1e-3)
 
 
+def test_a_dim_spot_among_bright_ones_is_seen_on_a_second_look(rng):
+    bright = [(y, x, 2.6, 6000, 5000) for y in range(44, 124, 14) for x in range(44, 124, 14)]
+    image, labels = field(rng, [*bright, (79, 79, 2.0, 1600, 1450)])
+    assert len(find(image, labels, PunctaSettings(second_look=0))) == len(bright)
+    twice = find(image, labels)
+    assert len(twice) == len(bright) + 1
+    dim = twice.iloc[np.hypot(twice["y"] - 79, twice["x"] - 79).argmin()]
+    assert [dim["y"], dim["x"]] == pytest.approx([79, 79], abs=0.2)
+    assert dim["kind"] == "yellow"
+
+
+def test_nothing_is_made_up_where_spots_were_taken_away(rng):
+    spots = [(y, x, 2.6, 3000, 2500) for y in range(44, 124, 14) for x in range(44, 124, 14)]
+    found = find(*field(rng, spots))
+    assert len(found) == len(spots)
+
+
 def test_micrometres_are_pixels_times_their_size(rng):
     image, labels = field(rng, SPOTS)
     micrometres = PunctaSettings(min_sigma=0.7, max_sigma=2.8, unit="um")
@@ -86,7 +103,7 @@ def test_micrometres_are_pixels_times_their_size(rng):
         find(image, labels, micrometres)
 
 
-@pytest.mark.parametrize("bad", [{"unit": "nm"}, {"min_sigma": 3, "max_sigma": 2}, {"scales": 2}, {"snr": 0}])
+@pytest.mark.parametrize("bad", [{"unit": "nm"}, {"min_sigma": 3, "max_sigma": 2}, {"scales": 2}, {"snr": 0}, {"second_look": 0.5}])
 def test_settings_out_of_range(bad):
     with pytest.raises(SettingsError, match=next(iter(bad))):
         PunctaSettings(**bad)

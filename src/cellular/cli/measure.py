@@ -24,6 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kind_ratio", "--kind-ratio", type=float, default=0.35, help="weaker over stronger channel, least for yellow"
     )
+    parser.add_argument(
+        "--second_look",
+        "--second-look",
+        type=float,
+        default=1.35,
+        help="factor on --snr and --visible once brighter puncta are taken away; 0: look once",
+    )
     parser.add_argument("--detector", choices=("log", "spotiflow"), default="log", help="what finds the puncta")
     parser.add_argument(
         "--spotiflow_model", "--spotiflow-model", default="general", help="name or folder of a Spotiflow model"
@@ -45,7 +52,7 @@ def run(args: argparse.Namespace) -> int | None:
 
     names = (
         *("min_sigma", "max_sigma", "unit", "snr", "visible", "contrast", "kind_ratio"),
-        *("detector", "spotiflow_model", "spotiflow_probability"),
+        *("second_look", "detector", "spotiflow_model", "spotiflow_probability"),
     )
     settings = MeasureSettings(args.pixel_size, PunctaSettings(**{name: getattr(args, name) for name in names}))
     formats = ["csv", *(name for name in ("parquet", "anndata") if getattr(args, name))]
