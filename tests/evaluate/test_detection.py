@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cellular.errors import SettingsError
 from cellular.evaluate.bootstrap import clusters_of, intervals
 from cellular.evaluate.detection import Boxes, average_precision, match_boxes, mean_average_precision, precision_recall
 
@@ -94,6 +95,16 @@ def test_clusters_are_wells_where_names_show_them():
     assert (clusters.unit, clusters.count) == ("well", 3)
     assert clusters.of_field.tolist() == [0, 2, 1, 0, 2, 1]
     assert clusters_of(["a", "b", "c"]).unit == "field"
+
+
+def test_fields_are_resampled_where_asked_and_the_note_says_what_that_hides():
+    names = [f"Timepoint_00{t}_220518-ST_{w}_s1" for t in (1, 2, 3) for w in ("C03", "I06")]
+    clusters = clusters_of(names, "field")
+    assert (clusters.unit, clusters.count, clusters.wells) == ("field", 6, 2)
+    assert "fields of 2 well(s) are alike" in clusters.note
+    assert "alike" not in clusters_of(["a", "b", "c"], "field").note
+    with pytest.raises(SettingsError, match="cell"):
+        clusters_of(names, "cell")
 
 
 def test_intervals_of_a_mean_follow_the_clusters():

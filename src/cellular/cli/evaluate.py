@@ -15,6 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--model_type", "--model-type", help="model by name: starter, cyto, cyto2, cyto3")
     what.add_argument("--labels", metavar="DIR", help="score label images made elsewhere, <field>_masks.tif")
     parser.add_argument("--boxes", metavar="DIR", help="true boxes for the box AP, as YOLO files <field>.txt")
+    parser.add_argument(
+        "--interval_unit",
+        "--interval-unit",
+        choices=("well", "field"),
+        default="well",
+        help="what the intervals resample; fields of one well are alike",
+    )
     add_segmentation(parser)
     parser.add_argument("--figures", type=boolean, default=True, help="draw every field and the precision-recall curve")
 
@@ -32,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     settings = segmentation_settings(args)
     model = args.model_path or args.model_type
     segmenter = Segmenter.from_pretrained(model, args.device) if model else None
-    result = evaluate(args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes)
+    result = evaluate(args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes, args.interval_unit)
     if args.figures:
         from cellular.report.evaluation import draw_evaluation
 

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
 from cellular.data.fields import parse_field
+from cellular.errors import SettingsError
+
+Unit = Literal["well", "field"]
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -15,26 +19,38 @@ FEWEST_CLUSTERS = 3
 
 @dataclass(frozen=True)
 class Clusters:
-    """What is resampled: `unit` ("well" or "field"), `of_field` (F,) cluster index of each field, their `count`."""
+    """What is resampled: `unit` ("well" or "field"), `of_field` (F,) cluster index of each field, their `count`.
+
+    `wells` is how many wells the fields come from where fields are resampled though their names show wells, else None.
+    """
 
     unit: str
     of_field: np.ndarray
     count: int
+    wells: int | None = None
 
     @property
     def note(self) -> str:
         """One line for people: what the intervals rest on."""
         if self.count < FEWEST_CLUSTERS:
             return f"no intervals: {self.count} {self.unit}(s) cannot show how {self.unit}s differ"
-        return f"95 % bootstrap intervals over {self.count} {self.unit}s (percentile, {RESAMPLES} resamples)"
+        note = f"95 % bootstrap intervals over {self.count} {self.unit}s (percentile, {RESAMPLES} resamples)"
+        if self.wells:
+            note += f"; fields of {self.wells} well(s) are alike, so for other wells they are too narrow"
+        return note
 
 
-def clusters_of(names: Sequence[str]) -> Clusters:
-    """Wells of the fields; the fields themselves where a name shows no well."""
+def clusters_of(names: Sequence[str], unit: Unit = "well") -> Clusters:
+    """Wells of the fields, or the fields themselves: where asked for, and where a name shows no well."""
+    if unit not in get_args(Unit):
+        raise SettingsError(f"Intervals resample {' or '.join(get_args(Unit))}, got {unit!r}")
     wells = [(f.date, f.plate, f.well) for f in map(parse_field, names)]
-    unit, keys = ("well", list(map(str, wells))) if all(w[2] for w in wells) else ("field", list(names))
+    known = all(w[2] for w in wells)
+    keys = list(map(str, wells)) if known and unit == "well" else list(names)
     index = np.unique(keys, return_inverse=True)[1] if keys else np.zeros(0, int)
-    return Clusters(unit, index, len(set(keys)))
+    if not known:
+        return Clusters("field", index, len(set(keys)))
+    return Clusters(unit, index, len(set(keys)), len(set(wells)) if unit == "field" else None)
 
 
 def intervals(

@@ -12,7 +12,7 @@ import pandas as pd
 from cellular.data.images import read_labels
 from cellular.data.pairs import MASKS_SUFFIX, Pair, find_pairs, load_labels
 from cellular.errors import CellularError, InputError, MissingInputError
-from cellular.evaluate.bootstrap import Clusters, clusters_of, intervals
+from cellular.evaluate.bootstrap import Clusters, Unit, clusters_of, intervals
 from cellular.evaluate.detection import Boxes, Detections, average_precision, match_boxes, mean_average_precision
 from cellular.evaluate.scores import THRESHOLDS, FieldScores, score_field, summary
 from cellular.progress import progress
@@ -58,6 +58,7 @@ def evaluate(
     settings: SegmentSettings | None = None,
     labels_dir: str | Path | None = None,
     boxes_dir: str | Path | None = None,
+    interval_unit: Unit = "well",
 ) -> EvaluationResult:
     """Score a model, or label images made elsewhere, against the expert's labels.
 
@@ -73,6 +74,8 @@ def evaluate(
         from its ``cells.csv``, and are all equal without it.
     boxes_dir : true boxes for the detection scores, as YOLO text files ``<field>.txt``; without it, the boxes in the
         ``cells.csv`` that ``cellular prepare`` wrote (hidden parts included), else those of the label images.
+    interval_unit : what the intervals resample. Fields of one well are alike: resampling "field" tells how the scores
+        vary between fields of these wells, and too little about other wells.
 
     Raises
     ------
@@ -82,6 +85,7 @@ def evaluate(
         raise InputError("evaluate takes either a model or a folder of predicted labels")
     test_dir, output_dir = Path(test_dir), Path(output_dir)
     pairs = find_pairs(test_dir)
+    clusters_of([], interval_unit)  # a typing error is said before the work, not after
     if segmenter is not None:
         segmented = segment_files(pairs, segmenter, output_dir / "labels", settings)
         labels, cells, problems = segmented.labels, segmented.cells, dict(segmented.problems)
@@ -101,9 +105,9 @@ def evaluate(
         kept.append(pair)
     if not fields:
         raise InputError(f"{test_dir}: no field could be scored; first problem: {next(iter(problems.values()))}")
-    result = _summarise(
-        output_dir, test_dir.name, fields, match_boxes(true_boxes, found_boxes), labels, kept, problems, truth_table
-    )
+    clusters = clusters_of([f.name for f in fields], interval_unit)
+    detections = match_boxes(true_boxes, found_boxes)
+    result = _summarise(output_dir, test_dir.name, fields, clusters, detections, labels, kept, problems, truth_table)
     _write(result)
     return result
 
@@ -173,7 +177,7 @@ def _found_boxes(cells: pd.DataFrame, name: str, scores: FieldScores, labels: Pa
     return Boxes(boxes[keep], np.array([score_of.get(int(n), 1.0) for n in numbers[keep]]))
 
 
-def _summarise(output_dir, split, fields, detections, labels, pairs, problems, table) -> EvaluationResult:
+def _summarise(output_dir, split, fields, clusters, detections, labels, pairs, problems, table) -> EvaluationResult:
     """Values over all fields and their intervals, from counts that are already there."""
 
     def statistic(weights: np.ndarray) -> dict[str, float]:
@@ -181,7 +185,6 @@ def _summarise(output_dir, split, fields, detections, labels, pairs, problems, t
         boxes = {"box.ap50": average_precision(detections, 0.5, weights)}
         return summary(drawn) | boxes | {"box.ap50_95": mean_average_precision(detections, weights)}
 
-    clusters = clusters_of([f.name for f in fields])
     return EvaluationResult(
         output_dir,
         split,
