@@ -110,12 +110,13 @@ def outlined_samples(folder: Path, settings: TrainSettings, grey: bool) -> list[
 
 
 def run(sources: Sources, settings: TrainSettings, out: Path, resume: bool = False) -> TrainingResult:
-    """Train from noise."""
+    """Train from noise, or from an earlier model (``--set model_type=FILE``), at the recipe's scale."""
     fields, validation = (field_samples(sources, part, settings) for part in ("train", "val"))
     samples = REPEATS * fields + outlined_samples(sources.nuclei / "all" / "train", settings, grey=True)
     if sources.simulated:
         samples += outlined_samples(sources.simulated / "all" / "train", settings, grey=False)
     network, _, settings = start_network(settings)
+    network.diam_mean.data.fill_(settings.diam_mean)
     info = ModelInfo(settings.channels, about="starter: real CELLULAR fields (boxes) and nuclei (outlines)")
     return train_network(network, samples, validation, settings, out, info, resume)
 
