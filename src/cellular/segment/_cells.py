@@ -50,6 +50,11 @@ def find_cells(labels: np.ndarray) -> Cells:
     return Cells(*_find_cells(labels, int(labels.max())))
 
 
+def largest_first(cells: Cells) -> np.ndarray:
+    """Labels minus one of the cells that have pixels, by falling area: so shared out, threads end together."""
+    return np.argsort(-cells.area, kind="stable")[: np.count_nonzero(cells.area)]
+
+
 @numba.njit(nogil=True, cache=True)
 def _find_cells(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     height, width = labels.shape

@@ -173,18 +173,45 @@ def write_gradient(heat: np.ndarray, weight: np.ndarray, unit: float, y0: int, x
 
 
 @numba.njit(nogil=True, cache=True)
+def flows_of_cell(
+    labels: np.ndarray, k: int, cells: Cells, niter: int, exact: bool, y0: int, x0: int, flows: np.ndarray
+) -> None:
+    """Flows of cell `k` (label minus one) into `flows` (2, h, w), its box beginning at (y0, x0); `niter` as below."""
+    box = cells.box[k]
+    y, x = centre_of(labels, k + 1, box, cells.area[k], cells.total[k])
+    y, x = y - box[0] + 1, x - box[2] + 1
+    steps = niter if niter >= 0 else 2 * (box[1] - box[0] + box[3] - box[2] + 6)
+    if exact or cells.area[k] < SMALL:
+        weight, extent = cell_weights(labels, k + 1, box)
+        write_gradient(diffuse(weight, extent, y, x, steps), weight, 1.0, y0, x0, flows)
+    else:
+        weights = single_weights(labels, k + 1, box)
+        write_gradient(diffuse_single(weights, y, x, steps), weights, np.float64(UNIT), y0, x0, flows)
+
+
+@numba.njit(nogil=True, cache=True)
 def flows_of_cells(
     which: np.ndarray, labels: np.ndarray, cells: Cells, niter: int, exact: bool, flows: np.ndarray
 ) -> None:
     """Flows of the cells `which` (labels minus one) into `flows` (2, Y, X); `niter` < 0: by each cell's size."""
     for k in which:
-        box = cells.box[k]
-        y0, x0 = centre_of(labels, k + 1, box, cells.area[k], cells.total[k])
-        y0, x0 = y0 - box[0] + 1, x0 - box[2] + 1
-        steps = niter if niter >= 0 else 2 * (box[1] - box[0] + box[3] - box[2] + 6)
-        if exact or cells.area[k] < SMALL:
-            weight, extent = cell_weights(labels, k + 1, box)
-            write_gradient(diffuse(weight, extent, y0, x0, steps), weight, 1.0, box[0], box[2], flows)
-        else:
-            weights = single_weights(labels, k + 1, box)
-            write_gradient(diffuse_single(weights, y0, x0, steps), weights, np.float64(UNIT), box[0], box[2], flows)
+        flows_of_cell(labels, k, cells, niter, exact, cells.box[k, 0], cells.box[k, 2], flows)
+
+
+@numba.njit(nogil=True, cache=True)
+def errors_of_cells(
+    which: np.ndarray, labels: np.ndarray, cells: Cells, flows: np.ndarray, scale: float, errors: np.ndarray
+) -> None:
+    """Mean squared differences between the own flows of the cells `which` and `flows` / `scale` into `errors` (N,)."""
+    for k in which:
+        top, left = cells.box[k, 0], cells.box[k, 2]
+        own = np.zeros((2, cells.box[k, 1] - top + 1, cells.box[k, 3] - left + 1), np.float32)
+        flows_of_cell(labels, k, cells, -1, False, 0, 0, own)
+        total = 0.0
+        for y in range(own.shape[1]):
+            for x in range(own.shape[2]):
+                if labels[top + y, left + x] == k + 1:
+                    dy = np.float64(own[0, y, x]) - flows[0, top + y, left + x] / scale
+                    dx = np.float64(own[1, y, x]) - flows[1, top + y, left + x] / scale
+                    total += dy * dy + dx * dx
+        errors[k] = total / cells.area[k]

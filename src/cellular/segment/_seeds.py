@@ -3,6 +3,8 @@
 import numba
 import numpy as np
 
+from cellular.segment._threads import over_threads
+
 # A seed is a local maximum over 5x5 px where more than 10 pixels ended; from there a sink takes in, five times over,
 # neighbours where more than 2 ended (Cellpose's numbers).
 PEAK_RADIUS = 2
@@ -12,6 +14,8 @@ SINK_COUNT = 2
 
 # Width of the empty margin around the counts, so that windows need no test for the image's border.
 MARGIN = SINK_RADIUS
+# Pixels that a thread labels at a time.
+BATCH = 1 << 14
 
 
 def label_by_sinks(starts: np.ndarray, ends: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -25,7 +29,9 @@ def label_by_sinks(starts: np.ndarray, ends: np.ndarray, shape: tuple[int, int])
     if len(seeds) == 0:
         return np.zeros(shape, np.uint32)
     sinks = _grow_sinks(seeds[rising_order(counts[seeds[:, 0], seeds[:, 1]])], counts)
-    return _labels_of_ends(starts, ends, shape, sinks)
+    labels = np.zeros(shape, np.uint32)
+    over_threads(_label_ends, np.arange(-(-len(starts) // BATCH)), starts, ends, sinks, labels)
+    return labels
 
 
 def rising_order(counts: np.ndarray) -> np.ndarray:
@@ -83,9 +89,12 @@ def _grow_sinks(seeds: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(nogil=True, cache=True)
-def _labels_of_ends(starts: np.ndarray, ends: np.ndarray, shape: tuple[int, int], sinks: np.ndarray) -> np.ndarray:
-    labels = np.zeros(shape, np.uint32)
-    for k in range(len(starts)):
-        sink = sinks[ends[k] // shape[1] + MARGIN, ends[k] % shape[1] + MARGIN]
-        labels[starts[k] // shape[1], starts[k] % shape[1]] = sink
-    return labels
+def _label_ends(
+    batches: np.ndarray, starts: np.ndarray, ends: np.ndarray, sinks: np.ndarray, labels: np.ndarray
+) -> None:
+    """Give some `batches` of the pixels `starts` the numbers of the sinks that their `ends` lie in."""
+    height, width = labels.shape
+    for batch in batches:
+        for k in range(batch * BATCH, min(len(starts), (batch + 1) * BATCH)):
+            sink = sinks[ends[k] // width + MARGIN, ends[k] % width + MARGIN]
+            labels[starts[k] // width, starts[k] % width] = sink

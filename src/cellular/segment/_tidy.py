@@ -4,6 +4,7 @@ import numba
 import numpy as np
 
 from cellular.segment._cells import find_cells
+from cellular.segment._threads import over_threads
 
 
 def keep_labels(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
@@ -18,7 +19,7 @@ def keep_labels(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
 
 def areas(labels: np.ndarray) -> np.ndarray:
     """Pixels (N,) of labels 1..N, where N is the largest label present."""
-    return np.bincount(labels.ravel())[1:]
+    return _areas(labels, int(labels.max()))
 
 
 def fill_holes_and_drop_small(labels: np.ndarray, min_size: int) -> np.ndarray:
@@ -29,8 +30,25 @@ def fill_holes_and_drop_small(labels: np.ndarray, min_size: int) -> np.ndarray:
     labels by rank and deletes the wrong cell when numbers are missing. Returns former numbers as `keep_labels` does.
     """
     former = keep_labels(labels, areas(labels) >= max(min_size, 1))
-    _fill_holes(labels, find_cells(labels).box)
+    boxes = find_cells(labels).box
+    holed = np.zeros(len(boxes), bool)
+    over_threads(_find_holes, np.arange(len(boxes)), labels, boxes, holed)
+    _fill_holes(np.flatnonzero(holed), labels, boxes)
     return former[keep_labels(labels, areas(labels) >= max(min_size, 1)) - 1]
+
+
+@numba.njit(nogil=True, cache=True)
+def _areas(labels: np.ndarray, count: int) -> np.ndarray:
+    """Runs of one label, which label images are made of, cost one write each."""
+    area = np.zeros(count + 1, np.int64)
+    for row in labels:
+        own, since = row[0], 0
+        for x in range(1, len(row)):
+            if row[x] != own:
+                area[own] += x - since
+                own, since = row[x], x
+        area[own] += len(row) - since
+    return area[1:]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -51,33 +69,57 @@ def _renumber(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(nogil=True, cache=True)
-def _fill_holes(labels: np.ndarray, boxes: np.ndarray) -> None:
-    for k in range(len(boxes)):
-        y0, x0 = boxes[k, 0], boxes[k, 2]
-        height, width = boxes[k, 1] - y0 + 1, boxes[k, 3] - x0 + 1
-        outside = _reach_from_border(labels[y0 : y0 + height, x0 : x0 + width], k + 1)
-        for y in range(height):
-            for x in range(width):
+def _find_holes(which: np.ndarray, labels: np.ndarray, boxes: np.ndarray, holed: np.ndarray) -> None:
+    """Whether the cells `which` (labels minus one) have holes, into `holed` (N,)."""
+    for k in which:
+        window = _window(labels, boxes[k])
+        outside = _reach_from_border(window, k + 1)
+        for y in range(window.shape[0]):
+            for x in range(window.shape[1]):
+                holed[k] |= not outside[y, x] and window[y, x] != k + 1
+
+
+@numba.njit(nogil=True, cache=True)
+def _fill_holes(which: np.ndarray, labels: np.ndarray, boxes: np.ndarray) -> None:
+    """Fill the holes of the cells `which` one after the other: a cell may lose its own to the one around it.
+
+    Filling gives no other cell a hole that it had not before, so that the cells found by :func:`_find_holes` will do.
+    """
+    for k in which:
+        window = _window(labels, boxes[k])
+        outside = _reach_from_border(window, k + 1)
+        for y in range(window.shape[0]):
+            for x in range(window.shape[1]):
                 if not outside[y, x]:
-                    labels[y0 + y, x0 + x] = k + 1
+                    window[y, x] = k + 1
+
+
+@numba.njit(nogil=True, cache=True)
+def _window(labels: np.ndarray, box: np.ndarray) -> np.ndarray:
+    return labels[box[0] : box[1] + 1, box[2] : box[3] + 1]
 
 
 @numba.njit(nogil=True, cache=True)
 def _reach_from_border(window: np.ndarray, label: int) -> np.ndarray:
-    """(h, w) bool: pixels other than `label` that a walk over edges reaches from outside the window."""
+    """(h, w) bool: pixels other than `label` that a walk over edges reaches from outside the window.
+
+    Sweeps down and up, along each row to and fro, until nothing changes: one or two do for most cells.
+    """
     height, width = window.shape
-    reached = np.zeros((height, width), np.bool_)
-    stack = []
-    for y in range(height):
-        for x in range(width):
-            if (y == 0 or x == 0 or y == height - 1 or x == width - 1) and window[y, x] != label:
-                reached[y, x] = True
-                stack.append((y, x))
-    while len(stack) > 0:
-        y, x = stack.pop()
-        for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-            v, u = y + dy, x + dx
-            if 0 <= v < height and 0 <= u < width and not reached[v, u] and window[v, u] != label:
-                reached[v, u] = True
-                stack.append((v, u))
-    return reached
+    reached = np.zeros((height + 2, width + 2), np.bool_)
+    reached[0], reached[-1], reached[:, 0], reached[:, -1] = True, True, True, True
+    changed = True
+    while changed:
+        changed = False
+        for sweep in range(2):
+            for k in range(height):
+                y = k if sweep == 0 else height - 1 - k
+                before = reached[y] if sweep == 0 else reached[y + 2]
+                row, own = reached[y + 1], window[y]
+                for x in range(width):
+                    if own[x] != label and not row[x + 1] and (before[x + 1] or row[x]):
+                        row[x + 1] = changed = True
+                for x in range(width - 1, -1, -1):
+                    if own[x] != label and not row[x + 1] and row[x + 2]:
+                        row[x + 1] = changed = True
+    return reached[1:-1, 1:-1]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from cellular.errors import SettingsError
-from cellular.segment._cells import checked_labels, find_cells, without_gaps
+from cellular.segment._cells import checked_labels, find_cells, largest_first, without_gaps
 from cellular.segment._diffuse import flows_of_cells
 from cellular.segment._threads import over_threads
 
@@ -57,9 +57,8 @@ def labels_to_flows(
         return _on_gpu(labels, niter, gpu)
     flows = np.zeros((2, *labels.shape), np.float32)
     cells = find_cells(labels)
-    largest_first = np.argsort(-cells.area, kind="stable")[: np.count_nonzero(cells.area)]
     steps = -1 if niter is None else int(niter)
-    over_threads(flows_of_cells, largest_first, labels, cells, steps, method == "cellpose", flows)
+    over_threads(flows_of_cells, largest_first(cells), labels, cells, steps, method == "cellpose", flows)
     return flows
 
 

@@ -2,16 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 
 from cellular.data.images import as_labels
 from cellular.errors import InputError, SettingsError
+from cellular.segment._cells import checked_labels, find_cells, largest_first
+from cellular.segment._diffuse import errors_of_cells
 from cellular.segment._follow import BLOCK, FLOW_SCALE, find_traps, follow, lay_out_steps
 from cellular.segment._seeds import label_by_sinks
 from cellular.segment._threads import over_threads
 from cellular.segment._tidy import areas, fill_holes_and_drop_small, keep_labels
-from cellular.segment.flows import cuda_device, labels_to_flows
+from cellular.segment.flows import cuda_device
 
 if TYPE_CHECKING:
     import torch
@@ -117,24 +118,11 @@ def flow_error(labels: np.ndarray, flows: np.ndarray) -> np.ndarray:
     `labels` is (Y, X) with cells 1..N; `flows` is (2, Y, X) as the network gives them. A number that no pixel
     carries has error NaN.
     """
-    total, count = _error_sums(labels, labels_to_flows(labels), flows, int(labels.max()))
-    with np.errstate(invalid="ignore"):
-        return total / count
-
-
-@numba.njit(nogil=True, cache=True)
-def _error_sums(labels: np.ndarray, own: np.ndarray, flows: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    total = np.zeros(n, np.float64)
-    count = np.zeros(n, np.int64)
-    for y in range(labels.shape[0]):
-        for x in range(labels.shape[1]):
-            if labels[y, x] > 0:
-                k = np.int64(labels[y, x]) - 1
-                dy = np.float64(own[0, y, x]) - flows[0, y, x] / FLOW_SCALE
-                dx = np.float64(own[1, y, x]) - flows[1, y, x] / FLOW_SCALE
-                total[k] += dy * dy + dx * dx
-                count[k] += 1
-    return total, count
+    labels = checked_labels(labels)
+    cells = find_cells(labels)
+    errors = np.full(len(cells.area), np.nan)
+    over_threads(errors_of_cells, largest_first(cells), labels, cells, flows, FLOW_SCALE, errors)
+    return errors
 
 
 def _on_gpu(
