@@ -1,6 +1,9 @@
-"""Choosing where the arithmetic runs."""
+"""Choosing where the arithmetic runs, and setting it up to run well."""
 
+import ctypes
 import logging
+import sys
+from functools import cache
 
 import torch
 
@@ -33,3 +36,21 @@ def resolve_device(name: str = "auto") -> torch.device:
     if device.type not in ("cpu", "cuda", "mps"):
         raise DeviceError(f"Device '{name}' is not supported; use auto, cpu, cuda, cuda:N or mps")
     return device
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let glibc keep freed activations instead of handing each back to the kernel and faulting it in again.
+
+    The largest single gain of the forward pass on a CPU (about a third), and a tenth of a training step. Once a
+    process, on Linux with glibc only; up to the peak of one pass stays with the process.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # another libc: nothing to tune
+        return
+    trim_threshold, mmap_threshold = -1, -3
+    mallopt(mmap_threshold, 1 << 30)
+    mallopt(trim_threshold, (1 << 31) - 1)

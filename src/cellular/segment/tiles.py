@@ -1,16 +1,14 @@
 """Running the network over an image of any size."""
 
-import ctypes
 import logging
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import numpy as np
 import torch
 
+from cellular.device import keep_freed_memory
 from cellular.errors import DeviceError
 from cellular.segment.network import CPnet
 
@@ -58,7 +56,7 @@ def run_network(
     output : (3, Y, X) float32, flow y, flow x (five times the unit vector) and cell probability (logit).
     style : (8 * width,) float32, unit length.
     """
-    _keep_freed_memory()
+    keep_freed_memory()
     height, width = image.shape[1:]
     padding = [_padding(side) for side in (height, width)]
     padded = np.pad(image, [(0, 0), *padding])
@@ -169,21 +167,3 @@ def _taper(height: int, width: int, sigma: float = 7.5) -> np.ndarray:
         profile[side // 2 - length // 2 : side // 2 + length // 2 + length % 2] for length in (height, width)
     )
     return np.outer(rows, columns)
-
-
-@cache
-def _keep_freed_memory() -> None:
-    """Let glibc keep freed activations instead of handing each back to the kernel and faulting it in again.
-
-    The largest single gain of the forward pass on a CPU (about a third). Once a process, on Linux with glibc only; up
-    to the peak of one forward pass stays with the process.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # another libc: nothing to tune
-        return
-    trim_threshold, mmap_threshold = -1, -3
-    mallopt(mmap_threshold, 1 << 30)
-    mallopt(trim_threshold, (1 << 31) - 1)

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 import cellular
-from cellular.device import resolve_device
+from cellular.device import keep_freed_memory, resolve_device
 from cellular.errors import InputError, OutputExistsError, SettingsError
 from cellular.progress import progress
 from cellular.segment.models import ModelInfo, load_model, save_model
@@ -131,6 +131,7 @@ def train_network(
     folder = Path(folder)
     info = info or ModelInfo(settings.channels or (0, 0))
     device = resolve_device(settings.device)
+    keep_freed_memory()
     network = network.to(device, memory_format=torch.channels_last)
     diameters = [settings.diameter or sample.diameter for sample in samples]
     network.diam_labels.data.fill_(float(np.mean(diameters)))
