@@ -103,7 +103,9 @@ def test_micrometres_are_pixels_times_their_size(rng):
         find(image, labels, micrometres)
 
 
-@pytest.mark.parametrize("bad", [{"unit": "nm"}, {"min_sigma": 3, "max_sigma": 2}, {"scales": 2}, {"snr": 0}, {"second_look": 0.5}])
+@pytest.mark.parametrize(
+    "bad", [{"unit": "nm"}, {"min_sigma": 3, "max_sigma": 2}, {"scales": 2}, {"snr": 0}, {"second_look": 0.5}]
+)
 def test_settings_out_of_range(bad):
     with pytest.raises(SettingsError, match=next(iter(bad))):
         PunctaSettings(**bad)
