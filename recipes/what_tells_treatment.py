@@ -3,8 +3,8 @@
     python recipes/what_tells_treatment.py CELLS IMAGES LABELS
 
 CELLS is cells.csv of `cellular measure IMAGES LABELS`. Trees are trained on groups of features of the cells, then on
-discs of medium that touch no cell, each time leaving a well out; the treatment stands in for the truth. Where medium does as
-well as cells, a classifier of cells has shown nothing about them.
+discs of medium that touch no cell, each time leaving a well out; the treatment stands in for the truth. Where medium
+does as well as cells, a classifier of cells has shown nothing about them.
 """
 
 import argparse
