@@ -22,6 +22,8 @@ BAND = 16
 # gradient, so that less than 1e-64 shows in no flow.
 UNIT = np.float32(2.0**119)
 NOTHING = np.float32(2.0**-122)
+# Arguments that as plain numbers would have numba compile their own variants.
+BY_SIZE, ORIGIN, NO = np.int64(-1), np.int64(0), np.bool_(False)
 # Cells under this many px take the exact kernel, whose cost does not matter there: their centre, where the gradient
 # is mere rounding, weighs in the flow error of so few pixels.
 SMALL = 256
@@ -134,14 +136,21 @@ def diffuse_single(weight: np.ndarray, y0: int, x0: int, niter: int) -> np.ndarr
     for reach in range(1, niter + 1):
         heat[y0 * width + x0] += UNIT
         top, bottom = max(1, y0 - reach), min(height - 1, y0 + reach + 1)
-        across[:width] = 0  # no heat has come further up
+        _copy(heat, (top - 1) * width, across, width)  # no heat has come there
         _sum_across(heat, top * width, across, width, width)
         for y in range(top, bottom, BAND):
             rows = min(BAND, bottom - y)
             _sum_across(heat, (y + 1) * width, across, 2 * width, rows * width)
             _sum_down(across, width, weights, heat, y * width, rows * width)
-            across[: 2 * width] = across[BAND * width :]
+            _copy(across, BAND * width, across, 2 * width)
     return heat[: height * width].reshape((height, width))
+
+
+@numba.njit(nogil=True, cache=True)
+def _copy(source: np.ndarray, first: int, target: np.ndarray, count: int) -> None:
+    """``target[:count] = source[first:first + count]``, which would take numba seconds to compile."""
+    for i in range(count):
+        target[i] = source[first + i]
 
 
 @numba.njit(nogil=True, cache=True)
@@ -206,7 +215,7 @@ def errors_of_cells(
     for k in which:
         top, left = cells.box[k, 0], cells.box[k, 2]
         own = np.zeros((2, cells.box[k, 1] - top + 1, cells.box[k, 3] - left + 1), np.float32)
-        flows_of_cell(labels, k, cells, -1, False, 0, 0, own)
+        flows_of_cell(labels, k, cells, BY_SIZE, NO, ORIGIN, ORIGIN, own)
         total = 0.0
         for y in range(own.shape[1]):
             for x in range(own.shape[2]):

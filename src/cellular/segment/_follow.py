@@ -27,10 +27,10 @@ def lay_out_steps(rows: np.ndarray, flows: np.ndarray, active: np.ndarray, steps
     height, width = active.shape
     for row in rows:
         y = min(row, height - 1)
-        for x in range(width):
-            for axis in range(2):
+        for axis in range(2):
+            for x in range(width):
                 steps[row, x, axis] = flows[axis, y, x] / FLOW_SCALE if active[y, x] else np.float32(0)
-        steps[row, width] = steps[row, width - 1]
+            steps[row, width, axis] = steps[row, width - 1, axis]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")

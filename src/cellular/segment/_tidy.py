@@ -106,8 +106,11 @@ def _reach_from_border(window: np.ndarray, label: int) -> np.ndarray:
     Sweeps down and up, along each row to and fro, until nothing changes: one or two do for most cells.
     """
     height, width = window.shape
-    reached = np.zeros((height + 2, width + 2), np.bool_)
-    reached[0], reached[-1], reached[:, 0], reached[:, -1] = True, True, True, True
+    reached = np.ones((height + 2, width + 2), np.bool_)
+    inside = reached[1:-1, 1:-1]
+    for y in range(height):
+        for x in range(width):
+            inside[y, x] = False
     changed = True
     while changed:
         changed = False
@@ -122,4 +125,4 @@ def _reach_from_border(window: np.ndarray, label: int) -> np.ndarray:
                 for x in range(width - 1, -1, -1):
                     if own[x] != label and not row[x + 1] and row[x + 2]:
                         row[x + 1] = changed = True
-    return reached[1:-1, 1:-1]
+    return inside
