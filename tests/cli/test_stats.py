@@ -46,6 +46,22 @@ def test_one_date_is_described_and_its_p_values_refused(tmp_path, capsys):
         assert (tmp_path / "out" / "figures" / f"{name}.png").stat().st_size > 5000
 
 
+def test_a_medium_that_tells_the_treatments_apart_is_said(tmp_path, capsys):
+    cells = measured([220518])
+    cells.to_csv(tmp_path / "cells.csv", index=False)
+    fields = cells["field"].drop_duplicates()
+    starved = fields.str.contains("_I").to_numpy()
+    levels = {"background__EGFP": np.where(starved, 3.0, 10.0), "background__mRFP": np.arange(len(fields)) % 3}
+    pd.DataFrame({"field": fields, **levels}).to_csv(tmp_path / "images.csv", index=False)
+    assert main(["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out"), "--map", "pca"]) == 0
+    printed = capsys.readouterr().out
+    assert "EGFP off the cells is 3 to 3 in starved wells, 10 to 10 in fed ones" in printed
+    assert "mRFP off the cells" not in printed
+    assert "The medium tells starved from fed" in (tmp_path / "out" / "stats.html").read_text(encoding="utf-8")
+    # what describes an image is no measurement of its cells
+    assert not pd.read_csv(tmp_path / "out" / "effects.csv")["feature"].str.contains("background").any()
+
+
 def test_three_dates_are_tested(tmp_path, capsys):
     measured([220518, 220519, 220520]).to_csv(tmp_path / "cells.csv", index=False)
     options = ["--features", "log2_ratio", "puncta_red_only"]

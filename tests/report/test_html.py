@@ -88,3 +88,11 @@ def test_pictures_from_files(tmp_path):
         Page("p").figure(tmp_path / "b.png")
     with pytest.raises(InputError, match=r"\.bmp"):
         Page("p").figure(tmp_path / "b.bmp")
+
+
+def test_figures_stand_beside_each_other():
+    page = Page("p").figures({"one & two": plt.figure(figsize=(1, 1)), "three": plt.figure(figsize=(1, 1))})
+    parse(page)
+    assert page.render().count("<figure>") == 2
+    assert page.render().count('<div class="pair">') == 1
+    assert "one &amp; two" in page.render()

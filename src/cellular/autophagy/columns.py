@@ -148,6 +148,23 @@ STATE = {
 TABLES = {"cells": CELLS, "puncta": PUNCTA, "images": IMAGES}
 
 
+def axis_label(name: str) -> str:
+    """A measurement's name as an axis shows it, with its unit where it has one.
+
+    >>> axis_label("mean__EGFP")
+    'mean EGFP (level)'
+    """
+    column = {**CELLS, **STATE}.get(name)
+    words = name.replace("__", " ").replace("_", " ")
+    return f"{words} ({column.unit})" if column and column.unit not in ("", "1") else words
+
+
+def meaning(name: str) -> str:
+    """The sentence that documents a measurement of cells; empty for one that is not ours."""
+    column = {**CELLS, **STATE}.get(name)
+    return column.meaning if column else ""
+
+
 def documentation() -> pd.DataFrame:
     """The table behind ``columns.csv``: ``table, column, unit, dtype, meaning``."""
     return pd.DataFrame(

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.stats import t as student
 from statsmodels.stats.multitest import multipletests
 
+from cellular.autophagy.columns import IMAGES
 from cellular.autophagy.stats_design import (
     LEVELS,
     Inference,
@@ -98,7 +99,10 @@ def compare(
 
 
 def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
-    """The columns to compare: those asked for, or every number that describes a cell and is not constant."""
+    """The columns to compare: those asked for, or every number that describes a cell and is not constant.
+
+    What describes the image (its background, its count of cells) is compared only where it is asked for.
+    """
     if settings.features:
         missing = [name for name in settings.features if name not in table]
         if missing:
@@ -112,6 +116,7 @@ def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
         for name in table.columns
         if table[name].dtype.kind in "iuf"
         and name not in _IDENTITY
+        and name not in IMAGES
         and not _IDENTITY_PATTERN.search(name)
         and table[name].nunique() > 1
     ]

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Compare, and print n, effects and why p-values are refused."""
     from cellular.autophagy.stats import ALL, StatsSettings
-    from cellular.workflows.treatments import compare_tables
+    from cellular.workflows.treatments import compare_tables, medium_warnings
 
     settings = StatsSettings(
         treatment=args.treatment,
@@ -41,6 +41,6 @@ def run(args: argparse.Namespace) -> None:
     overall = result.effects[result.effects["timepoint"] == ALL]
     columns = ["feature", "measure", "treatment", "estimate", "ci_low", "ci_high", "p_value", "q_value", "unit", "df"]
     print(overall[columns].to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
-    for refusal in result.refusals:
-        print(refusal)
+    for line in (*result.refusals, *medium_warnings(result)):
+        print(line)
     print(f"written: {args.out}/effects.csv, over_time.csv, units.csv, stats.html")

@@ -77,17 +77,19 @@ def saliency_figure(pixels: np.ndarray, saliency: np.ndarray, channels: Sequence
     mRFP is drawn magenta and EGFP green, each up to the cell's own 99.5th percentile: where both are, white.
     """
     n = len(pixels)
-    limit = float(np.quantile(np.abs(saliency.sum(axis=1)), 0.995)) or 1.0
-    figure, axes = plt.subplots(2, n, figsize=(0.3 + 1.15 * n, 3.1), squeeze=False)
+    limit = float(np.quantile(np.abs(saliency.sum(axis=1)), 0.99)) or 1.0
+    figure, axes = plt.subplots(2, n, figsize=(0.6 + n, 2.6), squeeze=False, layout="constrained")
     for column, title in enumerate(titles):
         axes[0, column].imshow(_magenta_green(pixels[column].astype(np.float32), channels))
         axes[0, column].set_title(title, fontsize=8)
-        shown = axes[1, column].imshow(saliency[column].sum(axis=0), cmap="PuOr_r", vmin=-limit, vmax=limit)
+        # convolutions of stride two leave a checkerboard in gradients
+        effect = cv2.GaussianBlur(saliency[column].sum(axis=0), (0, 0), 1)
+        shown = axes[1, column].imshow(effect, cmap="PuOr_r", vmin=-limit, vmax=limit)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
     axes[0, 0].set_ylabel("mRFP magenta\nEGFP green", fontsize=7)
     axes[1, 0].set_ylabel("adds to\nlog-odds", fontsize=7)
-    bar = figure.colorbar(shown, ax=axes, shrink=0.5, aspect=14, pad=0.01)
+    bar = figure.colorbar(shown, ax=axes, shrink=0.6, aspect=14, pad=0.01)
     bar.set_label("orange: activated\npurple: basal", fontsize=7)
     bar.ax.tick_params(labelsize=7)
     figure.suptitle("probability of activated" + (" (and truth)" if "\n" in "".join(titles) else ""), fontsize=9)

@@ -33,11 +33,12 @@ p{max-width:46rem}
 .fact span{color:var(--soft);font-size:.85rem}
 .caveat{background:#fff6e5;border-left:4px solid #E69F00;color:#8a4b00;padding:.6rem 1rem;margin:1rem 0;max-width:46rem}
 figure{margin:1.4rem 0}
-figure img{max-width:100%;height:auto}
+figure img{max-width:min(100%,44rem);height:auto}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(24rem,1fr));gap:0 1.4rem}
 figcaption{color:var(--soft);font-size:.9rem;max-width:46rem}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:.88rem;margin:.8rem 0;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+th,td{padding:.3rem .55rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
 th{background:var(--tint)}
 details summary{cursor:pointer;color:var(--accent);margin:.6rem 0}
@@ -97,6 +98,14 @@ class Page:
             f'<figure><img alt="{html.escape(caption, quote=True)}" src="data:{media};base64,{data}">'
             f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         )
+
+    def figures(self, pictures: dict[str, Figure | str | Path]) -> "Page":
+        """Pictures by caption, two beside each other where the window is wide enough."""
+        start = len(self._body)
+        for caption, picture in pictures.items():
+            self.figure(picture, caption)
+        self._body[start:] = [f'<div class="pair">{"".join(self._body[start:])}</div>']
+        return self
 
     def _add(self, markup: str) -> "Page":
         self._body.append(markup)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import RobustScaler
 
+from cellular.autophagy.columns import axis_label
 from cellular.errors import InputError, import_extra
 from cellular.report.style import PALETTE, treatment_colours
 
@@ -58,7 +59,11 @@ def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: in
     margin = 0.05 * (high - low) or 1
     axes.set_ylim(min(low, np.nanmin(means)) - margin, max(high, np.nanmax(means)) + margin)
     axes.set_xticks(range(len(treatments)), treatments)
-    axes.set(xlim=(-0.6, len(treatments) - 0.4), ylabel=feature, title=f"{len(known):,} cells, {len(units)} {unit}s")
+    axes.set(
+        xlim=(-0.6, len(treatments) - 0.4),
+        ylabel=axis_label(feature),
+        title=f"{len(known):,} cells, {len(units)} {unit}s",
+    )
     if len(units) <= 12:
         axes.legend(title=unit, frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -74,24 +79,28 @@ def over_time(means: pd.DataFrame, features: Sequence[str], level: float = 0.95)
         raise InputError(f"No means of {list(features)}")
     treatments = _ordered(chosen["treatment"])
     colours = treatment_colours(treatments)
-    figure, panels = plt.subplots(1, len(features), figsize=(3.6 * len(features), 3.2), squeeze=False)
-    for axes, feature in zip(panels[0], features):
+    rows = -(-len(features) // 2)
+    figure, panels = plt.subplots(rows, min(2, len(features)), figsize=(3.9 * min(2, len(features)), 2.9 * rows))
+    panels = np.atleast_1d(panels).ravel()
+    for axes in panels[len(features) :]:
+        axes.remove()
+    for axes, feature in zip(panels, features):
         for number, treatment in enumerate(treatments):
-            rows = chosen[(chosen["feature"] == feature) & (chosen["treatment"] == treatment)]
-            at = rows["timepoint"] + 0.06 * (number - (len(treatments) - 1) / 2)
-            bars = np.abs(rows[["ci_low", "ci_high"]].to_numpy().T - rows["mean"].to_numpy())
+            points = chosen[(chosen["feature"] == feature) & (chosen["treatment"] == treatment)]
+            at = points["timepoint"] + 0.06 * (number - (len(treatments) - 1) / 2)
+            bars = np.abs(points[["ci_low", "ci_high"]].to_numpy().T - points["mean"].to_numpy())
             axes.errorbar(
                 at,
-                rows["mean"],
+                points["mean"],
                 yerr=bars,
                 color=colours[treatment],
                 marker=MARKERS[number],
                 capsize=3,
                 label=treatment,
             )
-        axes.set(xlabel="timepoint", ylabel=feature)
+        axes.set(xlabel="timepoint", ylabel=axis_label(feature))
         axes.xaxis.get_major_locator().set_params(integer=True)
-    panels[0][0].legend(frameon=False, fontsize=8)
+    panels[0].legend(frameon=False, fontsize=8)
     figure.suptitle(f"mean of {chosen['unit'].iloc[0]} means, {level:.0%} interval", fontsize=9)
     figure.tight_layout()
     return figure
@@ -162,7 +171,7 @@ def forest(effects: pd.DataFrame, title: str = "") -> Figure:
     axes.axvline(0, color="0.6", linewidth=0.8)
     axes.hlines(at, ends[0], ends[1], color=PALETTE[0])
     axes.plot(rows["standardised"], at, "o", color=PALETTE[0])
-    axes.set_yticks(at, rows["feature"], fontsize=8)
+    axes.set_yticks(at, [axis_label(name) for name in rows["feature"]], fontsize=8)
     axes.set(xlabel="difference, in standard deviations of cells", title=title, ylim=(-0.8, len(rows) - 0.2))
     return figure
 

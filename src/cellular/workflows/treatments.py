@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cellular.autophagy.columns import axis_label, meaning
 from cellular.autophagy.stats import ALL, Comparison, StatsSettings, choose_features, compare
 from cellular.errors import InputError
 from cellular.report.html import Page
@@ -114,21 +115,66 @@ def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
     page.table(result.units)
     for refusal in result.refusals:
         page.caveat(refusal[0].upper() + refusal[1:] + ".")
+    for warning in medium_warnings(result):
+        page.caveat(warning)
     page.caveat(NOT_FLUX)
     overall = result.effects[result.effects["timepoint"] == ALL]
-    shown = ["feature", "measure", "treatment", "estimate", "ci_low", "ci_high", "standardised", "p_value", "q_value"]
     first = overall[overall["feature"].isin(figures.superplots)]
-    page.table(first[[*shown, "unit", "df"]], caption="Effects over all timepoints, with their intervals:")
-    for name, path in figures.superplots.items():
-        page.figure(
-            path, f"{name}: each dot a cell, each large marker the mean of one unit. Compare the large markers."
-        )
+    page.table(_effects_table(first), caption="Effects over all timepoints, with their 95 % intervals:")
+    page.text("Each dot is a cell, each large marker the mean of one unit. Compare the large markers.")
+    page.figures({f"{axis_label(name)}. {meaning(name)}": path for name, path in figures.superplots.items()})
     if figures.over_time:
-        page.figure(figures.over_time, "Means over time. A point without a bar rests on a single unit.")
+        page.figure(
+            figures.over_time,
+            "Means over time. A point without a bar rests on a single unit; with two units a bar may be so wide that "
+            "it leaves the possible values.",
+        )
     if figures.forest:
-        page.figure(figures.forest, "All features by the size of their effect (the thirty largest).")
+        page.figure(figures.forest, "All measurements by the size of their effect (the thirty largest).")
     for method, path in figures.maps.items():
         page.figure(
-            path, f"All cells by all features ({method.upper()}), coloured by treatment. A picture, not a test."
+            path, f"All cells by all measurements ({method.upper()}), coloured by treatment. A picture, not a test."
         )
-    return page.table(overall[shown], caption="All features", rows=200, folded=True)
+    return page.table(_effects_table(overall), caption="All measurements", rows=200, folded=True)
+
+
+def medium_warnings(result: Comparison) -> list[str]:
+    """Channels whose light off the cells sets all wells of a treatment apart from all of the control: a sentence each.
+
+    Told only with two wells or more of both. Background is subtracted, but light scattered into cells and the scaling
+    of composites go with it.
+    """
+    warnings = []
+    for column in [name for name in result.cells if name.startswith("background__")]:
+        wells = result.cells.groupby(["treatment", "well"], observed=True)[column].mean()
+        spans = wells.groupby("treatment").agg(["min", "max", "size"]).query("size > 1")
+        if result.control not in spans.index:
+            continue
+        low, high, _ = spans.loc[result.control]
+        for treatment, span in spans.drop(result.control).iterrows():
+            if span["min"] > high or span["max"] < low:
+                channel = column.removeprefix("background__")
+                warnings.append(
+                    f"The medium tells {treatment} from {result.control}: {channel} off the cells is "
+                    f"{span['min']:.3g} to {span['max']:.3g} in {treatment} wells, {low:.3g} to {high:.3g} in "
+                    f"{result.control} ones. A difference in the cells' light may come from there, not from autophagy."
+                )
+    return warnings
+
+
+def _effects_table(effects: pd.DataFrame) -> pd.DataFrame:
+    """`effects` for reading: intervals in one column, p- and q-values only where there are any."""
+    interval = [f"{low:.3g} to {high:.3g}" for low, high in zip(effects["ci_low"], effects["ci_high"])]
+    table = pd.DataFrame(
+        {
+            "measurement": effects["feature"].map(axis_label),
+            "treatment": effects["treatment"],
+            "measure": effects["measure"],
+            "estimate": effects["estimate"].astype(float),
+            "95 % interval": interval,
+            "in SDs of cells": effects["standardised"].astype(float),
+        }
+    )
+    if effects["p_value"].notna().any():
+        table = table.assign(p=effects["p_value"].astype(float), q=effects["q_value"].astype(float))
+    return table.assign(unit=effects["unit"], df=effects["df"])
