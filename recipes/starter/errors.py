@@ -29,7 +29,7 @@ from cellular.data.images import read_image, read_labels
 from cellular.evaluate.scores import match
 from cellular.report.style import PALETTE, save
 from cellular.segment.files import cell_boxes
-from cellular.tables import read_json, whole_file, write_csv
+from cellular.tables import read_csv, read_json, whole_file, write_csv
 
 KINDS = ("found", "badly outlined", "merged", "split", "missed")
 GROUPS = ("treatment", "size", "brightness", "crowding")
@@ -47,11 +47,11 @@ def inside(boxes: np.ndarray, points: np.ndarray) -> np.ndarray:
     return ((points[None] >= boxes[:, None, :2]) & (points[None] <= boxes[:, None, 2:])).all(axis=2)
 
 
-def kinds_of(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, int]:
-    """What became of each true box, and how many predictions match none."""
-    kinds = np.full(len(truth), "missed", dtype=object)
+def kinds_of(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What became of each true box, and whether each prediction matches one."""
+    kinds, right = np.full(len(truth), "missed", dtype=object), np.zeros(len(predicted), bool)
     if not len(predicted):
-        return kinds, 0
+        return kinds, right
     iou = iou_matrix(truth, predicted)
     centres, found_centres = (b[:, :2] / 2 + b[:, 2:] / 2 for b in (truth, predicted))
     best = iou.argmax(axis=1)
@@ -61,15 +61,16 @@ def kinds_of(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, int]
     shares = inside(predicted, centres)[best].sum(axis=1) >= 2
     kinds[shares & (iou.max(axis=1) >= 0.1)] = "merged"
     rows, columns = pairs_at_half(iou)
-    kinds[rows] = "found"
-    return kinds, len(predicted) - len(columns)
+    kinds[rows], right[columns] = "found", True
+    return kinds, right
 
 
-def rows_of(name: str, folder: Path, labels: Path) -> tuple[pd.DataFrame, int, int]:
+def rows_of(name: str, folder: Path, labels: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The experts' cells of a field, with what became of each, and the predicted ones: score, and whether right."""
     image = read_image(folder / "images-color" / f"{name}.jpg")
     truth = read_boxes(folder / "boxes" / f"{name}.txt", image.shape[0])
-    predicted = cell_boxes(read_labels(labels / f"{name}_masks.tif"))[1]
-    kinds, spurious = kinds_of(truth, predicted)
+    numbers, predicted = cell_boxes(read_labels(labels / f"{name}_masks.tif"))
+    kinds, right = kinds_of(truth, predicted)
     overlap = iou_matrix(truth, truth)
     np.fill_diagonal(overlap, 0)
     brightness = [image[int(y0) : int(y1), int(x0) : int(x1), :2].max(axis=2).mean() for y0, x0, y1, x1 in truth]
@@ -77,7 +78,8 @@ def rows_of(name: str, folder: Path, labels: Path) -> tuple[pd.DataFrame, int, i
     table["size"] = np.sqrt(np.prod(truth[:, 2:] - truth[:, :2], axis=1))
     table["brightness"] = brightness
     table["crowding"] = (overlap > 0.05).sum(axis=1)
-    return table, spurious, len(predicted)
+    scores = read_csv(labels / "cells" / f"{name}.csv").set_index("label")["score"]
+    return table, pd.DataFrame({"field": name, "score": scores.loc[numbers].to_numpy(), "right": right})
 
 
 def ceiling(folder: Path) -> Iterator[tuple[str, float]]:
@@ -88,6 +90,16 @@ def ceiling(folder: Path) -> Iterator[tuple[str, float]]:
         if one.series == following.series and following.timepoint == one.timepoint + 1:
             a, b = (read_boxes(folder / "boxes" / f"{f.name}.txt", 2048) for f in (one, following))
             yield one.series, 2 * len(pairs_at_half(iou_matrix(a, b))[0]) / (len(a) + len(b))
+
+
+def calibration(predicted: pd.DataFrame) -> list[str]:
+    """Whether a cell with score 0.8 is right eight times in ten: a table by fifths of the predictions."""
+    fifth = pd.qcut(predicted["score"].rank(method="first"), 5, labels=False)
+    table = predicted.groupby(fifth)[["score", "right"]].mean()
+    brier = ((predicted["score"] - predicted["right"]) ** 2).mean()
+    lines = ["| predictions | mean score | share right |", "|---|---|---|"]
+    lines += [f"| fifth {k + 1} | {row['score']:.3f} | {row['right']:.3f} |" for k, row in table.iterrows()]
+    return [*lines, "", f"Brier score {brier:.3f}."]
 
 
 def shares(cells: pd.DataFrame) -> pd.DataFrame:
@@ -131,16 +143,18 @@ def main() -> None:
     table = shares(cells)
     draw(table, args.out / "errors.png")
     agreement = [f1 for _, f1 in ceiling(args.fields)]
-    spurious, predicted = sum(r[1] for r in results), sum(r[2] for r in results)
+    predicted = pd.concat([r[1] for r in results], ignore_index=True)
+    spurious, count = int((~predicted["right"]).sum()), len(predicted)
     lines = ["| cells | n | " + " | ".join(KINDS) + " |", "|---|" + "---|" * (len(KINDS) + 1)]
     lines += [
         f"| {i} | {int(r['cells'])} | " + " | ".join(f"{r[k]:.3f}" for k in KINDS) + " |" for i, r in table.iterrows()
     ]
-    lines.append(f"\nPredictions that match no expert's box: {spurious} of {predicted} ({spurious / predicted:.1%}).")
+    lines.append(f"\nPredictions that match no expert's box: {spurious} of {count} ({spurious / count:.1%}).")
     lines.append(
         f"Experts at consecutive timepoints of {len(agreement)} pairs: F1 {np.median(agreement):.2f} in the median, "
         f"{min(agreement):.2f} to {max(agreement):.2f}."
     )
+    lines += ["", *calibration(predicted)]
     with whole_file(args.out / "errors.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
