@@ -67,6 +67,20 @@ def assert_same_weights(a, b):
         assert torch.equal(x, y), name
 
 
+def test_bfloat16_learns_the_same_in_other_rounding(folders, tmp_path):
+    logs = [
+        pd.read_csv(
+            train(*folders, amp, tmp_path / "ex", TrainSettings(n_epochs=6, amp=amp, **SMALL)).folder / "log.csv"
+        )
+        for amp in ("auto", "on")
+    ]
+    full, mixed = (log["train_loss"].to_numpy() for log in logs)
+    assert not np.array_equal(full, mixed), "on a CPU, auto is single precision"
+    np.testing.assert_allclose(mixed, full, rtol=0.1)
+    with pytest.raises(SettingsError, match="bf16"):
+        TrainSettings(amp="bf16")
+
+
 def test_training_lowers_the_loss_and_writes_what_it_says(folders, tmp_path):
     result = train(*folders, "one", tmp_path / "ex", TrainSettings(n_epochs=30, **SMALL))
     log = pd.read_csv(result.folder / "log.csv")
