@@ -1,10 +1,12 @@
-"""Memory: one field, and an image too large for one piece, each segmented in a process of its own.
+"""Memory and large images, each segmented in a process of its own.
 
-    python -m benchmarks.large [--side PX] [--window PX]
+    python -m benchmarks.large [--side PX] [--window PX] [--only field seams mosaic discs]
 
-The field goes through the starter model. The large image (20,000 px a side unless told) lies on disk as an
-uncompressed TIFF of discs, and a stand-in for the network gives their true flows: what is measured is the windows, the
-stitching and the memory, and how many discs come out is known.
+- field: one field through the starter model, and the memory it takes.
+- seams: 4096 px of a field and its mirror images, in one piece and in stitched windows: are the cells the same?
+- mosaic: the same at --side px (20,000 unless told), on disk as an uncompressed TIFF, in windows.
+- discs: as large an image of discs, whose number is known, with a stand-in for the network that gives their true
+  flows. All must be found, none cut or doubled.
 """
 
 import argparse
@@ -21,14 +23,18 @@ import tifffile
 import torch
 from scipy.ndimage import label
 
+from benchmarks.environment import ROOT
 from benchmarks.fields import load_field
 from cellular.errors import WeightsError
+from cellular.evaluate.scores import score_field
 from cellular.segment import labels_to_flows
-from cellular.segment.models import ModelInfo, load_model, save_model
+from cellular.segment.models import ModelInfo, load_model, save_model, starter_path
 from cellular.segment.network import build_network
 from cellular.segment.segmenter import WINDOW, Segmenter
 
 FIELD_BAR = 1.5  # GB
+LARGE_SIDE = 20_000  # px
+SEAMS_SIDE, SEAMS_WINDOW = 4096, 2048  # px
 RADIUS, PITCH = 14, 50  # px
 
 
@@ -61,6 +67,17 @@ def write_discs(path: Path, side: int) -> int:
     return count**2
 
 
+def write_mosaic(path: Path, side: int) -> None:
+    """An uncompressed TIFF (side, side, 3) uint8 of a field and its mirror images, so that no cell is cut, in bands."""
+    field = load_field().image
+    image = tifffile.memmap(path, shape=(side, side, 3), dtype=np.uint8, photometric="rgb")
+    height = len(field)
+    for row, top in enumerate(range(0, side, height)):
+        band = np.pad(field[:: -1 if row % 2 else 1], [(0, 0), (0, side - field.shape[1]), (0, 0)], "symmetric")
+        image[top : top + height] = band[: side - top]
+    image.flush()
+
+
 def segment_discs(side: int, window: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         save_model(Path(folder) / "any", build_network(width=4), ModelInfo())
@@ -70,36 +87,73 @@ def segment_discs(side: int, window: int) -> str:
         found = Segmenter(model, "cpu").segment(image, diameter=30, window=window).labels.max()
     if found != drawn:
         raise SystemExit(f"{found} discs found of {drawn}")
-    return f"{side} x {side} px in windows of {window} px, network replaced: {found} cells, all there"
+    return f"{side} x {side} px of discs in windows of {window} px, network replaced: {found} cells, all there"
 
 
-def segment_field() -> str:
-    try:
-        segmenter = Segmenter.from_pretrained("starter", "cpu")
-    except WeightsError as error:
-        return f"no field: {error}"
+def segment_field(side: int, window: int) -> str:
     image = load_field().image
-    return f"{image.shape[0]} x {image.shape[1]} px, the starter: {segmenter.segment(image).labels.max()} cells"
+    labels = Segmenter.from_pretrained("starter", "cpu").segment(image).labels
+    return f"{image.shape[0]} x {image.shape[1]} px, a field, the starter: {labels.max()} cells"
+
+
+def segment_mosaic(side: int, window: int) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        write_mosaic(Path(folder) / "mosaic.tif", side)
+        image = tifffile.memmap(Path(folder) / "mosaic.tif", mode="r")
+        labels = Segmenter.from_pretrained("starter", "cpu").segment(image, window=window).labels
+    return f"{side} x {side} px of mirrored fields in windows of {window} px, the starter: {labels.max()} cells"
+
+
+def segment_seams(side: int, window: int) -> str:
+    """In one piece and in windows; sizes of their own, since the one piece must fit into memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_mosaic(Path(folder) / "mosaic.tif", SEAMS_SIDE)
+        image = tifffile.imread(Path(folder) / "mosaic.tif")
+    segmenter = Segmenter.from_pretrained("starter", "cpu")
+    whole = segmenter.segment(image, window=SEAMS_SIDE).labels
+    scores = score_field(whole, segmenter.segment(image, window=SEAMS_WINDOW).labels)
+    return (
+        f"{SEAMS_SIDE} x {SEAMS_SIDE} px in stitched windows of {SEAMS_WINDOW} px against one piece, the starter: "
+        f"{scores.n_predicted} and {scores.n_true} cells, {scores.tp[0]} the same (IoU over 0.5, mean "
+        f"{scores.panoptic()['sq']:.4f})"
+    )
+
+
+PARTS = {"field": segment_field, "seams": segment_seams, "mosaic": segment_mosaic, "discs": segment_discs}
+
+
+def large_images(side: int = LARGE_SIDE, window: int = WINDOW) -> list[str]:
+    """What each part says of itself, run in a process of its own; discs alone where there is no starter."""
+    try:
+        starter_path()
+        parts = list(PARTS)
+    except WeightsError:
+        parts = ["discs"]
+    said = []
+    for part in parts:
+        command = [sys.executable, "-m", "benchmarks.large", "--only", part]
+        command += ["--side", str(side), "--window", str(window)]
+        said.append(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout.strip())
+        print(said[-1], flush=True)
+    return said
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run both in processes of their own and print what they say of themselves."""
+    """Run the parts and print what they say of themselves."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--side", type=int, default=20_000)
+    parser.add_argument("--side", type=int, default=LARGE_SIDE)
     parser.add_argument("--window", type=int, default=WINDOW)
-    parser.add_argument("--only", choices=("field", "discs"), help="in this process")
+    parser.add_argument("--only", choices=PARTS, help="in this process")
     args = parser.parse_args(argv)
     if args.only is None:
-        sizes = ["--side", str(args.side), "--window", str(args.window)]
-        for part in ("field", "discs"):
-            command = [sys.executable, "-m", "benchmarks.large", *sizes, "--only", part]
-            print(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+        large_images(args.side, args.window)
         return
     start = time.perf_counter()
-    said = segment_field() if args.only == "field" else segment_discs(args.side, args.window)
+    said = PARTS[args.only](args.side, args.window)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
     bar = f" (bar {FIELD_BAR} GB: {'met' if peak <= FIELD_BAR else 'missed'})" if args.only == "field" else ""
-    print(f"{said}; {time.perf_counter() - start:.0f} s, peak {peak:.2f} GB{bar}")
+    seconds, processor = time.perf_counter() - start, time.process_time()
+    print(f"{said}; {seconds:.0f} s ({processor:.0f} s of processor time), peak {peak:.2f} GB{bar}")
 
 
 if __name__ == "__main__":

@@ -208,6 +208,31 @@ def test_torch_equals_numba(seed, shape, smooth, niter, flow_threshold):
     )
 
 
+@pytest.mark.parametrize("rows", [71, 265])
+def test_torch_equals_numba_on_many_cells(rows):
+    """5,041 and 70,225 touching cells."""
+    labels = np.kron(np.arange(1, rows**2 + 1, dtype=np.uint32).reshape(rows, rows), np.ones((5, 5), np.uint32))
+    flows, probability = 5 * labels_to_flows(labels), probability_of(labels)
+    options = {"niter": 6, "flow_threshold": None}  # the flows of so many are compared elsewhere
+    np.testing.assert_array_equal(flows_to_labels(flows, probability, **options), labels)
+    np.testing.assert_array_equal(on_torch(flows, probability, **options), labels)
+
+
+def test_no_walk_leaves_a_trap():
+    """Pixels that all corners lead into end a walk; so do the very same walks taken one by one to the end."""
+    y, x = np.mgrid[:24, :24].astype(np.float32)
+    random = np.random.default_rng(0)
+    for _ in range(3):
+        sink = random.uniform(8, 16, 2)
+        flows = np.stack([sink[0] - y, sink[1] - x]).astype(np.float32) * np.float32(random.uniform(0.05, 4))
+        active = np.ones(y.shape, bool)
+        starts = np.arange(0, active.size, 7, dtype=np.int32)
+        for niter in (40, 41):
+            ends = follow_flows(flows, active, starts, niter)
+            expected = [walk(flows, np.unravel_index(s, active.shape), niter) for s in starts]
+            np.testing.assert_array_equal(np.stack(np.unravel_index(ends, active.shape), 1), expected)
+
+
 def test_torch_takes_a_stack_of_images():
     fields = [random_field(seed, (40, 50), 4) for seed in range(3)]
     fields.insert(1, (fields[0][0], np.full((40, 50), -1, np.float32)))
