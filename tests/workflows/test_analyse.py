@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cellular.data.images import write_image, write_labels
-from cellular.errors import InputError, OutputExistsError
+from cellular.errors import CellularError, InputError, OutputExistsError
 from cellular.track.link import TrackSettings
 from cellular.workflows.analyse import AnalyseSettings, analyse
 
@@ -112,6 +112,14 @@ def test_other_settings_need_another_folder(plate):
         analyse(plate / "images", plate / "out", other, measure=Measure(), labels=plate / "labels")
     with pytest.raises(OutputExistsError, match="in use"):
         analyse(plate / "images", plate / "labels", measure=Measure(), labels=plate / "labels")
+
+
+@pytest.mark.parametrize("wrong", [{"state_model": "none.skops"}, {"model": "nobody"}])
+def test_a_wrong_name_is_told_before_anything_is_written(plate, wrong):
+    labels = plate / "labels" if "state_model" in wrong else None
+    with pytest.raises(CellularError, match=r"none\.skops|nobody"):
+        analyse(plate / "images", plate / "out", AnalyseSettings(**wrong), measure=Measure(), labels=labels)
+    assert not (plate / "out").exists()
 
 
 def test_nothing_measured_is_an_error(plate):

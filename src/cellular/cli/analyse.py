@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="starter", help="segmentation model: a name or a file")
     parser.add_argument("--diameter", type=float, help="cell diameter in px; left out, the model's or estimated")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument("--state_model", "--state-model", help="model.skops of classify train, to tell cells' states")
+    parser.add_argument("--state_model", "--state-model", help="model.skops or .safetensors of classify train")
     parser.add_argument("--control", help="treatment to compare with; 'fed' where there is one")
     parser.add_argument("--treatment", default="treatment", help="column that says how a cell was treated")
     parser.add_argument(

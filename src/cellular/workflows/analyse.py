@@ -20,7 +20,7 @@ from cellular.settings import settings_to_dict
 from cellular.tables import read_csv, read_json, write_csv, write_json
 from cellular.track.link import TrackSettings
 from cellular.track.series import find_label_images
-from cellular.workflows.states import classifier
+from cellular.workflows.states import classifier, read_state_model
 from cellular.workflows.track_series import TrackResult, track_folder
 from cellular.workflows.treatments import Figures, add_to_page, compare_tables
 
@@ -28,6 +28,20 @@ logger = logging.getLogger(__name__)
 
 # Fields shown with their outlines on the page.
 PICTURES = 4
+
+# What the page calls the columns of the tracks' summary.
+_TRACK_WORDS = {
+    "series": "series",
+    "frames": "timepoints",
+    "cells": "cells",
+    "tracks": "tracks",
+    "single_frame_tracks": "seen once",
+    "divisions": "divisions",
+    "bridged_gaps": "gaps bridged",
+    "cells_in_full_lineages": "cells followed throughout",
+    "median_step_px": "median step (px)",
+    "reversed_agreement": "same backwards",
+}
 
 # Image (Y, X, C), label image (Y, X) and field name in; tables of the field by name out, "cells" among them.
 Measure = Callable[[np.ndarray, np.ndarray, str], dict[str, pd.DataFrame]]
@@ -42,7 +56,7 @@ class AnalyseSettings:
     ----------
     model : segmentation model, by name or file. diameter : cell diameter in px; None leaves it to the model.
     device : where to segment. track, stats : see :class:`TrackSettings`, :class:`StatsSettings`.
-    state_model : ``model.skops`` of classify; None leaves states untold.
+    state_model : ``model.skops`` or ``model.safetensors`` of classify; None leaves states untold.
     """
 
     model: str = "starter"
@@ -98,13 +112,17 @@ def analyse(
     """
     settings, out = settings or AnalyseSettings(), Path(out)
     pairs = find_pairs(folder, labels=False)
+    # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
+    outline = _outliner(out, settings, labels)
+    state_model = read_state_model(settings.state_model) if settings.state_model and classify is None else None
     _claim(out, settings, labels)
-    outlines, problems = _outlines(pairs, out, settings, labels)
+    outlines, problems = outline(pairs)
     outlined = [pair for pair in pairs if pair.name in outlines]
     tables = _measure_fields(outlined, outlines, out, measure or default_measure(), problems)
     cells = tables["cells"]
-    if classify is None and settings.state_model:
-        classify = classifier(settings.state_model)
+    if state_model is not None:
+        fields = {pair.name: replace(pair, labels=outlines[pair.name]) for pair in outlined}
+        classify = classifier(state_model, fields)
     if classify is not None:
         cells = classify(cells)
     for name, table in {**tables, "cells": cells}.items():
@@ -141,20 +159,29 @@ def _claim(out: Path, settings: AnalyseSettings, labels: str | Path | None) -> N
         write_json(path, record)
 
 
-def _outlines(
-    pairs: Sequence[Pair], out: Path, settings: AnalyseSettings, labels: str | Path | None
-) -> tuple[dict[str, Path], dict[str, str]]:
-    """Label image of each field, found in `labels` or made by the model; and why some have none."""
+def _outliner(
+    out: Path, settings: AnalyseSettings, labels: str | Path | None
+) -> Callable[[Sequence[Pair]], tuple[dict[str, Path], dict[str, str]]]:
+    """What finds the label image of each field in `labels`, or has it made by the model; and why some have none."""
     if labels is None:
         from cellular.segment.files import SegmentSettings, segment_files
         from cellular.segment.segmenter import Segmenter
 
         segmenter = Segmenter.from_pretrained(settings.model, settings.device)
-        done = segment_files(pairs, segmenter, out / "labels", SegmentSettings(diameter=settings.diameter))
-        return done.labels, dict(done.problems)
+        how = SegmentSettings(diameter=settings.diameter)
+
+        def made(pairs: Sequence[Pair]) -> tuple[dict[str, Path], dict[str, str]]:
+            done = segment_files(pairs, segmenter, out / "labels", how)
+            return done.labels, dict(done.problems)
+
+        return made
     found = find_label_images(labels)
-    missing = {pair.name: f"no label image in {labels}" for pair in pairs if pair.name not in found}
-    return {pair.name: found[pair.name] for pair in pairs if pair.name in found}, missing
+
+    def looked_up(pairs: Sequence[Pair]) -> tuple[dict[str, Path], dict[str, str]]:
+        missing = {pair.name: f"no label image in {labels}" for pair in pairs if pair.name not in found}
+        return {pair.name: found[pair.name] for pair in pairs if pair.name in found}, missing
+
+    return looked_up
 
 
 def _measure_fields(
@@ -223,8 +250,7 @@ def _page(result: AnalyseResult, folder: str | Path, figures: Figures | None) ->
         page.section("Problems").text("These were reported and passed over:")
         page.table(read_csv(out / "problems.csv"))
     page.section("Cells").text("Outlines over a few of the fields; if they look wrong, nothing below can be right.")
-    for path in sorted((out / "overlays").glob("*.jpg"))[:PICTURES]:
-        page.figure(path, path.stem)
+    page.figures({path.stem: path for path in sorted((out / "overlays").glob("*.jpg"))[:PICTURES]})
     if result.comparison is not None and figures is not None:
         add_to_page(page, result.comparison, figures)
     else:
@@ -235,15 +261,20 @@ def _page(result: AnalyseResult, folder: str | Path, figures: Figures | None) ->
 
 
 def _add_tracks(page: Page, tracks: TrackResult, folder: Path) -> None:
-    page.section("Tracks").table(tracks.summary, caption="Length and consistency of the tracks, series by series:")
-    page.text(
-        "reversed_agreement compares the links with those found when time runs backwards: 1 means that the direction "
-        "makes no difference. It is consistency, not truth."
+    page.section("Tracks").table(
+        tracks.summary.rename(columns=_TRACK_WORDS)[list(_TRACK_WORDS.values())],
+        caption="Length and consistency of the tracks, series by series:",
     )
-    for series in tracks.summary["series"].head(2):
-        page.figure(
-            folder / "figures" / f"{series}.png", f"{series}: paths from thin to thick, over the last outlines."
-        )
+    page.text(
+        "'Same backwards' is the share of links found again when time runs backwards. It is consistency, not truth: "
+        "look at the paths."
+    )
+    page.figures(
+        {
+            f"{series}: paths from thin to thick, over the last outlines.": folder / "figures" / f"{series}.png"
+            for series in tracks.summary["series"].head(PICTURES)
+        }
+    )
     if (folder / "transitions.csv").is_file():
         page.table(read_csv(folder / "transitions.csv"), caption="From one timepoint to the next, by classified state:")
         page.table(read_csv(folder / "activated_over_time.csv"), caption="Share of tracks activated by each timepoint:")

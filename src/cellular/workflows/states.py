@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.calibration import CalibratedClassifierCV
 
 from cellular.autophagy import crop_train
 from cellular.autophagy.classify import ClassifySettings, explain, predict, train, validate
@@ -105,18 +106,21 @@ def train_crop_state(
     return TrainedState(save_crop_model(out / f"model{CROP_MODEL}", model), checked)
 
 
-def classifier(model: str | Path, fields: Mapping[str, Pair] | None = None) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def read_state_model(path: str | Path) -> CropModel | tuple[CalibratedClassifierCV, ClassifySettings]:
+    """The model in a file of classify train, trees or network by its ending."""
+    return load_crop_model(path) if Path(path).suffix == CROP_MODEL else load_model(path)
+
+
+def classifier(
+    model: CropModel | tuple[CalibratedClassifierCV, ClassifySettings], fields: Mapping[str, Pair]
+) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """A function that adds ``state`` and ``probability_activated`` to a table of measured cells.
 
-    A crop model needs `fields`, the images and label images that the cells are from. Raises InputError without.
+    `fields` are the images and label images that the cells are from; trees do not look at them.
     """
-    if Path(model).suffix == CROP_MODEL:
-        network = load_crop_model(model)
-        if fields is None:
-            raise InputError(f"{model} looks at images: give the folders of images and label images too")
-        return lambda cells: _join_told(cells, _predict_fields(network, _wanted(cells, fields)))
-    fitted, settings = load_model(model)
-    return lambda cells: cells.drop(columns=_TOLD, errors="ignore").join(predict(fitted, cells, settings))
+    if isinstance(model, CropModel):
+        return lambda cells: _join_told(cells, _predict_fields(model, _wanted(cells, fields)))
+    return lambda cells: cells.drop(columns=_TOLD, errors="ignore").join(predict(model[0], cells, model[1]))
 
 
 def predict_state(
@@ -128,7 +132,7 @@ def predict_state(
     """
     table, out = read_csv(cells), Path(out)
     fitted, settings = load_model(model)
-    classified = classifier(model)(table)
+    classified = classifier((fitted, settings), {})(table)
     if top:
         write_csv(out / "explanations.csv", explain(fitted, table, settings, table, top, method))
     write_csv(out / "cells.csv", classified)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cellular.autophagy.columns import axis_label, meaning
@@ -164,7 +165,8 @@ def medium_warnings(result: Comparison) -> list[str]:
 
 def _effects_table(effects: pd.DataFrame) -> pd.DataFrame:
     """`effects` for reading: intervals in one column, p- and q-values only where there are any."""
-    interval = [f"{low:.3g} to {high:.3g}" for low, high in zip(effects["ci_low"], effects["ci_high"])]
+    ends = effects[["ci_low", "ci_high"]].astype(float).itertuples(index=False)
+    interval = [None if np.isnan(low) else f"{low:.3g} to {high:.3g}" for low, high in ends]
     table = pd.DataFrame(
         {
             "measurement": effects["feature"].map(axis_label),
