@@ -68,8 +68,26 @@ def laptrack_defaults(frames: list[np.ndarray]):
     return LapTrack(cutoff=60**2, gap_closing_cutoff=60**2, splitting_cutoff=60**2).predict(points)
 
 
-def scores(folder: Path) -> pd.DataFrame:
-    """traccuracy's scores of every simulated series."""
+def with_missing(images: list[np.ndarray], share: float, seed: int = 0) -> list[np.ndarray]:
+    """The label images with `share` of the cells of each removed."""
+    rng = np.random.default_rng(seed)
+    left = []
+    for image in images:
+        labels = np.unique(image)[1:]
+        gone = rng.choice(labels, round(share * len(labels)), replace=False)
+        left.append(np.where(np.isin(image, gone), 0, image))
+    return left
+
+
+def best_possible(truth: pd.DataFrame, images: list[np.ndarray]) -> pd.DataFrame:
+    """The true tracks of the cells that are in the images."""
+    here = [pd.DataFrame({"frame": t, "label": np.unique(image)[1:].astype(int)}) for t, image in enumerate(images)]
+    tracks = pd.concat(here).merge(truth, on=["frame", "label"]).sort_values(["frame", "label"], ignore_index=True)
+    return tracks.assign(parent=tracks["parent"].where(tracks["parent"].isin(tracks["track"]), 0))
+
+
+def scores(folder: Path, missing: float) -> pd.DataFrame:
+    """traccuracy's scores of every simulated series, on all cells and with some missing, and the best then possible."""
     from dataclasses import asdict
 
     from cellular.track.scores import score_tracks
@@ -81,7 +99,15 @@ def scores(folder: Path) -> pd.DataFrame:
         number = {frame.timepoint: t for t, frame in enumerate(frames)}
         truth = truths[truths["series"] == name].reset_index(drop=True)
         truth["frame"] = truth["timepoint"].map(number)
-        rows.append({"series": name, **asdict(score_tracks(truth, images, link(images), images))})
+        left = with_missing(images, missing)
+        rows += [
+            {"series": name, "cells are": kind, **asdict(score_tracks(truth, images, tracks, seen))}
+            for kind, tracks, seen in (
+                ("all there", link(images), images),
+                (f"{missing:.0%} missing", link(left), left),
+                (f"{missing:.0%} missing, at best", best_possible(truth, left), left),
+            )
+        ]
     return pd.DataFrame(rows)
 
 
@@ -89,6 +115,7 @@ def main(argv: list[str] | None = None) -> None:
     """Print the time of tracking beside LapTrack's, and the scores where there is a truth."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulated", type=Path, help="folder written by `cellular simulate --timepoints`")
+    parser.add_argument("--missing", type=float, default=0.05, help="share of cells removed from each label image")
     args = parser.parse_args(argv)
     frames = crowded_series()
     ours, theirs = seconds(lambda: link(frames)), seconds(lambda: laptrack_defaults(frames))
@@ -96,7 +123,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"  cellular track (outlines to tracks)   {ours:6.2f} s")
     print(f"  LapTrack's defaults on the centroids  {theirs:6.2f} s")
     if args.simulated:
-        print(scores(args.simulated).round(3).to_string(index=False))
+        print(scores(args.simulated, args.missing).round(3).to_string(index=False))
 
 
 if __name__ == "__main__":
