@@ -77,7 +77,7 @@ def finished(model: Model, fields: Path) -> Model:
     """`model` with diameter, thresholds and scores; prints the grid."""
     model.network.diam_labels.data.fill_(FIELD_DIAMETER)
     about = "Starter model of cellular: Drosophila S2R+ cells of the CELLULAR dataset, and nuclei"
-    info = replace(model.info, flow_threshold=FLOW_THRESHOLD, resample=False, score=None, about=about)
+    info = replace(model.info, flow_threshold=FLOW_THRESHOLD, augment=True, resample=False, score=None, about=about)
     model = replace(model, info=info, diameter=FIELD_DIAMETER)
     names = read_json(fields / "split.json")["train"]
     best = None
