@@ -54,11 +54,18 @@ def network(folder, given):
 
 
 def slim(folder, given):
-    """A narrower network in the same way; CellposeModel makes none by itself."""
+    """A narrower network in the same way; CellposeModel makes none, and takes every style for 256 numbers long."""
     model = model_of(folder / "network.pth")
     width = int(given["slim_width"])
     model.net = CPnet([2, width, 2 * width, 4 * width, 8 * width], 3, sz=3, mkldnn=model.mkldnn).to(DEVICE[0])
     model.net.load_model(str(folder / "slim.pth"), device=DEVICE[0])
+    forward = model.net.forward
+
+    def with_long_style(image):
+        output, style, *rest = forward(image)
+        return output, torch.nn.functional.pad(style, (0, 256 - style.shape[1])), *rest
+
+    model.net.forward = with_long_style
     return run_net(model, given)
 
 
