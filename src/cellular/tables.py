@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,8 @@ def read_json(path: str | Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MissingInputError(f"No such file: {path}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as a file: {error.strerror}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid JSON: {error}") from error
 
@@ -68,8 +70,29 @@ def read_csv(path: str | Path, **options: Any) -> pd.DataFrame:
         return pd.read_csv(path, **options)
     except FileNotFoundError as error:
         raise MissingInputError(f"No such file: {path}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as a table; give the CSV file: {error.strerror}") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable CSV table: {error}") from error
+
+
+# Name of the record where a folder holds one result.
+INPUTS = "inputs.json"
+
+
+def write_inputs(record: str | Path, inputs: Iterable[Path]) -> None:
+    """Write beside a result which files it was made of; last of all, so that it also says that the result is whole."""
+    write_json(record, _listing(inputs))
+
+
+def made_of(record: str | Path, inputs: Iterable[Path]) -> bool:
+    """Whether `record`, of :func:`write_inputs`, names just these files, and none has changed size or date since."""
+    return Path(record).is_file() and read_json(record) == _listing(inputs)
+
+
+def _listing(inputs: Iterable[Path]) -> list[list[Any]]:
+    found = [(path.resolve(), path.stat()) for path in inputs]
+    return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in found]
 
 
 def sha256_of(path: str | Path) -> str:

@@ -61,6 +61,8 @@ def unmix(image: np.ndarray, labels: np.ndarray) -> Channels:
         raise InputError(f"an image of shape {image.shape} has no mRFP and EGFP; give a composite or _w1 and _w2")
     if image.shape[:2] != labels.shape:
         raise InputError(f"image {image.shape[:2]} and labels {labels.shape} differ in size")
+    if image.dtype.kind == "f" and not np.isfinite(image[..., :2]).all():
+        raise InputError("the image holds NaN or infinite intensities; mend them, or leave the field out")
     clear = clear_of_cells(labels)
     planes = [np.ascontiguousarray(image[..., c], dtype=np.float32) for c in range(2)]
     saturated = np.stack([_saturated(image[..., c]) for c in range(2)])
@@ -105,11 +107,11 @@ def transmitted_share(plane: np.ndarray, transmitted: np.ndarray, clear: np.ndar
 
 
 def _saturated(plane: np.ndarray) -> np.ndarray:
-    """Pixels at the top: of the type's range, or of 12- and 14-bit cameras where many pixels share that maximum."""
+    """Pixels at the top: of the type's range, or of 8-, 12- and 14-bit cameras."""
     if plane.dtype.kind == "f":
         return np.zeros(plane.shape, bool)
     top = int(plane.max())
-    camera_tops = {np.iinfo(plane.dtype).max, 4095, 16383} if plane.dtype != np.uint8 else {255}
+    camera_tops = {np.iinfo(plane.dtype).max, 255, 4095, 16383} if plane.dtype != np.uint8 else {255}
     # JPEG rounds: 254 beside a wall of 255 is as saturated
     return plane >= (254 if plane.dtype == np.uint8 else top) if top in camera_tops else np.zeros(plane.shape, bool)
 

@@ -91,14 +91,24 @@ def _check_complete(folder: Path, images: set[str], labels: set[str]) -> None:
 
 
 def load_image(pair: Pair) -> np.ndarray:
-    """The field's image as (Y, X) or (Y, X, C); raw channels are stacked as (mRFP, EGFP, transmitted)."""
+    """The field's image as (Y, X) or (Y, X, C); raw channels are stacked as (mRFP, EGFP, transmitted).
+
+    Channels are told by their place from here on, so that a gap is an InputError. Raw channels of 8 bit come as uint16:
+    three planes of uint8 would be a composite.
+    """
     planes = [read_image(path) for path in pair.images]
     if len(planes) == 1:
         return planes[0]
     for path, plane in zip(pair.images, planes):
         if plane.ndim != 2 or plane.shape != planes[0].shape:
             raise InputError(f"{path}: shape {plane.shape} differs from {pair.images[0].name}'s {planes[0].shape}")
-    return np.stack(planes, axis=-1)
+    there = {split_channel(path.stem)[1] for path in pair.images}
+    if missing := set(CHANNEL_ORDER[: len(there)]) - there:
+        raise InputError(
+            f"{pair.images[0].parent}: field {pair.name} has channels {sorted(there)} but no _w{min(missing)}; add it"
+        )
+    stack = np.stack(planes, axis=-1)
+    return stack.astype(np.uint16) if stack.dtype == np.uint8 else stack
 
 
 def load_labels(pair: Pair, shape: tuple[int, int]) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.data.images import read_labels
-from cellular.data.pairs import MASKS_SUFFIX, Pair, find_pairs, load_labels
+from cellular.data.pairs import MASKS_SUFFIX, Pair, find_pairs
 from cellular.errors import CellularError, InputError, MissingInputError
 from cellular.evaluate.bootstrap import Clusters, Unit, clusters_of, intervals
 from cellular.evaluate.detection import Boxes, Detections, average_precision, match_boxes, mean_average_precision
@@ -114,7 +114,9 @@ def evaluate(
 
 def _score(pair: Pair, labels: Path) -> tuple[FieldScores, np.ndarray]:
     prediction = read_labels(labels)
-    truth = load_labels(pair, prediction.shape)
+    truth = read_labels(pair.labels)
+    if prediction.shape != truth.shape:
+        raise InputError(f"{labels}: shape {prediction.shape} differs from that of {pair.labels}, {truth.shape}")
     ignore = read_labels(pair.ignore) if pair.ignore else None
     return score_field(truth, prediction, ignore, pair.name), truth
 
@@ -160,10 +162,16 @@ def read_yolo_boxes(path: Path, shape: tuple[int, int]) -> np.ndarray:
     if not path.is_file():
         raise MissingInputError(f"No such box file: {path}")
     try:
-        rows = np.array([line.split()[-4:] for line in path.read_text().splitlines() if line.strip()], float)
+        rows = np.array([line.split() for line in path.read_text().splitlines() if line.strip()], float)
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a YOLO box file: {error}") from error
-    x, y, width, height = rows.reshape(-1, 4).T
+    if not len(rows):
+        return np.zeros((0, 4))
+    if rows.shape[1] not in (4, 5):
+        raise InputError(f"{path}: a line holds [class] x y width height, not {rows.shape[1]} numbers")
+    if not ((rows[:, -4:] >= 0) & (rows[:, -4:] <= 1)).all():
+        raise InputError(f"{path}: x, y, width and height are fractions of the image, 0 to 1; pixels or NaN are not")
+    x, y, width, height = rows[:, -4:].T
     edges = np.stack([y - height / 2, x - width / 2, y + height / 2, x + width / 2], axis=1)
     return edges.clip(0, 1) * np.array([*shape, *shape])
 
@@ -172,8 +180,13 @@ def _found_boxes(cells: pd.DataFrame, name: str, scores: FieldScores, labels: Pa
     """Boxes of the predicted cells that count (those mainly in ignored pixels do not) with their scores."""
     numbers, boxes = cell_boxes(read_labels(labels))
     rows = cells[cells["image"] == name]
-    score_of = dict(zip(rows["label"].astype(int), rows["score"].astype(float)))
+    try:
+        score_of = dict(zip(rows["label"].astype(int), rows["score"].astype(float)))
+    except ValueError as error:
+        raise InputError(f"cells.csv beside {labels}: labels and scores are numbers: {error}") from error
     keep = np.isin(numbers, scores.predicted_labels)
+    if len(cells) and (unknown := set(map(int, numbers[keep])) - set(score_of)):
+        raise InputError(f"cells.csv beside {labels} has no score for cell {min(unknown)} of {name}; is it another's?")
     return Boxes(boxes[keep], np.array([score_of.get(int(n), 1.0) for n in numbers[keep]]))
 
 

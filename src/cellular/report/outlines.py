@@ -56,8 +56,8 @@ def _outline(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def draw_overlays(images: Sequence[Pair], labels: Mapping[str, Path], out: str | Path) -> None:
-    """Write ``out/overlays/<name>.jpg`` for every image with labels; those already there are kept."""
+    """Write ``out/overlays/<name>.jpg`` for every image with labels; those newer than the labels are kept."""
     for pair in progress([p for p in images if p.name in labels], desc="draw", unit="image"):
         path = Path(out) / "overlays" / f"{pair.name}.jpg"
-        if not path.is_file():
+        if not path.is_file() or path.stat().st_mtime_ns < labels[pair.name].stat().st_mtime_ns:
             write_image(path, outline_overlay(load_image(pair), [(read_labels(labels[pair.name]), PLAIN)]))

@@ -17,7 +17,7 @@ from cellular.progress import progress
 from cellular.segment.segmentation import Segmentation
 from cellular.segment.segmenter import WINDOW, Segmenter, check_sizes
 from cellular.segment.tiles import Tiling
-from cellular.tables import read_csv, read_json, sha256_of, write_csv, write_json
+from cellular.tables import made_of, read_csv, read_json, sha256_of, write_csv, write_inputs, write_json
 
 RECORD = "segment.json"
 CELLS = "cells"
@@ -53,6 +53,10 @@ class SegmentSettings:
         check_sizes(self.diameter, self.window)
         if self.tiling not in get_args(Tiling):
             raise SettingsError(f"tiling is one of {', '.join(get_args(Tiling))}, got {self.tiling!r}")
+        for name in ("flow_threshold", "cellprob_threshold"):
+            value = getattr(self, name)
+            if value is not None and not np.isfinite(value):
+                raise SettingsError(f"{name} is a finite number, got {value}")
         if self.niter is not None and self.niter < 0:
             raise SettingsError(f"niter is a number of steps, 0 or more, got {self.niter}")
 
@@ -96,9 +100,10 @@ def segment_files(
     """Segment `images` into folder `out`.
 
     Writes ``<name>_masks.tif`` (label image), ``cells/<name>.csv`` (a row per cell: label, score, area in px, box,
-    centroid) and, at the end, all of those rows in ``cells.csv``. An image that cannot be read or segmented is
-    reported in the result and passed over. Run again with the same model and settings, what is there is kept. A large
-    uncompressed TIFF is never in memory as a whole, its labels are.
+    centroid) and, at the end, all of those rows in ``cells.csv``, earlier runs' included. An image that cannot be read
+    or segmented is reported in the result and passed over. Run again with the same model and settings, what is there
+    is kept where its image is still the same file, unchanged. A large uncompressed TIFF is never in memory as a whole,
+    its labels are.
 
     Raises OutputExistsError where `out` was made with another model or other settings.
     """
@@ -110,20 +115,28 @@ def segment_files(
     for pair in progress(images, desc="segment", unit="image"):
         target = out / f"{pair.name}{MASKS_SUFFIX}.tif"
         table = out / CELLS / f"{pair.name}.csv"
+        made = table.with_suffix(".json")
         try:
-            if not (target.is_file() and table.is_file()):
+            if not (target.is_file() and table.is_file() and made_of(made, pair.images)):
+                made.unlink(missing_ok=True)
                 segmentation = segmenter.segment(_open_image(pair), **asdict(settings))
                 write_csv(table, cell_table(pair.name, segmentation))
                 write_labels(target, segmentation.labels)
+                write_inputs(made, pair.images)
             labels[pair.name] = target
         except CellularError as error:
             problems[pair.name] = str(error)
-    tables = [read_csv(out / CELLS / f"{name}.csv", dtype={"image": str}) for name in labels]
+    every = _cells_of([path.stem for path in sorted((out / CELLS).glob("*.json"))], out)
+    if len(every.columns):
+        write_csv(out / "cells.csv", every)
+    return SegmentResult(labels, _cells_of(labels, out), problems)
+
+
+def _cells_of(names: Iterable[str], out: Path) -> pd.DataFrame:
+    """Rows of the named images together; the columns alone where there is no cell, and nothing without any image."""
+    tables = [read_csv(out / CELLS / f"{name}.csv", dtype={"image": str}) for name in names]
     filled = [table for table in tables if len(table)] or tables[:1]
-    cells = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
-    if tables:
-        write_csv(out / "cells.csv", cells)
-    return SegmentResult(labels, cells, problems)
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
 def _open_image(pair: Pair) -> np.ndarray:
@@ -173,10 +186,12 @@ def _claim(out: Path, segmenter: Segmenter, settings: SegmentSettings) -> None:
         "settings": asdict(settings) | {"channels": list(settings.channels) if settings.channels else None},
     }
     path = out / RECORD
-    if path.is_file():
+    if out.exists() and not out.is_dir():
+        raise OutputExistsError(f"{out} is a file; choose another --out")
+    if path.is_file() and (out / CELLS).is_dir():
         if read_json(path) != record:
             raise OutputExistsError(f"{out} was made with another model or other settings; choose another --out")
-    elif out.exists() and any(out.iterdir()):
+    elif out.exists() and any(entry != path for entry in out.iterdir()):
         raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
     else:
         write_json(path, record)

@@ -75,7 +75,10 @@ def _planes(image: np.ndarray, channels: Sequence[int]) -> np.ndarray:
     planes = image[:, :, None] if image.ndim == 2 else image
     count = planes.shape[2]
     if min(channels, default=0) < 0 or max(channels, default=0) > count > 1:
-        raise InputError(f"channels {tuple(channels)} were asked for but the image has {count} channel(s)")
+        raise InputError(
+            f"channels {tuple(channels)} were asked for but the image has {count} channel(s); give "
+            "all that the model takes (the starter: mRFP, EGFP, transmitted light), other --channels or another model"
+        )
     return planes
 
 

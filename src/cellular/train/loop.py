@@ -84,7 +84,7 @@ def train(
     InputError, MissingInputError, WeightsError : unusable data, or a model that cannot be had.
     """
     settings = settings or TrainSettings()
-    folder = Path(experiments_dir) / experiment_name
+    folder = experiment_folder(experiments_dir, experiment_name)
     _check_folder(folder, resume)
     network, info, settings = start_network(settings)
     samples = enough_cells(
@@ -254,6 +254,13 @@ def _optimizer(network: CPnet, settings: TrainSettings) -> torch.optim.Optimizer
     return {"radam": torch.optim.RAdam, "adamw": torch.optim.AdamW}[settings.optimizer](parameters, **options)
 
 
+def experiment_folder(experiments_dir: str | Path, experiment_name: str) -> Path:
+    """The experiment's folder; a name that would lie elsewhere raises SettingsError."""
+    if experiment_name in ("", ".", "..") or Path(experiment_name).name != experiment_name:
+        raise SettingsError(f"experiment_name is a plain name, no path, got '{experiment_name}'; see --experiments_dir")
+    return Path(experiments_dir) / experiment_name
+
+
 def _check_folder(folder: Path, resume: bool) -> None:
     if folder.exists() and any(folder.iterdir()) and not resume:
         raise OutputExistsError(
@@ -264,7 +271,7 @@ def _check_folder(folder: Path, resume: bool) -> None:
 
 def remove_experiment(experiments_dir: str | Path, experiment_name: str) -> None:
     """Delete an experiment's folder, if it is one; a folder that training did not make raises OutputExistsError."""
-    folder = Path(experiments_dir) / experiment_name
+    folder = experiment_folder(experiments_dir, experiment_name)
     if not folder.exists():
         return
     if not (folder / RUN).is_file():

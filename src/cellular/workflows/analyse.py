@@ -17,7 +17,7 @@ from cellular.progress import progress
 from cellular.report.html import Page
 from cellular.report.outlines import draw_overlays
 from cellular.settings import settings_to_dict
-from cellular.tables import read_csv, read_json, write_csv, write_json
+from cellular.tables import INPUTS, made_of, read_csv, read_json, write_csv, write_inputs, write_json
 from cellular.track.link import TrackSettings
 from cellular.track.series import find_label_images
 from cellular.workflows.states import classifier, read_state_model
@@ -115,7 +115,7 @@ def analyse(
     # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
     outline = _outliner(out, settings, labels)
     state_model = read_state_model(settings.state_model) if settings.state_model and classify is None else None
-    _claim(out, settings, labels)
+    _claim(folder, out, settings, labels)
     outlines, problems = outline(pairs)
     outlined = [pair for pair in pairs if pair.name in outlines]
     tables = _measure_fields(outlined, outlines, out, measure or default_measure(), problems)
@@ -146,14 +146,16 @@ def default_measure() -> Measure:
     return measure_field
 
 
-def _claim(out: Path, settings: AnalyseSettings, labels: str | Path | None) -> None:
+def _claim(folder: str | Path, out: Path, settings: AnalyseSettings, labels: str | Path | None) -> None:
     """Record the settings in `out`, or check that they are those it was begun with."""
-    record = {**settings_to_dict(settings), "labels": str(labels) if labels else None}
+    record = {**settings_to_dict(settings), "folder": str(folder), "labels": str(labels) if labels else None}
     path = out / "analyse.json"
     if path.is_file():
         if read_json(path) != json.loads(json.dumps(record)):
-            raise OutputExistsError(f"{out} was begun with other settings or labels; choose another --out")
-    elif out.exists() and any(out.iterdir()):
+            raise OutputExistsError(
+                f"{out} was begun with another folder, other settings or labels; choose another --out"
+            )
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
     else:
         write_json(path, record)
@@ -187,17 +189,20 @@ def _outliner(
 def _measure_fields(
     pairs: Sequence[Pair], outlines: dict[str, Path], out: Path, measure: Measure, problems: dict[str, str]
 ) -> dict[str, pd.DataFrame]:
-    """Tables of all fields together; each field's are kept in ``fields/<field>/``, its ``cells.csv`` written last."""
+    """Tables of all fields together; each field's stay in ``fields/<field>/`` while its files are the same."""
     fields = []
     for pair in progress(pairs, desc="measure", unit="field"):
         folder = out / "fields" / pair.name
         try:
-            if not (folder / "cells.csv").is_file():
+            inputs = (*pair.images, outlines[pair.name])
+            if not made_of(folder / INPUTS, inputs):
+                (folder / INPUTS).unlink(missing_ok=True)
                 image = load_image(pair)
                 labels = load_labels(replace(pair, labels=outlines[pair.name]), image.shape[:2])
                 found = measure(image, labels, pair.name)
-                for name in sorted(found, key=lambda name: name == "cells"):
+                for name in found:
                     write_csv(folder / f"{name}.csv", found[name])
+                write_inputs(folder / INPUTS, inputs)
             fields.append({path.stem: read_csv(path) for path in sorted(folder.glob("*.csv"))})
         except CellularError as error:
             problems[pair.name] = str(error)

@@ -17,7 +17,7 @@ from cellular.errors import CellularError, InputError, OutputExistsError, import
 from cellular.progress import progress
 from cellular.report.autophagy import puncta_overlay
 from cellular.settings import settings_to_dict
-from cellular.tables import read_csv, read_json, whole_file, write_csv, write_json
+from cellular.tables import INPUTS, made_of, read_csv, read_json, whole_file, write_csv, write_inputs, write_json
 from cellular.track.series import find_label_images
 
 logger = logging.getLogger(__name__)
@@ -124,17 +124,19 @@ def _claim(out: Path, settings: MeasureSettings, images: str | Path, labels: str
     if path.is_file():
         if read_json(path) != json.loads(json.dumps(record)):
             raise OutputExistsError(f"{out} was begun with other settings, images or labels; choose another --out")
-    elif out.exists() and any(out.iterdir()):
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
     else:
         write_json(path, record)
 
 
 def _measure_one(pair: Pair, out: Path, settings: MeasureSettings, *, overlay: bool) -> Path:
-    """Folder with the tables of one field; ``cells.csv`` is written last, so it tells that the field is done."""
+    """Folder with the tables of one field, kept where it was made of the same files, unchanged."""
     folder = out / "fields" / pair.name
-    if (folder / "cells.csv").is_file():
+    inputs = (*pair.images, pair.labels)
+    if made_of(folder / INPUTS, inputs):
         return folder
+    (folder / INPUTS).unlink(missing_ok=True)
     image = load_image(pair)
     labels = load_labels(pair, image.shape[:2])
     tables = measure_field(image, labels, pair.name, settings)
@@ -142,6 +144,7 @@ def _measure_one(pair: Pair, out: Path, settings: MeasureSettings, *, overlay: b
         write_image(out / "overlays" / f"{pair.name}.jpg", puncta_overlay(image, labels, tables["puncta"]))
     for name in TABLES:
         write_csv(folder / f"{name}.csv", tables[name])
+    write_inputs(folder / INPUTS, inputs)
     return folder
 
 
