@@ -8,6 +8,8 @@ import pytest
 
 from cellular.cli.main import main
 from cellular.data.images import read_image, write_image, write_labels
+from cellular.errors import InputError
+from cellular.evaluate.evaluation import read_yolo_boxes
 from cellular.segment.models import ModelInfo, save_model
 from cellular.segment.network import build_network
 
@@ -105,3 +107,19 @@ def test_a_model_that_is_not_there_is_an_error(test_folder, tmp_path, capsys):
     assert main(["evaluate", *arguments, "--model_type", "cyto99"]) == 2
     assert main(["evaluate", *arguments, "--labels", str(tmp_path / "gone")]) == 2
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("0 0.5 0.5 0.1 0.1 0.9", "not 6 numbers"),
+        ("0 50 50 10 10", "fractions of the image"),
+        ("0 nan nan nan nan", "fractions of the image"),
+        ("0 0.5 0.5 0.1 x", "not a YOLO box file"),
+    ],
+)
+def test_boxes_in_another_format_are_refused(tmp_path, line, said):
+    path = tmp_path / "boxes.txt"
+    path.write_text(line + "\n")
+    with pytest.raises(InputError, match=said):
+        read_yolo_boxes(path, (100, 100))

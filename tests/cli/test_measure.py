@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from cellular.autophagy.columns import TABLES
 from cellular.cli.main import main
@@ -71,3 +72,39 @@ def test_micrometres_without_a_pixel_size_are_refused(sim, tmp_path, capsys):
     out = str(tmp_path / "out")
     assert main(["measure", str(sim.composites), str(sim.truth), "--out", out, "--unit", "um"]) == 2
     assert "--pixel_size" in capsys.readouterr().err
+
+
+def test_other_images_of_the_same_names_are_measured_again(sim, tmp_path):
+    images, out = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
+    paths = [path for path in sorted(sim.images.iterdir()) if "ST_C05" in path.name]
+    for path in paths:
+        (images / path.name).write_bytes(path.read_bytes())
+    command = ["measure", str(images), str(sim.truth), "--out", str(out)]
+    main(command)
+    before = pd.read_csv(out / "cells.csv")["mean__mRFP"]
+    red = next(path for path in images.iterdir() if "_w2" in path.name)
+    tifffile.imwrite(red, tifffile.imread(red) // 2)
+    main(command)
+    after = pd.read_csv(out / "cells.csv")["mean__mRFP"]
+    assert after.mean() == pytest.approx(before.mean() / 2, rel=0.05)
+
+
+def test_a_field_without_one_of_its_channels_is_passed_over(sim, tmp_path, capsys):
+    images = tmp_path / "images"
+    images.mkdir()
+    for path in sim.images.iterdir():
+        if not ("ST_C05" in path.name and "_w2" in path.name):
+            (images / path.name).write_bytes(path.read_bytes())
+    assert main(["measure", str(images), str(sim.truth), "--out", str(tmp_path / "out")]) == 1
+    assert "channels [1, 3] but no _w2" in capsys.readouterr().out
+
+
+def test_raw_channels_of_8_bit_are_no_composite(sim, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for path in sim.images.iterdir():
+        plane = tifffile.imread(path)
+        tifffile.imwrite(images / path.name, (plane / plane.max() * 255).astype(np.uint8))
+    assert main(["measure", str(images), str(sim.truth), "--out", str(tmp_path / "out")]) == 0
+    assert (pd.read_csv(tmp_path / "out" / "images.csv")["source"] == "raw").all()

@@ -536,3 +536,10 @@ def test_memory_does_not_grow_with_the_number_of_masks(tmp_path):
         peaks[count] = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peaks[400] < peaks[20] + 2e6
+
+
+def test_a_class_to_exclude_that_is_nowhere_is_said(dataset, tmp_path):
+    result = prepare(dataset, tmp_path / "out", PrepareSettings(exclude=("unidentified",)))
+    assert any(
+        "'unidentified' is to be excluded, but the classes are Unidentified, fed, unfed" in p for p in result.problems
+    )

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 import torch
@@ -261,3 +262,34 @@ def test_command_reports_bad_file_and_exit_code(tmp_path, capsys):
 def test_impossible_settings_never_claim_a_folder(values, message):
     with pytest.raises(SettingsError, match=message):
         SegmentSettings(**values)
+
+
+def test_an_image_that_changed_is_segmented_again(model, tmp_path):
+    """Another image under the same name must not get the old one's cells."""
+    folder, out, segmenter = tmp_path / "in", tmp_path / "out", Segmenter(model, "cpu")
+    settings = SegmentSettings(diameter=30.0)
+    write_image(folder / "a.png", squares(count=6)[0])
+    write_image(folder / "b.png", squares(count=3)[0])
+    assert len(segment_files(find_images([folder]), segmenter, out, settings).cells) == 9
+    write_image(folder / "a.png", squares(count=2)[0])
+    kept = (out / "b_masks.tif").stat().st_mtime_ns
+    result = segment_files(find_images([folder / "a.png"]), segmenter, out, settings)
+    assert len(result.cells) == 2
+    assert read_labels(out / "a_masks.tif").max() == 2
+    assert (out / "b_masks.tif").stat().st_mtime_ns == kept
+    assert len(pd.read_csv(out / "cells.csv")) == 5, "the rows of what was segmented earlier stay"
+
+
+def test_settings_that_failed_do_not_block_the_folder(model, tmp_path):
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in" / "two.tif", np.zeros((2, 30, 40), np.uint16), photometric="minisblack")
+    images, segmenter = find_images([tmp_path / "in"]), Segmenter(model, "cpu")
+    failed = segment_files(images, segmenter, tmp_path / "out", SegmentSettings(diameter=30.0, channels=(3, 1)))
+    assert "2 channel(s)" in failed.problems["two"]
+    done = segment_files(images, segmenter, tmp_path / "out", SegmentSettings(diameter=30.0, channels=(2, 1)))
+    assert not done.problems
+
+
+def test_a_threshold_that_is_no_number_is_refused():
+    with pytest.raises(SettingsError, match="flow_threshold is a finite number, got nan"):
+        SegmentSettings(flow_threshold=float("nan"))

@@ -205,3 +205,9 @@ def test_problems_are_named(folders, tmp_path):
         train(*folders, "wild", tmp_path, TrainSettings(n_epochs=20, **diverging))
     with pytest.raises(SettingsError, match="crop_size"):
         TrainSettings(crop_size=100)
+
+
+@pytest.mark.parametrize("name", ["", "..", "../elsewhere", "a/b"])
+def test_an_experiment_stays_in_its_folder(folders, tmp_path, name):
+    with pytest.raises(SettingsError, match="plain name"):
+        train(*folders, name, tmp_path / "ex", TrainSettings(n_epochs=1, **SMALL))
