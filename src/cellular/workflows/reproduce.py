@@ -89,7 +89,8 @@ def reproduce(masks: str | Path, out: str | Path, settings: ReproduceSettings | 
     if not results:
         raise InputError("No model could be evaluated:\n" + "\n".join(problems))
     table = comparison(results, KEYS)
-    notes = next(iter(results.values())).clusters.note
+    by_split = {split: result.clusters.note for (*_, split), result in results.items()}
+    notes = "\n\n".join(f"{split}: {note}" for split, note in by_split.items())
     write_comparison(table, KEYS, out / "results", notes + "".join(f"\n\nNot done: {p}" for p in problems))
     return ReproduceResult(out, table, tuple(problems))
 
