@@ -70,7 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return importlib.import_module(f"cellular.cli.{args.verb}").run(args) or 0
     except CellularError as error:
-        print(f"cellular {args.verb}: error: {error}", file=sys.stderr)
+        from tqdm import tqdm
+
+        # Not onto the line of a progress bar that the error left unfinished.
+        tqdm.write(f"cellular {args.verb}: error: {error}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
         then = AFTER_INTERRUPT.get(args.verb, "the same command starts again")
