@@ -53,8 +53,8 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises many kinds for damage and for code inside a pickle
             raise WeightsError(
-                f"{path} is not a plain Cellpose state dict (damaged, or a pickle with code, which is never run): "
-                f"{str(error).splitlines()[0]}"
+                f"{path} is not a plain Cellpose state dict: damaged, or a pickle with code, which is never run; "
+                "download it again, or save the network's state_dict alone"
             ) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"{path} holds {type(state).__name__}, not a state dict of tensors")
