@@ -29,8 +29,8 @@ def flows(folder, given):
     return lambda: {"flows": dynamics.masks_to_flows(labels, device=DEVICE[0]).astype(np.float32)}
 
 
-def masks(folder, given):
-    """Also keeps the labels as they go into the filter of small masks, whose fault is known."""
+def seen_by_filter():
+    """A dict that keeps the labels as they go into the filter of small masks, whose fault is known."""
     seen = {}
     original = utils.fill_holes_and_remove_small_masks
 
@@ -39,6 +39,12 @@ def masks(folder, given):
         return original(labels, **options)
 
     utils.fill_holes_and_remove_small_masks = remembering
+    return seen
+
+
+def masks(folder, given):
+    """Following the flows, with the flow check."""
+    seen = seen_by_filter()
     niter = int(given["niter"])
     return lambda: {
         "labels": dynamics.resize_and_compute_masks(
@@ -86,7 +92,11 @@ def segment(folder, given):
     nchan = int(given["nchan"])
     model = model_of(folder / "trained.pth", nchan)
     channels = [0, 0] if nchan == 2 else None
-    return lambda: {"labels": model.eval(given["image"], diameter=float(given["diameter"]), channels=channels)[0]}
+    seen = seen_by_filter()
+    return lambda: {
+        "labels": model.eval(given["image"], diameter=float(given["diameter"]), channels=channels)[0],
+        **seen,
+    }
 
 
 def training(folder, given):

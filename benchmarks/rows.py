@@ -135,8 +135,7 @@ def masks_row(inputs: Inputs) -> Row:
         return flows_to_labels(field.flows, field.cell_probability, niter=niter, device=device)
 
     def agree(ours: np.ndarray, theirs: dict) -> str:
-        expected = theirs["unfiltered"].astype(np.uint32)
-        fill_holes_and_drop_small(expected, 15)  # the peer's filter of small cells deletes the wrong ones
+        expected = well_filtered(theirs)
         differ = np.count_nonzero(ours != expected)
         if differ > (0 if device == "cpu" else 1e-3 * ours.size):
             raise Disagreement(f"{differ} px carry other labels")
@@ -189,13 +188,21 @@ def segment_row(inputs: Inputs, model: Model) -> Row:
         return segmenter.segment(image, **settings, tiling=tiling).labels
 
     def agree(labels: np.ndarray, theirs: dict) -> str:
-        same = np.mean((ours("cellpose") > 0) == (theirs["labels"] > 0))
+        expected = well_filtered(theirs)
+        same = np.mean((ours("cellpose") > 0) == (expected > 0))
         if same < 0.999:
             raise Disagreement(f"with Cellpose's tiling only {same:.2%} of the pixels agree")
-        return f"{labels.max()} cells, Cellpose {theirs['labels'].max()}; {same:.3%} of pixels agree in its tiling"
+        return f"{labels.max()} cells, Cellpose {expected.max()}; {same:.3%} of pixels agree in its tiling"
 
     title = "image to labels, the starter's weights at full width"
     return Row("segment", title, 5.0 if inputs.device == "cpu" else None, ours, agree)
+
+
+def well_filtered(theirs: dict) -> np.ndarray:
+    """The peer's labels before its filter of small cells, which deletes the wrong ones, filtered by our own."""
+    expected = theirs["unfiltered"].astype(np.uint32)
+    fill_holes_and_drop_small(expected, 15)
+    return expected
 
 
 def starter_row(inputs: Inputs) -> Row:
