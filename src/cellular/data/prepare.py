@@ -179,10 +179,12 @@ class _Job:
         found = Counter(self.assigned.values())
         empty = [name for name in self.split.expected() if not found[name]]
         problems = [f"No field of {self.sources.masks} is in split '{name}' ({self._how(name)})" for name in empty]
-        classes = sorted({name for field in self.sources.fields for name in list_masks(self.sources.masks / field)[0]})
         # The default need not be there; a class that was named but is nowhere is a typing error.
-        for name in sorted(set(self.settings.exclude) - set(PrepareSettings.exclude) - set(classes)):
-            problems.append(f"Class '{name}' is to be excluded, but the classes are {', '.join(classes)}")
+        if named := sorted(set(self.settings.exclude) - set(PrepareSettings.exclude)):
+            folders = [self.sources.masks / field for field in self.sources.fields]
+            classes = sorted({name for folder in folders for name in list_masks(folder)[0]})
+            for name in sorted(set(named) - set(classes)):
+                problems.append(f"Class '{name}' is to be excluded, but the classes are {', '.join(classes)}")
         return notices, problems
 
     def _how(self, split: str) -> str:
