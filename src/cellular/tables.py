@@ -4,14 +4,14 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from cellular.errors import CellularError, InputError, MissingInputError, OutputError
+from cellular.errors import CellularError, InputError, MissingInputError, OutputError, OutputExistsError
 
 
 @contextmanager
@@ -74,6 +74,30 @@ def read_csv(path: str | Path, **options: Any) -> pd.DataFrame:
         raise InputError(f"{path} cannot be read as a table; give the CSV file: {error.strerror}") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable CSV table: {error}") from error
+
+
+def together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One table of many; one without a row (no cells, no puncta) keeps the columns and adds nothing."""
+    filled = [table for table in tables if len(table)] or tables[:1]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
+
+
+def claim_folder(out: Path, name: str, record: Any, others: str, begun: bool = True) -> None:
+    """Write `record`, of how results are made, into ``out/name``, or check that it is the one `out` was begun with.
+
+    `others` says what else could differ; where `begun` is False, a record stands for nothing yet and is replaced.
+    Raises OutputExistsError for another record, and for a folder that is in use without one.
+    """
+    path = out / name
+    if out.exists() and not out.is_dir():
+        raise OutputExistsError(f"{out} is a file; choose another --out")
+    if path.is_file() and begun:
+        if read_json(path) != json.loads(json.dumps(record)):
+            raise OutputExistsError(f"{out} was begun with {others}; choose another --out")
+    elif out.exists() and any(entry != path for entry in out.iterdir()):
+        raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
+    else:
+        write_json(path, record)
 
 
 # Name of the record where a folder holds one result.

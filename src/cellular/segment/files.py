@@ -12,12 +12,12 @@ from skimage.measure import regionprops_table
 
 from cellular.data.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, write_labels
 from cellular.data.pairs import IGNORE_SUFFIX, MASKS_SUFFIX, Pair, find_pairs, load_image
-from cellular.errors import CellularError, InputError, MissingInputError, OutputExistsError, SettingsError
+from cellular.errors import CellularError, InputError, MissingInputError, SettingsError
 from cellular.progress import progress
 from cellular.segment.segmentation import Segmentation
 from cellular.segment.segmenter import WINDOW, Segmenter, check_sizes
 from cellular.segment.tiles import Tiling
-from cellular.tables import made_of, read_csv, read_json, sha256_of, write_csv, write_inputs, write_json
+from cellular.tables import claim_folder, made_of, read_csv, sha256_of, together, write_csv, write_inputs
 
 RECORD = "segment.json"
 CELLS = "cells"
@@ -133,10 +133,8 @@ def segment_files(
 
 
 def _cells_of(names: Iterable[str], out: Path) -> pd.DataFrame:
-    """Rows of the named images together; the columns alone where there is no cell, and nothing without any image."""
-    tables = [read_csv(out / CELLS / f"{name}.csv", dtype={"image": str}) for name in names]
-    filled = [table for table in tables if len(table)] or tables[:1]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
+    """Rows of the named images together; nothing at all without any image."""
+    return together([read_csv(out / CELLS / f"{name}.csv", dtype={"image": str}) for name in names])
 
 
 def _open_image(pair: Pair) -> np.ndarray:
@@ -183,15 +181,6 @@ def _claim(out: Path, segmenter: Segmenter, settings: SegmentSettings) -> None:
     record = {
         "model": segmenter.model.name,
         "sha256": sha256_of(segmenter.model.path),
-        "settings": asdict(settings) | {"channels": list(settings.channels) if settings.channels else None},
+        "settings": asdict(settings),
     }
-    path = out / RECORD
-    if out.exists() and not out.is_dir():
-        raise OutputExistsError(f"{out} is a file; choose another --out")
-    if path.is_file() and (out / CELLS).is_dir():
-        if read_json(path) != record:
-            raise OutputExistsError(f"{out} was made with another model or other settings; choose another --out")
-    elif out.exists() and any(entry != path for entry in out.iterdir()):
-        raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
-    else:
-        write_json(path, record)
+    claim_folder(out, RECORD, record, "another model or other settings", begun=(out / CELLS).is_dir())

@@ -1,6 +1,5 @@
 """`cellular analyse`: a plate folder in; cells, states, tracks, statistics and a page to look at out."""
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,12 +11,12 @@ import pandas as pd
 from cellular.autophagy.stats import Comparison, StatsSettings
 from cellular.data.fields import parse_field
 from cellular.data.pairs import Pair, find_pairs, load_image, load_labels
-from cellular.errors import CellularError, InputError, OutputExistsError
+from cellular.errors import CellularError, InputError
 from cellular.progress import progress
 from cellular.report.html import Page
 from cellular.report.outlines import draw_overlays
 from cellular.settings import settings_to_dict
-from cellular.tables import INPUTS, made_of, read_csv, read_json, write_csv, write_inputs, write_json
+from cellular.tables import INPUTS, claim_folder, made_of, read_csv, together, write_csv, write_inputs
 from cellular.track.link import TrackSettings
 from cellular.track.series import find_label_images
 from cellular.workflows.states import classifier, read_state_model
@@ -115,7 +114,8 @@ def analyse(
     # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
     outline = _outliner(out, settings, labels)
     state_model = read_state_model(settings.state_model) if settings.state_model and classify is None else None
-    _claim(folder, out, settings, labels)
+    record = {**settings_to_dict(settings), "folder": str(folder), "labels": str(labels) if labels else None}
+    claim_folder(out, "analyse.json", record, "another folder, other settings or labels")
     outlines, problems = outline(pairs)
     outlined = [pair for pair in pairs if pair.name in outlines]
     tables = _measure_fields(outlined, outlines, out, measure or default_measure(), problems)
@@ -144,21 +144,6 @@ def default_measure() -> Measure:
     from cellular.autophagy.measure import measure_field
 
     return measure_field
-
-
-def _claim(folder: str | Path, out: Path, settings: AnalyseSettings, labels: str | Path | None) -> None:
-    """Record the settings in `out`, or check that they are those it was begun with."""
-    record = {**settings_to_dict(settings), "folder": str(folder), "labels": str(labels) if labels else None}
-    path = out / "analyse.json"
-    if path.is_file():
-        if read_json(path) != json.loads(json.dumps(record)):
-            raise OutputExistsError(
-                f"{out} was begun with another folder, other settings or labels; choose another --out"
-            )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
-    else:
-        write_json(path, record)
 
 
 def _outliner(
@@ -209,13 +194,7 @@ def _measure_fields(
     if not fields:
         raise InputError(f"No field could be measured; first problem: {next(iter(problems.values()), 'no fields')}")
     names = list(dict.fromkeys(name for tables in fields for name in tables))
-    return {name: _together([tables[name] for tables in fields if name in tables]) for name in names}
-
-
-def _together(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """One table of many; fields without a row (no cells, no puncta) keep the columns and add nothing."""
-    filled = [table for table in tables if len(table)]
-    return pd.concat(filled, ignore_index=True) if filled else tables[0]
+    return {name: together([tables[name] for tables in fields if name in tables]) for name in names}
 
 
 def _tracks(

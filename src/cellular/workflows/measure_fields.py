@@ -1,6 +1,5 @@
 """`cellular measure`: images and label images in; tables of cells, puncta and images out."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,11 +12,11 @@ from cellular.autophagy.columns import documentation
 from cellular.autophagy.measure import MeasureSettings, measure_field
 from cellular.data.images import write_image
 from cellular.data.pairs import Pair, find_pairs, load_image, load_labels
-from cellular.errors import CellularError, InputError, OutputExistsError, import_extra
+from cellular.errors import CellularError, InputError, import_extra
 from cellular.progress import progress
 from cellular.report.autophagy import puncta_overlay
 from cellular.settings import settings_to_dict
-from cellular.tables import INPUTS, made_of, read_csv, read_json, whole_file, write_csv, write_inputs, write_json
+from cellular.tables import INPUTS, claim_folder, made_of, read_csv, together, whole_file, write_csv, write_inputs
 from cellular.track.series import find_label_images
 
 logger = logging.getLogger(__name__)
@@ -56,7 +55,8 @@ def measure_files(
     _check_formats(formats)
     pairs = find_pairs(images, labels=False)
     found = find_label_images(labels)
-    _claim(out, settings, images, labels)
+    record = {**settings_to_dict(settings), "images": str(images), "labels": str(labels)}
+    claim_folder(out, "measure.json", record, "other settings, images or labels")
     problems = {pair.name: f"no label image in {labels}" for pair in pairs if pair.name not in found}
     pairs = [replace(pair, labels=found[pair.name]) for pair in pairs if pair.name in found]
     shown = {pair.name for pair in pairs[:: max(1, len(pairs) // max(1, overlays))][:overlays]}
@@ -68,7 +68,7 @@ def measure_files(
             problems[pair.name] = str(error)
     if not done:
         raise InputError(f"No field could be measured; first problem: {next(iter(problems.values()))}")
-    tables = {name: _together([read_csv(folder / f"{name}.csv", dtype=_TEXT) for folder in done]) for name in TABLES}
+    tables = {name: together([read_csv(folder / f"{name}.csv", dtype=_TEXT) for folder in done]) for name in TABLES}
     write_tables(tables, out, formats)
     write_csv(out / "problems.csv", pd.DataFrame({"field": list(problems), "problem": list(problems.values())}))
     return MeasureResult(problems=problems, **tables)
@@ -117,19 +117,6 @@ def _check_formats(formats: Sequence[str]) -> None:
         import_extra("anndata", "anndata")
 
 
-def _claim(out: Path, settings: MeasureSettings, images: str | Path, labels: str | Path) -> None:
-    """Record the settings in `out`, or check that they are those it was begun with."""
-    record = {**settings_to_dict(settings), "images": str(images), "labels": str(labels)}
-    path = out / "measure.json"
-    if path.is_file():
-        if read_json(path) != json.loads(json.dumps(record)):
-            raise OutputExistsError(f"{out} was begun with other settings, images or labels; choose another --out")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
-    else:
-        write_json(path, record)
-
-
 def _measure_one(pair: Pair, out: Path, settings: MeasureSettings, *, overlay: bool) -> Path:
     """Folder with the tables of one field, kept where it was made of the same files, unchanged."""
     folder = out / "fields" / pair.name
@@ -146,9 +133,3 @@ def _measure_one(pair: Pair, out: Path, settings: MeasureSettings, *, overlay: b
         write_csv(folder / f"{name}.csv", tables[name])
     write_inputs(folder / INPUTS, inputs)
     return folder
-
-
-def _together(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """One table of many; a field without a row (no cells, no puncta) keeps the columns and adds nothing."""
-    filled = [table for table in tables if len(table)]
-    return pd.concat(filled, ignore_index=True) if filled else tables[0]
