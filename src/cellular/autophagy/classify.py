@@ -15,6 +15,7 @@ from cellular.autophagy.validation import (
     ACTIVATED,
     BASAL,
     Validation,
+    importance_table,
     require_columns,
     score,
     unlabelled_beside,
@@ -82,10 +83,7 @@ def validate(table: pd.DataFrame, settings: ClassifySettings | None = None) -> V
         together = pd.concat([unseen, also], ignore_index=True)
         cells.append(together[["field", "label", "well", "truth"]].join(predict(model, together, settings)))
         importances.append(_importance(model, unseen, settings))
-    shuffled = np.concatenate(importances, axis=1)
-    importance = pd.DataFrame(
-        {"feature": settings.features, "importance": shuffled.mean(axis=1), "spread": shuffled.std(axis=1)}
-    ).sort_values("importance", ascending=False, ignore_index=True)
+    importance = importance_table(settings.features, importances)
     return score(pd.concat(cells, ignore_index=True), importance, settings.unidentified)
 
 

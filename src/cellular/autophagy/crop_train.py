@@ -12,7 +12,15 @@ from torch.nn import functional
 from cellular.autophagy.crop_model import Calibration, CropModel, CropSettings, network_inputs, raw_logits, told_states
 from cellular.autophagy.crop_network import CropNetwork
 from cellular.autophagy.crops import Crops
-from cellular.autophagy.validation import Validation, known_states, score, unlabelled_beside, usable, well_folds
+from cellular.autophagy.validation import (
+    Validation,
+    importance_table,
+    known_states,
+    score,
+    unlabelled_beside,
+    usable,
+    well_folds,
+)
 from cellular.device import resolve_device
 from cellular.errors import InputError
 from cellular.progress import progress
@@ -55,14 +63,7 @@ def train(crops: Crops, table: pd.DataFrame, settings: CropSettings | None = Non
     cells, logits = pd.concat(told, ignore_index=True), np.concatenate(raw)
     calibration, calibrated = _calibrate_across(logits, cells, settings)
     cells = cells.drop(columns="fold").join(told_states(calibrated, settings))
-    shuffled = np.concatenate(importances, axis=1)
-    importance = pd.DataFrame(
-        {
-            "feature": [*crops.channels, "outline"],
-            "importance": shuffled.mean(axis=1),
-            "spread": shuffled.std(axis=1),
-        }
-    ).sort_values("importance", ascending=False, ignore_index=True)
+    importance = importance_table([*crops.channels, "outline"], importances)
     network, scale = _fit(crops, rows, truth, used["well"], settings)
     usual = _usual(network_inputs(crops, rows[:: max(1, len(rows) // 2000)], scale, settings))
     model = CropModel(network, settings, tuple(scale.tolist()), usual, calibration, crops.source)

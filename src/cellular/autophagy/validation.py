@@ -91,6 +91,13 @@ def well_folds(used: pd.DataFrame, folds: int) -> list[tuple[np.ndarray, np.ndar
     return list(cut.split(wells, groups=wells))
 
 
+def importance_table(features: Sequence[str], lost: Sequence[np.ndarray]) -> pd.DataFrame:
+    """``feature, importance, spread``, falling, of the accuracy `lost` (F, R) per fold with a feature shuffled."""
+    shuffled = np.concatenate(lost, axis=1)
+    table = pd.DataFrame({"feature": features, "importance": shuffled.mean(axis=1), "spread": shuffled.std(axis=1)})
+    return table.sort_values("importance", ascending=False, ignore_index=True)
+
+
 def score(cells: pd.DataFrame, importance: pd.DataFrame, unidentified: str) -> Validation:
     """The scores of `cells` (``field, label, well, truth, state, probability_activated``), each predicted unseen."""
     told = cells[cells["truth"].isin([BASAL, ACTIVATED])]
