@@ -38,6 +38,18 @@ def resolve_device(name: str = "auto") -> torch.device:
     return device
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether `device` computes in bfloat16: most CUDA GPUs, and processors with the instructions (AVX512-BF16, AMX).
+
+    Elsewhere torch imitates it, some ten times slower than single precision. Torch before 2.9 does not say of a
+    processor: it counts as one without.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "arm_bf16"))
+
+
 @cache
 def keep_freed_memory() -> None:
     """Let glibc keep freed activations instead of handing each back to the kernel and faulting it in again.

@@ -29,8 +29,8 @@ def diameter(text: str) -> float | str:
         raise argparse.ArgumentTypeError(f"expected a number of px or auto, got {text!r}") from None
 
 
-def add_segmentation(parser: argparse.ArgumentParser) -> None:
-    """How to segment, for every verb that does."""
+def add_segmentation(parser: argparse.ArgumentParser, thresholds: bool = True) -> None:
+    """How to segment, for every verb that does; without `thresholds` for one that seeks them."""
     add = parser.add_argument
     add(
         "--diameter",
@@ -38,8 +38,9 @@ def add_segmentation(parser: argparse.ArgumentParser) -> None:
         help="cell diameter in px, or auto to estimate it from each image; left out, the model's, else auto",
     )
     add("--channels", type=int, nargs="+", metavar="C", help="image channels, 0 = grey; left out, the model's")
-    add("--flow_threshold", "--flow-threshold", type=float, help="0 keeps every cell; left out, the model's")
-    add("--cellprob_threshold", "--cellprob-threshold", type=float, help="lower finds more; left out, the model's")
+    if thresholds:
+        add("--flow_threshold", "--flow-threshold", type=float, help="0 keeps every cell; left out, the model's")
+        add("--cellprob_threshold", "--cellprob-threshold", type=float, help="lower finds more; left out, the model's")
     add("--min_size", "--min-size", type=int, default=15, help="smallest cell, px")
     add("--niter", type=int, help="steps to follow the flows; left out, in proportion to the diameter")
     add("--augment", type=boolean, help="average over flips, four times slower; left out, the model's choice")
@@ -56,5 +57,5 @@ def segmentation_settings(args: argparse.Namespace) -> SegmentSettings:
 
     from cellular.segment.files import SegmentSettings
 
-    values = {field.name: getattr(args, field.name) for field in fields(SegmentSettings)}
+    values = {field.name: getattr(args, field.name) for field in fields(SegmentSettings) if hasattr(args, field.name)}
     return SegmentSettings(**values | {"channels": tuple(args.channels) if args.channels else None})

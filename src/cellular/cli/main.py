@@ -20,6 +20,7 @@ VERBS = {
     "weights": "list the models that are here and that could be",
     "prepare": "combine per-cell masks into label images and splits",
     "train": "fine-tune a Cellpose model",
+    "calibrate": "settle a model's thresholds and scores on annotated fields",
     "segment": "label the cells in any images",
     "evaluate": "score a model, or labels, against expert labels",
     "reproduce": "run all experiments of the paper",

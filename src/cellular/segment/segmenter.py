@@ -110,7 +110,8 @@ class Segmenter:
         network = {"tiling": tiling, "augment": augment, "batch_size": batch_size}
         diameter = self.model.diameter or "auto" if diameter is None else diameter
         if diameter == "auto":
-            diameter = self._estimate(prepare(_middle(image, window)), network)
+            # Flips would cost four times the time, and the cells they gain or lose do not move the median.
+            diameter = self._estimate(prepare(_middle(image, window)), network | {"augment": False})
         check_sizes(diameter, window)
         dynamics = {
             "niter": niter,

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 import cellular
-from cellular.device import keep_freed_memory, resolve_device
+from cellular.device import has_bfloat16, keep_freed_memory, resolve_device
 from cellular.errors import InputError, OutputExistsError, SettingsError
 from cellular.progress import progress
 from cellular.segment.models import ModelInfo, load_model, save_model
@@ -131,6 +131,8 @@ def train_network(
     folder = Path(folder)
     info = info or ModelInfo(settings.channels or (0, 0))
     device = resolve_device(settings.device)
+    if _mixed_precision(settings, device) and not has_bfloat16(device):
+        logger.warning("%s has no bfloat16 instructions, which makes --amp on ten times slower than --amp off", device)
     keep_freed_memory()
     network = network.to(device, memory_format=torch.channels_last)
     diameters = [settings.diameter or sample.diameter for sample in samples]
