@@ -1,11 +1,11 @@
 """Train the model that ships with cellular.
 
-    python recipes/starter/train.py --fields FIELDS --nuclei NUCLEI --out RUNS [--resume]
+    python recipes/starter/train.py --fields FIELDS --nuclei NUCLEI --out RUNS [--resume] [--stages third --start MODEL]
 
 FIELDS holds the real fields with expert boxes: ``images-color/<field>.jpg``, ``boxes/<field>.txt`` (YOLO) and
 ``split.json`` ("train" and "val" lists). NUCLEI is what ``cellular prepare`` made of nuclei with expert outlines:
 ``all/train`` and ``all/valid``. Nothing is trained on FIELDS' "val" nor on NUCLEI's ``all/test``. RUNS gets a folder
-for each of two stages: from noise at 36 px a cell, then on at 48 px; the second's ``models/second`` is the result.
+for each stage: from noise at 36 px a cell, on at 48 px, last with more nuclei; ``third/models/third`` is the result.
 
 The other options are for ablations (ablation.py): what else to learn from, and any setting by name.
 """
@@ -24,6 +24,7 @@ from boxes import EXPONENT, outlines, read_boxes, refined
 
 from cellular.data.images import read_image
 from cellular.data.pairs import find_pairs, load_image, load_labels
+from cellular.device import has_bfloat16, resolve_device
 from cellular.progress import progress
 from cellular.segment.models import ModelInfo
 from cellular.segment.normalize import to_network_input
@@ -38,9 +39,6 @@ from cellular.train.samples import Sample, make_sample
 FIELD_DIAMETER = 121.0
 # Training fields are kept at twice the network's scale: turning them does not blur what the network sees.
 OVERSAMPLING = 2
-# One epoch takes each real field this often and each nuclei image once.
-REPEATS = 6
-
 SETTINGS = TrainSettings(
     model_type="scratch",
     width=16,
@@ -57,10 +55,16 @@ SETTINGS = TrainSettings(
     min_train_masks=0,
     validate_every=10,
     checkpoint_every=1,
-    amp="on",
+    amp="on" if has_bfloat16(resolve_device("auto")) else "off",
 )
-# Small cells in clumps need the finer scale, but learning the rest there would cost twice the time.
-SECOND = {"diam_mean": 48.0, "crop_size": 320, "n_epochs": 30, "learning_rate": 1e-3, "ema": 0.99}
+# What each stage, on top of the one before, does otherwise. Small cells in clumps need the finer scale, but learning
+# the rest there would cost twice the time. Nuclei lose by it (they are smaller and fewer): they get a stage where most
+# crops are theirs.
+STAGES = {
+    "first": {},
+    "second": {"diam_mean": 48.0, "crop_size": 320, "n_epochs": 30, "learning_rate": 1e-3, "ema": 0.99},
+    "third": {"crop_size": 256, "n_epochs": 14, "learning_rate": 5e-4, "repeats": (4, 2)},
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Sources:
     Attributes
     ----------
     fields, nuclei : folders, see above. simulated : a folder like `nuclei`, of simulated fields; None without.
+    repeats : how often an epoch takes each real field, and each image of nuclei.
     exponent : of the superellipses in the experts' boxes.
     refine : a model whose own outlines are taken wherever they fill the expert's box; None without.
     """
@@ -77,6 +82,7 @@ class Sources:
     fields: Path
     nuclei: Path
     simulated: Path | None = None
+    repeats: tuple[int, int] = (6, 1)
     exponent: float = EXPONENT
     refine: Path | None = None
 
@@ -116,7 +122,8 @@ def outlined_samples(folder: Path, settings: TrainSettings, grey: bool) -> list[
 def run(sources: Sources, settings: TrainSettings, out: Path, resume: bool = False) -> TrainingResult:
     """Train from noise, or from an earlier model (``--set model_type=FILE``), at the recipe's scale."""
     fields, validation = (field_samples(sources, part, settings) for part in ("train", "val"))
-    samples = REPEATS * fields + outlined_samples(sources.nuclei / "all" / "train", settings, grey=True)
+    nuclei = outlined_samples(sources.nuclei / "all" / "train", settings, grey=True)
+    samples = sources.repeats[0] * fields + sources.repeats[1] * nuclei
     if sources.simulated:
         samples += outlined_samples(sources.simulated / "all" / "train", settings, grey=False)
     network, _, settings = start_network(settings)
@@ -152,13 +159,21 @@ def main() -> None:
     parser.add_argument("--refine", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--start", type=Path, metavar="MODEL", help="where the first of --stages goes on from")
     args = parser.parse_args()
-    sources = Sources(args.fields, args.nuclei, args.simulated, args.exponent, args.refine)
-    settings = replace(changed(SETTINGS, args.set), seed=args.seed)
-    first = run(sources, settings, args.out / "first", args.resume)
-    settings = replace(settings, **SECOND, model_type=str(first.model))
-    second = run(sources, settings, args.out / "second", args.resume and (args.out / "second" / CHECKPOINT).is_file())
-    print(f"best validation loss {second.best_loss:.4f}; model {second.model}")
+    sources = Sources(args.fields, args.nuclei, args.simulated, exponent=args.exponent, refine=args.refine)
+    settings, model = replace(changed(SETTINGS, args.set), seed=args.seed), args.start
+    for stage, changes in STAGES.items():
+        changes = dict(changes)
+        sources = replace(sources, repeats=changes.pop("repeats", sources.repeats))
+        settings = replace(settings, **changes)
+        if stage not in args.stages:
+            continue
+        settings = replace(settings, model_type=str(model) if model else settings.model_type)
+        result = run(sources, settings, args.out / stage, args.resume and (args.out / stage / CHECKPOINT).is_file())
+        model = result.model
+        print(f"{stage}: best validation loss {result.best_loss:.4f}; model {model}")
 
 
 if __name__ == "__main__":
