@@ -52,6 +52,14 @@ def test_states_are_followed_where_they_are_known(simulated, tmp_path):
     assert {"activation", "activation_low", "censored"} <= set(pd.read_csv(tmp_path / "o" / "activation.csv"))
 
 
+def test_one_timepoint_is_nothing_to_follow(tmp_path, capsys):
+    for well in ("C05", "I06"):
+        write_labels(tmp_path / f"Timepoint_001_220518-ST_{well}_s1_masks.png", np.ones((6, 6), np.uint16))
+    assert main(["track", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "2 position(s), none imaged at two timepoints" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_bad_series_is_reported_and_passed_over(tmp_path, capsys):
     labels = tmp_path / "labels"
     for well in ("C05", "I06"):

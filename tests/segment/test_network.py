@@ -169,6 +169,15 @@ def test_channels_of_the_input():
     np.testing.assert_allclose(to_network_input(image, (3,), invert=True)[0], 1 - planes[0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_pixel_that_is_no_number_is_refused(bad):
+    image = np.random.default_rng(0).random((50, 60, 2), np.float32)
+    image[20, 30, 1] = bad
+    with pytest.raises(InputError, match="NaN or infinite"):
+        to_network_input(image, (2,))
+    assert np.isfinite(to_network_input(image, (1,))).all()
+
+
 def test_histogram_percentiles_equal_numpys():
     rng = np.random.default_rng(3)
     for dtype, top in ((np.uint8, 255), (np.uint16, 65535)):

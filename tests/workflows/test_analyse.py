@@ -114,6 +114,16 @@ def test_other_settings_need_another_folder(plate):
         analyse(plate / "images", plate / "labels", measure=Measure(), labels=plate / "labels")
 
 
+def test_channels_are_those_that_were_asked_for(plate):
+    """The starter takes three."""
+    with pytest.raises(CellularError, match=r"takes 3 channel\(s\), 2 were given"):
+        analyse(plate / "images", plate / "out", AnalyseSettings(channels=(1, 2)), measure=Measure())
+    result = analyse(
+        plate / "images", plate / "red", AnalyseSettings(channels=(1, 1, 1), diameter=14), measure=Measure()
+    )
+    assert result.problems == {}
+
+
 @pytest.mark.parametrize("wrong", [{"state_model": "none.skops"}, {"model": "nobody"}])
 def test_a_wrong_name_is_told_before_anything_is_written(plate, wrong):
     labels = plate / "labels" if "state_model" in wrong else None

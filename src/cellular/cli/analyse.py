@@ -10,6 +10,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", help="folder of label images, in place of segmenting")
     parser.add_argument("--model", default="starter", help="segmentation model: a name or a file")
     parser.add_argument("--diameter", type=float, help="cell diameter in px; left out, the model's or estimated")
+    parser.add_argument(
+        "--channels", type=int, nargs="+", metavar="C", help="image channels to segment by, 0 = grey; the model's"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--state_model", "--state-model", help="model.skops or .safetensors of classify train")
     parser.add_argument("--control", help="treatment to compare with; 'fed' where there is one")
@@ -28,6 +31,7 @@ def run(args: argparse.Namespace) -> int | None:
     settings = AnalyseSettings(
         model=args.model,
         diameter=args.diameter,
+        channels=tuple(args.channels) if args.channels else None,
         device=args.device,
         state_model=args.state_model,
         stats=StatsSettings(treatment=args.treatment, control=args.control, replicate=args.replicate),

@@ -63,8 +63,6 @@ def intensity_ranges(
     planes = _planes(image, channels)
     needed = {c for position, c in enumerate(channels) if c > 0 or position == 0}
     found = {c: _percentiles(_source(planes, c), percentiles) for c in needed}
-    if not np.isfinite(list(found.values())).all():
-        raise InputError("the image holds NaN or infinite intensities")
     return [found[c] if c > 0 or position == 0 else None for position, c in enumerate(channels)]
 
 
@@ -100,6 +98,8 @@ def _percentiles(planes: np.ndarray, percentiles: tuple[float, float]) -> Range:
     """`np.percentile` with linear interpolation of the mean over the channels of `planes` (Y, X, C)."""
     height, width, count = planes.shape
     if planes.dtype not in (np.uint8, np.uint16):
+        if not np.isfinite(planes).all():
+            raise InputError("the image holds NaN or infinite intensities")
         low, high = np.percentile(planes.mean(axis=2, dtype=np.float32) if count > 1 else planes, percentiles)
         return float(low), float(high)
     histogram = np.zeros(count * np.iinfo(planes.dtype).max + 1, np.int64)

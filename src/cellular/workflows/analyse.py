@@ -54,12 +54,15 @@ class AnalyseSettings:
     Attributes
     ----------
     model : segmentation model, by name or file. diameter : cell diameter in px; None leaves it to the model.
+    channels : image channels for the network (see :func:`cellular.segment.normalize.to_network_input`); None takes the
+        model's.
     device : where to segment. track, stats : see :class:`TrackSettings`, :class:`StatsSettings`.
     state_model : ``model.skops`` or ``model.safetensors`` of classify; None leaves states untold.
     """
 
     model: str = "starter"
     diameter: float | None = None
+    channels: tuple[int, ...] | None = None
     device: str = "auto"
     state_model: str | None = None
     track: TrackSettings = field(default_factory=TrackSettings)
@@ -155,7 +158,7 @@ def _outliner(
         from cellular.segment.segmenter import Segmenter
 
         segmenter = Segmenter.from_pretrained(settings.model, settings.device)
-        how = SegmentSettings(diameter=settings.diameter)
+        how = SegmentSettings(diameter=settings.diameter, channels=settings.channels)
 
         def made(pairs: Sequence[Pair]) -> tuple[dict[str, Path], dict[str, str]]:
             done = segment_files(pairs, segmenter, out / "labels", how)

@@ -62,11 +62,17 @@ def track_folder(
     truth : table of true tracks (``series, track, timepoint, field, cell, parent``) whose label images
         ``<field>_labels.tif`` lie beside it; the tracks are scored against it.
 
-    A series with a file that cannot be read, or with images of different sizes, is reported and passed over.
+    Raises InputError where no position was imaged twice. A series with a file that cannot be read, or with images of
+    different sizes, is reported and passed over.
     """
     settings, out = settings or TrackSettings(), Path(out)
     _check_exports(exports)
     series = group_series(labels if isinstance(labels, Mapping) else find_label_images(labels), pattern)
+    if all(len(frames) < 2 for frames in series.values()):
+        raise InputError(
+            f"{labels}: {len(series)} position(s), none imaged at two timepoints, so there is nothing to follow. Where "
+            "the names hide the timepoint, --pattern tells how to read it"
+        )
     measured = _read_cells(cells, appearance) if cells else None
     truths = read_csv(truth).rename(columns={"cell": "label"}) if truth else None
     tables, rows, scores, problems = [], [], [], {}

@@ -19,7 +19,7 @@ class SimulationSettings:
     fields : positions (well and site); each is imaged at every timepoint.
     size_px : side of a field in px; the archive's fields have 2048.
     timepoints : images of each position, over which cells move, divide and activate.
-    seed : any whole number from 0.
+    seed : any whole number from 0 to 2^31 - 1.
     cells_per_field : cells placed in each field at the first timepoint; None is as dense as the real fields, and as
         different from field to field.
     diameter_px : mean cell diameter in px; puncta, vacuoles and blur shrink along with it, down to what a pixel holds.
@@ -43,7 +43,7 @@ class SimulationSettings:
             ("fields", 1, 600),
             ("size_px", 64, 8192),
             ("timepoints", 1, 999),
-            ("seed", 0, 2**63),
+            ("seed", 0, 2**31 - 1),
             ("cells_per_field", 1, 20000),
             ("diameter_px", 16, 400),
             ("unidentified_share", 0, 1),
