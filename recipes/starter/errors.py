@@ -3,7 +3,7 @@
     python recipes/starter/errors.py LABELS --fields FIELDS --part val --out DIR
 
 LABELS holds ``<field>_masks.tif`` (the ``labels/`` folder that ``cellular evaluate`` writes). Writes ``errors.csv``,
-``errors.md`` and ``errors.png`` into DIR.
+``errors.md``, ``errors.png`` and ``failures.png`` into DIR.
 
 Every expert's box is *found* (a predicted box of its own at IoU 0.5 or more), or *merged* (the prediction with the
 largest IoU also holds the centre of another expert's box), *split* (two or more predictions have their centres in it),
@@ -27,12 +27,17 @@ from boxes import iou_matrix, read_boxes
 from cellular.data.fields import parse_field
 from cellular.data.images import read_image, read_labels
 from cellular.evaluate.scores import match
+from cellular.report.outlines import MATCHED, outline_overlay
 from cellular.report.style import PALETTE, save
 from cellular.segment.files import cell_boxes
 from cellular.tables import read_csv, read_json, whole_file, write_csv
 
 KINDS = ("found", "badly outlined", "merged", "split", "missed")
+# One picture of each, this many px of a field wide.
+PICTURED = ("merged", "split", "missed", "spurious")
+WINDOW = 440
 GROUPS = ("treatment", "size", "brightness", "crowding")
+EDGES = ["y0", "x0", "y1", "x1"]
 
 
 def pairs_at_half(iou: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,11 +80,14 @@ def rows_of(name: str, folder: Path, labels: Path) -> tuple[pd.DataFrame, pd.Dat
     np.fill_diagonal(overlap, 0)
     brightness = [image[int(y0) : int(y1), int(x0) : int(x1), :2].max(axis=2).mean() for y0, x0, y1, x1 in truth]
     table = pd.DataFrame({"field": name, "treatment": parse_field(name).treatment, "kind": kinds})
+    table[EDGES] = truth
     table["size"] = np.sqrt(np.prod(truth[:, 2:] - truth[:, :2], axis=1))
     table["brightness"] = brightness
     table["crowding"] = (overlap > 0.05).sum(axis=1)
     scores = read_csv(labels / "cells" / f"{name}.csv").set_index("label")["score"]
-    return table, pd.DataFrame({"field": name, "score": scores.loc[numbers].to_numpy(), "right": right})
+    found = pd.DataFrame({"field": name, "score": scores.loc[numbers].to_numpy(), "right": right})
+    found[EDGES] = predicted
+    return table, found
 
 
 def ceiling(folder: Path) -> Iterator[tuple[str, float]]:
@@ -130,6 +138,35 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     save(figure, path)
 
 
+def draw_failures(cells: pd.DataFrame, predicted: pd.DataFrame, folder: Path, labels: Path, path: Path) -> None:
+    """Where each of PICTURED is most frequent: outlines as predicted (blue), the boxes that went wrong (orange)."""
+    spurious = predicted[~predicted["right"]].assign(kind="spurious")
+    wrong = pd.concat([cells, spurious], ignore_index=True)
+    figure, axes = plt.subplots(1, len(PICTURED), figsize=(3 * len(PICTURED), 3.2))
+    for axis, kind in zip(axes, PICTURED):
+        here = wrong[wrong["kind"] == kind]
+        field, (y, x) = busiest(here)
+        image = read_image(folder / "images-color" / f"{field}.jpg")[y : y + WINDOW, x : x + WINDOW]
+        mask = read_labels(labels / f"{field}_masks.tif")[y : y + WINDOW, x : x + WINDOW]
+        axis.imshow(outline_overlay(image, [(mask, MATCHED)]), extent=(0, image.shape[1], image.shape[0], 0))
+        for y0, x0, y1, x1 in here.loc[here["field"] == field, EDGES].to_numpy() - (y, x, y, x):
+            axis.add_patch(plt.Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color="#E69F00", linewidth=1.5))
+        axis.set(xlim=(0, image.shape[1]), ylim=(image.shape[0], 0), xticks=[], yticks=[])
+        axis.set_title(f"{kind}\n{field}", fontsize=7)
+    save(figure, path)
+
+
+def busiest(boxes: pd.DataFrame) -> tuple[str, tuple[int, int]]:
+    """Field and corner (y, x) of the window with the most of `boxes`, around one of them."""
+    best = (0, "", (0, 0))
+    for field, group in boxes.groupby("field"):
+        centres = group[EDGES].to_numpy().reshape(-1, 2, 2).mean(axis=1)
+        near = (np.abs(centres[:, None] - centres[None]) <= WINDOW / 2).all(axis=2).sum(axis=1)
+        y, x = centres[near.argmax()] - WINDOW / 2
+        best = max(best, (int(near.max()), field, (max(0, int(y)), max(0, int(x)))))
+    return best[1:]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("labels", type=Path)
@@ -144,6 +181,7 @@ def main() -> None:
     draw(table, args.out / "errors.png")
     agreement = [f1 for _, f1 in ceiling(args.fields)]
     predicted = pd.concat([r[1] for r in results], ignore_index=True)
+    draw_failures(cells, predicted, args.fields, args.labels, args.out / "failures.png")
     spurious, count = int((~predicted["right"]).sum()), len(predicted)
     lines = ["| cells | n | " + " | ".join(KINDS) + " |", "|---|" + "---|" * (len(KINDS) + 1)]
     lines += [

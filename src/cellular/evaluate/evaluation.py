@@ -95,12 +95,12 @@ def evaluate(
     fields, true_boxes, found_boxes, kept = [], [], [], []
     for pair in progress([p for p in pairs if p.name in labels], desc="score", unit="field"):
         try:
-            scores, truth = _score(pair, labels[pair.name])
+            scores, truth, prediction = _score(pair, labels[pair.name])
             true_boxes.append(_true_boxes(pair, truth, boxes_dir, truth_table))
         except CellularError as error:
             problems[pair.name] = str(error)
             continue
-        found_boxes.append(_found_boxes(cells, pair.name, scores, labels[pair.name]))
+        found_boxes.append(_found_boxes(cells, scores, prediction, labels[pair.name]))
         fields.append(scores)
         kept.append(pair)
     if not fields:
@@ -112,13 +112,14 @@ def evaluate(
     return result
 
 
-def _score(pair: Pair, labels: Path) -> tuple[FieldScores, np.ndarray]:
+def _score(pair: Pair, labels: Path) -> tuple[FieldScores, np.ndarray, np.ndarray]:
+    """Scores of one field, and its true and predicted labels."""
     prediction = read_labels(labels)
     truth = read_labels(pair.labels)
     if prediction.shape != truth.shape:
         raise InputError(f"{labels}: shape {prediction.shape} differs from that of {pair.labels}, {truth.shape}")
     ignore = read_labels(pair.ignore) if pair.ignore else None
-    return score_field(truth, prediction, ignore, pair.name), truth
+    return score_field(truth, prediction, ignore, pair.name), truth, prediction
 
 
 def _given_labels(pairs: Sequence[Pair], folder: Path) -> tuple[dict[str, Path], pd.DataFrame, dict[str, str]]:
@@ -176,17 +177,18 @@ def read_yolo_boxes(path: Path, shape: tuple[int, int]) -> np.ndarray:
     return edges.clip(0, 1) * np.array([*shape, *shape])
 
 
-def _found_boxes(cells: pd.DataFrame, name: str, scores: FieldScores, labels: Path) -> Boxes:
+def _found_boxes(cells: pd.DataFrame, scores: FieldScores, prediction: np.ndarray, labels: Path) -> Boxes:
     """Boxes of the predicted cells that count (those mainly in ignored pixels do not) with their scores."""
-    numbers, boxes = cell_boxes(read_labels(labels))
-    rows = cells[cells["image"] == name]
+    numbers, boxes = cell_boxes(prediction)
+    rows = cells[cells["image"] == scores.name]
     try:
         score_of = dict(zip(rows["label"].astype(int), rows["score"].astype(float)))
     except ValueError as error:
         raise InputError(f"cells.csv beside {labels}: labels and scores are numbers: {error}") from error
     keep = np.isin(numbers, scores.predicted_labels)
     if len(cells) and (unknown := set(map(int, numbers[keep])) - set(score_of)):
-        raise InputError(f"cells.csv beside {labels} has no score for cell {min(unknown)} of {name}; is it another's?")
+        cell = f"cell {min(unknown)} of {scores.name}"
+        raise InputError(f"cells.csv beside {labels} has no score for {cell}; is it another's?")
     return Boxes(boxes[keep], np.array([score_of.get(int(n), 1.0) for n in numbers[keep]]))
 
 
