@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from cellular.data.images import write_image, write_labels
+from cellular.device import has_bfloat16
 from cellular.errors import InputError, OutputExistsError, SettingsError, WeightsError
 from cellular.segment.models import load_model
 from cellular.segment.weights import load_network
@@ -67,7 +68,7 @@ def assert_same_weights(a, b):
         assert torch.equal(x, y), name
 
 
-def test_bfloat16_learns_the_same_in_other_rounding(folders, tmp_path):
+def test_bfloat16_learns_the_same_in_other_rounding(folders, tmp_path, caplog):
     logs = [
         pd.read_csv(
             train(*folders, amp, tmp_path / "ex", TrainSettings(n_epochs=6, amp=amp, **SMALL)).folder / "log.csv"
@@ -76,6 +77,8 @@ def test_bfloat16_learns_the_same_in_other_rounding(folders, tmp_path):
     ]
     full, mixed = (log["train_loss"].to_numpy() for log in logs)
     assert not np.array_equal(full, mixed), "on a CPU, auto is single precision"
+    slow = not has_bfloat16(torch.device("cpu"))
+    assert ("no bfloat16 instructions" in caplog.text) == slow, "said where it is slow, and only there"
     np.testing.assert_allclose(mixed, full, rtol=0.1)
     with pytest.raises(SettingsError, match="bf16"):
         TrainSettings(amp="bf16")
