@@ -27,7 +27,7 @@ from boxes import iou_matrix, read_boxes
 from cellular.data.fields import parse_field
 from cellular.data.images import read_image, read_labels
 from cellular.evaluate.scores import match
-from cellular.report.outlines import MATCHED, outline_overlay
+from cellular.report.outlines import PLAIN, outline_overlay
 from cellular.report.style import PALETTE, save
 from cellular.segment.files import cell_boxes
 from cellular.tables import read_csv, read_json, whole_file, write_csv
@@ -139,19 +139,20 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
 
 def draw_failures(cells: pd.DataFrame, predicted: pd.DataFrame, folder: Path, labels: Path, path: Path) -> None:
-    """Where each of PICTURED is most frequent: outlines as predicted (blue), the boxes that went wrong (orange)."""
+    """Where each of PICTURED is most frequent: outlines as predicted (white), the boxes that went wrong (orange)."""
     spurious = predicted[~predicted["right"]].assign(kind="spurious")
     wrong = pd.concat([cells, spurious], ignore_index=True)
     figure, axes = plt.subplots(1, len(PICTURED), figsize=(3 * len(PICTURED), 3.2))
     for axis, kind in zip(axes, PICTURED):
         here = wrong[wrong["kind"] == kind]
         field, (y, x) = busiest(here)
-        image = read_image(folder / "images-color" / f"{field}.jpg")[y : y + WINDOW, x : x + WINDOW]
-        mask = read_labels(labels / f"{field}_masks.tif")[y : y + WINDOW, x : x + WINDOW]
-        axis.imshow(outline_overlay(image, [(mask, MATCHED)]), extent=(0, image.shape[1], image.shape[0], 0))
+        image, mask = read_image(folder / "images-color" / f"{field}.jpg"), read_labels(labels / f"{field}_masks.tif")
+        y, x = (min(start, side - WINDOW) for start, side in zip((y, x), mask.shape))
+        image, mask = (whole[y : y + WINDOW, x : x + WINDOW] for whole in (image, mask))
+        axis.imshow(outline_overlay(image, [(mask, PLAIN)]), extent=(0, WINDOW, WINDOW, 0))
         for y0, x0, y1, x1 in here.loc[here["field"] == field, EDGES].to_numpy() - (y, x, y, x):
             axis.add_patch(plt.Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color="#E69F00", linewidth=1.5))
-        axis.set(xlim=(0, image.shape[1]), ylim=(image.shape[0], 0), xticks=[], yticks=[])
+        axis.set(xlim=(0, WINDOW), ylim=(WINDOW, 0), xticks=[], yticks=[])
         axis.set_title(f"{kind}\n{field}", fontsize=7)
     save(figure, path)
 
