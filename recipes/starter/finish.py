@@ -28,11 +28,8 @@ from cellular.segment.segmentation import Segmentation
 from cellular.segment.segmenter import Segmenter
 from cellular.tables import read_json
 from cellular.workflows.calibrate import fit_scores
-from train import FIELD_DIAMETER
+from train import FIELD_DIAMETER, FLOW_THRESHOLD
 
-# Looser than Cellpose's 0.4: in crowded fields its flow check drops more right cells than wrong ones, and the scores
-# order what it would have dropped.
-FLOW_THRESHOLD = 0.8
 CELLPROB_THRESHOLDS = (-0.5, 0.0, 0.5, 1.0)
 
 
