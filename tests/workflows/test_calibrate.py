@@ -32,7 +32,7 @@ def starter():
     return Segmenter.from_pretrained("starter", "cpu")
 
 
-def test_the_chosen_thresholds_are_the_best_and_score_what_the_grid_says(fields, starter):
+def test_the_chosen_thresholds_are_the_best_and_score_what_the_grid_says(fields, starter, caplog):
     result = calibrate(starter, fields, SETTINGS, flow_thresholds=(0.2, 0.8), cellprob_thresholds=(0.0, 4.0))
     best = result.grid.loc[result.grid["mean_ap"].idxmax()]
     assert len(result.grid) == 4
@@ -49,6 +49,7 @@ def test_the_chosen_thresholds_are_the_best_and_score_what_the_grid_says(fields,
         # A cell that the stricter threshold drops first may leave another one's hole unfilled: near, not equal.
         assert summary(scores)["instance.mean_ap"] == pytest.approx(row["mean_ap"], abs=0.01)
     assert starter.model.info.score != info.score
+    assert "the last one tried" in caplog.text, "there may be a better one beyond"
 
 
 def test_the_command_writes_a_model_that_uses_them(fields, tmp_path, capsys):

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 # From Cellpose's own flow threshold to one that drops hardly a cell; logits around Cellpose's 0.
 FLOW_THRESHOLDS = (0.4, 0.6, 0.8)
-CELLPROB_THRESHOLDS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+CELLPROB_THRESHOLDS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,12 @@ def calibrate(
     scores: dict[tuple[float, float], list[FieldScores]] = {pair: [] for pair in grid}
     measured: dict[tuple[float, float], list[tuple[np.ndarray, np.ndarray]]] = {pair: [] for pair in grid}
     for pair in progress(find_pairs(folder), desc="calibrate", unit="field"):
+        image, diameter = load_image(pair), settings.diameter
         for cellprob in cellprob_thresholds:
             # A stricter flow threshold only drops cells, so one segmentation serves them all.
             wanted = replace(settings, flow_threshold=max(flow_thresholds), cellprob_threshold=cellprob)
-            found = segmenter.segment(load_image(pair), **asdict(wanted))
+            found = segmenter.segment(image, **asdict(wanted) | {"diameter": diameter})
+            diameter = found.diameter  # where it had to be estimated, once is enough
             for flow in flow_thresholds:
                 field, *rest = _scored(pair, found, flow)
                 scores[flow, cellprob].append(field)
@@ -82,6 +84,8 @@ def calibrate(
         raise InputError(f"{folder} shows no cell: there is nothing to settle thresholds by")
     table = pd.DataFrame([_row(pair, scores[pair]) for pair in grid])
     best = grid[int(table["mean_ap"].argmax())]
+    if len(cellprob_thresholds) > 1 and best[1] in (min(cellprob_thresholds), max(cellprob_thresholds)):
+        logger.warning("%s: the best cell probability, %s, is the last one tried", folder, best[1])
     measurements, right = (np.concatenate(parts) for parts in zip(*measured[best]))
     score = fit_scores(measurements, right)
     if score is None:
