@@ -62,8 +62,8 @@ SETTINGS = TrainSettings(
 )
 # What each stage, on top of the one before, does otherwise. Small cells in clumps need the finer scale, but learning
 # the rest there would cost twice the time. Nuclei lose by it (they are smaller and fewer): they get a stage where most
-# crops are theirs. That stage also learns its own outlines where they fill an expert's box, which the short trainings
-# of ablation.py found to help.
+# crops are theirs. That stage also learns its own outlines where they fill an expert's box, which helped in two of
+# three short trainings (ablation.py).
 STAGES = {
     "first": {},
     "second": {"diam_mean": 48.0, "crop_size": 320, "n_epochs": 30, "learning_rate": 1e-3, "ema": 0.99},
