@@ -3,7 +3,7 @@
 import itertools
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,13 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from cellular.data.images import read_labels
-from cellular.data.pairs import Pair, find_pairs, load_image, load_labels
+from cellular.data.pairs import find_pairs, load_image, load_labels
 from cellular.errors import InputError
 from cellular.evaluate.scores import FieldScores, score_field, summary
 from cellular.progress import progress
 from cellular.segment.files import SegmentSettings
 from cellular.segment.models import Model
-from cellular.segment.scores import EVIDENCE, score_measurements
+from cellular.segment.scores import EVIDENCE, ScoreModel, score_measurements
 from cellular.segment.segmentation import Segmentation
 from cellular.segment.segmenter import Segmenter
 
@@ -71,13 +71,15 @@ def calibrate(
     measured: dict[tuple[float, float], list[tuple[np.ndarray, np.ndarray]]] = {pair: [] for pair in grid}
     for pair in progress(find_pairs(folder), desc="calibrate", unit="field"):
         image, diameter = load_image(pair), settings.diameter
+        truth = load_labels(pair, image.shape[:2])
+        ignore = read_labels(pair.ignore) if pair.ignore else None
         for cellprob in cellprob_thresholds:
             # A stricter flow threshold only drops cells, so one segmentation serves them all.
             wanted = replace(settings, flow_threshold=max(flow_thresholds), cellprob_threshold=cellprob)
             found = segmenter.segment(image, **asdict(wanted) | {"diameter": diameter})
             diameter = found.diameter  # where it had to be estimated, once is enough
             for flow in flow_thresholds:
-                field, *rest = _scored(pair, found, flow)
+                field, *rest = _scored(truth, ignore, found, flow)
                 scores[flow, cellprob].append(field)
                 measured[flow, cellprob].append(tuple(rest))
     if not any(field.n_true for field in scores[grid[0]]):
@@ -103,24 +105,23 @@ def fit_scores(measurements: np.ndarray, right: np.ndarray) -> dict[str, float] 
     if right.all() or not right.any():
         return None
     fit = LogisticRegression(C=10, max_iter=1000).fit(measurements, right)
-    names = score_measurements(np.ones((0, len(EVIDENCE))))
-    return {"intercept": float(fit.intercept_[0])} | {name: float(v) for name, v in zip(names, fit.coef_[0])}
+    return {field.name: float(v) for field, v in zip(fields(ScoreModel), (*fit.intercept_, *fit.coef_[0]))}
 
 
-def _scored(pair: Pair, found: Segmentation, flow_threshold: float) -> tuple[FieldScores, np.ndarray, np.ndarray]:
+def _scored(
+    truth: np.ndarray, ignore: np.ndarray | None, found: Segmentation, flow_threshold: float
+) -> tuple[FieldScores, np.ndarray, np.ndarray]:
     """Scores of the cells within `flow_threshold`, their measurements (N, M), and which of them are right (N,)."""
-    truth = load_labels(pair, found.labels.shape)
-    ignore = read_labels(pair.ignore) if pair.ignore else None
     kept = np.flatnonzero(found.evidence[:, EVIDENCE.index("flow_error")] <= flow_threshold) + 1
     number = np.zeros(len(found.evidence) + 1, found.labels.dtype)
     number[kept] = kept
-    scores = score_field(truth, number[found.labels], ignore, pair.name)
+    scores = score_field(truth, number[found.labels], ignore)
     table = np.stack(list(score_measurements(found.evidence[kept - 1]).values()), axis=1)
     counted = np.isin(kept, scores.predicted_labels)
     return scores, table[counted], ~np.isin(kept[counted], scores.spurious)
 
 
-def _row(thresholds: tuple[float, float], fields: list[FieldScores]) -> dict[str, float]:
-    values = summary(fields)
+def _row(thresholds: tuple[float, float], scores: list[FieldScores]) -> dict[str, float]:
+    values = summary(scores)
     names = {"mean_ap": "instance.mean_ap", "f1": "instance.0.50.f1"}
     return dict(zip(("flow_threshold", "cellprob_threshold"), thresholds)) | {k: values[v] for k, v in names.items()}
