@@ -54,7 +54,7 @@ def _add_pictures(group: argparse._ArgumentGroup) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from cellular.workflows.states import TREATMENT_CAVEAT
+    from cellular.jobs.classify import TREATMENT_CAVEAT
 
     trained = _train_crops(args) if args.backend == "crops" else _train_trees(args)
     result = trained.validation
@@ -68,16 +68,16 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _train_trees(args: argparse.Namespace):
-    from cellular.autophagy.classify import ClassifySettings
-    from cellular.workflows.states import train_state
+    from cellular.autophagy.state.trees import ClassifySettings
+    from cellular.jobs.classify import train_state
 
     settings = ClassifySettings(unidentified=args.unidentified, trees=args.trees, seed=args.seed)
     return train_state(args.cells, args.out, args.truth, settings)
 
 
 def _train_crops(args: argparse.Namespace):
-    from cellular.autophagy.crop_model import CropSettings
-    from cellular.workflows.states import train_crop_state
+    from cellular.autophagy.state.crop_model import CropSettings
+    from cellular.jobs.classify import train_crop_state
 
     settings = CropSettings(
         channels=tuple(args.channels),
@@ -102,7 +102,7 @@ def _pictures(args: argparse.Namespace) -> tuple[str, str]:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from cellular.workflows.states import CROP_MODEL, predict_crop_state, predict_state
+    from cellular.jobs.classify import CROP_MODEL, predict_crop_state, predict_state
 
     if args.model.endswith(CROP_MODEL):
         cells = predict_crop_state(args.cells, args.model, args.out, *_pictures(args), top=args.top)
