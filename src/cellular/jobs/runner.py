@@ -1,0 +1,189 @@
+"""Doing the same to every field, or series: claim the output, skip what is unchanged, pass over what fails, join.
+
+Every job goes through :func:`each`. What a job adds is the work on one item; how it is kept, resumed and put together
+is here, and only here.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import CellularError, InputError, OutputExistsError
+from cellular.files import PARTIAL, read_csv, read_json, sweep_partial, together, write_csv, write_json
+from cellular.progress import progress
+
+logger = logging.getLogger(__name__)
+
+# Tables of each item, and the record that says of what files they were made; the record is written last.
+ITEMS = "fields"
+RECORD = "made_of.json"
+
+
+class Item(Protocol):
+    """What is done one by one: a field, or a series of them. `name` is unique and a file name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to do to one item.
+
+    Attributes
+    ----------
+    do : the work: writes its own files, whole or not at all, and returns the item's tables by name.
+    inputs : files that the result depends on; it is made again once one has changed in size or date.
+    outputs : files that `do` writes besides its tables; made again once one is gone.
+    """
+
+    do: Callable[[Any], Mapping[str, pd.DataFrame]]
+    inputs: Callable[[Any], Sequence[Path]]
+    outputs: Callable[[Any], Sequence[Path]] = lambda item: ()
+
+
+@dataclass(frozen=True)
+class Done:
+    """What :func:`each` did.
+
+    Attributes
+    ----------
+    tables : of all items together, in the order of the items.
+    problems : name of an item that was passed over -> why.
+    names : the items that have a result, earlier runs' included.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    problems: dict[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+
+
+def claim(out: str | Path, job: str, record: Mapping[str, Any]) -> Path:
+    """Make `out` the output of `job` with this `record` of settings, or check that it is that already.
+
+    ``out/<job>.json`` holds the record. Leftovers of an interrupted run are swept. A folder that holds nothing but the
+    record stands for nothing yet and may be claimed anew.
+
+    Raises OutputExistsError where `out` is a file, holds something else, or was begun with another record.
+    """
+    out = Path(out)
+    path = out / f"{job}.json"
+    if out.exists() and not out.is_dir():
+        raise OutputExistsError(f"{out} is a file; choose another --out")
+    wanted = json.loads(json.dumps(record, default=str))
+    if out.is_dir():
+        sweep_partial(out)
+    others = [entry for entry in out.iterdir() if entry != path] if out.is_dir() else []
+    if others and not path.is_file():
+        raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
+    if others and (made := read_json(path)) != wanted:
+        raise OutputExistsError(f"{out} was begun with other settings: {_difference(made, wanted)}; choose another --out")
+    write_json(path, wanted)
+    return out
+
+
+def _difference(made: Any, wanted: Mapping[str, Any]) -> str:
+    """The first few settings that differ."""
+    if not isinstance(made, dict):
+        return "its record is of another kind"
+    keys = [key for key in dict.fromkeys((*made, *wanted)) if made.get(key) != wanted.get(key)]
+    return "; ".join(f"{key} was {made.get(key)!r}, now {wanted.get(key)!r}" for key in keys[:3])
+
+
+def each(items: Sequence[Item], out: Path, work: Work, *, desc: str, unit: str = "field") -> Done:
+    """Do `work` to each of `items`, into ``out``; what is there already, of the same files, is kept.
+
+    An item whose work raises a :class:`CellularError` is passed over and named; others stop the run, which the same
+    call continues. Tables lie in ``out/fields/<name>/<table>.csv``.
+    """
+    problems: dict[str, str] = {}
+    for item in progress(items, desc=desc, unit=unit):
+        try:
+            do_one(item, out, work)
+        except CellularError as error:
+            problems[item.name] = str(error)
+            logger.debug("%s passed over", item.name, exc_info=True)
+    names = tuple(item.name for item in items if item.name not in problems)
+    return Done(joined(out, names), problems, names)
+
+
+def each_field(plate: Plate, out: Path, work: Work, *, desc: str) -> Done:
+    """:func:`each` over the fields of a plate; InputError where none of them could be done."""
+    done = each(plate.fields, out, work, desc=desc)
+    if not done.names:
+        first = next(iter(done.problems.values()), "there are none")
+        raise InputError(f"No field could be done ({desc}); first problem: {first}")
+    return done
+
+
+def do_one(item: Item, out: Path, work: Work) -> None:
+    """Do one item, unless its result is there."""
+    folder = out / ITEMS / item.name
+    inputs, outputs = work.inputs(item), work.outputs(item)
+    if is_done(folder, inputs, outputs):
+        return
+    (folder / RECORD).unlink(missing_ok=True)
+    before = _listing(inputs)
+    tables = work.do(item)
+    for old in folder.glob("*.csv"):
+        if old.stem not in tables:
+            old.unlink()
+    for name, table in tables.items():
+        write_csv(folder / f"{name}.csv", table)
+    if _listing(inputs) != before:
+        raise InputError(f"{item.name}: its files changed while they were read; run the same command again")
+    write_json(folder / RECORD, {"inputs": before, "tables": sorted(tables)})
+
+
+def is_done(folder: Path, inputs: Sequence[Path], outputs: Sequence[Path] = ()) -> bool:
+    """Whether `folder` holds the whole result of just these files, and none has changed in size or date since."""
+    path = folder / RECORD
+    if not path.is_file() or not all(out.is_file() for out in outputs):
+        return False
+    record = read_json(path)
+    tables = [folder / f"{name}.csv" for name in record.get("tables", ())]
+    return record.get("inputs") == _listing(inputs) and all(table.is_file() for table in tables)
+
+
+def _listing(inputs: Iterable[Path]) -> list[list[Any]]:
+    found = []
+    for path in inputs:
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        found.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
+    return found
+
+
+def joined(out: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Each table of the named items put together; one without a row keeps its columns."""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for name in names:
+        for path in _tables(out / ITEMS / name):
+            parts.setdefault(path.stem, []).append(read_csv(path))
+    return {name: together(tables) for name, tables in parts.items()}
+
+
+def _tables(folder: Path) -> Iterator[Path]:
+    record = read_json(folder / RECORD)
+    yield from (folder / f"{name}.csv" for name in record["tables"])
+
+
+def write_problems(out: Path, problems: Mapping[str, str]) -> None:
+    """Write ``problems.csv``: what was passed over and why."""
+    write_csv(out / "problems.csv", pd.DataFrame({"field": list(problems), "problem": list(problems.values())}, dtype=object))
+
+
+def files_of(item: FieldFiles) -> tuple[Path, ...]:
+    """Image files of a field, and its label image where it has one: the usual inputs."""
+    found = [path for path in item.images if path.is_file()]
+    # A Zarr group is a folder of many files: its metadata stands for them.
+    found += [p for path in item.images if path.is_dir() for p in (path / "zarr.json", path / ".zattrs") if p.is_file()]
+    missing = [path for path in item.images if not path.exists()]
+    return (*found, *missing, *((item.labels,) if item.labels else ()))
