@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.classify import FEATURES, ClassifySettings, validate
+from cellular.autophagy.classify import validate
 from cellular.autophagy.columns import COUNTS, SHAPE
 from cellular.autophagy.intensity import measure_colocalisation, measure_intensity
 from cellular.autophagy.regions import Regions
+from cellular.autophagy.tree_model import FEATURES, ClassifySettings
 from cellular.autophagy.unmix import REPORTER, Channels, unmix
 from cellular.data.pairs import Pair, load_image, load_labels
 from cellular.progress import progress
