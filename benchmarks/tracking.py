@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellular.data.images import read_labels
+from cellular.data.formats.images import read_labels
 from cellular.track.costs import cells_of
 from cellular.track.link import link
 from cellular.track.series import find_label_images, group_series

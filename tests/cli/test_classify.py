@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellular.autophagy.tree_model import FEATURES
+from cellular.autophagy.state.tree_model import FEATURES
 from cellular.cli.main import main
-from cellular.data.images import write_image, write_labels
+from cellular.data.formats.images import write_image, write_labels
 
 WELLS = ("C03", "C05", "I04", "I06")
 

@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int | None:
     """Analyse, and say what was passed over; exit code 1 where something was."""
-    from cellular.autophagy.stats_design import StatsSettings
+    from cellular.autophagy.compare.design import StatsSettings
     from cellular.cli.main import EXIT_PROBLEMS
-    from cellular.workflows.analyse import AnalyseSettings, analyse
+    from cellular.jobs.analyse import AnalyseSettings, analyse
 
     settings = AnalyseSettings(
         model=args.model,

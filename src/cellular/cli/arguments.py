@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cellular.segment.files import SegmentSettings
+    from cellular.segment.settings import SegmentSettings
 
 
 def boolean(text: str) -> bool:
@@ -55,7 +55,7 @@ def segmentation_settings(args: argparse.Namespace) -> SegmentSettings:
     """Settings from the arguments of :func:`add_segmentation`."""
     from dataclasses import fields
 
-    from cellular.segment.files import SegmentSettings
+    from cellular.segment.settings import SegmentSettings
 
     values = {field.name: getattr(args, field.name) for field in fields(SegmentSettings) if hasattr(args, field.name)}
     return SegmentSettings(**values | {"channels": tuple(args.channels) if args.channels else None})

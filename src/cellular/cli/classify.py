@@ -54,7 +54,7 @@ def _add_pictures(group: argparse._ArgumentGroup) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from cellular.workflows.states import TREATMENT_CAVEAT
+    from cellular.jobs.classify import TREATMENT_CAVEAT
 
     trained = _train_crops(args) if args.backend == "crops" else _train_trees(args)
     result = trained.validation
@@ -68,16 +68,16 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _train_trees(args: argparse.Namespace):
-    from cellular.autophagy.tree_model import ClassifySettings
-    from cellular.workflows.states import train_state
+    from cellular.autophagy.state.tree_model import ClassifySettings
+    from cellular.jobs.classify import train_state
 
     settings = ClassifySettings(unidentified=args.unidentified, trees=args.trees, seed=args.seed)
     return train_state(args.cells, args.out, args.truth, settings)
 
 
 def _train_crops(args: argparse.Namespace):
-    from cellular.autophagy.crop_model import CropSettings
-    from cellular.workflows.states import train_crop_state
+    from cellular.autophagy.state.crop_model import CropSettings
+    from cellular.jobs.classify import train_crop_state
 
     settings = CropSettings(
         channels=tuple(args.channels),
@@ -102,9 +102,9 @@ def _pictures(args: argparse.Namespace) -> tuple[str, str]:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from cellular.autophagy.crop_file import FORMAT as CROPS
-    from cellular.autophagy.state_file import read_header
-    from cellular.workflows.states import predict_crop_state, predict_state
+    from cellular.autophagy.state.crop_file import FORMAT as CROPS
+    from cellular.autophagy.state.files import read_header
+    from cellular.jobs.classify import predict_crop_state, predict_state
 
     if read_header(args.model)["format"] == CROPS:
         cells = predict_crop_state(args.cells, args.model, args.out, *_pictures(args), top=args.top)

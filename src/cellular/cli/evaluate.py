@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
     from cellular.cli.main import EXIT_PROBLEMS
     from cellular.errors import MissingInputError
-    from cellular.evaluate import evaluate
+    from cellular.jobs.evaluate import evaluate
     from cellular.segment.segmenter import Segmenter
 
     if args.model_path and not Path(args.model_path).is_file():

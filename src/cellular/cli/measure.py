@@ -45,10 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int | None:
     """Measure, and say what was passed over; exit code 1 where something was."""
-    from cellular.autophagy.measure import MeasureSettings
-    from cellular.autophagy.puncta import PunctaSettings
+    from cellular.autophagy.measure.field import MeasureSettings
+    from cellular.autophagy.measure.puncta import PunctaSettings
     from cellular.cli.main import EXIT_PROBLEMS
-    from cellular.workflows.measure_fields import measure_files
+    from cellular.jobs.measure import measure_files
 
     names = (
         *("min_sigma", "max_sigma", "unit", "snr", "visible", "contrast", "kind_ratio"),

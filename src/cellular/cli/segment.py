@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from cellular.cli.main import EXIT_PROBLEMS
-    from cellular.segment.files import find_images, segment_files
+    from cellular.jobs.segment import find_images, segment_files
     from cellular.segment.segmenter import Segmenter
 
     settings = segmentation_settings(args)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cellular.data.images import write_image
-from cellular.evaluate import EvaluationResult
+from cellular.data.formats.images import write_image
+from cellular.evaluate.result import EvaluationResult
 from cellular.report.evaluation import field_picture
 
 

@@ -6,10 +6,11 @@ import cv2
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cellular.data.images import read_labels, write_image
+from cellular.data.formats.images import read_labels, write_image
 from cellular.data.pairs import Pair, load_image, load_labels
-from cellular.evaluate import EvaluationResult, FieldScores
 from cellular.evaluate.detection import average_precision, precision_recall
+from cellular.evaluate.result import EvaluationResult
+from cellular.evaluate.scores import FieldScores
 from cellular.progress import progress
 from cellular.report.outlines import MATCHED, MISSED, SPURIOUS, outline_overlay
 from cellular.report.style import PALETTE, save

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cellular.data.images import read_labels, write_image
+from cellular.data.formats.images import read_labels, write_image
 from cellular.data.pairs import Pair, load_image
 from cellular.progress import progress
 

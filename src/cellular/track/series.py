@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cellular.data.fields import parse_field
-from cellular.data.images import IMAGE_SUFFIXES
+from cellular.data.formats.images import IMAGE_SUFFIXES
 from cellular.data.pairs import IGNORE_SUFFIX
 from cellular.errors import InputError, MissingInputError, SettingsError
 

@@ -19,11 +19,11 @@ import torch
 import cellular
 from cellular.device import has_bfloat16, keep_freed_memory, resolve_device
 from cellular.errors import InputError, OutputExistsError, SettingsError
+from cellular.files import read_json, sha256_of, write_csv, write_json
 from cellular.progress import progress
-from cellular.segment.models import ModelInfo, load_model, save_model
-from cellular.segment.network import CPnet, build_network
+from cellular.segment.model.network import CPnet, build_network
+from cellular.segment.model.registry import ModelInfo, load_model, save_model
 from cellular.settings import settings_to_dict
-from cellular.tables import read_json, sha256_of, write_csv, write_json
 from cellular.train.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from cellular.train.feed import Feed
 from cellular.train.loss import flow_loss

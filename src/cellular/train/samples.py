@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from cellular.data.download import cache_folder
-from cellular.data.images import read_labels
+from cellular.data.archive.download import cache_folder
+from cellular.data.formats.images import read_labels
 from cellular.data.pairs import Pair, find_pairs, load_image, load_labels
 from cellular.errors import InputError
+from cellular.files import whole_file
+from cellular.labels.diameter import median_diameter
 from cellular.progress import progress
-from cellular.segment.diameter import median_diameter
-from cellular.segment.flows import labels_to_flows
-from cellular.segment.normalize import to_network_input
-from cellular.tables import whole_file
+from cellular.segment.flows.to_flows import labels_to_flows
+from cellular.segment.image.normalize import to_network_input
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,210 @@
+"""The evaluation stage: segment a test folder, score it, say how sure the scores are."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cellular.data.formats.images import read_labels
+from cellular.data.pairs import MASKS_SUFFIX, Pair, find_pairs
+from cellular.errors import CellularError, InputError, MissingInputError
+from cellular.evaluate.bootstrap import Unit, clusters_of, intervals
+from cellular.evaluate.detection import Boxes, average_precision, match_boxes, mean_average_precision
+from cellular.evaluate.result import EvaluationResult, as_json
+from cellular.evaluate.scores import FieldScores, score_field, summary
+from cellular.files import read_csv, write_csv, write_json
+from cellular.jobs.segment import segment_files
+from cellular.labels.cells import cell_boxes
+from cellular.progress import progress
+from cellular.segment.segmenter import Segmenter
+from cellular.segment.settings import SegmentSettings
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate(
+    test_dir: str | Path,
+    output_dir: str | Path,
+    segmenter: Segmenter | None = None,
+    settings: SegmentSettings | None = None,
+    labels_dir: str | Path | None = None,
+    boxes_dir: str | Path | None = None,
+    interval_unit: Unit = "well",
+) -> EvaluationResult:
+    """Score a model, or label images made elsewhere, against the expert's labels.
+
+    Writes ``<split>_eval.json`` (published keys, all other scores, intervals), ``<split>_fields.csv`` (a row per field)
+    and the predicted ``labels/`` into `output_dir`.
+
+    Parameters
+    ----------
+    test_dir : folder of ``<field>.<ext>`` with ``<field>_masks.<png|tif>`` and, where some cells' truth is unknown,
+        ``<field>_ignore.<png|tif>``.
+    segmenter, settings : the model to score; a second run with the same goes on where the first one stopped.
+    labels_dir : instead of a model, a folder of ``<field>_masks.tif`` as ``cellular segment`` writes; scores are taken
+        from its ``cells.csv``, and are all equal without it.
+    boxes_dir : true boxes for the detection scores, as YOLO text files ``<field>.txt``; without it, the boxes in the
+        ``cells.csv`` that ``cellular prepare`` wrote (hidden parts included), else those of the label images.
+    interval_unit : what the intervals resample. Fields of one well are alike: resampling "field" tells how the scores
+        vary between fields of these wells, and too little about other wells.
+
+    Raises
+    ------
+    InputError, MissingInputError : the folder cannot be used. A single bad field is reported in `problems` instead.
+    """
+    if (segmenter is None) == (labels_dir is None):
+        raise InputError("evaluate takes either a model or a folder of predicted labels")
+    test_dir, output_dir = Path(test_dir), Path(output_dir)
+    pairs = find_pairs(test_dir)
+    clusters_of([], interval_unit)  # a typing error is said before the work, not after
+    if segmenter is not None:
+        segmented = segment_files(pairs, segmenter, output_dir / "labels", settings)
+        labels, cells, problems = segmented.labels, segmented.cells, dict(segmented.problems)
+    else:
+        labels, cells, problems = _given_labels(pairs, Path(labels_dir))
+    truth_table = _truth_table(test_dir)
+    fields, true_boxes, found_boxes, kept = [], [], [], []
+    for pair in progress([p for p in pairs if p.name in labels], desc="score", unit="field"):
+        try:
+            scores, truth, prediction = _score(pair, labels[pair.name])
+            true_boxes.append(_true_boxes(pair, truth, boxes_dir, truth_table))
+        except CellularError as error:
+            problems[pair.name] = str(error)
+            continue
+        found_boxes.append(_found_boxes(cells, scores, prediction, labels[pair.name]))
+        fields.append(scores)
+        kept.append(pair)
+    if not fields:
+        raise InputError(f"{test_dir}: no field could be scored; first problem: {next(iter(problems.values()))}")
+    clusters = clusters_of([f.name for f in fields], interval_unit)
+    detections = match_boxes(true_boxes, found_boxes)
+    result = _summarise(output_dir, test_dir.name, fields, clusters, detections, labels, kept, problems, truth_table)
+    _write(result)
+    return result
+
+
+def _score(pair: Pair, labels: Path) -> tuple[FieldScores, np.ndarray, np.ndarray]:
+    """Scores of one field, and its true and predicted labels."""
+    prediction = read_labels(labels)
+    truth = read_labels(pair.labels)
+    if prediction.shape != truth.shape:
+        raise InputError(f"{labels}: shape {prediction.shape} differs from that of {pair.labels}, {truth.shape}")
+    ignore = read_labels(pair.ignore) if pair.ignore else None
+    return score_field(truth, prediction, ignore, pair.name), truth, prediction
+
+
+def _given_labels(pairs: Sequence[Pair], folder: Path) -> tuple[dict[str, Path], pd.DataFrame, dict[str, str]]:
+    if not folder.is_dir():
+        raise MissingInputError(f"No such folder: {folder}")
+    labels, problems = {}, {}
+    for pair in pairs:
+        found = [p for s in (".tif", ".tiff", ".png") if (p := folder / f"{pair.name}{MASKS_SUFFIX}{s}").is_file()]
+        if found:
+            labels[pair.name] = found[0]
+        else:
+            problems[pair.name] = f"no {pair.name}{MASKS_SUFFIX}.tif or .png in {folder}"
+    table = folder / "cells.csv"
+    cells = read_csv(table, dtype={"image": str}) if table.is_file() else pd.DataFrame()
+    if not {"image", "label", "score"} <= set(cells.columns):
+        logger.warning("%s gives no scores: all predictions count the same, which lowers the box AP", folder)
+        cells = pd.DataFrame(columns=["image", "label", "score"])
+    return labels, cells, problems
+
+
+def _truth_table(test_dir: Path) -> pd.DataFrame | None:
+    """The cells.csv of the prepared dataset that `test_dir` (OUT/all/<split>) belongs to."""
+    path = test_dir.resolve().parent.parent / "cells.csv"
+    if test_dir.resolve().parent.name != "all" or not path.is_file():
+        return None
+    table = read_csv(path, dtype={"field": str, "class": str})
+    return table if {"field", "class", "label", "y0", "x0", "y1", "x1"} <= set(table.columns) else None
+
+
+def _true_boxes(pair: Pair, truth: np.ndarray, folder: str | Path | None, table: pd.DataFrame | None) -> Boxes:
+    if folder is not None:
+        return Boxes(read_yolo_boxes(Path(folder) / f"{pair.name}.txt", truth.shape))
+    if table is not None:
+        rows = table[(table["field"] == pair.name) & (table["label"] > 0)]
+        return Boxes(rows[["y0", "x0", "y1", "x1"]].to_numpy(float))
+    return Boxes(cell_boxes(truth)[1])
+
+
+def read_yolo_boxes(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Boxes (N, 4) float64 y0, x0, y1, x1 in px from a YOLO file ([class] x y width height, as fractions)."""
+    if not path.is_file():
+        raise MissingInputError(f"No such box file: {path}")
+    try:
+        rows = np.array([line.split() for line in path.read_text().splitlines() if line.strip()], float)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a YOLO box file: {error}") from error
+    if not len(rows):
+        return np.zeros((0, 4))
+    if rows.shape[1] not in (4, 5):
+        raise InputError(f"{path}: a line holds [class] x y width height, not {rows.shape[1]} numbers")
+    if not ((rows[:, -4:] >= 0) & (rows[:, -4:] <= 1)).all():
+        raise InputError(f"{path}: x, y, width and height are fractions of the image, 0 to 1; pixels or NaN are not")
+    x, y, width, height = rows[:, -4:].T
+    edges = np.stack([y - height / 2, x - width / 2, y + height / 2, x + width / 2], axis=1)
+    return edges.clip(0, 1) * np.array([*shape, *shape])
+
+
+def _found_boxes(cells: pd.DataFrame, scores: FieldScores, prediction: np.ndarray, labels: Path) -> Boxes:
+    """Boxes of the predicted cells that count (those mainly in ignored pixels do not) with their scores."""
+    numbers, boxes = cell_boxes(prediction)
+    rows = cells[cells["image"] == scores.name]
+    try:
+        score_of = dict(zip(rows["label"].astype(int), rows["score"].astype(float)))
+    except ValueError as error:
+        raise InputError(f"cells.csv beside {labels}: labels and scores are numbers: {error}") from error
+    keep = np.isin(numbers, scores.predicted_labels)
+    if len(cells) and (unknown := set(map(int, numbers[keep])) - set(score_of)):
+        cell = f"cell {min(unknown)} of {scores.name}"
+        raise InputError(f"cells.csv beside {labels} has no score for {cell}; is it another's?")
+    return Boxes(boxes[keep], np.array([score_of.get(int(n), 1.0) for n in numbers[keep]]))
+
+
+def _summarise(output_dir, split, fields, clusters, detections, labels, pairs, problems, table) -> EvaluationResult:
+    """Values over all fields and their intervals, from counts that are already there."""
+
+    def statistic(weights: np.ndarray) -> dict[str, float]:
+        drawn = [f for f, count in zip(fields, weights) for _ in range(int(count))]
+        boxes = {"box.ap50": average_precision(detections, 0.5, weights)}
+        return summary(drawn) | boxes | {"box.ap50_95": mean_average_precision(detections, weights)}
+
+    return EvaluationResult(
+        output_dir,
+        split,
+        statistic(np.ones(len(fields))),
+        intervals(statistic, clusters),
+        clusters,
+        fields,
+        detections,
+        labels,
+        pairs,
+        _recall_by_class(fields, table),
+        problems,
+    )
+
+
+def _recall_by_class(fields: Sequence[FieldScores], table: pd.DataFrame | None) -> dict[str, tuple[int, int]]:
+    """Cells and found cells of each class; predictions have no class, so there is no precision by class."""
+    counts: dict[str, tuple[int, int]] = {}
+    if table is None:
+        return counts
+    for scores in fields:
+        rows = table[(table["field"] == scores.name) & table["label"].isin(scores.true_labels)]
+        for name, group in rows.groupby("class"):
+            cells, found = counts.get(str(name), (0, 0))
+            hit = int((~group["label"].isin(scores.missed)).sum())
+            counts[str(name)] = (cells + len(group), found + hit)
+    return counts
+
+
+def _write(result: EvaluationResult) -> None:
+    rows = [scores.row() for scores in result.fields]
+    for k, row in enumerate(rows):
+        row["box_ap50"] = average_precision(result.detections, 0.5, np.eye(len(rows))[k])
+    write_csv(result.output_dir / f"{result.split}_fields.csv", pd.DataFrame(rows))
+    write_json(result.output_dir / f"{result.split}_eval.json", as_json(result))
