@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--channels", type=int, nargs="+", metavar="C", help="image channels to segment by, 0 = grey; the model's"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument("--state_model", "--state-model", help="model.skops or .safetensors of classify train")
+    parser.add_argument("--state_model", "--state-model", help="model.safetensors of classify train")
     parser.add_argument("--control", help="treatment to compare with; 'fed' where there is one")
     parser.add_argument("--treatment", default="treatment", help="column that says how a cell was treated")
     parser.add_argument(

@@ -57,7 +57,7 @@ class AnalyseSettings:
     channels : image channels for the network (:func:`cellular.segment.image.normalize.to_network_input`); None takes
         the model's.
     device : where to segment. track, stats : see :class:`TrackSettings`, :class:`StatsSettings`.
-    state_model : ``model.skops`` or ``model.safetensors`` of classify; None leaves states untold.
+    state_model : ``model.safetensors`` of classify; None leaves states untold.
     """
 
     model: str = "starter"

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.calibration import CalibratedClassifierCV
 
 from cellular.autophagy.state import crop_train
+from cellular.autophagy.state.crop_file import FORMAT as CROPS
 from cellular.autophagy.state.crop_file import load_crop_model, save_crop_model
 from cellular.autophagy.state.crop_model import CropModel, CropSettings, predict_crops
 from cellular.autophagy.state.crops import Crops, cut_crops, join_crops
 from cellular.autophagy.state.explain import explain_crops, integrated_gradients
-from cellular.autophagy.state.files import load_model, save_model
-from cellular.autophagy.state.trees import ClassifySettings, explain, predict, train, validate
+from cellular.autophagy.state.files import load_model, read_header, save_model
+from cellular.autophagy.state.tree_model import ClassifySettings, TreeModel, predict
+from cellular.autophagy.state.trees import explain, train, validate
 from cellular.autophagy.state.unseen import STATES, UNIDENTIFIED, Validation, require_columns
 from cellular.data.fields import parse_field
 from cellular.data.pairs import Pair, find_pairs, load_image, load_labels
@@ -30,7 +31,7 @@ TREATMENT_CAVEAT = (
     "Truth here is the treatment of the well, not an expert's look at the cell: fed wells hold activated cells and "
     "starved wells basal ones, so this says how well the measurements separate the treatments, no more."
 )
-CROP_MODEL = ".safetensors"
+MODEL = "model.safetensors"
 _TOLD = ["state", "probability_activated"]
 # Cells of each state in the picture of what the network looks at.
 _SHOWN = 4
@@ -72,14 +73,14 @@ def train_state(
 ) -> TrainedState:
     """Train trees on ``cells.csv`` of measure and write the model and its validation to folder `out`.
 
-    `out` gets ``model.skops``, ``validation.json``, ``predicted_unseen.csv``, ``wells.csv``, ``fields.csv``,
+    `out` gets ``model.safetensors``, ``validation.json``, ``predicted_unseen.csv``, ``wells.csv``, ``fields.csv``,
     ``confusion.csv``, ``calibration.csv``, ``importance.csv`` and ``figures/``. `truth` as in :func:`add_truth`.
     """
     settings, out = settings or ClassifySettings(), Path(out)
     table = add_truth(read_csv(cells), read_csv(truth) if truth else None)
     checked = validate(table, settings)
     _write_validation(checked, out, settings_to_dict(settings), "" if truth else TREATMENT_CAVEAT)
-    return TrainedState(save_model(out / "model.skops", train(table, settings), settings), checked)
+    return TrainedState(save_model(out / MODEL, train(table, settings)), checked)
 
 
 def train_crop_state(
@@ -103,24 +104,22 @@ def train_crop_state(
     model, checked = crop_train.train(crops, table, settings)
     _write_validation(checked, out, settings_to_dict(settings), "" if truth else TREATMENT_CAVEAT)
     save(_look(model, crops, _surest(checked.cells)), out / "figures" / "saliency.png")
-    return TrainedState(save_crop_model(out / f"model{CROP_MODEL}", model), checked)
+    return TrainedState(save_crop_model(out / MODEL, model), checked)
 
 
-def read_state_model(path: str | Path) -> CropModel | tuple[CalibratedClassifierCV, ClassifySettings]:
-    """The model in a file of classify train, trees or network by its ending."""
-    return load_crop_model(path) if Path(path).suffix == CROP_MODEL else load_model(path)
+def read_state_model(path: str | Path) -> CropModel | TreeModel:
+    """The model in a file of classify train, trees or network by what it says of itself."""
+    return load_crop_model(path) if read_header(path)["format"] == CROPS else load_model(path)
 
 
-def classifier(
-    model: CropModel | tuple[CalibratedClassifierCV, ClassifySettings], fields: Mapping[str, Pair]
-) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def classifier(model: CropModel | TreeModel, fields: Mapping[str, Pair]) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """A function that adds ``state`` and ``probability_activated`` to a table of measured cells.
 
     `fields` are the images and label images that the cells are from; trees do not look at them.
     """
     if isinstance(model, CropModel):
         return lambda cells: _join_told(cells, _predict_fields(model, _wanted(cells, fields)))
-    return lambda cells: cells.drop(columns=_TOLD, errors="ignore").join(predict(model[0], cells, model[1]))
+    return lambda cells: cells.drop(columns=_TOLD, errors="ignore").join(predict(model, cells))
 
 
 def predict_state(
@@ -131,10 +130,10 @@ def predict_state(
     `top` features per cell, by `method` of :func:`explain`; none with 0.
     """
     table, out = read_csv(cells), Path(out)
-    fitted, settings = load_model(model)
-    classified = classifier((fitted, settings), {})(table)
+    fitted = load_model(model)
+    classified = classifier(fitted, {})(table)
     if top:
-        write_csv(out / "explanations.csv", explain(fitted, table, settings, table, top, method))
+        write_csv(out / "explanations.csv", explain(fitted, table, top, method))
     write_csv(out / "cells.csv", classified)
     return classified
 
