@@ -19,6 +19,7 @@ from cellular.autophagy.stats_design import (
     inference,
     nest,
 )
+from cellular.autophagy.stats_images import ImageSums, sum_images
 from cellular.autophagy.stats_models import Fit, fit_count, fit_mean
 from cellular.errors import InputError
 from cellular.progress import progress
@@ -82,15 +83,18 @@ def compare(
     table = nest(cells, settings, images)
     control = control_of(table, settings)
     features = choose_features(table, settings)
-    pairs = [(*pair, feature) for pair in _comparisons(table, control) for feature in features]
+    sums = sum_images(table, features)
+    kinds = {name: is_count(name, table[name], settings) for name in features}
+    pairs = list(_comparisons(sums.images, control))
     rows = [
-        _effect(part, feature, control, treatment, timepoint, settings)
-        for treatment, timepoint, part, feature in progress(pairs, desc="compare", unit="test")
+        row
+        for treatment, timepoint, chosen in progress(pairs, desc="compare", unit="pair")
+        for row in _effects(sums, chosen, kinds, (control, treatment, timepoint), settings)
     ]
     effects = _with_q_values(pd.DataFrame(rows))
     return Comparison(
         effects=effects,
-        over_time=means_over_time(table, features, settings),
+        over_time=means_over_time(sums, settings),
         units=count_units(table),
         control=control,
         refusals=tuple(effects.loc[(effects["timepoint"] == ALL) & (effects["refusal"] != ""), "refusal"].unique()),
@@ -130,46 +134,64 @@ def is_count(name: str, values: pd.Series, settings: StatsSettings) -> bool:
     return bool((known >= 0).all() and (known == known.round()).all())
 
 
-def _comparisons(table: pd.DataFrame, control: str) -> Iterator[tuple[str, int | str, pd.DataFrame]]:
-    """Rows of the control and one treatment, over all timepoints and then at each that has both."""
-    for treatment in sorted(set(table["treatment"]) - {control}):
-        pair = table[table["treatment"].isin([control, treatment])]
-        yield treatment, ALL, pair
-        if pair["timepoint"].nunique() > 1:
-            for timepoint, part in pair.groupby("timepoint"):
-                if part["treatment"].nunique() == 2:
-                    yield treatment, int(timepoint), part
+def _comparisons(images: pd.DataFrame, control: str) -> Iterator[tuple[str, int | str, np.ndarray]]:
+    """Images (I,) bool of the control and one treatment, over all timepoints and then at each that has both."""
+    for treatment in sorted(set(images["treatment"]) - {control}):
+        pair = images["treatment"].isin([control, treatment])
+        yield treatment, ALL, pair.to_numpy()
+        timepoints = images.loc[pair].groupby("timepoint")["treatment"].nunique()
+        if len(timepoints) > 1:
+            for timepoint in timepoints.index[timepoints == 2]:
+                yield treatment, int(timepoint), (pair & (images["timepoint"] == timepoint)).to_numpy()
 
 
-def _effect(
-    part: pd.DataFrame, feature: str, control: str, treatment: str, timepoint: int | str, settings: StatsSettings
-) -> dict:
-    values = part[feature].astype(np.float64).replace([np.inf, -np.inf], np.nan)
-    known = part.assign(value=values, treated=(part["treatment"] == treatment).astype(float))
-    known = known[known["value"].notna()]
-    count = is_count(feature, part[feature], settings)
-    row = {
-        "feature": feature,
-        "kind": "count" if count else "mean",
-        "treatment": treatment,
-        "control": control,
-        "timepoint": timepoint,
-        "measure": "rate ratio" if count else "difference",
+def _effects(
+    sums: ImageSums,
+    chosen: np.ndarray,
+    kinds: dict[str, bool],
+    pair: tuple[str, str, int | str],
+    settings: StatsSettings,
+) -> Iterator[dict]:
+    """Rows of ``effects``, one a feature; what the images allow is worked out once for features that share them."""
+    control, treatment, timepoint = pair
+    designs: dict[bytes, tuple[Inference, dict]] = {}
+    for feature, count in kinds.items():
+        known = sums.of(feature, chosen)
+        known["treated"] = (known["treatment"] == treatment).astype(int)
+        key = known.index.to_numpy().tobytes()
+        if key not in designs:
+            both = known["treated"].nunique() == 2
+            designs[key] = (inference(known, settings) if both else Inference("well", 0), _units(known))
+        allowed, units = designs[key]
+        fit = (fit_count if count else fit_mean)(known, allowed.unit)
+        row = {
+            "feature": feature,
+            "kind": "count" if count else "mean",
+            "treatment": treatment,
+            "control": control,
+            "timepoint": timepoint,
+            "measure": "rate ratio" if count else "difference",
+        }
+        row |= _interval(fit, allowed, settings, np.exp if count else float)
+        row |= _standardised(row, known) if not count else dict.fromkeys(_STANDARDISED, np.nan)
+        row |= {
+            "unit": allowed.unit,
+            "df": min(allowed.df, fit.df),
+            "model": fit.model,
+            "note": fit.problem,
+            "refusal": allowed.refusal,
+        }
+        cells = known.groupby("treated")["size"].sum().reindex([0, 1], fill_value=0).astype(int)
+        yield row | units | {"cells_control": cells[0], "cells_treated": cells[1]}
+
+
+def _units(known: pd.DataFrame) -> dict[str, int]:
+    """n at every level in both arms."""
+    return {
+        f"{level}s_{name}": known.loc[known["treated"] == arm, level].nunique()
+        for arm, name in enumerate(("control", "treated"))
+        for level in LEVELS
     }
-    allowed = inference(known, settings) if known["treated"].nunique() == 2 else Inference("well", 0)
-    fit = (fit_count if count else fit_mean)(known, allowed.unit)
-    row |= _interval(fit, allowed, settings, np.exp if count else float)
-    row |= _standardised(row, known) if not count else dict.fromkeys(_STANDARDISED, np.nan)
-    row |= {
-        "unit": allowed.unit,
-        "df": allowed.df,
-        "model": fit.model,
-        "note": fit.problem,
-        "refusal": allowed.refusal,
-    }
-    for name, arm in (("control", known[known["treated"] == 0]), ("treated", known[known["treated"] == 1])):
-        row |= {f"{level}s_{name}": arm[level].nunique() for level in LEVELS} | {f"cells_{name}": len(arm)}
-    return row
 
 
 _STANDARDISED = ("standardised", "standardised_low", "standardised_high")
@@ -177,10 +199,11 @@ _STANDARDISED = ("standardised", "standardised_low", "standardised_high")
 
 def _interval(fit: Fit, allowed: Inference, settings: StatsSettings, scale) -> dict[str, float]:
     """Estimate, interval and p-value by Student's t; `scale` turns logarithms back into ratios."""
-    if not np.isfinite(fit.standard_error) or fit.standard_error <= 0 or allowed.df < 1:
+    df = min(allowed.df, fit.df)
+    if not np.isfinite(fit.standard_error) or fit.standard_error <= 0 or df <= 0:
         return {"estimate": scale(fit.estimate), "ci_low": np.nan, "ci_high": np.nan, "p_value": np.nan}
-    half = student.ppf((1 + settings.level) / 2, allowed.df) * fit.standard_error
-    p = np.nan if allowed.refusal else 2 * student.sf(abs(fit.estimate / fit.standard_error), allowed.df)
+    half = student.ppf((1 + settings.level) / 2, df) * fit.standard_error
+    p = np.nan if allowed.refusal else 2 * student.sf(abs(fit.estimate / fit.standard_error), df)
     return {
         "estimate": scale(fit.estimate),
         "ci_low": scale(fit.estimate - half),
@@ -191,11 +214,15 @@ def _interval(fit: Fit, allowed: Inference, settings: StatsSettings, scale) -> d
 
 def _standardised(row: dict, known: pd.DataFrame) -> dict[str, float]:
     """Cohen's d: the difference over the cells' standard deviation within treatments, pooled."""
-    arms = [group["value"] for _, group in known.groupby("treated")]
-    freedom = sum(len(arm) - 1 for arm in arms)
-    spread = np.sqrt(sum((len(arm) - 1) * arm.var() for arm in arms if len(arm) > 1) / freedom) if freedom > 0 else 0
+    squares = freedom = 0.0
+    for _, arm in known.groupby("treated"):
+        middle = arm["total"].sum() / arm["size"].sum()
+        squares += arm["scatter"].sum() + (arm["size"] * (arm["value"] - middle) ** 2).sum()
+        freedom += arm["size"].sum() - 1
+    spread = np.sqrt(squares / freedom) if freedom > 0 else 0
     keys = ("estimate", "ci_low", "ci_high")
-    return {name: row[key] / spread if spread > 0 else np.nan for name, key in zip(_STANDARDISED, keys)}
+    some = spread > 1e-10 * known["value"].abs().max() if len(known) else False
+    return {name: row[key] / spread if some else np.nan for name, key in zip(_STANDARDISED, keys)}
 
 
 def _with_q_values(effects: pd.DataFrame) -> pd.DataFrame:
@@ -209,18 +236,18 @@ def _with_q_values(effects: pd.DataFrame) -> pd.DataFrame:
     return effects
 
 
-def means_over_time(table: pd.DataFrame, features: list[str], settings: StatsSettings) -> pd.DataFrame:
+def means_over_time(sums: ImageSums, settings: StatsSettings) -> pd.DataFrame:
     """Mean of unit means with Student's interval: ``feature, treatment, timepoint, mean, ci_low, ci_high, unit, n``.
 
     Units are biological replicates where each treatment has at least `min_replicates`, else wells. Cells are averaged
     within images first, images within units next, so that a crowded field does not outvote the others.
     """
-    unit = "replicate" if table.groupby("treatment")["replicate"].nunique().min() >= settings.min_replicates else "well"
-    numbers = table[features].astype(np.float64).replace([np.inf, -np.inf], np.nan)
+    images, features = sums.images, list(sums.features)
+    per_arm = images.groupby("treatment")["replicate"].nunique()
+    unit = "replicate" if per_arm.min() >= settings.min_replicates else "well"
     keys = ["treatment", "timepoint", unit]
-    per_image = pd.concat([table[[*keys, "image"]], numbers], axis=1).groupby([*keys, "image"])[features].mean()
-    per_unit = per_image.groupby(level=keys).mean()
-    groups = per_unit.groupby(level=["treatment", "timepoint"])
+    means = pd.DataFrame(sums.mean, columns=features, index=pd.MultiIndex.from_frame(images[keys]))
+    groups = means.groupby(level=keys).mean().groupby(level=["treatment", "timepoint"])
     long = pd.concat(
         {"mean": groups.mean().stack(), "sd": groups.std().stack(), "n": groups.count().stack()}, axis=1
     ).rename_axis(["treatment", "timepoint", "feature"])
