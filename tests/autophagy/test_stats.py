@@ -225,7 +225,9 @@ def test_means_over_time_by_hand():
             "ratio": [0.0, 0, 0, 4, 6, 1],
         }
     )
-    table = means_over_time(sum_images(nest(cells, StatsSettings()), ["ratio"]), StatsSettings()).set_index("treatment")
+    table = means_over_time(sum_images(nest(cells, StatsSettings()), ["ratio"]), ["ratio"], StatsSettings()).set_index(
+        "treatment"
+    )
     assert table.loc["fed", ["mean", "n", "unit"]].tolist() == [4.0, 2, "well"]
     low, high = scipy_stats.t.interval(0.95, 1, loc=4, scale=np.std([2, 6], ddof=1) / np.sqrt(2))
     assert table.loc["fed", ["ci_low", "ci_high"]].tolist() == pytest.approx([low, high])

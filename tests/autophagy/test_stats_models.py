@@ -55,7 +55,7 @@ def unit_means(images: pd.DataFrame, unit: str) -> list[pd.Series]:
     return [means[1], means[0]]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(**balanced, unit=st.sampled_from(["replicate", "well"]))
 def test_apart_it_is_the_t_test_of_unit_means(control, treated, wells, sites, times, spread, offset, seed, unit):
     """Any variance may come out as zero: estimate, error and degrees of freedom stay those of the unit means."""
@@ -69,7 +69,7 @@ def test_apart_it_is_the_t_test_of_unit_means(control, treated, wells, sites, ti
     assert fit.estimate == pytest.approx((low + high) / 2, rel=1e-6, abs=1e-6)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(**balanced)
 def test_side_by_side_it_is_the_paired_t_test(control, treated, wells, sites, times, spread, offset, seed):
     design = [(f"r{r}", arm) for r in range(control) for arm in (0, 1)]

@@ -1,7 +1,7 @@
 """Treatments compared with statistics that respect how cells are nested; never a p-value with the cell as the unit."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,11 @@ from cellular.autophagy.stats_design import (
     StatsSettings,
     control_of,
     count_units,
+    in_order,
     inference,
     nest,
+    pooled_factors,
+    told,
 )
 from cellular.autophagy.stats_images import ImageSums, sum_images
 from cellular.autophagy.stats_models import Fit, fit_count, fit_mean
@@ -47,6 +50,8 @@ class Comparison:
     units : n at every level per treatment.
     control : treatment the others are compared with.
     refusals : why there are no p-values, where there are none; each reason once.
+    notes : what was taken for granted, left out or pooled; a sentence each.
+    measurements : every column that measures cells, compared or not.
     cells : the nested table the comparison rests on.
     """
 
@@ -55,6 +60,8 @@ class Comparison:
     units: pd.DataFrame
     control: str
     refusals: tuple[str, ...]
+    notes: tuple[str, ...]
+    measurements: tuple[str, ...]
     cells: pd.DataFrame
 
 
@@ -82,8 +89,11 @@ def compare(
     settings = settings or StatsSettings()
     table = nest(cells, settings, images)
     control = control_of(table, settings)
-    features = choose_features(table, settings)
-    sums = sum_images(table, features)
+    measured, described = _measured(table, cells, settings)
+    features = list(dict.fromkeys(settings.features)) or measured.features
+    sums = measured if set(features) <= set(measured.features) else sum_images(table, features)
+    if not features:
+        raise InputError("No column holds a measurement of cells: numbers that differ from cell to cell")
     kinds = {name: is_count(name, table[name], settings) for name in features}
     pairs = list(_comparisons(sums.images, control))
     rows = [
@@ -94,12 +104,42 @@ def compare(
     effects = _with_q_values(pd.DataFrame(rows))
     return Comparison(
         effects=effects,
-        over_time=means_over_time(sums, settings),
+        over_time=means_over_time(sums, features, settings),
         units=count_units(table),
         control=control,
         refusals=tuple(effects.loc[(effects["timepoint"] == ALL) & (effects["refusal"] != ""), "refusal"].unique()),
+        notes=(*_notes(table, len(cells), settings), *pooled_factors(table, described, settings)),
+        measurements=measured.features,
         cells=table,
     )
+
+
+def _measured(table: pd.DataFrame, cells: pd.DataFrame, settings: StatsSettings) -> tuple[ImageSums, list[str]]:
+    """Sums of all that was measured in cells, and the names of the other columns: what is known of wells and images.
+
+    A number that came from the table of images, or is the same for all cells of every image, measures no cell.
+    """
+    choose_features(table, settings)
+    own = table[[name for name in table if name in cells or name in LEVELS or name in ("treatment", "timepoint")]]
+    sums = sum_images(own, choose_features(own, StatsSettings()))
+    crowded = sums.size > 1
+    steady = sums.scatter <= (1e-10 * np.nan_to_num(sums.mean)) ** 2 * sums.size
+    same = crowded.any(0) & (steady | ~crowded).all(0)
+    kept = [name for name, is_same in zip(sums.features, same) if not is_same]
+    return sums.only(kept), [name for name in table if name not in kept and name not in _IDENTITY]
+
+
+def _notes(table: pd.DataFrame, given: int, settings: StatsSettings) -> Iterator[str]:
+    """What was taken for granted, a sentence each."""
+    if settings.replicate is None:
+        dates = sorted(told(table["replicate"]).dropna().unique())
+        if dates:
+            listed = ", ".join(dates[:6]) + (", ..." if len(dates) > 6 else "")
+            yield f"Each date is taken as one biological replicate, however many plates it has ({listed}); " + (
+                "--replicate names another column"
+            )
+    if len(table) < given:
+        yield f"{given - len(table)} of {given} cells have no treatment and are left out"
 
 
 def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
@@ -122,7 +162,7 @@ def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
         and name not in _IDENTITY
         and name not in IMAGES
         and not _IDENTITY_PATTERN.search(name)
-        and table[name].nunique() > 1
+        and table[name].min() < table[name].max()
     ]
 
 
@@ -136,7 +176,7 @@ def is_count(name: str, values: pd.Series, settings: StatsSettings) -> bool:
 
 def _comparisons(images: pd.DataFrame, control: str) -> Iterator[tuple[str, int | str, np.ndarray]]:
     """Images (I,) bool of the control and one treatment, over all timepoints and then at each that has both."""
-    for treatment in sorted(set(images["treatment"]) - {control}):
+    for treatment in in_order(set(images["treatment"]) - {control}):
         pair = images["treatment"].isin([control, treatment])
         yield treatment, ALL, pair.to_numpy()
         timepoints = images.loc[pair].groupby("timepoint")["treatment"].nunique()
@@ -163,7 +203,11 @@ def _effects(
             both = known["treated"].nunique() == 2
             designs[key] = (inference(known, settings) if both else Inference("well", 0), _units(known))
         allowed, units = designs[key]
-        fit = (fit_count if count else fit_mean)(known, allowed.unit)
+        arms = [name for arm, name in enumerate(("control", "treated")) if not (known["treated"] == arm).any()]
+        if arms:
+            fit = Fit(np.nan, np.nan, "", f"no values in the {' and '.join(arms)} cells")
+        else:
+            fit = (fit_count if count else fit_mean)(known, allowed.unit)
         row = {
             "feature": feature,
             "kind": "count" if count else "mean",
@@ -188,7 +232,7 @@ def _effects(
 def _units(known: pd.DataFrame) -> dict[str, int]:
     """n at every level in both arms."""
     return {
-        f"{level}s_{name}": known.loc[known["treated"] == arm, level].nunique()
+        f"{level}s_{name}": told(known.loc[known["treated"] == arm, level]).nunique()
         for arm, name in enumerate(("control", "treated"))
         for level in LEVELS
     }
@@ -236,17 +280,18 @@ def _with_q_values(effects: pd.DataFrame) -> pd.DataFrame:
     return effects
 
 
-def means_over_time(sums: ImageSums, settings: StatsSettings) -> pd.DataFrame:
+def means_over_time(sums: ImageSums, features: Sequence[str], settings: StatsSettings) -> pd.DataFrame:
     """Mean of unit means with Student's interval: ``feature, treatment, timepoint, mean, ci_low, ci_high, unit, n``.
 
     Units are biological replicates where each treatment has at least `min_replicates`, else wells. Cells are averaged
     within images first, images within units next, so that a crowded field does not outvote the others.
     """
-    images, features = sums.images, list(sums.features)
+    sums = sums.only(features)
+    images = sums.images
     per_arm = images.groupby("treatment")["replicate"].nunique()
     unit = "replicate" if per_arm.min() >= settings.min_replicates else "well"
     keys = ["treatment", "timepoint", unit]
-    means = pd.DataFrame(sums.mean, columns=features, index=pd.MultiIndex.from_frame(images[keys]))
+    means = pd.DataFrame(sums.mean, columns=list(features), index=pd.MultiIndex.from_frame(images[keys]))
     groups = means.groupby(level=keys).mean().groupby(level=["treatment", "timepoint"])
     long = pd.concat(
         {"mean": groups.mean().stack(), "sd": groups.std().stack(), "n": groups.count().stack()}, axis=1

@@ -34,6 +34,12 @@ class ImageSums:
         """(I, F) mean of the image's cells; NaN without any."""
         return np.divide(self.total, self.size, out=np.full(self.total.shape, np.nan), where=self.size > 0)
 
+    def only(self, features: Sequence[str]) -> "ImageSums":
+        """The same of some features."""
+        at = [self.features.index(name) for name in features]
+        sums = (values[:, at] for values in (self.size, self.total, self.squares, self.scatter))
+        return ImageSums(self.images, tuple(features), *sums)
+
     def of(self, feature: str, rows: np.ndarray) -> pd.DataFrame:
         """`images` of `rows` (I,) bool that have the feature, with ``value`` (mean) and all the sums."""
         at = self.features.index(feature)
