@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--control", help="treatment to compare with; 'fed' where there is one")
     parser.add_argument("--treatment", default="treatment", help="column that says how a cell was treated")
     parser.add_argument(
-        "--replicate", help="column that tells biological replicates apart; without it, each date and plate is one"
+        "--replicate", help="column that tells biological replicates apart; without it, each date is one"
     )
 
 

@@ -4,8 +4,10 @@ import re
 from dataclasses import dataclass
 
 _FIELD = re.compile(
-    r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6})-(?P<plate>[^_]+)_(?P<well>[A-P]\d{2})_s(?P<site>\d+)$"
+    r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6})-(?P<plate>[^_]+)_(?P<well>[A-Za-z]{1,2}\d{1,2})_s(?P<site>\d+)$"
 )
+# Rows A to AF and columns 1 to 48: up to 1536 wells.
+_WELL = re.compile(r"^(?P<row>[A-Z]|A[A-F])0*(?P<column>[1-9]\d?)$")
 _CHANNEL = re.compile(r"^(?P<field>.+)_w(?P<channel>[1-9])$")
 
 FED_ROWS = frozenset("C")
@@ -22,7 +24,7 @@ class Field:
     timepoint : 1-based index of the time series.
     date : ``YYMMDD`` of acquisition.
     plate : plate code, e.g. ``ST``.
-    well : row letter and two-digit column, e.g. ``C03``.
+    well : row and two-digit column, e.g. ``C03``, however the name spells it; see :func:`well_name`.
     site : 1-based position inside the well.
     """
 
@@ -41,11 +43,10 @@ class Field:
     @property
     def treatment(self) -> str | None:
         """'fed' for wells of row C, 'starved' for rows I to N (CELLULAR plate map), None elsewhere."""
-        if self.well is None:
-            return None
-        if self.well[0] in FED_ROWS:
+        row = self.well[:-2] if self.well else ""
+        if row in FED_ROWS:
             return "fed"
-        return "starved" if self.well[0] in STARVED_ROWS else None
+        return "starved" if row in STARVED_ROWS else None
 
 
 def parse_field(name: str) -> Field:
@@ -57,9 +58,22 @@ def parse_field(name: str) -> Field:
     True
     """
     match = _FIELD.match(name)
-    if match is None:
+    well = well_name(match["well"]) if match else None
+    if match is None or well is None:
         return Field(name)
-    return Field(name, int(match["timepoint"]), match["date"], match["plate"], match["well"], int(match["site"]))
+    return Field(name, int(match["timepoint"]), match["date"], match["plate"], well, int(match["site"]))
+
+
+def well_name(text: str) -> str | None:
+    """The one spelling of a well of up to 1536: row A to AF, column 1 to 48 in two digits; None for anything else.
+
+    >>> [well_name(text) for text in ("C3", "c03", "C003", "AB07", "well 3", "C0", "AG01")]
+    ['C03', 'C03', 'C03', 'AB07', None, None, None]
+    """
+    match = _WELL.match(text.strip().upper())
+    if match is None or int(match["column"]) > 48:
+        return None
+    return f"{match['row']}{int(match['column']):02d}"
 
 
 def split_channel(stem: str) -> tuple[str, int | None]:

@@ -9,7 +9,7 @@ from cellular.data.channels import parse_channels, role_of
 from cellular.data.formats.image_file import ome_zarr_plate
 from cellular.data.formats.suffixes import field_name, ignore_name, is_image, label_name, same_name
 from cellular.data.grouping import ZChoice, fields_of_file, group_files
-from cellular.data.plate import FieldFiles, Plate, Source, role_rank
+from cellular.data.plate import FieldFiles, Plate, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
 from cellular.data.schemes import SCHEMES, choose
 from cellular.errors import InputError, MissingInputError

@@ -56,9 +56,7 @@ def _place(parts: Parts, several_times: bool) -> FieldFiles:
     else:
         series = place
         name = f"{place}_t{parts.timepoint:03d}" if several_times and parts.timepoint is not None else place
-    return FieldFiles(
-        name, (), "raw", parts.plate, parts.well, parts.site, parts.timepoint, parts.date, series=series
-    )
+    return FieldFiles(name, (), "raw", parts.plate, parts.well, parts.site, parts.timepoint, parts.date, series=series)
 
 
 def _of_channels(
@@ -125,9 +123,7 @@ def _named_scene(item: FieldFiles, info: ImageInfo, t: int, scenes: int) -> Fiel
     return replace(item, name=name, series=series)
 
 
-def _of_scene(
-    item: FieldFiles, path: Path, info: ImageInfo, t: int, composites: bool, z: ZChoice
-) -> FieldFiles:
+def _of_scene(item: FieldFiles, path: Path, info: ImageInfo, t: int, composites: bool, z: ZChoice) -> FieldFiles:
     slices, projection = _project([(path, level) for level in range(info.sizes.get("Z", 1))], z, item.name)
     common = {"slices": slices, "scene": info.scene, "t": t}
     if info.rgb and composites:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -37,7 +36,9 @@ class FieldImage:
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[2] != len(self.roles):
-            raise InputError(f"an image of shape {self.pixels.shape} does not have the {len(self.roles)} channels named")
+            raise InputError(
+                f"an image of shape {self.pixels.shape} does not have the {len(self.roles)} channels named"
+            )
 
     @classmethod
     def of(
@@ -72,7 +73,9 @@ class FieldImage:
         """(Y, X) of the channel with this role; InputError where there is none."""
         if role not in self.roles:
             known = ", ".join(role or "one not known" for role in self.roles)
-            raise InputError(f"there is no channel {role}; the channels are {known}. Name it with --channels {role}=...")
+            raise InputError(
+                f"there is no channel {role}; the channels are {known}. Name it with --channels {role}=..."
+            )
         return self.pixels[:, :, self.roles.index(role)]
 
     def array(self) -> np.ndarray:

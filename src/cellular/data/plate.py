@@ -1,7 +1,7 @@
 """A plate: its fields, and what is known of their wells. The one finder of images; nobody else scans folders."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -173,7 +173,9 @@ class Plate:
         wells = {(item.plate, item.well) for item in self.fields if item.well}
         times = {item.timepoint for item in self.fields if item.timepoint is not None}
         what = [f"{len(self.fields)} fields", f"{len(wells)} wells"]
-        what += [f"{len(plates)} plates ({', '.join(plates[:4])}{', ...' if len(plates) > 4 else ''})"] if plates else []
+        what += (
+            [f"{len(plates)} plates ({', '.join(plates[:4])}{', ...' if len(plates) > 4 else ''})"] if plates else []
+        )
         what += [f"{len(times)} timepoints"] if len(times) > 1 else []
         return [
             f"plate: {', '.join(what)}; names as {self.scheme}",

@@ -106,7 +106,7 @@ def _given_labels(pairs: Sequence[Pair], folder: Path) -> tuple[dict[str, Path],
         else:
             problems[pair.name] = f"no {pair.name}{MASKS_SUFFIX}.tif or .png in {folder}"
     table = folder / "cells.csv"
-    cells = read_csv(table, dtype={"image": str}) if table.is_file() else pd.DataFrame()
+    cells = read_csv(table) if table.is_file() else pd.DataFrame()
     if not {"image", "label", "score"} <= set(cells.columns):
         logger.warning("%s gives no scores: all predictions count the same, which lowers the box AP", folder)
         cells = pd.DataFrame(columns=["image", "label", "score"])
@@ -118,7 +118,7 @@ def _truth_table(test_dir: Path) -> pd.DataFrame | None:
     path = test_dir.resolve().parent.parent / "cells.csv"
     if test_dir.resolve().parent.name != "all" or not path.is_file():
         return None
-    table = read_csv(path, dtype={"field": str, "class": str})
+    table = read_csv(path)
     return table if {"field", "class", "label", "y0", "x0", "y1", "x1"} <= set(table.columns) else None
 
 

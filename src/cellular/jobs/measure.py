@@ -22,7 +22,6 @@ from cellular.track.series import find_label_images
 logger = logging.getLogger(__name__)
 
 TABLES = ("puncta", "images", "cells")
-_TEXT = {name: str for name in ("field", "date", "plate", "well", "treatment")}
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def measure_files(
             problems[pair.name] = str(error)
     if not done:
         raise InputError(f"No field could be measured; first problem: {next(iter(problems.values()))}")
-    tables = {name: together([read_csv(folder / f"{name}.csv", dtype=_TEXT) for folder in done]) for name in TABLES}
+    tables = {name: together([read_csv(folder / f"{name}.csv") for folder in done]) for name in TABLES}
     write_tables(tables, out, formats)
     write_csv(out / "problems.csv", pd.DataFrame({"field": list(problems), "problem": list(problems.values())}))
     return MeasureResult(problems=problems, **tables)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, OutputExistsError
-from cellular.files import PARTIAL, read_csv, read_json, sweep_partial, together, write_csv, write_json
+from cellular.files import read_csv, read_json, sweep_partial, together, write_csv, write_json
 from cellular.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,9 @@ def claim(out: str | Path, job: str, record: Mapping[str, Any]) -> Path:
     if others and not path.is_file():
         raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
     if others and (made := read_json(path)) != wanted:
-        raise OutputExistsError(f"{out} was begun with other settings: {_difference(made, wanted)}; choose another --out")
+        raise OutputExistsError(
+            f"{out} was begun with other settings: {_difference(made, wanted)}; choose another --out"
+        )
     write_json(path, wanted)
     return out
 
@@ -177,7 +179,9 @@ def _tables(folder: Path) -> Iterator[Path]:
 
 def write_problems(out: Path, problems: Mapping[str, str]) -> None:
     """Write ``problems.csv``: what was passed over and why."""
-    write_csv(out / "problems.csv", pd.DataFrame({"field": list(problems), "problem": list(problems.values())}, dtype=object))
+    write_csv(
+        out / "problems.csv", pd.DataFrame({"field": list(problems), "problem": list(problems.values())}, dtype=object)
+    )
 
 
 def files_of(item: FieldFiles) -> tuple[Path, ...]:

@@ -97,7 +97,7 @@ def segment_files(
 
 def _cells_of(names: Iterable[str], out: Path) -> pd.DataFrame:
     """Rows of the named images together; nothing at all without any image."""
-    return together([read_csv(out / CELLS / f"{name}.csv", dtype={"image": str}) for name in names])
+    return together([read_csv(out / CELLS / f"{name}.csv") for name in names])
 
 
 def _open_image(pair: Pair) -> np.ndarray:

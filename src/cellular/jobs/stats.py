@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.compare.effects import ALL, Comparison, StatsSettings, choose_features, compare
+from cellular.autophagy.compare.effects import ALL, Comparison, StatsSettings, compare
 from cellular.autophagy.measure.columns import axis_label, meaning
 from cellular.errors import InputError
 from cellular.files import read_csv, write_csv, write_json
@@ -60,18 +60,24 @@ def compare_tables(
     ``figures/`` and ``stats.html``.
     """
     settings, out = settings or StatsSettings(), Path(out)
-    table = cells if isinstance(cells, pd.DataFrame) else read_csv(cells)
+    text = [name for name in (settings.treatment, settings.replicate) if name]
+    table = cells if isinstance(cells, pd.DataFrame) else read_csv(cells, text)
     if images is None and not isinstance(cells, pd.DataFrame) and (Path(cells).parent / "images.csv").is_file():
         images = Path(cells).parent / "images.csv"
         logger.info("images: %s", images)
-    result = compare(table, settings, read_csv(images) if images else None)
+    result = compare(table, settings, read_csv(images, text) if images else None)
     write_csv(out / "effects.csv", result.effects)
     write_csv(out / "over_time.csv", result.over_time)
     write_csv(out / "units.csv", result.units)
     figures = draw(result, out, settings, maps)
     write_json(
         out / "stats.json",
-        {"settings": settings_to_dict(settings), "control": result.control, "refusals": list(result.refusals)},
+        {
+            "settings": settings_to_dict(settings),
+            "control": result.control,
+            "refusals": list(result.refusals),
+            "notes": list(result.notes),
+        },
     )
     add_to_page(Page("Treatments compared", subtitle="cellular stats"), result, figures).write(out / "stats.html")
     return result, figures
@@ -98,10 +104,9 @@ def draw(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[
     overall = result.effects[result.effects["timepoint"] == ALL]
     estimated = overall["standardised"].notna().any()
     drawn = {}
-    features = choose_features(result.cells, StatsSettings())
     for method in maps:
         try:
-            figure, table = cell_map(result.cells, features, method=method)
+            figure, table = cell_map(result.cells, result.measurements, method=method)
         except InputError as error:
             logger.warning("no %s map: %s", method, error)
             continue
@@ -116,7 +121,7 @@ def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
     page.table(result.units)
     for refusal in result.refusals:
         page.caveat(refusal[0].upper() + refusal[1:] + ".")
-    for warning in medium_warnings(result):
+    for warning in (*medium_warnings(result), *result.notes):
         page.caveat(warning)
     page.caveat(NOT_FLUX)
     overall = result.effects[result.effects["timepoint"] == ALL]
