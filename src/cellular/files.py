@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,10 @@ from typing import Any
 
 import pandas as pd
 
-from cellular.errors import CellularError, InputError, MissingInputError, OutputError, OutputExistsError
+from cellular.errors import CellularError, InputError, MissingInputError, OutputError
+
+# How the names of files begin that are not whole yet; a run that was killed leaves them, the next one sweeps them.
+PARTIAL = ".partial-"
 
 
 @contextmanager
@@ -27,7 +31,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
         try:
@@ -40,6 +44,15 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         raise
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def sweep_partial(folder: Path) -> None:
+    """Remove what a killed run left half-written in `folder` and below. For whoever alone writes there."""
+    for leftover in folder.rglob(f"{PARTIAL}*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -182,43 +195,6 @@ def together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """One table of many; one without a row (no cells, no puncta) keeps the columns and adds nothing."""
     filled = [table for table in tables if len(table)] or tables[:1]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
-
-
-def claim_folder(out: Path, name: str, record: Any, others: str, begun: bool = True) -> None:
-    """Write `record`, of how results are made, into ``out/name``, or check that it is the one `out` was begun with.
-
-    `others` says what else could differ; where `begun` is False, a record stands for nothing yet and is replaced.
-    Raises OutputExistsError for another record, and for a folder that is in use without one.
-    """
-    path = out / name
-    if out.exists() and not out.is_dir():
-        raise OutputExistsError(f"{out} is a file; choose another --out")
-    if path.is_file() and begun:
-        if read_json(path) != json.loads(json.dumps(record)):
-            raise OutputExistsError(f"{out} was begun with {others}; choose another --out")
-    elif out.exists() and any(entry != path for entry in out.iterdir()):
-        raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
-    else:
-        write_json(path, record)
-
-
-# Name of the record where a folder holds one result.
-INPUTS = "inputs.json"
-
-
-def write_inputs(record: str | Path, inputs: Iterable[Path]) -> None:
-    """Write beside a result which files it was made of; last of all, so that it also says that the result is whole."""
-    write_json(record, _listing(inputs))
-
-
-def made_of(record: str | Path, inputs: Iterable[Path]) -> bool:
-    """Whether `record`, of :func:`write_inputs`, names just these files, and none has changed size or date since."""
-    return Path(record).is_file() and read_json(record) == _listing(inputs)
-
-
-def _listing(inputs: Iterable[Path]) -> list[list[Any]]:
-    found = [(path.resolve(), path.stat()) for path in inputs]
-    return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in found]
 
 
 def sha256_of(path: str | Path) -> str:

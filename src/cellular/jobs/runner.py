@@ -7,14 +7,16 @@ is here, and only here.
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from cellular.data.plate import FieldFiles, Plate
-from cellular.errors import CellularError, InputError, OutputExistsError
+from cellular.errors import CellularError, InputError, OutputError, OutputExistsError
 from cellular.files import read_csv, read_json, sweep_partial, together, write_csv, write_json
 from cellular.progress import progress
 
@@ -23,6 +25,7 @@ logger = logging.getLogger(__name__)
 # Tables of each item, and the record that says of what files they were made; the record is written last.
 ITEMS = "fields"
 RECORD = "made_of.json"
+LOCK = ".cellular.lock"
 
 
 class Item(Protocol):
@@ -63,30 +66,54 @@ class Done:
     names: tuple[str, ...] = ()
 
 
-def claim(out: str | Path, job: str, record: Mapping[str, Any]) -> Path:
-    """Make `out` the output of `job` with this `record` of settings, or check that it is that already.
+@contextmanager
+def claimed(out: str | Path, job: str, record: Mapping[str, Any]) -> Iterator[Path]:
+    """`out` as the output of `job` with this `record` of settings, for the time of the block, and for nobody else.
 
-    ``out/<job>.json`` holds the record. Leftovers of an interrupted run are swept. A folder that holds nothing but the
-    record stands for nothing yet and may be claimed anew.
+    ``out/<job>.json`` holds the record. Leftovers of a killed run are swept. A folder that holds nothing but the record
+    stands for nothing yet and may be claimed anew.
 
-    Raises OutputExistsError where `out` is a file, holds something else, or was begun with another record.
+    Raises OutputExistsError where `out` is a file, holds something else, was begun with another record, or is being
+    written by another process.
     """
     out = Path(out)
-    path = out / f"{job}.json"
     if out.exists() and not out.is_dir():
         raise OutputExistsError(f"{out} is a file; choose another --out")
     wanted = json.loads(json.dumps(record, default=str))
-    if out.is_dir():
+    _check_claim(out, job, wanted)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be made: {error.strerror}") from error
+    lock = FileLock(out / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise OutputExistsError(f"{out} is being written by another command; wait for it, or choose another --out") from error
+    try:
         sweep_partial(out)
-    others = [entry for entry in out.iterdir() if entry != path] if out.is_dir() else []
+        _check_claim(out, job, wanted)
+        write_json(out / f"{job}.json", wanted)
+        yield out
+    finally:
+        lock.release()
+        with suppress(OSError):
+            (out / LOCK).unlink(missing_ok=True)
+
+
+def _check_claim(out: Path, job: str, wanted: Mapping[str, Any]) -> None:
+    path = out / f"{job}.json"
+    others = [entry for entry in out.iterdir() if entry != path and not _is_ours(entry)] if out.is_dir() else []
     if others and not path.is_file():
         raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
     if others and (made := read_json(path)) != wanted:
         raise OutputExistsError(
-            f"{out} was begun with other settings: {_difference(made, wanted)}; choose another --out"
+            f"{out} was begun with other settings ({_difference(made, wanted)}); choose another --out"
         )
-    write_json(path, wanted)
-    return out
+
+
+def _is_ours(entry: Path) -> bool:
+    return entry.name == LOCK or entry.name.startswith(PARTIAL)
 
 
 def _difference(made: Any, wanted: Mapping[str, Any]) -> str:
@@ -161,6 +188,11 @@ def _listing(inputs: Iterable[Path]) -> list[list[Any]]:
             raise InputError(f"{path} cannot be read: {error.strerror}") from error
         found.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
     return found
+
+
+def finished(out: Path) -> list[str]:
+    """Names of all items that have a result in `out`, whichever run made it, sorted."""
+    return sorted(path.parent.name for path in (out / ITEMS).glob(f"*/{RECORD}"))
 
 
 def joined(out: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
