@@ -3,8 +3,10 @@
 import re
 from dataclasses import dataclass
 
+from cellular.data.wells import well_name
+
 _FIELD = re.compile(
-    r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6})-(?P<plate>[^_]+)_(?P<well>[A-P]\d{2})_s(?P<site>\d+)$"
+    r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6}|(?:19|20)\d{6})-(?P<plate>[^_]+)_(?P<well>[A-Za-z]+\d+)_s(?P<site>\d+)$"
 )
 _CHANNEL = re.compile(r"^(?P<field>.+)_w(?P<channel>[1-9])$")
 
@@ -20,7 +22,7 @@ class Field:
     ----------
     name : the whole name, without channel or file ending.
     timepoint : 1-based index of the time series.
-    date : ``YYMMDD`` of acquisition.
+    date : ``YYMMDD`` of acquisition; a name with ``YYYYMMDD`` is cut to it.
     plate : plate code, e.g. ``ST``.
     well : row letter and two-digit column, e.g. ``C03``.
     site : 1-based position inside the well.
@@ -57,9 +59,10 @@ def parse_field(name: str) -> Field:
     True
     """
     match = _FIELD.match(name)
-    if match is None:
+    well = well_name(match["well"]) if match else None
+    if match is None or well is None:
         return Field(name)
-    return Field(name, int(match["timepoint"]), match["date"], match["plate"], match["well"], int(match["site"]))
+    return Field(name, int(match["timepoint"]), match["date"][-6:], match["plate"], well, int(match["site"]))
 
 
 def split_channel(stem: str) -> tuple[str, int | None]:
