@@ -19,12 +19,13 @@ _SHOWS = {
     "transmitted": r"bright ?-?field|\bbf\b|\btl\b|\bdic\b|\bphase\b|\bphc\b|\bph[123]?\b|\bdpc\b|transmi\w+|\btrans\b"
     r"|transmitted ?light|\btd\b|t-?pmt|\besid\b|\bnomarski\b|\boblique\b",
 }
+_ALEXA = r"(?:alexa(?: ?fluor)? ?|af)"
 # Dyes and filters named after them: they are the reporter's light only where nothing else is named (a filter's name);
 # 'LAMP1 Alexa 488' is a stain.
 _FILTERS = {
-    "mRFP": r"texas ?-?red|tx ?-?red|tritc|rhoda\w*|cy ?-?3(?:\.5)?|(?:alexa(?: ?fluor)? ?|af)(?:546|555|568|594)",
-    "EGFP": r"fitc|fluorescein|cy ?-?2\b|(?:alexa(?: ?fluor)? ?|af)488",
-    "far red": r"cy ?-?(?:5(?:\.5)?|7)|(?:alexa(?: ?fluor)? ?|af)(?:633|647|660|680|700|750)|\bsir\b|far ?-?red|\bnir\b",
+    "mRFP": r"texas ?-?red|tx ?-?red|tritc|rhoda\w*|cy ?-?3(?:\.5)?|" + _ALEXA + "(?:546|555|568|594)",
+    "EGFP": r"fitc|fluorescein|cy ?-?2\b|" + _ALEXA + "488",
+    "far red": r"far ?-?red|\bnir\b|\bsir\b|cy ?-?(?:5(?:\.5)?|7)|" + _ALEXA + "(?:633|647|660|680|700|750)",
 }
 # Words and numbers that tell one channel from another, not what it shows.
 _BARE = re.compile(
@@ -60,6 +61,8 @@ def role_of(name: str) -> str | None:
     named, rest = _found(_SHOWS, lower)
     filters, rest = _found(_FILTERS, rest)
     other = _BARE.sub("", rest)
+    if "transmitted" in named:
+        return "transmitted"  # "TL-Brightfield - dsRed": the lamp, through the filter that happened to be in
     if len(named | filters) > 1:
         return None
     if named:
@@ -78,7 +81,7 @@ def _found(patterns: dict[str, str], text: str) -> tuple[set[str], str]:
 
 
 def is_channel_word(text: str) -> bool:
-    """Whether an ending of a file name can only be a channel: ``w2``, ``ch00``, ``C1``, ``DAPI``, ``green``, ``Cy5``."""
+    """Whether an ending of a file's name can only be a channel: ``w2``, ``ch00``, ``DAPI``, ``green``, ``Cy5``."""
     words = text.replace("_", " ").strip()
     if _TOKEN.fullmatch(words) or words.lower() in _COLOURS or role_of(words) in ROLES:
         return True

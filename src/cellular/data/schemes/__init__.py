@@ -6,14 +6,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from cellular.data.schemes import cellular, channels, imagexpress, plain
+from cellular.data.schemes import (
+    cellomics,
+    cellular,
+    cellvoyager,
+    channels,
+    folders,
+    imagexpress,
+    incell,
+    incucyte,
+    phenix,
+    plain,
+    scanr,
+)
 from cellular.data.schemes.parts import Beside, Parts, Scheme
 from cellular.data.schemes.pattern import pattern_scheme
 from cellular.errors import InputError, SettingsError
 
 __all__ = ["SCHEMES", "Beside", "Parts", "Reading", "Scheme", "choose", "pattern_scheme", "read_names"]
 
-_MODULES = (cellular, imagexpress, channels, plain)
+# The special before the general.
+_MODULES = (
+    cellular,
+    imagexpress,
+    phenix,
+    incell,
+    cellvoyager,
+    scanr,
+    incucyte,
+    cellomics,
+    folders,
+    channels,
+    plain,
+)
 SCHEMES: dict[str, Scheme] = {module.SCHEME.name: module.SCHEME for module in _MODULES}
 
 
@@ -33,17 +58,12 @@ def read_names(paths: Sequence[PurePosixPath], scheme: Scheme) -> Reading:
     left_out = set(extra)
     read = {path: scheme.read(path) for path in paths if path not in left_out}
     parts = {path: found for path, found in read.items() if found is not None}
-    times = sorted({found.timepoint for found in parts.values() if found.timepoint is not None})
-    planes = {found.z for found in parts.values()}
-    if len(times) == 1 and all(found.timepoint is not None for found in parts.values()):
-        parts = {path: replace(found, timepoint=None) for path, found in parts.items() if found.name is None} | {
-            path: found for path, found in parts.items() if found.name is not None
-        }
-    elif scheme.minutes:
-        order = {minutes: number for number, minutes in enumerate(times, 1)}
-        parts = {path: replace(found, timepoint=order[found.timepoint]) for path, found in parts.items()}
-    if len(planes) == 1:
-        parts = {path: replace(found, z=None) for path, found in parts.items()}
+    times, planes = {found.timepoint for found in parts.values()}, {found.z for found in parts.values()}
+    numbers = {time: number for number, time in enumerate(sorted(times - {None}), 1)} if scheme.minutes else {}
+    for path, found in parts.items():
+        # A name that the scheme keeps holds its timepoint (CELLULAR), so the two stay together.
+        time = None if len(times) == 1 and found.name is None else numbers.get(found.timepoint, found.timepoint)
+        parts[path] = replace(found, timepoint=time, z=None if len(planes) == 1 else found.z)
     return Reading(parts, extra, tuple(path for path, found in read.items() if found is None))
 
 

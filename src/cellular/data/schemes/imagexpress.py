@@ -21,7 +21,7 @@ from cellular.data.schemes.parts import (
 )
 from cellular.data.wells import row_number, split_well, well_name
 
-# Lazy twice: the well is the first that leaves nothing but numbers behind it, so "A01_s1_w1" is not plate A01, well S01.
+# Lazy twice: the well is the first with nothing but numbers behind it; "A01_s1_w1" is not plate A01, well S01.
 _NAME = re.compile(rf"(?:(?P<plate>.+?)_)??(?P<well>[A-Za-z]{{1,2}}\d{{1,2}})(?P<rest>(?:_[swtz]\d+)*)(?:{GUID})?")
 _GIVEN = re.compile(r"_([swtz])(\d+)")
 

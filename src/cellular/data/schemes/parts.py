@@ -135,7 +135,7 @@ def plate_folder(path: PurePosixPath) -> str | None:
 
 
 def sure_well(text: str) -> str | None:
-    """The well that `text` names by itself, None also where it may be another token: ``s1``, ``t01``, ``w2``, ``Z3``."""
+    """The well that `text` names by itself; None also where it may be another token (``s1``, ``t01``, ``Z3``)."""
     return None if re.fullmatch(r"[stwzpfcm]\d+|[STWZ]\d+", text.strip()) else well_name(text)
 
 
