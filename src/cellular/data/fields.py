@@ -3,11 +3,11 @@
 import re
 from dataclasses import dataclass
 
+from cellular.data.wells import well_name
+
 _FIELD = re.compile(
-    r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6})-(?P<plate>[^_]+)_(?P<well>[A-Za-z]{1,2}\d{1,2})_s(?P<site>\d+)$"
+    r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6}|(?:19|20)\d{6})-(?P<plate>[^_]+)_(?P<well>[A-Za-z]+\d+)_s(?P<site>\d+)$"
 )
-# Rows A to AF and columns 1 to 48: up to 1536 wells.
-_WELL = re.compile(r"^(?P<row>[A-Z]|A[A-F])0*(?P<column>[1-9]\d?)$")
 _CHANNEL = re.compile(r"^(?P<field>.+)_w(?P<channel>[1-9])$")
 
 FED_ROWS = frozenset("C")
@@ -22,9 +22,9 @@ class Field:
     ----------
     name : the whole name, without channel or file ending.
     timepoint : 1-based index of the time series.
-    date : ``YYMMDD`` of acquisition.
+    date : ``YYMMDD`` of acquisition; a name with ``YYYYMMDD`` is cut to it.
     plate : plate code, e.g. ``ST``.
-    well : row and two-digit column, e.g. ``C03``, however the name spells it; see :func:`well_name`.
+    well : row letter and two-digit column, e.g. ``C03``.
     site : 1-based position inside the well.
     """
 
@@ -43,10 +43,11 @@ class Field:
     @property
     def treatment(self) -> str | None:
         """'fed' for wells of row C, 'starved' for rows I to N (CELLULAR plate map), None elsewhere."""
-        row = self.well[:-2] if self.well else ""
-        if row in FED_ROWS:
+        if self.well is None:
+            return None
+        if self.well[0] in FED_ROWS:
             return "fed"
-        return "starved" if row in STARVED_ROWS else None
+        return "starved" if self.well[0] in STARVED_ROWS else None
 
 
 def parse_field(name: str) -> Field:
@@ -61,19 +62,7 @@ def parse_field(name: str) -> Field:
     well = well_name(match["well"]) if match else None
     if match is None or well is None:
         return Field(name)
-    return Field(name, int(match["timepoint"]), match["date"], match["plate"], well, int(match["site"]))
-
-
-def well_name(text: str) -> str | None:
-    """The one spelling of a well of up to 1536: row A to AF, column 1 to 48 in two digits; None for anything else.
-
-    >>> [well_name(text) for text in ("C3", "c03", "C003", "AB07", "well 3", "C0", "AG01")]
-    ['C03', 'C03', 'C03', 'AB07', None, None, None]
-    """
-    match = _WELL.match(text.strip().upper())
-    if match is None or int(match["column"]) > 48:
-        return None
-    return f"{match['row']}{int(match['column']):02d}"
+    return Field(name, int(match["timepoint"]), match["date"][-6:], match["plate"], well, int(match["site"]))
 
 
 def split_channel(stem: str) -> tuple[str, int | None]:

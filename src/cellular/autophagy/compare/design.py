@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.measure.columns import IMAGES
-from cellular.data.fields import parse_field, well_name
+from cellular.data.fields import parse_field
+from cellular.data.wells import well_name
 from cellular.errors import InputError, SettingsError
 from cellular.files import number_order
 
