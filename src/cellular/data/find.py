@@ -4,18 +4,20 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from cellular.data.channels import parse_channels, role_of
 from cellular.data.formats.image_file import ome_zarr_plate
 from cellular.data.formats.suffixes import field_name, ignore_name, is_image, label_name, same_name
-from cellular.data.grouping import ZChoice, fields_of_file, group_files
+from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
 from cellular.data.plate import FieldFiles, Plate, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
-from cellular.data.schemes import SCHEMES, choose
+from cellular.data.schemes import SCHEMES, choose, read_names
 from cellular.errors import InputError, MissingInputError
 
 # Folders of images in folders: plate / date / well / timepoint is four.
 DEEPEST = 5
+ORPHANS = "label image(s) without an image"
 
 
 def find_plate(
@@ -91,22 +93,19 @@ def _find_one(source: Path, scheme: str | None, pattern: str | None, z: ZChoice)
         where = f"{source} holds no images"
         raise InputError(f"{where}, only label images" if marked else where)
     chosen = choose(images, scheme, pattern)
-    extra = [path for path in images if chosen.is_extra(path)]
-    kept = [path for path in images if not chosen.is_extra(path)]
-    read = [(path, chosen.read(path)) for path in kept]
-    unread = [path for path, parts in read if parts is None]
-    notes = [f"{len(extra)} thumbnails or overviews left out, first {extra[0]}"] if extra else []
-    if unread:
-        notes.append(f"{len(unread)} files not named as {chosen.name} left out, first {unread[0]}")
-    beside = chosen.beside(root, kept)
+    reading = read_names(images, chosen)
+    notes = []
+    if reading.extra:
+        notes.append(f"{len(reading.extra)} thumbnails or overviews left out, first {reading.extra[0]}")
+    if reading.unread:
+        notes.append(f"{len(reading.unread)} files not named as {chosen.name} left out, first {reading.unread[0]}")
+    beside = chosen.beside(root, list(reading.parts))
     notes += beside.notes
-    fields = group_files(
-        root, [(p, parts) for p, parts in read if parts is not None], chosen.name == "cellular", beside.channels, z
-    )
+    fields = group_files(root, reading.parts, chosen.name == "cellular", beside.channels, z)
     if beside.pixel_size_um:
         fields = [replace(item, pixel_size_um=beside.pixel_size_um) for item in fields]
     fields, orphans = _with_labels_beside(root, fields, marked)
-    notes += [f"{len(orphans)} label images without an image, first {orphans[0]}"] if orphans else []
+    notes += [f"{len(orphans)} {ORPHANS}, first '{orphans[0]}'"] if orphans else []
     return Plate(source, chosen.name, tuple(fields), notes=tuple(notes))
 
 
@@ -153,9 +152,9 @@ def _refuse_twins(fields: Sequence[FieldFiles]) -> None:
     first: dict[str, FieldFiles] = {}
     for item in fields:
         if (other := first.setdefault(same_name(item.name), item)) is not item:
+            one, two = ((f.images or (f.labels,))[0] for f in (other, item))
             raise InputError(
-                f"{other.images[0]} and {item.images[0]} would both be called {item.name}; "
-                "move one away, or name the parts with --pattern"
+                f"{one} and {two} would both be called {item.name}; move one away, or name the parts with --pattern"
             )
 
 
@@ -193,6 +192,24 @@ def _keys(item: FieldFiles) -> set[str]:
     return {same_name(item.name), *(same_name(field_name(path)) for path in item.images)}
 
 
+def find_annotated(folder: str | Path, **how: Any) -> Plate:
+    """:func:`find_plate` for a folder that `prepare` wrote: every image with its label image beside it.
+
+    Raises InputError also for an image without a label image, or a label image without an image.
+    """
+    plate = find_plate(folder, **how)
+    bare = [item.name for item in plate.fields if item.labels is None]
+    if bare:
+        raise InputError(
+            f"{folder}: {len(bare)} image(s) without a label image, first '{bare[0]}': expected {bare[0]}_masks.png or "
+            ".tif beside it (cellular prepare writes them)"
+        )
+    orphans = [note for note in plate.notes if ORPHANS in note]
+    if orphans:
+        raise InputError(f"{folder}: {orphans[0]}")
+    return plate
+
+
 def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, Path]:
     """Label image by name of field, from `folder` or its ``labels``.
 
@@ -216,6 +233,26 @@ def find_labels(folder: Path) -> dict[str, Path]:
     if not plain:
         raise InputError(f"{folder} holds no label images (<field>_masks.tif or .png, _cp_masks, _labels)")
     return _claimed(plain, folder)
+
+
+def find_label_fields(folder: str | Path, *, scheme: str | None = None, pattern: str | None = None) -> Plate:
+    """The fields that the label images in `folder` are of, by their names alone: no images are needed.
+
+    Raises as :func:`find_plate` does.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise MissingInputError(f"No such folder: {folder}")
+    named = {PurePosixPath(f"{field_name(path)}.tif"): path for path in find_labels(folder).values()}
+    chosen = choose(list(named), scheme, pattern)
+    reading = read_names(list(named), chosen)
+    if reading.unread:
+        raise InputError(f"{named[reading.unread[0]]} is not named as {chosen.name} does ({chosen.example})")
+    fields = name_fields(reading.parts)
+    # Their own names, however they were read: tables of their cells call them so.
+    fields = {path: replace(item, name=field_name(path), labels=named[path]) for path, item in fields.items()}
+    _refuse_twins(list(fields.values()))
+    return _with_map(Plate(folder, chosen.name, tuple(sorted(fields.values(), key=lambda f: f.name))), None)
 
 
 def _with_roles(

@@ -1,7 +1,7 @@
 """From files and what their names say to fields: which files belong together, and which field is which plane."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +16,7 @@ ZChoice = str | int | None
 
 
 def group_files(
-    root: Path, files: Sequence[tuple[PurePosixPath, Parts]], composites: bool, names: Mapping[str, str], z: ZChoice
+    root: Path, files: Mapping[PurePosixPath, Parts], composites: bool, names: Mapping[str, str], z: ZChoice
 ) -> list[FieldFiles]:
     """One FieldFiles for each field of view and timepoint, its channels without roles as yet.
 
@@ -28,7 +28,7 @@ def group_files(
     z : "max", "sum" or the number of a slice, see :func:`cellular.data.find.find_plate`.
     """
     groups: dict[Parts, dict[str | None, dict[int | None, Path]]] = defaultdict(lambda: defaultdict(dict))
-    for path, parts in files:
+    for path, parts in files.items():
         slices = groups[replace(parts, channel=None, z=None)][parts.channel]
         if parts.z in slices:
             raise InputError(f"Two files for the same thing: {slices[parts.z]} and {root / path}; remove one")
@@ -46,12 +46,19 @@ def group_files(
     return fields
 
 
+def name_fields(files: Mapping[PurePosixPath, Parts]) -> dict[PurePosixPath, FieldFiles]:
+    """The field that each file shows, by its name alone: for label images, a file a field."""
+    several_times = len({parts.timepoint for parts in files.values()}) > 1
+    return {path: _place(parts, several_times) for path, parts in files.items()}
+
+
 def _place(parts: Parts, several_times: bool) -> FieldFiles:
     """A field without files as yet, named the same for one place whoever's microscope named the files."""
     where = (parts.plate, parts.well, None if parts.site is None else f"s{parts.site}")
     place = "_".join(part for part in where if part)
     if parts.name is not None:
-        series = f"{parts.date}-{place}" if parts.date and parts.plate and parts.well else parts.name
+        cellular = parts.date and parts.plate and parts.well
+        series = f"{parts.date}-{place}" if cellular else parts.series or parts.name
         name = parts.name
     else:
         series = place

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from cellular.data.formats.image_file import ImageInfo, describe_image, read_pixels
+from cellular.data.formats.images import read_labels
 from cellular.data.plate import ROLE_ORDER, FieldFiles, Kind, Source
-from cellular.errors import InputError
+from cellular.errors import InputError, MissingInputError
 
 COMPOSITE_ROLES = ROLE_ORDER[:3]
 
@@ -160,3 +162,25 @@ def _made(item: FieldFiles, pixels: np.ndarray, infos: Sequence[ImageInfo]) -> F
     size = item.pixel_size_um or next(iter(sizes), None)
     white = whites.pop() if len(whites) == 1 and item.projection != "sum" else None
     return FieldImage(pixels, roles, item.kind, size, white, tuple(s.name or s.token for s in item.sources))
+
+
+def load_labels(item: FieldFiles, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """The field's label image (Y, X), uint16 or uint32, of its image's `shape` where that is given.
+
+    Raises MissingInputError without one, InputError for one that cannot be read or is of another size.
+    """
+    if item.labels is None:
+        raise MissingInputError(f"Field {item.name} has no label image")
+    return _labels(item.labels, shape)
+
+
+def load_ignore(item: FieldFiles, shape: tuple[int, int] | None = None) -> np.ndarray | None:
+    """The field's label image of cells that do not count, as :func:`load_labels`; None where there is none."""
+    return None if item.ignore is None else _labels(item.ignore, shape)
+
+
+def _labels(path: Path, shape: tuple[int, int] | None) -> np.ndarray:
+    labels = read_labels(path)
+    if shape is not None and labels.shape != tuple(shape[:2]):
+        raise InputError(f"{path}: shape {labels.shape} differs from the image's {tuple(shape[:2])}")
+    return labels

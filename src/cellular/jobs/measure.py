@@ -14,8 +14,7 @@ from cellular.autophagy.measure.puncta import SIGMAS_PX
 from cellular.data.find import find_plate
 from cellular.data.formats.image_file import describe_image
 from cellular.data.formats.images import write_image
-from cellular.data.formats.labels import load_labels
-from cellular.data.image import FieldImage, read_field
+from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, import_extra
 from cellular.files import whole_file, write_csv, write_json
@@ -74,9 +73,16 @@ def measure(
     labelled = tuple(item for item in plate.fields if item.labels)
     where = labels or plate.folder
     if not labelled:
-        raise InputError(f"{where} holds no label image of any of the {len(plate)} fields, such as {plate.fields[0].name}")
+        raise InputError(
+            f"{where} holds no label image of any of the {len(plate)} fields, such as {plate.fields[0].name}"
+        )
     settings = with_puncta_sizes(settings, plate, labelled)
-    record = {**settings_to_dict(settings), "images": str(plate.folder), "labels": str(where), "channels": roles_of(plate)}
+    record = {
+        **settings_to_dict(settings),
+        "images": str(plate.folder),
+        "labels": str(where),
+        "channels": roles_of(plate),
+    }
     with claimed(out, "measure", record) as folder:
         write_json(folder / "plate.json", plate.as_dict())
         shown = spread(labelled, overlays)

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, OutputError, OutputExistsError
-from cellular.files import read_csv, read_json, sweep_partial, together, write_csv, write_json
+from cellular.files import PARTIAL, read_csv, read_json, sweep_partial, together, write_csv, write_json
 from cellular.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,9 @@ def claimed(out: str | Path, job: str, record: Mapping[str, Any]) -> Iterator[Pa
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise OutputExistsError(f"{out} is being written by another command; wait for it, or choose another --out") from error
+        raise OutputExistsError(
+            f"{out} is being written by another command; wait for it, or choose another --out"
+        ) from error
     try:
         sweep_partial(out)
         _check_claim(out, job, wanted)
@@ -130,15 +132,26 @@ def each(items: Sequence[Item], out: Path, work: Work, *, desc: str, unit: str =
     An item whose work raises a :class:`CellularError` is passed over and named; others stop the run, which the same
     call continues. Tables lie in ``out/fields/<name>/<table>.csv``.
     """
+    results, problems = attempt(items, lambda item: do_one(item, out, work), desc=desc, unit=unit)
+    return Done(joined(out, results), problems, tuple(results))
+
+
+def attempt(
+    items: Sequence[Item], do: Callable[[Any], Any], *, desc: str, unit: str = "field"
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Results of `do` by name of item, with progress; and, by name, what was passed over and why.
+
+    For what is quick and kept in memory; :func:`each` keeps results on disk.
+    """
+    results: dict[str, Any] = {}
     problems: dict[str, str] = {}
     for item in progress(items, desc=desc, unit=unit):
         try:
-            do_one(item, out, work)
+            results[item.name] = do(item)
         except CellularError as error:
             problems[item.name] = str(error)
             logger.debug("%s passed over", item.name, exc_info=True)
-    names = tuple(item.name for item in items if item.name not in problems)
-    return Done(joined(out, names), problems, names)
+    return results, problems
 
 
 def each_field(plate: Plate, out: Path, work: Work, *, desc: str) -> Done:
