@@ -8,7 +8,8 @@ from typing import Any
 
 from cellular.data.channels import parse_channels, role_of
 from cellular.data.formats.image_file import ome_zarr_plate
-from cellular.data.formats.suffixes import field_name, ignore_name, is_image, label_name, same_name
+from cellular.data.formats.ome_zarr import is_ome_zarr
+from cellular.data.formats.suffixes import field_name, kind_of, same_name
 from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
 from cellular.data.plate import FieldFiles, Plate, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
@@ -87,8 +88,8 @@ def _find_one(source: Path, scheme: str | None, pattern: str | None, z: ZChoice)
         root = source
     else:
         files, root = [PurePosixPath(source.name)], source.parent
-    marked = [path for path in files if label_name(path) is not None or ignore_name(path) is not None]
-    images = [path for path in files if path not in set(marked) and is_image(root / path)]
+    marked = [path for path in files if kind_of(path) in ("labels", "ignore")]
+    images = [path for path in files if is_image(root / path)]
     if not images:
         where = f"{source} holds no images"
         raise InputError(f"{where}, only label images" if marked else where)
@@ -130,6 +131,11 @@ def list_files(folder: Path) -> list[PurePosixPath]:
     return sorted(found)
 
 
+def is_image(path: Path) -> bool:
+    """Whether a file, or a Zarr group, is an image by its name, and not a label image."""
+    return kind_of(path) == "image" and (is_ome_zarr(path) if path.is_dir() else True)
+
+
 def _entries(folder: Path) -> list[str]:
     try:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
@@ -162,8 +168,8 @@ def _with_labels_beside(
     root: Path, fields: Sequence[FieldFiles], marked: Sequence[PurePosixPath]
 ) -> tuple[list[FieldFiles], list[str]]:
     """The fields with the label images that lie among their images; and the names of those that fit none."""
-    labels = _claimed({path: label_name(path) for path in marked}, root)
-    ignore = _claimed({path: ignore_name(path) for path in marked}, root)
+    labels = _claimed([path for path in marked if kind_of(path) == "labels"], root)
+    ignore = _claimed([path for path in marked if kind_of(path) == "ignore"], root)
     used: set[str] = set()
     result = []
     for item in fields:
@@ -175,14 +181,14 @@ def _with_labels_beside(
     return result, sorted(set(labels) - used)
 
 
-def _claimed(names: Mapping[PurePosixPath, str | None], root: Path) -> dict[str, Path]:
+def _claimed(paths: Iterable[PurePosixPath], root: Path) -> dict[str, Path]:
     """File by comparable field name; two for one field are refused."""
     found: dict[str, Path] = {}
-    for path, name in names.items():
-        if name is None:
-            continue
-        if (key := same_name(name)) in found:
-            raise InputError(f"Two label images for field {name}: {found[key]} and {root / path}; remove one")
+    for path in paths:
+        if (key := same_name(field_name(path))) in found:
+            raise InputError(
+                f"Two label images for field {field_name(path)}: {found[key]} and {root / path}; remove one"
+            )
         found[key] = root / path
     return found
 
@@ -226,10 +232,9 @@ def find_labels(folder: Path) -> dict[str, Path]:
     """Label images in `folder`, or in its ``labels``, by comparable field name (see :func:`same_name`)."""
     for place in (folder, folder / "labels"):
         names = [PurePosixPath(name) for name in _entries(place)] if place.is_dir() else []
-        if marked := {path: label_name(path) for path in names if label_name(path) is not None}:
+        if marked := [path for path in names if kind_of(path) == "labels"]:
             return _claimed(marked, place)
-    plain = {path: field_name(path) for path in map(PurePosixPath, _entries(folder)) if is_image(folder / path)}
-    plain = {path: name for path, name in plain.items() if ignore_name(path) is None}
+    plain = [path for path in map(PurePosixPath, _entries(folder)) if is_image(folder / path)]
     if not plain:
         raise InputError(f"{folder} holds no label images (<field>_masks.tif or .png, _cp_masks, _labels)")
     return _claimed(plain, folder)

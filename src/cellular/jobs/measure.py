@@ -53,8 +53,8 @@ def measure(
     """Measure every field of `plate` that has a label image, and write the tables to folder `out`.
 
     `out` gets ``cells``, ``puncta`` and ``images`` in each of `formats` (csv, parquet, anndata), ``columns.csv`` with
-    the unit and meaning of every column, ``problems.csv``, ``measure.json``, ``plate.json``, ``overlays/`` with pictures
-    of the puncta of `overlays` fields, and ``fields/``. A field that cannot be read or measured is reported and passed
+    the unit and meaning of every column, ``problems.csv``, ``measure.json``, ``plate.json``, ``overlays/`` with
+    pictures of the puncta of `overlays` fields, and ``fields/``. A field that cannot be read or measured is reported and passed
     over; run again with the same settings, fields that are done are kept. With others, OutputExistsError is raised.
 
     Parameters
@@ -142,18 +142,21 @@ def with_wells(cells: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, axis=1)
 
 
-def with_puncta_sizes(settings: MeasureSettings, plate: Plate, labelled: Sequence[FieldFiles]) -> MeasureSettings:
+def with_puncta_sizes(
+    settings: MeasureSettings, plate: Plate, items: Sequence[FieldFiles], cell_px: float | None = None
+) -> MeasureSettings:
     """The settings with sizes of puncta: as given, CELLULAR's own, by the pixel size, or by the cells' diameter.
 
-    One choice for the whole plate: fields measured by different rules could not be compared.
+    One choice for the whole plate: fields measured by different rules could not be compared. `cell_px` is the diameter
+    where it is known, px; else it is taken from the label images of `items`.
     """
     puncta = settings.puncta
     if puncta.min_sigma is not None:
         return settings
     if plate.scheme == "cellular":
         return replace(settings, puncta=replace(puncta, min_sigma=SIGMAS_PX[0], max_sigma=SIGMAS_PX[1], unit="px"))
-    size = settings.pixel_size_um or pixel_size_of(labelled)
-    cell_px = None if size else labelled_diameter(labelled)
+    size = settings.pixel_size_um or pixel_size_of(items)
+    cell_px = None if size else cell_px or labelled_diameter(items)
     puncta = puncta.resolved(size, cell_px)
     by = "the pixel size" if size else f"the cells' diameter of {cell_px:.0f} px; give --pixel_size or --min_sigma"
     logger.info("puncta of sigma %.3g to %.3g %s, by %s", puncta.min_sigma, puncta.max_sigma, puncta.unit, by)

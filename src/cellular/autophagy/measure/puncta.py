@@ -20,7 +20,8 @@ COLUMNS = (
 )
 KINDS = ("yellow", "red_only", "green_only")
 # Smallest and largest standard deviation of a spot: in CELLULAR's images, whose cells measure CELL_PX across; and where
-# the pixel size is known. LC3 puncta are 0.5 to 1.5 um wide (Klionsky et al., Autophagy 17, 1, 2021), blur comes on top.
+# the pixel size is known. LC3 puncta are 0.5 to 1.5 um wide (Klionsky et al., Autophagy 17, 1,
+# 2021), blur comes on top.
 SIGMAS_PX, CELL_PX = (1.4, 5.6), 121.0
 SIGMAS_UM = (0.25, 0.9)
 # Every how many pixels the local noise is sampled, and over how wide a window (px), about half a cell.

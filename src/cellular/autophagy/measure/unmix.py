@@ -105,7 +105,7 @@ def transmitted_share(plane: np.ndarray, transmitted: np.ndarray, clear: np.ndar
 
 
 def _saturated(plane: np.ndarray, white: float | None) -> np.ndarray:
-    """Pixels at the top: of what the file says its camera gives, of the type's range, or of 8-, 12- and 14-bit cameras."""
+    """Pixels at the top: of what the file says of its camera, of the type, or of 8-, 12- and 14-bit cameras."""
     if plane.dtype.kind == "f":
         return np.zeros(plane.shape, bool) if white is None else plane >= white
     top = int(plane.max())

@@ -69,3 +69,12 @@ def _bare(path: str | Path, suffix: str) -> str:
 
 def _without_ome(stem: str) -> str:
     return stem[:-4] if stem.casefold().endswith(".ome") else stem
+
+
+def same_name(name: str) -> str:
+    """A field's name as it is compared: two spellings of one letter in Unicode are one name.
+
+    >>> same_name("cafe\u0301") == same_name("caf\u00e9")
+    True
+    """
+    return unicodedata.normalize("NFC", name)
