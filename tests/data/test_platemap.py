@@ -216,7 +216,7 @@ def test_cellulars_own_map():
 word = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=6)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     st.dictionaries(st.tuples(st.integers(1, 32), st.integers(1, 48)), word, min_size=1, max_size=8),
     st.sampled_from(",;\t"),
