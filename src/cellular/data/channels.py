@@ -53,7 +53,7 @@ def role_of(name: str) -> str | None:
     ('EGFP', 'DNA', 'marker:LAMP1', None)
     """
     text = " ".join(name.replace("_", " ").split())
-    if _TOKEN.fullmatch(text):
+    if _TOKEN.fullmatch(text) or re.fullmatch(r"d\d", text):  # d2: ArrayScan's
         return None
     lower = text.lower()
     if lower.startswith(MARKER):

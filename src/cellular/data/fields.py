@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from cellular.data.wells import well_name
 
@@ -9,9 +10,6 @@ _FIELD = re.compile(
     r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6}|(?:19|20)\d{6})-(?P<plate>[^_]+)_(?P<well>[A-Za-z]+\d+)_s(?P<site>\d+)$"
 )
 _CHANNEL = re.compile(r"^(?P<field>.+)_w(?P<channel>[1-9])$")
-
-FED_ROWS = frozenset("C")
-STARVED_ROWS = frozenset("IJKLMN")
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,15 @@ class Field:
 
     @property
     def treatment(self) -> str | None:
-        """'fed' for wells of row C, 'starved' for rows I to N (CELLULAR plate map), None elsewhere."""
-        if self.well is None:
-            return None
-        if self.well[0] in FED_ROWS:
-            return "fed"
-        return "starved" if self.well[0] in STARVED_ROWS else None
+        """What the CELLULAR plate map (``cellular_map.csv``) says of the well: 'fed', 'starved' or None."""
+        return _treatments().get(self.well)
+
+
+@cache
+def _treatments() -> dict[str | None, str]:
+    from cellular.data.platemap import cellular_map  # pandas: not for those who only read names
+
+    return dict(cellular_map().table[["well", "treatment"]].itertuples(index=False))
 
 
 def parse_field(name: str) -> Field:

@@ -8,11 +8,13 @@ from cellular.data.channels import is_channel_word
 from cellular.data.schemes.imagexpress import read_stem
 from cellular.data.schemes.parts import Parts, Scheme, date_in, number, stem
 
-# The ending may be of two words ("Texas Red", "Alexa_488"): the longest that can only be a channel is taken.
-_ENDINGS = (
-    re.compile(r"(?P<name>.+?)[_ .-]+(?P<token>[^_ .-]+[_ .-][^_ .-]+)"),
-    re.compile(r"(?P<name>.+)[_ .-]+(?P<token>[^_ .-]+)"),
+# Names of two words that are one channel; "GFP_1" is not, its number is a site or a time. A wave before its name
+# ("_w1_DAPI") is no part of the field's name.
+_TWO = (
+    r"(?:texas|tx|far)[ _-]red|phase[ _-]contrast|bright[ _-]field|transmitted[ _-]light|neon[ _-]green"
+    r"|alexa[ _-](?:fluor[ _-]?)?\d{3}|hoechst[ _-]\d{5}"
 )
+_ENDING = re.compile(rf"(?P<name>.+?)(?:_(?:w|ch)\d{{1,2}})?[_ .-]+(?P<token>{_TWO}|[^_ .-]+)", re.IGNORECASE)
 _FIRST = re.compile(r"(?P<token>C\d{1,2})-(?P<name>.+)")
 # POS numbers sites, and the letter after it is the filter's ("01_POS002_D").
 _POSITION = re.compile(r"(?P<name>(?:.*_)?POS(?P<site>\d+))_(?P<token>[A-Z])")
@@ -49,10 +51,9 @@ def read(path: PurePosixPath) -> Parts | None:
 
 def _split(text: str, path: PurePosixPath) -> tuple[str, str] | None:
     """Name and token. After a well and its site any word is a channel: ``Plate1_A01_s1_LAMP1``."""
-    for ending in _ENDINGS:
-        match = ending.fullmatch(text)
-        if match and is_channel_word(match["token"]):
-            return match["name"], match["token"]
+    match = _ENDING.fullmatch(text)
+    if match and is_channel_word(match["token"]):
+        return match["name"], match["token"]
     if match := _FIRST.fullmatch(text):
         return match["name"], match["token"]
     name, _, token = text.rpartition("_")
