@@ -113,7 +113,7 @@ def measure_work(plate: Plate, out: Path, settings: MeasureSettings, shown: set[
 
 def draw_puncta(path: Path, image: FieldImage, labels: np.ndarray, puncta: pd.DataFrame) -> None:
     """Write the picture of a field's puncta."""
-    write_image(path, puncta_overlay(image, labels, puncta))
+    write_image(path, puncta_overlay(image.array(), labels, puncta))
 
 
 def about_fields(plate: Plate) -> dict[str, dict]:
