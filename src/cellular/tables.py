@@ -127,7 +127,8 @@ def _typed(path: str | Path, names: list[str], text: frozenset[str]) -> pd.DataF
                 encoding="utf-8-sig",
                 **options,
             )
-        return table.drop(columns=[name for name in table if name.endswith("\0")])
+        nameless = [name for name in table if name.endswith("\0")]
+        return table.drop(columns=nameless) if nameless else table
 
     table = read(dtype={name: str for name in names if name in text})
     words = [name for name in table if table[name].dtype == object and name not in text]

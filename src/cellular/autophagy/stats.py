@@ -120,8 +120,7 @@ def _measured(table: pd.DataFrame, cells: pd.DataFrame, settings: StatsSettings)
     A number that came from the table of images, or is the same for all cells of every image, measures no cell.
     """
     choose_features(table, settings)
-    own = table[[name for name in table if name in cells or name in LEVELS or name in ("treatment", "timepoint")]]
-    sums = sum_images(own, choose_features(own, StatsSettings()))
+    sums = sum_images(table, [name for name in choose_features(table, StatsSettings()) if name in cells])
     crowded = sums.size > 1
     steady = sums.scatter <= (1e-10 * np.nan_to_num(sums.mean)) ** 2 * sums.size
     same = crowded.any(0) & (steady | ~crowded).all(0)
@@ -167,11 +166,11 @@ def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
 
 
 def is_count(name: str, values: pd.Series, settings: StatsSettings) -> bool:
-    """Whether a column counts things: named so, or declared so, and all values whole and not negative."""
+    """Whether a column counts things: named so, or declared so, and all values whole, none negative or over 2^31."""
     if not (name in settings.counts or _COUNT_PATTERN.search(name)):
         return False
     known = values.dropna()
-    return bool((known >= 0).all() and (known == known.round()).all())
+    return bool(((known >= 0) & (known == known.round()) & (known < 2**31)).all())
 
 
 def _comparisons(images: pd.DataFrame, control: str) -> Iterator[tuple[str, int | str, np.ndarray]]:

@@ -129,7 +129,7 @@ def _as_text(values: pd.Series) -> pd.Series:
     """Names as text, missing ones NaN; whole numbers without a point, however they were read."""
     if values.dtype.kind == "f":
         whole = values.dropna()
-        if (whole == whole.round()).all():
+        if ((whole == whole.round()) & (whole.abs() < 2**53)).all():
             values = values.astype("Int64")
     known = pd.unique(values.dropna())
     return values.astype(object).map({value: str(value) for value in known})

@@ -38,8 +38,9 @@ def run(args: argparse.Namespace) -> int | None:
     )
     result = analyse(args.folder, args.out, settings, labels=args.labels)
     print(f"{len(result.cells)} cells in {result.cells['field'].nunique()} fields")
-    for refusal in result.comparison.refusals if result.comparison else [f"no comparison: {result.no_comparison}"]:
-        print(refusal)
+    compared = result.comparison
+    for line in (*compared.refusals, *compared.notes) if compared else [f"no comparison: {result.no_comparison}"]:
+        print(line)
     for name, problem in result.problems.items():
         print(f"passed over {name}: {problem}")
     print(f"report: {result.page}")

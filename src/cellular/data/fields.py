@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 _FIELD = re.compile(
-    r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6})-(?P<plate>[^_]+)_(?P<well>[A-Za-z]{1,2}\d{1,2})_s(?P<site>\d+)$"
+    r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6})-(?P<plate>[^_]+)_(?P<well>[A-Za-z]{1,2}\d{1,3})_s(?P<site>\d+)$"
 )
 # Rows A to AF and columns 1 to 48: up to 1536 wells.
 _WELL = re.compile(r"^(?P<row>[A-Z]|A[A-F])0*(?P<column>[1-9]\d?)$")
