@@ -18,7 +18,7 @@ from cellular.device import resolve_device
 from cellular.errors import CellularError, DeviceError, InputError, MissingInputError, OutputError, SettingsError
 from cellular.progress import byte_progress, progress
 from cellular.settings import settings_from, settings_to_dict
-from cellular.tables import read_csv, read_json, sha256_of, whole_file, write_csv, write_json
+from cellular.tables import as_numbers, read_csv, read_json, sha256_of, whole_file, write_csv, write_json
 
 
 def test_every_error_is_a_cellular_error_with_its_standard_kin():
@@ -183,7 +183,7 @@ def test_a_word_late_in_a_long_table_makes_the_whole_column_text(tmp_path):
         (b"field,x\na,1\nb,2,3\n", "line 3"),
         (b"field,x\na,1,2\nb,2,3\n", "Length of header"),
         ("field,x\na,1\n".encode("utf-16"), "in UTF-8"),
-        (b"\n", "names no column"),
+        (b"\n", "No columns"),
     ],
 )
 def test_tables_that_would_be_misread_are_refused(content, message, tmp_path):
@@ -202,7 +202,18 @@ def test_names_come_back_to_the_letter(rows, tmp_path):
     write_csv(tmp_path / "a.csv", table)
     back = read_csv(tmp_path / "a.csv")
     assert back[["field", "treatment"]].to_numpy().tolist() == table[["field", "treatment"]].to_numpy().tolist()
-    assert back["x"].tolist() == pytest.approx(table["x"].tolist(), rel=1e-12)
+    assert back["x"].tolist() == table["x"].tolist()
+
+
+def test_numbers_of_any_length_are_read(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "x,word\n1,a\n1e3999999999999999999999999999999,1e3999999999999999999999999999999\n"
+    )
+    table = read_csv(tmp_path / "a.csv")
+    assert table["x"].tolist() == [1, np.inf]
+    assert table["word"].tolist() == ["a", "1e3999999999999999999999999999999"]
+    text = pd.Series([1, None, " 2 ", "x", True, "-inf", "1_0"], dtype=object)
+    assert as_numbers(text).fillna(0).tolist() == [1, 0, 2, 0, 0, -np.inf, 0]
 
 
 @pytest.mark.parametrize(("read", "bad"), [(read_json, b"{"), (read_json, b"\xff\xfe"), (read_csv, b"")])

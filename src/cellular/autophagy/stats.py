@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import false_discovery_control
 from scipy.stats import t as student
-from statsmodels.stats.multitest import multipletests
 
 from cellular.autophagy.columns import IMAGES
 from cellular.autophagy.stats_design import (
@@ -275,7 +275,7 @@ def _with_q_values(effects: pd.DataFrame) -> pd.DataFrame:
     for family in (effects["timepoint"] == ALL, effects["timepoint"] != ALL):
         tested = family & effects["p_value"].notna()
         if tested.any():
-            effects.loc[tested, "q_value"] = multipletests(effects.loc[tested, "p_value"], method="fdr_bh")[1]
+            effects.loc[tested, "q_value"] = false_discovery_control(effects.loc[tested, "p_value"].astype(float))
     return effects
 
 
@@ -298,6 +298,9 @@ def means_over_time(sums: ImageSums, features: Sequence[str], settings: StatsSet
     half = student.ppf((1 + settings.level) / 2, (long["n"] - 1).clip(lower=1)) * long["sd"] / np.sqrt(long["n"])
     half = half.where(long["n"] > 1)
     long = long.assign(ci_low=long["mean"] - half, ci_high=long["mean"] + half, unit=unit).reset_index()
+    order = {name: place for place, name in enumerate(in_order(long["treatment"]))}
     return long[["feature", "treatment", "timepoint", "mean", "ci_low", "ci_high", "unit", "n"]].sort_values(
-        ["feature", "treatment", "timepoint"], ignore_index=True
+        ["feature", "treatment", "timepoint"],
+        key=lambda column: column.map(order) if column.name == "treatment" else column,
+        ignore_index=True,
     )

@@ -14,7 +14,7 @@ import pandas as pd
 from cellular.autophagy.columns import IMAGES
 from cellular.data.fields import parse_field, well_name
 from cellular.errors import InputError, SettingsError
-from cellular.tables import number_order
+from cellular.tables import as_numbers, number_order
 
 # Coarse to fine. `position` is one site of one well; `image` is one timepoint of it.
 LEVELS = ("replicate", "plate", "well", "position", "image")
@@ -84,7 +84,7 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     table["well"] = table["plate"] + "/" + wells.map(spelled).fillna(UNKNOWN)
     table["position"] = table["well"] + "/" + _as_text(table["site"]).fillna(UNKNOWN)
     table["image"] = fields.to_numpy()[codes]
-    table["timepoint"] = pd.to_numeric(table["timepoint"]).fillna(1).astype(int)
+    table["timepoint"] = as_numbers(table["timepoint"]).fillna(1).astype(int)
     treated = table["treatment"].notna()
     table = table if treated.all() else table[treated]
     if table.empty:
@@ -119,7 +119,7 @@ def _check(table: pd.DataFrame, name: str) -> None:
         raise InputError(f"The table of {name} has {table['field'].isna().sum()} row(s) without a field")
     if "timepoint" in table:
         known = table["timepoint"].dropna()
-        numbers = pd.to_numeric(known, errors="coerce")
+        numbers = as_numbers(known)
         wrong = known[~(np.isfinite(numbers) & (numbers == numbers.round()) & (numbers.abs() < 2**53))]
         if len(wrong):
             raise InputError(f"Timepoints are whole numbers; the table of {name} has '{wrong.iloc[0]}'")
@@ -150,7 +150,7 @@ def _describe(fields: pd.Index, images: pd.DataFrame | None) -> pd.DataFrame:
             # an empty treatment is a field that was not to be compared, whatever its row on the plate
             fall_back = column in named and column != "treatment"
             named[column] = given[column].where(given[column].notna(), named[column]) if fall_back else given[column]
-    return named.assign(timepoint=pd.to_numeric(named["timepoint"]))
+    return named.assign(timepoint=as_numbers(named["timepoint"]))
 
 
 def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: StatsSettings) -> list[str]:

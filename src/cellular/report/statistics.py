@@ -23,7 +23,7 @@ def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: in
 
     Parameters
     ----------
-    cells : nested table (:func:`cellular.autophagy.stats_design.nest`): ``treatment``, `feature` and `unit`.
+    cells : nested table (:func:`cellular.autophagy.stats_design.nest`): ``field, treatment``, `feature` and `unit`.
     unit : whose means are shown: the biological replicate, or the well where there is only one.
     seed : of the sideways jitter, and of the draw of cells where there are more than 4,000.
 
@@ -36,7 +36,9 @@ def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: in
     look = {name: (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(units)}
     rng = np.random.default_rng(seed)
     shown = known.sample(CELLS_SHOWN, random_state=seed) if len(known) > CELLS_SHOWN else known
-    means = known.groupby([unit, "treatment"])[feature].mean().unstack("treatment").reindex(columns=treatments)
+    # as in the comparison, images count alike, however many cells they hold
+    images = known.groupby([unit, "treatment", "field"])[feature].mean()
+    means = images.groupby([unit, "treatment"]).mean().unstack("treatment").reindex(columns=treatments)
     figure, axes = plt.subplots(figsize=(1.6 + 1.7 * len(treatments), 4.2))
     for name, group in shown.groupby(unit):
         at = group["treatment"].map(treatments.index).to_numpy() + rng.uniform(-0.3, 0.3, len(group))
@@ -206,11 +208,12 @@ def forest(effects: pd.DataFrame, title: str = "") -> Figure:
 
 
 def _known(cells: pd.DataFrame, columns: list[str], unit: str) -> pd.DataFrame:
-    missing = [name for name in ["treatment", unit, *columns] if name not in cells]
+    used = list(dict.fromkeys(["field", "treatment", unit, *columns]))
+    missing = [name for name in used if name not in cells]
     if missing:
         raise InputError(f"No column(s) {missing} to draw")
     finite = np.isfinite(cells[columns].to_numpy(np.float64, na_value=np.nan)).all(axis=1)
-    known = cells.loc[finite & cells["treatment"].notna(), ["treatment", unit, *columns]]
+    known = cells.loc[finite & cells["treatment"].notna(), used]
     if known.empty:
         raise InputError(f"No values of {columns} to draw")
     return known
