@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellular.data.images import read_labels
-from cellular.tables import read_csv
+from cellular.data.formats.images import read_labels
+from cellular.files import read_csv
 from cellular.track.costs import cells_of
 from cellular.track.link import link
 from cellular.track.series import find_label_images, group_series

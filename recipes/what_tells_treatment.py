@@ -15,15 +15,16 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.classify import FEATURES, ClassifySettings, validate
-from cellular.autophagy.columns import COUNTS, SHAPE
-from cellular.autophagy.intensity import measure_colocalisation, measure_intensity
-from cellular.autophagy.regions import Regions
-from cellular.autophagy.unmix import REPORTER, Channels, unmix
+from cellular.autophagy.measure.columns import COUNTS, SHAPE
+from cellular.autophagy.measure.intensity import measure_colocalisation, measure_intensity
+from cellular.autophagy.measure.unmix import REPORTER, Channels, unmix
+from cellular.autophagy.state.tree_model import FEATURES, ClassifySettings
+from cellular.autophagy.state.trees import validate
 from cellular.data.pairs import Pair, load_image, load_labels
+from cellular.files import read_csv
+from cellular.jobs.classify import add_truth, fields_of
+from cellular.labels.regions import Regions
 from cellular.progress import progress
-from cellular.tables import read_csv
-from cellular.workflows.states import add_truth, fields_of
 
 RADIUS_PX, DISCS, CLEAR_PX = 24, 60, 12
 LEVELS = tuple(f"{what}__{name}" for what in ("mean", "median") for name in REPORTER)

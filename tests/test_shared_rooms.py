@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from cellular import errors
 from cellular.device import resolve_device
 from cellular.errors import CellularError, DeviceError, InputError, MissingInputError, OutputError, SettingsError
+from cellular.files import as_numbers, read_csv, read_json, sha256_of, whole_file, write_csv, write_json
 from cellular.progress import byte_progress, progress
 from cellular.settings import settings_from, settings_to_dict
-from cellular.tables import as_numbers, read_csv, read_json, sha256_of, whole_file, write_csv, write_json
 
 
 def test_every_error_is_a_cellular_error_with_its_standard_kin():

@@ -3,9 +3,9 @@ import pytest
 
 from cellular.cli.export import LABEL_FORMATS
 from cellular.cli.main import main
-from cellular.data.annotations import draw, read_annotations
-from cellular.data.export import EXPORTS
-from cellular.data.images import read_labels, write_image, write_labels
+from cellular.data.formats import draw, read_annotations
+from cellular.data.formats.images import read_labels, write_image, write_labels
+from cellular.data.formats.write import EXPORTS
 
 LABELS = np.pad(np.array([[1, 1, 0, 2], [1, 0, 0, 2]], np.uint16), 3)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cellular.data.images import read_image, write_image, write_labels
-from cellular.evaluate import evaluate
+from cellular.data.formats.images import read_image, write_image, write_labels
+from cellular.jobs.evaluate import evaluate
 from cellular.report.comparison import draw_before_after
 from cellular.report.evaluation import draw_evaluation, field_picture
 from cellular.report.outlines import LONGEST, MATCHED, MISSED, SMALLEST, SPURIOUS, display_image, outline_overlay

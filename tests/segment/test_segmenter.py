@@ -10,14 +10,15 @@ import torch
 from skimage.measure import label
 
 from cellular.cli.main import main
-from cellular.data.images import read_labels, write_image
+from cellular.data.formats.images import read_labels, write_image
 from cellular.errors import InputError, MissingInputError, OutputExistsError, SettingsError, WeightsError
-from cellular.segment.diameter import median_diameter
-from cellular.segment.files import SegmentSettings, find_images, segment_files
-from cellular.segment.flows import labels_to_flows
-from cellular.segment.models import ModelInfo, load_model, save_model
-from cellular.segment.network import build_network
+from cellular.jobs.segment import find_images, segment_files
+from cellular.labels.diameter import median_diameter
+from cellular.segment.flows.to_flows import labels_to_flows
+from cellular.segment.model.network import build_network
+from cellular.segment.model.registry import ModelInfo, load_model, save_model
 from cellular.segment.segmenter import Segmenter
+from cellular.segment.settings import SegmentSettings
 
 
 class TruthfulNetwork(torch.nn.Module):
@@ -146,7 +147,7 @@ def test_windows_give_what_one_piece_gives(model, shape, window):
 
 
 def test_a_large_file_is_mapped(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("cellular.segment.files.MAPPED_BYTES", 1000)
+    monkeypatch.setattr("cellular.jobs.segment.MAPPED_BYTES", 1000)
     image, truth = disks((300, 400))
     (tmp_path / "in").mkdir()
     tifffile.imwrite(tmp_path / "in" / "plain.tif", image)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cellular.data.images import write_labels
+from cellular.data.formats.images import write_labels
 from cellular.errors import InputError, MissingInputError, SettingsError
 from cellular.track.series import find_label_images, group_series
 

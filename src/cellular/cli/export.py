@@ -23,7 +23,8 @@ def run(args: argparse.Namespace) -> int | None:
 def _export_labels(args: argparse.Namespace) -> None:
     from pathlib import Path
 
-    from cellular.data.export import EXPORTS, find_labelled
+    from cellular.data.formats.labelled import find_labelled
+    from cellular.data.formats.write import EXPORTS
 
     fields = find_labelled(args.input, args.images, args.cells)
     written = EXPORTS[args.to](fields, Path(args.out))
@@ -32,7 +33,7 @@ def _export_labels(args: argparse.Namespace) -> None:
 
 
 def _export_model(args: argparse.Namespace) -> None:
-    from cellular.segment.export import export_bioimageio, export_onnx
+    from cellular.jobs.export_model import export_bioimageio, export_onnx
 
     if args.to == "onnx":
         print(f"wrote {export_onnx(args.input, args.out)}")

@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare, print what was written and what was wrong."""
-    from cellular.data.annotations import images_beside, is_published_layout, to_mask_folders
-    from cellular.data.prepare import PrepareSettings, prepare
+    from cellular.data.formats import images_beside, is_published_layout, to_mask_folders
+    from cellular.jobs.prepare import PrepareSettings, prepare
 
     source, images = args.input_path, args.corresponding
     if Path(source).exists() and not is_published_layout(source):

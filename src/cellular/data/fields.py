@@ -2,16 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
+
+from cellular.data.wells import well_name
 
 _FIELD = re.compile(
-    r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6})-(?P<plate>[^_]+)_(?P<well>[A-Za-z]{1,2}\d{1,3})_s(?P<site>\d+)$"
+    r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6}|(?:19|20)\d{6})-(?P<plate>[^_]+)_(?P<well>[A-Za-z]+\d+)_s(?P<site>\d+)$"
 )
-# Rows A to AF and columns 1 to 48: up to 1536 wells.
-_WELL = re.compile(r"^(?P<row>[A-Z]|A[A-F])0*(?P<column>[1-9]\d?)$")
 _CHANNEL = re.compile(r"^(?P<field>.+)_w(?P<channel>[1-9])$")
-
-FED_ROWS = frozenset("C")
-STARVED_ROWS = frozenset("IJKLMN")
 
 
 @dataclass(frozen=True)
@@ -22,9 +20,9 @@ class Field:
     ----------
     name : the whole name, without channel or file ending.
     timepoint : 1-based index of the time series.
-    date : ``YYMMDD`` of acquisition.
+    date : ``YYMMDD`` of acquisition; a name with ``YYYYMMDD`` is cut to it.
     plate : plate code, e.g. ``ST``.
-    well : row and two-digit column, e.g. ``C03``, however the name spells it; see :func:`well_name`.
+    well : row letter and two-digit column, e.g. ``C03``.
     site : 1-based position inside the well.
     """
 
@@ -42,11 +40,15 @@ class Field:
 
     @property
     def treatment(self) -> str | None:
-        """'fed' for wells of row C, 'starved' for rows I to N (CELLULAR plate map), None elsewhere."""
-        row = self.well[:-2] if self.well else ""
-        if row in FED_ROWS:
-            return "fed"
-        return "starved" if row in STARVED_ROWS else None
+        """What the CELLULAR plate map (``cellular_map.csv``) says of the well: 'fed', 'starved' or None."""
+        return _treatments().get(self.well)
+
+
+@cache
+def _treatments() -> dict[str | None, str]:
+    from cellular.data.platemap import cellular_map  # pandas: not for those who only read names
+
+    return dict(cellular_map().table[["well", "treatment"]].itertuples(index=False))
 
 
 def parse_field(name: str) -> Field:
@@ -61,19 +63,7 @@ def parse_field(name: str) -> Field:
     well = well_name(match["well"]) if match else None
     if match is None or well is None:
         return Field(name)
-    return Field(name, int(match["timepoint"]), match["date"], match["plate"], well, int(match["site"]))
-
-
-def well_name(text: str) -> str | None:
-    """The one spelling of a well of up to 1536: row A to AF, column 1 to 48 in two digits; None for anything else.
-
-    >>> [well_name(text) for text in ("C3", "c03", "C003", "AB07", "well 3", "C0", "AG01")]
-    ['C03', 'C03', 'C03', 'AB07', None, None, None]
-    """
-    match = _WELL.match(text.strip().upper())
-    if match is None or int(match["column"]) > 48:
-        return None
-    return f"{match['row']}{int(match['column']):02d}"
+    return Field(name, int(match["timepoint"]), match["date"][-6:], match["plate"], well, int(match["site"]))
 
 
 def split_channel(stem: str) -> tuple[str, int | None]:

@@ -70,8 +70,8 @@ def saliency_figure(pixels: np.ndarray, saliency: np.ndarray, channels: Sequence
 
     Parameters
     ----------
-    pixels : (N, C + 1, S, S), as :class:`cellular.autophagy.crops.Crops` holds them, outline last.
-    saliency : (N, C, S, S), of :func:`cellular.autophagy.crop_explain.integrated_gradients`.
+    pixels : (N, C + 1, S, S), as :class:`cellular.autophagy.state.crops.Crops` holds them, outline last.
+    saliency : (N, C, S, S), of :func:`cellular.autophagy.state.explain.integrated_gradients`.
     channels : names of the C channels. titles : N lines over the crops.
 
     mRFP is drawn magenta and EGFP green, each up to the cell's own 99.5th percentile: where both are, white.

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
-from cellular.autophagy.columns import axis_label
-from cellular.autophagy.stats_design import in_order
+from cellular.autophagy.compare.design import in_order
+from cellular.autophagy.measure.columns import axis_label
 from cellular.errors import InputError, import_extra
 from cellular.report.style import PALETTE, treatment_colours
 
@@ -23,7 +23,7 @@ def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: in
 
     Parameters
     ----------
-    cells : nested table (:func:`cellular.autophagy.stats_design.nest`): ``field, treatment``, `feature` and `unit`.
+    cells : nested table (:func:`cellular.autophagy.compare.design.nest`): ``field, treatment``, `feature` and `unit`.
     unit : whose means are shown: the biological replicate, or the well where there is only one.
     seed : of the sideways jitter, and of the draw of cells where there are more than 4,000.
 
@@ -74,7 +74,7 @@ def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: in
 def over_time(means: pd.DataFrame, features: Sequence[str], level: float = 0.95) -> Figure:
     """Mean of each treatment at each timepoint with its interval, one panel a feature.
 
-    `means` is :func:`cellular.autophagy.stats.means_over_time`'s table; a point without a bar rests on one unit.
+    `means` is ``Comparison.over_time``; a point without a bar rests on one unit.
     """
     chosen = means[means["feature"].isin(features)]
     if chosen.empty:

@@ -8,7 +8,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from cellular.tables import whole_file
+from cellular.files import whole_file
 
 # names of files, wells and treatments are drawn as they are: no $ in them begins a formula
 plt.rcParams["text.parse_math"] = False
