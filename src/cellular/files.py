@@ -1,6 +1,5 @@
 """Files that are written whole or not at all, and the tables and JSON inside them."""
 
-import csv
 import hashlib
 import json
 import os
@@ -109,15 +108,13 @@ def read_csv(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
         raise MissingInputError(f"No such file: {path}") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read as a table; give the CSV file: {error.strerror}") from error
-    except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error, UnicodeDecodeError, OverflowError) as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a readable CSV table in UTF-8: {error}") from error
 
 
 def _header(path: str | Path) -> list[str]:
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        names = [name.strip() for name in next(csv.reader(file), [])]
-    if not any(names):
-        raise InputError(f"{path} is not a readable CSV table: its first line names no column")
+    first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    names = [name.strip() for name in first.iloc[0]]
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
         raise InputError(f"{path} names the column(s) {', '.join(twice)} twice; which one is meant?")
@@ -138,9 +135,13 @@ def _typed(path: str | Path, names: list[str], text: frozenset[str]) -> pd.DataF
                 keep_default_na=False,
                 na_values=[""],
                 encoding="utf-8-sig",
+                # Python's own parser: numbers as they were written; pandas' faster one is off in the last digit and
+                # crashes on an exponent of many digits
+                float_precision="round_trip",
                 **options,
             )
-        return table.drop(columns=[name for name in table if name.endswith("\0")])
+        nameless = [name for name in table if name.endswith("\0")]
+        return table.drop(columns=nameless) if nameless else table
 
     table = read(dtype={name: str for name in names if name in text})
     words = [name for name in table if table[name].dtype == object and name not in text]
@@ -162,10 +163,21 @@ def _settled(column: pd.Series) -> pd.Series:
         return column.astype(float)
     if known.isin(_TRUTH).all():
         return column.map(_TRUTH)
-    numbers = pd.to_numeric(known[~known.isin(_NO_NUMBER)], errors="coerce")
+    numbers = as_numbers(known[~known.isin(_NO_NUMBER)])
     if numbers.isna().any() or (numbers.empty and not known.isin(("nan", "NaN")).all()):
         return column
-    return numbers.astype(float).reindex(column.index)
+    return numbers.reindex(column.index)
+
+
+_FLOAT = r"\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[iI]nf(?:inity)?)\s*"
+
+
+def as_numbers(values: pd.Series) -> pd.Series:
+    """Text as float64, NaN where it is no number. (`pandas.to_numeric` crashes on an exponent of many digits.)"""
+    if values.dtype.kind in "iufb":
+        return values.astype(float)
+    text = values.astype(str)
+    return text.where(text.str.fullmatch(_FLOAT)).astype(float)
 
 
 _NUMBER = re.compile(r"^(?P<before>.*?)(?P<number>[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*(?P<after>.*)$")

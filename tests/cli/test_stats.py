@@ -109,3 +109,34 @@ def test_errors_name_what_is_wrong(tmp_path, capsys):
     ):
         assert main([*base, *wrong]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_doses_and_groups_of_any_name(tmp_path, capsys):
+    """Doses are groups in the order of their size; None and NA are groups; a formula that is none is drawn as it is."""
+    cells = measured([220518, 220519, 220520])
+    images = pd.DataFrame({"field": cells["field"].unique()})
+    well = images["field"].str[-6:-3]
+    images["dose"] = well.map({"C03": 0, "C05": 2, "I04": 10, "I06": 10})
+    images["drug"] = well.map({"C03": "None", "C05": "NA", "I04": "$\\frac{", "I06": "null"})
+    images["$\\frac{"] = 1
+    cells.to_csv(tmp_path / "cells.csv", index=False)
+    images.to_csv(tmp_path / "images.csv", index=False)
+    base = ["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out")]
+    assert main([*base, "--treatment", "dose", "--control", "0"]) == 0
+    units = pd.read_csv(tmp_path / "out" / "units.csv")
+    assert units["treatment"].tolist() == [0, 2, 10]
+    assert "Treatment '10' pools wells of different drug ($\\frac{, null)" in capsys.readouterr().out
+    assert main([*base, "--treatment", "drug", "--control", "None"]) == 0
+    units = pd.read_csv(tmp_path / "out" / "units.csv", keep_default_na=False)
+    assert sorted(units["treatment"]) == ["$\\frac{", "NA", "None", "null"]
+
+
+def test_tables_of_another_kind_are_refused_before_anything_is_written(tmp_path, capsys):
+    measured([220518]).to_csv(tmp_path / "cells.csv", index=False)
+    (tmp_path / "images.csv").write_text("field,timepoint\nTimepoint_001_220518-ST_C03_s1,late\n")
+    assert main(["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out")]) == 2
+    assert "Timepoints are whole numbers; the table of images has 'late'" in capsys.readouterr().err
+    (tmp_path / "empty.csv").write_text("field,label,area\n")
+    assert main(["stats", str(tmp_path / "empty.csv"), "--out", str(tmp_path / "out")]) == 2
+    assert "has no rows" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

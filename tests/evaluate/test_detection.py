@@ -95,6 +95,7 @@ def test_clusters_are_wells_where_names_show_them():
     assert (clusters.unit, clusters.count) == ("well", 3)
     assert clusters.of_field.tolist() == [0, 2, 1, 0, 2, 1]
     assert clusters_of(["a", "b", "c"]).unit == "field"
+    assert "do not all show wells" in clusters_of(["a", "b", "c"]).note
 
 
 def test_fields_are_resampled_where_asked_and_the_note_says_what_that_hides():

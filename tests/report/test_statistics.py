@@ -27,12 +27,13 @@ def nested(wells=("C03", "C05", "I04", "I06"), each=30) -> pd.DataFrame:
 
 def test_superplot_shows_every_cell_and_every_unit_mean():
     cells = nested()
+    cells["field"] = np.where(np.arange(len(cells)) % 3 == 0, "sparse", "crowded")
     axes = superplot(cells, "feature_2").axes[0]
     small = [c for c in axes.collections if c.get_sizes()[0] < 20]
     large = [c for c in axes.collections if c.get_sizes()[0] >= 20]
     assert sum(len(c.get_offsets()) for c in small) == len(cells)
     heights = np.concatenate([np.asarray(c.get_offsets())[:, 1] for c in large])
-    means = cells.groupby("well")["feature_2"].mean()
+    means = cells.groupby(["well", "field"])["feature_2"].mean().groupby("well").mean()
     assert sorted(heights[~np.isnan(heights)]) == pytest.approx(sorted(means))
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["fed", "starved"]
     assert "120 cells, 4 wells" in axes.get_title()

@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> int | None:
         return None
     result = analyse(plate, args.out, settings, labels=args.labels)
     print(f"{len(result.cells)} cells in {result.cells['field'].nunique()} fields")
-    for refusal in result.comparison.refusals if result.comparison else [f"no comparison: {result.no_comparison}"]:
-        print(refusal)
+    compared = result.comparison
+    for line in (*compared.refusals, *compared.notes) if compared else [f"no comparison: {result.no_comparison}"]:
+        print(line)
     print(f"report: {result.page}")
     return report_problems(result.problems)

@@ -26,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Compare, and print n, effects and why p-values are refused."""
     from cellular.autophagy.compare.effects import ALL, StatsSettings
-    from cellular.jobs.stats import compare_tables, medium_warnings
+    from cellular.jobs.stats import compare_tables
+    from cellular.report.comparison import medium_warnings
 
     settings = StatsSettings(
         treatment=args.treatment,

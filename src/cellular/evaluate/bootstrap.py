@@ -37,6 +37,8 @@ class Clusters:
         note = f"95 % bootstrap intervals over {self.count} {self.unit}s (percentile, {RESAMPLES} resamples)"
         if self.wells:
             note += f"; fields of {self.wells} well(s) are alike, so for other wells they are too narrow"
+        elif self.unit == "field":
+            note += "; the names do not all show wells, and if fields share one they are too narrow"
         return note
 
 

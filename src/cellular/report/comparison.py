@@ -63,7 +63,8 @@ def medium_warnings(result: Comparison) -> list[str]:
     of composites go with it.
     """
     warnings = []
-    for column in [name for name in result.cells if name.startswith("background__")]:
+    levels = [name for name in result.cells if name.startswith("background__")]
+    for column in [name for name in levels if result.cells[name].dtype.kind in "iuf"]:
         wells = result.cells.groupby(["treatment", "well"], observed=True)[column].mean()
         spans = wells.groupby("treatment").agg(["min", "max", "size"]).query("size > 1")
         if result.control not in spans.index:

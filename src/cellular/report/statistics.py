@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
-from sklearn.preprocessing import RobustScaler
 
 from cellular.autophagy.compare.design import in_order
 from cellular.autophagy.measure.columns import axis_label
@@ -24,20 +23,22 @@ def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: in
 
     Parameters
     ----------
-    cells : nested table (:func:`cellular.autophagy.compare.design.nest`): ``treatment``, `feature` and `unit`.
+    cells : nested table (:func:`cellular.autophagy.compare.design.nest`): ``field, treatment``, `feature` and `unit`.
     unit : whose means are shown: the biological replicate, or the well where there is only one.
     seed : of the sideways jitter, and of the draw of cells where there are more than 4,000.
 
     Lord et al., J Cell Biol 219, e202001064 (2020). A unit has one colour and marker in both treatments; where a unit
     occurs in both, a line joins its means.
     """
-    known = _known(cells, [feature])
+    known = _known(cells, [feature], unit)
     treatments = _ordered(known["treatment"])
     units = sorted(known[unit].unique())
     look = {name: (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(units)}
     rng = np.random.default_rng(seed)
     shown = known.sample(CELLS_SHOWN, random_state=seed) if len(known) > CELLS_SHOWN else known
-    means = known.groupby([unit, "treatment"])[feature].mean().unstack("treatment").reindex(columns=treatments)
+    # as in the comparison, images count alike, however many cells they hold
+    images = known.groupby([unit, "treatment", "field"])[feature].mean()
+    means = images.groupby([unit, "treatment"]).mean().unstack("treatment").reindex(columns=treatments)
     figure, axes = plt.subplots(figsize=(1.6 + 1.7 * len(treatments), 4.2))
     for name, group in shown.groupby(unit):
         at = group["treatment"].map(treatments.index).to_numpy() + rng.uniform(-0.3, 0.3, len(group))
@@ -73,7 +74,7 @@ def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: in
 def over_time(means: pd.DataFrame, features: Sequence[str], level: float = 0.95) -> Figure:
     """Mean of each treatment at each timepoint with its interval, one panel a feature.
 
-    `means` is :func:`cellular.autophagy.compare.effects.means_over_time`'s table; a point without a bar rests on one unit.
+    `means` is ``Comparison.over_time``; a point without a bar rests on one unit.
     """
     chosen = means[means["feature"].isin(features)]
     if chosen.empty:
@@ -116,19 +117,15 @@ def cell_map(
     median. Returns the figure and the table ``field, label (where known), treatment, first, second``. Distances
     between groups in the picture are no test of anything.
     """
-    known = cells[cells["treatment"].notna()]
-    numbers = known[list(features)].astype(np.float64)
-    numbers = numbers.where(np.isfinite(numbers))
-    numbers = numbers.fillna(numbers.median())
-    numbers = numbers.loc[:, numbers.max() > numbers.min()]
+    known = cells["treatment"].notna().to_numpy()
     fewest = 20 if method == "umap" else 5
-    if numbers.shape[1] < 2 or len(numbers) < fewest:
-        found = f"got {numbers.shape[1]} and {len(numbers)}"
+    scaled = _scaled(cells, features, known)
+    if scaled.shape[1] < 2 or len(scaled) < fewest:
+        found = f"got {scaled.shape[1]} and {len(scaled)}"
         raise InputError(f"A map needs two features that differ and {fewest} cells, {found}")
-    # a handful of extreme cells would otherwise own the first component
-    scaled = np.clip(RobustScaler().fit_transform(numbers), -8, 8)
     points, names = _embed(scaled, method, seed)
-    table = known[[name for name in ("field", "label", "treatment") if name in known]].reset_index(drop=True)
+    told = [name for name in ("field", "label", "treatment") if name in cells]
+    table = cells.loc[known, told].reset_index(drop=True)
     table = table.assign(first=points[:, 0], second=points[:, 1])
     treatments = _ordered(table["treatment"])
     colours = treatment_colours(treatments)
@@ -147,14 +144,32 @@ def cell_map(
             label=treatment,
             rasterized=True,
         )
-    axes.set(xlabel=names[0], ylabel=names[1], title=f"{len(table):,} cells, {numbers.shape[1]} features")
+    axes.set(xlabel=names[0], ylabel=names[1], title=f"{len(table):,} cells, {scaled.shape[1]} features")
     axes.legend(frameon=False, markerscale=2)
     return figure, table
 
 
+def _scaled(cells: pd.DataFrame, features: Sequence[str], known: np.ndarray) -> np.ndarray:
+    """(N, F) float32: features that differ, from their median in interquartile ranges, at most 8.
+
+    A handful of extreme cells would otherwise own the first component. Filled column by column: millions of cells fit.
+    """
+    scaled, used = np.empty((known.sum(), len(features)), np.float32, order="F"), 0
+    for feature in features:
+        values = cells[feature].to_numpy(np.float64, na_value=np.nan)[known]
+        values = np.where(np.isfinite(values), values, np.nan)
+        if np.isnan(values).all() or np.nanmin(values) == np.nanmax(values):
+            continue
+        low, middle, high = np.nanquantile(values, [0.25, 0.5, 0.75])
+        distances = (values - middle) / ((high - low) or 1.0)
+        scaled[:, used] = np.clip(np.nan_to_num(distances, nan=0.0), -8, 8)
+        used += 1
+    return scaled[:, :used]
+
+
 def _embed(scaled: np.ndarray, method: str, seed: int) -> tuple[np.ndarray, tuple[str, str]]:
     if method == "pca":
-        model = PCA(n_components=2, random_state=seed)
+        model = PCA(n_components=2, svd_solver="covariance_eigh", copy=False)
         points = model.fit_transform(scaled)
         first, second = model.explained_variance_ratio_
         return points, (f"component 1 ({first:.0%} of variance)", f"component 2 ({second:.0%})")
@@ -192,12 +207,13 @@ def forest(effects: pd.DataFrame, title: str = "") -> Figure:
     return figure
 
 
-def _known(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    missing = [name for name in ["treatment", *columns] if name not in cells]
+def _known(cells: pd.DataFrame, columns: list[str], unit: str) -> pd.DataFrame:
+    used = list(dict.fromkeys(["field", "treatment", unit, *columns]))
+    missing = [name for name in used if name not in cells]
     if missing:
         raise InputError(f"No column(s) {missing} to draw")
     finite = np.isfinite(cells[columns].to_numpy(np.float64, na_value=np.nan)).all(axis=1)
-    known = cells[finite & cells["treatment"].notna()]
+    known = cells.loc[finite & cells["treatment"].notna(), used]
     if known.empty:
         raise InputError(f"No values of {columns} to draw")
     return known

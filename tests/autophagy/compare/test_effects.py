@@ -8,8 +8,8 @@ from statsmodels.stats.multitest import multipletests
 
 from cellular.autophagy.compare.design import StatsSettings, nest
 from cellular.autophagy.compare.effects import ALL, choose_features, compare, is_count, means_over_time
-from cellular.autophagy.compare.models import fit_count, fit_mean
 from cellular.autophagy.compare.images import sum_images
+from cellular.autophagy.compare.models import fit_count, fit_mean
 from cellular.errors import InputError
 
 
@@ -261,3 +261,37 @@ def test_p_values_are_honest_under_the_null(feature, replicates, side_by_side):
 
 def test_a_real_effect_is_found():
     assert overall(experiment(np.random.default_rng(11), replicates=5, effect=2), "ratio")["p_value"] < 0.01
+
+
+def test_what_is_known_of_wells_is_no_measurement():
+    """Doses, plate numbers and levels of the medium, from either table: they are the same for all cells of an image."""
+    cells = experiment(np.random.default_rng(0), replicates=3)
+    cells["dose"] = cells["field"].str.contains("_I") * 10.0
+    fields = cells["field"].unique()
+    images = pd.DataFrame(
+        {"field": fields, "plate_number": np.arange(len(fields)), "ph": np.linspace(6, 7, len(fields))}
+    )
+    result = compare(cells, StatsSettings(), images)
+    assert set(result.effects["feature"]) == {"ratio", "puncta_total"} == set(result.measurements)
+    asked = compare(cells, StatsSettings(features=("ph",)), images)
+    assert set(asked.effects["feature"]) == {"ph"}
+    assert asked.measurements == result.measurements
+
+
+@pytest.mark.parametrize("feature", ["ratio", "puncta_total"])
+def test_columns_empty_or_constant_in_one_treatment_stop_nothing(feature):
+    cells = experiment(np.random.default_rng(1), replicates=3, timepoints=2)
+    control = cells["field"].str.contains("_C")
+    gone = compare(cells.assign(**{feature: cells[feature].where(~control)})).effects
+    assert (gone.loc[gone["feature"] == feature, "note"] == "no values in the control cells").all()
+    constant = compare(cells.assign(**{feature: cells[feature].where(~control, 3)})).effects
+    rows = constant[constant["feature"] == feature]
+    assert np.isfinite(rows["estimate"]).all()
+    empty = compare(cells.assign(nothing=np.nan, same=1.0)).effects
+    assert set(empty["feature"]) == {"ratio", "puncta_total"}
+
+
+def test_replicates_are_the_dates_and_this_is_said():
+    cells = experiment(np.random.default_rng(1), replicates=3)
+    assert "Each date is taken as one biological replicate" in compare(cells).notes[0]
+    assert compare(cells.assign(batch=cells["field"].str[14:20]), StatsSettings(replicate="batch")).notes == ()

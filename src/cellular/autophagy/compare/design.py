@@ -15,7 +15,7 @@ from cellular.autophagy.measure.columns import IMAGES
 from cellular.data.fields import parse_field
 from cellular.data.wells import well_name
 from cellular.errors import InputError, SettingsError
-from cellular.files import number_order
+from cellular.files import as_numbers, number_order
 
 # Coarse to fine. `position` is one site of one well; `image` is one timepoint of it.
 LEVELS = ("replicate", "plate", "well", "position", "image")
@@ -85,7 +85,7 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     table["well"] = table["plate"] + "/" + wells.map(spelled).fillna(UNKNOWN)
     table["position"] = table["well"] + "/" + _as_text(table["site"]).fillna(UNKNOWN)
     table["image"] = fields.to_numpy()[codes]
-    table["timepoint"] = pd.to_numeric(table["timepoint"]).fillna(1).astype(int)
+    table["timepoint"] = as_numbers(table["timepoint"]).fillna(1).astype(int)
     treated = table["treatment"].notna()
     table = table if treated.all() else table[treated]
     if table.empty:
@@ -120,7 +120,7 @@ def _check(table: pd.DataFrame, name: str) -> None:
         raise InputError(f"The table of {name} has {table['field'].isna().sum()} row(s) without a field")
     if "timepoint" in table:
         known = table["timepoint"].dropna()
-        numbers = pd.to_numeric(known, errors="coerce")
+        numbers = as_numbers(known)
         wrong = known[~(np.isfinite(numbers) & (numbers == numbers.round()) & (numbers.abs() < 2**53))]
         if len(wrong):
             raise InputError(f"Timepoints are whole numbers; the table of {name} has '{wrong.iloc[0]}'")
@@ -130,7 +130,7 @@ def _as_text(values: pd.Series) -> pd.Series:
     """Names as text, missing ones NaN; whole numbers without a point, however they were read."""
     if values.dtype.kind == "f":
         whole = values.dropna()
-        if (whole == whole.round()).all():
+        if ((whole == whole.round()) & (whole.abs() < 2**53)).all():
             values = values.astype("Int64")
     known = pd.unique(values.dropna())
     return values.astype(object).map({value: str(value) for value in known})
@@ -151,7 +151,7 @@ def _describe(fields: pd.Index, images: pd.DataFrame | None) -> pd.DataFrame:
             # an empty treatment is a field that was not to be compared, whatever its row on the plate
             fall_back = column in named and column != "treatment"
             named[column] = given[column].where(given[column].notna(), named[column]) if fall_back else given[column]
-    return named.assign(timepoint=pd.to_numeric(named["timepoint"]))
+    return named.assign(timepoint=as_numbers(named["timepoint"]))
 
 
 def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: StatsSettings) -> list[str]:

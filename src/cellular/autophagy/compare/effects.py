@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import false_discovery_control
 from scipy.stats import t as student
-from statsmodels.stats.multitest import multipletests
 
 from cellular.autophagy.compare.design import (
     LEVELS,
@@ -120,8 +120,7 @@ def _measured(table: pd.DataFrame, cells: pd.DataFrame, settings: StatsSettings)
     A number that came from the table of images, or is the same for all cells of every image, measures no cell.
     """
     choose_features(table, settings)
-    own = table[[name for name in table if name in cells or name in LEVELS or name in ("treatment", "timepoint")]]
-    sums = sum_images(own, choose_features(own, StatsSettings()))
+    sums = sum_images(table, [name for name in choose_features(table, StatsSettings()) if name in cells])
     crowded = sums.size > 1
     steady = sums.scatter <= (1e-10 * np.nan_to_num(sums.mean)) ** 2 * sums.size
     same = crowded.any(0) & (steady | ~crowded).all(0)
@@ -167,11 +166,11 @@ def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
 
 
 def is_count(name: str, values: pd.Series, settings: StatsSettings) -> bool:
-    """Whether a column counts things: named so, or declared so, and all values whole and not negative."""
+    """Whether a column counts things: named so, or declared so, and all values whole, none negative or over 2^31."""
     if not (name in settings.counts or _COUNT_PATTERN.search(name)):
         return False
     known = values.dropna()
-    return bool((known >= 0).all() and (known == known.round()).all())
+    return bool(((known >= 0) & (known == known.round()) & (known < 2**31)).all())
 
 
 def _comparisons(images: pd.DataFrame, control: str) -> Iterator[tuple[str, int | str, np.ndarray]]:
@@ -276,7 +275,7 @@ def _with_q_values(effects: pd.DataFrame) -> pd.DataFrame:
     for family in (effects["timepoint"] == ALL, effects["timepoint"] != ALL):
         tested = family & effects["p_value"].notna()
         if tested.any():
-            effects.loc[tested, "q_value"] = multipletests(effects.loc[tested, "p_value"], method="fdr_bh")[1]
+            effects.loc[tested, "q_value"] = false_discovery_control(effects.loc[tested, "p_value"].astype(float))
     return effects
 
 
@@ -299,6 +298,9 @@ def means_over_time(sums: ImageSums, features: Sequence[str], settings: StatsSet
     half = student.ppf((1 + settings.level) / 2, (long["n"] - 1).clip(lower=1)) * long["sd"] / np.sqrt(long["n"])
     half = half.where(long["n"] > 1)
     long = long.assign(ci_low=long["mean"] - half, ci_high=long["mean"] + half, unit=unit).reset_index()
+    order = {name: place for place, name in enumerate(in_order(long["treatment"]))}
     return long[["feature", "treatment", "timepoint", "mean", "ci_low", "ci_high", "unit", "n"]].sort_values(
-        ["feature", "treatment", "timepoint"], ignore_index=True
+        ["feature", "treatment", "timepoint"],
+        key=lambda column: column.map(order) if column.name == "treatment" else column,
+        ignore_index=True,
     )

@@ -49,6 +49,8 @@ def fit_mean(images: pd.DataFrame, unit: str) -> Fit:
     if fixed is None:
         return Fit(crude, np.nan, "means", "treatment and timepoint cannot be told apart")
     spread, smallest = value.std(), _ROUNDING * np.abs(value).max()
+    if not np.isfinite(spread):
+        return Fit(crude, np.nan, "means", "values too large to compute with")
     if spread <= smallest:
         return Fit(0.0, np.nan, "means", "the images do not differ")
     units = images[unit].astype(str) + np.where(treated == 1, "/treated", "/control") if blocked else images[unit]
@@ -169,7 +171,7 @@ def _means(sizes: np.ndarray, counts: np.ndarray, alpha: float) -> np.ndarray:
         mean = np.exp(eta)
         score = design.T @ ((y - n * mean) / (1 + alpha * mean))
         weights = mean * (n + alpha * y) / (1 + alpha * mean) ** 2
-        step = np.linalg.solve(design.T @ (design * weights[:, None]), score)
+        step = np.linalg.lstsq(design.T @ (design * weights[:, None]), score)[0]
         before = likelihood(eta)
         while likelihood(design @ (coefficients + step)) < before - 1e-9 * abs(before) and np.abs(step).max() > 1e-12:
             step = step / 2
