@@ -78,7 +78,7 @@ def test_unseen_wells_are_told_apart(trained):
     model, result = trained
     assert result.balanced_accuracy > 0.9
     assert result.importance["feature"][0] == "mRFP"
-    assert set(result.wells["well"]) == set("ABCD")
+    assert set(result.left_out["left_out"]) == set("ABCD")
     assert result.confusion.to_numpy().sum() == 288
     assert result.confusion_all.loc[UNIDENTIFIED].sum() == 32
     assert result.brier < 0.12
