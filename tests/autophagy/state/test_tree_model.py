@@ -39,7 +39,8 @@ def table(rng):
     cells = {"field": "f", "label": np.arange(n), "well": np.repeat(list("ABCD"), 50), "truth": truth}
     tells = rng.normal(size=n) + 2 * activated
     gaps = np.where(rng.random(n) < 0.5, np.nan, rng.normal(size=n) + activated)
-    return pd.DataFrame(cells | {"tells": tells, "idle": rng.normal(size=n), "gaps": gaps})
+    idle = rng.normal(size=n) + 2 * (truth == UNIDENTIFIED)
+    return pd.DataFrame(cells | {"tells": tells, "idle": idle, "gaps": gaps})
 
 
 def stump(**changes):

@@ -9,14 +9,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from cellular.autophagy.state.tree_model import ARRAYS, DTYPES, ClassifySettings, TreeModel, depth_of
+from cellular.autophagy.state.tree_model import ARRAYS, DTYPES, ClassifySettings, TreeModel
 from cellular.errors import CellularError, InputError, MissingInputError
 from cellular.files import whole_file
 from cellular.settings import settings_from
 
 FORMAT = "cellular-trees-1"
-# A file is data of strangers: no tree is walked deeper than the settings could have grown it.
-_DEEPEST = 64
 
 
 def save_model(path: str | Path, model: TreeModel) -> Path:
@@ -123,5 +121,3 @@ def _check_tree(left: np.ndarray, right: np.ndarray) -> None:
         raise InputError("a node leads out of its tree or back")
     if not np.array_equal(np.sort(children), own[1:]):
         raise InputError("a node of a tree has no parent, or two")
-    if depth_of(left, right) > _DEEPEST:
-        raise InputError(f"a tree is deeper than {_DEEPEST} steps")

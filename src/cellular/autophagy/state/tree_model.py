@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
 
+import numba
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype
@@ -91,26 +91,15 @@ class TreeModel:
         """What the columns of :meth:`probabilities` stand for, in order."""
         return self.settings.known
 
-    @cached_property
-    def _depths(self) -> list[int]:
-        spans = zip(self.start[:-1], self.start[1:])
-        return [depth_of(self.left[root:stop] - root, self.right[root:stop] - root) for root, stop in spans]
-
     def matrix(self, table: pd.DataFrame) -> np.ndarray:
         """(N, F) float64: the model's features of `table`, by name; as :func:`numbers`."""
         return numbers(table, self.settings.features)
 
     def decisions(self, matrix: np.ndarray) -> np.ndarray:
         """(N, C) log-odds of cells (N, F), not calibrated."""
-        rows = np.arange(len(matrix))
         result = np.tile(self.baseline, (len(matrix), 1))
-        for tree, (root, depth) in enumerate(zip(self.start, self._depths)):
-            at = np.full(len(matrix), root)
-            for _ in range(depth):
-                asked = matrix[rows, self.feature[at]]
-                left = np.where(np.isnan(asked), self.missing_left[at] == 1, asked <= self.threshold[at])
-                at = np.where(left, self.left[at], self.right[at])
-            result[:, tree % len(self.baseline)] += self.value[at]
+        nodes = (self.feature, self.threshold, self.missing_left, self.left, self.right, self.value)
+        _walk(np.ascontiguousarray(matrix), self.start, *nodes, result)
         return result
 
     def probabilities(self, matrix: np.ndarray) -> np.ndarray:
@@ -128,13 +117,19 @@ class TreeModel:
         return np.divide(told[:, 1], total, out=np.full(len(told), 0.5), where=total > 0)
 
 
-def depth_of(left: np.ndarray, right: np.ndarray) -> int:
-    """Steps from the root (node 0) to the deepest leaf of one tree; children have higher numbers than their parent."""
-    depth = np.zeros(len(left), np.int64)
-    for node in range(len(left)):
-        if left[node] != node:
-            depth[[left[node], right[node]]] = depth[node] + 1
-    return int(depth.max())
+@numba.njit(nogil=True, cache=True)
+def _walk(matrix, start, feature, threshold, missing_left, left, right, value, result):
+    """Add the leaves that cells `matrix` (N, F) come to in every tree to `result` (N, C), tree by tree."""
+    for cell in range(len(matrix)):
+        for tree in range(len(start) - 1):
+            node = start[tree]
+            while left[node] != node:
+                asked = matrix[cell, feature[node]]
+                if missing_left[node] == 1 if np.isnan(asked) else asked <= threshold[node]:
+                    node = left[node]
+                else:
+                    node = right[node]
+            result[cell, tree % result.shape[1]] += value[node]
 
 
 def from_sklearn(fitted: CalibratedClassifierCV, settings: ClassifySettings, matrix: np.ndarray) -> TreeModel:
@@ -169,8 +164,8 @@ def from_sklearn(fitted: CalibratedClassifierCV, settings: ClassifySettings, mat
 def upright(a: float, b: float) -> tuple[float, float]:
     """Platt's a and b, those of the log-odds themselves (-1, 0) where they would turn the order of the cells over.
 
-    That is what fits best where units left out look like the other state. It is no knowledge of cells: turned over, such
-    trees would score well on these units by the way they were left out, and fail on others.
+    That fits best where units left out look like the other state. It is no knowledge of cells: turned over, such trees
+    would score well on these units by the way they were left out, and fail on others.
     """
     return (a, b) if a < 0 else (-1.0, 0.0)
 

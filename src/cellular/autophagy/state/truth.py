@@ -1,10 +1,12 @@
 """What is known of cells before training: their state in the expert's words, their date, plate and well."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
 from cellular.autophagy.state.unseen import ACTIVATED, BASAL, UNIDENTIFIED, require_columns
-from cellular.data.fields import parse_field
+from cellular.data.fields import Field, parse_field
 from cellular.errors import InputError, SettingsError
 
 # The dataset's classes and treatments, as states; compared without regard to case.
@@ -95,12 +97,17 @@ def _units(cells: pd.DataFrame, told: pd.DataFrame) -> dict[str, pd.Series]:
     parts = cells["field"].map(parse_field)
     named: dict[str, pd.Series] = {}
     for unit in ("replicate", "date", "plate", "well"):
-        source = cells[unit] if unit in cells else told.get(unit, parts.map(lambda part: getattr(part, unit, None)))
+        by_name = parts.map(partial(_part, unit))
+        source = cells[unit] if unit in cells else told.get(unit, by_name)
         named[unit] = source.map(lambda name: None if pd.isna(name) or not str(name).strip() else str(name).strip())
     above = [named["replicate"], named["date"]] if named["replicate"].notna().any() else [named["date"]]
     plate = _joined([*above, named["plate"]], "-")
     well = _joined([_joined([*above, named["plate"]], "-", partly=True), named["well"]], "/", partly=True)
     return {**named, "plate": plate, "well": well.where(named["well"].notna(), None)}
+
+
+def _part(unit: str, field: Field) -> str | None:
+    return getattr(field, unit, None)
 
 
 def _joined(columns: list[pd.Series], mark: str, partly: bool = False) -> pd.Series:
