@@ -31,6 +31,7 @@ def test_words_of_the_dataset_are_states():
 def test_other_words_are_kept():
     assert add_truth(table(), table(state=["Torin 1", " "]))["truth"].tolist() == ["Torin 1", None]
     assert add_truth(table(), table(state=[0, 1]))["truth"].tolist() == ["0", "1"]
+    assert add_truth(table(), table(state=[1.0, None]))["truth"].tolist() == ["1", None]
     assert add_truth(table(), table(state=[True, False]))["truth"].tolist() == ["True", "False"]
 
 

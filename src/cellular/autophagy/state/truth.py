@@ -88,7 +88,8 @@ def _in_our_words(word: object) -> str | None:
     """A state without blanks about it; the dataset's classes by our names; None for an empty one."""
     if word is None or pd.isna(word) or not str(word).strip():
         return None
-    text = str(word).strip()
+    # numbers beside an empty field become floats on their way through a table
+    text = str(int(word) if isinstance(word, float) and word.is_integer() else word).strip()
     return _OURS.get(text.casefold(), text)
 
 
