@@ -69,7 +69,7 @@ def _encode(text: str, encoding: str = "latin1", *_: Any) -> bytes:
 _ALLOWED = {
     ("builtins", "slice"): slice,
     ("builtins", "complex"): complex,
-    ("builtins", "bytes"): lambda: b"",  # how protocol 2 spells none
+    ("__builtin__", "bytes"): lambda: b"",  # how protocol 2 spells no bytes
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Type,
     ("_codecs", "encode"): _encode,
