@@ -19,14 +19,15 @@ from cellular.autophagy.state.tree_model import ClassifySettings, TreeModel, pre
 from cellular.autophagy.state.trees import explain, train, validate
 from cellular.autophagy.state.truth import add_truth, checked_cells, two_states
 from cellular.autophagy.state.unseen import UNIDENTIFIED, Validation
-from cellular.data.pairs import Pair, find_pairs, load_image, load_labels
+from cellular.data.find import find_plate
+from cellular.data.image import FieldImage, load_labels, read_field
+from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import read_csv, together, write_csv, write_json
 from cellular.progress import progress
 from cellular.report.autophagy import calibration_figure, confusion_figure, importance_figure, saliency_figure
 from cellular.report.style import save
 from cellular.settings import settings_to_dict
-from cellular.track.series import find_label_images
 
 TREATMENT_CAVEAT = (
     "Truth here is the treatment of the well, not an expert's look at the cell: fed wells hold activated cells and "
@@ -105,7 +106,9 @@ def read_state_model(path: str | Path) -> CropModel | TreeModel:
     return load_crop_model(path) if read_header(path)["format"] == CROPS else load_model(path)
 
 
-def classifier(model: CropModel | TreeModel, fields: Mapping[str, Pair]) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def classifier(
+    model: CropModel | TreeModel, fields: Mapping[str, FieldFiles]
+) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """A function that adds ``state`` and ``probability_<positive>`` to a table of measured cells.
 
     `fields` are the images and label images that the cells are from; trees do not look at them.
@@ -165,14 +168,13 @@ def predict_crop_state(
     return classified
 
 
-def fields_of(cells: pd.DataFrame, images: str | Path, labels: str | Path) -> dict[str, Pair]:
+def fields_of(cells: pd.DataFrame, images: str | Path | Plate, labels: str | Path | None) -> dict[str, FieldFiles]:
     """Image and label image of every field of `cells`; InputError where one is missing."""
-    found = find_label_images(labels)
-    pairs = {p.name: replace(p, labels=found.get(p.name)) for p in find_pairs(images, labels=False)}
-    return _wanted(cells, {name: pair for name, pair in pairs.items() if pair.labels})
+    plate = images if isinstance(images, Plate) else find_plate(images, labels=labels)
+    return _wanted(cells, {item.name: item for item in plate.fields if item.labels})
 
 
-def _wanted(cells: pd.DataFrame, fields: Mapping[str, Pair]) -> dict[str, Pair]:
+def _wanted(cells: pd.DataFrame, fields: Mapping[str, FieldFiles]) -> dict[str, FieldFiles]:
     names = sorted(cells["field"].unique())
     missing = [name for name in names if name not in fields]
     if missing:
@@ -182,16 +184,19 @@ def _wanted(cells: pd.DataFrame, fields: Mapping[str, Pair]) -> dict[str, Pair]:
     return {name: fields[name] for name in names}
 
 
-def _crops(pairs: Mapping[str, Pair], settings: CropSettings) -> Iterator[tuple[str, Crops]]:
-    for name, pair in progress(pairs.items(), desc="crops", unit="field"):
-        image = load_image(pair)
-        labels = load_labels(pair, image.shape[:2])
-        cut = {"channels": settings.channels, "side_px": settings.side_px, "size": settings.size}
-        yield name, cut_crops(image, labels, name, **cut)
+def _crops(fields: Mapping[str, FieldFiles], settings: CropSettings) -> Iterator[tuple[str, Crops]]:
+    for name, item in progress(fields.items(), desc="crops", unit="field"):
+        image = read_field(item)
+        yield name, crops_of(image, load_labels(item, image.shape), name, settings)
 
 
-def _predict_fields(network: CropModel, pairs: Mapping[str, Pair]) -> pd.DataFrame:
-    told = [predict_crops(network, crops) for _, crops in _crops(pairs, network.settings)]
+def crops_of(image: FieldImage, labels: np.ndarray, name: str, settings: CropSettings) -> Crops:
+    """The cells of one field cut out as the network wants them."""
+    return cut_crops(image, labels, name, channels=settings.channels, side_px=settings.side_px, size=settings.size)
+
+
+def _predict_fields(network: CropModel, fields: Mapping[str, FieldFiles]) -> pd.DataFrame:
+    told = [predict_crops(network, crops) for _, crops in _crops(fields, network.settings)]
     return together([predict_crops(network, _no_crops(network)), *told])
 
 
@@ -200,6 +205,16 @@ def _no_crops(network: CropModel) -> Crops:
     channels, size = network.settings.channels, network.settings.size
     cells = pd.DataFrame({"field": np.empty(0, object), "label": np.empty(0, np.int64)})
     return Crops(np.empty((0, len(channels) + 1, size, size), np.float16), cells, channels, network.source)
+
+
+def classify_field(
+    model: CropModel | TreeModel, cells: pd.DataFrame, image: FieldImage, labels: np.ndarray
+) -> pd.DataFrame:
+    """The cells of one field with ``state`` and ``probability_<positive>``; trees do not look at the image."""
+    if isinstance(model, TreeModel) or not len(cells):
+        return classifier(model, {})(cells)
+    crops = crops_of(image, labels, str(cells["field"].iloc[0]), model.settings)
+    return _join_told(cells, predict_crops(model, crops))
 
 
 def _join_told(cells: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
