@@ -74,7 +74,7 @@ def _without_levels(channels: Channels, regions: Regions) -> Channels:
 def judge(name: str, table: pd.DataFrame, features: tuple[str, ...]) -> dict[str, object]:
     """One row of the table: trees on `features`, wells left out."""
     result = validate(add_truth(table, None), ClassifySettings(features=features))
-    wells = dict(zip(result.wells["well"].str.split("/").str[1], result.wells["accuracy"].round(2)))
+    wells = dict(zip(result.left_out["left_out"].str.split("/").str[-1], result.left_out["accuracy"].round(2)))
     scores = {"balanced accuracy": result.balanced_accuracy, "AUC": result.auc, "AUC of fields": result.field_auc}
     return {"told by": name, "features": len(features), "objects": len(table), **scores, **wells}
 

@@ -11,8 +11,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument("cells", metavar="CELLS", help="cells.csv of cellular measure")
     train.add_argument("--out", required=True, help="folder for the model and its validation")
     train.add_argument(
-        "--truth", help="CSV with field, label and class (or state); left out, the wells' treatment stands in"
+        "--truth",
+        help="CSV with field, label and class (or state): two states in any words, others empty or Unidentified; "
+        "left out, the wells' treatment stands in",
     )
+    train.add_argument("--positive", help="state that probabilities are of, if not activated")
     train.add_argument(
         "--unidentified", choices=("unlabelled", "class"), default="unlabelled", help="what such cells are"
     )
@@ -58,10 +61,14 @@ def _train(args: argparse.Namespace) -> None:
 
     trained = _train_crops(args) if args.backend == "crops" else _train_trees(args)
     result = trained.validation
-    print(result.wells.to_string(index=False, float_format="{:.3f}".format))
-    print(f"wells never seen: balanced accuracy {result.balanced_accuracy:.3f}, accuracy {result.accuracy:.3f},")
+    shown = result.left_out.rename(columns={"left_out": f"{result.unit} left out"})
+    print(shown.to_string(index=False, float_format="{:.3f}".format))
+    print(f"{result.unit}s never seen: balanced accuracy {result.balanced_accuracy:.3f},")
+    print(f"accuracy {result.accuracy:.3f},")
     print(f"AUC per cell {result.auc:.3f}, AUC per field {result.field_auc:.3f}, Brier score {result.brier:.3f}")
     print(result.confusion_all.to_string())
+    for remark in result.remarks:
+        print(f"warning: {remark}")
     if not args.truth:
         print(TREATMENT_CAVEAT)
     print(f"model: {trained.model}")
@@ -72,7 +79,7 @@ def _train_trees(args: argparse.Namespace):
     from cellular.jobs.classify import train_state
 
     settings = ClassifySettings(unidentified=args.unidentified, trees=args.trees, seed=args.seed)
-    return train_state(args.cells, args.out, args.truth, settings)
+    return train_state(args.cells, args.out, args.truth, settings, args.positive)
 
 
 def _train_crops(args: argparse.Namespace):
@@ -89,7 +96,7 @@ def _train_crops(args: argparse.Namespace):
         device=args.device,
         seed=args.seed,
     )
-    return train_crop_state(args.cells, args.out, *_pictures(args), args.truth, settings)
+    return train_crop_state(args.cells, args.out, *_pictures(args), args.truth, settings, args.positive)
 
 
 def _pictures(args: argparse.Namespace) -> tuple[str, str]:

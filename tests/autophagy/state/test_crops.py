@@ -1,12 +1,14 @@
 """Cells cut out, a network that learns from their pictures, what it looks at, and its file."""
 
+import contextlib
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from cellular.autophagy.state.crop_file import load_crop_model, save_crop_model
 from cellular.autophagy.state.crop_model import Calibration, CropModel, CropSettings, network_inputs, predict_crops
@@ -15,7 +17,7 @@ from cellular.autophagy.state.crops import Crops, cut_crops, join_crops
 from cellular.autophagy.state.explain import evenly_lit, explain_crops, integrated_gradients
 from cellular.autophagy.state.network import CropNetwork
 from cellular.autophagy.state.unseen import ACTIVATED, BASAL, UNIDENTIFIED
-from cellular.errors import InputError, MissingInputError, SettingsError
+from cellular.errors import CellularError, InputError, MissingInputError, SettingsError
 
 QUICK = {"side_px": 16, "size": 16, "width": 4, "epochs": 12, "cells_per_epoch": 256, "batch": 32, "device": "cpu"}
 
@@ -78,7 +80,7 @@ def test_unseen_wells_are_told_apart(trained):
     model, result = trained
     assert result.balanced_accuracy > 0.9
     assert result.importance["feature"][0] == "mRFP"
-    assert set(result.wells["well"]) == set("ABCD")
+    assert set(result.left_out["left_out"]) == set("ABCD")
     assert result.confusion.to_numpy().sum() == 288
     assert result.confusion_all.loc[UNIDENTIFIED].sum() == 32
     assert result.brier < 0.12
@@ -136,10 +138,10 @@ def test_strange_files_are_refused(tmp_path):
     with pytest.raises(MissingInputError, match="No such model"):
         load_crop_model(path)
     path.write_bytes(b"no tensors")
-    with pytest.raises(InputError, match="not a crop model"):
+    with pytest.raises(InputError, match="not a model"):
         load_crop_model(path)
     save_file({"a": torch.zeros(2)}, path)
-    with pytest.raises(InputError, match="not a crop model"):
+    with pytest.raises(InputError, match="not a model"):
         load_crop_model(path)
     save_file({"a": torch.zeros(2)}, path, {"cellular": json.dumps({"format": "cellular-crops-1", "settings": {}})})
     with pytest.raises(InputError, match="not a crop model"):
@@ -201,3 +203,33 @@ def test_a_cell_without_light_has_a_call():
     model = CropModel(network, CropSettings(**QUICK), (1.0, 1.0), (0.5, 0.5), Calibration(1.0, (0.0, 0.0)), "raw")
     empty = Crops(np.zeros((1, 3, 16, 16), np.float16), pd.DataFrame({"field": ["f"], "label": [1]}), ("a", "b"), "raw")
     assert np.isfinite(predict_crops(model, empty)["probability_activated"][0])
+
+
+def test_mutated_files_raise_only_our_errors(trained, tmp_path):
+    """Seeded: words of the header changed for others, bytes flipped and cut."""
+    whole = save_crop_model(tmp_path / "whole.safetensors", trained[0])
+    weights, rng = load_file(whole), np.random.default_rng(5)
+    with safe_open(whole, "pt") as file:
+        about = json.loads(file.metadata()["cellular"])
+    odd = [None, "many", -1, 10**9, 1e400, [], {}, [1], ["mRFP"], True]
+    places = [(about, name) for name in about] + [(about["settings"], name) for name in about["settings"]]
+    refused = 0
+    for place, name in places:
+        kept = place[name]
+        for value in odd:
+            place[name] = value
+            save_file(weights, tmp_path / "m.safetensors", {"cellular": json.dumps(about)})
+            try:
+                load_crop_model(tmp_path / "m.safetensors", "cpu")
+            except CellularError:
+                refused += 1
+        place[name] = kept
+    content = whole.read_bytes()
+    for _ in range(100):
+        mutated = bytearray(content)
+        for where in rng.integers(0, 3000, 3):
+            mutated[where] = rng.integers(256)
+        (tmp_path / "m.safetensors").write_bytes(mutated)
+        with contextlib.suppress(CellularError):
+            load_crop_model(tmp_path / "m.safetensors", "cpu")
+    assert refused > 150

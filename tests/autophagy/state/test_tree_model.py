@@ -14,7 +14,15 @@ from safetensors.numpy import save_file
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from cellular.autophagy.state.files import FORMAT, load_model, save_model
-from cellular.autophagy.state.tree_model import ARRAYS, ClassifySettings, TreeModel, predict
+from cellular.autophagy.state.tree_model import (
+    ARRAYS,
+    ClassifySettings,
+    TreeModel,
+    numbers,
+    predict,
+    upright,
+    warn_of_strangers,
+)
 from cellular.autophagy.state.trees import fit_sklearn, occlusion, shapley, train
 from cellular.autophagy.state.unseen import ACTIVATED, BASAL, UNIDENTIFIED
 from cellular.errors import CellularError, InputError, MissingInputError
@@ -31,7 +39,8 @@ def table(rng):
     cells = {"field": "f", "label": np.arange(n), "well": np.repeat(list("ABCD"), 50), "truth": truth}
     tells = rng.normal(size=n) + 2 * activated
     gaps = np.where(rng.random(n) < 0.5, np.nan, rng.normal(size=n) + activated)
-    return pd.DataFrame(cells | {"tells": tells, "idle": rng.normal(size=n), "gaps": gaps})
+    idle = rng.normal(size=n) + 2 * (truth == UNIDENTIFIED)
+    return pd.DataFrame(cells | {"tells": tells, "idle": idle, "gaps": gaps})
 
 
 def stump(**changes):
@@ -46,6 +55,7 @@ def stump(**changes):
         "value": np.array([0.0, -2, 3]),
         "count": np.array([10.0, 6, 4]),
         "usual": np.array([0.0]),
+        "seen": np.array([[0.0, 2.0]]),
         "baseline": np.array([0.5]),
         "sigmoid": np.array([[-1.0, 0]]),
     }
@@ -54,7 +64,7 @@ def stump(**changes):
 
 def test_a_tree_is_walked_as_by_hand():
     model = stump()
-    told = predict(model, pd.DataFrame({"b": [9.0] * 4, "a": [1.0, 1.5, np.nan, np.inf]}, index=[5, 6, 7, 8]))
+    told = predict(model, pd.DataFrame({"b": [9.0] * 4, "a": [1.0, 1.5, np.nan, 1e300]}, index=[5, 6, 7, 8]))
     low, high = 1 / (1 + np.exp(1.5)), 1 / (1 + np.exp(-3.5))
     np.testing.assert_allclose(told["probability_activated"], [low, high, low, high], rtol=1e-15)
     assert told["state"].tolist() == [BASAL, ACTIVATED, BASAL, ACTIVATED]
@@ -161,6 +171,7 @@ def test_strange_files_are_refused_and_not_run(tmp_path):
         ({"threshold": np.array([np.nan, 0, 0])}, "not finite"),
         ({"value": np.array([0, np.inf, 0])}, "not finite"),
         ({"usual": np.array([-np.inf])}, "not finite"),
+        ({"seen": np.zeros((2, 2))}, "seen is float64 of shape"),
         ({"usual": np.zeros(2)}, "usual is float64 of shape"),
         ({"value": np.zeros((3, 1))}, "value is float64 of shape"),
         ({"value": np.zeros(3, np.float32)}, "value is float32"),
@@ -194,6 +205,10 @@ def test_arrays_that_are_no_trees_are_refused(tmp_path, changes, said):
         {"features": ["a"], "learning_rate": "fast"},
         {"features": ["a"], "colour": 1},
         {"features": ["a"], "unidentified": ["class"]},
+        {"features": ["a"], "states": ["basal"]},
+        {"features": ["a"], "states": ["basal", "Unidentified"]},
+        {"features": ["a"], "states": "no"},
+        {"features": ["a"], "folds": 0},
         [],
     ],
 )
@@ -226,3 +241,39 @@ def test_mutated_files_raise_only_our_errors(table, tmp_path, rng):
         ]
         assert not np.isnan(predict(model, cells)["probability_activated"]).any()
     assert refused > 150
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["True", "False"], "holds True"),
+        ([True, False], "holds True"),
+        ([1.0, "much"], "holds much"),
+        ([1.0, np.inf], "holds inf"),
+        ([1.0, True], "holds True"),
+    ],
+)
+def test_what_is_no_measurement_is_refused(values, said):
+    with pytest.raises(InputError, match=f"Column a {said}"):
+        numbers(pd.DataFrame({"a": values}), ("a",))
+
+
+def test_calibration_never_turns_the_order_over():
+    assert upright(-0.7, 0.2) == (-0.7, 0.2)
+    assert upright(0.7, 0.2) == upright(0.0, 0.2) == (-1, 0)
+
+
+def test_numbers_in_any_type_are_numbers():
+    table = pd.DataFrame({"a": pd.array([1, None], "Int64"), "b": ["2", None], "c": [1, 2]})
+    np.testing.assert_array_equal(numbers(table, ("b", "a")), [[2, 1], [np.nan, np.nan]])
+    assert numbers(table.iloc[:0], ("a", "b")).shape == (0, 2)
+
+
+def test_cells_unlike_those_trained_on_are_warned_of(caplog):
+    warn_of_strangers(stump(), pd.DataFrame({"a": [0.0, 1, 9]}))
+    warn_of_strangers(stump(), pd.DataFrame({"a": []}))
+    assert not caplog.messages
+    warn_of_strangers(stump(), pd.DataFrame({"a": [0.0, 8, 9]}))
+    assert "a: most cells lie outside" in caplog.text
+    warn_of_strangers(stump(), pd.DataFrame({"a": [np.nan, np.nan]}))
+    assert "no cell has a value in a" in caplog.text

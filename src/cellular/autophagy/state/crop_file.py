@@ -1,14 +1,16 @@
 """A trained crop classifier on disk: weights in safetensors, everything else as JSON in the file's header."""
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from cellular.autophagy.state.crop_model import Calibration, CropModel, CropSettings
-from cellular.autophagy.state.files import read_header
+from cellular.autophagy.state.files import read_header, with_words
 from cellular.autophagy.state.network import CropNetwork
 from cellular.device import resolve_device
 from cellular.errors import CellularError, InputError
@@ -43,15 +45,34 @@ def load_crop_model(path: str | Path, device: str = "auto") -> CropModel:
     if about["format"] != FORMAT:
         raise InputError(f"{path} is a {about['format']}, not a crop model of cellular classify ({FORMAT})")
     try:
-        kept = about["settings"]
-        settings = settings_from(CropSettings, {**kept, "channels": tuple(kept["channels"])})
-        calibration = Calibration(about["calibration"]["slope"], tuple(about["calibration"]["bias"]))
-        network = CropNetwork(len(settings.channels) + 1, len(calibration.bias), settings.width)
-        network.load_state_dict(load_file(path))
-        scale, usual = (tuple(float(level) for level in about[name]) for name in ("scale", "usual"))
-        source = str(about["source"])
-    except CellularError:
-        raise
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        settings = settings_from(CropSettings, with_words(about["settings"], "channels", "states"))
+        channels, states = len(settings.channels), len(settings.known)
+        calibration = Calibration(*_levels(about["calibration"]["slope"]), _levels(*about["calibration"]["bias"]))
+        scale, usual, source = _levels(*about["scale"]), _levels(*about["usual"]), about["source"]
+        if (len(calibration.bias), len(scale), len(usual)) != (states, channels, channels) or min(scale) <= 0:
+            raise InputError(f"bias {calibration.bias}, scale {scale} or usual {usual} do not fit its settings")
+        if source not in ("raw", "composite"):
+            raise InputError(f"it was trained on {source!r} images, not raw or composite ones")
+        network = _network(load_file(path), channels, states, settings.width)
+    except (CellularError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} is not a crop model of cellular classify: {error}") from error
     return CropModel(network.to(resolve_device(device)).eval(), settings, scale, usual, calibration, source)
+
+
+def _network(weights: dict[str, torch.Tensor], channels: int, states: int, width: int) -> CropNetwork:
+    """The network of a file's weights; memory is taken for these alone, whatever width the file speaks of."""
+    for name, values in weights.items():
+        if values.dtype != torch.float32 or not torch.isfinite(values).all():
+            raise InputError(f"{name} is {values.dtype}, or not finite")
+    with torch.device("meta"):
+        network = CropNetwork(channels + 1, states, width)
+    network.load_state_dict(weights, assign=True)
+    return network
+
+
+def _levels(*values: object) -> tuple[float, ...]:
+    """Finite numbers from a file's header."""
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise TypeError(f"{value!r} is not a number")
+    return tuple(map(float, values))

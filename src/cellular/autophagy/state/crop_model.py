@@ -9,7 +9,7 @@ import torch
 from cellular.autophagy.measure.unmix import REPORTER
 from cellular.autophagy.state.crops import CHANNELS, Crops
 from cellular.autophagy.state.network import CropNetwork
-from cellular.autophagy.state.unseen import ACTIVATED, BASAL, known_states
+from cellular.autophagy.state.unseen import StateSettings, require_whole
 from cellular.errors import InputError, SettingsError
 
 # Brightness over the training cells' 99th percentile is cut off here, so that one debris pixel outshines no cell.
@@ -18,51 +18,50 @@ BATCH = 256
 
 
 @dataclass(frozen=True)
-class CropSettings:
+class CropSettings(StateSettings):
     """How cells are cut out and the network is trained.
 
     Attributes
     ----------
+    states, unidentified, folds, seed : as in :class:`StateSettings`.
     channels : of mRFP, EGFP and transmitted.
     side_px, size : side of the square about a cell in px of the image, and of the crop made of it in its own pixels.
     brightness : "kept" shows the network how bright a cell is; "relative" divides each cell's channels by their own
         maximum, so that only the pattern is left.
-    unidentified : "unlabelled" leaves cells that the expert could not tell out of training; "class" learns them as one.
     width : feature maps of the first block.
     epochs, cells_per_epoch, batch : length of training, in cells; every state and every well is drawn equally often.
     learning_rate, weight_decay : of AdamW, the rate falling to 0 along a cosine.
-    folds : at most so many groups of wells in cross-validation.
     device : where to train.
-    seed : any whole number from 0.
     """
 
     channels: tuple[str, ...] = REPORTER
     side_px: int = 160
     size: int = 80
     brightness: str = "kept"
-    unidentified: str = "unlabelled"
     width: int = 16
     epochs: int = 16
     cells_per_epoch: int = 1536
     batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
-    folds: int = 6
     device: str = "auto"
-    seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.channels or set(self.channels) - set(CHANNELS):
             raise SettingsError(f"channels are {list(self.channels)}; choose of {', '.join(CHANNELS)}")
         if self.brightness not in ("kept", "relative"):
             raise SettingsError(f"brightness is '{self.brightness}'; choose kept or relative")
-        if self.unidentified not in ("unlabelled", "class"):
-            raise SettingsError(f"unidentified is '{self.unidentified}'; choose unlabelled or class")
+        require_whole(self, side_px=(16, 2048), size=(16, 2048), width=(1, 512), epochs=(1, 100_000))
+        require_whole(self, cells_per_epoch=(1, 10**9), batch=(1, 100_000))
         if not 16 <= self.size <= self.side_px:
             raise SettingsError(f"size {self.size} and side_px {self.side_px}: want 16 <= size <= side_px")
-        for name in ("width", "epochs", "cells_per_epoch", "batch", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name} is {getattr(self, name)}; it must be above 0")
+        for name, least in (("learning_rate", "above 0"), ("weight_decay", "0 or above")):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < np.inf:
+                raise SettingsError(f"{name} is {value!r}; give a number {least}")
+        if not self.learning_rate > 0:
+            raise SettingsError(f"learning_rate is {self.learning_rate}; it must be above 0")
 
 
 @dataclass(frozen=True)
@@ -98,13 +97,13 @@ class CropModel:
     @property
     def states(self) -> list[str]:
         """What the network's outputs stand for, in order."""
-        return known_states(self.settings.unidentified)
+        return self.settings.known
 
 
 def predict_crops(model: CropModel, crops: Crops) -> pd.DataFrame:
-    """``field, label, state, probability_activated`` of every crop.
+    """``field, label, state, probability_<positive>`` of every crop.
 
-    With Unidentified as a class, the probability is that of activated among basal and activated. Raises InputError for
+    With Unidentified as a class, the probability is that of the positive state among the two. Raises InputError for
     crops of the other kind of images than the model's.
     """
     if crops.source != model.source:
@@ -116,13 +115,12 @@ def predict_crops(model: CropModel, crops: Crops) -> pd.DataFrame:
 
 
 def told_states(logits: np.ndarray, settings: CropSettings) -> pd.DataFrame:
-    """``state`` and ``probability_activated`` of calibrated logits (N, K)."""
-    names = known_states(settings.unidentified)
-    odds = logits[:, names.index(ACTIVATED)] - logits[:, names.index(BASAL)]
+    """``state`` and ``probability_<positive>`` of calibrated logits (N, K)."""
+    odds = logits[:, 1] - logits[:, 0]
     return pd.DataFrame(
         {
-            "state": np.array(names, object)[logits.argmax(axis=1)],
-            "probability_activated": 1 / (1 + np.exp(-odds.clip(-500, 500))),
+            "state": np.array(settings.known, object)[logits.argmax(axis=1)],
+            settings.probability: 1 / (1 + np.exp(-odds.clip(-500, 500))),
         }
     )
 

@@ -1,4 +1,4 @@
-"""Training a network on crops of cells, judged by wells never seen."""
+"""Training a network on crops of cells, judged by units never seen."""
 
 import logging
 from dataclasses import replace
@@ -22,11 +22,10 @@ from cellular.autophagy.state.network import CropNetwork
 from cellular.autophagy.state.unseen import (
     Validation,
     importance_table,
-    known_states,
     score,
+    unit_folds,
     unlabelled_beside,
     usable,
-    well_folds,
 )
 from cellular.device import resolve_device
 from cellular.errors import InputError
@@ -38,43 +37,51 @@ _SHUFFLES = 3
 
 
 def train(crops: Crops, table: pd.DataFrame, settings: CropSettings | None = None) -> tuple[CropModel, Validation]:
-    """A network trained on all labelled cells, and how well such networks do on wells they have not seen.
+    """A network trained on all labelled cells, and how well such networks do on units they have not seen.
 
     Parameters
     ----------
     crops : cut with the settings' channels, side and size.
-    table : ``field, label, truth, well`` of cells, as for :func:`cellular.autophagy.state.trees.train`; cells without a
-        crop are an error.
+    table : ``field, label, truth`` and units of cells, as for
+        :func:`cellular.autophagy.state.trees.train`; cells without a crop are an error.
 
-    A network is trained for every well left out, and one on all wells. Calibration (Platt 1999; one slope, one bias per
-    state) rests on predictions of unseen wells alone: the final model's on all, a left-out well's on all others.
+    A network is trained for every unit left out (:func:`cellular.autophagy.state.unseen.unit_folds`), and one on all.
+    Calibration (Platt 1999; one slope, one bias per state) rests on predictions of unseen units alone: the final
+    model's on all, a left-out unit's on all others.
 
-    Raises InputError for missing columns or crops, one state only or fewer than three wells.
+    Raises InputError for missing columns or crops, one state only or nothing to leave out.
     """
     settings = settings or CropSettings()
-    used = usable(table, settings.unidentified)
+    used = usable(table, settings)
     rows = rows_of(crops, used)
-    truth = used["truth"].map(known_states(settings.unidentified).index).to_numpy()
+    truth = used["truth"].map(settings.known.index).to_numpy()
     told: list[pd.DataFrame] = []
     raw: list[np.ndarray] = []
     importances = []
-    folds = well_folds(used, settings.folds)
-    for number, (fit_rows, test_rows) in enumerate(progress(folds, desc="wells left out", unit="well")):
-        network, scale = _fit(crops, rows[fit_rows], truth[fit_rows], used["well"].iloc[fit_rows], settings)
+    wells = _wells(used)
+    folds = unit_folds(used, settings.folds)
+    for number, (fit_rows, test_rows) in enumerate(progress(folds.rows, desc="left out", unit=folds.unit)):
+        network, scale = _fit(crops, rows[fit_rows], truth[fit_rows], wells.iloc[fit_rows], settings)
         unseen = used.iloc[test_rows]
-        also = unlabelled_beside(table, unseen["well"], settings.unidentified)
+        also = unlabelled_beside(table, unseen, folds.unit, settings)
         together = pd.concat([unseen, also], ignore_index=True)
-        told.append(together[["field", "label", "well", "truth"]].assign(fold=number))
+        known = together[["field", "label", "truth"]].assign(left_out=together[folds.unit], fold=number)
+        told.append(known)
         raw.append(raw_logits(network, crops, rows_of(crops, together), scale, settings))
         importances.append(_importance(network, crops, rows[test_rows], truth[test_rows], scale, settings))
     cells, logits = pd.concat(told, ignore_index=True), np.concatenate(raw)
     calibration, calibrated = _calibrate_across(logits, cells, settings)
     cells = cells.drop(columns="fold").join(told_states(calibrated, settings))
     importance = importance_table([*crops.channels, "outline"], importances)
-    network, scale = _fit(crops, rows, truth, used["well"], settings)
+    network, scale = _fit(crops, rows, truth, wells, settings)
     usual = _usual(network_inputs(crops, rows[:: max(1, len(rows) // 2000)], scale, settings))
     model = CropModel(network, settings, tuple(scale.tolist()), usual, calibration, crops.source)
-    return model, score(cells, importance, settings.unidentified)
+    return model, score(cells, importance, settings, folds)
+
+
+def _wells(used: pd.DataFrame) -> pd.Series:
+    """The well of each cell, its field where that is not known."""
+    return used["well"].fillna(used["field"]) if "well" in used else used["field"]
 
 
 def rows_of(crops: Crops, table: pd.DataFrame) -> np.ndarray:
@@ -95,7 +102,7 @@ def _fit(
     draw = torch.Generator().manual_seed(settings.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        network = CropNetwork(len(crops.channels) + 1, len(known_states(settings.unidentified)), settings.width)
+        network = CropNetwork(len(crops.channels) + 1, len(settings.known), settings.width)
         network.to(device).train()
         scale = _brightness(crops, rows)
         chance = _chances(truth, wells.to_numpy())
@@ -180,8 +187,8 @@ def _importance(
 def _calibrate_across(
     logits: np.ndarray, cells: pd.DataFrame, settings: CropSettings
 ) -> tuple[Calibration, np.ndarray]:
-    """The calibration by all unseen predictions, and (N, K) logits of each well calibrated by those of the others."""
-    states = known_states(settings.unidentified)
+    """The calibration by all unseen predictions, and (N, K) logits of each unit calibrated by those of the others."""
+    states = settings.known
     known = cells["truth"].isin(states).to_numpy()
     truth = cells["truth"].map({state: k for k, state in enumerate(states)}).to_numpy(np.float64)
     calibrated = np.empty_like(logits)
@@ -197,7 +204,7 @@ def _calibrate(logits: np.ndarray, truth: np.ndarray) -> Calibration:
     k = logits.shape[1]
     counts = np.bincount(truth, minlength=k)
     if np.count_nonzero(counts) < k:
-        logger.warning("too few wells of each state: probabilities of some wells are not calibrated")
+        logger.warning("too few units of each state: probabilities of some are not calibrated")
         return Calibration(1.0, (0.0,) * k)
     weight = (len(truth) / k / counts)[truth]
 

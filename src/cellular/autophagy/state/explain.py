@@ -6,24 +6,22 @@ import torch
 
 from cellular.autophagy.state.crop_model import BATCH, CropModel, batches, device_of, network_inputs
 from cellular.autophagy.state.crops import Crops
-from cellular.autophagy.state.unseen import ACTIVATED, BASAL
 
 
 def integrated_gradients(model: CropModel, crops: Crops, rows: np.ndarray, steps: int = 32) -> np.ndarray:
-    """(len(rows), C, S, S) float32: what each pixel adds to the calibrated log-odds of activated against basal.
+    """(len(rows), C, S, S) float32: what each pixel adds to the positive state's calibrated log-odds.
 
     Sundararajan, Taly & Yan, ICML 2017, along the straight path from the same outline filled evenly with the light of
     the usual cell, by the midpoint rule. The pixels of a crop add up to its log-odds less those of that even cell
     (completeness), so an effect tells of brightness and pattern, not of the outline.
     """
-    activated, basal = model.states.index(ACTIVATED), model.states.index(BASAL)
     inputs = network_inputs(crops, rows, np.array(model.scale), model.settings).to(device_of(model.network))
     even = evenly_lit(inputs, model.usual)
     total = torch.zeros_like(inputs)
     for step in range(steps):
         point = (even + (inputs - even) * ((step + 0.5) / steps)).requires_grad_()
         logits = model.network(point)
-        (gradient,) = torch.autograd.grad((logits[:, activated] - logits[:, basal]).sum(), point)
+        (gradient,) = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), point)
         total += gradient
     return (model.calibration.slope * total * (inputs - even) / steps)[:, :-1].cpu().numpy()
 
@@ -43,7 +41,7 @@ def explain_crops(model: CropModel, crops: Crops) -> pd.DataFrame:
     parts = [
         integrated_gradients(model, crops, rows).sum(axis=(2, 3)) for rows in batches(np.arange(len(crops)), BATCH)
     ]
-    effects = np.concatenate(parts)
+    effects = np.concatenate([np.empty((0, len(names)), np.float32), *parts])
     pixels = crops.pixels.astype(np.float32)
     inside = np.maximum(pixels[:, -1].sum(axis=(1, 2)), 1e-3)
     values = pixels[:, :-1].sum(axis=(2, 3)) / inside[:, None]

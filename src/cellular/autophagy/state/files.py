@@ -9,15 +9,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from cellular.autophagy.state.tree_model import ARRAYS, DTYPES, ClassifySettings, TreeModel, depth_of
-from cellular.autophagy.state.unseen import known_states
+from cellular.autophagy.state.tree_model import ARRAYS, DTYPES, ClassifySettings, TreeModel
 from cellular.errors import CellularError, InputError, MissingInputError
 from cellular.files import whole_file
 from cellular.settings import settings_from
 
 FORMAT = "cellular-trees-1"
-# A file is data of strangers: no tree is walked deeper than the settings could have grown it.
-_DEEPEST = 64
 
 
 def save_model(path: str | Path, model: TreeModel) -> Path:
@@ -49,11 +46,14 @@ def read_header(path: str | Path) -> dict:
     return about
 
 
-def words(kept: object) -> tuple[str, ...]:
-    """A list of words from a file's header; TypeError for anything else."""
-    if not isinstance(kept, list) or not all(isinstance(word, str) for word in kept):
-        raise TypeError(f"{kept!r} is not a list of words")
-    return tuple(kept)
+def with_words(kept: object, *names: str) -> dict:
+    """Settings from a file's header with the lists of words `names` as tuples; TypeError for what is no such thing."""
+    if not isinstance(kept, dict):
+        raise TypeError(f"its settings are {kept!r}")
+    for name in set(names) & set(kept):
+        if not isinstance(kept[name], list) or not all(isinstance(word, str) for word in kept[name]):
+            raise TypeError(f"{name} is {kept[name]!r}, not a list of words")
+    return {**kept, **{name: tuple(kept[name]) for name in names if name in kept}}
 
 
 def load_model(path: str | Path) -> TreeModel:
@@ -66,7 +66,7 @@ def load_model(path: str | Path) -> TreeModel:
         raise InputError(f"{path} is a {about['format']}, not trees of cellular classify ({FORMAT})")
     try:
         kept = about["settings"]
-        settings = settings_from(ClassifySettings, {**kept, "features": words(kept["features"])})
+        settings = settings_from(ClassifySettings, with_words(kept, "features", "states"))
         with safe_open(path, "np") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
         _check(arrays, settings)
@@ -77,7 +77,7 @@ def load_model(path: str | Path) -> TreeModel:
 
 def _check(arrays: Mapping[str, np.ndarray], settings: ClassifySettings) -> None:
     """Raise InputError for arrays that are not trees: names, types, shapes, numbers, and where nodes lead."""
-    states = len(known_states(settings.unidentified))
+    states = len(settings.known)
     decisions = 1 if states == 2 else states
     if set(arrays) != set(ARRAYS):
         raise InputError(f"it holds the arrays {sorted(arrays)}, not {sorted(ARRAYS)}")
@@ -85,6 +85,7 @@ def _check(arrays: Mapping[str, np.ndarray], settings: ClassifySettings) -> None
     lone = {
         "start": arrays["start"].shape,
         "usual": (len(settings.features),),
+        "seen": (len(settings.features), 2),
         "baseline": (decisions,),
         "sigmoid": (decisions, 2),
     }
@@ -92,7 +93,7 @@ def _check(arrays: Mapping[str, np.ndarray], settings: ClassifySettings) -> None
         shape = lone.get(name, (nodes,))
         if array.dtype != DTYPES[name] or array.shape != shape:
             raise InputError(f"{name} is {array.dtype} of shape {array.shape}, not {DTYPES[name]} of shape {shape}")
-        if np.isinf(array).any() or (name != "usual" and np.isnan(array).any()):
+        if np.isinf(array).any() or (name not in ("usual", "seen") and np.isnan(array).any()):
             raise InputError(f"{name} holds values that are not finite")
     _check_start(arrays["start"], nodes, decisions)
     if (arrays["missing_left"] > 1).any() or (arrays["count"] < 0).any():
@@ -120,5 +121,3 @@ def _check_tree(left: np.ndarray, right: np.ndarray) -> None:
         raise InputError("a node leads out of its tree or back")
     if not np.array_equal(np.sort(children), own[1:]):
         raise InputError("a node of a tree has no parent, or two")
-    if depth_of(left, right) > _DEEPEST:
-        raise InputError(f"a tree is deeper than {_DEEPEST} steps")

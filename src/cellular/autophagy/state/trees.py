@@ -9,18 +9,18 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from cellular.autophagy.state.tree_model import ClassifySettings, TreeModel, from_sklearn, predict
+from cellular.autophagy.state.tree_model import ClassifySettings, TreeModel, from_sklearn, numbers, predict
 from cellular.autophagy.state.unseen import (
+    Folds,
     Validation,
     importance_table,
-    known_states,
     require_columns,
     score,
+    unit_folds,
     unlabelled_beside,
     usable,
-    well_folds,
 )
-from cellular.errors import SettingsError, import_extra
+from cellular.errors import InputError, SettingsError, import_extra
 
 logger = logging.getLogger(__name__)
 
@@ -28,29 +28,44 @@ _SHUFFLES = 3
 
 
 def train(table: pd.DataFrame, settings: ClassifySettings | None = None) -> TreeModel:
-    """Fit on all labelled cells of `table` (the features, ``truth`` and ``well``); probabilities calibrated by well.
+    """Fit on all labelled cells of `table` (features, ``field, label, truth`` and units as of `add_truth`).
 
-    Gradient-boosted trees (Friedman, Ann Stat 29, 1189, 2001) and sigmoid calibration (Platt 1999) on wells left out of
-    the fit. Raises InputError for missing columns, one class only or one well only.
+    Gradient-boosted trees (Friedman, Ann Stat 29, 1189, 2001) and sigmoid calibration (Platt 1999) on units left out of
+    the fit. Raises InputError for missing columns, columns that are no numbers, and too few cells of a state.
     """
     settings = settings or ClassifySettings()
-    return _fit(usable(table, settings.unidentified, settings.features), settings)
+    used = usable(table, settings, settings.features)
+    matrix = numbers(used, settings.features)
+    empty = [name for name, values in zip(settings.features, matrix.T) if np.isnan(values).all()]
+    if empty:
+        logger.warning("no labelled cell has a value in %s: these tell nothing", ", ".join(empty))
+    if _calibration_unit(used, settings) is None:
+        logger.warning("too few fields of each state: probabilities are calibrated on cells of the fields fitted on")
+    model = _fit(used, settings)
+    if (model.sigmoid == (-1, 0)).all(axis=1).any():
+        logger.warning("probabilities are not calibrated: units left out are called worse than by chance")
+    return model
 
 
 def validate(table: pd.DataFrame, settings: ClassifySettings | None = None) -> Validation:
-    """Predict every well from the others, calibration included, and score; `table` as for :func:`train`."""
+    """Predict every unit from the others, calibration included, and score; `table` as for :func:`train`.
+
+    The unit is the highest that varies (:func:`cellular.autophagy.state.unseen.unit_folds`).
+    """
     settings = settings or ClassifySettings()
-    used = usable(table, settings.unidentified, settings.features)
+    used = usable(table, settings, settings.features)
+    folds = unit_folds(used, settings.folds)
     cells, importances = [], []
-    for fit_rows, test_rows in well_folds(used, settings.folds):
+    for fit_rows, test_rows in folds.rows:
         model = _fit(used.iloc[fit_rows], settings)
         unseen = used.iloc[test_rows]
-        also = unlabelled_beside(table, unseen["well"], settings.unidentified)
+        also = unlabelled_beside(table, unseen, folds.unit, settings)
         together = pd.concat([unseen, also], ignore_index=True)
-        cells.append(together[["field", "label", "well", "truth"]].join(predict(model, together)))
+        known = together[["field", "label", "truth"]].assign(left_out=together[folds.unit])
+        cells.append(known.join(predict(model, together)))
         importances.append(_importance(model, unseen, settings))
     importance = importance_table(settings.features, importances)
-    return score(pd.concat(cells, ignore_index=True), importance, settings.unidentified)
+    return score(pd.concat(cells, ignore_index=True), importance, settings, folds)
 
 
 def explain(model: TreeModel, table: pd.DataFrame, top: int = 3, method: str = "occlusion") -> pd.DataFrame:
@@ -58,9 +73,9 @@ def explain(model: TreeModel, table: pd.DataFrame, top: int = 3, method: str = "
 
     Parameters
     ----------
-    method : "occlusion": the change of the activated probability against the same cell with the feature at its
+    method : "occlusion": the change of the positive state's probability against the same cell with the feature at its
         median in the training cells (Zeiler & Fergus, ECCV 2014, on features in place of pixels); of two features that
-        say the same, neither gets credit. "shapley": exact Shapley values of the trees in log-odds of activated
+        say the same, neither gets credit. "shapley": exact Shapley values of the trees in log-odds of the positive
         (Lundberg et al., Nat Mach Intell 2, 56, 2020), which share the credit and, over all features, add up to the
         cell's log-odds less the mean of the training cells; needs the extra ``explain``.
 
@@ -88,7 +103,7 @@ def explain(model: TreeModel, table: pd.DataFrame, top: int = 3, method: str = "
 
 
 def occlusion(model: TreeModel, matrix: np.ndarray) -> np.ndarray:
-    """(N, F) probability of activated of cells (N, F), less that with each feature at the training cells' median."""
+    """(N, F) probability of the positive state, less that with each feature at the training cells' median."""
     effects = np.empty(matrix.shape)
     told = model.probability_positive(matrix)
     for feature, usual in enumerate(model.usual):
@@ -99,7 +114,7 @@ def occlusion(model: TreeModel, matrix: np.ndarray) -> np.ndarray:
 
 
 def shapley(model: TreeModel, matrix: np.ndarray) -> np.ndarray:
-    """(N, F) Shapley values of the trees for cells (N, F), in log-odds of activated against basal.
+    """(N, F) Shapley values of the trees for cells (N, F), in log-odds of the positive state against the other.
 
     What a feature's absence means follows the trees' own training cells (path-dependent TreeSHAP). With two states the
     calibration's slope is included, so rows add up to the calibrated log-odds; with three they stay uncalibrated.
@@ -137,7 +152,7 @@ EXPLANATIONS = {"occlusion": occlusion, "shapley": shapley}
 
 
 def fit_sklearn(used: pd.DataFrame, settings: ClassifySettings) -> CalibratedClassifierCV:
-    """scikit-learn's own model of `used` (features, ``truth``, ``well``); states are numbered as `known_states`."""
+    """scikit-learn's own model of `used` (features, ``truth`` and units); states are numbered as in the settings."""
     boosted = HistGradientBoostingClassifier(
         max_iter=settings.trees,
         max_depth=settings.depth,
@@ -149,35 +164,35 @@ def fit_sklearn(used: pd.DataFrame, settings: ClassifySettings) -> CalibratedCla
     )
     folds = _calibration_folds(used, settings)
     model = CalibratedClassifierCV(boosted, method="sigmoid", cv=folds, ensemble=False)
-    truth = used["truth"].map(known_states(settings.unidentified).index).to_numpy()
+    truth = used["truth"].map(settings.known.index).to_numpy()
     # the sigmoid sees each state as often as the other, as the trees do
     weight = (len(truth) / np.unique(truth).size / np.bincount(truth))[truth]
     # One thread: waiting for one another, threads take longer than these tables, and their sums differ from run to run
     with threadpool_limits(1, user_api="openmp"):
-        return model.fit(_matrix(used, settings), truth, sample_weight=weight)
+        return model.fit(numbers(used, settings.features), truth, sample_weight=weight)
 
 
 def _fit(used: pd.DataFrame, settings: ClassifySettings) -> TreeModel:
-    return from_sklearn(fit_sklearn(used, settings), settings, _usual(_matrix(used, settings)))
+    return from_sklearn(fit_sklearn(used, settings), settings, numbers(used, settings.features))
 
 
-def _usual(matrix: np.ndarray) -> np.ndarray:
-    """(F,) median of each column, NaN for one without a number."""
-    return pd.DataFrame(matrix).median().to_numpy()
+def _calibration_unit(used: pd.DataFrame, settings: ClassifySettings) -> Folds | None:
+    try:
+        return unit_folds(used, settings.folds)
+    except InputError:
+        return None
 
 
 def _calibration_folds(used: pd.DataFrame, settings: ClassifySettings) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Wells left out in turn; cells where some state is in one well only (said aloud; never judged so)."""
-    folds = well_folds(used, settings.folds) if used["well"].nunique() > 1 else []
-    if folds and all(used["truth"].iloc[rows].nunique() == used["truth"].nunique() for rows, _ in folds):
-        return folds
-    logger.warning("too few wells of each state: probabilities are calibrated on cells of the wells trained on")
-    cut = StratifiedKFold(3, shuffle=True, random_state=settings.seed)
+    """Units left out in turn; cells where some state is in one field only (said aloud by `train`; never judged so)."""
+    folds = _calibration_unit(used, settings)
+    if folds:
+        return folds.rows
+    fewest = int(used["truth"].value_counts().min())
+    if fewest < 2 or used["truth"].nunique() < len(settings.known):
+        raise InputError("A state has fewer than two cells to learn from with others left out: label more cells")
+    cut = StratifiedKFold(min(3, fewest), shuffle=True, random_state=settings.seed)
     return list(cut.split(used["truth"], used["truth"]))
-
-
-def _matrix(table: pd.DataFrame, settings: ClassifySettings) -> np.ndarray:
-    return table[list(settings.features)].to_numpy(np.float64)
 
 
 def _importance(model: TreeModel, unseen: pd.DataFrame, settings: ClassifySettings) -> np.ndarray:
