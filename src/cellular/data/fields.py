@@ -1,11 +1,13 @@
 """The grammar of field names: ``Timepoint_001_220518-ST_C03_s1``."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 _FIELD = re.compile(
     r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6})-(?P<plate>[^_]+)_(?P<well>[A-P]\d{2})_s(?P<site>\d+)$"
 )
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")  # what Label Studio puts before the name of an uploaded file
 _CHANNEL = re.compile(r"^(?P<field>.+)_w(?P<channel>[1-9])$")
 
 FED_ROWS = frozenset("C")
@@ -70,3 +72,23 @@ def split_channel(stem: str) -> tuple[str, int | None]:
     """
     match = _CHANNEL.match(stem)
     return (match["field"], int(match["channel"])) if match else (stem, None)
+
+
+def name_key(name: str) -> str:
+    """Names that look the same compare equal: macOS spells "ö" as o and two dots (NFD), others as one letter (NFC).
+
+    >>> name_key("Zo\u0308") == name_key("Z\u00f6")
+    True
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def possible_fields(stem: str) -> list[str]:
+    """Names of the field that a file called `stem` may be about, likeliest first, as :func:`name_key` spells them.
+
+    >>> possible_fields("cb0618f6-f_w1")
+    ['cb0618f6-f_w1', 'f_w1', 'cb0618f6-f', 'f']
+    """
+    stem = name_key(stem)
+    names = [stem, _UPLOADED.sub("", stem)]
+    return list(dict.fromkeys([*names, *(split_channel(name)[0] for name in names)]))
