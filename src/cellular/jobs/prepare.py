@@ -17,7 +17,7 @@ from typing import Any
 
 import cellular
 from cellular.data.fields import name_key
-from cellular.data.formats.annotated import find_annotated, images_beside, is_published_layout
+from cellular.data.formats.annotated import annotated_fields, images_beside, is_published_layout
 from cellular.data.formats.annotation import Remarks
 from cellular.data.formats.images import read_image, write_labels
 from cellular.data.masks.cells_table import write_cells
@@ -143,7 +143,7 @@ def _find(input: str | Path, settings: PrepareSettings) -> Sources:
     if empty or not path.exists() or is_published_layout(path, settings.mask_dirname):
         return find_sources(path, masks=settings.mask_dirname, **names)
     images = settings.images or (path / settings.image_dirname if settings.image_dirname else None)
-    return find_annotated(path, images or images_beside(path))
+    return annotated_fields(path, images or images_beside(path))
 
 
 def _stop_if(strict: bool, problems: list[str]) -> None:
@@ -321,6 +321,7 @@ class _Job:
         if hidden:
             notices.append(f"{len(hidden)} cell(s) lie wholly under others and have no pixel left, first {hidden[0]}")
         if not sum(fields.values()):
+            journal.discard()
             raise InputError(
                 f"No field of {self.sources.masks} could be prepared; {len(problems)} problem(s), first: "
                 f"{problems[0] if problems else 'the split names no field'}"

@@ -1,5 +1,6 @@
 """The journal of a prepare run: one JSON line per finished field, so that a second run knows what is left to do."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -101,15 +102,22 @@ class Journal:
         """The records of `fields`, one at a time."""
         return (self.get(field) for field in fields)
 
+    def discard(self) -> None:
+        """Take back a folder in which nothing was prepared, so that nothing of the run is left."""
+        self.path.unlink()
+        with contextlib.suppress(OSError):  # it holds more than this run's journal
+            self.path.parent.rmdir()
+
     def add(self, record: dict[str, Any]) -> None:
         """Put a finished field on record."""
         self._offsets[record["field"]] = self._write(record)
 
     def _write(self, record: dict[str, Any]) -> int:
+        line = memoryview((json.dumps(record) + "\n").encode())
         try:
-            at = self._file.seek(0, os.SEEK_END)
-            self._file.write((json.dumps(record) + "\n").encode())
-            self._file.flush()
+            at = os.fstat(self._file.fileno()).st_size
+            while line:  # past the buffer: what a full disk left in it would be tried again, and fail, when closing
+                line = line[os.write(self._file.fileno(), line) :]
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
         return at

@@ -4,7 +4,7 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    **dict.fromkeys(("find_annotated", "find_annotations", "images_beside", "is_published_layout"), "annotated"),
+    **dict.fromkeys(("annotated_fields", "find_annotations", "images_beside", "is_published_layout"), "annotated"),
     **dict.fromkeys(("Annotation", "Remarks", "draw"), "annotation"),
     **dict.fromkeys(("FORMATS", "read_annotations", "read_any_labels"), "read"),
 }

@@ -80,7 +80,7 @@ def _digest(path: Path, size: int, modified: int) -> str:
     return sha256_of(path)
 
 
-def find_annotated(source: str | Path, images: str | Path | None = None) -> AnnotatedSources:
+def annotated_fields(source: str | Path, images: str | Path | None = None) -> AnnotatedSources:
     """Images and annotations from a file of annotations, or a folder of them (also its ``labels``, ``masks``,
     ``annotations``).
 

@@ -55,7 +55,7 @@ def _parsed(path: Path, size: int, modified: int) -> CocoFile:
     content = read_json(path)
     if not is_coco(content):
         raise InputError(f"{path} is not a COCO file: it needs 'images' and 'annotations'")
-    lists = [content[key] if key in content else [] for key in ("images", "annotations", "categories")]
+    lists = [content.get(key, []) for key in ("images", "annotations", "categories")]
     for key, value in zip(("images", "annotations", "categories"), lists):
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise InputError(f"{path}: '{key}' must be a list of objects")

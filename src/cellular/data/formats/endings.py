@@ -12,6 +12,8 @@ ENDINGS = {
     ".json": "json",
     ".txt": "yolo",
 }
+# Those that say by themselves that a file holds one field's labels; ".txt", ".json" and ".zip" can be anything.
+LABEL_ENDINGS = tuple(ending for ending in ENDINGS if ending not in (".zip", ".json", ".txt"))
 _LONGEST_FIRST = sorted(ENDINGS, key=len, reverse=True)
 # Cellpose writes the same cells several times; its GUI corrects the first.
 CELLPOSE_ENDINGS = ("_seg.npy", "_cp_masks", "_masks", "_rois.zip", "_cp_outlines.txt", "_outlines.txt")

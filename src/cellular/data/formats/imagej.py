@@ -54,7 +54,7 @@ def _members(path: Path) -> list[tuple[str, bytes]]:
 
 
 def _plane(roi: Any) -> str | None:
-    """The slice that a ROI is on; None where it is on none or on all. Channels lie over each other, so they count not."""
+    """The slice that a ROI is on; None where it is on none or on all. Channels do not count: they show one field."""
     if roi.z_position or roi.t_position:
         return f"z {roi.z_position} t {roi.t_position}"
     named = _SLICE_NAME.match(roi.name or "")

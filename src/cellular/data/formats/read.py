@@ -123,7 +123,7 @@ def _with_pixels(found: list[Annotation], path: Path, remarks: Remarks) -> list[
     return [annotation for annotation in found if annotation.cell.area]
 
 
-def read_any_labels(path: str | Path, shape: tuple[int, int], *, field: str | None = None) -> np.ndarray:
+def read_any_labels(path: str | Path, shape: tuple[int, int] | None, *, field: str | None = None) -> np.ndarray:
     """Label image (Y, X), uint16 or uint32, of whatever holds one field's outlines: see :func:`read_annotations`.
 
     A label image and a ``_seg.npy`` are as they are. Outlines are painted in their order, and keep the numbers they
@@ -132,18 +132,20 @@ def read_any_labels(path: str | Path, shape: tuple[int, int], *, field: str | No
     Parameters
     ----------
     path : a file of any format of `read_annotations`, or a folder of per-cell masks.
-    shape : (Y, X) of the field, px.
+    shape : (Y, X) of the field, px; None takes the size of a label image as it is.
     field : the field's name; needed where a COCO file holds several images.
 
-    Raises MissingInputError or InputError that names the file.
+    Raises MissingInputError or InputError that names the file; also for outlines without `shape`.
     """
     path = Path(path)
     if not path.exists():
         raise MissingInputError(f"No such labels: {path}")
     exact = {"labels": load_label_image, "cellpose": load_seg_npy}.get(format_of(path))
+    if exact is None and shape is None:
+        raise InputError(f"{path} holds outlines, which do not say how large the field is; give its image too")
     if exact is None:
         return draw_numbered(read_annotations(path, shape, field=field), tuple(shape))
     labels = exact(path)
-    if labels.shape != tuple(shape):
+    if shape is not None and labels.shape != tuple(shape):
         raise InputError(f"{path}: label image of {labels.shape} px, the field has {tuple(shape)}")
     return labels
