@@ -157,6 +157,7 @@ def draw_histograms(histograms: dict[str, dict[str, np.ndarray]], path: Path) ->
         axis.set_xlabel(name if name not in CHANNELS else f"{name}, grey level")
         if name in CHANNELS:
             axis.set_yscale("log")
+            axis.yaxis.set_major_formatter("{x:g}")
     axes[0].set_ylabel("share")
     axes[0].legend()
     figure.tight_layout()

@@ -18,7 +18,8 @@ import pandas as pd
 from cellular.autophagy.measure.columns import COUNTS, SHAPE
 from cellular.autophagy.measure.intensity import measure_colocalisation, measure_intensity
 from cellular.autophagy.measure.unmix import REPORTER, Channels, unmix
-from cellular.autophagy.state.trees import FEATURES, ClassifySettings, validate
+from cellular.autophagy.state.tree_model import FEATURES, ClassifySettings
+from cellular.autophagy.state.trees import validate
 from cellular.data.pairs import Pair, load_image, load_labels
 from cellular.files import read_csv
 from cellular.jobs.classify import add_truth, fields_of

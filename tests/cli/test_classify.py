@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellular.autophagy.state.trees import FEATURES
+from cellular.autophagy.state.tree_model import FEATURES
 from cellular.cli.main import main
 from cellular.data.formats.images import write_image, write_labels
 
@@ -38,7 +38,7 @@ def test_train_then_predict(tables, capsys):
     assert pd.read_csv(out / "importance.csv")["feature"][0] == "red_only_fraction"
     assert all((out / "figures" / f"{name}.png").is_file() for name in ("confusion", "importance", "calibration"))
     there = tables / "predicted"
-    assert main(["classify", "predict", cells, "--model", str(out / "model.skops"), "--out", str(there)]) == 0
+    assert main(["classify", "predict", cells, "--model", str(out / "model.safetensors"), "--out", str(there)]) == 0
     predicted = pd.read_csv(there / "cells.csv").merge(pd.read_csv(truth))
     told = predicted[predicted["class"] != "Unidentified"]
     assert (told["state"].map({"basal": "fed", "activated": "unfed"}) == told["class"]).mean() > 0.95

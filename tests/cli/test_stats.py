@@ -33,7 +33,7 @@ def test_one_date_is_described_and_its_p_values_refused(tmp_path, capsys):
     measured([220518]).to_csv(tmp_path / "cells.csv", index=False)
     assert main(["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
-    assert "no p-value: 1 biological replicate (220518-ST)" in printed
+    assert "no p-value: 1 biological replicate (220518)" in printed
     assert "technical replicates" in printed
     effects = pd.read_csv(tmp_path / "out" / "effects.csv")
     assert effects["p_value"].isna().all()
@@ -74,7 +74,7 @@ def test_three_dates_are_tested(tmp_path, capsys):
     assert "no p-value" not in capsys.readouterr().out
 
 
-def test_other_plates_bring_their_own_columns(tmp_path):
+def test_other_plates_bring_their_own_columns(tmp_path, capsys):
     """Names outside the grammar, wells, treatments and batches from images.csv beside the cells."""
     cells = measured([220518, 220519, 220520]).drop(columns="puncta_red_only")
     names = cells["field"].unique()
@@ -91,6 +91,8 @@ def test_other_plates_bring_their_own_columns(tmp_path):
     cells.replace({"field": new}).to_csv(tmp_path / "cells.csv", index=False)
     base = ["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out"), "--treatment", "drug"]
     assert main([*base, "--control", "none"]) == 0
+    assert "24 image(s) show no date" in capsys.readouterr().out, "plates of no known date are not replicates unasked"
+    assert main([*base, "--control", "none", "--replicate", "plate"]) == 0
     effects = pd.read_csv(tmp_path / "out" / "effects.csv")
     assert effects["p_value"].notna().all()
     assert effects["replicates_control"].eq(3).all()

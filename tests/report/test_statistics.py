@@ -83,13 +83,20 @@ def test_forest_orders_by_size():
     effects = pd.DataFrame(
         {
             "feature": ["small", "large", "none"],
+            "treatment": "drug $\\frac{",
+            "control": "none",
             "standardised": [0.1, -2.0, np.nan],
             "standardised_low": [-0.1, -3, np.nan],
             "standardised_high": [0.3, -1, np.nan],
         }
     )
-    labels = [tick.get_text() for tick in forest(effects).axes[0].get_yticklabels()]
-    assert labels == ["small", "large"]
+    axes = forest(effects).axes[0]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["small", "large"]
+    assert axes.get_title() == "drug $\\frac{ against none"
+    axes.figure.canvas.draw()  # a formula that is none would raise here
+    both = pd.concat([effects, effects.assign(treatment="10 nM")])
+    labels = [tick.get_text() for tick in forest(both).axes[0].get_yticklabels()]
+    assert sorted(labels) == ["large, 10 nM", "large, drug $\\frac{", "small, 10 nM", "small, drug $\\frac{"]
     with pytest.raises(InputError, match="No effect"):
         forest(effects.tail(1))
 

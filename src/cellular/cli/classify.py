@@ -34,13 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     crops.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     predict = tasks.add_parser("predict", help="tell the state of other cells", formatter_class=kind)
     predict.add_argument("cells", metavar="CELLS", help="cells.csv of cellular measure")
-    predict.add_argument("--model", required=True, help="model.skops or model.safetensors of classify train")
+    predict.add_argument("--model", required=True, help="model.safetensors of classify train")
     predict.add_argument("--out", required=True, help="folder for cells.csv with states, and explanations.csv")
     predict.add_argument("--top", type=int, default=3, help="features that explain each cell; 0 for none")
     predict.add_argument(
         "--explain", choices=("occlusion", "shapley"), default="occlusion", help="how trees are explained"
     )
-    _add_pictures(predict.add_argument_group("model.safetensors"))
+    _add_pictures(predict.add_argument_group("a model of --backend crops"))
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -68,7 +68,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _train_trees(args: argparse.Namespace):
-    from cellular.autophagy.state.trees import ClassifySettings
+    from cellular.autophagy.state.tree_model import ClassifySettings
     from cellular.jobs.classify import train_state
 
     settings = ClassifySettings(unidentified=args.unidentified, trees=args.trees, seed=args.seed)
@@ -102,9 +102,11 @@ def _pictures(args: argparse.Namespace) -> tuple[str, str]:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from cellular.jobs.classify import CROP_MODEL, predict_crop_state, predict_state
+    from cellular.autophagy.state.crop_file import FORMAT as CROPS
+    from cellular.autophagy.state.files import read_header
+    from cellular.jobs.classify import predict_crop_state, predict_state
 
-    if args.model.endswith(CROP_MODEL):
+    if read_header(args.model)["format"] == CROPS:
         cells = predict_crop_state(args.cells, args.model, args.out, *_pictures(args), top=args.top)
     else:
         cells = predict_state(args.cells, args.model, args.out, top=args.top, method=args.explain)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cellular.data.pairs import Pair
+from cellular.data.plate import FieldFiles
 from cellular.evaluate.bootstrap import Clusters
 from cellular.evaluate.detection import Detections
 from cellular.evaluate.scores import THRESHOLDS, FieldScores
@@ -21,7 +21,7 @@ class EvaluationResult:
     values : flat name -> value (see docs/metrics.md). intervals : name -> (low, high), 95 %; empty with few clusters.
     clusters : what the intervals rest on.
     fields : scores of each field. detections : boxes matched over all fields.
-    labels : predicted label image of each field. pairs : the fields evaluated.
+    labels : predicted label image of each field. items : the files of the fields evaluated.
     recall_by_class : class -> (cells, found at IoU 0.5); empty where classes are not known.
     problems : field -> what was wrong with it.
     """
@@ -34,7 +34,7 @@ class EvaluationResult:
     fields: list[FieldScores] = field(repr=False)
     detections: Detections = field(repr=False)
     labels: dict[str, Path] = field(repr=False)
-    pairs: list[Pair] = field(repr=False)
+    items: list[FieldFiles] = field(repr=False)
     recall_by_class: dict[str, tuple[int, int]]
     problems: dict[str, str]
 

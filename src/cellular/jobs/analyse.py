@@ -1,50 +1,52 @@
-"""`cellular analyse`: a plate folder in; cells, states, tracks, statistics and a page to look at out."""
+"""`cellular analyse`: a plate in; cells, puncta, states, tracks, statistics and a page to look at out."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from cellular.autophagy.compare.effects import Comparison, StatsSettings
-from cellular.data.fields import parse_field
-from cellular.data.pairs import Pair, find_pairs, load_image, load_labels
-from cellular.errors import CellularError, InputError
-from cellular.files import INPUTS, claim_folder, made_of, read_csv, together, write_csv, write_inputs
-from cellular.jobs.classify import classifier, read_state_model
-from cellular.jobs.stats import Figures, add_to_page, compare_tables
-from cellular.jobs.track import TrackResult, track_folder
-from cellular.progress import progress
-from cellular.report.html import Page
-from cellular.report.outlines import draw_overlays
+from cellular.autophagy.compare.design import StatsSettings
+from cellular.autophagy.compare.effects import Comparison
+from cellular.autophagy.measure.field import MeasureSettings, measure_field
+from cellular.data.find import find_plate
+from cellular.data.formats.images import write_labels
+from cellular.data.image import load_labels, read_field
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import InputError
+from cellular.files import write_json
+from cellular.jobs.classify import classify_field, read_state_model
+from cellular.jobs.measure import (
+    NEEDED,
+    about_fields,
+    draw_puncta,
+    roles_of,
+    spread,
+    with_puncta_sizes,
+    with_wells,
+    write_tables,
+)
+from cellular.jobs.runner import Work, claimed, each_field, files_of, write_problems
+from cellular.jobs.segment import (
+    cell_table,
+    draw_outlines,
+    files_of_images,
+    label_path,
+    model_record,
+    overlay_path,
+    plate_diameter,
+    segment_image,
+)
+from cellular.jobs.stats import Figures, compare_tables
+from cellular.jobs.track import TrackResult, track
+from cellular.report.analysis import PICTURES, Analysis, analysis_page
+from cellular.segment.segmenter import Segmenter
+from cellular.segment.settings import SegmentSettings
 from cellular.settings import settings_to_dict
 from cellular.track.link import TrackSettings
-from cellular.track.series import find_label_images
 
 logger = logging.getLogger(__name__)
-
-# Fields shown with their outlines on the page.
-PICTURES = 4
-
-# What the page calls the columns of the tracks' summary.
-_TRACK_WORDS = {
-    "series": "series",
-    "frames": "timepoints",
-    "cells": "cells",
-    "tracks": "tracks",
-    "single_frame_tracks": "seen once",
-    "divisions": "divisions",
-    "bridged_gaps": "gaps bridged",
-    "cells_in_full_lineages": "cells followed throughout",
-    "median_step_px": "median step (px)",
-    "reversed_agreement": "same backwards",
-}
-
-# Image (Y, X, C), label image (Y, X) and field name in; tables of the field by name out, "cells" among them.
-Measure = Callable[[np.ndarray, np.ndarray, str], dict[str, pd.DataFrame]]
-Classify = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -53,20 +55,22 @@ class AnalyseSettings:
 
     Attributes
     ----------
-    model : segmentation model, by name or file. diameter : cell diameter in px; None leaves it to the model.
-    channels : image channels for the network (:func:`cellular.segment.image.normalize.to_network_input`); None takes
-        the model's.
-    device : where to segment. track, stats : see :class:`TrackSettings`, :class:`StatsSettings`.
-    state_model : ``model.skops`` or ``model.safetensors`` of classify; None leaves states untold.
+    model : segmentation model, by name or file. device : where to segment.
+    segment : how to segment. A diameter of None is the model's own for CELLULAR's fields, and estimated once for the
+        plate for all others.
+    measure, track, stats : of those stages.
+    state_model : ``model.safetensors`` of classify; None leaves states untold.
+    overlays : pictures of outlines and puncta, of as many fields.
     """
 
     model: str = "starter"
-    diameter: float | None = None
-    channels: tuple[int, ...] | None = None
     device: str = "auto"
-    state_model: str | None = None
+    segment: SegmentSettings = field(default_factory=SegmentSettings)
+    measure: MeasureSettings = field(default_factory=MeasureSettings)
     track: TrackSettings = field(default_factory=TrackSettings)
     stats: StatsSettings = field(default_factory=StatsSettings)
+    state_model: str | None = None
+    overlays: int = 8
 
 
 @dataclass(frozen=True)
@@ -75,194 +79,175 @@ class AnalyseResult:
 
     Attributes
     ----------
-    cells : all cells of all fields. tracks : None where no position was imaged twice.
+    plate : as it was understood.
+    tables : cells, puncta, images and outlines of all fields.
+    tracks : None where no position was imaged twice.
     comparison : None where there was nothing to compare; `no_comparison` says why.
     problems : by field or series, what was passed over and why.
     page : the report.
     """
 
-    cells: pd.DataFrame
+    plate: Plate
+    tables: dict[str, pd.DataFrame]
     tracks: TrackResult | None
     comparison: Comparison | None
     no_comparison: str
     problems: dict[str, str]
     page: Path
 
+    @property
+    def cells(self) -> pd.DataFrame:
+        """The cells of all fields, with their tracks where there are any."""
+        return self.tables["cells"]
+
 
 def analyse(
-    folder: str | Path,
+    plate: Plate | str | Path,
     out: str | Path,
     settings: AnalyseSettings | None = None,
     *,
-    measure: Measure | None = None,
     labels: str | Path | None = None,
-    classify: Classify | None = None,
 ) -> AnalyseResult:
-    """Analyse every field of `folder` and write everything to `out`.
+    """Analyse every field of `plate` and write everything to `out`.
+
+    Each field is decoded once: it is segmented, measured, its cells' states are told and its pictures drawn in one go.
 
     Parameters
     ----------
-    folder : images named by field: composites, or raw channels ``_w1``, ``_w2``, ``_w3``.
-    out : gets ``labels/``, ``fields/<field>/``, ``cells.csv`` and the other tables of `measure`, ``tracks/``,
-        ``stats/``, ``problems.csv`` and ``report.html``.
-    measure : measures one field; None is :func:`cellular.autophagy.measure.field.measure_field`.
+    plate : or a folder for :func:`cellular.data.find.find_plate`; it needs the channels mRFP and EGFP.
+    out : gets ``labels/``, ``fields/<field>/``, ``cells.csv``, ``puncta.csv``, ``images.csv``, ``outlines.csv``,
+        ``columns.csv``, ``overlays/``, ``tracks/``, ``stats/``, ``problems.csv``, ``plate.json``, ``analyse.json`` and
+        ``report.html``.
     labels : folder of label images, in place of segmenting.
-    classify : adds ``probability_activated`` to the table of all cells; None uses the settings' state model, if any.
 
-    A field that cannot be read, segmented or measured is reported and passed over. Run again with the same settings,
-    fields that are done are kept; with others, OutputExistsError is raised.
+    Raises
+    ------
+    InputError : a channel is not known, or no field could be done. A single bad field is reported and passed over.
+    OutputExistsError : `out` was begun with other settings or another plate. With the same, it is continued.
     """
     settings, out = settings or AnalyseSettings(), Path(out)
-    pairs = find_pairs(folder, labels=False)
+    plate = plate if isinstance(plate, Plate) else find_plate(plate, labels=labels)
+    plate.require(*NEEDED, what="analysing the reporter")
     # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
-    outline = _outliner(out, settings, labels)
-    state_model = read_state_model(settings.state_model) if settings.state_model and classify is None else None
-    record = {**settings_to_dict(settings), "folder": str(folder), "labels": str(labels) if labels else None}
-    claim_folder(out, "analyse.json", record, "another folder, other settings or labels")
-    outlines, problems = outline(pairs)
-    outlined = [pair for pair in pairs if pair.name in outlines]
-    tables = _measure_fields(outlined, outlines, out, measure or default_measure(), problems)
-    cells = tables["cells"]
-    if state_model is not None:
-        fields = {pair.name: replace(pair, labels=outlines[pair.name]) for pair in outlined}
-        classify = classifier(state_model, fields)
-    if classify is not None:
-        cells = classify(cells)
-    for name, table in {**tables, "cells": cells}.items():
-        write_csv(out / f"{name}.csv", table)
-    tracks = _tracks(outlines, out, settings, problems)
-    if tracks is not None:
-        cells = cells.merge(tracks.tracks[["field", "label", "track", "lineage"]], on=["field", "label"], how="left")
-    comparison, figures, reason = _comparison(cells, out, settings)
-    write_csv(out / "problems.csv", pd.DataFrame({"where": list(problems), "problem": list(problems.values())}))
-    shown = [pair for pair in pairs if pair.name in set(cells["field"])]
-    draw_overlays(shown[:: max(1, len(shown) // PICTURES)][:PICTURES], outlines, out)
-    result = AnalyseResult(cells, tracks, comparison, reason, problems, out / "report.html")
-    _page(result, folder, figures).write(result.page)
-    return result
+    segmenter = None if labels is not None else Segmenter.from_pretrained(settings.model, settings.device)
+    state_model = read_state_model(settings.state_model) if settings.state_model else None
+    settings = _settled(plate, segmenter, settings)
+    record = {**settings_to_dict(settings), "plate": str(plate.folder), "labels": str(labels) if labels else None}
+    record |= {"channels": roles_of(plate), "map": plate.map_file}
+    record |= model_record(segmenter) if segmenter else {}
+    with claimed(out, "analyse", record):
+        write_json(out / "plate.json", plate.as_dict())
+        labelled = plate if segmenter else replace(plate, fields=tuple(f for f in plate.fields if f.labels))
+        missing = {f.name: f"no label image in {labels}" for f in plate.fields if not segmenter and not f.labels}
+        work = _work(labelled, out, settings, segmenter, state_model)
+        done = each_field(labelled, out, work, desc="analyse")
+        tables = dict(done.tables)
+        tables["cells"] = with_wells(tables["cells"], tables["images"])
+        write_tables(tables, out, ("csv",))
+        problems = missing | done.problems
+        tracks = _tracks(labelled, done.names, out, settings, segmenter is not None)
+        if tracks is not None:
+            problems |= tracks.problems
+            told = tracks.tracks[["field", "label", "track", "lineage"]]
+            tables["cells"] = tables["cells"].merge(told, on=["field", "label"], how="left")
+        comparison, figures, reason = _comparison(tables, out, settings)
+        write_problems(out, problems)
+        page = Analysis(
+            plate,
+            tables,
+            problems,
+            comparison,
+            figures,
+            reason,
+            None if tracks is None else tracks.tracks,
+            None if tracks is None else tracks.summary,
+            _pictures(labelled, done.names, out, settings),
+            record,
+        )
+        analysis_page(page, out).write(out / "report.html")
+    return AnalyseResult(plate, tables, tracks, comparison, reason, problems, out / "report.html")
 
 
-def default_measure() -> Measure:
-    """What `cellular measure` measures."""
-    from cellular.autophagy.measure.field import measure_field
-
-    return measure_field
-
-
-def _outliner(
-    out: Path, settings: AnalyseSettings, labels: str | Path | None
-) -> Callable[[Sequence[Pair]], tuple[dict[str, Path], dict[str, str]]]:
-    """What finds the label image of each field in `labels`, or has it made by the model; and why some have none."""
-    if labels is None:
-        from cellular.jobs.segment import segment_files
-        from cellular.segment.segmenter import Segmenter
-        from cellular.segment.settings import SegmentSettings
-
-        segmenter = Segmenter.from_pretrained(settings.model, settings.device)
-        how = SegmentSettings(diameter=settings.diameter, channels=settings.channels)
-
-        def made(pairs: Sequence[Pair]) -> tuple[dict[str, Path], dict[str, str]]:
-            done = segment_files(pairs, segmenter, out / "labels", how)
-            return done.labels, dict(done.problems)
-
-        return made
-    found = find_label_images(labels)
-
-    def looked_up(pairs: Sequence[Pair]) -> tuple[dict[str, Path], dict[str, str]]:
-        missing = {pair.name: f"no label image in {labels}" for pair in pairs if pair.name not in found}
-        return {pair.name: found[pair.name] for pair in pairs if pair.name in found}, missing
-
-    return looked_up
+def _settled(plate: Plate, segmenter: Segmenter | None, settings: AnalyseSettings) -> AnalyseSettings:
+    """The settings with the cells' diameter and the sizes of puncta decided, one choice for the whole plate."""
+    how = settings.segment
+    estimated = segmenter is not None and plate.scheme != "cellular" and how.diameter in (None, "auto")
+    if estimated:
+        how = replace(how, diameter=plate_diameter(plate, segmenter, how))
+        logger.info(
+            "cells are about %.0f px across (median over a few fields); --diameter says otherwise", how.diameter
+        )
+    if segmenter is None:
+        measure = with_puncta_sizes(settings.measure, plate, [item for item in plate.fields if item.labels])
+    else:
+        size = how.diameter if isinstance(how.diameter, int | float) else None
+        measure = with_puncta_sizes(settings.measure, plate, plate.fields, size)
+    return replace(settings, segment=how, measure=measure)
 
 
-def _measure_fields(
-    pairs: Sequence[Pair], outlines: dict[str, Path], out: Path, measure: Measure, problems: dict[str, str]
-) -> dict[str, pd.DataFrame]:
-    """Tables of all fields together; each field's stay in ``fields/<field>/`` while its files are the same."""
-    fields = []
-    for pair in progress(pairs, desc="measure", unit="field"):
-        folder = out / "fields" / pair.name
-        try:
-            inputs = (*pair.images, outlines[pair.name])
-            if not made_of(folder / INPUTS, inputs):
-                (folder / INPUTS).unlink(missing_ok=True)
-                image = load_image(pair)
-                labels = load_labels(replace(pair, labels=outlines[pair.name]), image.shape[:2])
-                found = measure(image, labels, pair.name)
-                for name in found:
-                    write_csv(folder / f"{name}.csv", found[name])
-                write_inputs(folder / INPUTS, inputs)
-            fields.append({path.stem: read_csv(path) for path in sorted(folder.glob("*.csv"))})
-        except CellularError as error:
-            problems[pair.name] = str(error)
-    if not fields:
-        raise InputError(f"No field could be measured; first problem: {next(iter(problems.values()), 'no fields')}")
-    names = list(dict.fromkeys(name for tables in fields for name in tables))
-    return {name: together([tables[name] for tables in fields if name in tables]) for name in names}
+def _work(
+    plate: Plate, out: Path, settings: AnalyseSettings, segmenter: Segmenter | None, state_model: object | None
+) -> Work:
+    """Everything that is done to one field."""
+    about = about_fields(plate)
+    shown = {item.name for item in spread(plate.fields, settings.overlays)}
+
+    def do(item: FieldFiles) -> Mapping[str, pd.DataFrame]:
+        image = read_field(item)
+        tables = {}
+        if segmenter is None:
+            labels = load_labels(item, image.shape)
+        else:
+            found = segment_image(image, segmenter, settings.segment)
+            labels, tables["outlines"] = found.labels, cell_table(item.name, found)
+            write_labels(label_path(out / "labels", item.name), labels)
+        tables |= measure_field(image, labels, item.name, settings.measure, about[item.name])
+        if state_model is not None:
+            tables["cells"] = classify_field(state_model, tables["cells"], image, labels)
+        if item.name in shown:
+            draw_outlines(overlay_path(out, item.name), image, labels)
+            draw_puncta(puncta_path(out, item.name), image, labels, tables["puncta"])
+        return tables
+
+    def outputs(item: FieldFiles) -> list[Path]:
+        made = [label_path(out / "labels", item.name)] if segmenter else []
+        return made + ([overlay_path(out, item.name), puncta_path(out, item.name)] if item.name in shown else [])
+
+    return Work(do, files_of_images if segmenter else files_of, outputs)
+
+
+def puncta_path(out: Path, name: str) -> Path:
+    """Where the picture of a field's puncta goes."""
+    return out / "overlays" / f"{name}_puncta.jpg"
+
+
+def _pictures(
+    plate: Plate, names: tuple[str, ...], out: Path, settings: AnalyseSettings
+) -> dict[str, tuple[Path, Path]]:
+    """Outlines and puncta of the fields that were drawn and done, by field."""
+    shown = [item.name for item in spread(plate.fields, settings.overlays) if item.name in set(names)]
+    return {name: (overlay_path(out, name), puncta_path(out, name)) for name in shown[:PICTURES]}
 
 
 def _tracks(
-    outlines: dict[str, Path], out: Path, settings: AnalyseSettings, problems: dict[str, str]
+    plate: Plate, names: tuple[str, ...], out: Path, settings: AnalyseSettings, segmented: bool
 ) -> TrackResult | None:
     """Tracks, where any position was imaged more than once."""
-    timed = {name: path for name, path in outlines.items() if parse_field(name).timepoint is not None}
-    if len({parse_field(name).series for name in timed}) == len(timed):
+    done = [item for item in plate.fields if item.name in set(names) and item.timepoint is not None]
+    if len({item.series for item in done}) == len(done):
         logger.info("no position was imaged twice: nothing to track")
         return None
-    result = track_folder(timed, out / "tracks", settings.track, cells=out / "cells.csv")
-    problems.update(result.problems)
-    return result
+    if segmented:
+        done = [replace(item, labels=label_path(out / "labels", item.name)) for item in done]
+    timed = replace(plate, fields=tuple(done))
+    return track(timed, out / "tracks", settings.track, cells=out / "cells.csv")
 
 
 def _comparison(
-    cells: pd.DataFrame, out: Path, settings: AnalyseSettings
+    tables: Mapping[str, pd.DataFrame], out: Path, settings: AnalyseSettings
 ) -> tuple[Comparison | None, Figures | None, str]:
     """Statistics, where there is something to compare; else the reason why not."""
-    images = out / "images.csv"
     try:
-        given = images if images.is_file() else None
-        return *compare_tables(cells, out / "stats", settings.stats, images=given), ""
+        return *compare_tables(tables["cells"], out / "stats", settings.stats, images=tables["images"]), ""
     except InputError as error:
         return None, None, str(error)
-
-
-def _page(result: AnalyseResult, folder: str | Path, figures: Figures | None) -> Page:
-    out = result.page.parent
-    fields = result.cells["field"].nunique()
-    page = Page(f"Analysis of {Path(folder).resolve().name}", subtitle="cellular analyse", footer="Made by cellular.")
-    facts = {"fields": fields, "cells": len(result.cells), "cells per field": round(len(result.cells) / max(1, fields))}
-    if result.tracks is not None:
-        facts["tracks"] = len(result.tracks.tracks[["series", "track"]].drop_duplicates())
-    page.facts(facts | {"problems": len(result.problems)})
-    if result.problems:
-        page.section("Problems").text("These were reported and passed over:")
-        page.table(read_csv(out / "problems.csv"))
-    page.section("Cells").text("Outlines over a few of the fields; if they look wrong, nothing below can be right.")
-    page.figures({path.stem: path for path in sorted((out / "overlays").glob("*.jpg"))[:PICTURES]})
-    if result.comparison is not None and figures is not None:
-        add_to_page(page, result.comparison, figures)
-    else:
-        page.section("Treatments").caveat(f"No comparison: {result.no_comparison}")
-    if result.tracks is not None:
-        _add_tracks(page, result.tracks, out / "tracks")
-    return page
-
-
-def _add_tracks(page: Page, tracks: TrackResult, folder: Path) -> None:
-    page.section("Tracks").table(
-        tracks.summary.rename(columns=_TRACK_WORDS)[list(_TRACK_WORDS.values())],
-        caption="Length and consistency of the tracks, series by series:",
-    )
-    page.text(
-        "'Same backwards' is the share of links found again when time runs backwards. It is consistency, not truth: "
-        "look at the paths."
-    )
-    page.figures(
-        {
-            f"{series}: paths from thin to thick, over the last outlines.": folder / "figures" / f"{series}.png"
-            for series in tracks.summary["series"].head(PICTURES)
-        }
-    )
-    if (folder / "transitions.csv").is_file():
-        page.table(read_csv(folder / "transitions.csv"), caption="From one timepoint to the next, by classified state:")
-        page.table(read_csv(folder / "activated_over_time.csv"), caption="Share of tracks activated by each timepoint:")

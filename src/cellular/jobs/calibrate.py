@@ -3,17 +3,19 @@
 import itertools
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from cellular.data.formats.images import read_labels
-from cellular.data.pairs import find_pairs, load_image, load_labels
+from cellular.data.find import find_annotated
+from cellular.data.image import load_ignore, load_labels, read_field
+from cellular.data.plate import Plate
 from cellular.errors import InputError
 from cellular.evaluate.scores import FieldScores, score_field, summary
+from cellular.jobs.segment import segment_image
 from cellular.progress import progress
 from cellular.segment.model.registry import Model
 from cellular.segment.scores import EVIDENCE, ScoreModel, score_measurements
@@ -44,7 +46,7 @@ class Calibration:
 
 def calibrate(
     segmenter: Segmenter,
-    folder: str | Path,
+    folder: Plate | str | Path,
     settings: SegmentSettings | None = None,
     flow_thresholds: Sequence[float] = FLOW_THRESHOLDS,
     cellprob_thresholds: Sequence[float] = CELLPROB_THRESHOLDS,
@@ -69,14 +71,15 @@ def calibrate(
     grid = list(itertools.product(flow_thresholds, cellprob_thresholds))
     scores: dict[tuple[float, float], list[FieldScores]] = {pair: [] for pair in grid}
     measured: dict[tuple[float, float], list[tuple[np.ndarray, np.ndarray]]] = {pair: [] for pair in grid}
-    for pair in progress(find_pairs(folder), desc="calibrate", unit="field"):
-        image, diameter = load_image(pair), settings.diameter
-        truth = load_labels(pair, image.shape[:2])
-        ignore = read_labels(pair.ignore) if pair.ignore else None
+    plate = folder if isinstance(folder, Plate) else find_annotated(folder)
+    for item in progress(plate.fields, desc="calibrate", unit="field"):
+        image, diameter = read_field(item), settings.diameter
+        truth = load_labels(item, image.shape)
+        ignore = load_ignore(item, image.shape)
         for cellprob in cellprob_thresholds:
             # A stricter flow threshold only drops cells, so one segmentation serves them all.
             wanted = replace(settings, flow_threshold=max(flow_thresholds), cellprob_threshold=cellprob)
-            found = segmenter.segment(image, **asdict(wanted) | {"diameter": diameter})
+            found = segment_image(image, segmenter, replace(wanted, diameter=diameter))
             diameter = found.diameter  # where it had to be estimated, once is enough
             for flow in flow_thresholds:
                 field, *rest = _scored(truth, ignore, found, flow)

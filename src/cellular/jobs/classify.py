@@ -1,36 +1,38 @@
 """`cellular classify`: train on cells whose state is known, judge on unseen wells; predict for any others."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.calibration import CalibratedClassifierCV
 
 from cellular.autophagy.state import crop_train
+from cellular.autophagy.state.crop_file import FORMAT as CROPS
 from cellular.autophagy.state.crop_file import load_crop_model, save_crop_model
 from cellular.autophagy.state.crop_model import CropModel, CropSettings, predict_crops
 from cellular.autophagy.state.crops import Crops, cut_crops, join_crops
 from cellular.autophagy.state.explain import explain_crops, integrated_gradients
-from cellular.autophagy.state.files import load_model, save_model
-from cellular.autophagy.state.trees import ClassifySettings, explain, predict, train, validate
+from cellular.autophagy.state.files import load_model, read_header, save_model
+from cellular.autophagy.state.tree_model import ClassifySettings, TreeModel, predict
+from cellular.autophagy.state.trees import explain, train, validate
 from cellular.autophagy.state.unseen import STATES, UNIDENTIFIED, Validation, require_columns
 from cellular.data.fields import parse_field
-from cellular.data.pairs import Pair, find_pairs, load_image, load_labels
+from cellular.data.find import find_plate
+from cellular.data.image import FieldImage, load_labels, read_field
+from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import read_csv, write_csv, write_json
 from cellular.progress import progress
 from cellular.report.autophagy import calibration_figure, confusion_figure, importance_figure, saliency_figure
 from cellular.report.style import save
 from cellular.settings import settings_to_dict
-from cellular.track.series import find_label_images
 
 TREATMENT_CAVEAT = (
     "Truth here is the treatment of the well, not an expert's look at the cell: fed wells hold activated cells and "
     "starved wells basal ones, so this says how well the measurements separate the treatments, no more."
 )
-CROP_MODEL = ".safetensors"
+MODEL = "model.safetensors"
 _TOLD = ["state", "probability_activated"]
 # Cells of each state in the picture of what the network looks at.
 _SHOWN = 4
@@ -72,14 +74,14 @@ def train_state(
 ) -> TrainedState:
     """Train trees on ``cells.csv`` of measure and write the model and its validation to folder `out`.
 
-    `out` gets ``model.skops``, ``validation.json``, ``predicted_unseen.csv``, ``wells.csv``, ``fields.csv``,
+    `out` gets ``model.safetensors``, ``validation.json``, ``predicted_unseen.csv``, ``wells.csv``, ``fields.csv``,
     ``confusion.csv``, ``calibration.csv``, ``importance.csv`` and ``figures/``. `truth` as in :func:`add_truth`.
     """
     settings, out = settings or ClassifySettings(), Path(out)
     table = add_truth(read_csv(cells), read_csv(truth) if truth else None)
     checked = validate(table, settings)
     _write_validation(checked, out, settings_to_dict(settings), "" if truth else TREATMENT_CAVEAT)
-    return TrainedState(save_model(out / "model.skops", train(table, settings), settings), checked)
+    return TrainedState(save_model(out / MODEL, train(table, settings)), checked)
 
 
 def train_crop_state(
@@ -103,16 +105,16 @@ def train_crop_state(
     model, checked = crop_train.train(crops, table, settings)
     _write_validation(checked, out, settings_to_dict(settings), "" if truth else TREATMENT_CAVEAT)
     save(_look(model, crops, _surest(checked.cells)), out / "figures" / "saliency.png")
-    return TrainedState(save_crop_model(out / f"model{CROP_MODEL}", model), checked)
+    return TrainedState(save_crop_model(out / MODEL, model), checked)
 
 
-def read_state_model(path: str | Path) -> CropModel | tuple[CalibratedClassifierCV, ClassifySettings]:
-    """The model in a file of classify train, trees or network by its ending."""
-    return load_crop_model(path) if Path(path).suffix == CROP_MODEL else load_model(path)
+def read_state_model(path: str | Path) -> CropModel | TreeModel:
+    """The model in a file of classify train, trees or network by what it says of itself."""
+    return load_crop_model(path) if read_header(path)["format"] == CROPS else load_model(path)
 
 
 def classifier(
-    model: CropModel | tuple[CalibratedClassifierCV, ClassifySettings], fields: Mapping[str, Pair]
+    model: CropModel | TreeModel, fields: Mapping[str, FieldFiles]
 ) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """A function that adds ``state`` and ``probability_activated`` to a table of measured cells.
 
@@ -120,7 +122,7 @@ def classifier(
     """
     if isinstance(model, CropModel):
         return lambda cells: _join_told(cells, _predict_fields(model, _wanted(cells, fields)))
-    return lambda cells: cells.drop(columns=_TOLD, errors="ignore").join(predict(model[0], cells, model[1]))
+    return lambda cells: cells.drop(columns=_TOLD, errors="ignore").join(predict(model, cells))
 
 
 def predict_state(
@@ -131,10 +133,10 @@ def predict_state(
     `top` features per cell, by `method` of :func:`explain`; none with 0.
     """
     table, out = read_csv(cells), Path(out)
-    fitted, settings = load_model(model)
-    classified = classifier((fitted, settings), {})(table)
+    fitted = load_model(model)
+    classified = classifier(fitted, {})(table)
     if top:
-        write_csv(out / "explanations.csv", explain(fitted, table, settings, table, top, method))
+        write_csv(out / "explanations.csv", explain(fitted, table, top, method))
     write_csv(out / "cells.csv", classified)
     return classified
 
@@ -164,14 +166,13 @@ def predict_crop_state(
     return classified
 
 
-def fields_of(cells: pd.DataFrame, images: str | Path, labels: str | Path) -> dict[str, Pair]:
+def fields_of(cells: pd.DataFrame, images: str | Path | Plate, labels: str | Path | None) -> dict[str, FieldFiles]:
     """Image and label image of every field of `cells`; InputError where one is missing."""
-    found = find_label_images(labels)
-    pairs = {p.name: replace(p, labels=found.get(p.name)) for p in find_pairs(images, labels=False)}
-    return _wanted(cells, {name: pair for name, pair in pairs.items() if pair.labels})
+    plate = images if isinstance(images, Plate) else find_plate(images, labels=labels)
+    return _wanted(cells, {item.name: item for item in plate.fields if item.labels})
 
 
-def _wanted(cells: pd.DataFrame, fields: Mapping[str, Pair]) -> dict[str, Pair]:
+def _wanted(cells: pd.DataFrame, fields: Mapping[str, FieldFiles]) -> dict[str, FieldFiles]:
     require_columns(cells, ("field", "label"))
     names = sorted(cells["field"].astype(str).unique())
     missing = [name for name in names if name not in fields]
@@ -182,16 +183,33 @@ def _wanted(cells: pd.DataFrame, fields: Mapping[str, Pair]) -> dict[str, Pair]:
     return {name: fields[name] for name in names}
 
 
-def _crops(pairs: Mapping[str, Pair], settings: CropSettings) -> Iterator[tuple[str, Crops]]:
-    for name, pair in progress(pairs.items(), desc="crops", unit="field"):
-        image = load_image(pair)
-        labels = load_labels(pair, image.shape[:2])
-        cut = {"channels": settings.channels, "side_px": settings.side_px, "size": settings.size}
-        yield name, cut_crops(image, labels, name, **cut)
+def _crops(fields: Mapping[str, FieldFiles], settings: CropSettings) -> Iterator[tuple[str, Crops]]:
+    for name, item in progress(fields.items(), desc="crops", unit="field"):
+        image = read_field(item)
+        yield name, crops_of(image, load_labels(item, image.shape), name, settings)
 
 
-def _predict_fields(network: CropModel, pairs: Mapping[str, Pair]) -> pd.DataFrame:
-    return pd.concat([predict_crops(network, crops) for _, crops in _crops(pairs, network.settings)], ignore_index=True)
+def crops_of(image: FieldImage, labels: np.ndarray, name: str, settings: CropSettings) -> Crops:
+    """The cells of one field cut out as the network wants them."""
+    return cut_crops(image, labels, name, channels=settings.channels, side_px=settings.side_px, size=settings.size)
+
+
+def _predict_fields(network: CropModel, fields: Mapping[str, FieldFiles]) -> pd.DataFrame:
+    return pd.concat(
+        [predict_crops(network, crops) for _, crops in _crops(fields, network.settings)], ignore_index=True
+    )
+
+
+def classify_field(
+    model: CropModel | TreeModel, cells: pd.DataFrame, image: FieldImage, labels: np.ndarray
+) -> pd.DataFrame:
+    """The cells of one field with ``state`` and ``probability_activated``; trees do not look at the image."""
+    if not len(cells):
+        return cells.assign(state=pd.Series(dtype=object), probability_activated=pd.Series(dtype=float))
+    if isinstance(model, CropModel):
+        crops = crops_of(image, labels, str(cells["field"].iloc[0]), model.settings)
+        return _join_told(cells, predict_crops(model, crops))
+    return classifier(model, {})(cells)
 
 
 def _join_told(cells: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:

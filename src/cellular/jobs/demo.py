@@ -10,11 +10,9 @@ import pandas as pd
 from cellular.errors import OutputExistsError
 from cellular.evaluate.result import EvaluationResult
 from cellular.files import write_json
-from cellular.jobs.evaluate import evaluate
+from cellular.jobs.evaluate import draw_before_after, draw_evaluation, evaluate
 from cellular.jobs.models_table import comparison, write_comparison
 from cellular.jobs.prepare import PrepareSettings, prepare
-from cellular.report.comparison import draw_before_after
-from cellular.report.evaluation import draw_evaluation
 from cellular.report.training import draw_loss
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings

@@ -7,17 +7,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellular.data.formats.images import read_labels
-from cellular.data.pairs import MASKS_SUFFIX, Pair, find_pairs
-from cellular.errors import CellularError, InputError, MissingInputError
+from cellular.data.find import find_annotated, match_labels
+from cellular.data.formats.images import read_labels, write_image
+from cellular.data.image import load_ignore, load_labels, read_field
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import InputError, MissingInputError
 from cellular.evaluate.bootstrap import Unit, clusters_of, intervals
 from cellular.evaluate.detection import Boxes, average_precision, match_boxes, mean_average_precision
 from cellular.evaluate.result import EvaluationResult, as_json
 from cellular.evaluate.scores import FieldScores, score_field, summary
 from cellular.files import read_csv, write_csv, write_json
-from cellular.jobs.segment import segment_files
+from cellular.jobs.runner import attempt
+from cellular.jobs.segment import segment
 from cellular.labels.cells import cell_boxes
 from cellular.progress import progress
+from cellular.report.evaluation import field_picture, precision_recall_figure
+from cellular.report.style import save
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
 
@@ -25,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate(
-    test_dir: str | Path,
+    test_dir: Plate | str | Path,
     output_dir: str | Path,
     segmenter: Segmenter | None = None,
     settings: SegmentSettings | None = None,
@@ -56,57 +61,52 @@ def evaluate(
     """
     if (segmenter is None) == (labels_dir is None):
         raise InputError("evaluate takes either a model or a folder of predicted labels")
-    test_dir, output_dir = Path(test_dir), Path(output_dir)
-    pairs = find_pairs(test_dir)
+    output_dir = Path(output_dir)
+    plate = test_dir if isinstance(test_dir, Plate) else find_annotated(test_dir)
+    test_dir = plate.folder
     clusters_of([], interval_unit)  # a typing error is said before the work, not after
     if segmenter is not None:
-        segmented = segment_files(pairs, segmenter, output_dir / "labels", settings)
+        segmented = segment(plate, output_dir / "labels", segmenter, settings)
         labels, cells, problems = segmented.labels, segmented.cells, dict(segmented.problems)
     else:
-        labels, cells, problems = _given_labels(pairs, Path(labels_dir))
+        labels, cells, problems = _given_labels(plate.fields, Path(labels_dir))
     truth_table = _truth_table(test_dir)
-    fields, true_boxes, found_boxes, kept = [], [], [], []
-    for pair in progress([p for p in pairs if p.name in labels], desc="score", unit="field"):
-        try:
-            scores, truth, prediction = _score(pair, labels[pair.name])
-            true_boxes.append(_true_boxes(pair, truth, boxes_dir, truth_table))
-        except CellularError as error:
-            problems[pair.name] = str(error)
-            continue
-        found_boxes.append(_found_boxes(cells, scores, prediction, labels[pair.name]))
-        fields.append(scores)
-        kept.append(pair)
-    if not fields:
+
+    def score(item: FieldFiles) -> tuple[FieldScores, Boxes, Boxes]:
+        scores, truth, prediction = _score(item, labels[item.name])
+        true_boxes = _true_boxes(item, truth, boxes_dir, truth_table)
+        return scores, true_boxes, _found_boxes(cells, scores, prediction, labels[item.name])
+
+    predicted = [item for item in plate.fields if item.name in labels]
+    scored, passed_over = attempt(predicted, score, desc="score")
+    problems |= passed_over
+    if not scored:
         raise InputError(f"{test_dir}: no field could be scored; first problem: {next(iter(problems.values()))}")
-    clusters = clusters_of([f.name for f in fields], interval_unit)
+    fields, true_boxes, found_boxes = map(list, zip(*scored.values()))
+    kept = [item for item in predicted if item.name in scored]
+    clusters = clusters_of(kept, interval_unit)
     detections = match_boxes(true_boxes, found_boxes)
     result = _summarise(output_dir, test_dir.name, fields, clusters, detections, labels, kept, problems, truth_table)
     _write(result)
     return result
 
 
-def _score(pair: Pair, labels: Path) -> tuple[FieldScores, np.ndarray, np.ndarray]:
+def _score(item: FieldFiles, labels: Path) -> tuple[FieldScores, np.ndarray, np.ndarray]:
     """Scores of one field, and its true and predicted labels."""
     prediction = read_labels(labels)
-    truth = read_labels(pair.labels)
+    truth = load_labels(item)
     if prediction.shape != truth.shape:
-        raise InputError(f"{labels}: shape {prediction.shape} differs from that of {pair.labels}, {truth.shape}")
-    ignore = read_labels(pair.ignore) if pair.ignore else None
-    return score_field(truth, prediction, ignore, pair.name), truth, prediction
+        raise InputError(f"{labels}: shape {prediction.shape} differs from that of {item.labels}, {truth.shape}")
+    return score_field(truth, prediction, load_ignore(item, truth.shape), item.name), truth, prediction
 
 
-def _given_labels(pairs: Sequence[Pair], folder: Path) -> tuple[dict[str, Path], pd.DataFrame, dict[str, str]]:
-    if not folder.is_dir():
-        raise MissingInputError(f"No such folder: {folder}")
-    labels, problems = {}, {}
-    for pair in pairs:
-        found = [p for s in (".tif", ".tiff", ".png") if (p := folder / f"{pair.name}{MASKS_SUFFIX}{s}").is_file()]
-        if found:
-            labels[pair.name] = found[0]
-        else:
-            problems[pair.name] = f"no {pair.name}{MASKS_SUFFIX}.tif or .png in {folder}"
+def _given_labels(fields: Sequence[FieldFiles], folder: Path) -> tuple[dict[str, Path], pd.DataFrame, dict[str, str]]:
+    labels = match_labels(fields, folder)
+    problems = {
+        item.name: f"no {item.name}_masks.tif or .png in {folder}" for item in fields if item.name not in labels
+    }
     table = folder / "cells.csv"
-    cells = read_csv(table, dtype={"image": str}) if table.is_file() else pd.DataFrame()
+    cells = read_csv(table) if table.is_file() else pd.DataFrame()
     if not {"image", "label", "score"} <= set(cells.columns):
         logger.warning("%s gives no scores: all predictions count the same, which lowers the box AP", folder)
         cells = pd.DataFrame(columns=["image", "label", "score"])
@@ -118,15 +118,15 @@ def _truth_table(test_dir: Path) -> pd.DataFrame | None:
     path = test_dir.resolve().parent.parent / "cells.csv"
     if test_dir.resolve().parent.name != "all" or not path.is_file():
         return None
-    table = read_csv(path, dtype={"field": str, "class": str})
+    table = read_csv(path)
     return table if {"field", "class", "label", "y0", "x0", "y1", "x1"} <= set(table.columns) else None
 
 
-def _true_boxes(pair: Pair, truth: np.ndarray, folder: str | Path | None, table: pd.DataFrame | None) -> Boxes:
+def _true_boxes(item: FieldFiles, truth: np.ndarray, folder: str | Path | None, table: pd.DataFrame | None) -> Boxes:
     if folder is not None:
-        return Boxes(read_yolo_boxes(Path(folder) / f"{pair.name}.txt", truth.shape))
+        return Boxes(read_yolo_boxes(Path(folder) / f"{item.name}.txt", truth.shape))
     if table is not None:
-        rows = table[(table["field"] == pair.name) & (table["label"] > 0)]
+        rows = table[(table["field"] == item.name) & (table["label"] > 0)]
         return Boxes(rows[["y0", "x0", "y1", "x1"]].to_numpy(float))
     return Boxes(cell_boxes(truth)[1])
 
@@ -208,3 +208,31 @@ def _write(result: EvaluationResult) -> None:
         row["box_ap50"] = average_precision(result.detections, 0.5, np.eye(len(rows))[k])
     write_csv(result.output_dir / f"{result.split}_fields.csv", pd.DataFrame(rows))
     write_json(result.output_dir / f"{result.split}_eval.json", as_json(result))
+
+
+def draw_evaluation(result: EvaluationResult) -> None:
+    """Write ``figures/<field>.jpg`` for every field and ``figures/precision_recall.png`` into the output folder."""
+    folder = result.output_dir / "figures"
+    for item in progress(result.items, desc="draw", unit="field"):
+        write_image(folder / f"{item.name}.jpg", _picture(result, item.name))
+    save(precision_recall_figure(result), folder / "precision_recall.png")
+
+
+def draw_before_after(before: EvaluationResult, after: EvaluationResult, path: str | Path) -> Path:
+    """Write the field that gained most, as `before` and as `after` saw it, to `path`; returns the path.
+
+    Each side is called by the name of its output folder.
+    """
+    old = {one.name: one for one in before.fields}
+    both = [one for one in after.fields if one.name in old]
+    most = max(both, key=lambda one: one.instance(0.5).f1 - old[one.name].instance(0.5).f1)
+    panels = [_picture(result, most.name, result.output_dir.name) for result in (before, after)]
+    gap = np.full((panels[0].shape[0], 16, 3), 255, np.uint8)
+    return write_image(path, np.hstack([panels[0], gap, panels[1]]))
+
+
+def _picture(result: EvaluationResult, name: str, model: str = "") -> np.ndarray:
+    item = next(item for item in result.items if item.name == name)
+    scores = next(one for one in result.fields if one.name == name)
+    image, prediction = read_field(item), read_labels(result.labels[name])
+    return field_picture(image.array(), load_labels(item, image.shape), prediction, scores, model)

@@ -10,10 +10,9 @@ import pandas as pd
 from cellular.errors import CellularError, InputError, WeightsError
 from cellular.evaluate.result import EvaluationResult
 from cellular.files import read_json
-from cellular.jobs.evaluate import evaluate
+from cellular.jobs.evaluate import draw_evaluation, evaluate
 from cellular.jobs.models_table import comparison, write_comparison
 from cellular.jobs.prepare import PrepareSettings, prepare
-from cellular.report.evaluation import draw_evaluation
 from cellular.report.training import draw_loss
 from cellular.segment.model.registry import load_model
 from cellular.segment.segmenter import Segmenter

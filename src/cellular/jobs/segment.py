@@ -1,116 +1,145 @@
-"""Segmenting files: one at a time, a bad one reported and passed over, a second run finishing what is left."""
+"""`cellular segment`: images in; label images, a table of cells and pictures out."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tifffile
 from skimage.measure import regionprops_table
 
-from cellular.data.formats.images import IMAGE_SUFFIXES, TIFF_SUFFIXES, write_labels
-from cellular.data.pairs import IGNORE_SUFFIX, MASKS_SUFFIX, Pair, find_pairs, load_image
-from cellular.errors import CellularError, InputError, MissingInputError
-from cellular.files import claim_folder, made_of, read_csv, sha256_of, together, write_csv, write_inputs
+from cellular.data.find import find_plate
+from cellular.data.formats.images import write_image, write_labels
+from cellular.data.image import FieldImage, read_field
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import InputError
+from cellular.files import sha256_of, write_csv, write_json
+from cellular.jobs.runner import Work, claimed, each_field, files_of, finished, joined
 from cellular.progress import progress
+from cellular.report.outlines import PLAIN, outline_overlay
+from cellular.segment.inputs import network_image
 from cellular.segment.segmentation import Segmentation
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
 
-RECORD = "segment.json"
 CELLS = "cells"
-# A TIFF above this many bytes is mapped, not read, where its pixels lie in the file as they are.
-MAPPED_BYTES = 1 << 29
+# The diameter of a plate's cells is the median over this many of its fields.
+DIAMETER_FIELDS = 5
 
 
 @dataclass(frozen=True)
 class SegmentResult:
-    """What was done: label images by image name, the table of all cells, and what went wrong, image by image."""
+    """What was done: label images by field, the table of their cells, and what went wrong, field by field."""
 
     labels: dict[str, Path]
     cells: pd.DataFrame
     problems: dict[str, str]
 
 
-def find_images(sources: Iterable[str | Path]) -> list[Pair]:
-    """Images named by files and folders; in a folder, a field's raw channel files (``_w1``...) are one image.
-
-    Raises MissingInputError for a path that is not there and InputError where nothing is found or two images would
-    write the same label image.
-    """
-    found: list[Pair] = []
-    for source in map(Path, sources):
-        if source.is_dir():
-            found += find_pairs(source, labels=False)
-        elif not source.exists():
-            raise MissingInputError(f"No such image or folder: {source}")
-        elif not source.stem.endswith((MASKS_SUFFIX, IGNORE_SUFFIX)):
-            found.append(Pair(source.stem, (source,)))
-    if not found:
-        raise InputError(f"No images to segment ({', '.join(IMAGE_SUFFIXES)})")
-    first: dict[str, Pair] = {}
-    for pair in found:
-        if pair.name in first:
-            raise InputError(f"{first[pair.name].images[0]} and {pair.images[0]} have one name; segment them apart")
-        first[pair.name] = pair
-    return found
-
-
-def segment_files(
-    images: Sequence[Pair], segmenter: Segmenter, out: str | Path, settings: SegmentSettings | None = None
+def segment(
+    plate: Plate | str | Path,
+    out: str | Path,
+    model: str | Path | Segmenter = "starter",
+    settings: SegmentSettings | None = None,
+    *,
+    device: str = "auto",
+    overlays: bool = False,
 ) -> SegmentResult:
-    """Segment `images` into folder `out`.
+    """Segment every field of `plate` into folder `out`.
 
-    Writes ``<name>_masks.tif`` (label image), ``cells/<name>.csv`` (a row per cell: label, score, area in px, box,
-    centroid) and, at the end, all of those rows in ``cells.csv``, earlier runs' included. An image that cannot be read
-    or segmented is reported in the result and passed over. Run again with the same model and settings, what is there
-    is kept where its image is still the same file, unchanged. A large uncompressed TIFF is never in memory as a whole,
-    its labels are.
+    Writes ``<field>_masks.tif`` (label image), in ``cells.csv`` a row per cell (label, score, area in px, box, centroid),
+    earlier runs' included, with `overlays` ``overlays/<field>.jpg``, and ``plate.json``. A field that cannot be read
+    or segmented is reported in the result and passed over. Run again with the same model and settings, what is there is
+    kept where its image is still the same file, unchanged. A large uncompressed TIFF is never in memory as a whole, its
+    labels are.
 
-    Raises OutputExistsError where `out` was made with another model or other settings.
+    Parameters
+    ----------
+    plate : or a folder or image for :func:`cellular.data.find.find_plate`.
+    model : a model's name or file, or a Segmenter.
+
+    Raises
+    ------
+    OutputExistsError : `out` was made with another model or other settings.
+    InputError : no field could be segmented.
     """
+    plate = plate if isinstance(plate, Plate) else find_plate(plate)
+    segmenter = model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model, device)
     settings = settings or SegmentSettings()
-    out = Path(out)
-    _claim(out, segmenter, settings)
-    labels: dict[str, Path] = {}
-    problems: dict[str, str] = {}
-    for pair in progress(images, desc="segment", unit="image"):
-        target = out / f"{pair.name}{MASKS_SUFFIX}.tif"
-        table = out / CELLS / f"{pair.name}.csv"
-        made = table.with_suffix(".json")
+    with claimed(out, "segment", {**model_record(segmenter), "settings": asdict(settings)}) as folder:
+        write_json(folder / "plate.json", plate.as_dict())
+        done = each_field(plate, folder, segment_work(segmenter, folder, settings, overlays), desc="segment")
+        if every := joined(folder, finished(folder)):
+            write_csv(folder / "cells.csv", every[CELLS])
+    labels = {name: label_path(folder, name) for name in done.names}
+    return SegmentResult(labels, done.tables.get(CELLS, pd.DataFrame()), done.problems)
+
+
+def segment_work(segmenter: Segmenter, out: Path, settings: SegmentSettings, overlays: bool = False) -> Work:
+    """Segmenting one field into `out`: its label image, its table "cells" and, where asked for, its picture."""
+
+    def do(item: FieldFiles) -> Mapping[str, pd.DataFrame]:
+        image = read_field(item, mapped=True)
+        found = segment_image(image, segmenter, settings)
+        if overlays:
+            draw_outlines(overlay_path(out, item.name), image, found.labels)
+        write_labels(label_path(out, item.name), found.labels)
+        return {CELLS: cell_table(item.name, found)}
+
+    def outputs(item: FieldFiles) -> list[Path]:
+        return [label_path(out, item.name)] + ([overlay_path(out, item.name)] if overlays else [])
+
+    return Work(do, files_of_images, outputs)
+
+
+def files_of_images(item: FieldFiles) -> tuple[Path, ...]:
+    """The field's image files, its labels left out: they are what is made."""
+    return files_of(replace(item, labels=None))
+
+
+def segment_image(image: FieldImage, segmenter: Segmenter, settings: SegmentSettings) -> Segmentation:
+    """Segment one field's image by the channels that the model knows."""
+    pixels, channels = network_image(image, segmenter.model.info, settings.channels)
+    return segmenter.segment(pixels, **asdict(settings) | {"channels": channels})
+
+
+def plate_diameter(plate: Plate, segmenter: Segmenter, settings: SegmentSettings) -> float:
+    """The cells' diameter in px: the median of estimates from a few fields, evenly spread over the plate.
+
+    One number for a plate: cells of one field and of the next are outlined, and their puncta sought, at one scale.
+    Raises InputError where none of these fields can be used.
+    """
+    found, problem = [], "there are none"
+    chosen = plate.fields[:: max(1, len(plate.fields) // DIAMETER_FIELDS)][:DIAMETER_FIELDS]
+    for item in progress(chosen, desc="diameter", unit="field"):
         try:
-            if not (target.is_file() and table.is_file() and made_of(made, pair.images)):
-                made.unlink(missing_ok=True)
-                segmentation = segmenter.segment(_open_image(pair), **asdict(settings))
-                write_csv(table, cell_table(pair.name, segmentation))
-                write_labels(target, segmentation.labels)
-                write_inputs(made, pair.images)
-            labels[pair.name] = target
-        except CellularError as error:
-            problems[pair.name] = str(error)
-    every = _cells_of([path.stem for path in sorted((out / CELLS).glob("*.json"))], out)
-    if len(every.columns):
-        write_csv(out / "cells.csv", every)
-    return SegmentResult(labels, _cells_of(labels, out), problems)
+            pixels, channels = network_image(read_field(item), segmenter.model.info, settings.channels)
+            found.append(segmenter.diameter(pixels, channels, invert=settings.invert))
+        except InputError as error:
+            problem = str(error)
+    if not found:
+        raise InputError(f"The cells' diameter cannot be estimated: {problem}; give --diameter")
+    return round(float(np.median(found)), 1)
 
 
-def _cells_of(names: Iterable[str], out: Path) -> pd.DataFrame:
-    """Rows of the named images together; nothing at all without any image."""
-    return together([read_csv(out / CELLS / f"{name}.csv", dtype={"image": str}) for name in names])
+def model_record(segmenter: Segmenter) -> dict[str, str]:
+    """Which model it was: name and SHA-256 of its file."""
+    return {"model": segmenter.model.name, "sha256": sha256_of(segmenter.model.path)}
 
 
-def _open_image(pair: Pair) -> np.ndarray:
-    """The image of `pair`, mapped from the disk where it is large and that can be done."""
-    path = pair.images[0]
-    if len(pair.images) > 1 or path.suffix.lower() not in TIFF_SUFFIXES or path.stat().st_size < MAPPED_BYTES:
-        return load_image(pair)
-    try:
-        image = tifffile.memmap(path, mode="r")
-    except (ValueError, tifffile.TiffFileError):  # compressed or damaged: reading it tells which
-        return load_image(pair)
-    as_is = image.dtype.kind in "uif" and (image.ndim == 2 or (image.ndim == 3 and image.shape[2] <= 4))
-    return image if as_is else load_image(pair)
+def label_path(out: Path, name: str) -> Path:
+    """Where the label image of a field goes."""
+    return out / f"{name}_masks.tif"
+
+
+def overlay_path(out: Path, name: str) -> Path:
+    """Where the picture of a field with its outlines goes."""
+    return out / "overlays" / f"{name}.jpg"
+
+
+def draw_outlines(path: Path, image: FieldImage, labels: np.ndarray) -> None:
+    """Write the field's image with white outlines around its cells."""
+    write_image(path, outline_overlay(image.array(), [(labels, PLAIN)]))
 
 
 def cell_table(name: str, segmentation: Segmentation) -> pd.DataFrame:
@@ -128,16 +157,6 @@ def cell_table(name: str, segmentation: Segmentation) -> pd.DataFrame:
     values = regionprops_table(segmentation.labels, properties=("label", "area", "bbox", "centroid"))
     table = pd.DataFrame(values).rename(columns=columns)
     table["area_px"] = table["area_px"].astype(np.int64)
-    table.insert(0, "image", name)
+    table.insert(0, "image", pd.Series([name] * len(table), dtype=object))
     table.insert(2, "score", segmentation.scores[table["label"].to_numpy() - 1].round(4))
     return table.round({"y": 2, "x": 2})
-
-
-def _claim(out: Path, segmenter: Segmenter, settings: SegmentSettings) -> None:
-    """Record model and settings in `out`, or check that they are those it was begun with."""
-    record = {
-        "model": segmenter.model.name,
-        "sha256": sha256_of(segmenter.model.path),
-        "settings": asdict(settings),
-    }
-    claim_folder(out, RECORD, record, "another model or other settings", begun=(out / CELLS).is_dir())

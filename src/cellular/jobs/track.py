@@ -1,24 +1,29 @@
 """`cellular track`: a folder of label images in; tables, exports and pictures of tracks out."""
 
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from cellular.data.find import find_label_fields
 from cellular.data.formats.images import read_labels
-from cellular.errors import CellularError, InputError
-from cellular.files import read_csv, write_csv, write_json
-from cellular.progress import progress
+from cellular.data.image import load_labels
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import InputError
+from cellular.files import read_csv, write_csv
+from cellular.jobs.runner import Work, claimed, each, write_problems
 from cellular.report.style import save
 from cellular.report.tracks import draw_lengths, draw_tracks
 from cellular.settings import settings_to_dict
 from cellular.track.export import EXPORTS, write_export
 from cellular.track.link import TrackSettings, link
 from cellular.track.scores import score_tracks
-from cellular.track.series import Frame, find_label_images, group_series
+from cellular.track.series import group_series
 from cellular.track.states import activated_over_time, activation_times, transitions
 from cellular.track.summary import summarise
 
@@ -26,6 +31,14 @@ logger = logging.getLogger(__name__)
 
 PROBABILITY = "probability_activated"
 COLUMNS = ("series", "field", "timepoint", "frame", "label", "y", "x", "area", "track", "parent", "lineage")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One position over time: its name and its fields, in order of their timepoint."""
+
+    name: str
+    frames: list[FieldFiles]
 
 
 @dataclass(frozen=True)
@@ -38,8 +51,8 @@ class TrackResult:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def track_folder(
-    labels: str | Path | Mapping[str, Path],
+def track(
+    labels: str | Path | Plate,
     out: str | Path,
     settings: TrackSettings | None = None,
     *,
@@ -53,8 +66,7 @@ def track_folder(
 
     Parameters
     ----------
-    labels : folder of label images named by field, or their files by field name (see
-        :func:`cellular.track.series.group_series`).
+    labels : folder of label images named by field, or a plate whose fields have label images.
     out : gets ``tracks.csv``, ``summary.csv``, ``track.json``, ``figures/`` and, as asked for, ``scores.csv``,
         ``exports/<kind>/<series>/``, ``transitions.csv``, ``activation.csv``, ``activated_over_time.csv``.
     cells : table with ``field, label`` and the columns named in `appearance`, compared when linking; and, where it has
@@ -67,41 +79,56 @@ def track_folder(
     """
     settings, out = settings or TrackSettings(), Path(out)
     _check_exports(exports)
-    series = group_series(labels if isinstance(labels, Mapping) else find_label_images(labels), pattern)
+    plate = labels if isinstance(labels, Plate) else find_label_fields(labels, pattern=pattern)
+    series = group_series(item for item in plate.fields if item.labels)
     if all(len(frames) < 2 for frames in series.values()):
         raise InputError(
-            f"{labels}: {len(series)} position(s), none imaged at two timepoints, so there is nothing to follow. Where "
-            "the names hide the timepoint, --pattern tells how to read it"
+            f"{plate.folder}: {len(series)} position(s), none imaged at two timepoints, so there is nothing to follow. "
+            "Where the names hide the timepoint, --pattern tells how to read it"
         )
     measured = _read_cells(cells, appearance) if cells else None
+    step = _step_of(series.values())
     truths = read_csv(truth).rename(columns={"cell": "label"}) if truth else None
-    tables, rows, scores, problems = [], [], [], {}
-    for name, frames in progress(series.items(), desc="track", unit="series"):
-        try:
-            images = [read_labels(frame.path) for frame in frames]
-            features = [_features(measured, frame, appearance) for frame in frames] if appearance else None
-            tracks = link(images, settings, features)
-            rows.append({"series": name, **summarise(tracks, images, settings)})
-            if truths is not None:
-                scores.append({"series": name, **_scores(truths, Path(truth).parent, name, frames, tracks, images)})
-            for kind in exports:
-                write_export(kind, tracks, images, out / "exports" / kind / name)
-            save(draw_tracks(tracks, images[-1], f"{name}: {len(frames)} timepoints"), out / "figures" / f"{name}.png")
-            tables.append(_named(tracks, name, frames))
-        except CellularError as error:
-            problems[name] = str(error)
-    if not tables:
-        raise InputError(f"No series could be tracked; first problem: {next(iter(problems.values()))}")
-    result = TrackResult(
-        pd.concat(tables, ignore_index=True),
-        pd.DataFrame(rows),
-        pd.DataFrame(scores) if truths is not None else None,
-        problems,
+
+    def do(one: Series) -> dict[str, pd.DataFrame]:
+        images = [load_labels(frame) for frame in one.frames]
+        features = [_features(measured, frame, appearance) for frame in one.frames] if appearance else None
+        times = [(frame.timepoint - one.frames[0].timepoint) // step for frame in one.frames]
+        tracks = link(images, settings, features, times)
+        tables = {"summary": pd.DataFrame([{"series": one.name, **summarise(tracks, images, settings, times)}])}
+        if truths is not None:
+            scores = _scores(truths, Path(truth).parent, one.name, one.frames, tracks, images)
+            tables["scores"] = pd.DataFrame([{"series": one.name, **scores}])
+        for kind in exports:
+            write_export(kind, tracks, images, out / "exports" / kind / one.name)
+        figure = draw_tracks(tracks, images[-1], f"{one.name}: {len(one.frames)} timepoints")
+        save(figure, out / "figures" / f"{one.name}.png")
+        return tables | {"tracks": _named(tracks, one.name, one.frames).round({"y": 3, "x": 3})}
+
+    tables_read = [Path(path) for path in (truth, cells if appearance else None) if path]
+    work = Work(
+        do,
+        lambda one: (*(frame.labels for frame in one.frames), *tables_read),
+        lambda one: (out / "figures" / f"{one.name}.png",),
     )
-    _write(result, out, settings)
-    if measured is not None and PROBABILITY in measured:
-        write_states(result.tracks.merge(measured[["field", "label", PROBABILITY]], how="left"), out)
+    record = {**settings_to_dict(settings), "labels": str(plate.folder), "pattern": pattern}
+    record |= {"appearance": list(appearance), "truth": str(truth) if truth else None, "exports": list(exports)}
+    with claimed(out, "track", record):
+        done = each([Series(*item) for item in series.items()], out, work, desc="track", unit="series")
+        write_problems(out, done.problems)
+        if not done.names:
+            raise InputError(f"No series could be tracked; first problem: {next(iter(done.problems.values()))}")
+        result = TrackResult(done.tables["tracks"], done.tables["summary"], done.tables.get("scores"), done.problems)
+        _write(result, out)
+        if measured is not None and PROBABILITY in measured:
+            write_states(result.tracks.merge(measured[["field", "label", PROBABILITY]], how="left"), out)
     return result
+
+
+def _step_of(series: Iterable[Sequence[FieldFiles]]) -> int:
+    """The usual step between timepoints: the largest that they are all multiples of, over all series."""
+    times = sorted({frame.timepoint for frames in series for frame in frames})
+    return math.gcd(*(after - before for before, after in pairwise(times))) or 1
 
 
 def _check_exports(exports: Sequence[str]) -> None:
@@ -118,16 +145,16 @@ def _read_cells(path: str | Path, appearance: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def _features(measured: pd.DataFrame, frame: Frame, appearance: Sequence[str]) -> pd.DataFrame:
-    here = measured[measured["field"] == frame.field]
+def _features(measured: pd.DataFrame, frame: FieldFiles, appearance: Sequence[str]) -> pd.DataFrame:
+    here = measured[measured["field"] == frame.name]
     return here.set_index("label")[list(appearance)]
 
 
-def _named(tracks: pd.DataFrame, series: str, frames: Sequence[Frame]) -> pd.DataFrame:
+def _named(tracks: pd.DataFrame, series: str, frames: Sequence[FieldFiles]) -> pd.DataFrame:
     """The table with names in place of frame numbers alone."""
     named = tracks.assign(
         series=series,
-        field=[frames[t].field for t in tracks["frame"]],
+        field=[frames[t].name for t in tracks["frame"]],
         timepoint=[frames[t].timepoint for t in tracks["frame"]],
     )
     return named[list(COLUMNS)]
@@ -137,7 +164,7 @@ def _scores(
     truths: pd.DataFrame,
     folder: Path,
     series: str,
-    frames: Sequence[Frame],
+    frames: Sequence[FieldFiles],
     tracks: pd.DataFrame,
     images: Sequence[np.ndarray],
 ) -> dict[str, float]:
@@ -145,18 +172,17 @@ def _scores(
     truth = truths[(truths["series"] == series) & truths["timepoint"].isin(number)]
     if truth.empty:
         raise InputError(f"{folder}: no true tracks for series {series}")
-    truth_images = [read_labels(folder / f"{frame.field}_labels.tif") for frame in frames]
+    truth_images = [read_labels(folder / f"{frame.name}_labels.tif") for frame in frames]
     truth = truth.assign(frame=truth["timepoint"].map(number)).reset_index(drop=True)
     return asdict(score_tracks(truth, truth_images, tracks, images))
 
 
-def _write(result: TrackResult, out: Path, settings: TrackSettings) -> None:
-    write_csv(out / "tracks.csv", result.tracks.round({"y": 3, "x": 3}))
+def _write(result: TrackResult, out: Path) -> None:
+    write_csv(out / "tracks.csv", result.tracks)
     write_csv(out / "summary.csv", result.summary)
     if result.scores is not None:
         write_csv(out / "scores.csv", result.scores)
     save(draw_lengths(result.tracks), out / "figures" / "track_lengths.png")
-    write_json(out / "track.json", {"settings": settings_to_dict(settings), "problems": result.problems})
 
 
 def write_states(tracks: pd.DataFrame, out: Path) -> None:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import RobustScaler
 
+from cellular.autophagy.compare.design import in_order
 from cellular.autophagy.measure.columns import axis_label
 from cellular.errors import InputError, import_extra
 from cellular.report.style import PALETTE, treatment_colours
@@ -72,8 +73,7 @@ def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: in
 def over_time(means: pd.DataFrame, features: Sequence[str], level: float = 0.95) -> Figure:
     """Mean of each treatment at each timepoint with its interval, one panel a feature.
 
-    `means` is the table of :func:`cellular.autophagy.compare.effects.means_over_time`;
-    a point without a bar rests on one unit.
+    `means` is :func:`cellular.autophagy.compare.effects.means_over_time`'s table; a point without a bar rests on one unit.
     """
     chosen = means[means["feature"].isin(features)]
     if chosen.empty:
@@ -95,7 +95,7 @@ def over_time(means: pd.DataFrame, features: Sequence[str], level: float = 0.95)
                 points["mean"],
                 yerr=bars,
                 color=colours[treatment],
-                marker=MARKERS[number],
+                marker=MARKERS[number % len(MARKERS)],
                 capsize=3,
                 label=treatment,
             )
@@ -117,10 +117,14 @@ def cell_map(
     between groups in the picture are no test of anything.
     """
     known = cells[cells["treatment"].notna()]
-    numbers = known[list(features)].astype(np.float64).replace([np.inf, -np.inf], np.nan)
-    numbers = numbers.fillna(numbers.median()).dropna(axis=1)
-    if numbers.shape[1] < 2 or len(numbers) < 5:
-        raise InputError(f"A map needs two features and five cells, got {numbers.shape[1]} and {len(numbers)}")
+    numbers = known[list(features)].astype(np.float64)
+    numbers = numbers.where(np.isfinite(numbers))
+    numbers = numbers.fillna(numbers.median())
+    numbers = numbers.loc[:, numbers.max() > numbers.min()]
+    fewest = 20 if method == "umap" else 5
+    if numbers.shape[1] < 2 or len(numbers) < fewest:
+        found = f"got {numbers.shape[1]} and {len(numbers)}"
+        raise InputError(f"A map needs two features that differ and {fewest} cells, {found}")
     # a handful of extreme cells would otherwise own the first component
     scaled = np.clip(RobustScaler().fit_transform(numbers), -8, 8)
     points, names = _embed(scaled, method, seed)
@@ -136,7 +140,7 @@ def cell_map(
             group["first"],
             group["second"],
             s=9,
-            marker=MARKERS[number],
+            marker=MARKERS[number % len(MARKERS)],
             color=colours[treatment],
             alpha=0.45,
             linewidths=0,
@@ -161,19 +165,30 @@ def _embed(scaled: np.ndarray, method: str, seed: int) -> tuple[np.ndarray, tupl
 
 
 def forest(effects: pd.DataFrame, title: str = "") -> Figure:
-    """Standardised differences with their intervals, largest first; rows as in ``Comparison.effects``."""
+    """Standardised differences with their intervals, largest first; rows as in ``Comparison.effects``.
+
+    Every row names its treatment, and the title the control; `title` stands in for that.
+    """
     rows = effects[effects["standardised"].notna()]
-    rows = rows.reindex(rows["standardised"].abs().sort_values().index).tail(30)
+    rows = rows.iloc[np.argsort(rows["standardised"].abs())].tail(30)
     if rows.empty:
         raise InputError("No effect to draw: none could be estimated")
+    treatments = in_order(rows["treatment"])
+    colours = treatment_colours(treatments)
     figure, axes = plt.subplots(figsize=(6, 0.8 + 0.24 * len(rows)))
-    at = np.arange(len(rows))
-    ends = rows[["standardised_low", "standardised_high"]].to_numpy().T
     axes.axvline(0, color="0.6", linewidth=0.8)
-    axes.hlines(at, ends[0], ends[1], color=PALETTE[0])
-    axes.plot(rows["standardised"], at, "o", color=PALETTE[0])
-    axes.set_yticks(at, [axis_label(name) for name in rows["feature"]], fontsize=8)
+    for number, treatment in enumerate(treatments):
+        at = np.flatnonzero(rows["treatment"] == treatment)
+        ends = rows[["standardised_low", "standardised_high"]].to_numpy()[at].T
+        axes.hlines(at, ends[0], ends[1], color=colours[treatment])
+        marker = MARKERS[number % len(MARKERS)]
+        axes.plot(rows["standardised"].iloc[at], at, marker, color=colours[treatment], label=treatment)
+    names = rows["feature"].map(axis_label)
+    axes.set_yticks(range(len(rows)), names if len(treatments) == 1 else names + ", " + rows["treatment"], fontsize=8)
+    title = title or f"{', '.join(treatments[:4])}{', ...' * (len(treatments) > 4)} against {rows['control'].iloc[0]}"
     axes.set(xlabel="difference, in standard deviations of cells", title=title, ylim=(-0.8, len(rows) - 0.2))
+    if len(treatments) > 1:
+        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -181,12 +196,12 @@ def _known(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     missing = [name for name in ["treatment", *columns] if name not in cells]
     if missing:
         raise InputError(f"No column(s) {missing} to draw")
-    known = cells.replace([np.inf, -np.inf], np.nan).dropna(subset=["treatment", *columns])
+    finite = np.isfinite(cells[columns].to_numpy(np.float64, na_value=np.nan)).all(axis=1)
+    known = cells[finite & cells["treatment"].notna()]
     if known.empty:
         raise InputError(f"No values of {columns} to draw")
     return known
 
 
 def _ordered(treatments: pd.Series) -> list[str]:
-    """Fed first, then the others by name."""
-    return sorted(treatments.astype(str).unique(), key=lambda name: (name != "fed", name))
+    return in_order(treatments.astype(str).unique())

@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 
 from cellular.files import whole_file
 
+# names of files, wells and treatments are drawn as they are: no $ in them begins a formula
+plt.rcParams["text.parse_math"] = False
+
 # Okabe and Ito's palette (jfly.uni-koeln.de/color), which stays distinct under all common colour blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 TREATMENT_COLOURS = {"fed": "#0072B2", "starved": "#D55E00"}

@@ -135,6 +135,14 @@ class Segmenter:
         scores = scores_of(evidence, score_model)
         return Segmentation(as_labels(labels), None, None, scores, evidence, float(diameter))
 
+    def diameter(self, image: np.ndarray, channels: Sequence[int] | None = None, *, invert: bool = False) -> float:
+        """Estimate the diameter (px) of the cells of an image (Y, X) or (Y, X, C), as :meth:`segment` does for "auto"."""
+        channels = self._channels(channels)
+        middle = _middle(image, WINDOW)
+        ranges = intensity_ranges(image, channels)
+        planes = to_network_input(middle, channels=channels, invert=invert, ranges=ranges)
+        return self._estimate(planes, {"tiling": "whole", "augment": False, "batch_size": 8})
+
     def _channels(self, channels: Sequence[int] | None) -> tuple[int, ...]:
         channels = self.model.info.channels if channels is None else tuple(channels)
         if len(channels) != self.network.channels:

@@ -86,11 +86,12 @@ def train(
     settings = settings or TrainSettings()
     folder = experiment_folder(experiments_dir, experiment_name)
     _check_folder(folder, resume)
+    asked = settings.channels
     network, info, settings = start_network(settings)
     samples = enough_cells(
-        load_samples(train_dir, settings.channels, "read training fields"), settings.min_train_masks, train_dir
+        load_samples(train_dir, info, asked, "read training fields"), settings.min_train_masks, train_dir
     )
-    validation = load_samples(valid_dir, settings.channels, "read validation fields") if valid_dir else []
+    validation = load_samples(valid_dir, info, asked, "read validation fields") if valid_dir else []
     data = {"train_dir": str(train_dir), "valid_dir": str(valid_dir) if valid_dir else None}
     data["sha256"] = listing_hash([Path(d) for d in (train_dir, valid_dir) if d])
     return train_network(network, samples, validation, settings, folder, info, resume, data)
@@ -110,8 +111,10 @@ def start_network(settings: TrainSettings) -> tuple[CPnet, ModelInfo, TrainSetti
         raise SettingsError(
             f"{settings.model_type} takes {model.network.channels} channel(s), --channels gives {settings.channels}"
         )
-    # A score calibrated on the old weights would mislead on the new ones.
-    return model.network, replace(model.info, channels=settings.channels, score=None, about=""), settings
+    # A score calibrated on the old weights would mislead on the new ones; channels by number are none by role.
+    kept = model.info.roles if settings.channels == model.info.channels else ()
+    info = replace(model.info, channels=settings.channels, roles=kept, score=None, about="")
+    return model.network, info if kept else replace(info, optional_roles=()), settings
 
 
 def train_network(

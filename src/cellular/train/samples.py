@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from cellular.data.archive.download import cache_folder
-from cellular.data.formats.images import read_labels
-from cellular.data.pairs import Pair, find_pairs, load_image, load_labels
+from cellular.data.find import find_annotated
+from cellular.data.image import load_ignore, load_labels, read_field
+from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import whole_file
 from cellular.labels.diameter import median_diameter
 from cellular.progress import progress
 from cellular.segment.flows.to_flows import labels_to_flows
 from cellular.segment.image.normalize import to_network_input
+from cellular.segment.inputs import network_image
+from cellular.segment.model.registry import ModelInfo
 
 logger = logging.getLogger(__name__)
 
@@ -61,25 +64,26 @@ def make_sample(name: str, planes: np.ndarray, labels: np.ndarray, ignore: np.nd
     )
 
 
-def load_samples(folder: str | Path, channels: tuple[int, ...], desc: str) -> list[Sample]:
+def load_samples(
+    plate: Plate | str | Path, info: ModelInfo, channels: tuple[int, ...] | None, desc: str
+) -> list[Sample]:
     """Samples of a folder that `cellular prepare` wrote: ``<field>.<ext>`` beside ``<field>_masks.<png|tif>``.
 
+    `info` and `channels` say which of a field's channels the network is given (see :func:`network_image`).
     Raises InputError or MissingInputError naming the file at fault.
     """
-    return [_load(pair, channels) for pair in progress(find_pairs(folder), desc=desc, unit="field")]
+    plate = plate if isinstance(plate, Plate) else find_annotated(plate)
+    return [_load(item, info, channels) for item in progress(plate.fields, desc=desc, unit="field")]
 
 
-def _load(pair: Pair, channels: tuple[int, ...]) -> Sample:
-    image = load_image(pair)
-    labels = load_labels(pair, image.shape[:2])
+def _load(item: FieldFiles, info: ModelInfo, channels: tuple[int, ...] | None) -> Sample:
+    image = read_field(item)
+    labels = load_labels(item, image.shape)
     try:
-        planes = to_network_input(image, channels)
+        planes = to_network_input(*network_image(image, info, channels))
     except InputError as error:
-        raise InputError(f"{pair.images[0]}: {error}") from error
-    ignore = read_labels(pair.ignore) if pair.ignore else None
-    if ignore is not None and ignore.shape != labels.shape:
-        raise InputError(f"{pair.ignore}: shape {ignore.shape} differs from the image's {labels.shape}")
-    return make_sample(pair.name, planes, labels, ignore)
+        raise InputError(f"{item.images[0]}: {error}") from error
+    return make_sample(item.name, planes, labels, load_ignore(item, image.shape))
 
 
 def enough_cells(samples: list[Sample], least: int, folder: str | Path) -> list[Sample]:

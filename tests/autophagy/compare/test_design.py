@@ -17,7 +17,7 @@ def test_levels_are_read_from_field_names():
     table = nest(cells("Timepoint_002_220518-ST_C03_s1", "Timepoint_002_220518-ST_I04_s2"), StatsSettings())
     first = table.iloc[0]
     assert first[["replicate", "plate", "well", "position", "treatment", "timepoint"]].tolist() == [
-        "220518-ST",
+        "220518",
         "220518-ST",
         "220518-ST/C03",
         "220518-ST/C03/1",
@@ -52,7 +52,7 @@ def test_n_at_every_level():
 def test_one_date_gives_no_p_value_and_says_why():
     found = inference(nest(cells(*plate(220518, "C03", "C05", "I04", "I06", "K07")), StatsSettings()), StatsSettings())
     assert (found.unit, found.df) == ("well", 3)
-    assert "1 biological replicate (220518-ST)" in found.refusal
+    assert "1 biological replicate (220518)" in found.refusal
     assert "2 fed and 3 starved" in found.refusal
     assert "technical replicates" in found.refusal
 

@@ -9,6 +9,7 @@ from statsmodels.stats.multitest import multipletests
 from cellular.autophagy.compare.design import StatsSettings, nest
 from cellular.autophagy.compare.effects import ALL, choose_features, compare, is_count, means_over_time
 from cellular.autophagy.compare.models import fit_count, fit_mean
+from cellular.autophagy.compare.images import sum_images
 from cellular.errors import InputError
 
 
@@ -81,10 +82,10 @@ def test_standard_error_is_that_of_statsmodels():
     import statsmodels.api as sm
 
     cells = nest(experiment(np.random.default_rng(5), wells=3, spread=(0.5, 0, 0.8, 0.3)), StatsSettings())
-    cells = cells.assign(value=cells["ratio"], treated=(cells["treatment"] == "starved").astype(float))
-    images = cells.groupby(["well", "position", "treated"], as_index=False)["value"].mean()
+    images = sum_images(cells, ["ratio"]).of("ratio", np.ones(cells["image"].nunique(), bool))
+    images["treated"] = (images["treatment"] == "starved").astype(float)
     reference = sm.MixedLM.from_formula("value ~ treated", images, groups="well").fit(reml=True)
-    fit = fit_mean(cells, "well")
+    fit = fit_mean(images, "well")
     assert fit.estimate == pytest.approx(reference.fe_params["treated"], rel=1e-3)
     assert fit.standard_error == pytest.approx(reference.bse_fe["treated"], rel=1e-2)
 
@@ -103,13 +104,15 @@ def test_counts_give_the_ratio_of_means():
 def test_jackknife_by_hand():
     """Leave each of three replicates out, take the logarithm of the ratio of means each time."""
     counts = {"a": ([2, 4], [8, 8]), "b": ([1, 3], [2, 2]), "c": ([5, 3], [9, 7])}
+
+    def sums(values):
+        return {"size": len(values), "total": sum(values), "squares": sum(v * v for v in values)}
+
     rows = [
-        {"replicate": r, "well": f"{r}{arm}", "treated": float(arm), "timepoint": 1, "value": float(v)}
+        {"replicate": r, "well": f"{r}{arm}", "treated": float(arm), "timepoint": 1, **sums(values)}
         for r, arms in counts.items()
         for arm, values in enumerate(arms)
-        for v in values
     ]
-    cells = pd.DataFrame(rows)
 
     def log_ratio(names):
         pooled = [np.mean([v for name in names for v in counts[name][arm]]) for arm in (0, 1)]
@@ -117,7 +120,7 @@ def test_jackknife_by_hand():
 
     everything = log_ratio("abc")
     without = [log_ratio(names) for names in ("bc", "ac", "ab")]
-    fit = fit_count(cells, "replicate")
+    fit = fit_count(pd.DataFrame(rows), "replicate")
     assert fit.estimate == pytest.approx(everything)
     assert fit.standard_error == pytest.approx(np.sqrt(2 / 3 * np.sum((np.array(without) - everything) ** 2)))
 
@@ -222,7 +225,9 @@ def test_means_over_time_by_hand():
             "ratio": [0.0, 0, 0, 4, 6, 1],
         }
     )
-    table = means_over_time(nest(cells, StatsSettings()), ["ratio"], StatsSettings()).set_index("treatment")
+    table = means_over_time(sum_images(nest(cells, StatsSettings()), ["ratio"]), ["ratio"], StatsSettings()).set_index(
+        "treatment"
+    )
     assert table.loc["fed", ["mean", "n", "unit"]].tolist() == [4.0, 2, "well"]
     low, high = scipy_stats.t.interval(0.95, 1, loc=4, scale=np.std([2, 6], ddof=1) / np.sqrt(2))
     assert table.loc["fed", ["ci_low", "ci_high"]].tolist() == pytest.approx([low, high])

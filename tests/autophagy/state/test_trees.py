@@ -1,14 +1,13 @@
-"""State from features, judged by wells; models on disk that cannot run code."""
+"""State from features, judged by wells."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
 
-from cellular.autophagy.state.files import load_model, save_model
-from cellular.autophagy.state.trees import ClassifySettings, explain, predict, shapley, train, validate
+from cellular.autophagy.state.tree_model import ClassifySettings, predict
+from cellular.autophagy.state.trees import explain, shapley, train, validate
 from cellular.autophagy.state.unseen import ACTIVATED, BASAL, UNIDENTIFIED, well_folds
-from cellular.errors import InputError, MissingInputError, SettingsError
+from cellular.errors import InputError, SettingsError
 
 QUICK = {"features": ("tells", "idle"), "trees": 15, "min_leaf": 5}
 
@@ -61,9 +60,9 @@ def test_unidentified_as_a_class(rng):
 
 def test_explanations_name_the_feature_that_decides(rng):
     table, settings = cells(rng, shift=6), ClassifySettings(**QUICK)
-    told = explain(train(table, settings), table.head(20), settings, table, top=1)
+    told = explain(train(table, settings), table.head(20), top=1)
     assert (told["feature"] == "tells").mean() > 0.9
-    activated = predict(train(table, settings), table.head(20), settings)["probability_activated"].to_numpy() > 0.5
+    activated = predict(train(table, settings), table.head(20))["probability_activated"].to_numpy() > 0.5
     # with the median on the side of the larger state, occluding its cells changes nothing
     assert (told["effect"][activated] >= 0).all()
     assert (told["effect"][~activated] <= 0).all()
@@ -75,39 +74,15 @@ def test_shapley_values_add_up_to_the_log_odds(rng):
     table, settings = cells(rng), ClassifySettings(**QUICK)
     table.loc[::7, "idle"] = np.nan
     model = train(table, settings)
-    effects, probability = shapley(model, table, settings, table), predict(model, table, settings)
+    effects, probability = shapley(model, model.matrix(table)), predict(model, table)
     activated = probability["probability_activated"].to_numpy()
     rest = np.log(activated / (1 - activated)) - effects.sum(axis=1)
     assert np.ptp(rest) < 1e-6
-    told = explain(model, table, settings, table, top=2, method="shapley")
+    told = explain(model, table, top=2, method="shapley")
     assert set(told["method"]) == {"shapley"}
     assert (told.query("rank == 1")["feature"] == "tells").mean() > 0.8
     with pytest.raises(SettingsError, match="occlusion or shapley"):
-        explain(model, table, settings, table, method="guess")
-
-
-def test_a_model_comes_back_the_same(rng, tmp_path):
-    table, settings = cells(rng), ClassifySettings(**QUICK)
-    model = train(table, settings)
-    loaded, read = load_model(save_model(tmp_path / "model.skops", model, settings))
-    assert read == settings
-    pd.testing.assert_frame_equal(predict(loaded, table, settings), predict(model, table, settings))
-
-
-def test_strange_models_are_refused(tmp_path):
-    from skops.io import dump
-
-    with pytest.raises(MissingInputError, match="No such model"):
-        load_model(tmp_path / "none.skops")
-    (tmp_path / "text.skops").write_text("hello")
-    with pytest.raises(InputError, match="not a model"):
-        load_model(tmp_path / "text.skops")
-    dump({"model": LogisticRegression()}, tmp_path / "other.skops")
-    with pytest.raises(InputError, match="not a model"):
-        load_model(tmp_path / "other.skops")
-    dump({"format": "cellular-state-1", "model": pd.Series}, tmp_path / "odd.skops")
-    with pytest.raises(InputError, match="pandas"):
-        load_model(tmp_path / "odd.skops")
+        explain(model, table, method="guess")
 
 
 def test_what_cannot_be_learned_is_said(rng):

@@ -81,20 +81,6 @@ def test_a_zarr_folder_without_ome_metadata_is_named(tmp_path):
         read_image(tmp_path / "a.zarr")
 
 
-def test_makers_formats_go_through_bioio(tmp_path, monkeypatch):
-    pytest.importorskip("bioio", reason="needs cellular[bioio]")
-    from cellular.data.formats import images
-
-    tifffile.imwrite(tmp_path / "a.ome.tiff", np.stack([GREY, GREY // 2]), metadata={"axes": "CYX"})
-    np.testing.assert_array_equal(images._read_with_bioio(tmp_path / "a.ome.tiff"), np.dstack([GREY, GREY // 2]))
-    tifffile.imwrite(tmp_path / "b.ome.tiff", np.stack([GREY, GREY // 2]), metadata={"axes": "TYX"})
-    with pytest.raises(InputError, match="2 timepoints"):
-        images._read_with_bioio(tmp_path / "b.ome.tiff")
-    (tmp_path / "a.czi").write_bytes(b"not a czi")
-    with pytest.raises(InputError, match=r"a.czi cannot be read by bioio.*plug-in"):
-        read_image(tmp_path / "a.czi")
-
-
 def test_a_missing_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "bioio", None)
     (tmp_path / "a.nd2").write_bytes(b"x")

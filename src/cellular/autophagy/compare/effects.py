@@ -1,7 +1,7 @@
 """Treatments compared with statistics that respect how cells are nested; never a p-value with the cell as the unit."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,13 @@ from cellular.autophagy.compare.design import (
     StatsSettings,
     control_of,
     count_units,
+    in_order,
     inference,
     nest,
+    pooled_factors,
+    told,
 )
+from cellular.autophagy.compare.images import ImageSums, sum_images
 from cellular.autophagy.compare.models import Fit, fit_count, fit_mean
 from cellular.autophagy.measure.columns import IMAGES
 from cellular.errors import InputError
@@ -46,6 +50,8 @@ class Comparison:
     units : n at every level per treatment.
     control : treatment the others are compared with.
     refusals : why there are no p-values, where there are none; each reason once.
+    notes : what was taken for granted, left out or pooled; a sentence each.
+    measurements : every column that measures cells, compared or not.
     cells : the nested table the comparison rests on.
     """
 
@@ -54,6 +60,8 @@ class Comparison:
     units: pd.DataFrame
     control: str
     refusals: tuple[str, ...]
+    notes: tuple[str, ...]
+    measurements: tuple[str, ...]
     cells: pd.DataFrame
 
 
@@ -81,21 +89,57 @@ def compare(
     settings = settings or StatsSettings()
     table = nest(cells, settings, images)
     control = control_of(table, settings)
-    features = choose_features(table, settings)
-    pairs = [(*pair, feature) for pair in _comparisons(table, control) for feature in features]
+    measured, described = _measured(table, cells, settings)
+    features = list(dict.fromkeys(settings.features)) or measured.features
+    sums = measured if set(features) <= set(measured.features) else sum_images(table, features)
+    if not features:
+        raise InputError("No column holds a measurement of cells: numbers that differ from cell to cell")
+    kinds = {name: is_count(name, table[name], settings) for name in features}
+    pairs = list(_comparisons(sums.images, control))
     rows = [
-        _effect(part, feature, control, treatment, timepoint, settings)
-        for treatment, timepoint, part, feature in progress(pairs, desc="compare", unit="test")
+        row
+        for treatment, timepoint, chosen in progress(pairs, desc="compare", unit="pair")
+        for row in _effects(sums, chosen, kinds, (control, treatment, timepoint), settings)
     ]
     effects = _with_q_values(pd.DataFrame(rows))
     return Comparison(
         effects=effects,
-        over_time=means_over_time(table, features, settings),
+        over_time=means_over_time(sums, features, settings),
         units=count_units(table),
         control=control,
         refusals=tuple(effects.loc[(effects["timepoint"] == ALL) & (effects["refusal"] != ""), "refusal"].unique()),
+        notes=(*_notes(table, len(cells), settings), *pooled_factors(table, described, settings)),
+        measurements=measured.features,
         cells=table,
     )
+
+
+def _measured(table: pd.DataFrame, cells: pd.DataFrame, settings: StatsSettings) -> tuple[ImageSums, list[str]]:
+    """Sums of all that was measured in cells, and the names of the other columns: what is known of wells and images.
+
+    A number that came from the table of images, or is the same for all cells of every image, measures no cell.
+    """
+    choose_features(table, settings)
+    own = table[[name for name in table if name in cells or name in LEVELS or name in ("treatment", "timepoint")]]
+    sums = sum_images(own, choose_features(own, StatsSettings()))
+    crowded = sums.size > 1
+    steady = sums.scatter <= (1e-10 * np.nan_to_num(sums.mean)) ** 2 * sums.size
+    same = crowded.any(0) & (steady | ~crowded).all(0)
+    kept = [name for name, is_same in zip(sums.features, same) if not is_same]
+    return sums.only(kept), [name for name in table if name not in kept and name not in _IDENTITY]
+
+
+def _notes(table: pd.DataFrame, given: int, settings: StatsSettings) -> Iterator[str]:
+    """What was taken for granted, a sentence each."""
+    if settings.replicate is None:
+        dates = sorted(told(table["replicate"]).dropna().unique())
+        if dates:
+            listed = ", ".join(dates[:6]) + (", ..." if len(dates) > 6 else "")
+            yield f"Each date is taken as one biological replicate, however many plates it has ({listed}); " + (
+                "--replicate names another column"
+            )
+    if len(table) < given:
+        yield f"{given - len(table)} of {given} cells have no treatment and are left out"
 
 
 def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
@@ -118,7 +162,7 @@ def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
         and name not in _IDENTITY
         and name not in IMAGES
         and not _IDENTITY_PATTERN.search(name)
-        and table[name].nunique() > 1
+        and table[name].min() < table[name].max()
     ]
 
 
@@ -130,46 +174,68 @@ def is_count(name: str, values: pd.Series, settings: StatsSettings) -> bool:
     return bool((known >= 0).all() and (known == known.round()).all())
 
 
-def _comparisons(table: pd.DataFrame, control: str) -> Iterator[tuple[str, int | str, pd.DataFrame]]:
-    """Rows of the control and one treatment, over all timepoints and then at each that has both."""
-    for treatment in sorted(set(table["treatment"]) - {control}):
-        pair = table[table["treatment"].isin([control, treatment])]
-        yield treatment, ALL, pair
-        if pair["timepoint"].nunique() > 1:
-            for timepoint, part in pair.groupby("timepoint"):
-                if part["treatment"].nunique() == 2:
-                    yield treatment, int(timepoint), part
+def _comparisons(images: pd.DataFrame, control: str) -> Iterator[tuple[str, int | str, np.ndarray]]:
+    """Images (I,) bool of the control and one treatment, over all timepoints and then at each that has both."""
+    for treatment in in_order(set(images["treatment"]) - {control}):
+        pair = images["treatment"].isin([control, treatment])
+        yield treatment, ALL, pair.to_numpy()
+        timepoints = images.loc[pair].groupby("timepoint")["treatment"].nunique()
+        if len(timepoints) > 1:
+            for timepoint in timepoints.index[timepoints == 2]:
+                yield treatment, int(timepoint), (pair & (images["timepoint"] == timepoint)).to_numpy()
 
 
-def _effect(
-    part: pd.DataFrame, feature: str, control: str, treatment: str, timepoint: int | str, settings: StatsSettings
-) -> dict:
-    values = part[feature].astype(np.float64).replace([np.inf, -np.inf], np.nan)
-    known = part.assign(value=values, treated=(part["treatment"] == treatment).astype(float))
-    known = known[known["value"].notna()]
-    count = is_count(feature, part[feature], settings)
-    row = {
-        "feature": feature,
-        "kind": "count" if count else "mean",
-        "treatment": treatment,
-        "control": control,
-        "timepoint": timepoint,
-        "measure": "rate ratio" if count else "difference",
+def _effects(
+    sums: ImageSums,
+    chosen: np.ndarray,
+    kinds: dict[str, bool],
+    pair: tuple[str, str, int | str],
+    settings: StatsSettings,
+) -> Iterator[dict]:
+    """Rows of ``effects``, one a feature; what the images allow is worked out once for features that share them."""
+    control, treatment, timepoint = pair
+    designs: dict[bytes, tuple[Inference, dict]] = {}
+    for feature, count in kinds.items():
+        known = sums.of(feature, chosen)
+        known["treated"] = (known["treatment"] == treatment).astype(int)
+        key = known.index.to_numpy().tobytes()
+        if key not in designs:
+            both = known["treated"].nunique() == 2
+            designs[key] = (inference(known, settings) if both else Inference("well", 0), _units(known))
+        allowed, units = designs[key]
+        arms = [name for arm, name in enumerate(("control", "treated")) if not (known["treated"] == arm).any()]
+        if arms:
+            fit = Fit(np.nan, np.nan, "", f"no values in the {' and '.join(arms)} cells")
+        else:
+            fit = (fit_count if count else fit_mean)(known, allowed.unit)
+        row = {
+            "feature": feature,
+            "kind": "count" if count else "mean",
+            "treatment": treatment,
+            "control": control,
+            "timepoint": timepoint,
+            "measure": "rate ratio" if count else "difference",
+        }
+        row |= _interval(fit, allowed, settings, np.exp if count else float)
+        row |= _standardised(row, known) if not count else dict.fromkeys(_STANDARDISED, np.nan)
+        row |= {
+            "unit": allowed.unit,
+            "df": min(allowed.df, fit.df),
+            "model": fit.model,
+            "note": fit.problem,
+            "refusal": allowed.refusal,
+        }
+        cells = known.groupby("treated")["size"].sum().reindex([0, 1], fill_value=0).astype(int)
+        yield row | units | {"cells_control": cells[0], "cells_treated": cells[1]}
+
+
+def _units(known: pd.DataFrame) -> dict[str, int]:
+    """n at every level in both arms."""
+    return {
+        f"{level}s_{name}": told(known.loc[known["treated"] == arm, level]).nunique()
+        for arm, name in enumerate(("control", "treated"))
+        for level in LEVELS
     }
-    allowed = inference(known, settings) if known["treated"].nunique() == 2 else Inference("well", 0)
-    fit = (fit_count if count else fit_mean)(known, allowed.unit)
-    row |= _interval(fit, allowed, settings, np.exp if count else float)
-    row |= _standardised(row, known) if not count else dict.fromkeys(_STANDARDISED, np.nan)
-    row |= {
-        "unit": allowed.unit,
-        "df": allowed.df,
-        "model": fit.model,
-        "note": fit.problem,
-        "refusal": allowed.refusal,
-    }
-    for name, arm in (("control", known[known["treated"] == 0]), ("treated", known[known["treated"] == 1])):
-        row |= {f"{level}s_{name}": arm[level].nunique() for level in LEVELS} | {f"cells_{name}": len(arm)}
-    return row
 
 
 _STANDARDISED = ("standardised", "standardised_low", "standardised_high")
@@ -177,10 +243,11 @@ _STANDARDISED = ("standardised", "standardised_low", "standardised_high")
 
 def _interval(fit: Fit, allowed: Inference, settings: StatsSettings, scale) -> dict[str, float]:
     """Estimate, interval and p-value by Student's t; `scale` turns logarithms back into ratios."""
-    if not np.isfinite(fit.standard_error) or fit.standard_error <= 0 or allowed.df < 1:
+    df = min(allowed.df, fit.df)
+    if not np.isfinite(fit.standard_error) or fit.standard_error <= 0 or df <= 0:
         return {"estimate": scale(fit.estimate), "ci_low": np.nan, "ci_high": np.nan, "p_value": np.nan}
-    half = student.ppf((1 + settings.level) / 2, allowed.df) * fit.standard_error
-    p = np.nan if allowed.refusal else 2 * student.sf(abs(fit.estimate / fit.standard_error), allowed.df)
+    half = student.ppf((1 + settings.level) / 2, df) * fit.standard_error
+    p = np.nan if allowed.refusal else 2 * student.sf(abs(fit.estimate / fit.standard_error), df)
     return {
         "estimate": scale(fit.estimate),
         "ci_low": scale(fit.estimate - half),
@@ -191,11 +258,15 @@ def _interval(fit: Fit, allowed: Inference, settings: StatsSettings, scale) -> d
 
 def _standardised(row: dict, known: pd.DataFrame) -> dict[str, float]:
     """Cohen's d: the difference over the cells' standard deviation within treatments, pooled."""
-    arms = [group["value"] for _, group in known.groupby("treated")]
-    freedom = sum(len(arm) - 1 for arm in arms)
-    spread = np.sqrt(sum((len(arm) - 1) * arm.var() for arm in arms if len(arm) > 1) / freedom) if freedom > 0 else 0
+    squares = freedom = 0.0
+    for _, arm in known.groupby("treated"):
+        middle = arm["total"].sum() / arm["size"].sum()
+        squares += arm["scatter"].sum() + (arm["size"] * (arm["value"] - middle) ** 2).sum()
+        freedom += arm["size"].sum() - 1
+    spread = np.sqrt(squares / freedom) if freedom > 0 else 0
     keys = ("estimate", "ci_low", "ci_high")
-    return {name: row[key] / spread if spread > 0 else np.nan for name, key in zip(_STANDARDISED, keys)}
+    some = spread > 1e-10 * known["value"].abs().max() if len(known) else False
+    return {name: row[key] / spread if some else np.nan for name, key in zip(_STANDARDISED, keys)}
 
 
 def _with_q_values(effects: pd.DataFrame) -> pd.DataFrame:
@@ -209,18 +280,19 @@ def _with_q_values(effects: pd.DataFrame) -> pd.DataFrame:
     return effects
 
 
-def means_over_time(table: pd.DataFrame, features: list[str], settings: StatsSettings) -> pd.DataFrame:
+def means_over_time(sums: ImageSums, features: Sequence[str], settings: StatsSettings) -> pd.DataFrame:
     """Mean of unit means with Student's interval: ``feature, treatment, timepoint, mean, ci_low, ci_high, unit, n``.
 
     Units are biological replicates where each treatment has at least `min_replicates`, else wells. Cells are averaged
     within images first, images within units next, so that a crowded field does not outvote the others.
     """
-    unit = "replicate" if table.groupby("treatment")["replicate"].nunique().min() >= settings.min_replicates else "well"
-    numbers = table[features].astype(np.float64).replace([np.inf, -np.inf], np.nan)
+    sums = sums.only(features)
+    images = sums.images
+    per_arm = images.groupby("treatment")["replicate"].nunique()
+    unit = "replicate" if per_arm.min() >= settings.min_replicates else "well"
     keys = ["treatment", "timepoint", unit]
-    per_image = pd.concat([table[[*keys, "image"]], numbers], axis=1).groupby([*keys, "image"])[features].mean()
-    per_unit = per_image.groupby(level=keys).mean()
-    groups = per_unit.groupby(level=["treatment", "timepoint"])
+    means = pd.DataFrame(sums.mean, columns=list(features), index=pd.MultiIndex.from_frame(images[keys]))
+    groups = means.groupby(level=keys).mean().groupby(level=["treatment", "timepoint"])
     long = pd.concat(
         {"mean": groups.mean().stack(), "sd": groups.std().stack(), "n": groups.count().stack()}, axis=1
     ).rename_axis(["treatment", "timepoint", "feature"])

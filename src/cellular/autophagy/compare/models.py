@@ -1,179 +1,181 @@
-"""The two regressions behind every comparison: a mixed model for means, a negative binomial for counts."""
+"""The two regressions behind every comparison: nested least squares for means, a negative binomial for counts."""
 
-import contextlib
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
-from numpy.linalg import LinAlgError
 
 from cellular.autophagy.compare.design import LEVELS
+from cellular.autophagy.compare.reml import least_squares, nest_levels
+
+# Differences below this share of the values are what rounding leaves of equal numbers.
+_ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
 class Fit:
     """Effect of the treatment: difference of means, or logarithm of the ratio of rates.
 
-    `standard_error` is NaN, and `problem` says why, where the data do not determine it.
+    `standard_error` is NaN, and `problem` says why, where the data do not determine it. `df` are the degrees of freedom
+    of the units' scatter, where timepoints that units do not share take some of them.
     """
 
     estimate: float
     standard_error: float
     model: str
     problem: str = ""
+    df: float = np.inf
 
 
-def fit_mean(cells: pd.DataFrame, unit: str) -> Fit:
+def fit_mean(images: pd.DataFrame, unit: str) -> Fit:
     """Linear mixed model of the image means: treatment and timepoint fixed, what images share random.
 
     Cells are averaged per image first. For a treatment that is the same for all cells of an image this loses nothing
     with equally full images, is some two hundred times faster than a model of single cells, and keeps a crowded image
-    from outvoting the others. Random intercepts then stand for `unit`, for treatment within replicate, for wells and
-    for positions, as far as the data tell these apart; images are the residual. Restricted maximum likelihood,
-    statsmodels' MixedLM. (Laird & Ware, Biometrics 38, 963, 1982.)
+    from outvoting the others. Units (`unit`; each treatment of a replicate where replicates hold both) have random
+    intercepts, wells and positions inside them too, as far as the data tell these apart; images are the residual, and
+    replicates that hold both treatments are blocks. (Laird & Ware, Biometrics 38, 963, 1982; weights and error:
+    :func:`cellular.autophagy.compare.reml.least_squares`.)
 
     Parameters
     ----------
-    cells : rows with ``value, treated`` (0 or 1), ``timepoint`` and the columns of LEVELS.
-    unit : ``"replicate"`` or ``"well"``; the outermost random intercept.
+    images : one row an image with ``value, treated`` (0 or 1), ``timepoint`` and the columns of LEVELS.
+    unit : ``"replicate"`` or ``"well"``, whose scatter the standard error shows.
     """
-    images = cells.groupby([*LEVELS, "timepoint", "treated"], as_index=False)["value"].mean()
-    fixed = _fixed_effects(images)
+    value, treated = images["value"].to_numpy(np.float64), images["treated"].to_numpy(np.float64)
+    crude = float(value[treated == 1].mean() - value[treated == 0].mean()) if len(set(treated)) == 2 else np.nan
+    blocked = unit == "replicate" and images.groupby("replicate")["treated"].nunique().max() == 2
+    fixed = _fixed_effects(images, ["timepoint", "replicate"] if blocked else ["timepoint"])
     if fixed is None:
-        return Fit(_crude_difference(images), np.nan, "means", "treatment and timepoint cannot be told apart")
-    spread = images["value"].std()
-    if not spread > 0:
+        return Fit(crude, np.nan, "means", "treatment and timepoint cannot be told apart")
+    spread, smallest = value.std(), _ROUNDING * np.abs(value).max()
+    if spread <= smallest:
         return Fit(0.0, np.nan, "means", "the images do not differ")
-    # fitted in units of the spread: the optimiser's tolerances are absolute
-    outcome = (images["value"] - images["value"].mean()) / spread
-    parts = _variance_parts(images, unit)
-    if not parts and images[unit].nunique() == len(images):
-        result = sm.OLS(outcome.to_numpy(), fixed).fit()
-        return Fit(result.params[1] * spread, result.bse[1] * spread, "linear model of image means")
-    result = _fit_mixed(outcome, fixed, images, unit, parts)
-    if result is None:
-        return Fit(_crude_difference(images), np.nan, "mixed model", "the mixed model does not converge")
-    name = "mixed model of image means: " + ", ".join([unit, *parts])
-    error = _standard_error(fixed, images[unit], parts, np.r_[result.cov_re.iloc[0, 0], result.vcomp], result.scale)
-    return Fit(float(result.fe_params.iloc[1]) * spread, error * spread, name)
+    units = images[unit].astype(str) + np.where(treated == 1, "/treated", "/control") if blocked else images[unit]
+    finer = LEVELS[LEVELS.index("well") : -1] if unit == "replicate" else ("position",)
+    nested = nest_levels([units.to_numpy(str), *(images[level].to_numpy(str) for level in finer)])
+    found = least_squares((value - value.mean()) / spread, fixed, nested)
+    name = f"mixed model of image means, {unit}s" + (" as blocks" if blocked else "")
+    estimate, error = found.coefficients[0] * spread, np.sqrt(found.covariance[0, 0]) * spread
+    if np.isnan(error):
+        return Fit(float(estimate), np.nan, name, f"too few {unit}s to tell how far they differ")
+    if error <= smallest:
+        return Fit(float(estimate), np.nan, name, f"the {unit}s of a treatment do not differ: no error to judge by")
+    return Fit(float(estimate), float(error), name, df=found.df)
 
 
-def _fixed_effects(images: pd.DataFrame) -> np.ndarray | None:
-    """Columns 1, treated, and each timepoint but the first; None where they are not independent."""
-    times = pd.get_dummies(images["timepoint"], drop_first=True).to_numpy(np.float64)
-    fixed = np.column_stack([np.ones(len(images)), images["treated"], times])
-    independent = np.linalg.matrix_rank(fixed) == fixed.shape[1] < len(images)
-    return fixed if independent else None
+def _fixed_effects(images: pd.DataFrame, factors: list[str]) -> np.ndarray | None:
+    """(I, P): treated, and an orthonormal basis of the intercept and `factors`; None where treated lies within that."""
+    treated = images["treated"].to_numpy(np.float64)
+    dummies = [pd.get_dummies(images[name]).to_numpy(np.float64) for name in factors]
+    left, sizes, _ = np.linalg.svd(np.column_stack([np.ones(len(images)), *dummies]), full_matrices=False)
+    others = left[:, sizes > 1e-9 * sizes[0]]
+    apart = treated - others @ (others.T @ treated)
+    return np.column_stack([treated, others]) if np.linalg.norm(apart) > 1e-9 * np.sqrt(len(treated)) else None
 
 
-def _crude_difference(images: pd.DataFrame) -> float:
-    means = images.groupby("treated")["value"].mean()
-    return float(means.get(1.0, np.nan) - means.get(0.0, np.nan))
-
-
-def _variance_parts(images: pd.DataFrame, unit: str) -> dict[str, pd.Series]:
-    """Levels inside `unit` that hold more than one image each and are finer than the level before."""
-    candidates = {"well": images["well"], "position": images["position"]}
-    if unit == "replicate":
-        arm = images["replicate"] + images["treated"].astype(str)
-        candidates = {"treatment in replicate": arm, **candidates}
-    else:
-        candidates.pop("well")
-    chosen: dict[str, pd.Series] = {}
-    coarser = images[unit].nunique()
-    for name, level in candidates.items():
-        if coarser < level.nunique() < len(images):
-            chosen[name] = level
-            coarser = level.nunique()
-    return chosen
-
-
-def _fit_mixed(outcome: pd.Series, fixed: np.ndarray, images: pd.DataFrame, unit: str, parts: dict[str, pd.Series]):
-    """MixedLM, random intercept for `unit`, variance components for `parts`; None where it does not converge."""
-    data = pd.DataFrame(fixed, columns=[f"fixed_{i}" for i in range(fixed.shape[1])])
-    names = list(data.columns)
-    data["outcome"], data["unit"] = outcome.to_numpy(), images[unit].to_numpy()
-    components = {}
-    for number, level in enumerate(parts.values()):
-        data[f"part_{number}"] = level.to_numpy()
-        components[f"part_{number}"] = f"0 + C(part_{number})"
-    model = sm.MixedLM.from_formula(
-        "outcome ~ 0 + " + " + ".join(names), data, groups="unit", re_formula="1", vc_formula=components or None
-    )
-    with warnings.catch_warnings():
-        # a variance of zero is a common and honest answer; statsmodels warns about every one
-        warnings.simplefilter("ignore")
-        for methods in (["lbfgs", "cg", "bfgs", "cg"], ["powell"], ["nm"]):
-            # within a list each method goes on from the last; the slow ones use no gradient, which overshoots
-            # where there are few units
-            with contextlib.suppress(LinAlgError):
-                result = model.fit(method=methods, reml=True)
-                if result.converged:
-                    return result
-    return None
-
-
-def _standard_error(
-    fixed: np.ndarray, units: pd.Series, parts: dict[str, pd.Series], variances: np.ndarray, residual: float
-) -> float:
-    """Standard error of the treatment's effect by generalised least squares, given the variances.
-
-    statsmodels takes it from the Hessian of all parameters, which fails where a variance is zero.
-    """
-    information = np.zeros((fixed.shape[1], fixed.shape[1]))
-    for rows in units.groupby(units).groups.values():
-        covariance = residual * np.eye(len(rows)) + variances[0]
-        for level, variance in zip(parts.values(), variances[1:]):
-            codes = pd.factorize(level.loc[rows])[0]
-            covariance += variance * (codes[:, None] == codes)
-        here = fixed[rows]
-        information += here.T @ np.linalg.solve(covariance, here)
-    return float(np.sqrt(np.linalg.inv(information)[1, 1]))
-
-
-def fit_count(cells: pd.DataFrame, unit: str) -> Fit:
+def fit_count(images: pd.DataFrame, unit: str) -> Fit:
     """Negative binomial regression (NB2, log link) of counts per cell; standard error by jackknife over `unit`.
 
     The dispersion is estimated by moments from all cells; then units (replicates or wells, never cells) are
     left out one at a time and the regression repeated: the scatter of the results is the standard error
     (CV3 of MacKinnon, Nielsen & Webb, J Appl Econom 38, 671, 2023), which stays honest with few units where the usual
-    sandwich does not. Arguments as in :func:`fit_mean`.
+    sandwich does not. Treatment and timepoint are the only covariates, so that sums over the cells of an image hold all
+    that the likelihood needs.
+
+    Parameters
+    ----------
+    images : as in :func:`fit_mean`, with ``size, total, squares``: cells, sum of their counts and of the squares.
+    unit : as in :func:`fit_mean`.
     """
     model = f"negative binomial, jackknife over {unit}s"
-    fixed = _fixed_effects(cells)
-    if fixed is None:
+    if _fixed_effects(images, ["timepoint"]) is None:
         return Fit(np.nan, np.nan, model, "treatment and timepoint cannot be told apart")
-    counts, groups = cells["value"].to_numpy(), cells[unit].to_numpy()
-    empty = [name for name, arm in (("control", 0), ("treated", 1)) if counts[cells["treated"] == arm].sum() == 0]
+    totals = images.groupby("treated")["total"].sum()
+    empty = [name for name, arm in (("control", 0), ("treated", 1)) if totals[arm] == 0]
     if empty:
         return Fit(np.nan, np.nan, model, f"no counts at all in the {' and '.join(empty)} cells")
-    family = sm.families.NegativeBinomial(alpha=_dispersion(counts, fixed))
-    estimate = _log_ratio(counts, fixed, family)
+    # (units, arms, timepoints) arrays: a model of treatment and timepoint has one expected value in each
+    units, names = pd.factorize(images[unit], sort=True)
+    times = pd.factorize(images["timepoint"])[0]
+    place = np.ravel_multi_index(
+        (units, images["treated"].astype(int), times), shape := (len(names), 2, int(times.max()) + 1)
+    )
+    sizes, counts, squares = (
+        np.bincount(place, images[name], minlength=int(np.prod(shape))).reshape(shape)
+        for name in ("size", "total", "squares")
+    )
+    if not _determined(sizes.sum(0), counts.sum(0)):
+        return Fit(np.nan, np.nan, model, "no timepoint with counts in both arms")
+    alpha = _dispersion(sizes.sum(0), counts.sum(0), squares.sum(0))
+    estimate = _log_ratio(sizes.sum(0), counts.sum(0), alpha)
     left_out = []
-    for group in np.unique(groups):
-        kept = groups != group
-        if np.linalg.matrix_rank(fixed[kept]) < fixed.shape[1] or not _both_arms_count(counts[kept], fixed[kept]):
-            return Fit(estimate, np.nan, model, f"without {unit} {group} the effect is not determined")
-        left_out.append(_log_ratio(counts[kept], fixed[kept], family))
+    for number, name in enumerate(names):
+        kept_sizes, kept_counts = (values.sum(0) - values[number] for values in (sizes, counts))
+        if not _determined(kept_sizes, kept_counts):
+            return Fit(estimate, np.nan, model, f"without {unit} {name} the effect is not determined")
+        left_out.append(_log_ratio(kept_sizes, kept_counts, alpha))
     n = len(left_out)
-    return Fit(estimate, float(np.sqrt((n - 1) / n * np.sum((np.array(left_out) - estimate) ** 2))), model)
+    error = float(np.sqrt((n - 1) / n * np.sum((np.array(left_out) - estimate) ** 2)))
+    if error <= _ROUNDING:
+        return Fit(estimate, np.nan, model, f"the {unit}s of a treatment do not differ: no error to judge by")
+    return Fit(estimate, error, model)
 
 
-def _both_arms_count(counts: np.ndarray, fixed: np.ndarray) -> bool:
-    return counts[fixed[:, 1] == 0].sum() > 0 and counts[fixed[:, 1] == 1].sum() > 0
-
-
-def _dispersion(counts: np.ndarray, fixed: np.ndarray) -> float:
+def _dispersion(sizes: np.ndarray, counts: np.ndarray, squares: np.ndarray) -> float:
     """NB2's alpha (variance = mean + alpha mean^2) by moments about Poisson-fitted means; at least 1e-6.
 
-    Cameron & Trivedi, Regression Analysis of Count Data, section 3.3: the regression through the origin of
-    ((y - mean)^2 - y) / mean on mean. The estimate of the effect hardly depends on it.
+    Arrays (2, T) of cells, sums and sums of squares. Cameron & Trivedi, Regression Analysis of Count Data, section
+    3.3: the regression through the origin of ((y - mean)^2 - y) / mean on mean. The estimate of the effect hardly
+    depends on it.
     """
-    means = sm.GLM(counts, fixed, family=sm.families.Poisson()).fit().mu
-    return max(1e-6, float(np.sum((counts - means) ** 2 - counts) / np.sum(means**2)))
+    means = _means(sizes, counts, 0.0)
+    excess = np.sum(squares - 2 * means * counts + sizes * means**2 - counts)
+    return max(1e-6, float(excess / np.sum(sizes * means**2)))
 
 
-def _log_ratio(counts: np.ndarray, fixed: np.ndarray, family) -> float:
-    return float(sm.GLM(counts, fixed, family=family).fit().params[1])
+def _determined(sizes: np.ndarray, counts: np.ndarray) -> bool:
+    """Whether some timepoints hold cells of both arms, and both arms count something there; arrays (2, T)."""
+    shared = (sizes > 0).all(0)
+    return bool((counts[:, shared].sum(1) > 0).all())
+
+
+def _log_ratio(sizes: np.ndarray, counts: np.ndarray, alpha: float) -> float:
+    """Logarithm of the ratio of rates, from sums (2, T) over cells."""
+    means = _means(sizes, counts, alpha)
+    at = int(np.argmax(means[0]))
+    return float(np.log(means[1, at] / means[0, at]))
+
+
+def _means(sizes: np.ndarray, counts: np.ndarray, alpha: float) -> np.ndarray:
+    """(2, T) expected counts of a cell: log-linear in arm and timepoint, of greatest NB2 likelihood.
+
+    The likelihood is concave in the coefficients; Newton's steps are halved where they overshoot. A timepoint
+    without any count has the mean 0 and says nothing of the ratio.
+    """
+    seen = counts.sum(0) > 0
+    n, y = sizes[:, seen], counts[:, seen]
+    arms, times = np.indices(n.shape)
+    design = np.column_stack([arms.ravel() == 1, *(times.ravel() == t for t in range(n.shape[1]))]).astype(float)
+    n, y = n.ravel(), y.ravel()
+
+    def likelihood(eta: np.ndarray) -> float:
+        rest = n * np.exp(eta) if alpha == 0 else (y + n / alpha) * np.log1p(alpha * np.exp(eta))
+        return float(np.sum(y * eta - rest))
+
+    coefficients = np.r_[0.0, np.log(counts[:, seen].sum(0) / sizes[:, seen].sum(0))]
+    for _ in range(100):
+        eta = design @ coefficients
+        mean = np.exp(eta)
+        score = design.T @ ((y - n * mean) / (1 + alpha * mean))
+        weights = mean * (n + alpha * y) / (1 + alpha * mean) ** 2
+        step = np.linalg.solve(design.T @ (design * weights[:, None]), score)
+        before = likelihood(eta)
+        while likelihood(design @ (coefficients + step)) < before - 1e-9 * abs(before) and np.abs(step).max() > 1e-12:
+            step = step / 2
+        coefficients = coefficients + step
+        if np.abs(step).max() < 1e-10:
+            break
+    means = np.zeros(counts.shape)
+    means[:, seen] = np.exp(design @ coefficients).reshape(2, -1)
+    return means

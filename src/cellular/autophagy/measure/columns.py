@@ -1,5 +1,6 @@
 """Every column that `cellular measure` and `cellular classify` write: its unit, its type, one sentence."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,15 +118,15 @@ PUNCTA = {
 
 IMAGES = {
     "field": _NAMES["field"],
-    "date": Column("YYMMDD", "str", "Date of acquisition, from the name."),
-    "plate": Column("", "str", "Code of the plate, from the name."),
-    "well": Column("", "str", "Well, from the name."),
-    "site": Column("", "int64", "Position inside the well, from the name."),
-    "timepoint": Column("", "int64", "Number of the image in its time series, from the name."),
-    "treatment": Column("", "str", "fed for wells of row C, starved for rows I to N, else empty."),
+    "date": Column("YYMMDD", "str", "Date of acquisition, from names of files or folders."),
+    "plate": Column("", "str", "Plate, from names of files or folders."),
+    "well": Column("", "str", "Well, as in A01."),
+    "site": Column("", "int64", "Position inside the well."),
+    "timepoint": Column("", "int64", "Number of the image in its time series."),
+    "treatment": Column("", "str", "What the plate map says that the well was given."),
     "height": Column("px", "int64", "Rows of the image."),
     "width": Column("px", "int64", "Columns of the image."),
-    "pixel_size_um": Column("um/px", "float64", "Size of a pixel as given to measure; NaN where it was not."),
+    "pixel_size_um": Column("um/px", "float64", "Size of a pixel, as given or from the file; NaN where neither says."),
     "source": Column("", "str", "raw channels or composite."),
     "cells": Column("1", "int64", "Cells measured."),
     "puncta": Column("1", "int64", "Puncta found in them."),
@@ -147,6 +148,33 @@ STATE = {
 
 TABLES = {"cells": CELLS, "puncta": PUNCTA, "images": IMAGES}
 
+# Lengths and areas once more where the pixel size is known: the column, and the power of the pixel size.
+_MICROMETRES = {
+    "cells": {"area": 2, "perimeter": 1, "major_axis": 1, "minor_axis": 1, "puncta_mean_sigma": 1},
+    "puncta": {"sigma": 1, "area": 2},
+}
+IN_MICROMETRES = {
+    table: {
+        f"{name}_um{power if power > 1 else ''}": Column(
+            "um²" if power > 1 else "um", "float64", f"The same as {name}, where the pixel size is known."
+        )
+        for name, power in columns.items()
+    }
+    for table, columns in _MICROMETRES.items()
+}
+
+
+def in_micrometres(table: str, values: Mapping[str, np.ndarray], pixel_size_um: float) -> dict[str, np.ndarray]:
+    """The columns of :data:`IN_MICROMETRES` from those in px; `pixel_size_um` in um."""
+    powers = _MICROMETRES[table].items()
+    return {
+        name: np.asarray(values[source], float) * pixel_size_um**power
+        for name, (source, power) in zip(IN_MICROMETRES[table], powers)
+    }
+
+
+_OF_CELLS = {**CELLS, **IN_MICROMETRES["cells"], **STATE}
+
 
 def axis_label(name: str) -> str:
     """A measurement's name as an axis shows it, with its unit where it has one.
@@ -154,14 +182,14 @@ def axis_label(name: str) -> str:
     >>> axis_label("mean__EGFP")
     'mean EGFP (level)'
     """
-    column = {**CELLS, **STATE}.get(name)
+    column = _OF_CELLS.get(name)
     words = name.replace("__", " ").replace("_", " ")
     return f"{words} ({column.unit})" if column and column.unit not in ("", "1") else words
 
 
 def meaning(name: str) -> str:
     """The sentence that documents a measurement of cells; empty for one that is not ours."""
-    column = {**CELLS, **STATE}.get(name)
+    column = _OF_CELLS.get(name)
     return column.meaning if column else ""
 
 
@@ -171,14 +199,16 @@ def documentation() -> pd.DataFrame:
         [
             {"table": table, "column": name, "unit": c.unit, "dtype": c.dtype, "meaning": c.meaning}
             for table, columns in TABLES.items()
-            for name, c in columns.items()
+            for name, c in {**columns, **IN_MICROMETRES.get(table, {})}.items()
         ]
     )
 
 
 def typed(table: str, values: dict[str, np.ndarray]) -> pd.DataFrame:
-    """A table with exactly its documented columns, in their order and types (text is object, missing None)."""
+    """A table with its documented columns, in their order and types (text is object, missing None), then any others."""
     types = {name: ("object" if c.dtype == "str" else c.dtype) for name, c in TABLES[table].items()}
+    others = [name for name in values if name not in types]
+    types |= {name: "float64" if name in IN_MICROMETRES.get(table, {}) else "object" for name in others}
     return pd.DataFrame({name: pd.Series(values[name]) for name in types}).astype(
         {name: kind for name, kind in types.items() if kind != "int64"} | _whole(types, values)
     )

@@ -19,6 +19,11 @@ COLUMNS = (
     "snr",
 )
 KINDS = ("yellow", "red_only", "green_only")
+# Smallest and largest standard deviation of a spot: in CELLULAR's images, whose cells measure CELL_PX across; and where
+# the pixel size is known. LC3 puncta are 0.5 to 1.5 um wide (Klionsky et al., Autophagy 17, 1,
+# 2021), blur comes on top.
+SIGMAS_PX, CELL_PX = (1.4, 5.6), 121.0
+SIGMAS_UM = (0.25, 0.9)
 # Every how many pixels the local noise is sampled, and over how wide a window (px), about half a cell.
 _STRIDE, _WINDOW = 3, 63
 _BAND = 384
@@ -35,7 +40,9 @@ class PunctaSettings:
 
     Attributes
     ----------
-    min_sigma, max_sigma : smallest and largest standard deviation of a spot, in `unit`.
+    min_sigma, max_sigma : smallest and largest standard deviation of a spot, in `unit`. None takes :data:`SIGMAS_UM`
+        where the pixel size is known, else the share of the cells' diameter that suits CELLULAR's (:data:`SIGMAS_PX` of
+        cells of :data:`CELL_PX`).
     unit : "px" or "um"; um needs the pixel size.
     scales : scales tried between them, spaced evenly in their logarithm.
     snr : a spot's response over that of its surroundings inside cells (texture, other spots), at least.
@@ -49,8 +56,8 @@ class PunctaSettings:
     spotiflow_model, spotiflow_probability : see :func:`cellular.autophagy.measure.spotiflow.spotiflow_detector`.
     """
 
-    min_sigma: float = 1.4
-    max_sigma: float = 5.6
+    min_sigma: float | None = None
+    max_sigma: float | None = None
     unit: str = "px"
     scales: int = 5
     snr: float = 2.3
@@ -68,7 +75,10 @@ class PunctaSettings:
             raise SettingsError(f"detector is '{self.detector}'; choose log or spotiflow")
         if self.unit not in ("px", "um"):
             raise SettingsError(f"unit is '{self.unit}'; choose px or um")
-        if not 0 < self.min_sigma < self.max_sigma:
+        sizes = (self.min_sigma, self.max_sigma)
+        if None in sizes and sizes != (None, None):
+            raise SettingsError(f"min_sigma {self.min_sigma} and max_sigma {self.max_sigma}: give both or neither")
+        if None not in sizes and not 0 < self.min_sigma < self.max_sigma < np.inf:
             raise SettingsError(f"min_sigma {self.min_sigma} and max_sigma {self.max_sigma}: want 0 < min < max")
         if self.scales < 3:
             raise SettingsError(f"scales is {self.scales}; sizes need at least 3")
@@ -78,12 +88,22 @@ class PunctaSettings:
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must be above 0")
 
+    def resolved(self, pixel_size_um: float | None, cell_px: float | None = None) -> "PunctaSettings":
+        """The settings with sizes: those given, else by the pixel size (um), else by the cells' diameter (px)."""
+        if self.min_sigma is not None:
+            return self
+        if pixel_size_um:
+            return replace(self, min_sigma=SIGMAS_UM[0], max_sigma=SIGMAS_UM[1], unit="um")
+        scale = (cell_px or CELL_PX) / CELL_PX
+        return replace(self, min_sigma=SIGMAS_PX[0] * scale, max_sigma=SIGMAS_PX[1] * scale, unit="px")
+
     def sigmas(self, pixel_size_um: float | None) -> np.ndarray:
         """The scales in px."""
         if self.unit == "um" and not pixel_size_um:
             raise SettingsError("puncta sizes in um need the pixel size: give --pixel_size")
-        per_px = pixel_size_um if self.unit == "um" else 1.0
-        return np.geomspace(self.min_sigma / per_px, self.max_sigma / per_px, self.scales)
+        sized = self.resolved(pixel_size_um)
+        per_px = pixel_size_um if sized.unit == "um" else 1.0
+        return np.geomspace(sized.min_sigma / per_px, sized.max_sigma / per_px, self.scales)
 
 
 def find_puncta(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from cellular.data.image import FieldImage
 from cellular.errors import InputError
 
 REPORTER = ("mRFP", "EGFP")
@@ -43,41 +44,38 @@ class Channels:
         return dict(zip(REPORTER, (self.mrfp, self.egfp)))
 
 
-def unmix(image: np.ndarray, labels: np.ndarray) -> Channels:
+def unmix(image: FieldImage, labels: np.ndarray) -> Channels:
     """Take a field apart into mRFP and EGFP.
 
-    An 8-bit RGB image is taken for a composite: its blue is transmitted light alone, which is in red and green too.
-    The multiple that is there is fitted on pixels off the cells, on fine structure alone, and subtracted. Anything else
-    is taken for raw channels in the order (mRFP, EGFP, ...) of :func:`cellular.data.pairs.load_image`.
+    In a composite, blue is transmitted light alone, which is in red and green too. The multiple that is there is fitted
+    on pixels off the cells, on fine structure alone, and subtracted. Raw channels are taken as they are.
 
     Parameters
     ----------
-    image : (Y, X, C), C >= 2.
+    image : with channels mRFP and EGFP, and for a composite transmitted light.
     labels : (Y, X), 0 = background.
 
-    Raises InputError for an image without two channels or of another size than its labels.
+    Raises InputError for an image without these channels, of another size than its labels, or with values that are no
+    numbers.
     """
-    if image.ndim != 3 or image.shape[2] < 2:
-        raise InputError(f"an image of shape {image.shape} has no mRFP and EGFP; give a composite or _w1 and _w2")
-    if image.shape[:2] != labels.shape:
-        raise InputError(f"image {image.shape[:2]} and labels {labels.shape} differ in size")
-    if image.dtype.kind == "f" and not np.isfinite(image[..., :2]).all():
+    planes = [np.ascontiguousarray(image.plane(role), dtype=np.float32) for role in REPORTER]
+    if image.shape != labels.shape:
+        raise InputError(f"image {image.shape} and labels {labels.shape} differ in size")
+    if image.pixels.dtype.kind == "f" and not all(np.isfinite(plane).all() for plane in planes):
         raise InputError("the image holds NaN or infinite intensities; mend them, or leave the field out")
     clear = clear_of_cells(labels)
-    planes = [np.ascontiguousarray(image[..., c], dtype=np.float32) for c in range(2)]
-    saturated = np.stack([_saturated(image[..., c]) for c in range(2)])
-    composite = image.dtype == np.uint8 and image.shape[2] >= 3
+    saturated = np.stack([_saturated(image.plane(role), image.white) for role in REPORTER])
     shares = (0.0, 0.0)
-    if composite:
-        transmitted = image[..., 2].astype(np.float32)
+    if image.kind == "composite":
+        transmitted = image.plane("transmitted").astype(np.float32)
         shares = tuple(transmitted_share(plane, transmitted, clear) for plane in planes)
         planes = [plane - share * transmitted for plane, share in zip(planes, shares)]
-    levels = [_background(plane, clear, rounding=1.0 if composite else 0.0) for plane in planes]
+    levels = [_background(plane, clear, rounding=1.0 if image.kind == "composite" else 0.0) for plane in planes]
     return Channels(
         planes[0],
         planes[1],
         saturated,
-        "composite" if composite else "raw",
+        "composite" if image.kind == "composite" else "raw",
         shares,
         tuple(level for level, _ in levels),
         tuple(noise for _, noise in levels),
@@ -106,14 +104,16 @@ def transmitted_share(plane: np.ndarray, transmitted: np.ndarray, clear: np.ndar
     return float(np.clip(x @ y / power, 0, 2)) if power > 0 else 0.0
 
 
-def _saturated(plane: np.ndarray) -> np.ndarray:
-    """Pixels at the top: of the type's range, or of 8-, 12- and 14-bit cameras."""
+def _saturated(plane: np.ndarray, white: float | None) -> np.ndarray:
+    """Pixels at the top: of what the file says of its camera, of the type, or of 8-, 12- and 14-bit cameras."""
     if plane.dtype.kind == "f":
-        return np.zeros(plane.shape, bool)
+        return np.zeros(plane.shape, bool) if white is None else plane >= white
     top = int(plane.max())
-    camera_tops = {np.iinfo(plane.dtype).max, 255, 4095, 16383} if plane.dtype != np.uint8 else {255}
-    # JPEG rounds: 254 beside a wall of 255 is as saturated
-    return plane >= (254 if plane.dtype == np.uint8 else top) if top in camera_tops else np.zeros(plane.shape, bool)
+    if plane.dtype == np.uint8:
+        # JPEG rounds: 254 beside a wall of 255 is as saturated
+        return plane >= 254 if top == 255 else np.zeros(plane.shape, bool)
+    camera_tops = {np.iinfo(plane.dtype).max, 255, 4095, 16383} | ({int(white)} if white else set())
+    return plane >= top if top in camera_tops else np.zeros(plane.shape, bool)
 
 
 def _background(plane: np.ndarray, clear: np.ndarray, rounding: float) -> tuple[float, float]:

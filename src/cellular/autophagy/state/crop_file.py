@@ -4,13 +4,14 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from cellular.autophagy.state.crop_model import Calibration, CropModel, CropSettings
+from cellular.autophagy.state.files import read_header
 from cellular.autophagy.state.network import CropNetwork
 from cellular.device import resolve_device
-from cellular.errors import CellularError, InputError, MissingInputError
+from cellular.errors import CellularError, InputError
 from cellular.files import whole_file
 from cellular.settings import settings_from
 
@@ -38,13 +39,10 @@ def load_crop_model(path: str | Path, device: str = "auto") -> CropModel:
 
     Raises MissingInputError where there is no file, InputError for one that is not such a model.
     """
-    if not Path(path).is_file():
-        raise MissingInputError(f"No such model: {path}")
+    about = read_header(path)
+    if about["format"] != FORMAT:
+        raise InputError(f"{path} is a {about['format']}, not a crop model of cellular classify ({FORMAT})")
     try:
-        with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {}).get("cellular", "{}"))
-        if about.get("format") != FORMAT:
-            raise InputError(f"{path} is a safetensors file, but not a crop model of cellular classify")
         kept = about["settings"]
         settings = settings_from(CropSettings, {**kept, "channels": tuple(kept["channels"])})
         calibration = Calibration(about["calibration"]["slope"], tuple(about["calibration"]["bias"]))

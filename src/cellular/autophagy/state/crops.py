@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.ndimage import find_objects
 
 from cellular.autophagy.measure.unmix import REPORTER, clear_of_cells, unmix
+from cellular.data.image import FieldImage
 from cellular.errors import InputError
 
 TRANSMITTED = "transmitted"
@@ -38,7 +39,7 @@ class Crops:
 
 
 def cut_crops(
-    image: np.ndarray,
+    image: FieldImage,
     labels: np.ndarray,
     field: str,
     *,
@@ -50,7 +51,7 @@ def cut_crops(
 
     Parameters
     ----------
-    image : (Y, X, C), a composite or raw channels (mRFP, EGFP, transmitted), as :func:`unmix` takes them.
+    image : with the channels asked for, and those that :func:`unmix` needs.
     labels : (Y, X), 0 = background.
     side_px : side of the square about the middle of the cell's box; what reaches beyond is cut off.
     size : side of the crop in its own pixels, each the mean of those of the image it covers.
@@ -85,14 +86,12 @@ def join_crops(parts: Sequence[Crops]) -> Crops:
     )
 
 
-def _planes(image: np.ndarray, labels: np.ndarray, channels: Sequence[str]) -> tuple[list[np.ndarray], str]:
+def _planes(image: FieldImage, labels: np.ndarray, channels: Sequence[str]) -> tuple[list[np.ndarray], str]:
     """The channels asked for, each less its median off the cells."""
     found = unmix(image, labels)
     planes = {name: plane - level for (name, plane), level in zip(found.planes.items(), found.background)}
     if TRANSMITTED in channels:
-        if image.shape[2] < 3:
-            raise InputError("the image has no transmitted light; give a composite or _w3, or leave the channel out")
-        light = image[..., 2].astype(np.float32)
+        light = image.plane(TRANSMITTED).astype(np.float32)
         planes[TRANSMITTED] = light - np.median(light[clear_of_cells(labels)])
     return [planes[name] for name in channels], found.source
 

@@ -1,21 +1,19 @@
 """Basal or activated, cell by cell: gradient-boosted trees on the measured features, judged by wells never seen."""
 
 import logging
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.inspection import permutation_importance
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 
-from cellular.autophagy.measure.columns import CELLS
+from cellular.autophagy.state.tree_model import ClassifySettings, TreeModel, from_sklearn, predict
 from cellular.autophagy.state.unseen import (
-    ACTIVATED,
-    BASAL,
     Validation,
     importance_table,
+    known_states,
     require_columns,
     score,
     unlabelled_beside,
@@ -26,42 +24,10 @@ from cellular.errors import SettingsError, import_extra
 
 logger = logging.getLogger(__name__)
 
-# Where a cell is, and how it lies, says nothing about its state.
-FEATURES = tuple(
-    n for n in CELLS if n not in ("field", "label", "y", "x", "orientation", "touches_border", "saturated")
-)
+_SHUFFLES = 3
 
 
-@dataclass(frozen=True)
-class ClassifySettings:
-    """How the classifier is trained.
-
-    Attributes
-    ----------
-    features : columns it may use.
-    unidentified : "unlabelled" leaves cells that the expert could not tell out of training; "class" learns them as one.
-    trees, depth, learning_rate, min_leaf : of the gradient boosting (min_leaf in cells).
-    folds : at most so many groups of wells in cross-validation and calibration.
-    seed : any whole number from 0.
-    """
-
-    features: tuple[str, ...] = FEATURES
-    unidentified: str = "unlabelled"
-    trees: int = 120
-    depth: int = 4
-    learning_rate: float = 0.06
-    min_leaf: int = 15
-    folds: int = 6
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.unidentified not in ("unlabelled", "class"):
-            raise SettingsError(f"unidentified is '{self.unidentified}'; choose unlabelled or class")
-        if not self.features:
-            raise SettingsError("no features to classify by")
-
-
-def train(table: pd.DataFrame, settings: ClassifySettings | None = None) -> CalibratedClassifierCV:
+def train(table: pd.DataFrame, settings: ClassifySettings | None = None) -> TreeModel:
     """Fit on all labelled cells of `table` (the features, ``truth`` and ``well``); probabilities calibrated by well.
 
     Gradient-boosted trees (Friedman, Ann Stat 29, 1189, 2001) and sigmoid calibration (Platt 1999) on wells left out of
@@ -81,50 +47,31 @@ def validate(table: pd.DataFrame, settings: ClassifySettings | None = None) -> V
         unseen = used.iloc[test_rows]
         also = unlabelled_beside(table, unseen["well"], settings.unidentified)
         together = pd.concat([unseen, also], ignore_index=True)
-        cells.append(together[["field", "label", "well", "truth"]].join(predict(model, together, settings)))
+        cells.append(together[["field", "label", "well", "truth"]].join(predict(model, together)))
         importances.append(_importance(model, unseen, settings))
     importance = importance_table(settings.features, importances)
     return score(pd.concat(cells, ignore_index=True), importance, settings.unidentified)
 
 
-def predict(model: CalibratedClassifierCV, table: pd.DataFrame, settings: ClassifySettings) -> pd.DataFrame:
-    """``state`` and ``probability_activated`` of every row of `table`, in its index.
-
-    With Unidentified as a class, the probability is that of activated among basal and activated.
-    """
-    require_columns(table, settings.features)
-    probability = pd.DataFrame(model.predict_proba(_matrix(table, settings)), table.index, list(model.classes_))
-    told = probability[BASAL] + probability[ACTIVATED]
-    activated = (probability[ACTIVATED] / told.where(told > 0)).fillna(0.5)
-    return pd.DataFrame({"state": probability.idxmax(axis=1), "probability_activated": activated})
-
-
-def explain(
-    model: CalibratedClassifierCV,
-    table: pd.DataFrame,
-    settings: ClassifySettings,
-    background: pd.DataFrame,
-    top: int = 3,
-    method: str = "occlusion",
-) -> pd.DataFrame:
+def explain(model: TreeModel, table: pd.DataFrame, top: int = 3, method: str = "occlusion") -> pd.DataFrame:
     """What the call of each cell rests on: ``field, label, rank, feature, value, effect, method``, `top` rows per cell.
 
     Parameters
     ----------
-    background : cells whose medians stand for "the usual cell" in occlusion.
     method : "occlusion": the change of the activated probability against the same cell with the feature at its
-        median (Zeiler & Fergus, ECCV 2014, on features in place of pixels); of two features that say the same, neither
-        gets credit. "shapley": exact Shapley values of the trees in log-odds of activated (Lundberg et al., Nat Mach
-        Intell 2, 56, 2020), which share the credit and, over all features, add up to the cell's log-odds less the mean
-        of the training cells; needs the extra ``explain``.
+        median in the training cells (Zeiler & Fergus, ECCV 2014, on features in place of pixels); of two features that
+        say the same, neither gets credit. "shapley": exact Shapley values of the trees in log-odds of activated
+        (Lundberg et al., Nat Mach Intell 2, 56, 2020), which share the credit and, over all features, add up to the
+        cell's log-odds less the mean of the training cells; needs the extra ``explain``.
 
     Raises SettingsError for another method.
     """
     if method not in EXPLANATIONS:
         raise SettingsError(f"explanation by '{method}'; choose {' or '.join(EXPLANATIONS)}")
-    require_columns(table, (*settings.features, "field", "label"))
-    effects = EXPLANATIONS[method](model, table, settings, background)
-    order = np.argsort(-np.abs(effects), axis=1)[:, :top]
+    require_columns(table, ("field", "label"))
+    matrix = model.matrix(table)
+    effects = EXPLANATIONS[method](model, matrix)
+    order = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, :top]
     rows = np.repeat(np.arange(len(table)), order.shape[1])
     chosen = order.ravel()
     return pd.DataFrame(
@@ -132,63 +79,91 @@ def explain(
             "field": table["field"].to_numpy()[rows],
             "label": table["label"].to_numpy()[rows],
             "rank": np.tile(np.arange(1, order.shape[1] + 1), len(table)),
-            "feature": np.array(settings.features)[chosen],
-            "value": _matrix(table, settings)[rows, chosen],
+            "feature": np.array(model.settings.features, object)[chosen],
+            "value": matrix[rows, chosen],
             "effect": effects[rows, chosen],
             "method": method,
         }
     )
 
 
-def _occlusion(
-    model: CalibratedClassifierCV, table: pd.DataFrame, settings: ClassifySettings, background: pd.DataFrame
-) -> np.ndarray:
-    """(N, F) probability of activated, less that with each feature at its median of `background`."""
-    usual = np.nanmedian(_matrix(background, settings), axis=0)
-
-    def activated(cells: pd.DataFrame) -> np.ndarray:
-        return predict(model, cells, settings)["probability_activated"].to_numpy()
-
-    occluded = [activated(table.assign(**{name: value})) for name, value in zip(settings.features, usual)]
-    return activated(table)[:, None] - np.column_stack(occluded)
+def occlusion(model: TreeModel, matrix: np.ndarray) -> np.ndarray:
+    """(N, F) probability of activated of cells (N, F), less that with each feature at the training cells' median."""
+    effects = np.empty(matrix.shape)
+    told = model.probability_positive(matrix)
+    for feature, usual in enumerate(model.usual):
+        occluded = matrix.copy()
+        occluded[:, feature] = usual
+        effects[:, feature] = told - model.probability_positive(occluded)
+    return effects
 
 
-def shapley(
-    model: CalibratedClassifierCV, table: pd.DataFrame, settings: ClassifySettings, background: pd.DataFrame
-) -> np.ndarray:
-    """(N, F) Shapley values of the trees, in log-odds of activated against basal; `background` is not used.
+def shapley(model: TreeModel, matrix: np.ndarray) -> np.ndarray:
+    """(N, F) Shapley values of the trees for cells (N, F), in log-odds of activated against basal.
 
     What a feature's absence means follows the trees' own training cells (path-dependent TreeSHAP). With two states the
     calibration's slope is included, so rows add up to the calibrated log-odds; with three they stay uncalibrated.
     """
-    fitted = model.calibrated_classifiers_[0]
-    values = np.asarray(
-        import_extra("shap", "explain").TreeExplainer(fitted.estimator).shap_values(_matrix(table, settings))
-    )
-    classes = list(fitted.estimator.classes_)
-    if values.ndim == 3:
-        return values[..., classes.index(ACTIVATED)] - values[..., classes.index(BASAL)]
-    # scikit-learn's sigmoid is 1 / (1 + exp(a f + b)) of the second class, basal
-    return values * fitted.calibrators[0].a_
+    if not len(matrix):
+        return np.empty(matrix.shape)
+    explainer = import_extra("shap", "explain").TreeExplainer
+    values = [np.asarray(explainer(_for_shap(model, k)).shap_values(matrix)) for k in range(len(model.baseline))]
+    # Platt's sigmoid is 1 / (1 + exp(a f + b))
+    return -model.sigmoid[0, 0] * values[0] if len(values) == 1 else values[1] - values[0]
 
 
-EXPLANATIONS = {"occlusion": _occlusion, "shapley": shapley}
+def _for_shap(model: TreeModel, decision: int) -> dict:
+    """The trees of one decision as shap's TreeExplainer takes them; -1 stands for no child."""
+    trees = []
+    for root, stop in list(zip(model.start[:-1], model.start[1:]))[decision :: len(model.baseline)]:
+        left, right = (side[root:stop] - root for side in (model.left, model.right))
+        leaf = left == np.arange(len(left))
+        missing = np.where(model.missing_left[root:stop] == 1, left, right)
+        trees.append(
+            {
+                "children_left": np.where(leaf, -1, left),
+                "children_right": np.where(leaf, -1, right),
+                "children_default": np.where(leaf, -1, missing),
+                "features": np.where(leaf, -2, model.feature[root:stop]),
+                "thresholds": model.threshold[root:stop],
+                "values": model.value[root:stop, None],
+                "node_sample_weight": model.count[root:stop],
+            }
+        )
+    return {"trees": trees, "base_offset": model.baseline[decision], "tree_output": "log_odds", "input_dtype": float}
 
 
-def _fit(used: pd.DataFrame, settings: ClassifySettings) -> CalibratedClassifierCV:
+EXPLANATIONS = {"occlusion": occlusion, "shapley": shapley}
+
+
+def fit_sklearn(used: pd.DataFrame, settings: ClassifySettings) -> CalibratedClassifierCV:
+    """scikit-learn's own model of `used` (features, ``truth``, ``well``); states are numbered as `known_states`."""
     boosted = HistGradientBoostingClassifier(
         max_iter=settings.trees,
         max_depth=settings.depth,
         learning_rate=settings.learning_rate,
         min_samples_leaf=settings.min_leaf,
+        early_stopping=False,
         class_weight="balanced",
         random_state=settings.seed,
     )
     folds = _calibration_folds(used, settings)
     model = CalibratedClassifierCV(boosted, method="sigmoid", cv=folds, ensemble=False)
+    truth = used["truth"].map(known_states(settings.unidentified).index).to_numpy()
     # the sigmoid sees each state as often as the other, as the trees do
-    weight = used["truth"].map(len(used) / used["truth"].nunique() / used["truth"].value_counts())
-    return model.fit(_matrix(used, settings), used["truth"].to_numpy(), sample_weight=weight.to_numpy())
+    weight = (len(truth) / np.unique(truth).size / np.bincount(truth))[truth]
+    # One thread: waiting for one another, threads take longer than these tables, and their sums differ from run to run
+    with threadpool_limits(1, user_api="openmp"):
+        return model.fit(_matrix(used, settings), truth, sample_weight=weight)
+
+
+def _fit(used: pd.DataFrame, settings: ClassifySettings) -> TreeModel:
+    return from_sklearn(fit_sklearn(used, settings), settings, _usual(_matrix(used, settings)))
+
+
+def _usual(matrix: np.ndarray) -> np.ndarray:
+    """(F,) median of each column, NaN for one without a number."""
+    return pd.DataFrame(matrix).median().to_numpy()
 
 
 def _calibration_folds(used: pd.DataFrame, settings: ClassifySettings) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -205,16 +180,20 @@ def _matrix(table: pd.DataFrame, settings: ClassifySettings) -> np.ndarray:
     return table[list(settings.features)].to_numpy(np.float64)
 
 
-def _importance(model: CalibratedClassifierCV, unseen: pd.DataFrame, settings: ClassifySettings) -> np.ndarray:
+def _importance(model: TreeModel, unseen: pd.DataFrame, settings: ClassifySettings) -> np.ndarray:
     """(F, R) loss of accuracy, every state weighing the same, by R shufflings of each feature (Breiman 2001)."""
     sample = unseen.sample(min(len(unseen), 400), random_state=settings.seed)
-    weight = sample["truth"].map(1 / sample["truth"].value_counts()).to_numpy()
-    result = permutation_importance(
-        model,
-        _matrix(sample, settings),
-        sample["truth"].to_numpy(),
-        n_repeats=3,
-        random_state=settings.seed,
-        sample_weight=weight,
-    )
-    return result.importances
+    matrix, draw = model.matrix(sample), np.random.default_rng(settings.seed)
+    truth = sample["truth"].map(model.states.index).to_numpy()
+
+    def accuracy(cells: np.ndarray) -> float:
+        called = model.probabilities(cells).argmax(axis=1)
+        return float(np.mean([(called == truth)[truth == state].mean() for state in np.unique(truth)]))
+
+    whole = accuracy(matrix)
+    lost = np.empty((matrix.shape[1], _SHUFFLES))
+    for (feature, repeat), _ in np.ndenumerate(lost):
+        shuffled = matrix.copy()
+        shuffled[:, feature] = draw.permutation(shuffled[:, feature])
+        lost[feature, repeat] = whole - accuracy(shuffled)
+    return lost

@@ -14,7 +14,7 @@ import deflate
 import numba
 import numpy as np
 
-from cellular.data.formats.images import read_image
+from cellular.data.formats.image_file import read_pixels
 from cellular.errors import InputError, MissingInputError
 from cellular.labels.cells import CellMask, crop_mask
 
@@ -112,7 +112,9 @@ def _check_whole(packed: bytes, path: Path) -> None:
 
 
 def _read_slowly(path: Path, shape: tuple[int, int] | None) -> CellMask:
-    image = read_image(path)
+    # A TIFF's numbers are taken as stored (1-bit masks are written with 1 for the cell and 0 called white), a PNG's
+    # palette by its colours.
+    image = read_pixels(path, stored=path.suffix.lower() != ".png")
     _check_size(image.shape[:2], shape, path)
     if path.suffix.lower() in (".jpg", ".jpeg"):  # compression leaves faint colour around the cell
         image = image > image.max() / 2

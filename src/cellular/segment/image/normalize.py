@@ -87,15 +87,24 @@ def _source(planes: np.ndarray, channel: int) -> np.ndarray:
 
 def _scale(plane: np.ndarray, limits: Range, invert: bool) -> np.ndarray:
     low, high = limits
-    # Cellpose's own bound for "nothing to see here".
-    if high - low <= 1e-3:
+    if high <= low:
         return np.zeros(plane.shape, np.float32)
     scaled = (plane.astype(np.float32) - np.float32(low)) / np.float32(high - low)
     return 1 - scaled if invert else scaled
 
 
 def _percentiles(planes: np.ndarray, percentiles: tuple[float, float]) -> Range:
-    """`np.percentile` with linear interpolation of the mean over the channels of `planes` (Y, X, C)."""
+    """`np.percentile` with linear interpolation of the mean over the channels of `planes` (Y, X, C).
+
+    Where there is nothing to see, both are the lower one: in integers at Cellpose's own bound of 1e-3 grey levels, in
+    floats, which may be counts / 65535, where they differ by less than float32 can tell.
+    """
+    low, high = _two_percentiles(planes, percentiles)
+    bound = 1e-3 if planes.dtype.kind in "ui" else float(np.finfo(np.float32).eps) * max(abs(low), abs(high))
+    return (low, high) if high - low > bound else (low, low)
+
+
+def _two_percentiles(planes: np.ndarray, percentiles: tuple[float, float]) -> Range:
     height, width, count = planes.shape
     if planes.dtype not in (np.uint8, np.uint16):
         if not np.isfinite(planes).all():

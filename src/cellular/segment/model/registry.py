@@ -1,7 +1,8 @@
 """Models by name or file: a network and what one has to know to feed it."""
 
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
 
@@ -21,6 +22,37 @@ STARTER = "starter"
 _METADATA = "cellular"
 
 
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _words(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(word, str) for word in value)
+
+
+def _channels(value: object) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(type(c) is int and 0 <= c < 1000 for c in value)
+
+
+def _score(value: object) -> bool:
+    known = {field.name for field in fields(ScoreModel)}
+    return value is None or (isinstance(value, dict) and set(value) <= known and all(map(_number, value.values())))
+
+
+# What each piece of a model's information must be.
+_FITS = {
+    "channels": _channels,
+    "roles": _words,
+    "optional_roles": _words,
+    "flow_threshold": _number,
+    "cellprob_threshold": _number,
+    "augment": lambda value: isinstance(value, bool),
+    "resample": lambda value: isinstance(value, bool),
+    "score": _score,
+    "about": lambda value: isinstance(value, str),
+}
+
+
 @dataclass(frozen=True)
 class ModelInfo:
     """What a model file says about itself; a plain Cellpose file says nothing and gets these defaults.
@@ -28,6 +60,8 @@ class ModelInfo:
     Attributes
     ----------
     channels : image channels the network was trained on (see :func:`to_network_input`); (0, 0) is grey.
+    roles : what these channels are ("mRFP", "EGFP", "transmitted", ...); empty for a model of any images.
+    optional_roles : those of them that it can do without.
     flow_threshold, cellprob_threshold : what to segment with where nothing else is asked for (Cellpose's defaults).
     augment, resample : whether to average over flips, and whether to follow flows at the image's own scale; likewise.
     score : coefficients that turn a cell's measurements into the probability that it is right; None without them.
@@ -35,12 +69,22 @@ class ModelInfo:
     """
 
     channels: tuple[int, ...] = (0, 0)
+    roles: tuple[str, ...] = ()
+    optional_roles: tuple[str, ...] = ()
     flow_threshold: float = 0.4
     cellprob_threshold: float = 0.0
     augment: bool = False
     resample: bool = True
     score: dict | None = None
     about: str = ""
+
+    def __post_init__(self) -> None:
+        # A model file comes from anywhere: what it says of itself is checked here, once.
+        wrong = [name for name, fits in _FITS.items() if not fits(getattr(self, name))]
+        if wrong:
+            raise WeightsError(f"the model's information has {wrong[0]} = {getattr(self, wrong[0])!r}, which cannot be")
+        if self.roles and len(self.roles) != len(self.channels):
+            raise WeightsError(f"the model has {len(self.channels)} channels and {len(self.roles)} roles for them")
 
 
 @dataclass(frozen=True)
@@ -126,12 +170,19 @@ def read_info(path: Path) -> ModelInfo:
     if path.suffix == SAFETENSORS:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(_METADATA)
-        values = json.loads(text) if text else {}
+        try:
+            values = json.loads(text) if text else {}
+        except ValueError as error:
+            raise WeightsError(f"{path}: its information is not JSON: {error}") from error
     else:
         values = read_json(info_path(path)) if info_path(path).is_file() else {}
-    if "channels" in values:
-        values["channels"] = tuple(values["channels"])
-    return settings_from(ModelInfo, values)
+    if not isinstance(values, dict):
+        raise WeightsError(f"{path}: its information is no table of settings")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    try:
+        return settings_from(ModelInfo, values)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
 
 
 def save_model(path: str | Path, network: CPnet, info: ModelInfo, half: bool = False) -> None:
@@ -141,5 +192,6 @@ def save_model(path: str | Path, network: CPnet, info: ModelInfo, half: bool = F
     if path.suffix == SAFETENSORS:
         save_network(path, network, half, {_METADATA: json.dumps(values)})
     else:
-        save_network(path, network, half)
+        # Information first: a model without it would be used wrongly, information without a model is not used.
         write_json(info_path(path), values)
+        save_network(path, network, half)
