@@ -1,10 +1,10 @@
 """The grammar of field names: ``Timepoint_001_220518-ST_C03_s1``."""
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from functools import cache
 
+from cellular.data.formats.suffixes import same_name
 from cellular.data.wells import well_name
 
 _FIELD = re.compile(
@@ -78,21 +78,12 @@ def split_channel(stem: str) -> tuple[str, int | None]:
     return (match["field"], int(match["channel"])) if match else (stem, None)
 
 
-def name_key(name: str) -> str:
-    """Names that look the same compare equal: macOS spells "ö" as o and two dots (NFD), others as one letter (NFC).
-
-    >>> name_key("Zo\u0308") == name_key("Z\u00f6")
-    True
-    """
-    return unicodedata.normalize("NFC", name)
-
-
 def possible_fields(stem: str) -> list[str]:
-    """Names of the field that a file called `stem` may be about, likeliest first, as :func:`name_key` spells them.
+    """Names of the field that a file called `stem` may be about, likeliest first, as they are compared.
 
     >>> possible_fields("cb0618f6-f_w1")
     ['cb0618f6-f_w1', 'f_w1', 'cb0618f6-f', 'f']
     """
-    stem = name_key(stem)
+    stem = same_name(stem)
     names = [stem, _UPLOADED.sub("", stem)]
     return list(dict.fromkeys([*names, *(split_channel(name)[0] for name in names)]))

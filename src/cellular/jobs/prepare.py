@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import cellular
-from cellular.data.fields import name_key
 from cellular.data.formats.annotated import annotated_fields, images_beside, is_published_layout
 from cellular.data.formats.annotation import Remarks
 from cellular.data.formats.images import read_image, write_labels
+from cellular.data.formats.suffixes import same_name
 from cellular.data.masks.cells_table import write_cells
 from cellular.data.masks.combine import OVERLAPS, FieldPainting
 from cellular.data.masks.sources import ALL, Entry, Sources, find_sources
@@ -182,7 +182,7 @@ class _Job:
 
     def survey(self) -> tuple[list[str], list[str]]:
         """Notices and problems that show before any mask is read."""
-        bare = sorted(set(self.sources.images) - {name_key(field) for field in self.sources.fields})
+        bare = sorted(set(self.sources.images) - {same_name(field) for field in self.sources.fields})
         left_out = [field for field in self.sources.fields if field not in self.assigned]
         notices = self.sources.notices()
         if bare:

@@ -33,6 +33,8 @@ class Journal:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, "a+b")  # noqa: SIM115  (held, and locked, until __exit__)
+            # Without a buffer: what a full disk left in one would be tried again, and fail, when closing.
+            self._log = open(self.path, "ab", buffering=0)  # noqa: SIM115
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {error.strerror}") from error
         try:
@@ -41,16 +43,21 @@ class Journal:
                 self._file.truncate(0)
                 self._write({"settings": settings})
         except (ValueError, KeyError, TypeError) as error:
-            self._file.close()
+            self.close()
             raise OutputExistsError(f"{self.path} is damaged ({error}); delete {folder} and start again") from error
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def __enter__(self) -> "Journal":
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the next run in."""
+        self._log.close()
         self._file.close()
 
     def _lock(self) -> None:
@@ -115,9 +122,9 @@ class Journal:
     def _write(self, record: dict[str, Any]) -> int:
         line = memoryview((json.dumps(record) + "\n").encode())
         try:
-            at = os.fstat(self._file.fileno()).st_size
-            while line:  # past the buffer: what a full disk left in it would be tried again, and fail, when closing
-                line = line[os.write(self._file.fileno(), line) :]
+            at = os.fstat(self._log.fileno()).st_size
+            while line:
+                line = line[self._log.write(line) :]
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
         return at

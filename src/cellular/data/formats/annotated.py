@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from cellular.data.fields import name_key, possible_fields, split_channel
+from cellular.data.fields import possible_fields, split_channel
 from cellular.data.formats.annotation import Remarks
 from cellular.data.formats.coco import coco_stems, open_coco
-from cellular.data.formats.endings import cellpose_rank, split_ending
+from cellular.data.formats.endings import cellpose_rank, named_format
 from cellular.data.formats.read import format_of, read_annotations
+from cellular.data.formats.suffixes import field_name, same_name
 from cellular.data.formats.yolo import CLASS_LISTS, class_list
-from cellular.data.masks.sources import Entry, MaskCell, Sources, index_images, listing_hash, natural
-from cellular.data.pairs import IGNORE_SUFFIX
+from cellular.data.masks.sources import MaskCell, Sources, index_images, listing_hash, natural
 from cellular.errors import InputError, MissingInputError
 from cellular.files import sha256_of
 
@@ -36,7 +36,7 @@ class AnnotatedSources(Sources):
 
     def listing(self, field: str) -> tuple[str, list[str]]:
         """A hash that changes with the content of the field's annotations, their class list and its list of images."""
-        images = listing_hash(self.images.get(name_key(field), []))
+        images = listing_hash(self.images.get(same_name(field), []))
         path = self.files[field]
         if isinstance(path, str):
             return images, []
@@ -95,19 +95,15 @@ def annotated_fields(source: str | Path, images: str | Path | None = None) -> An
     folder = Path(images) if images is not None else images_beside(source)
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of images: {folder}")
-    pictures = index_images(folder, is_image=lambda path: not _is_labels(path))
-    spelled = {name: _spelling(entries) for name, entries in pictures.items()}
-    files, said = find_annotations(source, set(spelled.values()))
+    pictures = index_images(folder)
+    files, said = find_annotations(source, {_spelling(key, entries[0].path) for key, entries in pictures.items()})
     return AnnotatedSources(source, folder, tuple(sorted(files, key=natural)), pictures, files, tuple(said))
 
 
-def _spelling(entries: list[Entry]) -> str:
+def _spelling(key: str, image: Path) -> str:
     """The field's name as its image's file has it."""
-    return split_channel(entries[0].path.stem)[0]
-
-
-def _is_labels(path: Path) -> bool:
-    return split_ending(path.name) is not None or path.stem.lower().endswith(IGNORE_SUFFIX)
+    name = split_channel(image.stem)[0]
+    return name if same_name(name) == key else key
 
 
 def find_annotations(source: str | Path, fields: set[str]) -> tuple[dict[str, Path | str], list[str]]:
@@ -119,7 +115,7 @@ def find_annotations(source: str | Path, fields: set[str]) -> tuple[dict[str, Pa
     source = Path(source)
     if not source.exists():
         raise MissingInputError(f"No such annotations: {source}")
-    keys = {name_key(field): field for field in fields}
+    keys = {same_name(field): field for field in fields}
     claims: dict[str, list[Path]] = defaultdict(list)
     said, homeless = [], []
     for path in [source] if source.is_file() else _files(source):
@@ -149,13 +145,12 @@ def _files(source: Path) -> list[Path]:
 
 def _stems(path: Path, said: list[str], alone: bool) -> Iterable[list[str]]:
     """For each image that a file is about the names it may have."""
-    found = split_ending(path.name)
-    if found is None:
+    if named_format(path) is None:
         if alone:
             raise InputError(f"{path} is called like no annotation file; see docs/formats.md for the endings")
         return []
     if path.suffix.lower() != ".json" or format_of(path) != "coco":
-        return [[found[0]]]
+        return [[field_name(path)]]
     content = open_coco(path)
     if content.orphans():
         said.append(f"{content.orphans()} annotation(s) of {path} belong to no image in it; left out")
@@ -165,7 +160,7 @@ def _stems(path: Path, said: list[str], alone: bool) -> Iterable[list[str]]:
 def _one_of(field: str, paths: list[Path], said: list[str]) -> Path | str:
     if len(paths) == 1:
         return paths[0]
-    ranks = {cellpose_rank(path.name): path for path in paths}
+    ranks = {cellpose_rank(path): path for path in paths}
     if None in ranks or len(ranks) < len(paths):
         return f"Two annotations of field {field}: {paths[0]} and {paths[1]}; remove one"
     best = ranks[min(ranks)]

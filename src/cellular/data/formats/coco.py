@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from cellular.data.fields import name_key, possible_fields
+from cellular.data.fields import possible_fields
 from cellular.data.formats.annotation import DEFAULT_CLASS, Annotation, Remarks
 from cellular.data.formats.boxes import from_box
+from cellular.data.formats.suffixes import same_name
 from cellular.errors import InputError
 from cellular.files import read_json
 from cellular.labels.cells import CellMask, crop_mask
@@ -111,8 +112,8 @@ def _image(content: CocoFile, field: str | None, path: Path) -> dict[str, Any]:
         names = [name for stem in coco_stems(image) for name in possible_fields(stem)]
         if field is None:
             ranked[0].append(image)
-        elif name_key(field) in names:
-            ranked[names.index(name_key(field))].append(image)
+        elif same_name(field) in names:
+            ranked[names.index(same_name(field))].append(image)
     images = ranked[min(ranked)] if ranked else []
     if len(images) != 1:
         raise InputError(f"{path} has {len(images)} images {'' if field is None else f'called {field}'}, not 1")

@@ -1,37 +1,37 @@
-"""How files with labels or outlines are called: the field's name, then one of these endings. One table for all."""
+"""Which format a file with labels or outlines is in, by its name alone; the names' endings are in `suffixes`."""
 
-from cellular.data.formats.images import IMAGE_SUFFIXES
+from pathlib import Path
 
-# Ending, compared in lower case -> format, a key of `read.FORMATS`; "json" is told by its content.
-ENDINGS = {
-    "_seg.npy": "cellpose",
-    **{f"{kind}{suffix}": "labels" for kind in ("_cp_masks", "_masks") for suffix in IMAGE_SUFFIXES},
+from cellular.data.formats.suffixes import kind_of, suffix_of
+
+# Ending -> format, a key of `read.FORMATS`; "json" is told by its content.
+_FORMATS = {
+    **dict.fromkeys(("_seg.npy", ".npy"), "cellpose"),
     **dict.fromkeys(("_rois.zip", "_roiset.zip", ".zip", ".roi"), "imagej"),
     **dict.fromkeys(("_cp_outlines.txt", "_outlines.txt"), "outlines"),
-    ".geojson": "geojson",
-    ".json": "json",
-    ".txt": "yolo",
+    **{".geojson": "geojson", ".json": "json", ".txt": "yolo"},
 }
-# Those that say by themselves that a file holds one field's labels; ".txt", ".json" and ".zip" can be anything.
-LABEL_ENDINGS = tuple(ending for ending in ENDINGS if ending not in (".zip", ".json", ".txt"))
-_LONGEST_FIRST = sorted(ENDINGS, key=len, reverse=True)
-# Cellpose writes the same cells several times; its GUI corrects the first.
-CELLPOSE_ENDINGS = ("_seg.npy", "_cp_masks", "_masks", "_rois.zip", "_cp_outlines.txt", "_outlines.txt")
+_ANYTHING = (".npy", ".zip", ".json", ".txt")  # endings that other files have as well
+# What Cellpose writes of one image, most telling first: its GUI corrects the first, the last know no holes.
+_CELLPOSE = ("_seg.npy", "labels", "_rois.zip", "_cp_outlines.txt", "_outlines.txt")
 
 
-def split_ending(name: str) -> tuple[str, str] | None:
-    """A file's name as (field's name, ending in lower case); None where it has none of the endings.
+def named_format(path: str | Path) -> str | None:
+    """Format of a file by its name; None for an image and for what is no annotation.
 
-    >>> split_ending("f_cp_masks.TIF"), split_ending("f.tif")
-    (('f', '_cp_masks.tif'), None)
+    >>> [named_format(name) for name in ("f_cp_masks.TIF", "f_seg.npy", "f.geojson", "f.tif")]
+    ['labels', 'cellpose', 'geojson', None]
     """
-    lower = name.lower()
-    ending = next((ending for ending in _LONGEST_FIRST if lower.endswith(ending) and len(ending) < len(name)), None)
-    return None if ending is None else (name[: -len(ending)], ending)
+    kind = kind_of(path)
+    return _FORMATS.get(suffix_of(path), "labels") if kind in ("labels", "annotations") else None
 
 
-def cellpose_rank(name: str) -> int | None:
+def is_one_fields_labels(path: str | Path) -> bool:
+    """Whether a name says by itself that the file holds the labels of one field."""
+    return named_format(path) is not None and suffix_of(path) not in _ANYTHING
+
+
+def cellpose_rank(path: str | Path) -> int | None:
     """Place of a file among what Cellpose writes of one image, the best first; None for other files."""
-    found = split_ending(name)
-    ranks = [k for k, start in enumerate(CELLPOSE_ENDINGS) if found and found[1].startswith(start)]
-    return ranks[0] if ranks else None
+    key = "labels" if named_format(path) == "labels" else suffix_of(path)
+    return _CELLPOSE.index(key) if key in _CELLPOSE else None

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellular.data.fields import name_key, split_channel
+from cellular.data.fields import split_channel
 from cellular.data.formats.annotation import DEFAULT_CLASS
-from cellular.data.formats.endings import LABEL_ENDINGS, cellpose_rank, split_ending
+from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
 from cellular.data.formats.images import IMAGE_SUFFIXES
 from cellular.data.formats.metadata import read_metadata
 from cellular.data.formats.read import format_of, read_any_labels
-from cellular.data.pairs import IGNORE_SUFFIX, Pair, load_image
+from cellular.data.formats.suffixes import field_name, kind_of, same_name
+from cellular.data.pairs import Pair, load_image
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_csv
 
@@ -91,7 +92,7 @@ def find_labelled(
     path = Path(path)
     if not path.exists():
         raise MissingInputError(f"No such label image or folder: {path}")
-    files = {_name(path): path} if path.is_file() else label_files(path)
+    files = {field_name(path): path} if path.is_file() else label_files(path)
     first = next(iter(files.values()))
     folder = Path(images) if images is not None else first.parent
     if not folder.is_dir():
@@ -100,7 +101,7 @@ def find_labelled(
     table = _cells_of(first, cells, list(files))
     nothing = ({}, {})
     return [
-        LabelledField(name, file, tuple(pictures.get(name_key(name), ())), *table.get(name_key(name), nothing))
+        LabelledField(name, file, tuple(pictures.get(same_name(name), ())), *table.get(same_name(name), nothing))
         for name, file in files.items()
     ]
 
@@ -112,35 +113,28 @@ def label_files(folder: Path) -> dict[str, Path]:
     every image is a label image. Raises InputError for an empty folder and for two files that claim one field.
     """
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name[0] != "."]
-    named = [file for file in files if (found := split_ending(file.name)) and found[1] in LABEL_ENDINGS]
+    named = [file for file in files if is_one_fields_labels(file)] or [f for f in files if kind_of(f) == "image"]
     if not named:
-        named = [f for f in files if f.suffix.lower() in IMAGE_SUFFIXES and not f.stem.endswith(IGNORE_SUFFIX)]
-    if not named:
-        raise InputError(f"{folder} holds no label images or outlines ({', '.join(LABEL_ENDINGS)})")
+        raise InputError(f"{folder} holds no label images or outlines (<field>_masks.tif, _seg.npy, .geojson ...)")
     chosen: dict[str, Path] = {}
     for file in named:
-        name = _name(file)
+        name = field_name(file)
         other = chosen.setdefault(name, file)
         if other is not file:
-            ranks = [cellpose_rank(path.name) for path in (other, file)]
+            ranks = [cellpose_rank(path) for path in (other, file)]
             if None in ranks or ranks[0] == ranks[1]:
                 raise InputError(f"Two files with labels of {name}: {other} and {file}; remove one")
-            chosen[name] = min((other, file), key=lambda path: cellpose_rank(path.name))
+            chosen[name] = min((other, file), key=cellpose_rank)
     return dict(sorted(chosen.items()))
-
-
-def _name(file: Path) -> str:
-    found = split_ending(file.name)
-    return found[0] if found else file.stem
 
 
 def _pictures(folder: Path, labels: set[Path]) -> dict[str, list[Path]]:
     found: dict[str, dict[int, Path]] = {}
     for file in sorted(folder.iterdir()):
-        if file.suffix.lower() not in IMAGE_SUFFIXES or file.resolve() in labels or split_ending(file.name):
+        if kind_of(file) != "image" or file.is_dir() or file.resolve() in labels:
             continue
-        name, channel = split_channel(file.stem)
-        found.setdefault(name_key(name), {})[channel or 0] = file
+        name, channel = split_channel(field_name(file))
+        found.setdefault(same_name(name), {})[channel or 0] = file
     # A composite (0) stands for the field; raw channels go in the order of red, green, blue.
     order = (2, 1, 3)
     return {
@@ -170,8 +164,8 @@ def _cells_of(labels: Path, cells: str | Path | None, names: list[str]) -> dict[
     if (twice := table[table.duplicated(["field", column])]).size:
         row = twice.iloc[0]
         raise InputError(f"{cells} has two rows for label {row[column]} of field {row['field']}")
-    found = {name: _by_label(rows.set_index(column)) for name, rows in table.groupby(table["field"].map(name_key))}
-    if given and not {name_key(name) for name in names} & set(found):
+    found = {name: _by_label(rows.set_index(column)) for name, rows in table.groupby(table["field"].map(same_name))}
+    if given and not {same_name(name) for name in names} & set(found):
         raise InputError(
             f"{cells} has no row of field {names[0]}; its fields: {', '.join(sorted(found)[:3]) or 'none'}"
         )
@@ -180,7 +174,7 @@ def _cells_of(labels: Path, cells: str | Path | None, names: list[str]) -> dict[
 
 def _read_cells(path: str | Path) -> pd.DataFrame:
     """The table, with a column field of text, a column label of whole numbers, and text kept to the letter."""
-    table = read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    table = read_csv(path)
     if "field" not in table and "image" in table:
         table = table.rename(columns={"image": "field"})
     if missing := {"field", "label"} - set(table.columns):
@@ -195,10 +189,8 @@ def _read_cells(path: str | Path) -> pd.DataFrame:
 
 def _by_label(rows: pd.DataFrame) -> _Cells:
     """Class of each label that has one, and its finite numbers."""
-    classes = {int(label): name for label, name in rows["class"].items() if name} if "class" in rows else {}
-    texts = rows.drop(columns=list({"field", "class", "label", "class_label", "ignore_label"} & set(rows.columns)))
-    numbers = texts.apply(pd.to_numeric, errors="coerce")
-    numbers = numbers.loc[:, (numbers.notna() | (texts == "")).all()].dropna(axis=1, how="all")
+    classes = {int(label): name for label, name in rows["class"].dropna().items()} if "class" in rows else {}
+    numbers = rows.select_dtypes("number").drop(columns=["label", "class_label", "ignore_label"], errors="ignore")
     finite = numbers.where(np.isfinite(numbers))
     measured = {
         int(label): {str(key): float(value) for key, value in row.items() if pd.notna(value)}

@@ -15,15 +15,13 @@ from cellular.labels.cells import cells_of
 from cellular.labels.checks import as_labels
 from cellular.labels.outlines import fill_contour
 
-LOSSY_SUFFIXES = (".jpg", ".jpeg")
-
 
 def read_label_image(path: Path, shape: tuple[int, int], field: str | None, remarks: Remarks) -> list[Annotation]:
     """Cells of a label image, in order of label.
 
     Raises InputError for a mask of foreground, in which one number stands for all cells.
     """
-    labels = load_label_image(path)
+    labels = read_labels(path)
     found = _from_labels(labels, path, shape)
     if len(found) == 1 and (pieces := ndimage.label(labels, np.ones((3, 3)))[1]) > 1:
         raise InputError(
@@ -31,13 +29,6 @@ def read_label_image(path: Path, shape: tuple[int, int], field: str | None, rema
             "cell, so number them first (ImageJ: Analyze Particles, count masks; scikit-image: measure.label)"
         )
     return found
-
-
-def load_label_image(path: Path) -> np.ndarray:
-    """A label image (Y, X), uint16 or uint32; a JPEG, which changes numbers, is refused."""
-    if path.suffix.lower() in LOSSY_SUFFIXES:
-        raise InputError(f"{path}: JPEG changes the numbers of a label image; save it as TIFF or PNG")
-    return read_labels(path)
 
 
 def read_seg_npy(path: Path, shape: tuple[int, int], field: str | None, remarks: Remarks) -> list[Annotation]:

@@ -8,18 +8,18 @@ import numpy as np
 
 from cellular.data.formats.annotation import Annotation, Remarks, draw_numbered
 from cellular.data.formats.coco import is_coco, read_coco
-from cellular.data.formats.endings import ENDINGS, split_ending
+from cellular.data.formats.endings import named_format
 from cellular.data.formats.geojson import read_geojson
 from cellular.data.formats.imagej import read_imagej
-from cellular.data.formats.images import IMAGE_SUFFIXES
+from cellular.data.formats.images import read_labels
 from cellular.data.formats.labels import (
-    load_label_image,
     load_seg_npy,
     read_label_image,
     read_mask_folder,
     read_outlines,
     read_seg_npy,
 )
+from cellular.data.formats.suffixes import kind_of
 from cellular.data.formats.yolo import read_yolo
 from cellular.errors import CellularError, InputError, MissingInputError
 from cellular.files import read_json
@@ -44,16 +44,9 @@ def format_of(path: Path) -> str | None:
     """Name of the format of an annotation file or folder, by its ending and, for JSON, its content; None if unknown."""
     if path.is_dir():
         return "folder"
-    found = split_ending(path.name)
-    if found is None:
-        suffix = path.suffix.lower()
-        return "labels" if suffix in IMAGE_SUFFIXES else "cellpose" if suffix == ".npy" else None
-    return _format_of(found[1], path)
-
-
-def _format_of(ending: str, path: Path) -> str:
-    if ENDINGS[ending] != "json":
-        return ENDINGS[ending]
+    name = named_format(path) or ("labels" if kind_of(path) in ("image", "ignore") else None)
+    if name != "json":
+        return name
     content = read_json(path)
     if is_coco(content):
         return "coco"
@@ -140,7 +133,7 @@ def read_any_labels(path: str | Path, shape: tuple[int, int] | None, *, field: s
     path = Path(path)
     if not path.exists():
         raise MissingInputError(f"No such labels: {path}")
-    exact = {"labels": load_label_image, "cellpose": load_seg_npy}.get(format_of(path))
+    exact = {"labels": read_labels, "cellpose": load_seg_npy}.get(format_of(path))
     if exact is None and shape is None:
         raise InputError(f"{path} holds outlines, which do not say how large the field is; give its image too")
     if exact is None:

@@ -4,13 +4,14 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellular.data.fields import name_key, split_channel
+from cellular.data.fields import split_channel
 from cellular.data.formats.annotation import Remarks
 from cellular.data.formats.images import IMAGE_SUFFIXES
+from cellular.data.formats.suffixes import field_name, kind_of, same_name, suffix_of
 from cellular.data.masks.mask_png import read_mask
 from cellular.errors import InputError, MissingInputError
 from cellular.labels.cells import CellMask
@@ -35,7 +36,7 @@ class Sources:
     ----------
     masks : folder of the field folders. image_folder : folder of the images.
     fields : names of the fields.
-    images : a field's images, by :func:`~cellular.data.fields.name_key` of its name.
+    images : a field's images, by :func:`~cellular.data.formats.suffixes.same_name` of its name.
     """
 
     masks: Path
@@ -45,12 +46,12 @@ class Sources:
 
     def images_of(self, field: str) -> list[Entry]:
         """The field's images, one of each channel; raises InputError where there is none or two of a channel."""
-        entries = self.images.get(name_key(field), [])
+        entries = self.images.get(same_name(field), [])
         if not entries:
             raise InputError(f"{self.masks / field}: no image named {field}.* or {field}_w1.* in {self.image_folder}")
         seen: dict[int | None, Path] = {}
         for entry in entries:
-            channel = split_channel(entry.path.stem)[1]
+            channel = split_channel(field_name(entry.path))[1]
             if channel in seen:
                 raise InputError(f"{field}: two images with one name, {seen[channel]} and {entry.path}; remove one")
             seen[channel] = entry.path
@@ -60,7 +61,7 @@ class Sources:
         """A hash that changes when a file of the field does, and a sentence for every file that is none of it."""
         classes, problems = list_masks(self.masks / field)
         masks = (entry for entries in classes.values() for entry in entries)
-        return listing_hash([*self.images.get(name_key(field), []), *masks]), problems
+        return listing_hash([*self.images.get(same_name(field), []), *masks]), problems
 
     def cells(self, field: str, shape: tuple[int, int], remarks: Remarks) -> Iterator[MaskCell]:
         """The field's cells, one at a time, of `shape` (Y, X) px; a mask that cannot be used is named in `remarks`.
@@ -122,13 +123,13 @@ def _image_folder(folder: Path, beside: Path, images: str | Path | None, dirname
     return next((path for path in usual if path.is_dir()), folder)
 
 
-def index_images(folder: Path, is_image: Callable[[Path], bool] = lambda path: True) -> dict[str, list[Entry]]:
-    """The images of a folder for which `is_image` holds, by :func:`~cellular.data.fields.name_key` of their field."""
+def index_images(folder: Path) -> dict[str, list[Entry]]:
+    """The images of a folder by the name of their field, as it is compared; label images are none."""
     index: dict[str, list[Entry]] = defaultdict(list)
     for entry in sorted(_scan(folder), key=lambda entry: entry.name):
-        stem, suffix = os.path.splitext(entry.name)
-        if suffix.lower() in IMAGE_SUFFIXES and entry.is_file() and is_image(Path(entry.path)):
-            index[name_key(split_channel(stem)[0])].append(Entry(Path(entry.path), entry.stat().st_size))
+        if kind_of(entry.name) == "image" and suffix_of(entry.name) in IMAGE_SUFFIXES and entry.is_file():
+            name = split_channel(field_name(entry.name))[0]
+            index[same_name(name)].append(Entry(Path(entry.path), entry.stat().st_size))
     return dict(index)
 
 
