@@ -124,7 +124,7 @@ def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | N
     settings = settings or PrepareSettings()
     split = resolve_split(settings.split, settings.val_pattern, settings.test_pattern)
     sources = _find(input, settings)
-    if sources.masks.resolve() in (Path(output).resolve(), *Path(output).resolve().parents):
+    if sources.hold(Path(output)):
         raise SettingsError(f"{output} lies inside the masks, {sources.masks}; choose a folder outside them")
     job = _Job(sources, Path(output), settings, split)
     notices, problems = job.survey()

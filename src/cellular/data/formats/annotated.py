@@ -12,12 +12,14 @@ from cellular.data.formats.annotation import Remarks
 from cellular.data.formats.coco import coco_stems, open_coco
 from cellular.data.formats.endings import cellpose_rank, named_format
 from cellular.data.formats.read import format_of, read_annotations
-from cellular.data.formats.suffixes import field_name, same_name
+from cellular.data.formats.suffixes import IMAGE_SUFFIXES, field_name, same_name, suffix_of
 from cellular.data.formats.yolo import CLASS_LISTS, class_list
 from cellular.data.masks.sources import MaskCell, Sources, index_images, listing_hash, natural
 from cellular.errors import InputError, MissingInputError
 from cellular.files import sha256_of
 
+_PLACES = ("labels", "masks", "annotations")  # folders of annotations beside images
+_NO_FIELDS = ("images", "images-color", *_PLACES)
 NOT_CELLS = (*CLASS_LISTS, "train.txt", "valid.txt", "val.txt", "test.txt", "notes.json", "labels.txt")
 
 
@@ -60,6 +62,11 @@ class AnnotatedSources(Sources):
             # A class names a folder. QuPath's "fed: positive" can be one, a slash cannot.
             name = annotation.class_name.replace("/", "_").replace("\\", "_")
             yield name, annotation.source, annotation.cell
+
+    def hold(self, output: Path) -> bool:
+        """Whether `output` is or lies in a folder that is looked through for annotations."""
+        folders = {place.resolve() for place in (self.masks, *(self.masks / name for name in _PLACES))}
+        return output.resolve() in folders or bool(set(output.resolve().parents) & (folders - {self.masks.resolve()}))
 
     def classes(self) -> set[str] | None:
         """Not known before the files are read."""
@@ -134,7 +141,7 @@ def find_annotations(source: str | Path, fields: set[str]) -> tuple[dict[str, Pa
 
 
 def _files(source: Path) -> list[Path]:
-    folders = [source, *(source / name for name in ("labels", "masks", "annotations"))]
+    folders = [source, *(source / name for name in _PLACES)]
     files = (path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.is_file())
     return [
         path
@@ -172,7 +179,9 @@ def is_published_layout(folder: str | Path, masks: str = "masks") -> bool:
     """Whether `folder`, or its folder called `masks`, holds ``<field>/<class>/`` folders of per-cell masks."""
     inside = Path(folder) / masks
     top = inside if masks and inside.is_dir() else Path(folder)
-    return top.is_dir() and any(path.is_dir() for field in top.iterdir() if field.is_dir() for path in field.iterdir())
+    fields = (path for path in top.iterdir() if path.is_dir() and path.name not in _NO_FIELDS) if top.is_dir() else ()
+    classes = (path for field in fields for path in field.iterdir() if path.is_dir())
+    return any(suffix_of(path) in IMAGE_SUFFIXES for name in classes for path in name.iterdir() if path.is_file())
 
 
 def images_beside(source: str | Path) -> Path:

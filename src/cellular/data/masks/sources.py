@@ -82,6 +82,10 @@ class Sources:
                     continue
                 yield name, entry.path.relative_to(self.masks).as_posix(), cell
 
+    def hold(self, output: Path) -> bool:
+        """Whether `output` is the masks' folder or lies in it, where it would be taken for a field."""
+        return self.masks.resolve() in (output.resolve(), *output.resolve().parents)
+
     def classes(self) -> set[str] | None:
         """All classes, where they are known before anything is read."""
         return {name for field in self.fields for name in list_masks(self.masks / field)[0]}
