@@ -6,11 +6,11 @@ from cellular.data.channels import is_channel_word, parse_channels, role_of
 from cellular.errors import SettingsError
 
 NAMES = {
-    "mRFP": "mRFP1;RFP;mCherry;TexasRed - TexasRed;Texas Red;TRITC;tdTomato;Green - dsRed;Cy3;AF568;mCherry-LC3",
+    "mRFP": "mRFP1;mCherry;TexasRed - TexasRed;Texas Red;TRITC;tdTomato;Green - dsRed;Cy3;AF568-T2;A594;mCherry-LC3",
     "EGFP": "EGFP;GFP;FITC - FITC;Blue - FITC;Alexa 488;Alexa Fluor 488;GFP-LC3;mNeonGreen;sdcGFP;EGFP confocal",
     "DNA": "DAPI;HOECHST 33342;UV - DAPI;Hoechst;NucBlue;DRAQ5;nuclei",
     "transmitted": "Brightfield;TL-Brightfield - dsRed;TL;DIC;Phase Contrast;Transmitted Light;BF;DPC",
-    None: "w1;ch2;C0;C01;1;D;d2;channel 1;488;561 nm;green;390 - Blue;mRFP-GFP-LC3;H2B-mCherry;Camera 1;;  ;405",
+    None: "w1;C0;C01;1;D;d2;channel 1;561 nm;green;390 - Blue;mRFP-GFP-LC3;H2B-mCherry;Camera 1;Ch1-T1;HyD 2;;  ;405",
 }
 
 

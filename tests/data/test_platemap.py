@@ -47,6 +47,12 @@ def test_drawn(read):
     assert rows(found) == expected
 
 
+def test_a_name_alone_on_the_line_above(read):
+    found = read("My plate\n\ntreatment\n,1,2\nA,x,y\nB,\n\nbatch\n,1,2\nA,,001\n")
+    assert list(found.table) == ["well", "treatment", "batch"]
+    assert rows(found) == [["A01", "x", None], ["A02", "y", "001"]]
+
+
 @pytest.mark.parametrize(("separator", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (",", "cp1252")])
 def test_separators_and_encodings(read, separator, encoding):
     found = read("well,treatment,dose (µM)\nA1,Zürich,1\n".replace(",", separator), encoding=encoding)

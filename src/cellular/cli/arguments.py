@@ -72,14 +72,17 @@ def find(args: argparse.Namespace, source: str | Sequence[str], labels: str | No
     """The plate that the arguments of :func:`add_plate` describe; what was understood is logged."""
     import logging
 
+    from cellular.autophagy.measure.columns import MEASURED
     from cellular.data.find import find_plate
+    from cellular.data.platemap import read_plate_map
 
+    given = getattr(args, "plate_map", None)
     plate = find_plate(
         source,
         scheme=args.scheme,
         pattern=args.pattern,
         channels=split_channels(args.channels)[0],
-        plate_map=getattr(args, "plate_map", None),
+        plate_map=read_plate_map(given, MEASURED) if given else None,
         pixel_size_um=args.pixel_size,
         z=args.z,
         labels=labels,

@@ -19,7 +19,7 @@ _SHOWS = {
     "transmitted": r"bright ?-?field|\bbf\b|\btl\b|\bdic\b|\bphase\b|\bphc\b|\bph[123]?\b|\bdpc\b|transmi\w+|\btrans\b"
     r"|transmitted ?light|\btd\b|t-?pmt|\besid\b|\bnomarski\b|\boblique\b",
 }
-_ALEXA = r"(?:alexa(?: ?fluor)? ?|af)"
+_ALEXA = r"(?:alexa(?:[ -]?fluor)?[ -]?|\baf[ -]?|\ba)"
 # Dyes and filters named after them: they are the reporter's light only where nothing else is named (a filter's name);
 # 'LAMP1 Alexa 488' is a stain.
 _FILTERS = {
@@ -29,7 +29,7 @@ _FILTERS = {
 }
 # Words and numbers that tell one channel from another, not what it shows.
 _BARE = re.compile(
-    r"channels?|chan|ch|camera|cam|wave(?:length)?|wv|filter|confocal|widefield|fluorescence|fluor|laser|led|nm|ex|em"
+    r"channels?|chan|ch|camera|cam|hyd|pmt|\bt\d\b|\bwf\b|wave(?:length)?|wv|filter|confocal|widefield|fluorescence|fluor|laser|led|nm|ex|em"
     r"|plane|image|img|blue|green|red|yellow|orange|cyan|magenta|gr[ea]y|white|uv|\d+|\b[a-z]\b|_|\W"
 )
 _TOKEN = re.compile(r"(?:w|c|ch|channel|wave|wv)[ -]?\d{1,3}", re.IGNORECASE)

@@ -306,10 +306,18 @@ def _with_map(plate: Plate, plate_map: str | Path | PlateMap | None) -> Plate:
             return plate
         plate_map = cellular_map()
     known = plate_map if isinstance(plate_map, PlateMap) else read_plate_map(plate_map)
-    wells, bare, unused = known.match({(item.plate, item.well) for item in plate.fields if item.well})
-    notes = []
+    source = "the map given" if isinstance(plate_map, PlateMap) else str(plate_map)
+    wells, bare, unused = known.match([(item.plate, item.well) for item in plate.fields if item.well])
+    notes = list(known.notes)
     if bare:
-        notes.append(f"{len(bare)} wells are not in the plate map, first {bare[0]}")
+        notes.append(f"{len(bare)} wells are not in the plate map, first {_well_words(bare[0])}")
     if unused:
-        notes.append(f"{len(unused)} entries of the plate map have no images, first {unused[0]}")
-    return replace(plate, wells=wells, map_file=known.source, notes=(*plate.notes, *notes))
+        notes.append(f"{len(unused)} entries of the plate map have no images, first {_well_words(unused[0])}")
+    if len(bare) == len(wells):
+        raise InputError(f"{source}: no well of {plate.folder} is in this map ({notes[-1]})")
+    source = "CELLULAR's own map" if plate.scheme == "cellular" and not isinstance(plate_map, str | Path) else source
+    return replace(plate, wells=wells, map_file=source, notes=(*plate.notes, *notes))
+
+
+def _well_words(place: tuple[str | None, str]) -> str:
+    return " ".join(part for part in place if part)

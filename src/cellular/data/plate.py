@@ -94,8 +94,8 @@ class Plate:
     folder : where they were found.
     scheme : how the names were read, a key of :data:`cellular.data.schemes.SCHEMES`.
     fields : sorted by name.
-    wells : the plate map's rows that meet a field: ``plate, well`` and the map's own columns, all of them text; None
-        without a map.
+    wells : a row for each (``plate``, ``well``) of the fields with the map's own columns: text, but for the number in
+        ``dose``; None without a map.
     map_file : where the map is from.
     notes : what was assumed, left out or odd, a sentence each.
     """
@@ -126,8 +126,7 @@ class Plate:
         if self.wells is None:
             return {}
         rows = self.wells[self.wells["well"] == item.well]
-        if "plate" in rows and rows["plate"].notna().any():
-            rows = rows[rows["plate"].fillna(item.plate) == item.plate]
+        rows = rows[rows["plate"].eq(item.plate) | (rows["plate"].isna() if item.plate is None else False)]
         row = rows.iloc[0].to_dict() if len(rows) else {}
         return {name: row.get(name) for name in self.map_columns}
 
@@ -139,9 +138,8 @@ class Plate:
         ]
         names = ["field", *IDENTITY, *self.map_columns]
         table = pd.DataFrame(rows, columns=names)
-        return table.astype({"site": "Int64", "timepoint": "Int64"}).astype(
-            {name: "object" for name in names if name not in ("site", "timepoint")}
-        )
+        numbers = {"site": "Int64", "timepoint": "Int64", "dose": "float64"}
+        return table.astype({name: numbers.get(name, "object") for name in names})
 
     def require(self, *roles: str, what: str) -> None:
         """Stop where no field has a channel of one of `roles`, and say how to name it; `what` is in need of it."""

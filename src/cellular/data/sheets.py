@@ -50,7 +50,8 @@ def _delimited(path: Path) -> list[list[str]]:
     try:
         data = path.read_bytes()
         text = _decoded(data)
-        first = next((line for line in text.splitlines() if line.strip()), "")
+        # A heading may stand alone on the first line of a drawn plate.
+        first = next((line for line in text.splitlines() if any(mark in line for mark in "\t;,")), "")
         declared = re.fullmatch(r"sep=(.)", first)  # Excel's own line
         separator = declared[1] if declared else max("\t;,", key=first.count)
         rows = list(csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True))

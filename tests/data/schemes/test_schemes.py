@@ -78,6 +78,9 @@ NAMES = [
     ("folders", "a1/3/LAMP1.tif", "well=A01 site=3 channel=LAMP1"),
     ("folders", "20240301/P1/A1/site 2/Texas Red.tif", "plate=P1 well=A01 site=2 channel=Texas Red date=240301"),
     ("folders", "A01/1.tif", "well=A01 site=1"),
+    ("imagexpress", "A01/A01_s1_w1.tif", "well=A01 site=1 channel=w1"),
+    ("phenix", "P/A01/r01c01f01p01-ch1sk1fk1fl1.tiff", "plate=P well=A01 site=1 timepoint=1 z=1 channel=ch1"),
+    ("incell", "A01/A - 01(fld 1 wv DAPI - DAPI).tif", "well=A01 site=1 channel=DAPI - DAPI"),
     ("channels", "x_w1.tif", "channel=w1 name=x series=x"),
     ("channels", "x_t02_z3_ch00.tif", "timepoint=2 z=3 channel=ch00 name=x_t02 series=x"),
     ("channels", "img_Texas Red.tif", "channel=Texas Red name=img series=img"),
@@ -126,7 +129,17 @@ def test_a_token_is_not_a_well(path):
 
 
 @pytest.mark.parametrize(
-    "path", ["s1/DAPI.tif", "t01/DAPI.tif", "A01/exp 1 run 2.tif", "A01/s1/s2_DAPI.tif", "DAPI.tif"]
+    "path",
+    [
+        "s1/DAPI.tif",
+        "t01/DAPI.tif",
+        "A01/exp 1 run 2.tif",
+        "A01/img001.tif",
+        "A01/A01.tif",
+        "A01/image.tif",
+        "A01/s1/s2_DAPI.tif",
+        "DAPI.tif",
+    ],
 )
 def test_a_folder_that_names_no_well_or_a_file_that_says_more(path):
     assert SCHEMES["folders"].read(Path(path)) is None

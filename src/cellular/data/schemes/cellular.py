@@ -19,5 +19,5 @@ def read(path: PurePosixPath) -> Parts | None:
 # The dataset's own order (Al Outa et al. 2023); no other names have it.
 ROLES = {"w1": "EGFP", "w2": "mRFP", "w3": "transmitted"}
 SCHEME = Scheme(
-    "cellular", "Timepoint_001_220518-ST_C03_s1_w2.TIF", read, roles=ROLES, over=("imagexpress", "channels")
+    "cellular", "Timepoint_001_220518-ST_C03_s1_w2.TIF", read, roles=ROLES, over=("imagexpress", "folders", "channels")
 )

@@ -30,7 +30,7 @@ def read(path: PurePosixPath) -> Parts | None:
     if match is None or well is None:
         return None
     return Parts(
-        plate=match["plate"] or plate_folder(path),
+        plate=match["plate"] or plate_folder(path, well),
         well=well,
         site=int(match["site"]),
         timepoint=int(match["time"]),

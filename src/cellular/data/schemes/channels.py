@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from cellular.data.channels import is_channel_word
+from cellular.data.channels import is_channel_word, role_of
 from cellular.data.schemes.imagexpress import read_stem
 from cellular.data.schemes.parts import Parts, Scheme, date_in, number, stem
 
@@ -58,7 +58,7 @@ def _split(text: str, path: PurePosixPath) -> tuple[str, str] | None:
         return match["name"], match["token"]
     name, _, token = text.rpartition("_")
     well = read_stem(name, path) if name else None
-    return (name, token) if token and well is not None and well.site is not None else None
+    return (name, token) if well is not None and well.site is not None and role_of(token) else None
 
 
 SCHEME = Scheme("channels", "cells_DAPI.tif", read, over=())

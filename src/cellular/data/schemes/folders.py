@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePosixPath
 
-from cellular.data.channels import ROLES, role_of
+from cellular.data.channels import is_channel_word, role_of
 from cellular.data.schemes.parts import Parts, Scheme, date_in, number, plate_folder, stem, sure_well
 
 _SITE = r"(?:s|site|f|fld|field|p|pos|position)[ _-]?0*(?P<site>\d+)"
@@ -40,8 +40,11 @@ def read(path: PurePosixPath) -> Parts | None:
 
 
 def _is_channel(text: str) -> bool:
-    """One word, or several that name a dye or a protein: ``LAMP1``, ``w1``, ``Texas Red``; not ``exp 3_A01_s1``."""
-    return re.fullmatch(r"[^_ ]+", text) is not None or role_of(text) in ROLES
+    """A word, or several that name a dye or a protein: ``LAMP1``, ``w1``, ``Texas Red``; not ``img001``, ``A01``."""
+    if is_channel_word(text):
+        return True
+    numbered = re.search(r"\D0\d+$", text) or sure_well(text)
+    return not numbered and "_" not in text and " " not in text and role_of(text) is not None
 
 
 SCHEME = Scheme("folders", "Plate1/A01/s1_DAPI.tif", read, over=("imagexpress", "channels"))

@@ -42,7 +42,7 @@ def read_stem(text: str, path: PurePosixPath) -> Parts | None:
     if well is None or len(values) < len(given):
         return None
     return Parts(
-        plate=match["plate"] or plate_folder(path),
+        plate=match["plate"] or plate_folder(path, well),
         well=well,
         site=number(values.get("s")),
         timepoint=number(values.get("t")) if "t" in values else folder_number(path, "timepoint"),

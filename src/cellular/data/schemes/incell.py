@@ -23,12 +23,12 @@ def read(path: PurePosixPath) -> Parts | None:
     if match := _OLDER.fullmatch(text):
         well = well_name(match["row"] + match["column"])
         site, channel = number(match["site"]), match["channel"]
-        return Parts(plate_folder(path), well, site, channel=channel, date=date) if well else None
+        return Parts(plate_folder(path, well), well, site, channel=channel, date=date) if well else None
     match = _NAME.fullmatch(text)
     well = well_name(match["well"]) if match else None
     if match is None or well is None:
         return None
-    plate, site, time = match["plate"] or plate_folder(path), number(match["site"]), number(match["time"])
+    plate, site, time = match["plate"] or plate_folder(path, well), number(match["site"]), number(match["time"])
     return Parts(plate, well, site, time, number(match["z"]), match["channel"].strip(), date)
 
 

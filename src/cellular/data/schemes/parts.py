@@ -79,7 +79,7 @@ class Scheme:
     is_extra: Callable[[PurePosixPath], bool] = is_thumbnail
     beside: Callable[[Path, Sequence[PurePosixPath]], Beside] = nothing_beside
     roles: Mapping[str, str] = field(default_factory=dict)
-    over: tuple[str, ...] = ("channels",)
+    over: tuple[str, ...] = ("folders", "channels")
     minutes: bool = False
 
 
@@ -126,10 +126,10 @@ def folder_number(path: PurePosixPath, kind: str) -> int | None:
     return None
 
 
-def plate_folder(path: PurePosixPath) -> str | None:
-    """The nearest folder above a file that can name a plate: no TimePoint_1, no date, no ``Images``."""
+def plate_folder(path: PurePosixPath, well: str | None = None) -> str | None:
+    """The nearest folder above a file that can name a plate: no TimePoint_1, no date, no ``Images``, not its `well`."""
     for part in reversed(path.parts[:-1]):
-        if not _SORTING.fullmatch(part) and not _DATE.fullmatch(part):
+        if not _SORTING.fullmatch(part) and not _DATE.fullmatch(part) and (not well or well_name(part) != well):
             return part
     return None
 

@@ -27,7 +27,7 @@ def read(path: PurePosixPath) -> Parts | None:
     well = well_at(int(match["row"]), int(match["column"]))
     if well is None:
         return None
-    folder = plate_folder(path)
+    folder = plate_folder(path, well)
     measured = _FOLDER.fullmatch(folder or "")
     time = match["sk"] or match["t"]
     return Parts(

@@ -21,7 +21,7 @@ def read(path: PurePosixPath) -> Parts | None:
         return None
     place = None if well else f"W{match['index']}_P{match['site']}"
     return Parts(
-        plate=plate_folder(path),
+        plate=plate_folder(path, well),
         well=well,
         site=int(match["site"]),
         timepoint=int(match["time"]),
