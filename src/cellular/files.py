@@ -62,9 +62,9 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read JSON; a missing or malformed file raises an error that names it."""
+    """Read JSON, with or without a byte order mark; a missing or malformed file raises an error that names it."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise MissingInputError(f"No such file: {path}") from error
     except OSError as error:

@@ -4,11 +4,13 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+from cellular.data.formats.suffixes import same_name
 from cellular.data.wells import well_name
 
 _FIELD = re.compile(
     r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6}|(?:19|20)\d{6})-(?P<plate>[^_]+)_(?P<well>[A-Za-z]+\d+)_s(?P<site>\d+)$"
 )
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")  # what Label Studio puts before the name of an uploaded file
 _CHANNEL = re.compile(r"^(?P<field>.+)_w(?P<channel>[1-9])$")
 
 
@@ -74,3 +76,14 @@ def split_channel(stem: str) -> tuple[str, int | None]:
     """
     match = _CHANNEL.match(stem)
     return (match["field"], int(match["channel"])) if match else (stem, None)
+
+
+def possible_fields(stem: str) -> list[str]:
+    """Names of the field that a file called `stem` may be about, likeliest first, as they are compared.
+
+    >>> possible_fields("cb0618f6-f_w1")
+    ['cb0618f6-f_w1', 'f_w1', 'cb0618f6-f', 'f']
+    """
+    stem = same_name(stem)
+    names = [stem, _UPLOADED.sub("", stem)]
+    return list(dict.fromkeys([*names, *(split_channel(name)[0] for name in names)]))

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import cellular
+from cellular.data.formats.annotated import annotated_fields, images_beside, is_published_layout
+from cellular.data.formats.annotation import Remarks
 from cellular.data.formats.images import read_image, write_labels
+from cellular.data.formats.suffixes import same_name
 from cellular.data.masks.cells_table import write_cells
 from cellular.data.masks.combine import OVERLAPS, FieldPainting
-from cellular.data.masks.mask_png import read_mask
-from cellular.data.masks.sources import ALL, Entry, Sources, find_sources, list_masks, listing_hash
+from cellular.data.masks.sources import ALL, Entry, Sources, find_sources
 from cellular.data.masks.splits import PAPER_TEST, PAPER_VALID, SPLITS, Split, resolve_split
 from cellular.data.pairs import IGNORE_SUFFIX, MASKS_SUFFIX
 from cellular.errors import InputError, MissingInputError, OutputError, SettingsError
@@ -32,6 +34,7 @@ from cellular.settings import settings_to_dict
 logger = logging.getLogger(__name__)
 
 FORMATS = ("png", "tif")
+RESERVED = (ALL, "cells.csv", "manifest.json")  # no class can be called so
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,8 @@ def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | N
 
     Parameters
     ----------
-    input : folder of per-field mask folders (``<field>/<class>/*.png``), or the folder that holds it.
+    input : folder of per-field mask folders (``<field>/<class>/*.png``), or the folder that holds it; or another
+        tool's annotations, a file or a folder of them (`cellular.data.formats.annotated`).
     output : a new or empty folder, or one that the same call began to fill.
 
     Raises MissingInputError or InputError when there is nothing to prepare, OutputExistsError when `output` holds
@@ -119,10 +123,8 @@ def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | N
     start = time.perf_counter()
     settings = settings or PrepareSettings()
     split = resolve_split(settings.split, settings.val_pattern, settings.test_pattern)
-    sources = find_sources(
-        input, masks=settings.mask_dirname, images=settings.images, image_dirname=settings.image_dirname
-    )
-    if sources.masks.resolve() in (Path(output).resolve(), *Path(output).resolve().parents):
+    sources = _find(input, settings)
+    if sources.hold(Path(output)):
         raise SettingsError(f"{output} lies inside the masks, {sources.masks}; choose a folder outside them")
     job = _Job(sources, Path(output), settings, split)
     notices, problems = job.survey()
@@ -131,6 +133,17 @@ def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | N
         job.check_journal(journal)
         job.run(journal)
         return job.finish(journal, problems, notices, start)
+
+
+def _find(input: str | Path, settings: PrepareSettings) -> Sources:
+    """Per-cell masks as published, or else another tool's annotations."""
+    names = {"images": settings.images, "image_dirname": settings.image_dirname}
+    path = Path(input)
+    empty = path.is_dir() and not any(path.iterdir())
+    if empty or not path.exists() or is_published_layout(path, settings.mask_dirname):
+        return find_sources(path, masks=settings.mask_dirname, **names)
+    images = settings.images or (path / settings.image_dirname if settings.image_dirname else None)
+    return annotated_fields(path, images or images_beside(path))
 
 
 def _stop_if(strict: bool, problems: list[str]) -> None:
@@ -169,9 +182,9 @@ class _Job:
 
     def survey(self) -> tuple[list[str], list[str]]:
         """Notices and problems that show before any mask is read."""
-        bare = sorted(set(self.sources.images) - set(self.sources.fields))
+        bare = sorted(set(self.sources.images) - {same_name(field) for field in self.sources.fields})
         left_out = [field for field in self.sources.fields if field not in self.assigned]
-        notices = []
+        notices = self.sources.notices()
         if bare:
             notices.append(f"{len(bare)} image(s) without masks were left out, first {bare[0]}")
         if left_out:
@@ -181,10 +194,9 @@ class _Job:
         problems = [f"No field of {self.sources.masks} is in split '{name}' ({self._how(name)})" for name in empty]
         # The default need not be there; a class that was named but is nowhere is a typing error.
         if named := sorted(set(self.settings.exclude) - set(PrepareSettings.exclude)):
-            folders = [self.sources.masks / field for field in self.sources.fields]
-            classes = sorted({name for folder in folders for name in list_masks(folder)[0]})
-            for name in sorted(set(named) - set(classes)):
-                problems.append(f"Class '{name}' is to be excluded, but the classes are {', '.join(classes)}")
+            classes = self.sources.classes()
+            for name in sorted(set(named) - classes if classes is not None else ()):
+                problems.append(f"Class '{name}' is to be excluded, but the classes are {', '.join(sorted(classes))}")
         return notices, problems
 
     def _how(self, split: str) -> str:
@@ -233,54 +245,46 @@ class _Job:
         record = journal.get(field)
         outputs = [self.output / path for path in record["outputs"]]
         if not record["problems"] and all(path.is_file() for path in outputs):
-            classes, problems = list_masks(self.sources.masks / field)
-            if not problems and record["listing"] == self._listing(field, classes):
+            listing, problems = self.sources.listing(field)
+            if not problems and record["listing"] == listing:
                 return True
         for path in outputs:
             path.unlink(missing_ok=True)
         return False
 
-    def _listing(self, field: str, classes: dict[str, list[Entry]]) -> str:
-        masks = (entry for entries in classes.values() for entry in entries)
-        return listing_hash([*self.sources.images.get(field, []), *masks])
-
     def _prepare_field(self, field: str) -> dict[str, Any]:
         """Read, combine and write one field; the record says what was written and what was wrong."""
-        classes, problems = list_masks(self.sources.masks / field)
+        listing, problems = self.sources.listing(field)
+        remarks = Remarks(problems)
         record = {
             "field": field,
             "split": self.assigned[field],
-            "listing": self._listing(field, classes),
-            "problems": problems,
+            "listing": listing,
+            "problems": remarks.problems,
+            "notices": remarks.notices,
             "cells": [],
             "outputs": [],
         }
         try:
-            _check_classes(self.sources.masks / field, classes)
             images = self.sources.images_of(field)
             painting = FieldPainting(_image_shape(images), self.settings.overlap, self.settings.exclude)
-            self._paint(painting, classes, problems)
+            self._paint(field, painting, remarks)
             record["cells"] = painting.cells()
-            if not record["cells"]:
+            if not record["cells"] and problems:
                 raise InputError(f"{self.sources.masks / field}: none of its masks can be used; the field was left out")
             record["outputs"] = self._write(field, painting, images)
         except (InputError, MissingInputError) as error:
             problems.append(str(error))
         return record
 
-    def _paint(self, painting: FieldPainting, classes: dict[str, list[Entry]], problems: list[str]) -> None:
-        """Paint every mask of a field; one that cannot be used adds a sentence to `problems`."""
-        for name, entries in classes.items():
-            for entry in entries:
-                if self.stop.is_set():
-                    raise _Stopped
-                try:
-                    cell = read_mask(entry.path, painting.shape)
-                    if not cell.area:
-                        raise InputError(f"{entry.path} is an empty mask: it holds no cell")
-                    painting.add(name, entry.path.relative_to(self.sources.masks).as_posix(), cell)
-                except (InputError, MissingInputError) as error:
-                    problems.append(str(error))
+    def _paint(self, field: str, painting: FieldPainting, remarks: Remarks) -> None:
+        """Paint every cell of a field; one that cannot be used adds a sentence to the remarks."""
+        for name, source, cell in self.sources.cells(field, painting.shape, remarks):
+            if self.stop.is_set():
+                raise _Stopped
+            if name in RESERVED or name.startswith("."):
+                raise InputError(f"{source}: a class cannot be called '{name}', which prepare or the system uses")
+            painting.add(name, source, cell)
 
     def _write(self, field: str, painting: FieldPainting, images: list[Entry]) -> list[str]:
         """Write one field's files into each class folder it belongs to; returns their paths inside the output."""
@@ -311,11 +315,13 @@ class _Job:
             fields[record["split"]] += bool(record["outputs"])
             cells.update(row["class"] for row in record["cells"])
             problems += record["problems"]
+            notices += record["notices"]
             hidden += [row["source"] for row in record["cells"] if row["lost_px"] == row["area_px"]]
             inputs[record["field"]] = {"split": record["split"], "sha256": record["listing"]}
         if hidden:
             notices.append(f"{len(hidden)} cell(s) lie wholly under others and have no pixel left, first {hidden[0]}")
         if not sum(fields.values()):
+            journal.discard()
             raise InputError(
                 f"No field of {self.sources.masks} could be prepared; {len(problems)} problem(s), first: "
                 f"{problems[0] if problems else 'the split names no field'}"
@@ -335,13 +341,6 @@ class _Job:
         )
         seconds = time.perf_counter() - start
         return PrepareResult(self.output, dict(fields), dict(cells), tuple(problems), tuple(notices), seconds)
-
-
-def _check_classes(folder: Path, classes: dict[str, list[Entry]]) -> None:
-    if not any(classes.values()):
-        raise InputError(f"{folder} holds no masks; expected {folder.name}/<class>/*.png")
-    if ALL in classes:
-        raise InputError(f"{folder / ALL}: a class cannot be called '{ALL}', the folder of every class together")
 
 
 def _image_shape(images: list[Entry]) -> tuple[int, int]:

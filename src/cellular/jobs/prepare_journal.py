@@ -1,5 +1,6 @@
 """The journal of a prepare run: one JSON line per finished field, so that a second run knows what is left to do."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ class Journal:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, "a+b")  # noqa: SIM115  (held, and locked, until __exit__)
+            # Without a buffer: what a full disk left in one would be tried again, and fail, when closing.
+            self._log = open(self.path, "ab", buffering=0)  # noqa: SIM115
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {error.strerror}") from error
         try:
@@ -40,16 +43,21 @@ class Journal:
                 self._file.truncate(0)
                 self._write({"settings": settings})
         except (ValueError, KeyError, TypeError) as error:
-            self._file.close()
+            self.close()
             raise OutputExistsError(f"{self.path} is damaged ({error}); delete {folder} and start again") from error
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def __enter__(self) -> "Journal":
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the next run in."""
+        self._log.close()
         self._file.close()
 
     def _lock(self) -> None:
@@ -101,15 +109,22 @@ class Journal:
         """The records of `fields`, one at a time."""
         return (self.get(field) for field in fields)
 
+    def discard(self) -> None:
+        """Take back a folder in which nothing was prepared, so that nothing of the run is left."""
+        self.path.unlink()
+        with contextlib.suppress(OSError):  # it holds more than this run's journal
+            self.path.parent.rmdir()
+
     def add(self, record: dict[str, Any]) -> None:
         """Put a finished field on record."""
         self._offsets[record["field"]] = self._write(record)
 
     def _write(self, record: dict[str, Any]) -> int:
+        line = memoryview((json.dumps(record) + "\n").encode())
         try:
-            at = self._file.seek(0, os.SEEK_END)
-            self._file.write((json.dumps(record) + "\n").encode())
-            self._file.flush()
+            at = os.fstat(self._log.fileno()).st_size
+            while line:
+                line = line[self._log.write(line) :]
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
         return at

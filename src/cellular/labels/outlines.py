@@ -7,6 +7,7 @@ to a polygon when its centre is inside. QuPath, ImageJ's traced ROIs and COCO's 
 from collections.abc import Iterable
 from typing import Any
 
+import cv2
 import numpy as np
 from skimage.draw import polygon
 
@@ -66,6 +67,20 @@ def fill(rings: Iterable[Ring], shape: tuple[int, int]) -> CellMask:
         pixels[inside] ^= True
     cell = crop_mask(pixels)
     return CellMask(tuple(shape), int(y0) + cell.y, int(x0) + cell.x, cell.pixels)
+
+
+def fill_contour(pixels: Ring, shape: tuple[int, int]) -> CellMask:
+    """The cell whose border pixels are `pixels`, (M, 2) x and y: they and all within, as OpenCV's findContours traces.
+
+    Raises InputError where they are no whole numbers or fewer than 1; what lies outside of `shape` is cut off.
+    """
+    pixels = np.asarray(pixels, np.float64)
+    if pixels.ndim != 2 or pixels.shape[1:] != (2,) or not len(pixels) or not (pixels == np.round(pixels)).all():
+        raise InputError(f"a chain of border pixels is whole numbers x, y; got {pixels.size} numbers")
+    if np.abs(pixels).max() > np.iinfo(np.int16).max:
+        raise InputError(f"a border pixel at {np.abs(pixels).max():.0f}, outside of any field")
+    field = np.zeros(shape, np.uint8)
+    return crop_mask(cv2.fillPoly(field, [pixels.astype(np.int32)], 1))
 
 
 def ellipse_in(x0: float, y0: float, width: float, height: float, corners: int = 64) -> Ring:

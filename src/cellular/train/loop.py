@@ -138,7 +138,8 @@ def train_network(
         logger.warning("%s has no bfloat16 instructions, which makes --amp on ten times slower than --amp off", device)
     keep_freed_memory()
     network = network.to(device, memory_format=torch.channels_last)
-    diameters = [settings.diameter or sample.diameter for sample in samples]
+    # Fields without cells say nothing of the cells' size.
+    diameters = [settings.diameter or sample.diameter for sample in samples if sample.cells]
     network.diam_labels.data.fill_(float(np.mean(diameters)))
     diam_mean = float(network.diam_mean)
     feed = Feed(samples, settings, diam_mean, device)

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ class Sample:
     flows : (2, Y, X) float32, unit vectors (dy, dx); may be a memory map.
     cell : (Y, X) uint8, 1 = cell.
     ignore : (Y, X) uint8, 1 = pixels to leave out of the loss, or None.
-    diameter : median cell diameter, px.
+    diameter : median cell diameter, px; of a field without cells the median of the others'.
     cells : number of cells.
     """
 
@@ -73,7 +73,7 @@ def load_samples(
     Raises InputError or MissingInputError naming the file at fault.
     """
     plate = plate if isinstance(plate, Plate) else find_annotated(plate)
-    return [_load(item, info, channels) for item in progress(plate.fields, desc=desc, unit="field")]
+    return with_diameters([_load(item, info, channels) for item in progress(plate.fields, desc=desc, unit="field")])
 
 
 def _load(item: FieldFiles, info: ModelInfo, channels: tuple[int, ...] | None) -> Sample:
@@ -87,14 +87,24 @@ def _load(item: FieldFiles, info: ModelInfo, channels: tuple[int, ...] | None) -
 
 
 def enough_cells(samples: list[Sample], least: int, folder: str | Path) -> list[Sample]:
-    """Samples with at least `least` cells; the others are named in a warning. None left raises InputError."""
-    kept = [sample for sample in samples if sample.cells >= least]
+    """Samples with at least `least` cells, and those in which the expert found none: they teach what is no cell.
+
+    The others are named in a warning. None with cells left raises InputError.
+    """
+    kept = [sample for sample in samples if sample.cells >= least or not sample.cells]
     if len(kept) < len(samples):
-        names = ", ".join(f"{s.name} ({s.cells})" for s in samples if s.cells < least)
+        names = ", ".join(f"{s.name} ({s.cells})" for s in samples if 0 < s.cells < least)
         logger.warning("%s: left out for having fewer than %d cells: %s", folder, least, names)
-    if not kept:
+    if not any(sample.cells for sample in kept):
         raise InputError(f"{folder}: no field has at least {least} cells; lower --min_train_masks")
     return kept
+
+
+def with_diameters(samples: list[Sample]) -> list[Sample]:
+    """Samples in which a field without cells, whose scale nothing tells, has the median diameter of the others."""
+    known = [sample.diameter for sample in samples if sample.cells]
+    usual = float(np.median(known)) if known else SMALLEST_DIAMETER
+    return [sample if sample.cells else replace(sample, diameter=usual) for sample in samples]
 
 
 def cached_flows(labels: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from cellular.data.formats import draw, find_annotations, read_annotations, to_mask_folders
+from cellular.data.formats import draw, find_annotations, read_annotations
 from cellular.data.formats.coco import unpack_counts
 from cellular.data.formats.images import write_image, write_labels
 from cellular.errors import InputError, MissingInputError
@@ -226,20 +226,23 @@ def test_annotations_are_found_by_field(tmp_path):
     (tmp_path / "labels").mkdir()
     for name in ("a_seg.npy", "labels/b.txt", "c_masks.png", "classes.txt", "d.tif", "x.txt"):
         (tmp_path / name).write_bytes(b"")
-    assert find_annotations(tmp_path, {"a", "b", "c", "d"}) == {
+    files, said = find_annotations(tmp_path, {"a", "b", "c", "d"})
+    assert files == {
         "a": tmp_path / "a_seg.npy",
         "b": tmp_path / "labels" / "b.txt",
         "c": tmp_path / "c_masks.png",
     }
+    assert said == ["annotations of 1 image(s) that are not there were left out, first x"]
     (tmp_path / "a.geojson").write_bytes(b"")
-    with pytest.raises(InputError, match="Two annotations of field a"):
-        find_annotations(tmp_path, {"a"})
+    files, _ = find_annotations(tmp_path, {"a", "b"})
+    assert files["a"].startswith("Two annotations of field a")
+    assert files["b"] == tmp_path / "labels" / "b.txt"
     with pytest.raises(InputError, match="of none of the 1 fields"):
         find_annotations(tmp_path, {"z"})
 
 
-def test_what_a_lab_has_goes_through_prepare(tmp_path, caplog):
-    """Three fields in three formats become the published layout, and `prepare` takes it."""
+def test_what_a_lab_has_goes_through_prepare(tmp_path):
+    """Three fields in three formats in one folder."""
     names = ["f_ST_A01_s1", "f_ST_I06_s1", "f_ST_C03_s1"]
     for name in names:
         write_image(tmp_path / "images" / f"{name}.tif", np.zeros((*SHAPE, 3), np.uint8))
@@ -247,9 +250,8 @@ def test_what_a_lab_has_goes_through_prepare(tmp_path, caplog):
     write_labels(source / f"{names[0]}_masks.tif", LABELS)
     write_coco(source / "b.json", [[SQUARE]], file_name=f"{names[1]}.tif")
     (source / f"{names[2]}.txt").write_text("0 0.5 0.5 0.5 0.5\n")
-    masks = to_mask_folders(source, tmp_path / "images", tmp_path / "masks", classes={"class_0": "fed"})
-    assert "1 cells have a box and no outline" in caplog.text
-    result = prepare(masks, tmp_path / "out", PrepareSettings(images=str(tmp_path / "images")))
+    result = prepare(source, tmp_path / "out", PrepareSettings(images=str(tmp_path / "images")))
+    assert any("1 cells have a box and no outline" in notice for notice in result.notices)
     assert result.fields == {"train": 1, "valid": 1, "test": 1}
-    assert result.cells == {"cell": 2, "fed": 2}
+    assert result.cells == {"cell": 2, "class_0": 1, "fed": 1}
     assert not result.problems

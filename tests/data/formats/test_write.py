@@ -56,10 +56,10 @@ def test_fields_are_found_with_their_image_and_classes(fields, tmp_path):
     assert alone == field
     with pytest.raises(MissingInputError, match="No such label image"):
         find_labelled(tmp_path / "none")
-    with pytest.raises(InputError, match="holds no label images"):
+    with pytest.raises(InputError, match="holds no label images or outlines"):
         find_labelled(tmp_path / "prepared")
     (tmp_path / "bad.csv").write_text("field,cell\n")
-    with pytest.raises(InputError, match=r"bad.csv lacks the column\(s\) class, label"):
+    with pytest.raises(InputError, match=r"bad.csv lacks the column\(s\) label"):
         find_labelled(field.labels_path, cells=tmp_path / "bad.csv")
 
 

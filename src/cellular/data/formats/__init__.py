@@ -1,16 +1,18 @@
 """Annotations of any lab's format, as cells: which class, which pixels, from where."""
 
-from cellular.data.formats.annotation import Annotation, draw
-from cellular.data.formats.convert import find_annotations, images_beside, is_published_layout, to_mask_folders
-from cellular.data.formats.read import FORMATS, read_annotations
+import importlib
+from typing import Any
 
-__all__ = [
-    "FORMATS",
-    "Annotation",
-    "draw",
-    "find_annotations",
-    "images_beside",
-    "is_published_layout",
-    "read_annotations",
-    "to_mask_folders",
-]
+_HOMES = {
+    **dict.fromkeys(("annotated_fields", "find_annotations", "images_beside", "is_published_layout"), "annotated"),
+    **dict.fromkeys(("Annotation", "Remarks", "draw"), "annotation"),
+    **dict.fromkeys(("FORMATS", "read_annotations", "read_any_labels"), "read"),
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a reader when it is asked for: the masks' own readers need some of these files, and these need them."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

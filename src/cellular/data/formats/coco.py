@@ -1,74 +1,142 @@
-"""COCO instance annotations: polygons, run lengths (plain and packed) and bare boxes."""
+"""COCO instance annotations: polygons, run lengths (plain and packed) and bare boxes.
 
+By the format's definition (cocodataset.org/#format-data), and with what its writers do in their own way: ids that are
+text in one list and numbers in the other (VIA), one polygon without the list around it (VIA), masks as run lengths
+with "iscrowd" 1 (CVAT), backslashes and an eight-digit prefix in file names (Label Studio), original names in "extra"
+(Roboflow).
+"""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from cellular.data.formats.annotation import DEFAULT_CLASS, Annotation
+from cellular.data.fields import possible_fields
+from cellular.data.formats.annotation import DEFAULT_CLASS, Annotation, Remarks
 from cellular.data.formats.boxes import from_box
+from cellular.data.formats.suffixes import same_name
 from cellular.errors import InputError
 from cellular.files import read_json
 from cellular.labels.cells import CellMask, crop_mask
 from cellular.labels.outlines import fill
 
 
-def read_coco(path: Path, shape: tuple[int, int], field: str | None = None) -> list[Annotation]:
+@dataclass(frozen=True)
+class CocoFile:
+    """A COCO file, sorted out once for all its images.
+
+    Attributes
+    ----------
+    images : its images as written, each with an id.
+    items : annotations by image id, each with its place in the file.
+    classes : category names by id. Ids are text: writers mix 1 and "1".
+    """
+
+    images: list[dict[str, Any]]
+    items: dict[str, list[tuple[int, dict[str, Any]]]]
+    classes: dict[str, str]
+
+    def orphans(self) -> int:
+        """Number of annotations of images that are not in the file."""
+        known = {str(image["id"]) for image in self.images}
+        return sum(len(items) for image_id, items in self.items.items() if image_id not in known)
+
+
+def open_coco(path: Path) -> CocoFile:
+    """A COCO file; the last one is kept, so that a file for a thousand images is parsed once."""
+    stat = path.stat()
+    return _parsed(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _parsed(path: Path, size: int, modified: int) -> CocoFile:
+    content = read_json(path)
+    if not is_coco(content):
+        raise InputError(f"{path} is not a COCO file: it needs 'images' and 'annotations'")
+    lists = [content.get(key, []) for key in ("images", "annotations", "categories")]
+    for key, value in zip(("images", "annotations", "categories"), lists):
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise InputError(f"{path}: '{key}' must be a list of objects")
+    images, annotations, categories = lists
+    if bare := [image for image in images if image.get("id") is None]:
+        raise InputError(f"{path}: image {bare[0].get('file_name')} has no id")
+    items = defaultdict(list)
+    for number, item in enumerate(annotations):
+        items[str(item.get("image_id"))].append((number, item))
+    classes: dict[str, str] = {}
+    for category in categories:
+        key, name = str(category.get("id")), str(category.get("name") or DEFAULT_CLASS)
+        if classes.setdefault(key, name) != name:
+            raise InputError(f"{path}: categories '{classes[key]}' and '{name}' have one id, {key}")
+    return CocoFile(images, dict(items), classes)
+
+
+def is_coco(content: Any) -> bool:
+    """Whether parsed JSON is a COCO data set."""
+    return isinstance(content, dict) and {"images", "annotations"} <= set(content)
+
+
+def read_coco(path: Path, shape: tuple[int, int], field: str | None, remarks: Remarks) -> list[Annotation]:
     """Cells of one image of a COCO file; `field` is its file name without ending, needed where the file has several."""
-    content = _content(path)
+    content = open_coco(path)
     image = _image(content, field, path)
     for axis, key in enumerate(("height", "width")):
-        if image.get(key, shape[axis]) != shape[axis]:
+        if image.get(key) and image[key] != shape[axis]:  # VIA and others write 0 or null where they do not know
             raise InputError(f"{path}: image {image.get('file_name')} has {key} {image[key]}, the field {shape[axis]}")
-    names = {category.get("id"): str(category.get("name", DEFAULT_CLASS)) for category in content["categories"]}
-    return [
-        Annotation(
-            names.get(item.get("category_id"), DEFAULT_CLASS),
-            _cell(item, shape),
-            f"{path.name}#{item.get('id', n)}",
-            drawn=bool(item.get("segmentation")),
-        )
-        for n, item in enumerate(content["annotations"])
-        if item.get("image_id") == image["id"]
-    ]
+    found = []
+    for number, item in content.items.get(str(image["id"]), []):
+        source = f"{path.name}#{item.get('id', number)}"
+        with remarks.item(source, "coco"):
+            category = item.get("category_id")
+            name = DEFAULT_CLASS if category is None or not content.classes else f"category_{category}"
+            cell = _cell(item, shape, source, remarks)
+            drawn = bool(item.get("segmentation"))
+            found.append(Annotation(content.classes.get(str(category), name), cell, source, drawn))
+    return found
 
 
-def coco_fields(path: Path) -> list[str]:
-    """Names of the images a COCO file is about, without folder and ending; empty where it is no COCO file."""
-    content = read_json(path)
-    if not isinstance(content, dict) or not {"images", "annotations"} <= set(content):
-        return []
-    return [PurePosixPath(str(image.get("file_name", ""))).stem for image in _content(path)["images"]]
+def coco_stems(image: dict[str, Any]) -> list[str]:
+    """Names, without folder and ending, that an image of a COCO file may have, likeliest first."""
+    extra = image.get("extra") if isinstance(image.get("extra"), dict) else {}
+    names = [str(name).replace("\\", "/").split("?d=")[-1] for name in (image.get("file_name"), extra.get("name"))]
+    return [PurePosixPath(name).stem for name in names[: 2 if extra.get("name") else 1]]
 
 
-def _content(path: Path) -> dict[str, Any]:
-    content = read_json(path)
-    if not isinstance(content, dict) or not {"images", "annotations"} <= set(content):
-        raise InputError(f"{path} is not a COCO file: it needs 'images' and 'annotations'")
-    content.setdefault("categories", [])
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(content[key], list) or not all(isinstance(item, dict) for item in content[key]):
-            raise InputError(f"{path}: '{key}' must be a list of objects")
-    return content
-
-
-def _image(content: dict[str, Any], field: str | None, path: Path) -> dict[str, Any]:
-    images = [i for i in content["images"] if field in (None, PurePosixPath(str(i.get("file_name", ""))).stem)]
-    if len(images) != 1 or "id" not in images[0]:
-        raise InputError(
-            f"{path} has {len(images)} images {'' if field is None else f'called {field} '}with an id, not 1"
-        )
+def _image(content: CocoFile, field: str | None, path: Path) -> dict[str, Any]:
+    """The one image of the file that is called `field`; one that is called just so goes before one nearly so."""
+    ranked: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for image in content.images:
+        names = [name for stem in coco_stems(image) for name in possible_fields(stem)]
+        if field is None:
+            ranked[0].append(image)
+        elif same_name(field) in names:
+            ranked[names.index(same_name(field))].append(image)
+    images = ranked[min(ranked)] if ranked else []
+    if len(images) != 1:
+        raise InputError(f"{path} has {len(images)} images {'' if field is None else f'called {field}'}, not 1")
+    if Counter(str(image["id"]) for image in content.images)[str(images[0]["id"])] > 1:
+        raise InputError(f"{path}: several images have the id {images[0]['id']}; whose are its annotations?")
     return images[0]
 
 
-def _cell(item: dict[str, Any], shape: tuple[int, int]) -> CellMask:
+def _cell(item: dict[str, Any], shape: tuple[int, int], source: str, remarks: Remarks) -> CellMask:
     segmentation = item.get("segmentation")
     if isinstance(segmentation, dict):
         return _from_run_lengths(segmentation, shape)
     if segmentation:
+        if all(isinstance(value, int | float) for value in segmentation):
+            segmentation = [segmentation]
         # The parts of one cell may touch or overlap, so they are joined, where the rings of one part cancel.
-        parts = [fill([np.asarray(part, np.float64).reshape(-1, 2)], shape).full() for part in segmentation]
-        return crop_mask(np.logical_or.reduce(parts))
+        rings = [np.asarray(part, np.float64).reshape(-1, 2) for part in segmentation]
+        usable = [ring for ring in rings if len(ring) > 2] or rings[:1]
+        if len(usable) < len(rings):
+            remarks.notices.append(f"{source}: {len(rings) - len(usable)} part(s) without area were left out")
+        return crop_mask(np.logical_or.reduce([fill([ring], shape).full() for ring in usable]))
+    if not item.get("bbox"):
+        raise InputError("neither a segmentation nor a bbox")
     return from_box(*(float(value) for value in item["bbox"]), shape)
 
 

@@ -1,16 +1,20 @@
-"""What is exported: fields with their labels, and, where they are known, classes and images."""
+"""What is exported: fields with their labels, and, where they are known, classes, measurements and images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from cellular.data.fields import split_channel
 from cellular.data.formats.annotation import DEFAULT_CLASS
-from cellular.data.formats.images import IMAGE_SUFFIXES, read_labels
+from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
+from cellular.data.formats.images import IMAGE_SUFFIXES
 from cellular.data.formats.metadata import read_metadata
-from cellular.data.pairs import IGNORE_SUFFIX, MASKS_SUFFIX, Pair, load_image
+from cellular.data.formats.read import format_of, read_any_labels
+from cellular.data.formats.suffixes import field_name, kind_of, same_name
+from cellular.data.pairs import Pair, load_image
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_csv
 
@@ -25,22 +29,29 @@ class LabelledField:
     labels_path : its label image.
     images : its image, or its raw channel files; empty where there is none.
     classes : class of each label; a label that is not in it is a "cell".
+    measurements : numbers measured of each label, by their names.
     """
 
     name: str
     labels_path: Path
     images: tuple[Path, ...] = ()
     classes: dict[int, str] = field(default_factory=dict)
+    measurements: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def labels(self) -> np.ndarray:
-        """The label image (Y, X), uint16 or uint32."""
-        return read_labels(self.labels_path)
+        """The label image (Y, X), uint16 or uint32; outlines are painted in the image's size."""
+        sized = format_of(self.labels_path) in ("labels", "cellpose")
+        shape = None if sized or not self.images else self._image().shape[:2]
+        return read_any_labels(self.labels_path, shape, field=self.name)
+
+    def _image(self) -> np.ndarray:
+        return load_image(Pair(self.name, self.images))
 
     def image(self) -> np.ndarray | None:
         """The image (Y, X) or (Y, X, C), in its own dtype; None where there is none. A wrong size raises InputError."""
         if not self.images:
             return None
-        image = load_image(Pair(self.name, self.images))
+        image = self._image()
         if image.shape[:2] != self.labels().shape:
             raise InputError(f"{self.images[0]}: {image.shape[:2]} px, its labels have {self.labels().shape}")
         return image
@@ -51,7 +62,8 @@ class LabelledField:
 
     def pixel_size(self) -> float | None:
         """Pixel size in µm, from the image's metadata or else the labels'; None where neither has it."""
-        sizes = (read_metadata(path).pixel_size for path in (*self.images, self.labels_path))
+        files = (path for path in (*self.images, self.labels_path) if path.suffix.lower() in IMAGE_SUFFIXES)
+        sizes = (read_metadata(path).pixel_size for path in files)
         return next((size for size in sizes if size is not None), None)
 
 
@@ -69,52 +81,60 @@ def find_labelled(
 
     Parameters
     ----------
-    path : a label image, or a folder with ``<field>_masks.*`` (all images where none is called so).
+    path : a file with one field's labels or outlines, or a folder of them: ``<field>_masks.*``, ``<field>_seg.npy``,
+        ``<field>.geojson`` and whatever else `endings` lists; all images where none is called so.
     images : folder of the images; None looks beside the labels.
-    cells : table with the columns field, label and class; None takes the ``cells.csv`` that `prepare` wrote above.
+    cells : table with the columns field (or image) and label, and, where they are known, class and any numbers, such as
+        `measure` and `segment` write; None takes the ``cells.csv`` that `prepare` wrote above.
 
     Raises MissingInputError or InputError.
     """
     path = Path(path)
     if not path.exists():
         raise MissingInputError(f"No such label image or folder: {path}")
-    files = [path] if path.is_file() else _label_files(path)
-    folder = Path(images) if images is not None else files[0].parent
+    files = {field_name(path): path} if path.is_file() else label_files(path)
+    first = next(iter(files.values()))
+    folder = Path(images) if images is not None else first.parent
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of images: {folder}")
-    taken = {file.resolve() for file in files}
-    pictures = _pictures(folder, taken)
-    table = _classes(files[0], cells)
-    names = [_name(file) for file in files]
+    pictures = _pictures(folder, {file.resolve() for file in files.values()})
+    table = _cells_of(first, cells, list(files))
+    nothing = ({}, {})
     return [
-        LabelledField(name, file, tuple(pictures.get(name, ())), table.get(name, {}))
-        for name, file in zip(names, files)
+        LabelledField(name, file, tuple(pictures.get(same_name(name), ())), *table.get(same_name(name), nothing))
+        for name, file in files.items()
     ]
 
 
-def _label_files(folder: Path) -> list[Path]:
-    files = sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in IMAGE_SUFFIXES and not file.stem.endswith(IGNORE_SUFFIX) and file.name[0] != "."
-    )
-    named = [file for file in files if file.stem.endswith(MASKS_SUFFIX)]
-    if not files:
-        raise InputError(f"{folder} holds no label images ({', '.join(IMAGE_SUFFIXES)})")
-    return named or files
+def label_files(folder: Path) -> dict[str, Path]:
+    """The file with labels or outlines of each field in a folder, by field, sorted.
 
-
-def _name(file: Path) -> str:
-    return file.stem.removesuffix(MASKS_SUFFIX)
+    Of several that Cellpose wrote of one image the one its GUI corrects is taken. Where no file is called like labels,
+    every image is a label image. Raises InputError for an empty folder and for two files that claim one field.
+    """
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name[0] != "."]
+    named = [file for file in files if is_one_fields_labels(file)] or [f for f in files if kind_of(f) == "image"]
+    if not named:
+        raise InputError(f"{folder} holds no label images or outlines (<field>_masks.tif, _seg.npy, .geojson ...)")
+    chosen: dict[str, Path] = {}
+    for file in named:
+        name = field_name(file)
+        other = chosen.setdefault(name, file)
+        if other is not file:
+            ranks = [cellpose_rank(path) for path in (other, file)]
+            if None in ranks or ranks[0] == ranks[1]:
+                raise InputError(f"Two files with labels of {name}: {other} and {file}; remove one")
+            chosen[name] = min((other, file), key=cellpose_rank)
+    return dict(sorted(chosen.items()))
 
 
 def _pictures(folder: Path, labels: set[Path]) -> dict[str, list[Path]]:
     found: dict[str, dict[int, Path]] = {}
     for file in sorted(folder.iterdir()):
-        if file.suffix.lower() not in IMAGE_SUFFIXES or file.resolve() in labels or file.stem.endswith("_masks"):
+        if kind_of(file) != "image" or file.is_dir() or file.resolve() in labels:
             continue
-        name, channel = split_channel(file.stem)
-        found.setdefault(name, {})[channel or 0] = file
+        name, channel = split_channel(field_name(file))
+        found.setdefault(same_name(name), {})[channel or 0] = file
     # A composite (0) stands for the field; raw channels go in the order of red, green, blue.
     order = (2, 1, 3)
     return {
@@ -125,23 +145,55 @@ def _pictures(folder: Path, labels: set[Path]) -> dict[str, list[Path]]:
     }
 
 
-def _classes(labels: Path, cells: str | Path | None) -> dict[str, dict[int, str]]:
-    """Class by label by field. The labels of a class's own folder are counted on their own: column class_label."""
-    if cells is None:
+_Cells = tuple[dict[int, str], dict[int, dict[str, float]]]
+
+
+def _cells_of(labels: Path, cells: str | Path | None, names: list[str]) -> dict[str, _Cells]:
+    """Classes and measurements by label, by field. The labels of a class's own folder are counted on their own."""
+    given = cells is not None
+    if not given:
         beside = (folder / "cells.csv" for folder in labels.absolute().parents[:3])
         cells = next((file for file in beside if file.is_file()), None)
         if cells is None:
             return {}
-    table = read_csv(cells)
-    missing = {"field", "label", "class"} - set(table.columns)
-    if missing:
-        raise InputError(f"{cells} lacks the column(s) {', '.join(sorted(missing))}")
-    folder = labels.absolute().parent.parent.name
-    column = "label"
-    if "class_label" in table and folder in set(table["class"]):
+    table = _read_cells(cells)
+    folder, column = labels.absolute().parent.parent.name, "label"
+    if {"class", "class_label"} <= set(table) and folder in set(table["class"]):
         table, column = table[table["class"] == folder], "class_label"
     table = table[table[column] > 0]
-    return {
-        str(name): dict(zip(rows[column].astype(int).tolist(), rows["class"].astype(str)))
-        for name, rows in table.groupby("field")
+    if (twice := table[table.duplicated(["field", column])]).size:
+        row = twice.iloc[0]
+        raise InputError(f"{cells} has two rows for label {row[column]} of field {row['field']}")
+    found = {name: _by_label(rows.set_index(column)) for name, rows in table.groupby(table["field"].map(same_name))}
+    if given and not {same_name(name) for name in names} & set(found):
+        raise InputError(
+            f"{cells} has no row of field {names[0]}; its fields: {', '.join(sorted(found)[:3]) or 'none'}"
+        )
+    return found
+
+
+def _read_cells(path: str | Path) -> pd.DataFrame:
+    """The table, with a column field of text, a column label of whole numbers, and text kept to the letter."""
+    table = read_csv(path)
+    if "field" not in table and "image" in table:
+        table = table.rename(columns={"image": "field"})
+    if missing := {"field", "label"} - set(table.columns):
+        raise InputError(f"{path} lacks the column(s) {', '.join(sorted(missing))}")
+    for column in {"label", "class_label"} & set(table.columns):
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        if (bad := numbers.isna() | (numbers % 1 != 0)).any():
+            raise InputError(f"{path}: a {column} is a whole number, not {table[column][bad].iloc[0]!r}")
+        table[column] = numbers.astype(np.int64)
+    return table
+
+
+def _by_label(rows: pd.DataFrame) -> _Cells:
+    """Class of each label that has one, and its finite numbers."""
+    classes = {int(label): name for label, name in rows["class"].dropna().items()} if "class" in rows else {}
+    numbers = rows.select_dtypes("number").drop(columns=["label", "class_label", "ignore_label"], errors="ignore")
+    finite = numbers.where(np.isfinite(numbers))
+    measured = {
+        int(label): {str(key): float(value) for key, value in row.items() if pd.notna(value)}
+        for label, row in finite.iterrows()
     }
+    return classes, measured

@@ -3,7 +3,7 @@
 import math
 import pickle
 from collections import OrderedDict
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -84,10 +84,22 @@ _ALLOWED = {
         )
     },
 }
+# Cellpose keeps the image's name as a path. Read as one that touches no disk, so that a Windows user's opens anywhere.
+_PATHS = {
+    (module, name): pure
+    for module in ("pathlib", "pathlib._local")
+    for pure, names in (
+        (PurePosixPath, ("PosixPath", "PurePosixPath", "Path", "PurePath")),
+        (PureWindowsPath, ("WindowsPath", "PureWindowsPath")),
+    )
+    for name in names
+}
 
 
 class _ArraysOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _PATHS:
+            return _PATHS[module, name]
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which arrays do not need")
         return _ALLOWED[module, name]

@@ -16,7 +16,18 @@ IGNORE_SUFFIX = "_ignore"
 LABEL_MARKS = ("_cp_masks", MASKS_SUFFIX, "_labels")
 # Files of cells that are no image: their whole ending.
 LABEL_FILES = ("_seg.npy",)
-ANNOTATION_FILES = ("_rois.zip", "_roiset.zip", ".zip", ".roi", ".geojson", ".json", ".txt", ".npy")
+ANNOTATION_FILES = (
+    "_cp_outlines.txt",
+    "_outlines.txt",
+    "_rois.zip",
+    "_roiset.zip",
+    ".zip",
+    ".roi",
+    ".geojson",
+    ".json",
+    ".txt",
+    ".npy",
+)
 
 
 def suffix_of(path: str | Path) -> str:

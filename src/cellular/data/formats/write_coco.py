@@ -1,4 +1,4 @@
-"""COCO: one ``annotations.json`` for all fields, cells as run lengths. Exact, holes and pieces included."""
+"""COCO: one ``annotations.json`` for all fields, cells as run lengths, and ``images/``. Exact, holes and pieces too."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,17 +8,18 @@ import numpy as np
 from pycocotools import mask as coco
 
 from cellular.data.formats.labelled import LabelledField, class_names
+from cellular.data.formats.write_images import FOLDER, place_images
 from cellular.files import write_json
 from cellular.labels.cells import CellMask, cells_of
 
 
 def export_coco(fields: Sequence[LabelledField], out: Path) -> list[Path]:
-    """Write the file. The order of a field's annotations is the order of its labels."""
+    """Write the file and the images it names. The order of a field's annotations is the order of its labels."""
     numbers = {name: number for number, name in enumerate(class_names(fields), 1)}
     images, annotations = [], []
-    for image_id, item in enumerate(fields, 1):
+    for image_id, (item, name) in enumerate(zip(fields, place_images(fields, out)), 1):
         labels = item.labels()
-        file_name = item.images[0].name if len(item.images) == 1 else f"{item.name}.tif"
+        file_name = f"{FOLDER}/{name}"
         images.append({"id": image_id, "file_name": file_name, "height": labels.shape[0], "width": labels.shape[1]})
         for label, cell in cells_of(labels):
             described = {"id": len(annotations) + 1, "image_id": image_id, **_describe(cell)}

@@ -13,7 +13,7 @@ from cellular.labels.outlines import outline
 
 
 def export_geojson(fields: Sequence[LabelledField], out: Path) -> list[Path]:
-    """Write one file a field; coordinates are px, x before y."""
+    """Write one file a field; coordinates are px, x before y. QuPath shows what was measured as measurements."""
     written = []
     for item in fields:
         features = [_feature(item, label, cell) for label, cell in cells_of(item.labels())]
@@ -33,6 +33,6 @@ def _feature(item: LabelledField, label: int, cell: CellMask) -> dict[str, Any]:
             "objectType": "annotation",
             "name": str(label),
             "classification": {"name": item.class_of(label)},
-            "measurements": {"area_px": cell.area},
+            "measurements": {"area_px": cell.area, **item.measurements.get(label, {})},
         },
     }

@@ -1,5 +1,6 @@
 """HDF5 in torch-em's layout: groups ``raw`` (a dataset a channel) and ``labels`` (instances, semantic)."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,12 +25,15 @@ def export_hdf5(fields: Sequence[LabelledField], out: Path) -> list[Path]:
     for item in fields:
         labels, image = item.labels(), item.image()
         path = out / f"{item.name}.h5"
-        with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+        content = io.BytesIO()  # HDF5's library cannot close a file on a full disk, so it gets none
+        with h5py.File(content, "w") as file:
             for name, plane in _planes(image).items():
                 file.create_dataset(f"raw/{name}", data=plane, compression="gzip")
             file.create_dataset("labels/instances", data=labels, compression="gzip")
             semantic = file.create_dataset("labels/semantic", data=_semantic(item, labels, names), compression="gzip")
             semantic.attrs["classes"] = names
+        with whole_file(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
         written.append(path)
     return written
 

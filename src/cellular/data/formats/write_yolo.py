@@ -1,9 +1,10 @@
-"""YOLO segmentation: ``labels/<field>.txt`` (class and polygon in fractions), ``classes.txt`` and ``data.yaml``."""
+"""YOLO segmentation: ``labels/<field>.txt`` (class and polygon in fractions), ``images/`` and class lists."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from cellular.data.formats.labelled import LabelledField, class_names
+from cellular.data.formats.write_images import place_images
 from cellular.files import whole_file
 from cellular.labels.cells import CellMask, cells_of
 from cellular.labels.outlines import outline, rings_of, single_ring
@@ -13,9 +14,10 @@ def export_yolo(fields: Sequence[LabelledField], out: Path) -> list[Path]:
     """Write the files. A line holds one ring, so the pieces and holes of a cell are joined by seams without area."""
     names = class_names(fields)
     written = []
-    for item in fields:
+    # Ultralytics finds an image's labels by its name, with images/ turned into labels/.
+    for item, name in zip(fields, place_images(fields, out)):
         lines = [f"{names.index(item.class_of(label))} {_corners(cell)}" for label, cell in cells_of(item.labels())]
-        written.append(_write(out / "labels" / f"{item.name}.txt", lines))
+        written.append(_write(out / "labels" / f"{Path(name).stem}.txt", lines))
     listed = [f"  {number}: {name!r}" for number, name in enumerate(names)]
     yaml = ["path: .", "train: images", "val: images", "names:", *listed]
     return [*written, _write(out / "classes.txt", names), _write(out / "data.yaml", yaml)]

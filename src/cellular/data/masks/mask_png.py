@@ -116,6 +116,8 @@ def _read_slowly(path: Path, shape: tuple[int, int] | None) -> CellMask:
     # palette by its colours.
     image = read_pixels(path, stored=path.suffix.lower() != ".png")
     _check_size(image.shape[:2], shape, path)
+    if path.suffix.lower() in (".jpg", ".jpeg"):  # compression leaves faint colour around the cell
+        image = image > image.max() / 2
     return crop_mask(image)
 
 

@@ -4,14 +4,20 @@ import hashlib
 import os
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cellular.data.fields import split_channel
+from cellular.data.formats.annotation import Remarks
 from cellular.data.formats.images import IMAGE_SUFFIXES
+from cellular.data.formats.suffixes import field_name, kind_of, same_name, suffix_of
+from cellular.data.masks.mask_png import read_mask
 from cellular.errors import InputError, MissingInputError
+from cellular.labels.cells import CellMask
 
 ALL = "all"
+MaskCell = tuple[str, str, CellMask]  # class, where it is from, pixels
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Sources:
-    """The folders a dataset was found in, the field folders and every image by exact field name."""
+    """Per-cell masks as published: the folders they were found in, the fields, and every image by field.
+
+    Attributes
+    ----------
+    masks : folder of the field folders. image_folder : folder of the images.
+    fields : names of the fields.
+    images : a field's images, by :func:`~cellular.data.formats.suffixes.same_name` of its name.
+    """
 
     masks: Path
     image_folder: Path
@@ -33,16 +46,53 @@ class Sources:
 
     def images_of(self, field: str) -> list[Entry]:
         """The field's images, one of each channel; raises InputError where there is none or two of a channel."""
-        entries = self.images.get(field, [])
+        entries = self.images.get(same_name(field), [])
         if not entries:
             raise InputError(f"{self.masks / field}: no image named {field}.* or {field}_w1.* in {self.image_folder}")
         seen: dict[int | None, Path] = {}
         for entry in entries:
-            channel = split_channel(entry.path.stem)[1]
+            channel = split_channel(field_name(entry.path))[1]
             if channel in seen:
                 raise InputError(f"{field}: two images with one name, {seen[channel]} and {entry.path}; remove one")
             seen[channel] = entry.path
         return entries
+
+    def listing(self, field: str) -> tuple[str, list[str]]:
+        """A hash that changes when a file of the field does, and a sentence for every file that is none of it."""
+        classes, problems = list_masks(self.masks / field)
+        masks = (entry for entries in classes.values() for entry in entries)
+        return listing_hash([*self.images.get(same_name(field), []), *masks]), problems
+
+    def cells(self, field: str, shape: tuple[int, int], remarks: Remarks) -> Iterator[MaskCell]:
+        """The field's cells, one at a time, of `shape` (Y, X) px; a mask that cannot be used is named in `remarks`.
+
+        Raises InputError for a field without masks.
+        """
+        classes, _ = list_masks(self.masks / field)
+        if not any(classes.values()):
+            raise InputError(f"{self.masks / field} holds no masks; expected {field}/<class>/*.png")
+        for name, entries in classes.items():
+            for entry in entries:
+                try:
+                    cell = read_mask(entry.path, shape)
+                    if not cell.area:
+                        raise InputError(f"{entry.path} is an empty mask: it holds no cell")
+                except (InputError, MissingInputError) as error:
+                    remarks.problems.append(str(error))
+                    continue
+                yield name, entry.path.relative_to(self.masks).as_posix(), cell
+
+    def hold(self, output: Path) -> bool:
+        """Whether `output` is the masks' folder or lies in it, where it would be taken for a field."""
+        return self.masks.resolve() in (output.resolve(), *output.resolve().parents)
+
+    def classes(self) -> set[str] | None:
+        """All classes, where they are known before anything is read."""
+        return {name for field in self.fields for name in list_masks(self.masks / field)[0]}
+
+    def notices(self) -> list[str]:
+        """What is worth knowing of the folder."""
+        return []
 
 
 def find_sources(
@@ -64,7 +114,7 @@ def find_sources(
     fields = [entry.name for entry in _scan(mask_folder) if entry.is_dir() and entry.path != str(image_folder)]
     if not fields:
         raise InputError(f"{mask_folder} holds no field folders; expected {mask_folder}/<field>/<class>/*.png")
-    return Sources(mask_folder, image_folder, tuple(sorted(fields, key=natural)), _index_images(image_folder))
+    return Sources(mask_folder, image_folder, tuple(sorted(fields, key=natural)), index_images(image_folder))
 
 
 def _image_folder(folder: Path, beside: Path, images: str | Path | None, dirname: str) -> Path:
@@ -77,12 +127,13 @@ def _image_folder(folder: Path, beside: Path, images: str | Path | None, dirname
     return next((path for path in usual if path.is_dir()), folder)
 
 
-def _index_images(folder: Path) -> dict[str, list[Entry]]:
+def index_images(folder: Path) -> dict[str, list[Entry]]:
+    """The images of a folder by the name of their field, as it is compared; label images are none."""
     index: dict[str, list[Entry]] = defaultdict(list)
     for entry in sorted(_scan(folder), key=lambda entry: entry.name):
-        stem, suffix = os.path.splitext(entry.name)
-        if suffix.lower() in IMAGE_SUFFIXES and entry.is_file():
-            index[split_channel(stem)[0]].append(Entry(Path(entry.path), entry.stat().st_size))
+        if kind_of(entry.name) == "image" and suffix_of(entry.name) in IMAGE_SUFFIXES and entry.is_file():
+            name = split_channel(field_name(entry.name))[0]
+            index[same_name(name)].append(Entry(Path(entry.path), entry.stat().st_size))
     return dict(index)
 
 

@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from cellular.data.formats.suffixes import same_name
 from cellular.errors import InputError, SettingsError
 from cellular.files import read_json
 
@@ -26,9 +27,10 @@ class PatternSplit:
 
     def assign(self, field: str) -> str:
         """'train', 'valid' or 'test'."""
-        if self.valid and self.valid in field:
+        field = same_name(field)
+        if self.valid and same_name(self.valid) in field:
             return "valid"
-        return "test" if self.test and self.test in field else "train"
+        return "test" if self.test and same_name(self.test) in field else "train"
 
     def expected(self) -> tuple[str, ...]:
         """The splits that should have fields."""
@@ -50,7 +52,8 @@ class ListSplit:
 
     def assign(self, field: str) -> str | None:
         """'train', 'valid', 'test', or None for a field that is in no list."""
-        return next((name for name in SPLITS if field in getattr(self, name)), self.rest)
+        key = same_name(field)
+        return next((name for name in SPLITS if key in map(same_name, getattr(self, name))), self.rest)
 
     def expected(self) -> tuple[str, ...]:
         """The splits that should have fields."""
