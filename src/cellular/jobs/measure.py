@@ -79,7 +79,8 @@ def measure(
     ----------
     plate : or a folder for :func:`cellular.data.find.find_plate`; see :func:`require_channels`.
     labels : folder of label images; None takes those of the plate.
-    nuclei, device : "auto", "off" or a folder, and where they are found; see :func:`cellular.jobs.nuclei.nuclei_source`.
+    nuclei, device : "auto", "off" or a folder, and on what they are found; see
+        :func:`cellular.jobs.nuclei.nuclei_source`.
 
     Raises
     ------

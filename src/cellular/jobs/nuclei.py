@@ -92,8 +92,9 @@ def nuclei_source(plate: Plate, choice: str, labels: str | Path | None, device: 
     if choice != AUTO:
         files = match_nuclei_files(plate.fields, choice) or match_labels(plate.fields, choice)
         if not files:
+            first = plate.fields[0].name
             raise InputError(
-                f"{choice} holds no label image of nuclei of any of the fields, such as {plate.fields[0].name}_nuclei.tif"
+                f"{choice} holds no label image of nuclei of any field, such as {first}{NUCLEI_SUFFIX}.tif"
             )
         return NucleiSource(files=files)
     stained = tuple(item for item in plate.fields if item.has(DNA))

@@ -28,7 +28,7 @@ def puncta_overlay(
 
 
 def circle_puncta(picture: np.ndarray, puncta: pd.DataFrame, scale: float = 1.0, y0: float = 0, x0: float = 0) -> None:
-    """Draw circles about puncta into an RGB picture whose corner is at (`y0`, `x0`) and that is `scale` times as large."""
+    """Draw circles about puncta into an RGB picture with its corner at (`y0`, `x0`), `scale` times as large."""
     kinds = puncta["kind"] if "kind" in puncta else [None] * len(puncta)
     for kind, row in zip(kinds, puncta.itertuples()):
         # centres of pixels are at whole numbers; four binary places of a pixel, as OpenCV's circles take them
