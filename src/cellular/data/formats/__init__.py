@@ -1,16 +1,22 @@
-"""Annotations of any lab's format, as cells: which class, which pixels, from where."""
+"""Annotations of any lab's format, as cells: which class, which pixels, from where.
 
-from cellular.data.formats.annotation import Annotation, draw
-from cellular.data.formats.convert import find_annotations, images_beside, is_published_layout, to_mask_folders
-from cellular.data.formats.read import FORMATS, read_annotations
+Names are looked up when asked for: readers of masks use the image readers here, and the readers here those of masks.
+"""
 
-__all__ = [
-    "FORMATS",
-    "Annotation",
-    "draw",
-    "find_annotations",
-    "images_beside",
-    "is_published_layout",
-    "read_annotations",
-    "to_mask_folders",
-]
+import importlib
+from typing import Any
+
+_HOMES = {
+    "annotation": ("Annotation", "draw"),
+    "convert": ("find_annotations", "images_beside", "is_published_layout", "to_mask_folders"),
+    "read": ("FORMATS", "read_annotations"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
