@@ -15,29 +15,46 @@ pytest.importorskip("bioio", reason="needs cellular[bioio]")
 RNG = np.random.default_rng(0)
 
 
-def test_a_czi_with_two_scenes_channels_and_slices(tmp_path):
+def write_czi(path, planes):
+    """`planes` (scene, C, Z, Y, X), by ZEISS's own library."""
     czi = pytest.importorskip("pylibCZIrw.czi", reason="needs pylibCZIrw")
     pytest.importorskip("bioio_czi", reason="needs bioio-czi")
-    path = tmp_path / "a.czi"
-    planes = RNG.integers(0, 4000, (2, 2, 3, 40, 50), dtype=np.uint16)  # scene, C, Z
     with czi.create_czi(str(path)) as file:
-        for scene in range(2):
-            for c in range(2):
-                for z in range(3):
-                    file.write(
-                        planes[scene, c, z][..., None], plane={"C": c, "Z": z, "T": 0}, scene=scene,
-                        location=(scene * 100, 0),
-                    )  # fmt: skip
+        for scene, c, z in np.ndindex(planes.shape[:3]):
+            at = {"scene": scene, "location": (scene * 100, 0)}
+            file.write(np.ascontiguousarray(planes[scene, c, z][..., None]), plane={"C": c, "Z": z, "T": 0}, **at)
         file.write_metadata(channel_names={0: "EGFP", 1: "mRFP"}, scale_x=5e-7, scale_y=5e-7, scale_z=1e-6)
-    infos = describe_image(path)
-    assert [dict(info.sizes) for info in infos] == [{"T": 1, "Z": 3, "C": 2, "Y": 40, "X": 50}] * 2
-    assert len({info.name for info in infos}) == 2
-    assert infos[0].channels == ("EGFP", "mRFP")
-    assert infos[0].pixel_size_um == pytest.approx(0.5)
-    for scene in range(2):
-        np.testing.assert_array_equal(read_pixels(path, scene, z=2), np.moveaxis(planes[scene, :, 2], 0, -1))
-    with pytest.raises(InputError, match=r"has 2 image\(s\)"):
+
+
+def test_a_czi_with_channels_and_slices(tmp_path):
+    path = tmp_path / "a.CZI"
+    planes = RNG.integers(0, 4000, (1, 2, 3, 40, 50), dtype=np.uint16)
+    write_czi(path, planes)
+    (info,) = describe_image(path)
+    assert dict(info.sizes) == {"T": 1, "Z": 3, "C": 2, "Y": 40, "X": 50}
+    assert (info.channels, info.white) == (("EGFP", "mRFP"), 65535)
+    assert info.pixel_size_um == pytest.approx(0.5)
+    np.testing.assert_array_equal(read_pixels(path, z=2), np.moveaxis(planes[0, :, 2], 0, -1))
+    with pytest.raises(InputError, match="3 z plane"):
         read_image(path)
+
+
+def test_a_czi_whose_scenes_have_no_names_is_refused_and_not_halved(tmp_path):
+    write_czi(tmp_path / "a.czi", np.zeros((2, 1, 1, 40, 50), np.uint16))
+    with pytest.raises(InputError, match="a.czi has 2 scenes of which bioio finds 1"):
+        describe_image(tmp_path / "a.czi")
+
+
+def test_every_scene_has_its_name(tmp_path):
+    path = tmp_path / "a.ome.tiff"
+    planes = RNG.integers(0, 4000, (2, 40, 50), dtype=np.uint16)
+    with tifffile.TiffWriter(path) as file:
+        for name, plane in zip(("left", "right"), planes):
+            file.write(plane, metadata={"Name": name})
+    infos = vendor.describe_vendor(path)
+    assert [info.name for info in infos] == ["Image:0", "Image:1"]  # bioio-ome-tiff names scenes by their ids
+    for scene, plane in enumerate(planes):
+        np.testing.assert_array_equal(vendor.read_vendor(path, scene, 0, 0)[0][:, :, 0], plane)
 
 
 def test_bioio_of_an_ome_tiff_agrees_with_our_reader(tmp_path):

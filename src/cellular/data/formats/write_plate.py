@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from cellular.data.formats.write_ome_zarr import (
+    check_version,
     open_group,
     update_attributes,
-    check_version,
     whole_store,
     write_image_group,
     write_label_image,
