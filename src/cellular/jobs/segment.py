@@ -47,7 +47,8 @@ def segment(
 ) -> SegmentResult:
     """Segment every field of `plate` into folder `out`.
 
-    Writes ``<field>_masks.tif`` (label image), in ``cells.csv`` a row per cell (label, score, area in px, box, centroid),
+    Writes ``<field>_masks.tif`` (label image), in ``cells.csv`` a row per cell (label, score, area in px, box,
+    centroid),
     earlier runs' included, with `overlays` ``overlays/<field>.jpg``, and ``plate.json``. A field that cannot be read
     or segmented is reported in the result and passed over. Run again with the same model and settings, what is there is
     kept where its image is still the same file, unchanged. A large uncompressed TIFF is never in memory as a whole, its
