@@ -132,7 +132,7 @@ def list_files(folder: Path) -> list[PurePosixPath]:
 
 
 def without_nuclei(files: Sequence[PurePosixPath]) -> list[PurePosixPath]:
-    """The files without label images of nuclei: ``A01_nuclei.tif`` beside ``A01_masks.tif`` in a folder of label images.
+    """The files without label images of nuclei: ``A01_nuclei.tif`` beside ``A01_masks.tif`` in a folder of labels.
 
     Where a folder holds other images too, a file of this name is the image of DNA among them.
     """

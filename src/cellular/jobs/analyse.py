@@ -21,10 +21,10 @@ from cellular.jobs.gallery import gallery
 from cellular.jobs.measure import (
     about_fields,
     draw_puncta,
-    require_channels,
     roles_of,
     spread,
     with_puncta_sizes,
+    with_reporter,
     with_wells,
     write_tables,
 )
@@ -119,10 +119,10 @@ def analyse(
     Parameters
     ----------
     plate : or a folder for :func:`cellular.data.find.find_plate`; its channels as for
-        :func:`cellular.jobs.measure.require_channels`.
+        :func:`cellular.jobs.measure.with_reporter`.
     out : gets ``labels/``, ``fields/<field>/``, ``cells.csv``, ``puncta.csv``, ``images.csv``, ``outlines.csv``,
-        ``columns.csv``, ``overlays/``, ``gallery/``, ``tracks/``, ``stats/``, ``problems.csv``, ``plate.json``, ``analyse.json`` and
-        ``report.html``.
+        ``columns.csv``, ``overlays/``, ``gallery/``, ``tracks/``, ``stats/``, ``problems.csv``, ``plate.json``,
+        ``analyse.json`` and ``report.html``.
     labels : folder of label images, in place of segmenting.
 
     Raises
@@ -132,7 +132,7 @@ def analyse(
     """
     settings, out = settings or AnalyseSettings(), Path(out)
     plate = plate if isinstance(plate, Plate) else find_plate(plate, labels=labels)
-    require_channels(plate, settings.measure)
+    settings = replace(settings, measure=with_reporter(plate, settings.measure))
     # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
     segmenter = None if labels is not None else Segmenter.from_pretrained(settings.model, settings.device)
     state_model = read_state_model(settings.state_model) if settings.state_model else None

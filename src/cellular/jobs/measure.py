@@ -77,7 +77,7 @@ def measure(
 
     Parameters
     ----------
-    plate : or a folder for :func:`cellular.data.find.find_plate`; see :func:`require_channels`.
+    plate : or a folder for :func:`cellular.data.find.find_plate`; see :func:`with_reporter`.
     labels : folder of label images; None takes those of the plate.
     nuclei, device : "auto", "off" or a folder, and on what they are found; see
         :func:`cellular.jobs.nuclei.nuclei_source`.
@@ -89,7 +89,7 @@ def measure(
     settings = settings or MeasureSettings()
     _check_formats(formats)
     plate = plate if isinstance(plate, Plate) else find_plate(plate, labels=labels)
-    require_channels(plate, settings)
+    settings = with_reporter(plate, settings)
     labelled = tuple(item for item in plate.fields if item.labels)
     where = labels or plate.folder
     if not labelled:
@@ -118,19 +118,23 @@ def measure(
     return MeasureResult(tables, problems)
 
 
-def require_channels(plate: Plate, settings: MeasureSettings) -> None:
-    """Stop where a channel is not known that the reporter needs.
+def with_reporter(plate: Plate, settings: MeasureSettings) -> MeasureSettings:
+    """The settings with the reporter decided for the whole plate; InputError where a channel it needs is not known.
 
-    A plate without mRFP or EGFP is measured by what it has, as long as each of its channels is known: else what is
-    missing may be the one that nobody named. InputError says how to name it.
+    A field that lacks what the others have is then passed over, not measured by other rules. A plate without mRFP or
+    EGFP is measured by what it has, as long as each of its channels is known: else the missing one may be there, and
+    nobody has named it.
     """
     plate.require(*settings.needs, what=f"the reporter {settings.reporter}")
     missing = [role for role in REPORTER if not any(item.has(role) for item in plate.fields)]
-    if settings.reporter != "auto" or not missing:
-        return
+    if settings.reporter != "auto":
+        return settings
+    if not missing:
+        return replace(settings, reporter="tandem")
     if any(source.role is None for source in plate.channels) or not measured_roles([s.role for s in plate.channels]):
         plate.require(*missing, what="the tandem reporter (--reporter none measures only the channels that are named)")
     logger.info("without %s no puncta are told to be yellow or red-only", " and ".join(missing))
+    return settings
 
 
 def measure_work(

@@ -292,6 +292,8 @@ def describe(table: str, name: str) -> Column | None:
     for columns in known:
         if name in columns.get(table, {}):
             return columns[table][name]
+    if table == "cells" and name in _ABOUT_FIELDS:
+        return IMAGES[name]
     feature, *channels = name.split("__")
     pattern = PATTERNS.get(table, {}).get(feature)
     if pattern is None or len(channels) != 1 + ("{other}" in pattern.meaning):
