@@ -33,8 +33,7 @@ def gallery(
     segmented : whether the label images of cells are those of `out`, not the plate's.
     """
     cells, feature = tables["cells"], next(name for name in FEATURES if name in tables["cells"])
-    named = cells[treatment] if treatment in cells else pd.Series("all cells", cells.index)
-    groups = [(str(name), group) for name, group in cells.groupby(named, sort=True)][:MOST_CONDITIONS]
+    groups = list(cells.groupby(_conditions(plate, cells, treatment), sort=True))[:MOST_CONDITIONS]
     chosen = {name: choose_cells(group, feature) for name, group in groups}
     chosen = {name: rows for name, rows in chosen.items() if len(rows)}
     if not chosen:
@@ -50,6 +49,24 @@ def gallery(
         write_image(path, strip([pictures[row.field, row.label] for row in rows.itertuples()], words, levels))
         made[told[name]] = path
     return made
+
+
+def _conditions(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.Series:
+    """What each cell was given, in words: its treatment, then what else the map says but for replicates and controls.
+
+    The treatment alone where that makes too many; missing for a cell without a treatment.
+    """
+    if treatment not in cells:
+        return pd.Series("all cells", cells.index)
+    first = cells[treatment].astype(object)
+    others = [c for c in plate.map_columns if c in cells and c not in (treatment, "replicate", "control", "dose_unit")]
+    words = first.where(first.isna(), first.astype(str))
+    for name in (name for name in others if cells[name].nunique() > 1):
+        known = cells[name].notna()
+        unit = " " + cells["dose_unit"].astype(str) if name == "dose" and "dose_unit" in cells else ""
+        text = cells[name].map(lambda value: f", {value:g}" if isinstance(value, float) else f", {value}") + unit
+        words = words.where(~known, words + text)
+    return words if words.nunique() <= MOST_CONDITIONS else first
 
 
 def _cut(

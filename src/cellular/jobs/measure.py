@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.measure.columns import OPTIONAL, TABLES, documentation
+from cellular.autophagy.measure.columns import OF_IMAGES, OPTIONAL, TABLES, documentation
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
 from cellular.autophagy.measure.puncta import SIGMAS_PX
 from cellular.autophagy.measure.unmix import REPORTER, measured_roles
@@ -190,12 +190,17 @@ def spread(items: Sequence[FieldFiles], count: int) -> Sequence[FieldFiles]:
 
 def with_wells(cells: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     """The cells with plate, well, site, timepoint and what the plate map says after their field and label."""
-    documented = {"field", "date", "height", "width", "pixel_size_um", "source", "cells", "puncta"}
-    names = [name for name in images if name not in documented and "__" not in name and name not in cells]
+    names = [name for name in told_of_wells(images) if name not in cells and name != "date"]
     known = images.set_index("field")[names].reindex(cells["field"])
     told = [name for name in names if known[name].notna().any()]
     parts = [cells[["field", "label"]], known[told].set_axis(cells.index), cells.drop(columns=["field", "label"])]
     return pd.concat(parts, axis=1)
+
+
+def told_of_wells(images: pd.DataFrame) -> list[str]:
+    """The columns of a table of images that say where a field is, and what its well was given."""
+    places = {"date", "plate", "well", "site", "timepoint", "treatment"}
+    return [name for name in images if "__" not in name and (name in places or name not in OF_IMAGES)]
 
 
 def with_puncta_sizes(
@@ -267,9 +272,9 @@ def to_anndata(cells: pd.DataFrame, images: pd.DataFrame):
     """
     anndata = import_extra("anndata", "anndata")
     names = ["field", "label", "touches_border", "saturated"]
-    given = [name for name in images if name != "field" and "__" not in name]
+    given = told_of_wells(images)
     features = cells.drop(columns=[*names, "y", "x", *given], errors="ignore")
-    about = images[["field", *[n for n in given if n not in ("height", "width", "cells", "puncta", "pixel_size_um")]]]
+    about = images[["field", *given]]
     obs = cells[names].merge(about, on="field", how="left", validate="many_to_one")
     for name in obs.select_dtypes("object"):
         obs[name] = obs[name].astype("category")

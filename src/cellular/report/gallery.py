@@ -12,8 +12,8 @@ from cellular.report.outlines import NUCLEUS, PLAIN
 
 GALLERY_WORDS = (
     "Cells of each condition, chosen by number and not by eye: those nearest to the median, the lowest, the highest "
-    "and some at random. The upper row is the image, all conditions at one brightness; in the lower one the cell and its "
-    "nuclei are outlined, and the puncta that were counted have circles."
+    "and some at random. The upper row is the image, all conditions at one brightness; in the lower one the cell and "
+    "its nuclei are outlined, and the puncta that were counted have circles."
 )
 # Cells of each sort in a strip, in the order they stand there.
 SORTS = {"median": 2, "lowest": 2, "highest": 2, "random": 3}

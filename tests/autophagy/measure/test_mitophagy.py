@@ -59,8 +59,10 @@ def test_the_reporter_chooses_the_rule_and_tells_no_puncta(rng):
     tables = measure_field(
         FieldImage.of(pixels, ("mRFP", "EGFP")), labels, "f", MeasureSettings(None, puncta, "mito-qc")
     )
-    assert "mitolysosomes" in tables["cells"] and "puncta" not in tables
+    assert "mitolysosomes" in tables["cells"]
+    assert "puncta" not in tables
     roles = ("marker:Keima-acid", "marker:Keima-neutral")
     settings = MeasureSettings(None, puncta, "mt-keima", keima_ratio=1.5)
     tables = measure_field(FieldImage.of(pixels, roles), labels, "f", settings)
-    assert {"acid_share", "mean__Keima_acid"} <= set(tables["cells"]) and "marker_puncta" not in tables
+    assert {"acid_share", "mean__Keima_acid"} <= set(tables["cells"])
+    assert "marker_puncta" not in tables

@@ -182,7 +182,7 @@ OPTIONAL = {
     },
     "puncta": {"nucleus_distance": Column("px", "float64", _NUCLEUS_DISTANCE)},
     "images": {
-        "nuclei": Column("1", "int64", "Nuclei found."),
+        "nuclei_found": Column("1", "int64", "Nuclei found."),
         "nuclei_without_cell": Column("1", "int64", "Nuclei that lie by less than half in a single cell."),
         "cells_without_nucleus": Column("1", "int64", "Cells without a nucleus, those at the image's border included."),
         "cells_with_more_nuclei": Column("1", "int64", "Cells with two nuclei or more."),
@@ -301,6 +301,8 @@ def describe(table: str, name: str) -> Column | None:
     return replace(pattern, meaning=pattern.meaning.format(channel=channels[0], other=channels[-1]))
 
 
+# What tells of an image as a whole, not of a cell nor of what a well was given.
+OF_IMAGES = frozenset({*IMAGES, *OPTIONAL["images"]})
 _ABOUT_FIELDS = {"field", "label", "date", "plate", "well", "site", "timepoint", "treatment"}
 # What no column of a plate map may be called.
 MEASURED = (

@@ -236,8 +236,9 @@ def _image_row(
         "source": channels.source,
         "cells": len(cells),
     }
-    row |= {name: len(tables[name]) for name in ("puncta", "nuclei", "marker_puncta") if name in tables}
+    row |= {name: len(tables[name]) for name in ("puncta", "marker_puncta") if name in tables}
     if material.nuclei is not None:
+        row["nuclei_found"] = len(tables["nuclei"])
         row["nuclei_without_cell"] = int((material.nuclei.cells == 0).sum())
         row["cells_without_nucleus"] = int((cells["nuclei"] == 0).sum())
         row["cells_with_more_nuclei"] = int((cells["nuclei"] > 1).sum())
