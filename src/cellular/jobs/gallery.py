@@ -10,6 +10,7 @@ import pandas as pd
 from cellular.data.formats.images import read_labels, write_image
 from cellular.data.image import read_field
 from cellular.data.plate import FieldFiles, Plate
+from cellular.files import number_order
 from cellular.jobs.nuclei import nuclei_path
 from cellular.jobs.segment import label_path
 from cellular.report.gallery import CellPicture, brightness, captions, choose_cells, cut_cell, strip
@@ -17,7 +18,7 @@ from cellular.report.outlines import colour_image
 
 # What cells are chosen by: the first of these that the plate has.
 FEATURES = ("puncta_total", "mitolysosomes", "acid_share", "area")
-# Cells are cut out by a square this many times the size of the 90 % quantile of cells, and fewer conditions than this.
+# A cell's square is this many times the long axis that nine in ten cells stay under; no more conditions than this.
 _ROOM, MOST_CONDITIONS = 1.25, 24
 
 
@@ -33,7 +34,8 @@ def gallery(
     segmented : whether the label images of cells are those of `out`, not the plate's.
     """
     cells, feature = tables["cells"], next(name for name in FEATURES if name in tables["cells"])
-    groups = list(cells.groupby(_conditions(plate, cells, treatment), sort=True))[:MOST_CONDITIONS]
+    found = dict(list(cells.groupby(_conditions(plate, cells, treatment))))
+    groups = [(name, found[name]) for name in sorted(found, key=number_order)][:MOST_CONDITIONS]
     chosen = {name: choose_cells(group, feature) for name, group in groups}
     chosen = {name: rows for name, rows in chosen.items() if len(rows)}
     if not chosen:
