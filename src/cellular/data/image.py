@@ -27,6 +27,8 @@ class FieldImage:
     pixel_size_um : side of a pixel, um; None where it is not known.
     white : level at which a pixel is saturated; None where there is none (floats).
     names : what the channels are called in the files.
+    saturated : (Y, X, C) bool, which pixels were saturated in the camera, for pixels that were computed from others; None
+        where they are as recorded, and `white` tells.
     """
 
     pixels: np.ndarray
@@ -35,6 +37,7 @@ class FieldImage:
     pixel_size_um: float | None = None
     white: float | None = None
     names: tuple[str, ...] = ()
+    saturated: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[2] != len(self.roles):

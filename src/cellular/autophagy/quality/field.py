@@ -1,0 +1,73 @@
+"""The quality of one field: image in, one row of numbers out; and its light tile by tile, for the flat field."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellular.autophagy.quality.background import Background, find_background
+from cellular.autophagy.quality.columns import PER_CHANNEL
+from cellular.autophagy.quality.flat_field import light_of_tiles
+from cellular.autophagy.quality.focus import power_slope, sharpness
+from cellular.autophagy.quality.saturation import saturated_share
+from cellular.autophagy.quality.signal import debris_share, signal
+from cellular.data.image import FieldImage
+
+PLACE = ("date", "plate", "well", "site", "timepoint")
+
+
+def measure_quality(
+    image: FieldImage, field: str, labels: np.ndarray | None = None, about: Mapping[str, Any] | None = None
+) -> dict[str, pd.DataFrame]:
+    """Measure one field as the camera recorded it.
+
+    Parameters
+    ----------
+    image : not corrected in any way; every channel is measured.
+    field : its name.
+    labels : (Y, X) label image, 0 = ground, for cells and debris; None leaves them missing.
+    about : where it is on the plate: a row of :meth:`cellular.data.plate.Plate.table`.
+
+    Returns
+    -------
+    Table "quality", one row (:data:`cellular.autophagy.quality.columns.QUALITY` without flags), and "light", a row a
+    channel and tile (:func:`cellular.autophagy.quality.flat_field.light_of_tiles`).
+    """
+    about = about or {}
+    row: dict[str, Any] = {"field": field, **{name: about.get(name) for name in PLACE}}
+    row["cells"] = None if labels is None else int(np.count_nonzero(np.unique(labels)))
+    measured: dict[str, dict[str, float]] = {name: {} for name in PER_CHANNEL}
+    light = []
+    for index, channel in enumerate(channel_names(image)):
+        plane = image.pixels[:, :, index]
+        ground = find_background(plane)
+        for name, value in _measure_plane(image, index, ground, labels).items():
+            measured[name][channel] = value
+        if image.kind == "raw":
+            light.append(light_of_tiles(plane, ground, channel).assign(field=field))
+    row |= {f"{name}__{channel}": value for name, values in measured.items() for channel, value in values.items()}
+    tables = {"quality": pd.DataFrame([row])}
+    return tables | ({"light": pd.concat(light, ignore_index=True)} if light else {})
+
+
+def channel_names(image: FieldImage) -> list[str]:
+    """What the columns of each channel are called: its role, else its name in the file, else its number from 1."""
+    names = (*image.names, *[""] * len(image.roles))
+    return [role or names[index] or str(index + 1) for index, role in enumerate(image.roles)]
+
+
+def _measure_plane(
+    image: FieldImage, index: int, ground: Background, labels: np.ndarray | None
+) -> dict[str, float]:
+    plane = image.pixels[:, :, index]
+    return {
+        "power_slope": power_slope(plane),
+        "sharpness": sharpness(plane),
+        "saturated": saturated_share(image, index),
+        "background": ground.level,
+        "background_range": ground.range,
+        "noise": ground.noise,
+        "signal": signal(plane, ground.level),
+        "debris": float("nan") if labels is None else debris_share(plane, labels),
+    }
