@@ -2,7 +2,7 @@
 
 import argparse
 
-from cellular.cli.arguments import add_plate, add_puncta, find, measure_settings, report_problems
+from cellular.cli.arguments import add_flat_field, add_plate, add_puncta, find, measure_settings, report_problems
 
 DESCRIPTION = (
     "Yellow puncta are autophagosomes, red-only puncta autolysosomes (green is quenched in acid). Green means not "
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, help="folder for the tables; a second run goes on where this stopped")
     add_plate(parser)
     add_puncta(parser)
+    add_flat_field(parser, "nothing is done")
     parser.add_argument("--parquet", action="store_true", help="write Parquet too")
     parser.add_argument("--anndata", action="store_true", help="write cells.h5ad too: obs cells, X features, spatial")
     parser.add_argument("--overlays", type=int, default=4, help="fields to draw puncta over")
@@ -30,7 +31,9 @@ def run(args: argparse.Namespace) -> int | None:
     settings = measure_settings(args)
     formats = ["csv", *(name for name in ("parquet", "anndata") if getattr(args, name))]
     plate = find(args, args.images, args.labels)
-    result = measure(plate, args.labels, args.out, settings, formats=formats, overlays=args.overlays)
+    result = measure(
+        plate, args.labels, args.out, settings, formats=formats, overlays=args.overlays, flat_field=args.flat_field
+    )
     print(f"{len(result.cells)} cells and {len(result.puncta)} puncta in {len(result.images)} fields: {args.out}")
     print(DESCRIPTION)
     return report_problems(result.problems)

@@ -1,8 +1,9 @@
 """`cellular analyse`: a plate in; cells, puncta, states, tracks, statistics and a page to look at out."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import write_json
 from cellular.jobs.classify import classify_field, read_state_model
+from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.measure import (
     NEEDED,
     about_fields,
@@ -27,6 +29,7 @@ from cellular.jobs.measure import (
     with_wells,
     write_tables,
 )
+from cellular.jobs.quality import LIGHT, check_exclusions, judge, left_out, looking
 from cellular.jobs.runner import Work, claimed, each_field, files_of, write_problems
 from cellular.jobs.segment import (
     cell_table,
@@ -61,6 +64,7 @@ class AnalyseSettings:
     measure, track, stats : of those stages.
     state_model : ``model.safetensors`` of classify; None leaves states untold.
     overlays : pictures of outlines and puncta, of as many fields.
+    flat_field : "auto" or a folder of flat-field images evens out the light before all else; None only reports it.
     """
 
     model: str = "starter"
@@ -71,6 +75,7 @@ class AnalyseSettings:
     stats: StatsSettings = field(default_factory=StatsSettings)
     state_model: str | None = None
     overlays: int = 8
+    flat_field: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ def analyse(
     settings: AnalyseSettings | None = None,
     *,
     labels: str | Path | None = None,
+    exclude: Sequence[str] = (),
 ) -> AnalyseResult:
     """Analyse every field of `plate` and write everything to `out`.
 
@@ -116,9 +122,11 @@ def analyse(
     ----------
     plate : or a folder for :func:`cellular.data.find.find_plate`; it needs the channels mRFP and EGFP.
     out : gets ``labels/``, ``fields/<field>/``, ``cells.csv``, ``puncta.csv``, ``images.csv``, ``outlines.csv``,
-        ``columns.csv``, ``overlays/``, ``tracks/``, ``stats/``, ``problems.csv``, ``plate.json``, ``analyse.json`` and
-        ``report.html``.
+        ``columns.csv``, ``quality.csv``, ``drift.csv``, ``flat_field/``, ``overlays/``, ``thumbnails/``, ``tracks/``,
+        ``stats/``, ``problems.csv``, ``plate.json``, ``analyse.json`` and ``report.html``.
     labels : folder of label images, in place of segmenting.
+    exclude : fields to leave out of the comparison: "flagged", names, or files that list them. They are measured all
+        the same; with others the same run is continued.
 
     Raises
     ------
@@ -129,6 +137,8 @@ def analyse(
     plate = plate if isinstance(plate, Plate) else find_plate(plate, labels=labels)
     plate.require(*NEEDED, what="analysing the reporter")
     # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
+    check_exclusions(exclude, plate)
+    flat = open_flat_field(plate, settings.flat_field)
     segmenter = None if labels is not None else Segmenter.from_pretrained(settings.model, settings.device)
     state_model = read_state_model(settings.state_model) if settings.state_model else None
     settings = _settled(plate, segmenter, settings)
@@ -139,10 +149,13 @@ def analyse(
         write_json(out / "plate.json", plate.as_dict())
         labelled = plate if segmenter else replace(plate, fields=tuple(f for f in plate.fields if f.labels))
         missing = {f.name: f"no label image in {labels}" for f in plate.fields if not segmenter and not f.labels}
-        work = _work(labelled, out, settings, segmenter, state_model)
+        flat = settle(flat, labelled, out)
+        work = _work(labelled, out, settings, segmenter, state_model, flat)
         done = each_field(labelled, out, work, desc="analyse")
         tables = dict(done.tables)
         tables["cells"] = with_wells(tables["cells"], tables["images"])
+        quality = judge(labelled, tables, out, flat)
+        tables = {name: table for name, table in tables.items() if name != LIGHT} | {"quality": quality.table}
         write_tables(tables, out, ("csv",))
         problems = missing | done.problems
         tracks = _tracks(labelled, done.names, out, settings, segmenter is not None)
@@ -150,7 +163,7 @@ def analyse(
             problems |= tracks.problems
             told = tracks.tracks[["field", "label", "track", "lineage"]]
             tables["cells"] = tables["cells"].merge(told, on=["field", "label"], how="left")
-        comparison, figures, reason = _comparison(tables, out, settings)
+        comparison, figures, reason = _comparison(tables, out, settings, exclude)
         write_problems(out, problems)
         page = Analysis(
             plate,
@@ -163,6 +176,7 @@ def analyse(
             None if tracks is None else tracks.summary,
             _pictures(labelled, done.names, out, settings),
             record,
+            partial(quality.add_to, excluded=left_out(exclude, tables)),
         )
         analysis_page(page, out).write(out / "report.html")
     return AnalyseResult(plate, tables, tracks, comparison, reason, problems, out / "report.html")
@@ -186,14 +200,21 @@ def _settled(plate: Plate, segmenter: Segmenter | None, settings: AnalyseSetting
 
 
 def _work(
-    plate: Plate, out: Path, settings: AnalyseSettings, segmenter: Segmenter | None, state_model: object | None
+    plate: Plate,
+    out: Path,
+    settings: AnalyseSettings,
+    segmenter: Segmenter | None,
+    state_model: object | None,
+    flat: FlatField,
 ) -> Work:
     """Everything that is done to one field."""
     about = about_fields(plate)
     shown = {item.name for item in spread(plate.fields, settings.overlays)}
+    look = looking(plate)
 
     def do(item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        image = read_field(item)
+        recorded = read_field(item)
+        image = flat.correct(recorded)
         tables = {}
         if segmenter is None:
             labels = load_labels(item, image.shape)
@@ -201,6 +222,7 @@ def _work(
             found = segment_image(image, segmenter, settings.segment)
             labels, tables["outlines"] = found.labels, cell_table(item.name, found)
             write_labels(label_path(out / "labels", item.name), labels)
+        tables |= look(item, recorded, labels)
         tables |= measure_field(image, labels, item.name, settings.measure, about[item.name])
         if state_model is not None:
             tables["cells"] = classify_field(state_model, tables["cells"], image, labels)
@@ -244,10 +266,11 @@ def _tracks(
 
 
 def _comparison(
-    tables: Mapping[str, pd.DataFrame], out: Path, settings: AnalyseSettings
+    tables: Mapping[str, pd.DataFrame], out: Path, settings: AnalyseSettings, exclude: Sequence[str]
 ) -> tuple[Comparison | None, Figures | None, str]:
     """Statistics, where there is something to compare; else the reason why not."""
     try:
-        return *compare_tables(tables["cells"], out / "stats", settings.stats, images=tables["images"]), ""
+        how = {"images": tables["images"], "quality": tables["quality"], "exclude": exclude}
+        return *compare_tables(tables["cells"], out / "stats", settings.stats, **how), ""
     except InputError as error:
         return None, None, str(error)

@@ -18,7 +18,8 @@ from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, import_extra
 from cellular.files import whole_file, write_csv, write_json
-from cellular.jobs.runner import Work, claimed, each_field, files_of, write_problems
+from cellular.jobs.flat_field import FlatField, open_flat_field, settle
+from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
 from cellular.labels.diameter import median_diameter
 from cellular.report.autophagy import puncta_overlay
 from cellular.settings import settings_to_dict
@@ -49,19 +50,21 @@ def measure(
     *,
     formats: Sequence[str] = ("csv",),
     overlays: int = 4,
+    flat_field: str | None = None,
 ) -> MeasureResult:
     """Measure every field of `plate` that has a label image, and write the tables to folder `out`.
 
     `out` gets ``cells``, ``puncta`` and ``images`` in each of `formats` (csv, parquet, anndata), ``columns.csv`` with
     the unit and meaning of every column, ``problems.csv``, ``measure.json``, ``plate.json``, ``overlays/`` with
     pictures of the puncta of `overlays` fields, and ``fields/``. A field that cannot be read or measured is reported
-    and passed
-    over; run again with the same settings, fields that are done are kept. With others, OutputExistsError is raised.
+    and passed over; run again with the same settings, fields that are done are kept. With others, OutputExistsError is
+    raised.
 
     Parameters
     ----------
     plate : or a folder for :func:`cellular.data.find.find_plate`; it needs the channels mRFP and EGFP.
     labels : folder of label images; None takes those of the plate.
+    flat_field : "auto" evens out the light where that helps, a folder by its flat-field images; ``flat_field/`` tells.
 
     Raises
     ------
@@ -78,16 +81,19 @@ def measure(
             f"{where} holds no label image of any of the {len(plate)} fields, such as {plate.fields[0].name}"
         )
     settings = with_puncta_sizes(settings, plate, labelled)
+    flat = open_flat_field(plate, flat_field)
     record = {
         **settings_to_dict(settings),
         "images": str(plate.folder),
         "labels": str(where),
         "channels": roles_of(plate),
+        "flat_field": flat_field,
     }
     with claimed(out, "measure", record) as folder:
         write_json(folder / "plate.json", plate.as_dict())
         shown = spread(labelled, overlays)
-        work = measure_work(plate, folder, settings, {item.name for item in shown})
+        flat = settle(flat, plate, folder)
+        work = measure_work(plate, folder, settings, {item.name for item in shown}, flat)
         done = each_field(replace(plate, fields=labelled), folder, work, desc="measure")
         problems = {item.name: f"no label image in {where}" for item in plate.fields if not item.labels} | done.problems
         tables = {name: done.tables[name] for name in TABLES}
@@ -97,12 +103,12 @@ def measure(
     return MeasureResult(problems=problems, **tables)
 
 
-def measure_work(plate: Plate, out: Path, settings: MeasureSettings, shown: set[str]) -> Work:
+def measure_work(plate: Plate, out: Path, settings: MeasureSettings, shown: set[str], flat: FlatField) -> Work:
     """Measuring one field that has labels; fields in `shown` get a picture of their puncta."""
     about = about_fields(plate)
 
     def do(item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        image = read_field(item)
+        image = flat.correct(read_field(item))
         labels = load_labels(item, image.shape)
         tables = measure_field(image, labels, item.name, settings, about[item.name])
         if item.name in shown:
@@ -126,11 +132,6 @@ def about_fields(plate: Plate) -> dict[str, dict]:
 def roles_of(plate: Plate) -> dict[str, str | None]:
     """Role of each channel by its token, for the record."""
     return {source.token: source.role for source in plate.channels}
-
-
-def spread(items: Sequence[FieldFiles], count: int) -> Sequence[FieldFiles]:
-    """`count` of the items, evenly spread."""
-    return items[:: max(1, len(items) // max(1, count))][:count]
 
 
 def with_wells(cells: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:

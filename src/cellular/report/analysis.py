@@ -1,6 +1,6 @@
 """The page of `cellular analyse`: what was understood, done, left out and found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class Analysis:
     tracks, tracks_summary : tables of tracks, None without any; their pictures lie in ``tracks/``.
     pictures : pictures of outlines and puncta by field.
     settings : what was used.
+    add_quality : adds the section on the quality of fields.
     """
 
     plate: Plate
@@ -54,6 +55,7 @@ class Analysis:
     tracks_summary: pd.DataFrame | None
     pictures: Mapping[str, Sequence[Path]]
     settings: Mapping[str, Any]
+    add_quality: Callable[[Page], Page] = lambda page: page
 
 
 def analysis_page(analysis: Analysis, out: Path) -> Page:
@@ -79,6 +81,7 @@ def analysis_page(analysis: Analysis, out: Path) -> Page:
         page.table(pd.DataFrame({"field": list(analysis.problems), "problem": list(analysis.problems.values())}))
     page.section("Cells").text("Outlines over a few of the fields; if they look wrong, nothing below can be right.")
     page.figures(_captioned(plate, analysis.pictures))
+    analysis.add_quality(page)
     if analysis.comparison is not None and analysis.figures is not None:
         add_to_page(page, analysis.comparison, analysis.figures)
     else:

@@ -1,6 +1,7 @@
 """The light off the cells, found without knowing where the cells are."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def find_background(plane: np.ndarray) -> Background:
 
 
 def mode(values: np.ndarray) -> float:
-    """The most common value of many: the half-sample mode (Bickel and Fruehwirth, Comput Stat Data Anal 50, 3500, 2006).
+    """The most common value: the half-sample mode (Bickel and Fruehwirth, Comput Stat Data Anal 50, 3500, 2006).
 
     >>> mode(np.array([1.0, 5.0, 5.1, 5.2, 9.0]))
     5.05
@@ -72,11 +73,7 @@ def mode(values: np.ndarray) -> float:
 def tiles_of(plane: np.ndarray) -> list[np.ndarray]:
     """The TILES x TILES parts of a plane (Y, X), row by row."""
     rows, columns = (np.linspace(0, side, TILES + 1).astype(int) for side in plane.shape)
-    return [
-        plane[top:bottom, left:right]
-        for top, bottom in zip(rows, rows[1:])
-        for left, right in zip(columns, columns[1:])
-    ]
+    return [plane[top:bottom, left:right] for top, bottom in pairwise(rows) for left, right in pairwise(columns)]
 
 
 def tile_centres() -> tuple[np.ndarray, np.ndarray]:

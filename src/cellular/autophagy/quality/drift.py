@@ -1,6 +1,5 @@
 """Slow change over a plate's timepoints: bleaching, a lamp that warms up, focus that creeps away."""
 
-import numpy as np
 import pandas as pd
 from scipy.stats import theilslopes
 
@@ -14,8 +13,9 @@ def measure_drift(quality: pd.DataFrame) -> pd.DataFrame:
     """A row a plate, channel and measure with four timepoints or more.
 
     Columns: ``plate, channel, measure, timepoints, first, last`` (medians over the plate's fields at the first and last
-    timepoint), ``change`` from first to last along the Theil-Sen line through the medians (as a share of the line's start;
-    for power_slope in its own unit), ``low, high`` its 95 % interval, and ``drifts``: zero is outside and the change is much.
+    timepoint), ``change`` from first to last along the Theil-Sen line through the medians (as a share of the line's
+    start; for power_slope in its own unit), ``low, high`` its 95 % interval, and ``drifts``: zero is outside and the
+    change is much.
     """
     channels = [name.removeprefix("signal__") for name in quality if name.startswith("signal__")]
     timed = quality[quality["timepoint"].notna()]
@@ -50,7 +50,8 @@ def _line(medians: pd.Series, measure: str) -> dict[str, object]:
 def drift_notes(drift: pd.DataFrame) -> list[str]:
     """A sentence for each row that drifts."""
     return [
-        f"{row.channel} {row.measure.replace('_', ' ')} drifts over time{f' on plate {row.plate}' if row.plate else ''}: "
+        f"{row.channel} {row.measure.replace('_', ' ')} drifts over time"
+        + (f" on plate {row.plate}: " if row.plate else ": ")
         + (f"{row.change:+.2f}" if row.measure == "power_slope" else f"{row.change:+.0%}")
         + f" from the first timepoint to the last ({row.first:.4g} to {row.last:.4g})"
         for row in drift[drift["drifts"].astype(bool)].itertuples()

@@ -26,7 +26,9 @@ def read_exclusions(choice: Sequence[str], quality: pd.DataFrame | None) -> dict
     for word in choice:
         if word == FLAGGED:
             if quality is None:
-                raise InputError("--exclude flagged needs quality.csv beside the cells: run cellular quality or analyse")
+                raise InputError(
+                    "--exclude flagged needs quality.csv beside the cells: run cellular quality or analyse"
+                )
             odd = quality[quality["flagged"].astype(bool)]
             left_out |= dict(zip(odd["field"].astype(str), odd["reasons"]))
         elif Path(word).is_file():
@@ -56,7 +58,9 @@ def ledger(left_out: dict[str, str], cells: pd.DataFrame, fields: Iterable[str])
     known = dict.fromkeys([*map(str, fields), *cells["field"].astype(str)])
     unknown = [name for name in left_out if name not in known]
     if unknown:
-        raise InputError(f"--exclude {unknown[0]}: there is no such field or file; fields are such as {next(iter(known))}")
+        raise InputError(
+            f"--exclude {unknown[0]}: there is no such field or file; fields are such as {next(iter(known))}"
+        )
     counts = cells["field"].astype(str).value_counts()
     rows = [(name, left_out[name], int(counts.get(name, 0))) for name in known if name in left_out]
     return pd.DataFrame(rows, columns=["field", "reason", "cells"]).astype({"field": object, "reason": object})
@@ -87,6 +91,6 @@ def exclusion_note(excluded: pd.DataFrame, cells: pd.DataFrame) -> str:
     gone = int(cells["field"].astype(str).isin(excluded["field"]).sum())
     here = int(excluded["cells"].gt(0).sum())
     return (
-        f"Left out: {len(excluded)} field(s) with {gone:,} cells (exclusions.csv says why). Fields with cells {fields:,} "
-        f"before, {fields - here:,} after; cells {total:,} before, {total - gone:,} after"
+        f"Left out: {len(excluded)} field(s) with {gone:,} cells (exclusions.csv says why). Fields with cells "
+        f"{fields:,} before, {fields - here:,} after; cells {total:,} before, {total - gone:,} after"
     )

@@ -1,13 +1,13 @@
 """The quality of one field: image in, one row of numbers out; and its light tile by tile, for the flat field."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from cellular.autophagy.measure.columns import QUALITY_PER_CHANNEL
 from cellular.autophagy.quality.background import Background, find_background
-from cellular.autophagy.quality.columns import PER_CHANNEL
 from cellular.autophagy.quality.flat_field import light_of_tiles
 from cellular.autophagy.quality.focus import power_slope, sharpness
 from cellular.autophagy.quality.saturation import saturated_share
@@ -31,35 +31,31 @@ def measure_quality(
 
     Returns
     -------
-    Table "quality", one row (:data:`cellular.autophagy.quality.columns.QUALITY` without flags), and "light", a row a
-    channel and tile (:func:`cellular.autophagy.quality.flat_field.light_of_tiles`).
+    Table "quality", one row (:data:`cellular.autophagy.measure.columns.QUALITY` without flags), and of raw channels
+    "light" (:func:`light_of_field`).
     """
     about = about or {}
     row: dict[str, Any] = {"field": field, **{name: about.get(name) for name in PLACE}}
     row["cells"] = None if labels is None else int(np.count_nonzero(np.unique(labels)))
-    measured: dict[str, dict[str, float]] = {name: {} for name in PER_CHANNEL}
-    light = []
-    for index, channel in enumerate(channel_names(image)):
-        plane = image.pixels[:, :, index]
-        ground = find_background(plane)
+    measured: dict[str, dict[str, float]] = {name: {} for name in QUALITY_PER_CHANNEL}
+    grounds = [find_background(image.pixels[:, :, index]) for index in range(len(image.roles))]
+    for index, (channel, ground) in enumerate(zip(image.channels, grounds)):
         for name, value in _measure_plane(image, index, ground, labels).items():
             measured[name][channel] = value
-        if image.kind == "raw":
-            light.append(light_of_tiles(plane, ground, channel).assign(field=field))
     row |= {f"{name}__{channel}": value for name, values in measured.items() for channel, value in values.items()}
     tables = {"quality": pd.DataFrame([row])}
-    return tables | ({"light": pd.concat(light, ignore_index=True)} if light else {})
+    return tables | ({"light": light_of_field(image, field, grounds)} if image.kind == "raw" else {})
 
 
-def channel_names(image: FieldImage) -> list[str]:
-    """What the columns of each channel are called: its role, else its name in the file, else its number from 1."""
-    names = (*image.names, *[""] * len(image.roles))
-    return [role or names[index] or str(index + 1) for index, role in enumerate(image.roles)]
+def light_of_field(image: FieldImage, field: str, grounds: Sequence[Background] | None = None) -> pd.DataFrame:
+    """The light of every channel tile by tile (:func:`cellular.autophagy.quality.flat_field.light_of_tiles`)."""
+    planes = [image.pixels[:, :, index] for index in range(len(image.roles))]
+    grounds = grounds or [find_background(plane) for plane in planes]
+    tables = [light_of_tiles(*each) for each in zip(planes, grounds, image.channels)]
+    return pd.concat(tables, ignore_index=True).assign(field=field)
 
 
-def _measure_plane(
-    image: FieldImage, index: int, ground: Background, labels: np.ndarray | None
-) -> dict[str, float]:
+def _measure_plane(image: FieldImage, index: int, ground: Background, labels: np.ndarray | None) -> dict[str, float]:
     plane = image.pixels[:, :, index]
     return {
         "power_slope": power_slope(plane),

@@ -91,8 +91,8 @@ def flag_fields(quality: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     quality : rows of :func:`cellular.autophagy.quality.field.measure_quality`, of one or more plates.
 
     A field is odd in a measure where it lies more than five robust standard deviations from the median of its plate
-    (a plate of one date), and farther than that measure's floor: half or twice of most things is no fault. The rules are
-    blind to what wells were given: a treatment that empties its wells is flagged like a failure, with the reason.
+    (a plate of one date), and farther than that measure's floor: half or twice of most things is no fault. The rules
+    are blind to what wells were given: a treatment that empties its wells is flagged like a failure, with the reason.
     """
     channels = [name.removeprefix("signal__") for name in quality if name.startswith("signal__")]
     reasons: list[list[str]] = [[] for _ in range(len(quality))]
@@ -137,7 +137,9 @@ def _reasons(rule: Rule, rows: pd.DataFrame, channel: str, odd: pd.Series) -> li
 
 
 def _short(value: float, about: str) -> str:
-    return f"{value:.2%}" if about in ("saturated", "debris") else f"{value:,.0f}" if abs(value) > 100 else f"{value:.3g}"
+    return (
+        f"{value:.2%}" if about in ("saturated", "debris") else f"{value:,.0f}" if abs(value) > 100 else f"{value:.3g}"
+    )
 
 
 def _of_plate(rows: pd.DataFrame, channels: Sequence[str]) -> list[str]:

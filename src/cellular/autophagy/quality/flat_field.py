@@ -1,10 +1,11 @@
 """Uneven light: told from where on the field cells are bright, and taken out again.
 
 A pixel is taken to be offset + profile x light: the offset a constant of the camera, the profile one smooth surface a
-channel for all fields, as in Peng et al., Nat Commun 8, 14836, 2017 (BaSiC, which finds any surface and needs many fields;
-here it is a bowl of few terms, which some dozen fields settle).
+channel for all fields, as in Peng et al., Nat Commun 8, 14836, 2017 (BaSiC, which finds any surface and needs many
+fields; here it is a bowl of few terms, which some dozen fields settle).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import cv2
@@ -46,8 +47,8 @@ class Profile:
     shape : a key of the shapes, or "given" for an image.
     terms : (K,) coefficients of the shape's terms. image : (Y, X) float32 of a given profile; its terms are empty.
     offset : the camera's level without light.
-    cells_before, cells_after : standard deviation, relative to the mean, of the cells' light from position to position on
-        the field, mean over fields; "after" is of fields that the profile was not fitted to.
+    cells_before, cells_after : standard deviation, relative to the mean, of the cells' light from position to position
+        on the field, mean over fields; "after" is of fields that the profile was not fitted to.
     background_before, background_after : the same of the background, in levels.
     """
 
@@ -102,9 +103,9 @@ def estimate_profile(light: pd.DataFrame) -> Profile:
     """The profile of one channel from the rows of :func:`light_of_tiles` of many fields (with ``field``).
 
     Cells are where they are; over many fields every position has had bright ones and dim ones. Each field's tiles are
-    divided by the field's own level, and each shape of profile is fitted to all of them (Huber's weights, by the number of
-    cells' pixels). The shape is the simplest whose error on fields left out of the fit (five folds) is within a standard
-    error of the best one's.
+    divided by the field's own level, and each shape of profile is fitted to all of them (Huber's weights, by the number
+    of cells' pixels). The shape is the simplest whose error on fields left out of the fit (five folds) is within a
+    standard error of the best one's.
 
     Raises InputError with fewer than 12 fields that show cells.
     """
@@ -128,7 +129,7 @@ def estimate_profile(light: pd.DataFrame) -> Profile:
 
 
 def given_profile(image: np.ndarray, light: pd.DataFrame) -> Profile:
-    """The profile of one channel as an image (Y, X) of even light shows it, judged by the `light` of the plate's fields.
+    """The profile of one channel as an image (Y, X) of even light shows it, judged by the `light` of fields.
 
     The camera's dark level must have been taken off the image. It is smoothed (over a fiftieth of its side). Raises
     InputError for an image that is not bright everywhere, or as :func:`estimate_profile` does.
@@ -143,19 +144,19 @@ def given_profile(image: np.ndarray, light: pd.DataFrame) -> Profile:
     return _judged(profile, tiles, weights, ground, np.broadcast_to(surface, tiles.shape))
 
 
-def correct_field(image: FieldImage, profiles: dict[str, Profile], channels: list[str]) -> FieldImage:
+def correct_field(image: FieldImage, profiles: Mapping[str, Profile]) -> FieldImage:
     """The image with every channel that has a profile evened out: (pixel - offset) / profile + offset, float32.
 
-    `channels` are what the image's channels are called in `profiles`. Which pixels were saturated is kept.
+    Profiles are by channel (:attr:`FieldImage.channels`). Which pixels were saturated is kept.
     """
-    if not any(name in profiles for name in channels):
+    if not any(name in profiles for name in image.channels):
         return image
     pixels = image.pixels.astype(np.float32)
-    for index, name in enumerate(channels):
+    for index, name in enumerate(image.channels):
         if name in profiles:
             offset = np.float32(profiles[name].offset)
             pixels[:, :, index] = (pixels[:, :, index] - offset) / profiles[name].over(image.shape) + offset
-    saturated = np.stack([saturated_pixels(image, index) for index in range(len(channels))], axis=-1)
+    saturated = np.stack([saturated_pixels(image, index) for index in range(len(image.roles))], axis=-1)
     return replace(image, pixels=pixels, saturated=saturated)
 
 

@@ -12,8 +12,8 @@ def power_slope(plane: np.ndarray) -> float:
 
     Defined as CellProfiler's MeasureImageQuality does PowerLogLogSlope (Bray et al., J Biomol Screen 17, 266, 2012), to
     the number: the power of all frequencies of one ring of radius 2, 3, ... is summed, up to an eighth of the shorter
-    side, and a line is fitted by least squares. (Its rings take -1 for 0, -2 for -1 and so on; ours do too. It scales the
-    plane first, which no slope sees.) NaN for a plane of one value or with fewer than two rings, under 32 px, where
+    side, and a line is fitted by least squares. (Its rings take -1 for 0, -2 for -1 and so on; ours do too. It scales
+    the plane first, which no slope sees.) NaN for a plane of one value or with fewer than two rings, under 32 px, where
     CellProfiler says 0.
     """
     rings = np.arange(2, min(plane.shape) // _FINEST)
@@ -35,7 +35,7 @@ def sharpness(plane: np.ndarray) -> float:
 
     How much of what neighbouring pixels share is lost a pixel farther: near 0 where structures are wide, higher where
     they are fine. Made of Vollath's F4, C(1) - C(2) (J Microsc 151, 133, 1988), divided by C(1) so that neither
-    brightness nor contrast counts; noise, which neighbours do not share, adds nothing. NaN where neighbours share nothing.
+    brightness nor contrast counts; noise, which neighbours do not share, adds nothing. NaN where they share nothing.
     """
     centred = plane - plane.mean(dtype=np.float64)
     near, far = (_covariance(centred, step) for step in (1, 2))
