@@ -94,8 +94,8 @@ def _add_flat_field(page: Page, table: pd.DataFrame, profiles: Mapping[str, np.n
         page.text(f"Evened out by the flat field before measuring: {', '.join(applied)}.")
     elif uneven:
         page.caveat(
-            f"The light is uneven in {', '.join(uneven)}: cells measure brighter or dimmer by where they lie. It was left "
-            "as it is; --flat_field auto of analyse and measure evens it out."
+            f"The light is uneven in {', '.join(uneven)}: cells measure brighter or dimmer by where they lie. It was "
+            "left as it is; --flat_field auto of analyse and measure evens it out."
         )
     else:
         page.text("A flat field would not help: it was left as it is.")

@@ -13,7 +13,10 @@ from cellular.autophagy.quality.focus import power_slope, sharpness
 from cellular.autophagy.quality.saturation import saturated_share
 from cellular.autophagy.quality.signal import debris_share, signal
 from cellular.data.image import FieldImage
+from cellular.errors import InputError
 
+# Under this side, px, there are no frequencies to tell focus by.
+SMALLEST = 32
 PLACE = ("date", "plate", "well", "site", "timepoint")
 
 
@@ -33,7 +36,13 @@ def measure_quality(
     -------
     Table "quality", one row (:data:`cellular.autophagy.measure.columns.QUALITY` without flags), and of raw channels
     "light" (:func:`light_of_field`).
+
+    Raises InputError for an image under 32 px a side, or with values that are no numbers.
     """
+    if min(image.shape) < SMALLEST:
+        raise InputError(f"the image is {image.shape} px; its quality is told from {SMALLEST} px a side up")
+    if image.pixels.dtype.kind == "f" and not np.isfinite(image.pixels).all():
+        raise InputError("the image holds NaN or infinite intensities; mend them, or leave the field out")
     about = about or {}
     row: dict[str, Any] = {"field": field, **{name: about.get(name) for name in PLACE}}
     row["cells"] = None if labels is None else int(np.count_nonzero(np.unique(labels)))

@@ -37,6 +37,8 @@ class Rule:
     def odd(self, rows: pd.DataFrame, channel: str) -> pd.Series:
         """(N,) bool."""
         values = self.scale(rows, channel).astype(float)
+        if values.isna().all():
+            return values.notna()
         away = values - values.median()
         least = max(self.floor, DEVIATIONS * 1.4826 * float(away.abs().median()))
         return ((away < -least) & self.low) | ((away > least) & self.high)
@@ -61,7 +63,9 @@ def _when_seen(name: str, log: bool) -> Callable[[pd.DataFrame, str], pd.Series]
     """A measure of focus, missing where there is hardly anything to be in focus."""
 
     def scaled(rows: pd.DataFrame, channel: str) -> pd.Series:
-        values = rows[f"{name}__{channel}"].where(rows[f"signal__{channel}"] >= SEEN * rows[f"noise__{channel}"])
+        # the plate's noise: where a field is blurred, its own is told from cells that have run into the ground
+        noise = rows[f"noise__{channel}"].median()
+        values = rows[f"{name}__{channel}"].where(rows[f"signal__{channel}"] >= SEEN * noise)
         return np.log2(values.clip(lower=1e-9)) if log else values
 
     return scaled
@@ -127,6 +131,8 @@ def _odd(rows: pd.DataFrame, channels: Sequence[str]) -> list[tuple[int, str]]:
 
 
 def _reasons(rule: Rule, rows: pd.DataFrame, channel: str, odd: pd.Series) -> list[tuple[int, str]]:
+    if not odd.any():
+        return []
     values = rows[f"{rule.measure}__{channel}" if channel else rule.measure].astype(float)
     about = rule.measure.replace("_", " ")
     usual = f"the plate's median {_short(values.median(), about)}"

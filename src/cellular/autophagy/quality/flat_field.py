@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.quality.background import TILES, Background, bowl, tile_centres, tiles_of
+from cellular.autophagy.quality.background import Background, bowl, tile_centres, tiles_of
 from cellular.autophagy.quality.saturation import saturated_pixels
 from cellular.data.image import FieldImage
 from cellular.errors import InputError
@@ -23,6 +23,7 @@ _BRIGHT, _TOP = 0.3, 0.95
 _SEEN = 10.0
 # Fewer fields than this say more about their cells than about the lamp.
 FEWEST_FIELDS = 12
+FEWEST_TILES = 16
 _FOLDS, _ROUNDS, _HUBER = 5, 12, 1.345
 # The profile helps where it takes a fifth off the deviation that fields it was not fitted to show across positions.
 _HELPS = 0.8
@@ -94,7 +95,7 @@ def light_of_tiles(plane: np.ndarray, ground: Background, channel: str) -> pd.Da
             continue
         above = tile - below
         top = float(np.quantile(above, _TOP))
-        cells = above[above > _BRIGHT * top] if top > _SEEN * ground.noise else above[:0]
+        cells = above[above > _BRIGHT * top] if top > max(_SEEN * ground.noise, 1e-9) else above[:0]
         rows.append((channel, number, float(cells.mean()) if cells.size else np.nan, float(below), cells.size))
     return pd.DataFrame(rows, columns=["channel", "tile", "light", "background", "pixels"])
 
@@ -161,13 +162,13 @@ def correct_field(image: FieldImage, profiles: Mapping[str, Profile]) -> FieldIm
 
 
 def _as_arrays(light: pd.DataFrame, channel: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Light, weights and background (F, TILES²) of the fields that show cells in most of their tiles."""
+    """Light, weights and background (F, TILES²) of the fields that show cells in :data:`FEWEST_TILES` or more."""
     wide = light.pivot(index="field", columns="tile")
     tiles, weights, ground = (wide[name].to_numpy(float) for name in ("light", "pixels", "background"))
-    enough = np.isfinite(tiles).sum(axis=1) > TILES * TILES / 2
+    enough = np.isfinite(tiles).sum(axis=1) >= FEWEST_TILES
     if enough.sum() < FEWEST_FIELDS:
         raise InputError(
-            f"{channel}: {enough.sum()} fields show cells in most places; a flat field needs {FEWEST_FIELDS}"
+            f"{channel}: {enough.sum()} fields show cells in enough places; a flat field needs {FEWEST_FIELDS}"
         )
     return tiles[enough], np.where(np.isfinite(tiles), weights, 0)[enough], ground[enough]
 
@@ -233,7 +234,8 @@ def _judged(
 def _deviation(tiles: np.ndarray, weights: np.ndarray, surface: np.ndarray) -> float:
     """Relative standard deviation, over positions, of the cells' light, mean over fields, once divided by `surface`."""
     level = np.nan_to_num(_levelled(tiles, weights, surface) / surface)
-    means = (weights * level).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-12)
+    total = weights.sum(axis=0)
+    means = (weights * level).sum(axis=0)[total > 0] / total[total > 0]
     return float(means.std() / means.mean())
 
 
