@@ -4,6 +4,8 @@ import argparse
 
 from cellular.cli.arguments import (
     add_assay,
+    add_exclude,
+    add_flat_field,
     add_plate,
     add_puncta,
     add_segmentation,
@@ -28,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_segmentation(parser, channels=False)
     add_assay(parser)
     add_puncta(parser)
+    add_flat_field(parser, "it is estimated and reported, not applied")
+    add_exclude(parser)
     group = parser.add_argument_group("tracks").add_argument
     group("--max_distance", "--max-distance", type=float, default=0.8, help="farthest step, in median cell diameters")
     group("--max_gap", "--max-gap", type=int, default=1, help="missing timepoints a track may bridge")
@@ -67,11 +71,12 @@ def run(args: argparse.Namespace) -> int | None:
         state_model=args.state_model,
         overlays=args.overlays,
         nuclei=args.nuclei,
+        flat_field=args.flat_field,
     )
     if args.dry_run:
         print("\n".join(plate.summary()))
         return None
-    result = analyse(plate, args.out, settings, labels=args.labels)
+    result = analyse(plate, args.out, settings, labels=args.labels, exclude=args.exclude)
     print(f"{len(result.cells)} cells in {result.cells['field'].nunique()} fields")
     compared = result.comparison
     for line in (*compared.refusals, *compared.notes) if compared else [f"no comparison: {result.no_comparison}"]:

@@ -179,6 +179,29 @@ def add_puncta(parser: argparse.ArgumentParser) -> None:
     add("--spotiflow_probability", "--spotiflow-probability", type=float, help="least; the model's own by default")
 
 
+def add_exclude(parser: argparse.ArgumentParser) -> None:
+    """Which fields to leave out of comparisons."""
+    parser.add_argument(
+        "--exclude",
+        nargs="+",
+        default=[],
+        metavar="flagged|LIST",
+        help="fields to leave out of comparisons: flagged (by quality.csv), names, or a file that lists them; "
+        "exclusions.csv says which and why",
+    )
+
+
+def add_flat_field(parser: argparse.ArgumentParser, otherwise: str) -> None:
+    """How uneven light is corrected."""
+    parser.add_argument(
+        "--flat_field",
+        "--flat-field",
+        metavar="auto|off|FOLDER",
+        help="even out the light before measuring: auto where it helps, or by the flat-field images of a folder; "
+        f"left out, {otherwise}",
+    )
+
+
 def measure_settings(args: argparse.Namespace) -> MeasureSettings:
     """Settings from the arguments of :func:`add_puncta`, :func:`add_assay` and :func:`add_plate`."""
     from cellular.autophagy.measure.field import MeasureSettings

@@ -22,6 +22,7 @@ VERBS = {
     "train": "fine-tune a Cellpose model",
     "calibrate": "settle a model's thresholds and scores on annotated fields",
     "inspect": "say what is understood of a plate's folder",
+    "quality": "find fields that are out of focus, saturated or odd",
     "segment": "label the cells in any images",
     "evaluate": "score a model, or labels, against expert labels",
     "reproduce": "run all experiments of the paper",
@@ -35,7 +36,9 @@ VERBS = {
 
 # What the same command does after Ctrl-C; the verbs that are not named start again.
 CONTINUES = "the same command continues where it stopped"
-AFTER_INTERRUPT = dict.fromkeys(("download", "prepare", "segment", "evaluate", "reproduce", "analyse"), CONTINUES)
+AFTER_INTERRUPT = dict.fromkeys(
+    ("download", "prepare", "quality", "segment", "evaluate", "reproduce", "analyse"), CONTINUES
+)
 AFTER_INTERRUPT["train"] = "with --resume the same command continues from the last checkpoint"
 
 # Exit codes: 0 all well; 1 finished, but some inputs were reported and passed over; 2 stopped by an error.

@@ -2,6 +2,8 @@
 
 import argparse
 
+from cellular.cli.arguments import add_exclude
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; the defaults are those of StatsSettings."""
@@ -21,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value"
     )
     parser.add_argument("--map", nargs="+", default=["pca"], choices=["pca", "umap"], help="maps of all cells")
+    add_exclude(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -37,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
         counts=tuple(args.counts),
         min_replicates=args.min_replicates,
     )
-    result, _ = compare_tables(args.cells, args.out, settings, images=args.images, maps=args.map)
+    result, _ = compare_tables(args.cells, args.out, settings, images=args.images, maps=args.map, exclude=args.exclude)
     print(result.units.to_string(index=False))
     overall = result.effects[result.effects["timepoint"] == ALL]
     columns = ["feature", "measure", "treatment", "estimate", "ci_low", "ci_high", "p_value", "q_value", "unit", "df"]
