@@ -3,9 +3,11 @@
 import argparse
 
 from cellular.cli.arguments import (
+    add_assay,
     add_plate,
     add_puncta,
     add_segmentation,
+    assay_settings,
     find,
     measure_settings,
     report_problems,
@@ -32,9 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("comparison").add_argument
     group("--control", help="treatment to compare with; 'fed' where there is one")
     group("--treatment", default="treatment", help="column that says how a cell was treated")
-    group("--replicate", help="column that tells biological replicates apart; left out, the map's replicate, else dates")
+    group(
+        "--replicate", help="column that tells biological replicates apart; left out, the map's replicate, else dates"
+    )
     group("--features", nargs="+", default=[], metavar="COLUMN", help="columns to compare; all by default")
-    group("--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value")
+    group(
+        "--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value"
+    )
+    add_assay(parser)
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -57,6 +64,7 @@ def run(args: argparse.Namespace) -> int | None:
             replicate=replicate,
             features=tuple(args.features),
             min_replicates=args.min_replicates,
+            **assay_settings(args),
         ),
         state_model=args.state_model,
         overlays=args.overlays,

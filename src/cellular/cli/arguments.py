@@ -52,7 +52,12 @@ def add_plate(parser: argparse.ArgumentParser, *, wells: bool = True, numbers: b
     add("--z", metavar="max|sum|N", help="what to take of a z-stack")
     add("--pixel_size", "--pixel-size", type=float, metavar="UM", help="size of a pixel in um; else what files say")
     if wells:
-        add("--plate_map", "--plate-map", metavar="FILE", help="what wells were given: CSV, TSV or XLSX (docs/plates.md)")
+        add(
+            "--plate_map",
+            "--plate-map",
+            metavar="FILE",
+            help="what wells were given: CSV, TSV or XLSX (docs/plates.md)",
+        )
 
 
 def split_channels(words: Sequence[str]) -> tuple[list[str], tuple[int, ...] | None]:
@@ -101,7 +106,13 @@ def add_segmentation(parser: argparse.ArgumentParser, thresholds: bool = True, c
         help="cell diameter in px, or auto to estimate it from each image; left out, the model's, else auto",
     )
     if channels:
-        add("--channels", nargs="+", default=[], metavar="C", help="image channels, 0 = grey; or ROLE=CHANNEL; the model's")
+        add(
+            "--channels",
+            nargs="+",
+            default=[],
+            metavar="C",
+            help="image channels, 0 = grey; or ROLE=CHANNEL; the model's",
+        )
     if thresholds:
         add("--flow_threshold", "--flow-threshold", type=float, help="0 keeps every cell; left out, the model's")
         add("--cellprob_threshold", "--cellprob-threshold", type=float, help="lower finds more; left out, the model's")
@@ -154,6 +165,24 @@ def measure_settings(args: argparse.Namespace) -> MeasureSettings:
     from cellular.autophagy.measure.puncta import PunctaSettings
 
     return MeasureSettings(args.pixel_size, PunctaSettings(**{name: getattr(args, name) for name in PUNCTA}))
+
+
+def add_assay(parser: argparse.ArgumentParser) -> None:
+    """Flux, doses, a second factor, the plate, for `stats` and `analyse`; the defaults are those of StatsSettings."""
+    add = parser.add_argument_group("flux, doses, plate").add_argument
+    add("--inhibitor", metavar="COLUMN", help="column of the lysosomal inhibitor; 'inhibitor' where there is one")
+    add("--no_inhibitor", "--no-inhibitor", metavar="LEVEL", help="its value in wells without, where that is not clear")
+    add("--time", metavar="COLUMN", help="column of the time after the block; the timepoints by default")
+    add("--dose", metavar="COLUMN", default="dose", help="column of doses, numbers; its unit in COLUMN_unit")
+    add("--factor", metavar="COLUMN", help="one further factor, a genotype say, with its interaction")
+    add("--heatmaps", nargs="+", default=[], metavar="COLUMN", help="columns to draw on the plate; the first few")
+    add("--b_score", "--b-score", action="store_true", help="B-scores of wells (median polish of each plate)")
+
+
+def assay_settings(args: argparse.Namespace) -> dict:
+    """Fields of StatsSettings from the arguments of :func:`add_assay`."""
+    names = ("inhibitor", "no_inhibitor", "time", "dose", "factor", "b_score")
+    return {name: getattr(args, name) for name in names} | {"heatmaps": tuple(args.heatmaps)}
 
 
 def report_problems(problems: dict[str, str]) -> int:

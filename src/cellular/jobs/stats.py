@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from cellular.autophagy.compare.effects import ALL, Comparison, StatsSettings, compare
 from cellular.errors import InputError
 from cellular.files import read_csv, write_csv, write_json
+from cellular.jobs.assay import assess, write_assay
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
 from cellular.report.statistics import cell_map, forest, over_time, superplot
@@ -40,27 +42,29 @@ def compare_tables(
 
     `cells` is ``cells.csv`` of measure or classify, `images` its ``images.csv`` (found beside a file by itself); files or
     tables. `out` gets ``effects.csv``, ``over_time.csv``, ``units.csv``, ``map_<method>.csv``, ``stats.json``,
-    ``figures/`` and ``stats.html``.
+    ``figures/`` and ``stats.html``, and what :func:`cellular.jobs.assay.write_assay` writes.
     """
     settings, out = settings or StatsSettings(), Path(out)
-    text = [name for name in (settings.treatment, settings.replicate) if name]
+    named = (settings.treatment, settings.replicate, settings.inhibitor, settings.factor)
+    text = [name for name in named if name]
     table = cells if isinstance(cells, pd.DataFrame) else read_csv(cells, text)
     if images is None and not isinstance(cells, pd.DataFrame) and (Path(cells).parent / "images.csv").is_file():
         images = Path(cells).parent / "images.csv"
         logger.info("images: %s", images)
     given = read_csv(images, text) if isinstance(images, str | Path) else images
     result = compare(table, settings, given)
+    assay = assess(result, settings, headlines(result))
     write_csv(out / "effects.csv", result.effects)
     write_csv(out / "over_time.csv", result.over_time)
     write_csv(out / "units.csv", result.units)
-    figures = draw(result, out, settings, maps)
+    figures = replace(draw(result, out, settings, maps), assay=write_assay(assay, out))
     write_json(
         out / "stats.json",
         {
             "settings": settings_to_dict(settings),
             "control": result.control,
             "refusals": list(result.refusals),
-            "notes": list(result.notes),
+            "notes": [*result.notes, *assay.notes],
         },
     )
     add_to_page(Page("Treatments compared", subtitle="cellular stats"), result, figures).write(out / "stats.html")
