@@ -41,9 +41,8 @@ def assess(result: Comparison, settings: StatsSettings, shown: Sequence[str]) ->
     curves, points = compare_doses(result.cells, features, settings, result.control)
     notes = []
     if len(curves):
-        notes.append(
-            f"Wells of '{result.control}' without a dose are dose zero of {', '.join(curves.treatment.unique())}"
-        )
+        series = ", ".join(curves["treatment"].unique())
+        notes.append(f"Wells of '{result.control}' without a dose are dose zero of {series}")
     wells, places, quality = _plate(result, settings, features)
     shown = dict.fromkeys([*([YELLOW] if flux and YELLOW in result.cells else []), *shown, *settings.heatmaps])
     return Assay(flux, factor, curves, points, wells, places, quality, tuple(notes), tuple(shown))
@@ -104,9 +103,8 @@ def _draw(assay: Assay, folder: Path) -> dict[str, dict[str, Path]]:
         if curve["feature"] in assay.shown:
             own = assay.points["feature"].eq(curve["feature"]) & assay.points["treatment"].eq(curve["treatment"])
             path = folder / f"dose_{curve['feature']}_{_plain(curve['treatment'])}.png"
-            caption = (
-                f"{axis_label(curve['feature'])} over {curve['treatment']}; dotted and grey, the EC50 and its interval."
-            )
+            what = f"{axis_label(curve['feature'])} over {curve['treatment']}"
+            caption = f"{what}; dotted and grey: EC50 and its interval."
             pictures["doses"][caption] = save(dose_figure(curve, assay.points[own]), path)
     return pictures
 

@@ -97,9 +97,10 @@ def dose_figure(curve: pd.Series, points: pd.DataFrame) -> Figure:
         axes.plot(doses, fitted.at(doses), color="0.2")
         axes.axvline(fitted.ec50, color="0.5", linestyle=":")
         if np.isfinite(curve["ec50_low"]):
-            axes.axvspan(
-                max(curve["ec50_low"], zero_at), min(curve["ec50_high"], tested[-1] * 2), color="0.9", zorder=0
-            )
+            ends = max(curve["ec50_low"], zero_at), min(curve["ec50_high"], tested[-1] * 2)
+            axes.axvspan(*ends, color="0.9", zorder=0)
+    else:
+        axes.set_title("no curve: the reason is above", fontsize=9)
     axes.set_xscale("log")
     marks = [*([zero_at] if (points["dose"] == 0).any() else []), *tested]
     axes.set_xticks(marks, [f"{0 if mark == zero_at else mark:g}" for mark in marks], fontsize=8)

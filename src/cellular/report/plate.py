@@ -88,12 +88,13 @@ def heatmap(wells: pd.DataFrame, feature: str, values: str = "value") -> Figure:
     figure, axes = plt.subplots(down, across, figsize=(wide * across + 1, high * down), squeeze=False)
     low, top = np.nanpercentile(here[values], [2, 98])
     colours = plt.get_cmap("viridis").with_extremes(bad="0.9")
-    for axis in axes.ravel()[len(plates) :]:
+    used, spare = axes.ravel()[: len(plates)], axes.ravel()[len(plates) :]
+    for axis in spare:
         axis.remove()
-    for axis, (name, part) in zip(axes.ravel(), plates):
+    for axis, (name, part) in zip(used, plates):
         box = (0.5, columns + 0.5, rows + 0.5, 0.5)
         drawn = axis.imshow(grid_of(part, values, size), cmap=colours, vmin=low, vmax=top, extent=box)
         axis.set_title(name or "plate", fontsize=9, loc="left")
         _label_wells(axis, (rows, columns))
-    figure.colorbar(drawn, ax=axes, label=axis_label(feature), shrink=0.8, extend="both")
+    figure.colorbar(drawn, ax=list(used), label=axis_label(feature), shrink=0.8, extend="both")
     return figure

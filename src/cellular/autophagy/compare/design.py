@@ -108,7 +108,18 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
         )
     if replicates:
         _check_replicates(table, replicates)
+    for column, level in ((settings.factor, "well"), (settings.inhibitor, "image")):
+        if column:
+            _check_given(table, column, level)
     return table
+
+
+def _check_given(table: pd.DataFrame, column: str, level: str) -> None:
+    """What a well was given is one thing; a column that differs from cell to cell is a measurement."""
+    pairs = table.loc[told(table[level]).notna(), [level, column]].dropna().drop_duplicates()[level]
+    if pairs.duplicated().any():
+        where = pairs[pairs.duplicated()].iloc[0]
+        raise InputError(f"Column '{column}' has several values in {level} {where}: it does not say what was given")
 
 
 def _check_replicates(table: pd.DataFrame, column: str) -> None:
