@@ -10,20 +10,21 @@ replicates.
 
 import argparse
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.compare.design import StatsSettings, nest
-from cellular.autophagy.compare.doses import compare_doses
-from cellular.autophagy.compare.flux import compare_flux
-from cellular.autophagy.compare.inhibitor import find_arms
+from cellular.autophagy.compare.design import Inference, StatsSettings
+from cellular.autophagy.compare.doses import curve_row
+from cellular.autophagy.compare.effects import interval
+from cellular.autophagy.compare.models import fit_count, fit_count_interaction, fit_mean, fit_mean_interaction
 
 # Yellow puncta of a cell of full size: without and with bafilomycin.
 POOLS = {"DMSO": (6, 22), "EBSS": (9, 38)}
 SCATTER = {"replicate": 0.10, "treatment": 0.06, "inhibitor": 0.06, "well": 0.06}
-SIZE = 0.87
-SETTINGS = StatsSettings(control="DMSO", replicate="batch")
+SIZE, CELLS, SITES = 0.87, 50, 2
+SETTINGS = StatsSettings()
 
 
 def factor(rng: np.random.Generator, level: str, size: int | None = None) -> np.ndarray:
@@ -32,80 +33,71 @@ def factor(rng: np.random.Generator, level: str, size: int | None = None) -> np.
     return np.exp(rng.normal(-(sd**2) / 2, sd, size))
 
 
-def well(rng: np.random.Generator, given: dict, mean: float, name: str) -> pd.DataFrame:
-    """The cells of a well: two sites of 50."""
-    size = np.clip(rng.normal(SIZE, 0.15, 100), 0.3, 1.44)
-    counts = rng.poisson(mean * factor(rng, "well") * size * rng.gamma(6, 1 / 6, 100))
-    sites = np.repeat(["s1", "s2"], 50)
-    fields = [f"{given['batch']}_{name}_{site}" for site in sites]
-    return pd.DataFrame(
-        {"field": fields, "plate": given["batch"], "well": name, "site": sites, "puncta_yellow": counts, **given}
-    )
+def counts_of(rng: np.random.Generator, mean: float) -> np.ndarray:
+    """(SITES, CELLS) puncta of the cells of a well."""
+    shape = (SITES, CELLS)
+    size = np.clip(rng.normal(SIZE, 0.15, shape), 0.3, 1.44)
+    return rng.poisson(mean * factor(rng, "well") * size * rng.gamma(6, 1 / 6, shape))
 
 
 def flux_experiment(rng: np.random.Generator, replicates: int, wells: int, pools: dict) -> pd.DataFrame:
-    """Both treatments with and without inhibitor, `wells` wells each, on one plate a replicate."""
-    parts = []
+    """Images of both treatments with and without inhibitor, `wells` wells each, on one plate a replicate."""
+    rows = []
     for number in range(replicates):
         day, blocks = factor(rng, "replicate"), factor(rng, "inhibitor", 2)
-        for row, (treatment, means) in enumerate(pools.items()):
+        for group, means in enumerate(pools.values()):
             drug = factor(rng, "treatment")
-            for blocked, mean in enumerate(means):
-                for column in range(wells):
-                    given = {"batch": f"P{number}", "treatment": treatment, "inhibitor": ("none", "BafA1")[blocked]}
-                    name = f"{'AB'[row]}{1 + column + wells * blocked:02d}"
-                    parts.append(well(rng, given, mean * day * drug * blocks[blocked], name))
-    return pd.concat(parts, ignore_index=True)
+            for treated, mean in enumerate(means):
+                for place in range(wells):
+                    well = f"P{number}/{group}{treated}{place}"
+                    for site, puncta in enumerate(counts_of(rng, mean * day * drug * blocks[treated])):
+                        at = {"replicate": f"P{number}", "plate": f"P{number}", "well": well, "timepoint": 1}
+                        at |= {"position": f"{well}/{site}", "image": f"{well}/{site}"}
+                        sums = {"size": CELLS, "total": puncta.sum(), "squares": np.sum(puncta**2)}
+                        rows.append({**at, "treated": treated, "group": group, "value": puncta.mean(), **sums})
+    return pd.DataFrame(rows)
 
 
-def dose_experiment(rng: np.random.Generator, replicates: int, ec50: float) -> pd.DataFrame:
-    """Zero and six doses from 1 to 1,000, one well each: 8 puncta to 22, slope 1.2."""
-    parts = []
-    for number in range(replicates):
-        day = factor(rng, "replicate")
-        for column, dose in enumerate((0, *np.geomspace(1, 1000, 6)), 1):
-            mean = 8 + (14 / (1 + (ec50 / dose) ** 1.2) if dose else 0)
-            given = {"batch": f"P{number}", "treatment": "drug" if dose else "DMSO", "dose": dose or np.nan}
-            parts.append(well(rng, given, mean * day * factor(rng, "treatment"), f"A{column:02d}"))
-    return pd.concat(parts, ignore_index=True)
-
-
-def measured(cells: pd.DataFrame) -> pd.DataFrame:
-    """Flux and difference of fluxes by measure."""
-    table = nest(cells, SETTINGS)
-    found = compare_flux(table, find_arms(table, SETTINGS), ["puncta_yellow"], SETTINGS).table
-    return found.set_index(["quantity", "measure", "treatment"])
-
-
-def truth(pools: dict) -> dict[tuple[str, str, str], float]:
-    """What the intervals should cover."""
+def questions(pools: dict) -> dict[str, tuple[Callable, bool, Callable, float]]:
+    """By name: the model, whether it takes both treatments, its scale, and the truth that its interval should cover."""
     rise = {name: (high - low) * SIZE for name, (low, high) in pools.items()}
     ratio = {name: high / low for name, (low, high) in pools.items()}
     return {
-        ("flux", "difference of rates", "EBSS"): rise["EBSS"],
-        ("flux", "ratio of rates", "EBSS"): ratio["EBSS"],
-        ("difference of fluxes", "difference of differences of rates", "EBSS"): rise["EBSS"] - rise["DMSO"],
-        ("difference of fluxes", "ratio of ratios of rates", "EBSS"): ratio["EBSS"] / ratio["DMSO"],
+        "flux of EBSS, difference": (fit_mean, False, float, rise["EBSS"]),
+        "flux of EBSS, ratio": (fit_count, False, np.exp, ratio["EBSS"]),
+        "difference of fluxes": (fit_mean_interaction, True, float, rise["EBSS"] - rise["DMSO"]),
+        "ratio of ratios": (fit_count_interaction, True, np.exp, ratio["EBSS"] / ratio["DMSO"]),
     }
 
 
 def count_flux(rng: np.random.Generator, experiments: int, replicates: int, wells: int, pools: dict) -> Counter:
     """How often each interval covers the truth, and how often p < 0.05."""
     counts: Counter = Counter()
+    allowed = Inference("replicate", replicates - 1)
     for _ in range(experiments):
-        found = measured(flux_experiment(rng, replicates, wells, pools))
-        for key, true in truth(pools).items():
-            counts[("covers", *key)] += bool(found.loc[key, "ci_low"] <= true <= found.loc[key, "ci_high"])
-            counts[("found", *key)] += bool(found.loc[key, "p_value"] < 0.05)
+        images = flux_experiment(rng, replicates, wells, pools)
+        for name, (fit, both, scale, true) in questions(pools).items():
+            row = interval(fit(images if both else images[images["group"] == 1], "replicate"), allowed, SETTINGS, scale)
+            counts["covers", name] += bool(row["ci_low"] <= true <= row["ci_high"])
+            counts["found", name] += bool(row["p_value"] < 0.05)
     return counts
 
 
 def count_doses(rng: np.random.Generator, experiments: int, replicates: int, ec50: float) -> tuple[int, int, float]:
-    """Curves that were drawn, those whose interval covers the EC50, and the median upper over lower end."""
+    """Curves drawn, those whose interval covers the EC50, and the median of upper over lower end.
+
+    Zero and six doses from 1 to 1,000, one well each: 8 puncta to 22, slope 1.2.
+    """
     drawn, covers, widths = 0, 0, []
+    doses = pd.Index([0, *np.geomspace(1, 1000, 6)], name="dose")
     for _ in range(experiments):
-        table = nest(dose_experiment(rng, replicates, ec50), SETTINGS)
-        curve = compare_doses(table, ["puncta_yellow"], SETTINGS, "DMSO")[0].iloc[0]
+        means = pd.DataFrame(index=pd.Index([f"P{n}" for n in range(replicates)], name="replicate"), columns=doses)
+        for replicate in means.index:
+            day = factor(rng, "replicate")
+            for dose in doses:
+                mean = 8 + (14 / (1 + (ec50 / dose) ** 1.2) if dose else 0)
+                means.loc[replicate, dose] = counts_of(rng, mean * day * factor(rng, "treatment")).mean()
+        curve = curve_row(means.astype(float), SETTINGS)
         if curve["refusal"]:
             continue
         drawn += 1
@@ -120,20 +112,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     n = args.experiments
-    designs = [(replicates, wells) for replicates in (3, 4, 6) for wells in (1, 2)]
-    same = {"DMSO": POOLS["DMSO"], "EBSS": POOLS["DMSO"]}
-    for name, pools in (("effect", POOLS), ("none", same)):
+    designs = [(replicates, wells) for wells in (1, 3) for replicates in (3, 4, 6)]
+    for name, pools in (("effect", POOLS), ("none", {"DMSO": POOLS["DMSO"], "EBSS": POOLS["DMSO"]})):
         for replicates, wells in designs:
-            rng = np.random.default_rng([args.seed, replicates, wells])
-            counts = count_flux(rng, n, replicates, wells, pools)
-            for key in truth(pools):
-                covers, found = counts[("covers", *key)] / n, counts[("found", *key)] / n
-                shares = f"covers {covers:.3f} p<0.05 {found:.3f}"
-                print(f"{name:7} R={replicates} wells={wells} {': '.join(key[:2]):55} {shares}", flush=True)
+            counts = count_flux(np.random.default_rng([args.seed, replicates, wells]), n, replicates, wells, pools)
+            for asked in questions(pools):
+                shares = f"covers {counts['covers', asked] / n:.3f}, p < 0.05 {counts['found', asked] / n:.3f}"
+                print(f"{name:6} {replicates} replicates, {wells} well(s): {asked:25} {shares}", flush=True)
     for replicates in (3, 4, 6):
-        drawn, covers, width = count_doses(np.random.default_rng([args.seed, replicates]), n // 3, replicates, 60.0)
-        drawn_of = f"drawn {drawn} of {n // 3}, covers {covers / max(drawn, 1):.3f}"
-        print(f"EC50    R={replicates}: {drawn_of}, upper/lower {width:.2f}", flush=True)
+        tried = n // 3
+        drawn, covers, width = count_doses(np.random.default_rng([args.seed, replicates]), tried, replicates, 60.0)
+        share = covers / max(drawn, 1)
+        print(f"EC50 {replicates} replicates: drawn {drawn} of {tried}, covers {share:.3f}, x {width:.2f}", flush=True)
 
 
 if __name__ == "__main__":

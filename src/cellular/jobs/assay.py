@@ -39,10 +39,8 @@ def assess(result: Comparison, settings: StatsSettings, shown: Sequence[str]) ->
     flux = compare_flux(result.with_inhibitor, result.arms, features, settings) if result.arms else None
     factor = compare_factor(result, settings) if settings.factor else None
     curves, points = compare_doses(result.cells, features, settings, result.control)
-    notes = []
-    if len(curves):
-        series = ", ".join(curves["treatment"].unique())
-        notes.append(f"Wells of '{result.control}' without a dose are dose zero of {series}")
+    series = [name for name in (curves["treatment"].unique() if len(curves) else ()) if name != settings.dose]
+    notes = [f"Wells of '{result.control}' without a dose are dose zero of {', '.join(series)}"] if series else []
     wells, places, quality = _plate(result, settings, features)
     shown = dict.fromkeys([*([YELLOW] if flux and YELLOW in result.cells else []), *shown, *settings.heatmaps])
     return Assay(flux, factor, curves, points, wells, places, quality, tuple(notes), tuple(shown))

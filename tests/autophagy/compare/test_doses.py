@@ -130,5 +130,6 @@ def test_doses_are_numbers_in_their_order_and_the_control_is_dose_zero():
     assert points["dose"].drop_duplicates().tolist() == [0, 9, 10, 1000]
     assert curves.loc[0, ["unit", "doses", "replicates"]].tolist() == ["nM", 4, 3]
     assert dose_series(table, StatsSettings(dose="nothing"), "DMSO") == {}
+    assert list(dose_series(table, StatsSettings(treatment="dose"), "0")) == ["dose"]
     with pytest.raises(InputError, match="in one unit"):
         compare_doses(table.assign(dose_unit=["nM", "uM"] * 6), ["x"], StatsSettings(), "DMSO")

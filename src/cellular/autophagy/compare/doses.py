@@ -116,13 +116,16 @@ def trend(means: pd.DataFrame) -> float:
 def dose_series(table: pd.DataFrame, settings: StatsSettings, control: str) -> dict[str, pd.Series]:
     """Doses of every treatment that has three or more above zero, the control's wells as its dose zero.
 
-    Control wells without a dose of their own were given none. Series by treatment, NaN for cells that are not of it.
+    Control wells without a dose of their own were given none. Where the doses are the treatments, all wells are one
+    series. Series by treatment, NaN for cells that are not of it.
     """
-    if settings.dose not in table or settings.treatment == settings.dose:
+    if settings.dose not in table:
         return {}
     doses = as_numbers(table[settings.dose])
     if (doses < 0).any():
         raise InputError(f"Column '{settings.dose}' holds a negative dose, {doses.min():g}")
+    if settings.treatment == settings.dose:
+        return {settings.dose: doses} if doses[doses > 0].nunique() >= 3 else {}
     found = {}
     for treatment in in_order(table["treatment"]):
         own = table["treatment"] == treatment

@@ -150,6 +150,8 @@ def _notes(table: pd.DataFrame, given: int, treated: int, settings: StatsSetting
             yield f"Each date is taken as one biological replicate, however many plates it has ({listed}); " + (
                 "--replicate names another column"
             )
+    if settings.factor:
+        yield f"Effects are averages over '{settings.factor}'; those at each of its levels, and how they differ, stand apart"
     if treated < given:
         yield f"{given - treated} of {given} cells have no treatment and are left out"
 
