@@ -151,7 +151,7 @@ def _notes(table: pd.DataFrame, given: int, treated: int, settings: StatsSetting
                 "--replicate names another column"
             )
     if settings.factor:
-        yield f"Effects are averages over '{settings.factor}'; those at each of its levels, and how they differ, stand apart"
+        yield f"Effects are averages over '{settings.factor}'; those at each of its levels stand apart"
     if treated < given:
         yield f"{given - treated} of {given} cells have no treatment and are left out"
 
