@@ -21,7 +21,7 @@ from cellular.autophagy.compare.plate_effects import (
 )
 from cellular.autophagy.measure.columns import axis_label
 from cellular.files import write_csv
-from cellular.report.assay import Assay, dose_figure, flux_figure
+from cellular.report.assay import Assay, course_figure, dose_figure, flux_figure
 from cellular.report.plate import heatmap
 from cellular.report.style import save
 
@@ -71,13 +71,16 @@ def _plate(
 
 
 def write_assay(assay: Assay, out: Path) -> Assay:
-    """Write ``flux.csv``, ``flux_pools.csv``, ``turnover.csv``, ``factor.csv``, ``doses.csv``, ``dose_points.csv``,
-    ``wells.csv``, ``place_effects.csv``, ``assay_quality.csv`` and their figures, those there are, to folder `out`.
+    """Write the tables and figures that there are to folder `out`; the pictures are in what comes back.
+
+    ``flux.csv``, ``flux_pools.csv``, ``flux_courses.csv``, ``turnover.csv``, ``factor.csv``, ``doses.csv``,
+    ``dose_points.csv``, ``wells.csv``, ``place_effects.csv``, ``assay_quality.csv``.
     """
     tables = {"factor": assay.factor, "doses": assay.curves, "dose_points": assay.points, "wells": assay.wells}
     tables |= {"place_effects": assay.places, "assay_quality": assay.quality}
     if assay.flux:
         tables |= {"flux": assay.flux.table, "flux_pools": assay.flux.pools, "turnover": assay.flux.turnover}
+        tables["flux_courses"] = assay.flux.courses
     for name, table in tables.items():
         if table is not None and len(table):
             write_csv(out / f"{name}.csv", table)
@@ -93,10 +96,16 @@ def _draw(assay: Assay, folder: Path) -> dict[str, dict[str, Path]]:
                 path = folder / f"flux_{feature}_{_plain(inhibitor)}.png"
                 caption = f"{axis_label(feature)}: pools of the replicates, and their flux with {inhibitor}."
                 pictures["flux"][caption] = save(flux_figure(assay.flux, feature, inhibitor), path)
+            slopes = assay.flux.turnover
+            if len(slopes) and (slopes["feature"].eq(feature) & slopes["inhibitor"].eq(inhibitor)).any():
+                path = folder / f"course_{feature}_{_plain(inhibitor)}.png"
+                caption = f"{axis_label(feature)} after the block: with {inhibitor} filled, without open."
+                pictures["flux"][caption] = save(course_figure(assay.flux, feature, inhibitor), path)
         if len(assay.wells) and (assay.wells["feature"] == feature).any():
-            plates = sorted(assay.wells["plate"].unique())[:MOST_PLATES]
-            figure = heatmap(assay.wells[assay.wells["plate"].isin(plates)], feature)
-            pictures["plate"][f"{axis_label(feature)}."] = save(figure, folder / f"plate_{feature}.png")
+            plates = sorted(assay.wells["plate"].unique())
+            figure = heatmap(assay.wells[assay.wells["plate"].isin(plates[:MOST_PLATES])], feature)
+            some = f", the first {MOST_PLATES} of {len(plates)} plates" if len(plates) > MOST_PLATES else ""
+            pictures["plate"][f"{axis_label(feature)}{some}."] = save(figure, folder / f"plate_{feature}.png")
     for _, curve in assay.curves.iterrows():
         if curve["feature"] in assay.shown:
             own = assay.points["feature"].eq(curve["feature"]) & assay.points["treatment"].eq(curve["treatment"])

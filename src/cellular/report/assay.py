@@ -83,6 +83,32 @@ def flux_figure(flux: Flux, feature: str, inhibitor: str) -> Figure:
     return figure
 
 
+def course_figure(flux: Flux, feature: str, inhibitor: str) -> Figure:
+    """Pools of the replicates after the block, a panel a treatment: filled with inhibitor, open without; J a line."""
+    points = flux.courses[flux.courses["feature"] == feature]
+    rows = flux.turnover[(flux.turnover["feature"] == feature) & (flux.turnover["inhibitor"] == inhibitor)]
+    slopes = rows[rows["quantity"] == "J"].set_index("treatment")["estimate"]
+    treatments = in_order(slopes.index)
+    figure, panels = plt.subplots(1, len(treatments), figsize=(2.8 * len(treatments) + 0.6, 3), sharey=True)
+    for axes, treatment in zip(np.atleast_1d(panels), treatments):
+        here = points[points["treatment"] == treatment]
+        for number, (_, own) in enumerate(here.groupby("replicate")):
+            look = {"marker": MARKERS[number % len(MARKERS)], "color": PALETTE[number % len(PALETTE)]}
+            for arm, filled in ((inhibitor, True), (flux.arms.none, False)):
+                part = own[own["inhibitor"] == arm]
+                fill = "full" if filled else "none"
+                axes.plot(part["time"], part["mean"], linestyle="", fillstyle=fill, **look)
+        blocked = here[here["inhibitor"] == inhibitor]
+        at = np.array([blocked["time"].min(), blocked["time"].max()])
+        if np.isfinite(slopes[treatment]):
+            axes.plot(at, blocked["mean"].mean() + slopes[treatment] * (at - blocked["time"].mean()), color="0.2")
+        told = f"J = {slopes[treatment]:.3g}" if np.isfinite(slopes[treatment]) else "no J"
+        axes.set(xlabel="time after the block", title=f"{treatment}: {told}")
+    np.atleast_1d(panels)[0].set_ylabel(axis_label(feature))
+    figure.tight_layout()
+    return figure
+
+
 def dose_figure(curve: pd.Series, points: pd.DataFrame) -> Figure:
     """Means of replicates over the dose (zero at the left, set apart), the curve and the EC50 with its interval."""
     figure, axes = plt.subplots(figsize=(4.4, 3.4))

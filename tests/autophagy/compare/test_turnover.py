@@ -27,7 +27,7 @@ def course(pool_of) -> pd.DataFrame:
 
 def rows_of(table: pd.DataFrame) -> pd.DataFrame:
     controls = {"DMSO": "DMSO", "EBSS": "DMSO"}
-    found = turnover(table, "none", ["puncta_yellow"], controls, SETTINGS)
+    found = turnover(table, "none", ["puncta_yellow"], controls, SETTINGS)[0]
     return found.set_index(["treatment", "quantity"])
 
 
@@ -63,7 +63,7 @@ def test_no_growth_has_no_transition_time():
 
 def test_fewer_than_three_times_are_no_course():
     table = course(lambda t, n, h, b: 6.0 + h)
-    assert turnover(table[table["hours"] < 2], "none", ["puncta_yellow"], {}, SETTINGS).empty
+    assert turnover(table[table["hours"] < 2], "none", ["puncta_yellow"], {}, SETTINGS)[0].empty
 
 
 def test_lack_of_fit_with_three_times_is_the_t_test_of_the_curvatures():

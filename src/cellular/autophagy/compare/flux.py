@@ -37,7 +37,8 @@ class Flux:
     table : a row per feature, treatment, inhibitor, timepoint, ``quantity`` ('flux', or 'difference of fluxes', the
         treatment's less the control's) and ``measure``.
     pools : mean of each ``feature, treatment, inhibitor, replicate``: images first, then replicates.
-    turnover : J and transition times by count and treatment, or why not; empty without times.
+    turnover, courses : J and transition times by count and treatment, or why not, and the means over time that they
+        rest on; empty without times.
     warnings : what keeps a number from being a flux; a sentence each.
     arms : who is without inhibitor.
     """
@@ -45,6 +46,7 @@ class Flux:
     table: pd.DataFrame
     pools: pd.DataFrame
     turnover: pd.DataFrame
+    courses: pd.DataFrame
     warnings: tuple[str, ...]
     arms: Arms
 
@@ -87,8 +89,10 @@ def compare_flux(table: pd.DataFrame, arms: Arms, features: list[str], settings:
     pools = _pools(sums)
     counts = [name for name in features if kinds[name]]
     warned = (*_not_raised(found, settings), *_apart(table.assign(treatment=named), arms), *_alone(there, arms))
-    slopes = turnover(table.assign(treatment=named, arm=arms.of(table)), arms.none, counts, dict(pairs), settings)
-    return Flux(found.drop(columns=["within", "between"]), pools, slopes, warned, arms)
+    slopes, courses = turnover(
+        table.assign(treatment=named, arm=arms.of(table)), arms.none, counts, dict(pairs), settings
+    )
+    return Flux(found.drop(columns=["within", "between"]), pools, slopes, courses, warned, arms)
 
 
 def _hold(there: pd.Series, treatments: set[str], arms: set[str]) -> bool:

@@ -22,7 +22,7 @@ _CHANCE = 0.05
 
 def turnover(
     table: pd.DataFrame, none: str, features: list[str], controls: Mapping[str, str], settings: StatsSettings
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """J, its difference from the control's, and the transition time of every count; empty with fewer than three times.
 
     Parameters
@@ -32,8 +32,9 @@ def turnover(
 
     Returns
     -------
-    ``feature, inhibitor, treatment, quantity`` ('J', 'difference of J', 'transition time'), ``estimate, ci_low,
-    ci_high, p_value, replicates, times, note, refusal``. Each replicate that holds both arms at three times gives one
+    rows : ``feature, inhibitor, treatment, quantity`` ('J', 'difference of J', 'transition time'), ``estimate, ci_low,
+    ci_high, p_value, replicates, times, note, refusal``. points : ``feature, treatment, inhibitor, replicate, time,
+    mean`` of both arms. Each replicate that holds both arms at three times gives one
     slope; intervals are Student's over those. ``note`` says why there is no estimate, ``refusal`` why no p-value.
     """
     at = as_numbers(table[settings.time]) if settings.time else table["timepoint"].astype(float)
@@ -41,7 +42,7 @@ def turnover(
         raise InputError(f"Column '{settings.time}' holds no numbers: give the time after the block in one unit")
     blocked = table["arm"].notna() & (table["arm"] != none)
     if at[blocked].nunique() < 3:
-        return pd.DataFrame()
+        return pd.DataFrame(), pd.DataFrame()
     keys = ["treatment", "arm", "replicate", "time"]
     known = table.assign(time=at)[told(table["replicate"]).notna() & table["arm"].notna() & at.notna()]
     images = known.groupby([*keys, "image"], observed=True)[features].mean()
@@ -54,7 +55,8 @@ def turnover(
                 other = found.get(controls.get(treatment, ""))
                 for row in _rows(line, other if other is not line else None, settings):
                     rows.append({"feature": feature, "inhibitor": inhibitor, "treatment": treatment, **row})
-    return pd.DataFrame(rows)
+    points = means.stack().rename("mean").rename_axis([*keys, "feature"]).reset_index()
+    return pd.DataFrame(rows), points.rename(columns={"arm": "inhibitor"})
 
 
 def _line(means: pd.Series, treatment: str, inhibitor: str, none: str) -> dict:
