@@ -8,7 +8,9 @@ from cellular.cli.arguments import (
     add_flat_field,
     add_plate,
     add_puncta,
+    add_reporter,
     add_segmentation,
+    assay_settings,
     find,
     measure_settings,
     report_problems,
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overlays", type=int, default=8, help="fields to draw outlines and puncta over")
     add_plate(parser, numbers=True)
     add_segmentation(parser, channels=False)
-    add_assay(parser)
+    add_reporter(parser)
     add_puncta(parser)
     add_flat_field(parser, "it is estimated and reported, not applied")
     add_exclude(parser)
@@ -45,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group(
         "--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value"
     )
+    add_assay(parser)
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -67,6 +70,7 @@ def run(args: argparse.Namespace) -> int | None:
             replicate=replicate,
             features=tuple(args.features),
             min_replicates=args.min_replicates,
+            **assay_settings(args),
         ),
         state_model=args.state_model,
         overlays=args.overlays,

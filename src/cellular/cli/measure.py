@@ -3,10 +3,10 @@
 import argparse
 
 from cellular.cli.arguments import (
-    add_assay,
     add_flat_field,
     add_plate,
     add_puncta,
+    add_reporter,
     find,
     measure_settings,
     report_problems,
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("labels", metavar="LABELS", help="folder of label images, <field>_masks.png or .tif")
     parser.add_argument("--out", required=True, help="folder for the tables; a second run goes on where this stopped")
     add_plate(parser)
-    add_assay(parser)
+    add_reporter(parser)
     add_puncta(parser)
     add_flat_field(parser, "nothing is done")
     parser.add_argument("--parquet", action="store_true", help="write Parquet too")
