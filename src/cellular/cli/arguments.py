@@ -203,7 +203,7 @@ def add_flat_field(parser: argparse.ArgumentParser, otherwise: str) -> None:
 
 
 def measure_settings(args: argparse.Namespace) -> MeasureSettings:
-    """Settings from the arguments of :func:`add_puncta`, `:func:`add_reporter` and :func:`add_plate`."""
+    """Settings from the arguments of :func:`add_puncta`, :func:`add_reporter` and :func:`add_plate`."""
     from cellular.autophagy.measure.field import MeasureSettings
     from cellular.autophagy.measure.puncta import PunctaSettings
 
