@@ -8,7 +8,7 @@ import pandas as pd
 
 from cellular.autophagy.compare.effects import ALL, Comparison, StatsSettings, compare
 from cellular.errors import InputError
-from cellular.files import read_csv, write_csv, write_json
+from cellular.files import alone_in, read_csv, write_csv, write_json
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
 from cellular.report.statistics import cell_map, forest, over_time, superplot
@@ -50,6 +50,12 @@ def compare_tables(
         logger.info("images: %s", images)
     given = read_csv(images, text) if isinstance(images, str | Path) else images
     result = compare(table, settings, given)
+    with alone_in(out):
+        figures = _write(result, out, settings, maps)
+    return result, figures
+
+
+def _write(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[str]) -> Figures:
     write_csv(out / "effects.csv", result.effects)
     write_csv(out / "over_time.csv", result.over_time)
     write_csv(out / "units.csv", result.units)
@@ -64,7 +70,7 @@ def compare_tables(
         },
     )
     add_to_page(Page("Treatments compared", subtitle="cellular stats"), result, figures).write(out / "stats.html")
-    return result, figures
+    return figures
 
 
 def headlines(result: Comparison, most: int = 4) -> list[str]:

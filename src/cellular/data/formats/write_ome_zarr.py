@@ -1,5 +1,6 @@
 """OME-Zarr: ``<field>.ome.zarr`` with the image's pyramid and the labels under ``labels/cells``. Exact."""
 
+import filecmp
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,8 +32,6 @@ def _write(item: LabelledField, path: Path, version: str) -> Path:
     from ome_zarr.format import FormatV04, FormatV05
     from ome_zarr.writer import write_image, write_labels
 
-    if path.exists():
-        raise OutputExistsError(f"{path} is there already; remove it or choose another folder")
     form = FormatV05() if version == "0.5" else FormatV04()
     labels, image, size = item.labels(), item.image(), item.pixel_size()
     planes = np.zeros((1, *labels.shape), np.uint8) if image is None else np.moveaxis(np.atleast_3d(image), -1, 0)
@@ -50,10 +49,19 @@ def _write(item: LabelledField, path: Path, version: str) -> Path:
         metadata = {"properties": properties, "source": {"image": "../../"}}
         common |= {"scale": scale, "axes_units": units, "label_metadata": metadata, "scaler": None}
         write_labels(labels, group, "cells", axes="yx", **common)
-        partial.rename(path)
+        if not path.exists():
+            partial.rename(path)
+        elif not _same(partial, path):
+            raise OutputExistsError(f"{path} is there already; remove it or choose another folder")
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return path
+
+
+def _same(a: Path, b: Path) -> bool:
+    """Whether two stores are alike to the byte: one that an earlier run of the same command finished."""
+    inside = [sorted(p.relative_to(store) for p in store.rglob("*") if p.is_file()) for store in (a, b)]
+    return inside[0] == inside[1] and filecmp.cmpfiles(a, b, inside[0], shallow=False)[1:] == ([], [])
 
 
 def _name_channels(group: Any, count: int, version: str) -> None:
