@@ -30,7 +30,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     leaves nothing that looks whole. A folder that cannot be written to or a full disk raises OutputError.
     """
     path = Path(path)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
         os.close(handle)
@@ -41,6 +41,13 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turn what the system says against writing (full disk, read-only) into OutputError that names `path`."""
+    try:
+        yield
     except CellularError:
         raise
     except OSError as error:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cellular.errors import CellularError, OutputError, OutputExistsError
-from cellular.files import alone_in, is_leftover, write_csv, write_json
+from cellular.errors import OutputExistsError
+from cellular.files import alone_in, is_leftover, write_csv, write_json, writing
 from cellular.progress import progress
 from cellular.settings import settings_to_dict
 from cellular.simulate.field import SimulatedCell, SimulatedField, simulate_field, simulate_series
@@ -108,7 +108,7 @@ def _whole_folder(out: Path) -> Iterator[Path]:
     parts = [entry for entry in out.iterdir() if not is_leftover(entry)] if out.is_dir() else []
     if (out.exists() and not out.is_dir()) or (parts and not hidden.is_dir()):
         raise OutputExistsError(f"{out} exists and is not an empty folder; name another, or remove it first")
-    with alone_in(out):
+    with alone_in(out), writing(out):
         try:
             _clear(out)
             hidden.mkdir()
@@ -116,10 +116,8 @@ def _whole_folder(out: Path) -> Iterator[Path]:
             for part in list(hidden.iterdir()):
                 part.rename(out / part.name)
             hidden.rmdir()
-        except BaseException as error:
+        except BaseException:
             _clear(out)
-            if isinstance(error, OSError) and not isinstance(error, CellularError):
-                raise OutputError(f"{out} cannot be written: {error.strerror or error}") from error
             raise
 
 

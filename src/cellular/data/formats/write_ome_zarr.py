@@ -11,6 +11,7 @@ import numpy as np
 from cellular.data.formats.images import CHANNEL_NAMES, CHANNEL_ORDER
 from cellular.data.formats.labelled import LabelledField
 from cellular.errors import InputError, OutputExistsError, import_extra
+from cellular.files import writing
 
 VERSIONS = ("0.4", "0.5")
 MOST_LEVELS = 4
@@ -24,10 +25,14 @@ def export_ome_zarr(fields: Sequence[LabelledField], out: Path, version: str = "
     import_extra("ome_zarr", "zarr")
     if version not in VERSIONS:
         raise InputError(f"OME-Zarr version '{version}'; use one of {', '.join(VERSIONS)}")
-    return [_write(item, out / f"{item.name}.ome.zarr", version) for item in fields]
+    written = [out / f"{item.name}.ome.zarr" for item in fields]
+    for item, path in zip(fields, written):
+        with writing(path):
+            _write(item, path, version)
+    return written
 
 
-def _write(item: LabelledField, path: Path, version: str) -> Path:
+def _write(item: LabelledField, path: Path, version: str) -> None:
     import zarr
     from ome_zarr.format import FormatV04, FormatV05
     from ome_zarr.writer import write_image, write_labels
@@ -55,7 +60,6 @@ def _write(item: LabelledField, path: Path, version: str) -> Path:
             raise OutputExistsError(f"{path} is there already; remove it or choose another folder")
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return path
 
 
 def _same(a: Path, b: Path) -> bool:

@@ -1,10 +1,11 @@
 """Networks on disk: Cellpose 1-3 state dicts (zip pickles read with `weights_only`) and safetensors."""
 
+import io
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from cellular.errors import MissingInputError, WeightsError
 from cellular.files import whole_file
@@ -85,8 +86,11 @@ def save_network(path: str | Path, network: CPnet, half: bool = False, metadata:
     if half:
         state = {k: v.half() if v.is_floating_point() and not k.startswith("diam_") else v for k, v in state.items()}
     with whole_file(path) as temporary:
-        if path.suffix == SAFETENSORS:
-            save_file(state, temporary, metadata)
-        else:
-            with temporary.open("wb") as file:  # a file object, because torch refuses names that begin with a dot
-                torch.save(state, file)
+        temporary.write_bytes(save(state, metadata) if path.suffix == SAFETENSORS else torch_bytes(state))
+
+
+def torch_bytes(value: object) -> bytes:
+    """What `torch.save` would write; on a full disk it raises errors of its own, and one more when closing."""
+    content = io.BytesIO()
+    torch.save(value, content)
+    return content.getvalue()
