@@ -51,7 +51,8 @@ def writing(path: str | Path) -> Iterator[None]:
     except CellularError:
         raise
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+        said = error.strerror or f"{error}; is the disk full?"
+        raise OutputError(f"{path} cannot be written: {said}") from error
 
 
 @contextmanager

@@ -96,7 +96,10 @@ def _known_cells(
     cells: str | Path, truth: str | Path | None, settings: Settings, positive: str | None
 ) -> tuple[pd.DataFrame, Settings]:
     """The cells with their truth, and the settings with the two states that it holds."""
-    table = add_truth(read_csv(cells), read_csv(truth) if truth else None)
+    measured = read_csv(cells)
+    if not len(measured):
+        raise InputError(f"{cells} has no rows: there is no cell to learn from")
+    table = add_truth(measured, read_csv(truth) if truth else None)
     if positive is None and table["truth"].eq(settings.states[1]).any():
         positive = settings.states[1]
     return table, replace(settings, states=two_states(table["truth"], positive))

@@ -4,6 +4,7 @@ Every job goes through :func:`each`. What a job adds is the work on one item; ho
 is here, and only here.
 """
 
+import errno
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from cellular.data.plate import FieldFiles, Plate
-from cellular.errors import CellularError, InputError, OutputExistsError
+from cellular.errors import CellularError, InputError, OutputError, OutputExistsError
 from cellular.files import alone_in, is_leftover, read_csv, read_json, together, write_csv, write_json
 from cellular.progress import progress
 
@@ -115,8 +116,8 @@ def _difference(made: Any, wanted: Mapping[str, Any]) -> str:
 def each(items: Sequence[Item], out: Path, work: Work, *, desc: str, unit: str = "field") -> Done:
     """Do `work` to each of `items`, into ``out``; what is there already, of the same files, is kept.
 
-    An item whose work raises a :class:`CellularError` is passed over and named; others stop the run, which the same
-    call continues. Tables lie in ``out/fields/<name>/<table>.csv``.
+    An item whose work raises a :class:`CellularError` is passed over and named; a disk that cannot be written to and
+    other errors stop the run, which the same call continues. Tables lie in ``out/fields/<name>/<table>.csv``.
     """
     results, problems = attempt(items, lambda item: do_one(item, out, work), desc=desc, unit=unit)
     return Done(joined(out, results), problems, tuple(results))
@@ -135,9 +136,16 @@ def attempt(
         try:
             results[item.name] = do(item)
         except CellularError as error:
+            if _is_of_the_disk(error):
+                raise
             problems[item.name] = str(error)
             logger.debug("%s passed over", item.name, exc_info=True)
     return results, problems
+
+
+def _is_of_the_disk(error: CellularError) -> bool:
+    """Whether the next item would meet it too: a full or read-only disk, but not a name that is too long."""
+    return isinstance(error, OutputError) and getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG
 
 
 def each_field(plate: Plate, out: Path, work: Work, *, desc: str) -> Done:

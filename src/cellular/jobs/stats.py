@@ -45,6 +45,8 @@ def compare_tables(
     settings, out = settings or StatsSettings(), Path(out)
     text = [name for name in (settings.treatment, settings.replicate) if name]
     table = cells if isinstance(cells, pd.DataFrame) else read_csv(cells, text)
+    if not len(table) and not isinstance(cells, pd.DataFrame):
+        raise InputError(f"{cells} has no rows: there is no cell to compare")
     if images is None and not isinstance(cells, pd.DataFrame) and (Path(cells).parent / "images.csv").is_file():
         images = Path(cells).parent / "images.csv"
         logger.info("images: %s", images)
