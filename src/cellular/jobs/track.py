@@ -1,10 +1,8 @@
 """`cellular track`: a folder of label images in; tables, exports and pictures of tracks out."""
 
 import logging
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +21,7 @@ from cellular.settings import settings_to_dict
 from cellular.track.export import EXPORTS, write_export
 from cellular.track.link import TrackSettings, link
 from cellular.track.scores import score_tracks
-from cellular.track.series import group_series
+from cellular.track.series import group_series, step_of
 from cellular.track.states import activated_over_time, activation_times, transitions
 from cellular.track.summary import summarise
 
@@ -87,7 +85,7 @@ def track(
             "Where the names hide the timepoint, --pattern tells how to read it"
         )
     measured = _read_cells(cells, appearance) if cells else None
-    step = _step_of(series.values())
+    step = step_of([frame.timepoint for frame in frames] for frames in series.values())
     truths = read_csv(truth).rename(columns={"cell": "label"}) if truth else None
 
     def do(one: Series) -> dict[str, pd.DataFrame]:
@@ -121,14 +119,8 @@ def track(
         result = TrackResult(done.tables["tracks"], done.tables["summary"], done.tables.get("scores"), done.problems)
         _write(result, out)
         if measured is not None and PROBABILITY in measured:
-            write_states(result.tracks.merge(measured[["field", "label", PROBABILITY]], how="left"), out)
+            write_states(result.tracks.merge(measured[["field", "label", PROBABILITY]], how="left"), out, step)
     return result
-
-
-def _step_of(series: Iterable[Sequence[FieldFiles]]) -> int:
-    """The usual step between timepoints: the largest that they are all multiples of, over all series."""
-    times = sorted({frame.timepoint for frames in series for frame in frames})
-    return math.gcd(*(after - before for before, after in pairwise(times))) or 1
 
 
 def _check_exports(exports: Sequence[str]) -> None:
@@ -185,9 +177,12 @@ def _write(result: TrackResult, out: Path) -> None:
     save(draw_lengths(result.tracks), out / "figures" / "track_lengths.png")
 
 
-def write_states(tracks: pd.DataFrame, out: Path) -> None:
-    """Write ``transitions.csv``, ``activation.csv`` and ``activated_over_time.csv`` for tracks with probabilities."""
-    found = transitions(tracks)
+def write_states(tracks: pd.DataFrame, out: Path, step: int = 1) -> None:
+    """Write ``transitions.csv``, ``activation.csv`` and ``activated_over_time.csv`` for tracks with probabilities.
+
+    `step` is from one timepoint to the next.
+    """
+    found = transitions(tracks, step=step)
     write_csv(out / "transitions.csv", found.table().assign(method=found.method, series=found.series))
     write_csv(out / "activation.csv", activation_times(tracks))
     write_csv(out / "activated_over_time.csv", activated_over_time(tracks))
