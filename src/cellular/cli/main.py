@@ -36,7 +36,8 @@ VERBS = {
 
 # What the same command does after Ctrl-C; the verbs that are not named start again.
 CONTINUES = "the same command continues where it stopped"
-AFTER_INTERRUPT = dict.fromkeys(("download", "prepare", "segment", "evaluate", "reproduce", "analyse"), CONTINUES)
+_BY_FIELD = ("prepare", "segment", "measure", "analyse", "track", "evaluate")
+AFTER_INTERRUPT = dict.fromkeys((*_BY_FIELD, "download", "reproduce"), CONTINUES)
 AFTER_INTERRUPT["train"] = "with --resume the same command continues from the last checkpoint"
 
 # What a disk may answer at any moment, to any library.
