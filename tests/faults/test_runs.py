@@ -1,16 +1,23 @@
 """Two runs at once, records that are damaged, inputs that change: nothing of it passes for a result."""
 
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from cellular.errors import InputError, MissingInputError, OutputError, OutputExistsError
+from cellular.errors import InputError, MissingInputError, OutputError, OutputExistsError, WeightsError
 from cellular.files import LOCK, alone_in, empty_folder, read_json, whole_file, write_json
 from cellular.jobs.runner import Work, claimed, each
+from cellular.segment.model.network import build_network
+from cellular.segment.model.registry import load_model
 from cellular.train.loop import RUN, _check_folder, remove_experiment
+from cellular.train.samples import cached_flows
 
 
 @dataclass(frozen=True)
@@ -160,3 +167,41 @@ def test_what_tells_the_owner_goes_last(tmp_path, monkeypatch):
     assert order[-1] == "mark.json"
     assert sorted(order) == ["a.json", "mark.json", "z.json"]
     assert read_json(tmp_path / "mark.json") == 1
+
+
+def test_a_package_on_a_read_only_disk_and_no_home(tmp_path):
+    """numba then has no place for its cache; what is compiled works all the same."""
+    code = (
+        "import numba.core.caching as caching; caching.CacheImpl._locator_classes = []\n"
+        "import numpy as np; from cellular.labels.enlarge import enlarge_labels\n"
+        "from cellular.track.costs import cells_of\n"
+        "print(cells_of(np.array([[0, 7, 7], [0, 0, 3]])).areas.tolist())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "[1, 2]\n", done.stderr
+
+
+def test_a_cache_that_cannot_be_written_to_costs_time_alone(tmp_path, monkeypatch, caplog):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CELLULAR_CACHE", str(tmp_path / "file" / "cache"))
+    labels = np.zeros((16, 16), np.uint16)
+    labels[4:9, 4:9] = 1
+    assert cached_flows(labels).shape == (2, 16, 16)
+    assert "CELLULAR_CACHE names another folder" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["diam_mean", "diam_labels"])
+@pytest.mark.parametrize("value", [[0.0], [-3.0], [float("nan")], [float("inf")], [1e30], [1.0, 2.0], []])
+def test_a_model_with_an_impossible_diameter_is_refused(tmp_path, key, value):
+    torch.save({**build_network(width=2).state_dict(), key: torch.tensor(value)}, tmp_path / "model")
+    with pytest.raises(WeightsError, match=rf"model (says|holds|does not fit).*({key}|not finite)"):
+        load_model(tmp_path / "model")
+
+
+def test_weights_of_a_wrong_shape_are_named(tmp_path):
+    state = build_network(width=2).state_dict()
+    key = "upsample.up.res_up_1.conv.conv_0.2.bias"
+    for shape in ((0,), (3, 3)):
+        torch.save({**state, key: torch.zeros(shape)}, tmp_path / "model")
+        with pytest.raises(WeightsError, match=r"conv_0\.2\.bias has shape .* not \(4,\)|not \(8,\)"):
+            load_model(tmp_path / "model")

@@ -53,7 +53,7 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
     made, out = Path(made), Path(out)
     prepared, once = made / "prepared" / "all", made / "once"
     model = made / "model.safetensors"
-    labels = prepared / "test"
+    labels, known = prepared / "test", ("--truth", made / "truth.csv")
     experiment = ("--experiment_name", "e", "--experiments_dir", out, "--model_type", "scratch", "--device", "cpu")
     folders = ("--train_dir", prepared / "train", "--valid_dir", prepared / "valid", "--min_train_masks", 1)
     simulated = ("--fields", 1, "--size", 64, "--diameter", 24, "--cells_per_field", 3)
@@ -64,7 +64,18 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
         "prepare": ["prepare", "-i", once, "-o", out, "--workers", 1],
         "train": ["train", *folders, *experiment, *TRAIN],
         "calibrate": _calibrate(made, out / "settled"),
-        "segment": ["segment", labels, "--model", model, "--out", out, "--diameter", 24, "--device", "cpu"],
+        "segment": [
+            "segment",
+            once / "images-color",
+            "--model",
+            model,
+            "--out",
+            out,
+            "--diameter",
+            24,
+            "--device",
+            "cpu",
+        ],
         "evaluate": ["evaluate", "--test_dir", labels, "--output_dir", out, "--model_path", model, "--device", "cpu"],
         "reproduce": ["reproduce", once, out, "--models", "scratch", *REPRODUCE],
         "export": ["export", labels, "--to", "cellpose", "-o", out],

@@ -13,7 +13,7 @@ from cellular.data.formats.images import read_labels
 from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
-from cellular.files import read_csv, write_csv
+from cellular.files import as_numbers, read_csv, write_csv
 from cellular.jobs.runner import Work, claimed, each, write_problems
 from cellular.report.style import save
 from cellular.report.tracks import draw_lengths, draw_tracks
@@ -86,7 +86,7 @@ def track(
         )
     measured = _read_cells(cells, appearance) if cells else None
     step = step_of([frame.timepoint for frame in frames] for frames in series.values())
-    truths = read_csv(truth).rename(columns={"cell": "label"}) if truth else None
+    truths = _read_truth(truth) if truth else None
 
     def do(one: Series) -> dict[str, pd.DataFrame]:
         images = [load_labels(frame) for frame in one.frames]
@@ -137,6 +137,23 @@ def _read_cells(path: str | Path, appearance: Sequence[str]) -> pd.DataFrame:
     return table
 
 
+def _read_truth(path: str | Path) -> pd.DataFrame:
+    """The table of true tracks with whole numbers in its numbers; where cells lie is read off the label images."""
+    table = read_csv(path)
+    table = table.drop(columns="label", errors="ignore").rename(columns={"cell": "label"}) if "cell" in table else table
+    numbers = ["timepoint", "label", "track", "parent"]
+    if missing := [name for name in ("series", *numbers) if name not in table]:
+        raise InputError(f"{path} lacks the column(s) {', '.join('cell' if n == 'label' else n for n in missing)}")
+    for name in numbers:
+        values = as_numbers(table[name])
+        wrong = ~((values >= 0) & (values < 2**53) & (values % 1 == 0))
+        if wrong.any():
+            said = "cell" if name == "label" else name
+            raise InputError(f"{path}: {said} is a whole number from 0, not '{table[name][wrong].iloc[0]}'")
+        table[name] = values.astype(np.int64)
+    return table[["series", *numbers]].assign(y=0.0, x=0.0)
+
+
 def _features(measured: pd.DataFrame, frame: FieldFiles, appearance: Sequence[str]) -> pd.DataFrame:
     here = measured[measured["field"] == frame.name]
     return here.set_index("label")[list(appearance)]
@@ -166,6 +183,11 @@ def _scores(
         raise InputError(f"{folder}: no true tracks for series {series}")
     truth_images = [read_labels(folder / f"{frame.name}_labels.tif") for frame in frames]
     truth = truth.assign(frame=truth["timepoint"].map(number)).reset_index(drop=True)
+    for frame, image, rows in (
+        (frames[t].name, truth_images[t], truth[truth["frame"] == t]) for t in range(len(frames))
+    ):
+        if sorted(rows["label"]) != np.unique(image[image > 0]).tolist():
+            raise InputError(f"{folder / frame}_labels.tif and the table of true tracks do not hold the same cells")
     return asdict(score_tracks(truth, truth_images, tracks, images))
 
 

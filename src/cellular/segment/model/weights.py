@@ -12,6 +12,7 @@ from cellular.files import whole_file
 from cellular.segment.model.network import LEVELS, CPnet
 
 SAFETENSORS = ".safetensors"
+DIAMETERS_PX = (1.0, 2000.0)
 
 
 def load_network(path: str | Path, device: torch.device | str = "cpu") -> CPnet:
@@ -25,6 +26,14 @@ def load_network(path: str | Path, device: torch.device | str = "cpu") -> CPnet:
         raise MissingInputError(f"No such model file: {path}")
     state = read_state(path)
     network = _network_for(state, path)
+    own = network.state_dict()
+    wrong = [key for key in own if key in state and state[key].shape != own[key].shape]
+    if wrong:
+        key = wrong[0]
+        raise WeightsError(
+            f"{path} does not fit Cellpose's network: {key} has shape {tuple(state[key].shape)}, "
+            f"not {tuple(own[key].shape)}"
+        )
     missing, unexpected = network.load_state_dict(state, strict=False)
     # Cellpose 1 files have no diameters: the defaults (30 px) are the ones those models were trained with.
     missing = [key for key in missing if not key.startswith("diam_") and not key.endswith("num_batches_tracked")]
@@ -34,6 +43,10 @@ def load_network(path: str | Path, device: torch.device | str = "cpu") -> CPnet:
         )
     if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
         raise WeightsError(f"{path} holds weights that are not finite; training may have diverged")
+    low, high = DIAMETERS_PX
+    for key in ("diam_mean", "diam_labels"):
+        if not low <= (diameter := float(getattr(network, key))) <= high:
+            raise WeightsError(f"{path} says {key} = {diameter:g}; diameters of cells are {low:g} to {high:g} px")
     return network.to(device).eval()
 
 
