@@ -52,7 +52,7 @@ def measure_medium(pair: Pair, rng: np.random.Generator) -> pd.DataFrame:
     image = load_image(pair)
     labels = load_labels(pair, image.shape[:2])
     channels, regions = unmix(image, labels), Regions.of(discs_of_medium(labels, rng))
-    as_it_is = replace(channels, background=(0.0, 0.0))
+    as_it_is = replace(channels, background=(0.0,) * len(channels.names))
     levels = measure_intensity(as_it_is, regions)
     even = measure_intensity(_without_levels(as_it_is, regions), regions)
     pearson = measure_colocalisation(as_it_is, regions)["pearson"]
@@ -68,7 +68,7 @@ def _without_levels(channels: Channels, regions: Regions) -> Channels:
         flat = plane.ravel().copy()
         flat[regions.pixels] = values - regions.spread(regions.quantiles(values, (0.5,))[0])
         planes.append(flat.reshape(plane.shape))
-    return replace(channels, mrfp=planes[0], egfp=planes[1])
+    return replace(channels, pixels=tuple(planes))
 
 
 def judge(name: str, table: pd.DataFrame, features: tuple[str, ...]) -> dict[str, object]:

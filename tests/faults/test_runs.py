@@ -87,7 +87,7 @@ def test_a_shallow_sweep_spares_what_lies_deeper(tmp_path):
 @pytest.mark.parametrize("record", ["", "{", "\x00\x00"])
 def test_a_damaged_claim_is_named_with_the_remedy(tmp_path, record):
     (tmp_path / "job.json").write_text(record)
-    (tmp_path / "result.csv").write_text("a\n1\n")
+    write_json(tmp_path / "fields" / "f0" / "made_of.json", {"inputs": [], "tables": []})
     with pytest.raises(OutputExistsError, match=r"job\.json.*delete that folder, or choose another --out"):
         with claimed(tmp_path, "job", {}):
             pass

@@ -3,6 +3,7 @@
 import argparse
 
 from cellular.cli.arguments import (
+    add_assay,
     add_plate,
     add_puncta,
     add_segmentation,
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overlays", type=int, default=8, help="fields to draw outlines and puncta over")
     add_plate(parser, numbers=True)
     add_segmentation(parser, channels=False)
+    add_assay(parser)
     add_puncta(parser)
     group = parser.add_argument_group("tracks").add_argument
     group("--max_distance", "--max-distance", type=float, default=0.8, help="farthest step, in median cell diameters")
@@ -32,9 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("comparison").add_argument
     group("--control", help="treatment to compare with; 'fed' where there is one")
     group("--treatment", default="treatment", help="column that says how a cell was treated")
-    group("--replicate", help="column that tells biological replicates apart; left out, the map's replicate, else dates")
+    group(
+        "--replicate", help="column that tells biological replicates apart; left out, the map's replicate, else dates"
+    )
     group("--features", nargs="+", default=[], metavar="COLUMN", help="columns to compare; all by default")
-    group("--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value")
+    group(
+        "--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value"
+    )
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -60,6 +66,7 @@ def run(args: argparse.Namespace) -> int | None:
         ),
         state_model=args.state_model,
         overlays=args.overlays,
+        nuclei=args.nuclei,
     )
     if args.dry_run:
         print("\n".join(plate.summary()))

@@ -52,7 +52,12 @@ def add_plate(parser: argparse.ArgumentParser, *, wells: bool = True, numbers: b
     add("--z", metavar="max|sum|N", help="what to take of a z-stack")
     add("--pixel_size", "--pixel-size", type=float, metavar="UM", help="size of a pixel in um; else what files say")
     if wells:
-        add("--plate_map", "--plate-map", metavar="FILE", help="what wells were given: CSV, TSV or XLSX (docs/plates.md)")
+        add(
+            "--plate_map",
+            "--plate-map",
+            metavar="FILE",
+            help="what wells were given: CSV, TSV or XLSX (docs/plates.md)",
+        )
 
 
 def split_channels(words: Sequence[str]) -> tuple[list[str], tuple[int, ...] | None]:
@@ -101,7 +106,13 @@ def add_segmentation(parser: argparse.ArgumentParser, thresholds: bool = True, c
         help="cell diameter in px, or auto to estimate it from each image; left out, the model's, else auto",
     )
     if channels:
-        add("--channels", nargs="+", default=[], metavar="C", help="image channels, 0 = grey; or ROLE=CHANNEL; the model's")
+        add(
+            "--channels",
+            nargs="+",
+            default=[],
+            metavar="C",
+            help="image channels, 0 = grey; or ROLE=CHANNEL; the model's",
+        )
     if thresholds:
         add("--flow_threshold", "--flow-threshold", type=float, help="0 keeps every cell; left out, the model's")
         add("--cellprob_threshold", "--cellprob-threshold", type=float, help="lower finds more; left out, the model's")
@@ -123,6 +134,26 @@ def segmentation_settings(args: argparse.Namespace) -> SegmentSettings:
 
     values = {field.name: getattr(args, field.name) for field in fields(SegmentSettings) if hasattr(args, field.name)}
     return SegmentSettings(**values | {"channels": split_channels(args.channels)[1]})
+
+
+def add_assay(parser: argparse.ArgumentParser) -> None:
+    """What the channels stand for, for every verb that measures; the defaults are those of MeasureSettings."""
+    add = parser.add_argument_group("assay").add_argument
+    add(
+        "--reporter",
+        choices=("auto", "tandem", "mito-qc", "mt-keima", "none"),
+        default="auto",
+        help="auto: tandem mRFP-EGFP where both are there; mt-keima needs channels marker:Keima-acid and "
+        "marker:Keima-neutral; none tells nothing by a ratio",
+    )
+    add("--keima_ratio", "--keima-ratio", type=float, help="mt-keima: least ratio of acid mitochondria, from a control")
+    add("--many_puncta", "--many-puncta", type=int, metavar="N", help="tell the share of cells with N puncta or more")
+    add(
+        "--nuclei",
+        default="auto",
+        metavar="auto|off|FOLDER",
+        help="auto: found where DNA is imaged; or a folder of label images, <field>_nuclei.tif",
+    )
 
 
 def add_puncta(parser: argparse.ArgumentParser) -> None:
@@ -149,11 +180,12 @@ def add_puncta(parser: argparse.ArgumentParser) -> None:
 
 
 def measure_settings(args: argparse.Namespace) -> MeasureSettings:
-    """Settings from the arguments of :func:`add_puncta` and :func:`add_plate`."""
+    """Settings from the arguments of :func:`add_puncta`, :func:`add_assay` and :func:`add_plate`."""
     from cellular.autophagy.measure.field import MeasureSettings
     from cellular.autophagy.measure.puncta import PunctaSettings
 
-    return MeasureSettings(args.pixel_size, PunctaSettings(**{name: getattr(args, name) for name in PUNCTA}))
+    puncta = PunctaSettings(**{name: getattr(args, name) for name in PUNCTA})
+    return MeasureSettings(args.pixel_size, puncta, args.reporter, args.keima_ratio, args.many_puncta)
 
 
 def report_problems(problems: dict[str, str]) -> int:

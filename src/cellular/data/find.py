@@ -9,7 +9,7 @@ from typing import Any
 from cellular.data.channels import parse_channels, role_of
 from cellular.data.formats.image_file import ome_zarr_plate
 from cellular.data.formats.ome_zarr import is_ome_zarr
-from cellular.data.formats.suffixes import field_name, kind_of, same_name
+from cellular.data.formats.suffixes import field_name, kind_of, nuclei_field, same_name
 from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
 from cellular.data.plate import FieldFiles, Plate, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
@@ -89,7 +89,7 @@ def _find_one(source: Path, scheme: str | None, pattern: str | None, z: ZChoice)
     else:
         files, root = [PurePosixPath(source.name)], source.parent
     marked = [path for path in files if kind_of(path) in ("labels", "ignore")]
-    images = [path for path in files if is_image(root / path)]
+    images = [path for path in without_nuclei(files) if is_image(root / path)]
     if not images:
         where = f"{source} holds no images"
         raise InputError(f"{where}, only label images" if marked else where)
@@ -129,6 +129,21 @@ def list_files(folder: Path) -> list[PurePosixPath]:
         names = [name for name in (*files, *groups) if not name.startswith(".")]
         found += [PurePosixPath((place / name).relative_to(folder).as_posix()) for name in names]
     return sorted(found)
+
+
+def without_nuclei(files: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+    """The files without label images of nuclei: ``A01_nuclei.tif`` beside ``A01_masks.tif`` in a folder of labels.
+
+    Where a folder holds other images too, a file of this name is the image of DNA among them.
+    """
+    kept = []
+    for folder in dict.fromkeys(path.parent for path in files):
+        here = [path for path in files if path.parent == folder]
+        labelled = {same_name(field_name(path)) for path in here if kind_of(path) == "labels"}
+        images = [path for path in here if kind_of(path) == "image"]
+        nuclei = [path for path in images if same_name(nuclei_field(path) or "") in labelled]
+        kept += [path for path in here if path not in nuclei] if len(nuclei) == len(images) else here
+    return kept
 
 
 def is_image(path: Path) -> bool:
@@ -235,9 +250,27 @@ def find_labels(folder: Path) -> dict[str, Path]:
         if marked := [path for path in names if kind_of(path) == "labels"]:
             return _claimed(marked, place)
     plain = [path for path in map(PurePosixPath, _entries(folder)) if is_image(folder / path)]
+    named = {same_name(field_name(path)) for path in plain}
+    plain = [path for path in plain if same_name(nuclei_field(path) or "") not in named]
     if not plain:
         raise InputError(f"{folder} holds no label images (<field>_masks.tif or .png, _cp_masks, _labels)")
     return _claimed(plain, folder)
+
+
+def match_nuclei_files(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, Path]:
+    """Label image of the nuclei by name of field, ``<field>_nuclei.tif`` or ``.png`` in `folder` or its ``labels``.
+
+    Empty where none is so named.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise MissingInputError(f"No such folder of label images of nuclei: {folder}")
+    for place in (folder, folder / "labels"):
+        names = _entries(place) if place.is_dir() else []
+        found = {same_name(nuclei_field(name)): place / name for name in names if nuclei_field(name)}
+        if found:
+            return {item.name: found[key] for item in fields for key in sorted(_keys(item) & found.keys())[:1]}
+    return {}
 
 
 def find_label_fields(folder: str | Path, *, scheme: str | None = None, pattern: str | None = None) -> Plate:

@@ -17,16 +17,18 @@ from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import write_json
 from cellular.jobs.classify import classify_field, read_state_model
+from cellular.jobs.gallery import gallery
 from cellular.jobs.measure import (
-    NEEDED,
     about_fields,
     draw_puncta,
     roles_of,
     spread,
     with_puncta_sizes,
+    with_reporter,
     with_wells,
     write_tables,
 )
+from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
 from cellular.jobs.runner import Work, claimed, each_field, files_of, write_problems
 from cellular.jobs.segment import (
     cell_table,
@@ -61,6 +63,7 @@ class AnalyseSettings:
     measure, track, stats : of those stages.
     state_model : ``model.safetensors`` of classify; None leaves states untold.
     overlays : pictures of outlines and puncta, of as many fields.
+    nuclei : "auto" finds them where DNA is imaged, "off", or a folder of label images.
     """
 
     model: str = "starter"
@@ -71,6 +74,7 @@ class AnalyseSettings:
     stats: StatsSettings = field(default_factory=StatsSettings)
     state_model: str | None = None
     overlays: int = 8
+    nuclei: str = AUTO
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,11 @@ def analyse(
 
     Parameters
     ----------
-    plate : or a folder for :func:`cellular.data.find.find_plate`; it needs the channels mRFP and EGFP.
+    plate : or a folder for :func:`cellular.data.find.find_plate`; its channels as for
+        :func:`cellular.jobs.measure.with_reporter`.
     out : gets ``labels/``, ``fields/<field>/``, ``cells.csv``, ``puncta.csv``, ``images.csv``, ``outlines.csv``,
-        ``columns.csv``, ``overlays/``, ``tracks/``, ``stats/``, ``problems.csv``, ``plate.json``, ``analyse.json`` and
-        ``report.html``.
+        ``columns.csv``, ``overlays/``, ``gallery/``, ``tracks/``, ``stats/``, ``problems.csv``, ``plate.json``,
+        ``analyse.json`` and ``report.html``.
     labels : folder of label images, in place of segmenting.
 
     Raises
@@ -127,19 +132,21 @@ def analyse(
     """
     settings, out = settings or AnalyseSettings(), Path(out)
     plate = plate if isinstance(plate, Plate) else find_plate(plate, labels=labels)
-    plate.require(*NEEDED, what="analysing the reporter")
+    settings = replace(settings, measure=with_reporter(plate, settings.measure))
     # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
     segmenter = None if labels is not None else Segmenter.from_pretrained(settings.model, settings.device)
     state_model = read_state_model(settings.state_model) if settings.state_model else None
     settings = _settled(plate, segmenter, settings)
+    nuclei = nuclei_source(plate, settings.nuclei, labels, settings.device)
     record = {**settings_to_dict(settings), "plate": str(plate.folder), "labels": str(labels) if labels else None}
     record |= {"channels": roles_of(plate), "map": plate.map_file}
     record |= model_record(segmenter) if segmenter else {}
+    record |= {"nuclei_from": nuclei.record()} if nuclei else {}
     with claimed(out, "analyse", record):
         write_json(out / "plate.json", plate.as_dict())
         labelled = plate if segmenter else replace(plate, fields=tuple(f for f in plate.fields if f.labels))
         missing = {f.name: f"no label image in {labels}" for f in plate.fields if not segmenter and not f.labels}
-        work = _work(labelled, out, settings, segmenter, state_model)
+        work = _work(labelled, out, settings, segmenter, state_model, nuclei)
         done = each_field(labelled, out, work, desc="analyse")
         tables = dict(done.tables)
         tables["cells"] = with_wells(tables["cells"], tables["images"])
@@ -163,6 +170,7 @@ def analyse(
             None if tracks is None else tracks.summary,
             _pictures(labelled, done.names, out, settings),
             record,
+            gallery(labelled, tables, out, settings.stats.treatment, segmenter is not None),
         )
         analysis_page(page, out).write(out / "report.html")
     return AnalyseResult(plate, tables, tracks, comparison, reason, problems, out / "report.html")
@@ -186,7 +194,12 @@ def _settled(plate: Plate, segmenter: Segmenter | None, settings: AnalyseSetting
 
 
 def _work(
-    plate: Plate, out: Path, settings: AnalyseSettings, segmenter: Segmenter | None, state_model: object | None
+    plate: Plate,
+    out: Path,
+    settings: AnalyseSettings,
+    segmenter: Segmenter | None,
+    state_model: object | None,
+    source: NucleiSource | None,
 ) -> Work:
     """Everything that is done to one field."""
     about = about_fields(plate)
@@ -201,19 +214,25 @@ def _work(
             found = segment_image(image, segmenter, settings.segment)
             labels, tables["outlines"] = found.labels, cell_table(item.name, found)
             write_labels(label_path(out / "labels", item.name), labels)
-        tables |= measure_field(image, labels, item.name, settings.measure, about[item.name])
+        nuclei = source.write(item, image, labels, out / "labels") if source else None
+        tables |= measure_field(image, labels, item.name, settings.measure, about[item.name], nuclei)
         if state_model is not None:
             tables["cells"] = classify_field(state_model, tables["cells"], image, labels)
         if item.name in shown:
             draw_outlines(overlay_path(out, item.name), image, labels)
-            draw_puncta(puncta_path(out, item.name), image, labels, tables["puncta"])
+            draw_puncta(puncta_path(out, item.name), image, labels, tables, nuclei)
         return tables
 
     def outputs(item: FieldFiles) -> list[Path]:
         made = [label_path(out / "labels", item.name)] if segmenter else []
+        made += source.outputs(item, out / "labels") if source else []
         return made + ([overlay_path(out, item.name), puncta_path(out, item.name)] if item.name in shown else [])
 
-    return Work(do, files_of_images if segmenter else files_of, outputs)
+    def inputs(item: FieldFiles) -> tuple[Path, ...]:
+        own = files_of_images(item) if segmenter else files_of(item)
+        return (*own, *(source.inputs(item) if source else ()))
+
+    return Work(do, inputs, outputs)
 
 
 def puncta_path(out: Path, name: str) -> Path:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.measure.columns import IMAGES
+from cellular.autophagy.measure.columns import OF_IMAGES
 from cellular.data.fields import parse_field
 from cellular.data.wells import well_name
 from cellular.errors import InputError, SettingsError
@@ -159,7 +159,7 @@ def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: Stat
 
     Columns that go with the replicate alone are left to it.
     """
-    own = {settings.treatment, settings.replicate, *LEVELS, *IMAGES}
+    own = {settings.treatment, settings.replicate, *LEVELS, *OF_IMAGES}
     sentences = []
     for name in described:
         if name in own or name not in table:
