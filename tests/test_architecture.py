@@ -12,7 +12,7 @@ import cellular
 
 SOURCE = Path(cellular.__file__).parent
 ROOMS = ["cli", "jobs", "report", "simulate", "track", "autophagy", "evaluate", "train", "segment", "data", "labels"]
-SHARED = {"errors", "settings", "device", "progress", "files"}
+SHARED = {"errors", "settings", "device", "progress", "files", "jit"}
 
 
 def imported_rooms(path: Path) -> set[str]:

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int | None:
         print("\n".join(plate.summary()))
         return None
     result = analyse(plate, args.out, settings, labels=args.labels, exclude=args.exclude)
-    print(f"{len(result.cells)} cells in {result.cells['field'].nunique()} fields")
+    print(f"{len(result.cells)} cells in {len(result.tables['images'])} fields")
     compared = result.comparison
     for line in (*compared.refusals, *compared.notes) if compared else [f"no comparison: {result.no_comparison}"]:
         print(line)

@@ -19,6 +19,7 @@ def run(args: argparse.Namespace) -> None:
     from pathlib import Path
 
     from cellular.errors import OutputExistsError
+    from cellular.files import alone_in
     from cellular.jobs.calibrate import calibrate
     from cellular.segment.model.registry import save_model
     from cellular.segment.segmenter import Segmenter
@@ -29,6 +30,7 @@ def run(args: argparse.Namespace) -> None:
     segmenter = Segmenter.from_pretrained(args.model_path or args.model_type, args.device)
     result = calibrate(segmenter, args.valid_dir, segmentation_settings(args))
     info = result.model.info
-    save_model(out, result.model.network, info)
+    with alone_in(out.parent, deep=False):
+        save_model(out, result.model.network, info)
     print(result.grid.round(3).to_string(index=False))
     print(f"chosen: flow_threshold {info.flow_threshold}, cellprob_threshold {info.cellprob_threshold} -> {out}")

@@ -27,17 +27,24 @@ def _export_labels(args: argparse.Namespace) -> None:
 
     from cellular.data.formats.labelled import find_labelled
     from cellular.data.formats.write import EXPORTS
+    from cellular.files import alone_in
 
     fields = find_labelled(args.input, args.images, args.cells)
-    written = EXPORTS[args.to](fields, Path(args.out))
+    with alone_in(args.out):
+        written = EXPORTS[args.to](fields, Path(args.out))
     print(f"{len(fields)} field(s) in {len(written)} file(s):", *written[:5], sep="\n  ")
     print(f"  and {len(written) - 5} more" if len(written) > 5 else "", end="")
 
 
 def _export_model(args: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from cellular.files import alone_in
     from cellular.jobs.export_model import export_bioimageio, export_onnx
 
-    if args.to == "onnx":
-        print(f"wrote {export_onnx(args.input, args.out)}")
-    else:
-        print(f"wrote {export_bioimageio(args.input, args.out, author=args.author, test_image=args.test_image)}")
+    with alone_in(Path(args.out).parent, deep=False):
+        if args.to == "onnx":
+            made = export_onnx(args.input, args.out)
+        else:
+            made = export_bioimageio(args.input, args.out, author=args.author, test_image=args.test_image)
+    print(f"wrote {made}")

@@ -5,6 +5,7 @@ verb's module is imported, and it imports what is heavy inside ``run``, so ``cel
 """
 
 import argparse
+import errno
 import importlib
 import logging
 import sys
@@ -36,10 +37,12 @@ VERBS = {
 
 # What the same command does after Ctrl-C; the verbs that are not named start again.
 CONTINUES = "the same command continues where it stopped"
-AFTER_INTERRUPT = dict.fromkeys(
-    ("download", "prepare", "quality", "segment", "evaluate", "reproduce", "analyse"), CONTINUES
-)
+_BY_FIELD = ("prepare", "quality", "segment", "measure", "analyse", "track", "evaluate")
+AFTER_INTERRUPT = dict.fromkeys((*_BY_FIELD, "download", "reproduce"), CONTINUES)
 AFTER_INTERRUPT["train"] = "with --resume the same command continues from the last checkpoint"
+
+# What a disk may answer at any moment, to any library.
+FULL_OR_CLOSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 # Exit codes: 0 all well; 1 finished, but some inputs were reported and passed over; 2 stopped by an error.
 EXIT_PROBLEMS = 1
@@ -80,6 +83,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         # Not onto the line of a progress bar that the error left unfinished.
         tqdm.write(f"cellular {args.verb}: error: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except OSError as error:
+        if error.errno not in FULL_OR_CLOSED:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"cellular {args.verb}: error: {where}{error.strerror}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
         then = AFTER_INTERRUPT.get(args.verb, "the same command starts again")

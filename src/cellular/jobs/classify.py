@@ -23,7 +23,7 @@ from cellular.data.find import find_plate
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
-from cellular.files import read_csv, together, write_csv, write_json
+from cellular.files import alone_in, read_csv, together, write_csv, write_json
 from cellular.progress import progress
 from cellular.report.autophagy import calibration_figure, confusion_figure, importance_figure, saliency_figure
 from cellular.report.style import save
@@ -62,8 +62,9 @@ def train_state(
     """
     table, settings = _known_cells(cells, truth, settings or ClassifySettings(), positive)
     checked, model = validate(table, settings), train(table, settings)
-    _write_validation(checked, Path(out), settings, "" if truth else TREATMENT_CAVEAT)
-    return TrainedState(save_model(Path(out) / MODEL, model), checked)
+    with alone_in(out) as folder:
+        _write_validation(checked, folder, settings, "" if truth else TREATMENT_CAVEAT)
+        return TrainedState(save_model(folder / MODEL, model), checked)
 
 
 def train_crop_state(
@@ -82,20 +83,23 @@ def train_crop_state(
     are in memory at once: 40 kB a cell at the usual size.
     """
     table, settings = _known_cells(cells, truth, settings or CropSettings(), positive)
-    out = Path(out)
     pairs = fields_of(table, images, labels)
     crops = join_crops([part for _, part in _crops(pairs, settings)])
     model, checked = crop_train.train(crops, table, settings)
-    _write_validation(checked, out, settings, "" if truth else TREATMENT_CAVEAT)
-    save(_look(model, crops, _surest(checked.cells, settings)), out / "figures" / "saliency.png")
-    return TrainedState(save_crop_model(out / MODEL, model), checked)
+    with alone_in(out) as folder:
+        _write_validation(checked, folder, settings, "" if truth else TREATMENT_CAVEAT)
+        save(_look(model, crops, _surest(checked.cells, settings)), folder / "figures" / "saliency.png")
+        return TrainedState(save_crop_model(folder / MODEL, model), checked)
 
 
 def _known_cells(
     cells: str | Path, truth: str | Path | None, settings: Settings, positive: str | None
 ) -> tuple[pd.DataFrame, Settings]:
     """The cells with their truth, and the settings with the two states that it holds."""
-    table = add_truth(read_csv(cells), read_csv(truth) if truth else None)
+    measured = read_csv(cells)
+    if not len(measured):
+        raise InputError(f"{cells} has no rows: there is no cell to learn from")
+    table = add_truth(measured, read_csv(truth) if truth else None)
     if positive is None and table["truth"].eq(settings.states[1]).any():
         positive = settings.states[1]
     return table, replace(settings, states=two_states(table["truth"], positive))
@@ -131,13 +135,14 @@ def predict_state(
 
     `top` features per cell, by `method` of :func:`explain`; none with 0. A table without cells gives one without.
     """
-    table, out = read_csv(cells), Path(out)
+    table = read_csv(cells)
     fitted = load_model(model)
     classified = classifier(fitted, {})(table)
     reasons = explain(fitted, classified, top, method) if top else None
-    if reasons is not None:
-        write_csv(out / "explanations.csv", reasons)
-    write_csv(out / "cells.csv", classified)
+    with alone_in(out) as folder:
+        if reasons is not None:
+            write_csv(folder / "explanations.csv", reasons)
+        write_csv(folder / "cells.csv", classified)
     return classified
 
 
@@ -148,7 +153,7 @@ def predict_crop_state(
 
     ``figures/saliency.png`` shows what the network looks at in the cells that it is surest of, if there are any cells.
     """
-    table, out = checked_cells(read_csv(cells)), Path(out)
+    table = checked_cells(read_csv(cells))
     network = load_crop_model(model)
     pairs = fields_of(table, images, labels) if len(table) else {}
     nothing = _no_crops(network)
@@ -158,13 +163,14 @@ def predict_crop_state(
         if top:
             reasons.append(explain_crops(network, crops).query("rank <= @top"))
     classified = _join_told(table, together(told))
-    if len(table):
-        shown = _surest(classified.assign(truth=np.nan), network.settings)
-        again = _crops({n: pairs[n] for n in shown["field"].unique()}, network.settings)
-        save(_look(network, join_crops([part for _, part in again]), shown), out / "figures" / "saliency.png")
-    if top:
-        write_csv(out / "explanations.csv", together(reasons))
-    write_csv(out / "cells.csv", classified)
+    with alone_in(out) as folder:
+        if len(table):
+            shown = _surest(classified.assign(truth=np.nan), network.settings)
+            again = _crops({n: pairs[n] for n in shown["field"].unique()}, network.settings)
+            save(_look(network, join_crops([part for _, part in again]), shown), folder / "figures" / "saliency.png")
+        if top:
+            write_csv(folder / "explanations.csv", together(reasons))
+        write_csv(folder / "cells.csv", classified)
     return classified
 
 

@@ -1,6 +1,5 @@
 """The whole job on simulated fields, in minutes: what `cellular demo` shows a newcomer."""
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ import pandas as pd
 
 from cellular.errors import OutputExistsError
 from cellular.evaluate.result import EvaluationResult
-from cellular.files import write_json
+from cellular.files import alone_in, empty_folder, is_leftover, write_json
 from cellular.jobs.evaluate import draw_before_after, draw_evaluation, evaluate
 from cellular.jobs.models_table import comparison, write_comparison
 from cellular.jobs.prepare import PrepareSettings, prepare
@@ -63,9 +62,16 @@ def demo(out: str | Path, settings: DemoSettings | None = None) -> DemoResult:
 
     Raises OutputExistsError where `out` holds something that an earlier demo did not make.
     """
-    settings = settings or DemoSettings()
-    out, started = Path(out), time.perf_counter()
-    _clear(out)
+    out = Path(out)
+    if out.is_dir() and not (out / MARK).is_file() and not all(map(is_leftover, out.iterdir())):
+        raise OutputExistsError(f"{out} is in use and no demo made it; name another folder with --out")
+    with alone_in(out):
+        empty_folder(out, MARK)
+        return _demo(out, settings or DemoSettings())
+
+
+def _demo(out: Path, settings: DemoSettings) -> DemoResult:
+    started = time.perf_counter()
     write_json(out / MARK, {"finished": False})
     simulated = simulate(
         out / "simulated",
@@ -116,11 +122,3 @@ def _score(folder: Path, out: Path, name: str, model: str, device: str, diameter
     result = evaluate(folder, out / "evaluation" / name, segmenter, SegmentSettings(diameter=diameter))
     draw_evaluation(result)
     return result
-
-
-def _clear(out: Path) -> None:
-    """Remove what an earlier demo left; anything else stays and is an error."""
-    if out.exists() and any(out.iterdir()):
-        if not (out / MARK).is_file():
-            raise OutputExistsError(f"{out} is in use and no demo made it; name another folder with --out")
-        shutil.rmtree(out)

@@ -16,7 +16,7 @@ from cellular.evaluate.bootstrap import Unit, clusters_of, intervals
 from cellular.evaluate.detection import Boxes, average_precision, match_boxes, mean_average_precision
 from cellular.evaluate.result import EvaluationResult, as_json
 from cellular.evaluate.scores import FieldScores, score_field, summary
-from cellular.files import read_csv, write_csv, write_json
+from cellular.files import alone_in, read_csv, write_csv, write_json
 from cellular.jobs.runner import attempt
 from cellular.jobs.segment import segment
 from cellular.labels.cells import cell_boxes
@@ -63,8 +63,13 @@ def evaluate(
         raise InputError("evaluate takes either a model or a folder of predicted labels")
     output_dir = Path(output_dir)
     plate = test_dir if isinstance(test_dir, Plate) else find_annotated(test_dir)
-    test_dir = plate.folder
     clusters_of([], interval_unit)  # a typing error is said before the work, not after
+    with alone_in(output_dir):
+        return _evaluate(plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit)
+
+
+def _evaluate(plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit) -> EvaluationResult:
+    test_dir = plate.folder
     if segmenter is not None:
         segmented = segment(plate, output_dir / "labels", segmenter, settings)
         labels, cells, problems = segmented.labels, segmented.cells, dict(segmented.problems)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cellular.errors import CellularError, InputError, WeightsError
 from cellular.evaluate.result import EvaluationResult
-from cellular.files import read_json
+from cellular.files import alone_in, read_json
 from cellular.jobs.evaluate import draw_evaluation, evaluate
 from cellular.jobs.models_table import comparison, write_comparison
 from cellular.jobs.prepare import PrepareSettings, prepare
@@ -63,7 +63,11 @@ def reproduce(masks: str | Path, out: str | Path, settings: ReproduceSettings | 
 
     Raises InputError where no model at all could be evaluated.
     """
-    settings, out = settings or ReproduceSettings(), Path(out)
+    with alone_in(out) as folder:
+        return _reproduce(masks, folder, settings or ReproduceSettings())
+
+
+def _reproduce(masks: str | Path, out: Path, settings: ReproduceSettings) -> ReproduceResult:
     prepared = prepare(masks, out / "prepared", PrepareSettings(images=settings.images))
     problems = list(prepared.problems)
     folders = {split: out / "prepared" / "all" / split for split in SPLITS}

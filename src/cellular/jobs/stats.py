@@ -11,7 +11,7 @@ from cellular.autophagy.compare.design import count_units, nest
 from cellular.autophagy.compare.effects import ALL, Comparison, StatsSettings, compare
 from cellular.autophagy.quality.exclusions import before_and_after, exclusion_note, kept, ledger, read_exclusions
 from cellular.errors import InputError
-from cellular.files import read_csv, write_csv, write_json
+from cellular.files import alone_in, read_csv, write_csv, write_json
 from cellular.jobs.assay import assess, write_assay
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
@@ -57,13 +57,22 @@ def compare_tables(
     named = (settings.treatment, settings.replicate, settings.inhibitor, settings.factor)
     text = [name for name in named if name]
     table = cells if isinstance(cells, pd.DataFrame) else read_csv(cells, text)
+    if not len(table) and not isinstance(cells, pd.DataFrame):
+        raise InputError(f"{cells} has no rows: there is no cell to compare")
     given = _beside(cells, "images", images, text)
     judged = _beside(cells, "quality", quality, ())
     result, excluded = _compared(table, settings, given, exclude, judged)
-    if excluded is not None:
-        write_csv(out / LEDGER, excluded)
-    else:
-        (out / LEDGER).unlink(missing_ok=True)
+    with alone_in(out):
+        if excluded is not None:
+            write_csv(out / LEDGER, excluded)
+        else:
+            (out / LEDGER).unlink(missing_ok=True)
+        figures = _write(result, out, settings, maps)
+    return result, figures
+
+
+def _write(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[str]) -> Figures:
+    """Write tables, figures and page of a comparison."""
     assay = assess(result, settings, headlines(result))
     write_csv(out / "effects.csv", result.effects)
     write_csv(out / "over_time.csv", result.over_time)
@@ -79,7 +88,7 @@ def compare_tables(
         },
     )
     add_to_page(Page("Treatments compared", subtitle="cellular stats"), result, figures).write(out / "stats.html")
-    return result, figures
+    return figures
 
 
 def _beside(

@@ -81,6 +81,11 @@ def analysis_page(analysis: Analysis, out: Path) -> Page:
     if analysis.problems:
         page.section("Problems").text("These were reported and passed over:")
         page.table(pd.DataFrame({"field": list(analysis.problems), "problem": list(analysis.problems.values())}))
+    if not len(cells):
+        page.section("No cells").caveat(
+            f"No cell was found in any of the {fields} fields. Blank wells show none; else the model, the diameter or "
+            "the channels are not right for these images."
+        )
     page.section("Cells").text("Outlines over a few of the fields; if they look wrong, nothing below can be right.")
     page.figures(_captioned(plate, analysis.pictures))
     if analysis.gallery:

@@ -5,7 +5,6 @@ import hashlib
 import logging
 import math
 import platform
-import shutil
 import subprocess
 import time
 from dataclasses import dataclass, replace
@@ -18,8 +17,8 @@ import torch
 
 import cellular
 from cellular.device import has_bfloat16, keep_freed_memory, resolve_device
-from cellular.errors import InputError, OutputExistsError, SettingsError
-from cellular.files import read_json, sha256_of, write_csv, write_json
+from cellular.errors import InputError, MissingInputError, OutputExistsError, SettingsError
+from cellular.files import alone_in, empty_folder, is_leftover, read_json, sha256_of, write_csv, write_json
 from cellular.progress import progress
 from cellular.segment.model.network import CPnet, build_network
 from cellular.segment.model.registry import ModelInfo, load_model, save_model
@@ -85,7 +84,7 @@ def train(
     """
     settings = settings or TrainSettings()
     folder = experiment_folder(experiments_dir, experiment_name)
-    _check_folder(folder, resume)
+    resume = _check_folder(folder, resume)
     asked = settings.channels
     network, info, settings = start_network(settings)
     samples = enough_cells(
@@ -94,7 +93,8 @@ def train(
     validation = load_samples(valid_dir, info, asked, "read validation fields") if valid_dir else []
     data = {"train_dir": str(train_dir), "valid_dir": str(valid_dir) if valid_dir else None}
     data["sha256"] = listing_hash([Path(d) for d in (train_dir, valid_dir) if d])
-    return train_network(network, samples, validation, settings, folder, info, resume, data)
+    with alone_in(folder):
+        return train_network(network, samples, validation, settings, folder, info, resume, data)
 
 
 def start_network(settings: TrainSettings) -> tuple[CPnet, ModelInfo, TrainSettings]:
@@ -169,8 +169,7 @@ def train_network(
         save_checkpoint(folder, state, {"epoch": epoch, "of": settings.n_epochs, "best_loss": _finite(best_loss)})
         write_csv(folder / LOG, pd.DataFrame(history, columns=LOG_COLUMNS))
 
-    if not resume:
-        checkpoint(0)
+    checkpoint(first)
     done = first
     with progress(total=settings.n_epochs, desc="train", unit="epoch") as bar:
         bar.update(first)
@@ -267,12 +266,20 @@ def experiment_folder(experiments_dir: str | Path, experiment_name: str) -> Path
     return Path(experiments_dir) / experiment_name
 
 
-def _check_folder(folder: Path, resume: bool) -> None:
-    if folder.exists() and any(folder.iterdir()) and not resume:
+def _check_folder(folder: Path, resume: bool) -> bool:
+    """Whether to go on from a checkpoint; a run killed before its first one has nothing to lose and starts again."""
+    begun = (folder / CHECKPOINT).is_file()
+    if resume and not begun and not (folder / RUN).is_file():
+        raise MissingInputError(f"Nothing to resume: {folder / CHECKPOINT} is not there; start without --resume")
+    if not begun:
+        resume = False
+    others = [e for e in folder.iterdir() if e.name not in (RUN, DIAMETERS)] if folder.is_dir() else []
+    if not resume and not all(map(is_leftover, others)):
         raise OutputExistsError(
             f"The experiment {folder} exists; --resume continues it, another --experiment_name starts a new one, "
             "--force deletes it first"
         )
+    return resume
 
 
 def remove_experiment(experiments_dir: str | Path, experiment_name: str) -> None:
@@ -280,9 +287,10 @@ def remove_experiment(experiments_dir: str | Path, experiment_name: str) -> None
     folder = experiment_folder(experiments_dir, experiment_name)
     if not folder.exists():
         return
-    if not (folder / RUN).is_file():
+    if not (folder / RUN).is_file() and not all(map(is_leftover, folder.iterdir())):
         raise OutputExistsError(f"{folder} holds no {RUN}: training did not make it, so it is not deleted")
-    shutil.rmtree(folder)
+    with alone_in(folder):
+        empty_folder(folder, RUN)
 
 
 def _run_record(settings, samples, validation, device, data) -> dict[str, Any]:

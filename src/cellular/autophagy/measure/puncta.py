@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import cv2
-import numba
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
@@ -13,6 +12,7 @@ from scipy.spatial import cKDTree
 from cellular.autophagy.measure.spotiflow import spotiflow_detector
 from cellular.autophagy.measure.unmix import REPORTER, Channels
 from cellular.errors import SettingsError
+from cellular.jit import njit
 
 KINDS = ("yellow", "red_only", "green_only")
 # Smallest and largest standard deviation of a spot: in CELLULAR's images, whose cells measure CELL_PX across; and where
@@ -370,7 +370,7 @@ def _drawn(spots: pd.DataFrame, name: str, shape: tuple[int, int]) -> np.ndarray
     return image
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _draw(image, spots):  # pragma: no cover - compiled
     """Add each spot (y, x, sigma, height) out to four sigmas."""
     for n in range(spots.shape[0]):
