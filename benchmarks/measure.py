@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from cellular.autophagy.measure.field import measure_field
-from cellular.simulate.simulate import SimulationSettings, simulate_field
+from cellular.simulate import SimulationSettings, simulate_field
 
 REPEATS = 3
 

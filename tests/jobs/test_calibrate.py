@@ -10,10 +10,11 @@ from cellular.errors import InputError
 from cellular.evaluate.scores import score_field, summary
 from cellular.jobs.calibrate import calibrate, fit_scores
 from cellular.jobs.prepare import PrepareSettings, prepare
+from cellular.jobs.simulate import simulate
 from cellular.segment.model.registry import load_model
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
-from cellular.simulate.simulate import SimulationSettings, simulate
+from cellular.simulate.settings import SimulationSettings
 
 SETTINGS = SegmentSettings(diameter=40, augment=False)
 

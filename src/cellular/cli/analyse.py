@@ -32,9 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("comparison").add_argument
     group("--control", help="treatment to compare with; 'fed' where there is one")
     group("--treatment", default="treatment", help="column that says how a cell was treated")
-    group("--replicate", help="column that tells biological replicates apart; left out, the map's replicate, else dates")
+    group(
+        "--replicate", help="column that tells biological replicates apart; left out, the map's replicate, else dates"
+    )
     group("--features", nargs="+", default=[], metavar="COLUMN", help="columns to compare; all by default")
-    group("--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value")
+    group(
+        "--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value"
+    )
 
 
 def run(args: argparse.Namespace) -> int | None:

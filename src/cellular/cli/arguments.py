@@ -52,7 +52,12 @@ def add_plate(parser: argparse.ArgumentParser, *, wells: bool = True, numbers: b
     add("--z", metavar="max|sum|N", help="what to take of a z-stack")
     add("--pixel_size", "--pixel-size", type=float, metavar="UM", help="size of a pixel in um; else what files say")
     if wells:
-        add("--plate_map", "--plate-map", metavar="FILE", help="what wells were given: CSV, TSV or XLSX (docs/plates.md)")
+        add(
+            "--plate_map",
+            "--plate-map",
+            metavar="FILE",
+            help="what wells were given: CSV, TSV or XLSX (docs/plates.md)",
+        )
 
 
 def split_channels(words: Sequence[str]) -> tuple[list[str], tuple[int, ...] | None]:
@@ -101,7 +106,13 @@ def add_segmentation(parser: argparse.ArgumentParser, thresholds: bool = True, c
         help="cell diameter in px, or auto to estimate it from each image; left out, the model's, else auto",
     )
     if channels:
-        add("--channels", nargs="+", default=[], metavar="C", help="image channels, 0 = grey; or ROLE=CHANNEL; the model's")
+        add(
+            "--channels",
+            nargs="+",
+            default=[],
+            metavar="C",
+            help="image channels, 0 = grey; or ROLE=CHANNEL; the model's",
+        )
     if thresholds:
         add("--flow_threshold", "--flow-threshold", type=float, help="0 keeps every cell; left out, the model's")
         add("--cellprob_threshold", "--cellprob-threshold", type=float, help="lower finds more; left out, the model's")

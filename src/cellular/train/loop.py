@@ -1,11 +1,9 @@
 """The training stage: one flat loop."""
 
 import copy
-import hashlib
 import logging
 import math
 import platform
-import shutil
 import subprocess
 import time
 from dataclasses import dataclass, replace
@@ -18,8 +16,8 @@ import torch
 
 import cellular
 from cellular.device import has_bfloat16, keep_freed_memory, resolve_device
-from cellular.errors import InputError, OutputExistsError, SettingsError
-from cellular.files import read_json, sha256_of, write_csv, write_json
+from cellular.errors import InputError, SettingsError
+from cellular.files import read_json, write_csv, write_json
 from cellular.progress import progress
 from cellular.segment.model.network import CPnet, build_network
 from cellular.segment.model.registry import ModelInfo, load_model, save_model
@@ -27,7 +25,7 @@ from cellular.settings import settings_to_dict
 from cellular.train.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from cellular.train.feed import Feed
 from cellular.train.loss import flow_loss
-from cellular.train.samples import Sample, enough_cells, load_samples
+from cellular.train.samples import Sample
 from cellular.train.schedule import learning_rates
 from cellular.train.settings import TrainSettings
 
@@ -56,45 +54,6 @@ class TrainingResult:
     best: Path
     epochs: int
     best_loss: float
-
-
-def train(
-    train_dir: str | Path,
-    valid_dir: str | Path | None,
-    experiment_name: str,
-    experiments_dir: str | Path = "./experiments",
-    settings: TrainSettings | None = None,
-    resume: bool = False,
-) -> TrainingResult:
-    """Fine-tune a model on folders that `prepare` wrote.
-
-    Writes into ``experiments_dir/experiment_name``: ``models/<name>`` and ``models/<name>_best`` (Cellpose's format,
-    loadable there), ``log.csv``, ``run.json``, ``diam_estimate.json``, ``checkpoint.pt``.
-
-    Parameters
-    ----------
-    train_dir, valid_dir : folders of ``<field>.<ext>`` with ``<field>_masks.<png|tif>``; valid_dir may be None.
-    experiment_name : name of the folder and of the model files.
-    settings : see :class:`TrainSettings`.
-    resume : go on from the folder's checkpoint; on the CPU the result is the same, bit for bit, as without the stop.
-
-    Raises
-    ------
-    OutputExistsError : the experiment exists and `resume` was not asked for.
-    InputError, MissingInputError, WeightsError : unusable data, or a model that cannot be had.
-    """
-    settings = settings or TrainSettings()
-    folder = experiment_folder(experiments_dir, experiment_name)
-    _check_folder(folder, resume)
-    asked = settings.channels
-    network, info, settings = start_network(settings)
-    samples = enough_cells(
-        load_samples(train_dir, info, asked, "read training fields"), settings.min_train_masks, train_dir
-    )
-    validation = load_samples(valid_dir, info, asked, "read validation fields") if valid_dir else []
-    data = {"train_dir": str(train_dir), "valid_dir": str(valid_dir) if valid_dir else None}
-    data["sha256"] = listing_hash([Path(d) for d in (train_dir, valid_dir) if d])
-    return train_network(network, samples, validation, settings, folder, info, resume, data)
 
 
 def start_network(settings: TrainSettings) -> tuple[CPnet, ModelInfo, TrainSettings]:
@@ -127,7 +86,7 @@ def train_network(
     resume: bool = False,
     data: dict[str, Any] | None = None,
 ) -> TrainingResult:
-    """The loop behind :func:`train`, on samples in memory; `info` and `data` are only recorded.
+    """The loop behind `cellular train`, on samples in memory; `info` and `data` are only recorded.
 
     `network` is trained in place. With `resume`, the samples and settings must be those of the run that was stopped.
     """
@@ -260,31 +219,6 @@ def _optimizer(network: CPnet, settings: TrainSettings) -> torch.optim.Optimizer
     return {"radam": torch.optim.RAdam, "adamw": torch.optim.AdamW}[settings.optimizer](parameters, **options)
 
 
-def experiment_folder(experiments_dir: str | Path, experiment_name: str) -> Path:
-    """The experiment's folder; a name that would lie elsewhere raises SettingsError."""
-    if experiment_name in ("", ".", "..") or Path(experiment_name).name != experiment_name:
-        raise SettingsError(f"experiment_name is a plain name, no path, got '{experiment_name}'; see --experiments_dir")
-    return Path(experiments_dir) / experiment_name
-
-
-def _check_folder(folder: Path, resume: bool) -> None:
-    if folder.exists() and any(folder.iterdir()) and not resume:
-        raise OutputExistsError(
-            f"The experiment {folder} exists; --resume continues it, another --experiment_name starts a new one, "
-            "--force deletes it first"
-        )
-
-
-def remove_experiment(experiments_dir: str | Path, experiment_name: str) -> None:
-    """Delete an experiment's folder, if it is one; a folder that training did not make raises OutputExistsError."""
-    folder = experiment_folder(experiments_dir, experiment_name)
-    if not folder.exists():
-        return
-    if not (folder / RUN).is_file():
-        raise OutputExistsError(f"{folder} holds no {RUN}: training did not make it, so it is not deleted")
-    shutil.rmtree(folder)
-
-
 def _run_record(settings, samples, validation, device, data) -> dict[str, Any]:
     """What was run, on what, with what: for people, and to check a resumption against."""
     return {
@@ -318,15 +252,6 @@ def git_revision() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None
-
-
-def listing_hash(folders: list[Path]) -> str:
-    """SHA-256 over names and contents of all files in `folders`, in order of name."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(p for p in folder.iterdir() if p.is_file()):
-            digest.update(f"{path.name} {sha256_of(path)}\n".encode())
-    return digest.hexdigest()
 
 
 def _finite(value: float) -> float | None:

@@ -175,7 +175,9 @@ def in_micrometres(table: str, values: Mapping[str, np.ndarray], pixel_size_um: 
 
 _ABOUT_FIELDS = {"field", "label", "date", "plate", "well", "site", "timepoint", "treatment"}
 # What no column of a plate map may be called.
-MEASURED = frozenset({*CELLS, *PUNCTA, *IMAGES, *STATE, *IN_MICROMETRES["cells"], *IN_MICROMETRES["puncta"]} - _ABOUT_FIELDS)
+MEASURED = frozenset(
+    {*CELLS, *PUNCTA, *IMAGES, *STATE, *IN_MICROMETRES["cells"], *IN_MICROMETRES["puncta"]} - _ABOUT_FIELDS
+)
 
 _OF_CELLS = {**CELLS, **IN_MICROMETRES["cells"], **STATE}
 

@@ -1,4 +1,4 @@
-"""Simulated fields of tandem-reporter cells, with truth, laid out as the published archive is."""
+"""`cellular simulate`: fields of tandem-reporter cells, with truth, laid out as the published archive is."""
 
 import os
 import shutil
@@ -14,19 +14,9 @@ from cellular.errors import OutputExistsError
 from cellular.files import write_csv, write_json
 from cellular.progress import progress
 from cellular.settings import settings_to_dict
-from cellular.simulate.field import SimulatedCell, SimulatedField, simulate_field, simulate_series
+from cellular.simulate.field import SimulatedField, simulate_series
 from cellular.simulate.settings import SimulationSettings
 from cellular.simulate.writing import cell_rows, puncta_rows, track_rows, write_field
-
-__all__ = [
-    "SimulatedCell",
-    "SimulatedField",
-    "SimulationResult",
-    "SimulationSettings",
-    "simulate",
-    "simulate_field",
-    "simulate_series",
-]
 
 
 @dataclass(frozen=True)
