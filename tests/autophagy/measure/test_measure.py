@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pictures import field_image
 from scipy.spatial import cKDTree
 
 from cellular.autophagy.measure.columns import TABLES, documentation
@@ -10,6 +11,7 @@ from cellular.errors import SettingsError
 from cellular.simulate import SimulationSettings, simulate_field
 
 NAME = "Timepoint_003_220518-ST_I06_s2"
+ABOUT = {"date": "220518", "plate": "ST", "well": "I06", "site": 2, "timepoint": 3, "treatment": "starved"}
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +22,9 @@ def simulated():
 @pytest.fixture(scope="module")
 def tables(simulated):
     egfp, mrfp, transmitted = simulated.channels
-    return measure_field(np.stack([mrfp, egfp, transmitted], axis=-1), simulated.labels(), NAME)
+    return measure_field(
+        field_image(np.stack([mrfp, egfp, transmitted], axis=-1)), simulated.labels(), NAME, about=ABOUT
+    )
 
 
 def test_every_column_is_documented_and_has_its_type(tables):
@@ -51,7 +55,7 @@ def test_puncta_meet_the_truth(simulated, tables, composite):
     found = tables["puncta"]
     if composite:
         truth = truth[~truth["saturated"]]
-        found = measure_field(simulated.composite(), simulated.labels(), NAME)["puncta"]
+        found = measure_field(field_image(simulated.composite()), simulated.labels(), NAME)["puncta"]
     distance, nearest = cKDTree(found[["y", "x"]]).query(truth[["y", "x"]])
     near = distance < 3
     recall, precision = near.mean(), len(set(nearest[near])) / len(found)
@@ -62,7 +66,7 @@ def test_puncta_meet_the_truth(simulated, tables, composite):
 
 def test_a_field_without_cells_gives_empty_tables():
     image = np.random.default_rng(0).integers(200, 300, (64, 64, 3)).astype(np.uint16)
-    tables = measure_field(image, np.zeros((64, 64), np.uint16), "my_image")
+    tables = measure_field(field_image(image), np.zeros((64, 64), np.uint16), "my_image")
     assert len(tables["cells"]) == len(tables["puncta"]) == 0
     assert tables["images"]["cells"].tolist() == [0]
     assert tables["images"]["well"].tolist() == [None]

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pictures import field_image
 
 from cellular.autophagy.measure.counts import count_puncta, red_only_fraction, red_spots
 from cellular.autophagy.measure.puncta import PunctaSettings, find_puncta
@@ -29,7 +30,7 @@ def field(rng, spots, base=(1000.0, 1000.0), noise=20.0):
 
 
 def find(image, labels, settings=None, **options):
-    return find_puncta(unmix(image, labels), labels, settings, **options)
+    return find_puncta(unmix(field_image(image), labels), labels, settings, **options)
 
 
 SPOTS = [(50.3, 60.7, 2.0, 2000, 1900), (90.5, 50.25, 3.0, 1500, 0), (70.0, 100.4, 2.5, 0, 1800)]

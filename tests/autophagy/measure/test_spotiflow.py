@@ -8,6 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+from pictures import field_image
 
 from cellular.autophagy.measure.puncta import PunctaSettings, find_puncta
 from cellular.autophagy.measure.spotiflow import spotiflow_detector
@@ -78,7 +79,7 @@ def folder(tmp_path, name="model"):
 def test_places_are_spotiflows_and_the_rest_is_measured(stand_in, picture, tmp_path):
     image, labels = picture
     settings = PunctaSettings(detector="spotiflow", spotiflow_model=folder(tmp_path))
-    found = find_puncta(unmix(image, labels), labels, settings).sort_values("y", ignore_index=True)
+    found = find_puncta(unmix(field_image(image), labels), labels, settings).sort_values("y", ignore_index=True)
     np.testing.assert_allclose(found[["y", "x"]], [[50.4, 60.6], [90.6, 50.15]])
     assert found["kind"].tolist() == ["yellow", "red_only"]
     assert found["sigma"].to_numpy() == pytest.approx([2, 3], rel=0.15)
@@ -88,9 +89,9 @@ def test_places_are_spotiflows_and_the_rest_is_measured(stand_in, picture, tmp_p
 def test_bands_share_the_places(stand_in, picture, tmp_path, monkeypatch):
     image, labels = picture
     settings = PunctaSettings(detector="spotiflow", spotiflow_model=folder(tmp_path))
-    whole = find_puncta(unmix(image, labels), labels, settings)
+    whole = find_puncta(unmix(field_image(image), labels), labels, settings)
     monkeypatch.setattr("cellular.autophagy.measure.puncta._BAND", 33)
-    assert len(find_puncta(unmix(image, labels), labels, settings)) == len(whole) == 2
+    assert len(find_puncta(unmix(field_image(image), labels), labels, settings)) == len(whole) == 2
 
 
 def test_models_that_are_not_there(stand_in, tmp_path):
@@ -120,6 +121,6 @@ def test_spotiflow_itself(picture, tmp_path):
     image, labels = picture
     settings = PunctaSettings(detector="spotiflow", spotiflow_model=str(tmp_path / "model"), spotiflow_probability=0.0)
     # an untrained network finds maxima everywhere; those in the cell that are bright spots are kept
-    found = find_puncta(unmix(image, labels), labels, settings)
+    found = find_puncta(unmix(field_image(image), labels), labels, settings)
     assert len(found) > 10
     assert set(found["label"]) == {3}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pictures import field_image
 
 from cellular.autophagy.measure.unmix import transmitted_share, unmix
 from cellular.errors import InputError
@@ -20,7 +21,7 @@ def scene(rng, share=(1.0, 0.8)):
 
 def test_the_transmitted_light_is_found_and_taken_off(rng):
     image, labels = scene(rng)
-    channels = unmix(image, labels)
+    channels = unmix(field_image(image), labels)
     assert channels.source == "composite"
     assert channels.transmitted_share == pytest.approx((1.0, 0.8), abs=0.02)
     assert channels.background == pytest.approx((10, 20), abs=1.5)
@@ -36,7 +37,7 @@ def test_raw_channels_are_left_as_they_are(rng):
     raw = rng.integers(500, 600, (50, 60, 3)).astype(np.uint16)
     labels = np.zeros((50, 60), np.uint16)
     labels[10:20, 10:20] = 1
-    channels = unmix(raw, labels)
+    channels = unmix(field_image(raw), labels)
     assert channels.source == "raw"
     assert channels.transmitted_share == (0, 0)
     np.testing.assert_array_equal(channels.mrfp, raw[..., 0])
@@ -48,7 +49,7 @@ def test_saturated_pixels_are_told(rng):
     raw = rng.integers(500, 600, (50, 60, 2)).astype(np.uint16)
     raw[3, 4, 0] = 65535
     raw[5, 6, 1] = 4095  # not the maximum of its plane's type, but a 12-bit camera's top
-    saturated = unmix(raw, np.zeros((50, 60), np.uint16)).saturated
+    saturated = unmix(field_image(raw), np.zeros((50, 60), np.uint16)).saturated
     assert np.argwhere(saturated).tolist() == [[0, 3, 4], [1, 5, 6]]
 
 
@@ -60,15 +61,15 @@ def test_share_of_a_flat_lamp_is_nought():
 def test_a_field_full_of_cells_still_has_a_background(rng):
     image, _ = scene(rng)
     full = np.ones(image.shape[:2], np.uint16)
-    assert np.isfinite(unmix(image, full).background).all()
+    assert np.isfinite(unmix(field_image(image), full).background).all()
 
 
 @pytest.mark.parametrize("shape", [(20, 20), (20, 20, 1)])
 def test_one_channel_is_refused(shape):
-    with pytest.raises(InputError, match="no mRFP and EGFP"):
-        unmix(np.zeros(shape, np.uint8), np.zeros((20, 20), np.uint16))
+    with pytest.raises(InputError, match="no channel EGFP"):
+        unmix(field_image(np.zeros(shape, np.uint8)), np.zeros((20, 20), np.uint16))
 
 
 def test_labels_of_another_size_are_refused():
     with pytest.raises(InputError, match="differ in size"):
-        unmix(np.zeros((20, 20, 3), np.uint8), np.zeros((20, 21), np.uint16))
+        unmix(field_image(np.zeros((20, 20, 3), np.uint8)), np.zeros((20, 21), np.uint16))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pictures import field_image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -52,7 +53,7 @@ def test_a_cell_is_cut_out_alone():
     image = np.full((40, 60, 3), 100, np.uint16)
     image[labels == 5] = (130, 150, 90)
     image[labels == 6] = (900, 900, 900)
-    crops = cut_crops(image, labels, "f", channels=("mRFP", "EGFP", "transmitted"), side_px=20, size=10)
+    crops = cut_crops(field_image(image), labels, "f", channels=("mRFP", "EGFP", "transmitted"), side_px=20, size=10)
     assert crops.cells["label"].tolist() == [2, 5, 6]
     assert crops.pixels.shape == (3, 4, 10, 10)
     # less the background of 100; the neighbour's 900 are not seen
@@ -69,11 +70,11 @@ def test_crops_need_their_channels_and_one_kind_of_image():
     labels = np.zeros((30, 30), np.uint16)
     labels[5:15, 5:15] = 1
     two = np.full((30, 30, 2), 50, np.uint16)
-    with pytest.raises(InputError, match="no transmitted"):
-        cut_crops(two, labels, "f", channels=("transmitted",))
-    composite = cut_crops(np.full((30, 30, 3), 50, np.uint8), labels, "g", side_px=16, size=16)
+    with pytest.raises(InputError, match="no channel transmitted"):
+        cut_crops(field_image(two), labels, "f", channels=("transmitted",))
+    composite = cut_crops(field_image(np.full((30, 30, 3), 50, np.uint8)), labels, "g", side_px=16, size=16)
     with pytest.raises(InputError, match="composite and raw"):
-        join_crops([cut_crops(two, labels, "f", side_px=16, size=16), composite])
+        join_crops([cut_crops(field_image(two), labels, "f", side_px=16, size=16), composite])
 
 
 def test_unseen_wells_are_told_apart(trained):

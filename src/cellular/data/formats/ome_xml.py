@@ -50,6 +50,9 @@ def ome_images(root: ElementTree.Element, uuid: str | None, filename: str, pages
     uuid : this file's own UUID; None where it has none, then its `filename` tells.
     pages : how many pages (IFDs) this file has.
     """
+    references = {_reference(block) for block in root.findall(".//{*}TiffData")}
+    if len(references) == 1:  # all in one file, which is this one, whatever it is called by now
+        uuid, filename = next(iter(references)) or (uuid, filename)
     found = []
     for element in root.findall("{*}Image"):
         pixels = element.find("{*}Pixels")
@@ -92,8 +95,7 @@ def _place(
         raise InputError(f"its OME-XML lists a plane at {first} of {image.sizes}")
     whole = "IFD" not in block.attrib and "PlaneCount" not in block.attrib
     ifd = int(block.get("IFD", 0))
-    reference = block.find("{*}UUID")
-    own = reference is None or _is_own(reference, uuid, filename)
+    own = _is_own(_reference(block), uuid, filename)
     total = image.sizes["T"] * image.sizes["Z"] * image.sizes["C"]
     count = total if whole else int(block.get("PlaneCount", 1))
     if own:
@@ -105,10 +107,19 @@ def _place(
             image.elsewhere.add(plane)
 
 
-def _is_own(reference: ElementTree.Element, uuid: str | None, filename: str) -> bool:
-    if uuid and (reference.text or "").strip():
-        return (reference.text or "").strip() == uuid
-    return reference.get("FileName", filename).replace("\\", "/").rsplit("/", 1)[-1].casefold() == filename.casefold()
+def _reference(block: ElementTree.Element) -> tuple[str, str] | None:
+    """UUID and name of the file that a TiffData element speaks of; None where it names none: its own."""
+    element = block.find("{*}UUID")
+    if element is None:
+        return None
+    return (element.text or "").strip(), element.get("FileName", "").replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _is_own(reference: tuple[str, str] | None, uuid: str | None, filename: str) -> bool:
+    if reference is None:
+        return True
+    text, name = reference
+    return text == uuid if uuid and text else name.casefold() == filename.casefold()
 
 
 def _planes_from(first: dict[str, int], sizes: dict[str, int], order: str) -> Iterator[Plane]:

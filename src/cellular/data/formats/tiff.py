@@ -75,12 +75,22 @@ def read_tiff(
 def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
     """The file, with everything that reads other files switched off: planes of theirs would be mixed in."""
     with tifffile.TiffFile(path, is_mmstack=False, is_ndtiff=False) as file:
-        try:
-            file.pages.get(path.stat().st_size // _LEAST_PAGE + 1)
-        except IndexError:
-            yield file
-        else:
-            raise InputError(f"{path} is damaged: its pages run in a circle")
+        _check_chain(file, path)
+        yield file
+
+
+def _check_chain(file: tifffile.TiffFile, path: Path) -> None:
+    """Refuse a TIFF whose chain of pages runs in a circle (more pages than its bytes can hold) or is cut off."""
+    try:
+        file.pages.get(path.stat().st_size // _LEAST_PAGE + 1)
+    except IndexError:
+        pass
+    else:
+        raise InputError(f"{path} is damaged: its pages run in a circle")
+    file.filehandle.seek(file.pages.next_page_offset)
+    following = file.filehandle.read(file.tiff.offsetsize)
+    if len(following) < file.tiff.offsetsize or any(following):
+        raise InputError(f"{path} is truncated or damaged: the page after its {len(file.pages)} is not there")
 
 
 def _scenes(file: tifffile.TiffFile, path: Path) -> list[TiffScene]:

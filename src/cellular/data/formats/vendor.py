@@ -31,9 +31,13 @@ def _open(path: Path) -> Any:
     bioio = import_extra("bioio", "bioio")
     try:
         image = bioio.BioImage(path)
-        image.scenes  # noqa: B018  (only now does the plug-in open the file)
+        count = len(image.scenes)  # only now does the plug-in open the file
+        # bioio-czi takes the scenes from a list of names that not every program writes, and would pass over the others.
+        declared = int(image.metadata.findtext(".//SizeS") or 1) if path.suffix.lower() == ".czi" else count
     except Exception as error:  # each maker's plug-in has errors of its own; a missing one is named in the text
         raise InputError(f"{path} cannot be read by bioio (is its plug-in, e.g. bioio-czi, there?): {error}") from error
+    if declared > count:
+        raise InputError(f"{path} has {declared} scenes of which bioio finds {count}; save each scene as a file")
     return image
 
 
