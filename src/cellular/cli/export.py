@@ -23,7 +23,8 @@ def run(args: argparse.Namespace) -> int | None:
     from cellular.jobs.export import export
 
     options = {name: getattr(args, name) for name in ("images", "cells", "author", "test_image")}
-    written = export(args.input, args.to, args.out, **options)
-    print(f"wrote {len(written)} file(s):", *written[:5], sep="\n  ")
-    if len(written) > 5:
-        print(f"  and {len(written) - 5} more")
+    done = export(args.input, args.to, args.out, **options)
+    what = f"{done.fields} field(s) in {len(done.written)} file(s):" if done.fields else "wrote"
+    print(what, *done.written[:5], sep="\n  ")
+    if len(done.written) > 5:
+        print(f"  and {len(done.written) - 5} more")

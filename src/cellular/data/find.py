@@ -88,6 +88,18 @@ def _find_one(source: Path, scheme: str | None, pattern: str | None, z: ZChoice)
         root = source
     else:
         files, root = [PurePosixPath(source.name)], source.parent
+    return _find_among(root, files, source, scheme, pattern, z)
+
+
+def _find_among(
+    root: Path,
+    files: Sequence[PurePosixPath],
+    source: Path,
+    scheme: str | None,
+    pattern: str | None,
+    z: ZChoice,
+) -> Plate:
+    """The fields of these `files`, paths under `root`, channels without roles as yet; `source` is what errors name."""
     marked = [path for path in files if kind_of(path) in ("labels", "ignore")]
     images = [path for path in files if is_image(root / path)]
     if not images:
@@ -173,7 +185,7 @@ def _with_labels_beside(
     used: set[str] = set()
     result = []
     for item in fields:
-        keys = _keys(item)
+        keys = names_of(item)
         found = next((labels[key] for key in keys if key in labels), None)
         used |= keys & labels.keys()
         hidden = next((ignore[key] for key in keys if key in ignore), None)
@@ -193,7 +205,7 @@ def _claimed(paths: Iterable[PurePosixPath], root: Path) -> dict[str, Path]:
     return found
 
 
-def _keys(item: FieldFiles) -> set[str]:
+def names_of(item: FieldFiles) -> set[str]:
     """What label images of this field may be called: its own name, or that of its files."""
     return {same_name(item.name), *(same_name(field_name(path)) for path in item.images)}
 
@@ -225,7 +237,7 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of label images: {folder}")
     found = find_labels(folder)
-    return {item.name: found[key] for item in fields for key in sorted(_keys(item) & found.keys())[:1]}
+    return {item.name: found[key] for item in fields for key in sorted(names_of(item) & found.keys())[:1]}
 
 
 def find_labels(folder: Path) -> dict[str, Path]:
@@ -238,6 +250,21 @@ def find_labels(folder: Path) -> dict[str, Path]:
     if not plain:
         raise InputError(f"{folder} holds no label images (<field>_masks.tif or .png, _cp_masks, _labels)")
     return _claimed(plain, folder)
+
+
+def find_images(folder: str | Path, names: Iterable[str], besides: Iterable[Path] = ()) -> dict[str, FieldFiles]:
+    """The images in `folder` of the fields called `names`, by every name that label images of theirs may have.
+
+    Files `besides` are no images of theirs. Raises as :func:`find_plate` does, but for a folder without such images.
+    """
+    folder, starts, besides = Path(folder), tuple(map(same_name, names)), {path.resolve() for path in besides}
+    files = [PurePosixPath(name) for name in _entries(folder) if (folder / name).resolve() not in besides]
+    files = [file for file in files if is_image(folder / file) and same_name(file.name).startswith(starts)]
+    if not files:
+        return {}
+    found = _find_among(folder, files, folder, None, None, None)
+    fields, _ = _with_roles(found.fields, {}, SCHEMES[found.scheme].roles)
+    return {key: item for item in fields for key in names_of(item)}
 
 
 def find_label_fields(folder: str | Path, *, scheme: str | None = None, pattern: str | None = None) -> Plate:

@@ -1,5 +1,6 @@
 """`cellular export`: label images, or a model, in another tool's format."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from cellular.data.formats.labelled import find_labelled
@@ -8,6 +9,14 @@ from cellular.errors import SettingsError
 from cellular.jobs.export_model import export_bioimageio, export_onnx
 
 MODELS = ("bioimageio", "onnx")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """`written`: files or folders. `fields`: how many are in them; 0 for a model."""
+
+    written: list[Path]
+    fields: int = 0
 
 
 def export(
@@ -19,8 +28,8 @@ def export(
     cells: str | Path | None = None,
     author: str | None = None,
     test_image: str | Path | None = None,
-) -> list[Path]:
-    """Write `source` in the format `to`; returns the files or folders written.
+) -> Exported:
+    """Write `source` in the format `to`.
 
     Parameters
     ----------
@@ -41,13 +50,14 @@ def export(
     >>> import cellular, numpy as np
     >>> from cellular.data.formats.images import write_labels
     >>> _ = write_labels("exported/a_masks.tif", np.array([[0, 1], [2, 2]], np.uint16))
-    >>> [path.name for path in cellular.export("exported", "hdf5", "h5")]
+    >>> [path.name for path in cellular.export("exported", "hdf5", "h5").written]
     ['a.h5']
     """
     if to == "onnx":
-        return [export_onnx(source, out)]
+        return Exported([export_onnx(source, out)])
     if to == "bioimageio":
-        return [export_bioimageio(source, out, author=author, test_image=test_image)]
+        return Exported([export_bioimageio(source, out, author=author, test_image=test_image)])
     if to not in EXPORTS:
         raise SettingsError(f"Unknown format '{to}'; known: {', '.join((*EXPORTS, *MODELS))}")
-    return EXPORTS[to](find_labelled(source, images, cells), Path(out))
+    fields = find_labelled(source, images, cells)
+    return Exported(EXPORTS[to](fields, Path(out)), len(fields))
