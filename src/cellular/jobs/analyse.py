@@ -15,7 +15,7 @@ from cellular.data.formats.images import write_labels
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
-from cellular.files import write_json
+from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
 from cellular.jobs.measure import (
     NEEDED,
@@ -107,6 +107,7 @@ def analyse(
     settings: AnalyseSettings | None = None,
     *,
     labels: str | Path | None = None,
+    config: str | None = None,
 ) -> AnalyseResult:
     """Analyse every field of `plate` and write everything to `out`.
 
@@ -119,6 +120,7 @@ def analyse(
         ``columns.csv``, ``overlays/``, ``tracks/``, ``stats/``, ``problems.csv``, ``plate.json``, ``analyse.json`` and
         ``report.html``.
     labels : folder of label images, in place of segmenting.
+    config : what the command line was told, as TOML, to keep as ``config.toml``.
 
     Raises
     ------
@@ -137,6 +139,8 @@ def analyse(
     record |= model_record(segmenter) if segmenter else {}
     with claimed(out, "analyse", record):
         write_json(out / "plate.json", plate.as_dict())
+        if config is not None:
+            write_text(out / "config.toml", config)
         labelled = plate if segmenter else replace(plate, fields=tuple(f for f in plate.fields if f.labels))
         missing = {f.name: f"no label image in {labels}" for f in plate.fields if not segmenter and not f.labels}
         work = _work(labelled, out, settings, segmenter, state_model)
