@@ -121,6 +121,20 @@ def cellular_map() -> PlateMap:
         return read_plate_map(path)
 
 
+@cache
+def _cellular_treatments() -> dict[str, str]:
+    return dict(cellular_map().table[["well", "treatment"]].itertuples(index=False))
+
+
+def cellular_treatment(well: str | None) -> str | None:
+    """What the CELLULAR plate map says of a well of CELLULAR: 'fed', 'starved' or None.
+
+    >>> cellular_treatment("C03"), cellular_treatment("D03")
+    ('fed', None)
+    """
+    return _cellular_treatments().get(well)
+
+
 def _long(path: Path, sheet: Sheet) -> _Wells:
     """A header and a row a well."""
     (_, header), *rows = sheet.rows
