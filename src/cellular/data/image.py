@@ -12,6 +12,8 @@ from cellular.data.plate import ROLE_ORDER, FieldFiles, Kind, Source
 from cellular.errors import InputError, MissingInputError
 
 COMPOSITE_ROLES = ROLE_ORDER[:3]
+# An uncompressed TIFF above this many bytes is mapped, not read, where that is asked for.
+MAPPED_BYTES = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,9 @@ def _one_file(item: FieldFiles, mapped: bool) -> FieldImage:
     """All channels in one file: read once."""
     source = item.sources[0]
     info = _info(source)
-    pixels = _stack(source, item.projection, mapped and len(source.slices) == 1)
+    path = source.slices[0][0]
+    large = mapped and len(source.slices) == 1 and path.is_file() and path.stat().st_size >= MAPPED_BYTES
+    pixels = _stack(source, item.projection, large)
     wanted = [s.index for s in item.sources]
     if len(item.sources) == 1 and source.token and source.index is not None:
         _check_single(source, info, item)

@@ -21,7 +21,7 @@ ALIKE = ("channels", "size", "dtype", "pixel_size_um")
 
 @dataclass(frozen=True)
 class Inspection:
-    """`fields`: a row each: place, channels, size, dtype, pixel size, labels, the map. `problems`: by field, what is odd."""
+    """`fields`: a row each, with what files, names and map say of it. `problems`: by field, what is odd."""
 
     fields: pd.DataFrame
     problems: dict[str, str]

@@ -54,7 +54,8 @@ def measure(
 
     `out` gets ``cells``, ``puncta`` and ``images`` in each of `formats` (csv, parquet, anndata), ``columns.csv`` with
     the unit and meaning of every column, ``problems.csv``, ``measure.json``, ``plate.json``, ``overlays/`` with
-    pictures of the puncta of `overlays` fields, and ``fields/``. A field that cannot be read or measured is reported and passed
+    pictures of the puncta of `overlays` fields, and ``fields/``. A field that cannot be read or measured is reported
+    and passed
     over; run again with the same settings, fields that are done are kept. With others, OutputExistsError is raised.
 
     Parameters

@@ -70,8 +70,8 @@ class Done:
 def claimed(out: str | Path, job: str, record: Mapping[str, Any]) -> Iterator[Path]:
     """`out` as the output of `job` with this `record` of settings, for the time of the block, and for nobody else.
 
-    ``out/<job>.json`` holds the record. Leftovers of a killed run are swept. A folder that holds nothing but the record
-    stands for nothing yet and may be claimed anew.
+    ``out/<job>.json`` holds the record. Leftovers of a killed run are swept. A folder in which no
+    item is finished stands for nothing yet and may be claimed anew.
 
     Raises OutputExistsError where `out` is a file, holds something else, was begun with another record, or is being
     written by another process.
@@ -108,7 +108,7 @@ def _check_claim(out: Path, job: str, wanted: Mapping[str, Any]) -> None:
     others = [entry for entry in out.iterdir() if entry != path and not _is_ours(entry)] if out.is_dir() else []
     if others and not path.is_file():
         raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
-    if others and (made := read_json(path)) != wanted:
+    if finished(out) and (made := read_json(path)) != wanted:
         raise OutputExistsError(
             f"{out} was begun with other settings ({_difference(made, wanted)}); choose another --out"
         )

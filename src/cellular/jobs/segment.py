@@ -14,7 +14,7 @@ from cellular.data.image import FieldImage, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import sha256_of, write_csv, write_json
-from cellular.jobs.runner import Work, claimed, each_field, files_of, finished, joined
+from cellular.jobs.runner import Work, claimed, each, files_of, finished, joined
 from cellular.progress import progress
 from cellular.report.outlines import PLAIN, outline_overlay
 from cellular.segment.inputs import network_image
@@ -47,7 +47,8 @@ def segment(
 ) -> SegmentResult:
     """Segment every field of `plate` into folder `out`.
 
-    Writes ``<field>_masks.tif`` (label image), in ``cells.csv`` a row per cell (label, score, area in px, box, centroid),
+    Writes ``<field>_masks.tif`` (label image), in ``cells.csv`` a row per cell (label, score, area in px, box,
+    centroid),
     earlier runs' included, with `overlays` ``overlays/<field>.jpg``, and ``plate.json``. A field that cannot be read
     or segmented is reported in the result and passed over. Run again with the same model and settings, what is there is
     kept where its image is still the same file, unchanged. A large uncompressed TIFF is never in memory as a whole, its
@@ -61,14 +62,13 @@ def segment(
     Raises
     ------
     OutputExistsError : `out` was made with another model or other settings.
-    InputError : no field could be segmented.
     """
     plate = plate if isinstance(plate, Plate) else find_plate(plate)
     segmenter = model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model, device)
     settings = settings or SegmentSettings()
     with claimed(out, "segment", {**model_record(segmenter), "settings": asdict(settings)}) as folder:
         write_json(folder / "plate.json", plate.as_dict())
-        done = each_field(plate, folder, segment_work(segmenter, folder, settings, overlays), desc="segment")
+        done = each(plate.fields, folder, segment_work(segmenter, folder, settings, overlays), desc="segment")
         if every := joined(folder, finished(folder)):
             write_csv(folder / "cells.csv", every[CELLS])
     labels = {name: label_path(folder, name) for name in done.names}

@@ -38,8 +38,8 @@ def compare_tables(
 ) -> tuple[Comparison, Figures]:
     """Compare the treatments of a table of measured cells and write the results to folder `out`.
 
-    `cells` is ``cells.csv`` of measure or classify, `images` its ``images.csv`` (found beside a file by itself); files or
-    tables. `out` gets ``effects.csv``, ``over_time.csv``, ``units.csv``, ``map_<method>.csv``, ``stats.json``,
+    `cells` is ``cells.csv`` of measure or classify, `images` its ``images.csv`` (found beside a file by itself); files
+    or tables. `out` gets ``effects.csv``, ``over_time.csv``, ``units.csv``, ``map_<method>.csv``, ``stats.json``,
     ``figures/`` and ``stats.html``.
     """
     settings, out = settings or StatsSettings(), Path(out)

@@ -15,8 +15,8 @@ def network_image(
     """The image (Y, X) or (Y, X, C) to segment, and which of its channels go in (see :func:`to_network_input`).
 
     `channels`, numbers from 1 with 0 for grey, hold where they are given. Else a model that knows its channels by role
-    gets those: what it can do without, and the field does not have, is dark. A single channel stands for all of them, and
-    a picture whose colours nobody has named is taken colour by colour. Other models get the numbers of their training.
+    gets those: what it can do without, and the field does not have, is dark. A single channel stands for all of them,
+    and a picture whose colours nobody has named is taken colour by colour. Other models get the numbers of their training.
 
     Raises InputError where the model needs a role that no channel has.
     """

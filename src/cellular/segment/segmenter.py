@@ -136,7 +136,7 @@ class Segmenter:
         return Segmentation(as_labels(labels), None, None, scores, evidence, float(diameter))
 
     def diameter(self, image: np.ndarray, channels: Sequence[int] | None = None, *, invert: bool = False) -> float:
-        """Estimate the diameter (px) of the cells of an image (Y, X) or (Y, X, C), as :meth:`segment` does for "auto"."""
+        """Estimate the diameter (px) of the cells of an image (Y, X[, C]), as :meth:`segment` does for "auto"."""
         channels = self._channels(channels)
         middle = _middle(image, WINDOW)
         ranges = intensity_ranges(image, channels)

@@ -108,7 +108,7 @@ class _Costs:
 
 
 def _drifted(frames: Sequence[Cells]) -> np.ndarray:
-    """(T, 2) where the field as a whole has moved to by each frame, px; frames without cells stay where the last was."""
+    """(T, 2) where the field as a whole has moved to by each frame, px; those without cells stay where the last was."""
     position = np.zeros((len(frames), 2))
     seen = [t for t, cells in enumerate(frames) if len(cells.labels)]
     for before, after in pairwise(seen):
@@ -141,7 +141,7 @@ def link(
 
     Raises
     ------
-    InputError : no images, images of different shapes, features without a row for some label, or times that do not rise.
+    InputError : no images, images of different shapes, features without a row for some label, times that fall.
     """
     settings = settings or TrackSettings()
     _check(images)

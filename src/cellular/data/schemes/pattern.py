@@ -19,7 +19,8 @@ def pattern_scheme(regex: str) -> Scheme:
 
     Parameters
     ----------
-    regex : groups :data:`GROUPS`; ``well`` or ``series`` must be one of them. ``series`` is the field's name without
+    regex : groups :data:`GROUPS`; ``well``, ``series`` or, for one series, ``timepoint`` must be one of them.
+        ``series`` is the field's name without
         the timepoint, for files that name no well.
 
     Raises
@@ -36,9 +37,10 @@ def pattern_scheme(regex: str) -> Scheme:
             near = difflib.get_close_matches(group, GROUPS, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise SettingsError(f"--pattern has a group '{group}'{hint} Groups are {', '.join(GROUPS)}")
-    if not {"well", "series"} & set(compiled.groupindex):
+    if not {"well", "series", "timepoint"} & set(compiled.groupindex):
         raise SettingsError(
-            f"--pattern {regex} tells no fields apart: give it a group (?P<well>...) or (?P<series>...)"
+            f"--pattern {regex} tells no fields apart: give it a group (?P<well>...), (?P<series>...) or "
+            "(?P<timepoint>...)"
         )
 
     def read(path: PurePosixPath) -> Parts | None:
@@ -57,7 +59,7 @@ def _parts(groups: dict[str, str | None], path: PurePosixPath) -> Parts:
     well = well_name(given["well"]) if "well" in given else None
     if "well" in given and well is None:
         raise InputError(f"--pattern reads '{given['well']}' as the well of {path}; wells are A01 to AF48")
-    series = given.get("series")
+    series = given.get("series") or (None if "well" in given else "series")
     name = series if series is None or "timepoint" not in given else f"{series}_t{given['timepoint']}"
     numbers = {key: number(given.get(key)) for key in _NUMBERS}
     channel, plate = given.get("channel"), given.get("plate")
