@@ -53,6 +53,15 @@ def find_plate(
     MissingInputError, InputError : nothing there, names that cannot be read or can be read in two ways, two files for
         one thing, a z-stack without `z`, a channel that is not there.
     SettingsError : an unknown scheme, role or projection.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> plate = cellular.find_plate(made.images)
+    >>> plate.scheme, [(item.well, item.site, item.roles) for item in plate.fields]
+    ('cellular', [('C05', 1, ('mRFP', 'EGFP', 'transmitted'))])
     """
     given = parse_channels(channels)
     found = [_find_one(Path(item), scheme, pattern, z) for item in _several(source)]

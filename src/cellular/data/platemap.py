@@ -99,6 +99,14 @@ def read_plate_map(path: str | Path, reserved: Collection[str] = ()) -> PlateMap
     MissingInputError, InputError
         No such file, not a plate map, a well twice, no well, a column called like a measurement, a dose that is no
         number. The message names line or sheet and the remedy.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from pathlib import Path
+    >>> _ = Path("map.csv").write_text("well,treatment\\nA1,DMSO\\nB1,EBSS\\n")
+    >>> cellular.read_plate_map("map.csv").table[["well", "treatment"]].values.tolist()
+    [['A01', 'DMSO'], ['B01', 'EBSS']]
     """
     path = Path(path)
     sheets = read_sheets(path)

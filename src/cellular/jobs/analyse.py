@@ -126,6 +126,15 @@ def analyse(
     ------
     InputError : a channel is not known, or no field could be done. A single bad field is reported and passed over.
     OutputExistsError : `out` was begun with other settings or another plate. With the same, it is continued.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=2, size_px=160, diameter_px=30))
+    >>> result = cellular.analyse(made.images, "analysis", labels=made.truth)
+    >>> len(result.cells) == made.cells, result.page.name, result.problems
+    (True, 'report.html', {})
     """
     settings, out = settings or AnalyseSettings(), Path(out)
     plate = plate if isinstance(plate, Plate) else find_plate(plate, labels=labels)

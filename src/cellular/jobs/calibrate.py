@@ -71,6 +71,18 @@ def calibrate(
     ------
     InputError, MissingInputError : the folder cannot be used, or shows no cell.
     OutputExistsError : `out` is there.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> from cellular.segment import SegmentSettings
+    >>> folder = cellular.prepare(made.folder, "prepared").output / "all" / "train"
+    >>> how = SegmentSettings(diameter=30, augment=False)
+    >>> result = cellular.calibrate("starter", folder, how, (0.4, 0.8), (0.0,), out="settled.safetensors")
+    >>> result.grid["flow_threshold"].tolist()
+    [0.4, 0.8]
     """
     settings = settings or SegmentSettings()
     if out is not None and Path(out).exists():

@@ -196,13 +196,13 @@ def classify(
     Examples
     --------
     >>> import cellular, numpy as np, pandas as pd
-    >>> from cellular.jobs.classify import train_state
+    >>> from cellular.jobs.classify import ClassifySettings, train_state
     >>> wells = [f"Timepoint_001_220518-ST_{well}_s1" for well in ("C05", "C06", "C07", "I05", "I06", "I07")]
     >>> cells = pd.DataFrame({"field": np.repeat(wells, 8), "label": np.tile(np.arange(1, 9), 6)})
     >>> fed = cells["field"].str.contains("_C").to_numpy()
-    >>> cells["area_px"] = np.where(fed, 500.0, 900.0) + np.arange(48)
+    >>> cells["area"] = np.where(fed, 500.0, 900.0) + np.arange(48)
     >>> cells.to_csv("measured.csv", index=False)
-    >>> trained = train_state("measured.csv", "state")
+    >>> trained = train_state("measured.csv", "state", settings=ClassifySettings(features=("area",), trees=5))
     >>> told = cellular.classify("measured.csv", trained.model, "told")
     >>> told.groupby(fed)["state"].first().tolist()
     ['activated', 'basal']

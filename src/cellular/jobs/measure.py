@@ -66,6 +66,15 @@ def measure(
     Raises
     ------
     InputError : a channel is not known, or no field could be measured.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> tables = cellular.measure(made.images, made.truth, "measured", overlays=0)
+    >>> len(tables.cells) == made.cells, {"field", "label", "area", "puncta_yellow"} <= set(tables.cells)
+    (True, True)
     """
     settings = settings or MeasureSettings()
     _check_formats(formats)

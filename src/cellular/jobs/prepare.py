@@ -118,6 +118,15 @@ def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | N
 
     Raises MissingInputError or InputError when there is nothing to prepare, OutputExistsError when `output` holds
     something else, OutputError when it cannot be written, and with `strict` InputError at the first problem.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> done = cellular.prepare(made.folder, "prepared")
+    >>> done.fields["train"], sorted(path.name for path in done.output.glob("all/train/*_masks.png"))
+    (1, ['Timepoint_001_220518-ST_C05_s1_masks.png'])
     """
     start = time.perf_counter()
     settings = settings or PrepareSettings()

@@ -60,6 +60,14 @@ def simulate(out: str | Path, settings: SimulationSettings | None = None) -> Sim
     """Simulate fields and write them with their truth to the folder `out`, whole or not at all.
 
     Raises OutputExistsError where `out` holds anything already.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> made.fields, sorted(path.name for path in made.folder.iterdir())
+    (('Timepoint_001_220518-ST_C05_s1',), ['images', 'images-color', 'masks', 'truth'])
     """
     settings = settings or SimulationSettings()
     names: list[str] = []

@@ -41,6 +41,16 @@ def compare_tables(
     `cells` is ``cells.csv`` of measure or classify, `images` its ``images.csv`` (found beside a file by itself); files
     or tables. `out` gets ``effects.csv``, ``over_time.csv``, ``units.csv``, ``map_<method>.csv``, ``stats.json``,
     ``figures/`` and ``stats.html``.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=2, size_px=160, diameter_px=30))
+    >>> tables = cellular.measure(made.images, made.truth, "measured", overlays=0)
+    >>> result, figures = cellular.compare("measured/cells.csv", "stats", maps=())
+    >>> result.control, result.units["treatment"].tolist()
+    ('fed', ['fed', 'starved'])
     """
     settings, out = settings or StatsSettings(), Path(out)
     text = [name for name in (settings.treatment, settings.replicate) if name]

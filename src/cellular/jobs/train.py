@@ -41,6 +41,18 @@ def train(
     ------
     OutputExistsError : the experiment exists and `resume` was not asked for.
     InputError, MissingInputError, WeightsError : unusable data, or a model that cannot be had.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> from cellular.train import TrainSettings
+    >>> folder = cellular.prepare(made.folder, "prepared").output / "all" / "train"
+    >>> tiny = TrainSettings(model_type="scratch", width=4, n_epochs=1, crop_size=64, min_train_masks=1, device="cpu")
+    >>> result = cellular.train(folder, None, "first", settings=tiny)
+    >>> result.model.as_posix(), result.epochs
+    ('experiments/first/models/first', 1)
     """
     settings = settings or TrainSettings()
     folder = experiment_folder(experiments_dir, experiment_name)
