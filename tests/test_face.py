@@ -33,7 +33,7 @@ def test_importing_brings_nothing_heavy():
 def test_the_stub_names_the_same_objects():
     stub = ast.parse(Path(cellular.__file__).with_suffix(".pyi").read_text())
     told = {
-        alias.asname: getattr(importlib.import_module(node.module), alias.name)
+        alias.asname or alias.name: getattr(importlib.import_module(node.module), alias.name)
         for node in stub.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
