@@ -92,17 +92,13 @@ def train_network(
     """
     folder = Path(folder)
     info = info or ModelInfo(settings.channels or (0, 0))
-    device = resolve_device(settings.device)
-    if _mixed_precision(settings, device) and not has_bfloat16(device):
-        logger.warning("%s has no bfloat16 instructions, which makes --amp on ten times slower than --amp off", device)
-    keep_freed_memory()
+    device = _device(settings)
     network = network.to(device, memory_format=torch.channels_last)
     # Fields without cells say nothing of the cells' size.
     diameters = [settings.diameter or sample.diameter for sample in samples if sample.cells]
     network.diam_labels.data.fill_(float(np.mean(diameters)))
-    diam_mean = float(network.diam_mean)
-    feed = Feed(samples, settings, diam_mean, device)
-    valid_feed = Feed(validation, settings, diam_mean, device) if validation and settings.validate_every else None
+    looked_at = validation if settings.validate_every else []
+    feed, valid_feed = (_feed(part, settings, network, device) for part in (samples, looked_at))
     optimizer = _optimizer(network, settings)
     rates = learning_rates(settings)
     average = copy.deepcopy(network) if settings.ema else network
@@ -111,16 +107,12 @@ def train_network(
     best_loss, since_best, first = math.inf, 0, 0
     if resume:
         _check_same_run(folder / RUN, run)
-        state = load_checkpoint(folder)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
+        state = _taken_up(folder, {"network": network, "average": average, "optimizer": optimizer})
         history, best_loss, since_best, first = (state[k] for k in ("history", "best_loss", "since_best", "epoch"))
     else:
         write_json(folder / RUN, run)
         write_json(folder / DIAMETERS, {"diam_labels": float(network.diam_labels)})
-    name = folder.name
-    last_path, best_path = folder / "models" / name, folder / "models" / f"{name}_best"
+    last_path, best_path = (folder / "models" / f"{folder.name}{end}" for end in ("", "_best"))
 
     def checkpoint(epoch: int) -> None:
         state = {"network": network.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
@@ -145,11 +137,7 @@ def train_network(
                     best_loss, since_best = row["valid_loss"], 0
                     save_model(best_path, average, info)
             history.append(row)
-            if not math.isfinite(loss):
-                raise InputError(
-                    f"The loss became {loss} in epoch {epoch + 1}: training diverged. Lower --learning_rate "
-                    f"({settings.learning_rate}); {folder / CHECKPOINT} holds the last good state"
-                )
+            _check_finite(loss, epoch, settings, folder)
             done = epoch + 1
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", valid=f"{best_loss:.3f}" if math.isfinite(best_loss) else "-")
@@ -159,10 +147,37 @@ def train_network(
             if stop:
                 logger.info("no better validation in %d tries: stopped after epoch %d", settings.patience, done)
                 break
-    save_model(last_path, average, info)
-    if not best_path.is_file():
-        save_model(best_path, average, info)
+    for path in (last_path, *(() if best_path.is_file() else (best_path,))):
+        save_model(path, average, info)
     return TrainingResult(folder, last_path, best_path, done, best_loss if math.isfinite(best_loss) else math.nan)
+
+
+def _device(settings: TrainSettings) -> torch.device:
+    device = resolve_device(settings.device)
+    if _mixed_precision(settings, device) and not has_bfloat16(device):
+        logger.warning("%s has no bfloat16 instructions, which makes --amp on ten times slower than --amp off", device)
+    keep_freed_memory()
+    return device
+
+
+def _feed(samples: list[Sample], settings: TrainSettings, network: CPnet, device: torch.device) -> Feed | None:
+    return Feed(samples, settings, float(network.diam_mean), device) if samples else None
+
+
+def _taken_up(folder: Path, parts: dict[str, Any]) -> dict[str, Any]:
+    """The folder's checkpoint, its `parts` (network, average, optimizer) as they were then."""
+    state = load_checkpoint(folder)
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return state
+
+
+def _check_finite(loss: float, epoch: int, settings: TrainSettings, folder: Path) -> None:
+    if not math.isfinite(loss):
+        raise InputError(
+            f"The loss became {loss} in epoch {epoch + 1}: training diverged. Lower --learning_rate "
+            f"({settings.learning_rate}); {folder / CHECKPOINT} holds the last good state"
+        )
 
 
 def _train_epoch(network, average, feed, epoch, optimizer, rate, settings, device) -> tuple[float, int]:
