@@ -82,6 +82,13 @@ def find_plate(
     return replace(plate, notes=(*notes, *role_notes, *plate.notes))
 
 
+def as_plate(source: Plate | str | Path, labels: str | Path | None = None) -> Plate:
+    """A plate as it is, or that of a folder by :func:`find_plate`; with the label images in folder `labels` if given."""
+    if not isinstance(source, Plate):
+        return find_plate(source, labels=labels)
+    return source if labels is None else source.with_labels(match_labels(source.fields, labels))
+
+
 def _several(source: str | Path | Iterable[str | Path]) -> list[Path]:
     return [Path(source)] if isinstance(source, str | Path) else [Path(item) for item in source]
 

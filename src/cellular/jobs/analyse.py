@@ -10,7 +10,7 @@ import pandas as pd
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import Comparison
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
-from cellular.data.find import find_plate
+from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
@@ -137,7 +137,7 @@ def analyse(
     (True, 'report.html', {})
     """
     settings, out = settings or AnalyseSettings(), Path(out)
-    plate = plate if isinstance(plate, Plate) else find_plate(plate, labels=labels)
+    plate = as_plate(plate, labels)
     plate.require(*NEEDED, what="analysing the reporter")
     # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
     segmenter = None if labels is not None else Segmenter.from_pretrained(settings.model, settings.device)

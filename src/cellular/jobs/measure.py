@@ -11,7 +11,7 @@ import pandas as pd
 from cellular.autophagy.measure.columns import documentation
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
 from cellular.autophagy.measure.puncta import SIGMAS_PX
-from cellular.data.find import find_plate
+from cellular.data.find import as_plate
 from cellular.data.formats.image_file import describe_image
 from cellular.data.formats.images import write_image
 from cellular.data.image import FieldImage, load_labels, read_field
@@ -78,7 +78,7 @@ def measure(
     """
     settings = settings or MeasureSettings()
     _check_formats(formats)
-    plate = plate if isinstance(plate, Plate) else find_plate(plate, labels=labels)
+    plate = as_plate(plate, labels)
     plate.require(*NEEDED, what="measuring the reporter")
     labelled = tuple(item for item in plate.fields if item.labels)
     where = labels or plate.folder
