@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,16 +27,25 @@ def commands(page):
     return [shlex.split(line, comments=True)[1:] for line in whole]
 
 
+@contextmanager
+def suppress_exit():
+    """A list that gets the exit code where the block exits with one other than 0."""
+    code = []
+    try:
+        yield code
+    except SystemExit as stop:
+        code += [stop.code] if stop.code else []
+
+
 CELLULAR = commands(ROOT / "README.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_of_a_page_is_one_that_the_program_takes(page):
     for words in commands(page):
-        try:
+        with suppress_exit() as code:
             build_parser(words[0])[0].parse_args(words)
-        except SystemExit as stop:
-            assert stop.code == 0, f"{page.name}: cellular {' '.join(words)}"
+        assert not code, f"{page.name}: cellular {' '.join(words)}"
 
 
 def test_the_reference_is_what_the_parser_says():
@@ -44,7 +54,8 @@ def test_the_reference_is_what_the_parser_says():
 
 
 def test_the_readme_has_both_tours():
-    assert {words[0] for words in CELLULAR} >= {"inspect", "analyse", "simulate", "prepare", "train", "evaluate", "stats"}
+    verbs = {words[0] for words in CELLULAR}
+    assert verbs >= {"inspect", "analyse", "simulate", "prepare", "train", "evaluate", "segment", "measure", "stats"}
 
 
 def tiny(words):

@@ -94,3 +94,22 @@ def test_the_text_names_every_option_once():
     text = config_text(made, made.parse_args(["plate", "--out", "o"]))
     options = {a.dest for a in made._actions if a.option_strings} - {"help", "out", "config", "dry_run"}
     assert all(sum(line.startswith((f"{o} = ", f"# {o} is")) for line in text.splitlines()) == 1 for o in options)
+
+
+def test_defaults_of_options_are_those_of_the_settings():
+    """Options cannot be made from the settings, which are slow to import; so they are held together here."""
+    from cellular.autophagy.compare.design import StatsSettings
+    from cellular.autophagy.measure.puncta import PunctaSettings
+    from cellular.cli.arguments import PUNCTA, measure_settings, segmentation_settings
+    from cellular.segment.settings import SegmentSettings
+    from cellular.track.link import TrackSettings
+
+    args = parsed()
+    assert segmentation_settings(args) == SegmentSettings()
+    assert measure_settings(args).puncta == PunctaSettings()
+    assert set(PUNCTA) <= set(vars(args))
+    for settings, names in (
+        (TrackSettings(), ("max_distance", "max_gap")),
+        (StatsSettings(), ("treatment", "control", "replicate", "min_replicates")),
+    ):
+        assert {name: getattr(args, name) for name in names} == {name: getattr(settings, name) for name in names}

@@ -96,7 +96,8 @@ def _train_crops(args: argparse.Namespace):
         device=args.device,
         seed=args.seed,
     )
-    return train_crop_state(args.cells, args.out, *pictures(args.images, args.labels), args.truth, settings, args.positive)
+    where = pictures(args.images, args.labels)
+    return train_crop_state(args.cells, args.out, *where, args.truth, settings, args.positive)
 
 
 def _predict(args: argparse.Namespace) -> None:

@@ -83,7 +83,7 @@ def find_plate(
 
 
 def as_plate(source: Plate | str | Path, labels: str | Path | None = None) -> Plate:
-    """A plate as it is, or that of a folder by :func:`find_plate`; with the label images in folder `labels` if given."""
+    """A plate as it is, or that of a folder by :func:`find_plate`; with the label images in `labels` if given."""
     if not isinstance(source, Plate):
         return find_plate(source, labels=labels)
     return source if labels is None else source.with_labels(match_labels(source.fields, labels))
