@@ -1,7 +1,6 @@
 """Names that are imported when they are first asked for, and rooms that are called like the job of their name."""
 
 import importlib
-import inspect
 import sys
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -49,7 +48,9 @@ class Room(ModuleType):
         return self.job(*args, **options)
 
     @property
-    def __signature__(self) -> inspect.Signature:
+    def __signature__(self) -> Any:
+        import inspect  # slow to import, and only help asks
+
         return inspect.signature(self.job)
 
 
