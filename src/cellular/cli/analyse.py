@@ -16,13 +16,14 @@ from cellular.cli.arguments import (
     report_problems,
     segmentation_settings,
 )
+from cellular.cli.config import add_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; the defaults are those of AnalyseSettings."""
     parser.add_argument("folder", metavar="FOLDER", help="folder of images as the microscope wrote them")
     parser.add_argument("--out", required=True, help="folder for everything; a second run goes on where this stopped")
-    parser.add_argument("--config", metavar="FILE", help="settings from a TOML file; flags overrule it")
+    add_config(parser)
     parser.add_argument("--dry_run", "--dry-run", action="store_true", help="say what is understood, and stop")
     parser.add_argument("--labels", help="folder of label images, in place of segmenting")
     parser.add_argument("--model", default="starter", help="segmentation model: a name or a file")
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int | None:
     if args.dry_run:
         print("\n".join(plate.summary()))
         return None
-    result = analyse(plate, args.out, settings, labels=args.labels, exclude=args.exclude)
+    result = analyse(plate, args.out, settings, labels=args.labels, exclude=args.exclude, config=args.config_text)
     print(f"{len(result.cells)} cells in {len(result.tables['images'])} fields")
     compared = result.comparison
     for line in (*compared.refusals, *compared.notes) if compared else [f"no comparison: {result.no_comparison}"]:

@@ -11,12 +11,12 @@ import pandas as pd
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import Comparison
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
-from cellular.data.find import find_plate
+from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
-from cellular.files import write_json
+from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.gallery import gallery
@@ -117,6 +117,7 @@ def analyse(
     *,
     labels: str | Path | None = None,
     exclude: Sequence[str] = (),
+    config: str | None = None,
 ) -> AnalyseResult:
     """Analyse every field of `plate` and write everything to `out`.
 
@@ -132,14 +133,24 @@ def analyse(
     labels : folder of label images, in place of segmenting.
     exclude : fields to leave out of the comparison: "flagged", names, or files that list them. They are measured all
         the same; with others the same run is continued.
+    config : what the command line was told, as TOML, to keep as ``config.toml``.
 
     Raises
     ------
     InputError : a channel is not known, or no field could be done. A single bad field is reported and passed over.
     OutputExistsError : `out` was begun with other settings or another plate. With the same, it is continued.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=2, size_px=160, diameter_px=30))
+    >>> result = cellular.analyse(made.images, "analysis", labels=made.truth)
+    >>> len(result.cells) == made.cells, result.page.name, result.problems
+    (True, 'report.html', {})
     """
     settings, out = settings or AnalyseSettings(), Path(out)
-    plate = plate if isinstance(plate, Plate) else find_plate(plate, labels=labels)
+    plate = as_plate(plate, labels)
     settings = replace(settings, measure=with_reporter(plate, settings.measure))
     # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
     check_exclusions(exclude, plate)
@@ -154,6 +165,8 @@ def analyse(
     record |= {"nuclei_from": nuclei.record()} if nuclei else {}
     with claimed(out, "analyse", record):
         write_json(out / "plate.json", plate.as_dict())
+        if config is not None:
+            write_text(out / "config.toml", config)
         labelled = plate if segmenter else replace(plate, fields=tuple(f for f in plate.fields if f.labels))
         missing = {f.name: f"no label image in {labels}" for f in plate.fields if not segmenter and not f.labels}
         flat = settle(flat, labelled, out)

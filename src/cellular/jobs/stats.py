@@ -52,6 +52,16 @@ def compare_tables(
 
     `exclude` names fields to leave out: "flagged" for those of `quality` (``quality.csv``, found beside a file by
     itself), names, or files that list them. Then ``exclusions.csv`` says which and why, and n is told before and after.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=2, size_px=160, diameter_px=30))
+    >>> tables = cellular.measure(made.images, made.truth, "measured", overlays=0)
+    >>> result, figures = cellular.compare("measured/cells.csv", "stats", maps=())
+    >>> result.control, result.units["treatment"].tolist()
+    ('fed', ['fed', 'starved'])
     """
     settings, out = settings or StatsSettings(), Path(out)
     named = (settings.treatment, settings.replicate, settings.inhibitor, settings.factor)
