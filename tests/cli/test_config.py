@@ -99,7 +99,7 @@ def test_the_text_names_every_option_once():
 def test_defaults_of_options_are_those_of_the_settings():
     """Options cannot be made from the settings, which are slow to import; so they are held together here."""
     from cellular.autophagy.compare.design import StatsSettings
-    from cellular.autophagy.measure.puncta import PunctaSettings
+    from cellular.autophagy.measure.puncta_settings import PunctaSettings
     from cellular.cli.arguments import PUNCTA, measure_settings, segmentation_settings
     from cellular.segment.settings import SegmentSettings
     from cellular.track.link import TrackSettings

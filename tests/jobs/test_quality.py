@@ -12,7 +12,7 @@ from scipy import ndimage as ndi
 
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.measure.field import MeasureSettings
-from cellular.autophagy.measure.puncta import PunctaSettings
+from cellular.autophagy.measure.puncta_settings import PunctaSettings
 from cellular.cli.main import main
 from cellular.data.find import find_plate
 from cellular.data.formats.images import read_image, write_image, write_labels

@@ -205,7 +205,7 @@ def add_flat_field(parser: argparse.ArgumentParser, otherwise: str) -> None:
 def measure_settings(args: argparse.Namespace) -> MeasureSettings:
     """Settings from the arguments of :func:`add_puncta`, :func:`add_reporter` and :func:`add_plate`."""
     from cellular.autophagy.measure.field import MeasureSettings
-    from cellular.autophagy.measure.puncta import PunctaSettings
+    from cellular.autophagy.measure.puncta_settings import PunctaSettings
 
     puncta = PunctaSettings(**{name: getattr(args, name) for name in PUNCTA})
     return MeasureSettings(args.pixel_size, puncta, args.reporter, args.keima_ratio, args.many_puncta)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cellular.autophagy.measure.columns import OF_IMAGES, OPTIONAL, TABLES, documentation
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
-from cellular.autophagy.measure.puncta import SIGMAS_PX
+from cellular.autophagy.measure.puncta_settings import SIGMAS_PX
 from cellular.autophagy.measure.unmix import REPORTER, measured_roles
 from cellular.data.find import as_plate
 from cellular.data.formats.image_file import describe_image
