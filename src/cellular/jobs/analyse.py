@@ -11,24 +11,26 @@ import pandas as pd
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import Comparison
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
-from cellular.data.find import find_plate
+from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
-from cellular.files import write_json
+from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
+from cellular.jobs.gallery import gallery
 from cellular.jobs.measure import (
-    NEEDED,
     about_fields,
     draw_puncta,
     roles_of,
     spread,
     with_puncta_sizes,
+    with_reporter,
     with_wells,
     write_tables,
 )
+from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
 from cellular.jobs.quality import LIGHT, check_exclusions, judge, left_out, looking
 from cellular.jobs.runner import Work, claimed, each_field, files_of, write_problems
 from cellular.jobs.segment import (
@@ -64,6 +66,7 @@ class AnalyseSettings:
     measure, track, stats : of those stages.
     state_model : ``model.safetensors`` of classify; None leaves states untold.
     overlays : pictures of outlines and puncta, of as many fields.
+    nuclei : "auto" finds them where DNA is imaged, "off", or a folder of label images.
     flat_field : "auto" or a folder of flat-field images evens out the light before all else; None only reports it.
     """
 
@@ -75,6 +78,7 @@ class AnalyseSettings:
     stats: StatsSettings = field(default_factory=StatsSettings)
     state_model: str | None = None
     overlays: int = 8
+    nuclei: str = AUTO
     flat_field: str | None = None
 
 
@@ -113,6 +117,7 @@ def analyse(
     *,
     labels: str | Path | None = None,
     exclude: Sequence[str] = (),
+    config: str | None = None,
 ) -> AnalyseResult:
     """Analyse every field of `plate` and write everything to `out`.
 
@@ -120,37 +125,52 @@ def analyse(
 
     Parameters
     ----------
-    plate : or a folder for :func:`cellular.data.find.find_plate`; it needs the channels mRFP and EGFP.
+    plate : or a folder for :func:`cellular.data.find.find_plate`; its channels as for
+        :func:`cellular.jobs.measure.with_reporter`.
     out : gets ``labels/``, ``fields/<field>/``, ``cells.csv``, ``puncta.csv``, ``images.csv``, ``outlines.csv``,
-        ``columns.csv``, ``quality.csv``, ``drift.csv``, ``flat_field/``, ``overlays/``, ``thumbnails/``, ``tracks/``,
-        ``stats/``, ``problems.csv``, ``plate.json``, ``analyse.json`` and ``report.html``.
+        ``columns.csv``, ``quality.csv``, ``drift.csv``, ``flat_field/``, ``overlays/``, ``thumbnails/``, ``gallery/``,
+        ``tracks/``, ``stats/``, ``problems.csv``, ``plate.json``, ``analyse.json`` and ``report.html``.
     labels : folder of label images, in place of segmenting.
     exclude : fields to leave out of the comparison: "flagged", names, or files that list them. They are measured all
         the same; with others the same run is continued.
+    config : what the command line was told, as TOML, to keep as ``config.toml``.
 
     Raises
     ------
     InputError : a channel is not known, or no field could be done. A single bad field is reported and passed over.
     OutputExistsError : `out` was begun with other settings or another plate. With the same, it is continued.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=2, size_px=160, diameter_px=30))
+    >>> result = cellular.analyse(made.images, "analysis", labels=made.truth)
+    >>> len(result.cells) == made.cells, result.page.name, result.problems
+    (True, 'report.html', {})
     """
     settings, out = settings or AnalyseSettings(), Path(out)
-    plate = plate if isinstance(plate, Plate) else find_plate(plate, labels=labels)
-    plate.require(*NEEDED, what="analysing the reporter")
+    plate = as_plate(plate, labels)
+    settings = replace(settings, measure=with_reporter(plate, settings.measure))
     # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
     check_exclusions(exclude, plate)
     flat = open_flat_field(plate, settings.flat_field)
     segmenter = None if labels is not None else Segmenter.from_pretrained(settings.model, settings.device)
     state_model = read_state_model(settings.state_model) if settings.state_model else None
     settings = _settled(plate, segmenter, settings)
+    nuclei = nuclei_source(plate, settings.nuclei, labels, settings.device)
     record = {**settings_to_dict(settings), "plate": str(plate.folder), "labels": str(labels) if labels else None}
     record |= {"channels": roles_of(plate), "map": plate.map_file}
     record |= model_record(segmenter) if segmenter else {}
+    record |= {"nuclei_from": nuclei.record()} if nuclei else {}
     with claimed(out, "analyse", record):
         write_json(out / "plate.json", plate.as_dict())
+        if config is not None:
+            write_text(out / "config.toml", config)
         labelled = plate if segmenter else replace(plate, fields=tuple(f for f in plate.fields if f.labels))
         missing = {f.name: f"no label image in {labels}" for f in plate.fields if not segmenter and not f.labels}
         flat = settle(flat, labelled, out)
-        work = _work(labelled, out, settings, segmenter, state_model, flat)
+        work = _work(labelled, out, settings, segmenter, state_model, nuclei, flat)
         done = each_field(labelled, out, work, desc="analyse")
         tables = dict(done.tables)
         tables["cells"] = with_wells(tables["cells"], tables["images"])
@@ -176,6 +196,7 @@ def analyse(
             None if tracks is None else tracks.summary,
             _pictures(labelled, done.names, out, settings),
             record,
+            gallery(labelled, tables, out, settings.stats.treatment, segmenter is not None),
             partial(quality.add_to, excluded=left_out(exclude, tables)),
         )
         analysis_page(page, out).write(out / "report.html")
@@ -205,6 +226,7 @@ def _work(
     settings: AnalyseSettings,
     segmenter: Segmenter | None,
     state_model: object | None,
+    source: NucleiSource | None,
     flat: FlatField,
 ) -> Work:
     """Everything that is done to one field."""
@@ -223,19 +245,25 @@ def _work(
             labels, tables["outlines"] = found.labels, cell_table(item.name, found)
             write_labels(label_path(out / "labels", item.name), labels)
         tables |= look(item, recorded, labels)
-        tables |= measure_field(image, labels, item.name, settings.measure, about[item.name])
+        nuclei = source.write(item, image, labels, out / "labels") if source else None
+        tables |= measure_field(image, labels, item.name, settings.measure, about[item.name], nuclei)
         if state_model is not None:
             tables["cells"] = classify_field(state_model, tables["cells"], image, labels)
         if item.name in shown:
             draw_outlines(overlay_path(out, item.name), image, labels)
-            draw_puncta(puncta_path(out, item.name), image, labels, tables["puncta"])
+            draw_puncta(puncta_path(out, item.name), image, labels, tables, nuclei)
         return tables
 
     def outputs(item: FieldFiles) -> list[Path]:
         made = [label_path(out / "labels", item.name)] if segmenter else []
+        made += source.outputs(item, out / "labels") if source else []
         return made + ([overlay_path(out, item.name), puncta_path(out, item.name)] if item.name in shown else [])
 
-    return Work(do, files_of_images if segmenter else files_of, outputs)
+    def inputs(item: FieldFiles) -> tuple[Path, ...]:
+        own = files_of_images(item) if segmenter else files_of(item)
+        return (*own, *(source.inputs(item) if source else ()))
+
+    return Work(do, inputs, outputs)
 
 
 def puncta_path(out: Path, name: str) -> Path:

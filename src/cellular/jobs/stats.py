@@ -11,7 +11,8 @@ from cellular.autophagy.compare.design import count_units, nest
 from cellular.autophagy.compare.effects import ALL, Comparison, StatsSettings, compare
 from cellular.autophagy.quality.exclusions import before_and_after, exclusion_note, kept, ledger, read_exclusions
 from cellular.errors import InputError
-from cellular.files import read_csv, write_csv, write_json
+from cellular.files import alone_in, read_csv, write_csv, write_json
+from cellular.jobs.assay import assess, write_assay
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
 from cellular.report.statistics import cell_map, forest, over_time, superplot
@@ -47,36 +48,57 @@ def compare_tables(
 
     `cells` is ``cells.csv`` of measure or classify, `images` its ``images.csv`` (found beside a file by itself); files
     or tables. `out` gets ``effects.csv``, ``over_time.csv``, ``units.csv``, ``map_<method>.csv``, ``stats.json``,
-    ``figures/`` and ``stats.html``.
+    ``figures/`` and ``stats.html``, and what :func:`cellular.jobs.assay.write_assay` writes.
 
     `exclude` names fields to leave out: "flagged" for those of `quality` (``quality.csv``, found beside a file by
     itself), names, or files that list them. Then ``exclusions.csv`` says which and why, and n is told before and after.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=2, size_px=160, diameter_px=30))
+    >>> tables = cellular.measure(made.images, made.truth, "measured", overlays=0)
+    >>> result, figures = cellular.compare("measured/cells.csv", "stats", maps=())
+    >>> result.control, result.units["treatment"].tolist()
+    ('fed', ['fed', 'starved'])
     """
     settings, out = settings or StatsSettings(), Path(out)
-    text = [name for name in (settings.treatment, settings.replicate) if name]
+    named = (settings.treatment, settings.replicate, settings.inhibitor, settings.factor)
+    text = [name for name in named if name]
     table = cells if isinstance(cells, pd.DataFrame) else read_csv(cells, text)
+    if not len(table) and not isinstance(cells, pd.DataFrame):
+        raise InputError(f"{cells} has no rows: there is no cell to compare")
     given = _beside(cells, "images", images, text)
     judged = _beside(cells, "quality", quality, ())
     result, excluded = _compared(table, settings, given, exclude, judged)
-    if excluded is not None:
-        write_csv(out / LEDGER, excluded)
-    else:
-        (out / LEDGER).unlink(missing_ok=True)
+    with alone_in(out):
+        if excluded is not None:
+            write_csv(out / LEDGER, excluded)
+        else:
+            (out / LEDGER).unlink(missing_ok=True)
+        figures = _write(result, out, settings, maps)
+    return result, figures
+
+
+def _write(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[str]) -> Figures:
+    """Write tables, figures and page of a comparison."""
+    assay = assess(result, settings, headlines(result))
     write_csv(out / "effects.csv", result.effects)
     write_csv(out / "over_time.csv", result.over_time)
     write_csv(out / "units.csv", result.units)
-    figures = draw(result, out, settings, maps)
+    figures = replace(draw(result, out, settings, maps), assay=write_assay(assay, out))
     write_json(
         out / "stats.json",
         {
             "settings": settings_to_dict(settings),
             "control": result.control,
             "refusals": list(result.refusals),
-            "notes": list(result.notes),
+            "notes": [*result.notes, *assay.notes],
         },
     )
     add_to_page(Page("Treatments compared", subtitle="cellular stats"), result, figures).write(out / "stats.html")
-    return result, figures
+    return figures
 
 
 def _beside(
