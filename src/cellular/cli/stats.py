@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from cellular.cli.arguments import add_assay, assay_settings
+from cellular.cli.arguments import add_assay, add_exclude, assay_settings
 
 if TYPE_CHECKING:
     from cellular.report.assay import Assay
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value"
     )
     parser.add_argument("--map", nargs="+", default=["pca"], choices=["pca", "umap"], help="maps of all cells")
+    add_exclude(parser)
     add_assay(parser)
 
 
@@ -45,7 +46,9 @@ def run(args: argparse.Namespace) -> None:
         min_replicates=args.min_replicates,
         **assay_settings(args),
     )
-    result, figures = compare_tables(args.cells, args.out, settings, images=args.images, maps=args.map)
+    result, figures = compare_tables(
+        args.cells, args.out, settings, images=args.images, maps=args.map, exclude=args.exclude
+    )
     print(result.units.to_string(index=False))
     overall = result.effects[result.effects["timepoint"] == ALL]
     columns = ["feature", "measure", "treatment", "estimate", "ci_low", "ci_high", "p_value", "q_value", "unit", "df"]

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.measure.columns import IMAGES
+from cellular.autophagy.measure.columns import OF_IMAGES
 from cellular.data.fields import parse_field
+from cellular.data.platemap import cellular_treatment
 from cellular.data.wells import well_name
 from cellular.errors import InputError, SettingsError
 from cellular.files import as_numbers, number_order
@@ -163,8 +164,9 @@ def as_text(values: pd.Series) -> pd.Series:
 def _describe(fields: pd.Index, images: pd.DataFrame | None) -> pd.DataFrame:
     """What is known of each field, in their order: from its name, overruled by the table of images."""
     parts = [parse_field(name) for name in fields]
-    names = ("date", "plate", "well", "site", "timepoint", "treatment")
+    names = ("date", "plate", "well", "site", "timepoint")
     named = pd.DataFrame({name: [getattr(part, name) for part in parts] for name in names}, index=fields, dtype=object)
+    named["treatment"] = [cellular_treatment(part.well) for part in parts]
     if images is not None:
         _check(images, "images")
         given = images.assign(field=images["field"].astype(str))
@@ -183,7 +185,7 @@ def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: Stat
 
     Columns that go with the replicate alone are left to it.
     """
-    own = {settings.treatment, settings.replicate, settings.factor, settings.time, *LEVELS, *IMAGES}
+    own = {settings.treatment, settings.replicate, settings.factor, settings.time, *LEVELS, *OF_IMAGES}
     sentences = []
     for name in described:
         if name in own or name not in table:

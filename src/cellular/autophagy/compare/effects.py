@@ -24,7 +24,7 @@ from cellular.autophagy.compare.design import (
 from cellular.autophagy.compare.images import ImageSums, sum_images
 from cellular.autophagy.compare.inhibitor import Arms, find_arms, not_pooled
 from cellular.autophagy.compare.models import Fit, fit_count, fit_mean
-from cellular.autophagy.measure.columns import IMAGES
+from cellular.autophagy.measure.columns import OF_IMAGES
 from cellular.errors import InputError
 from cellular.progress import progress
 
@@ -37,7 +37,10 @@ _IDENTITY = {
     *("track", "parent", "lineage", "y", "x", "row", "column", "pixel_size_um", "threshold"),
 }
 _IDENTITY_PATTERN = re.compile(r"^(centroid|bbox|box|touches|is_|saturat|border|center|image_)|_(y|x)$")
-_COUNT_PATTERN = re.compile(r"^(n|puncta|count)_(?!.*(area|fraction|density|mean|median|intensity))|_count(__.*)?$")
+_COUNT_PATTERN = re.compile(
+    r"^(n|puncta|count)_(?!.*(area|fraction|density|mean|median|intensity|many|per_level|positive|chance|distance))"
+    r"|^mitolysosomes$|_count(__.*)?$"
+)
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
         for name in table.columns
         if table[name].dtype.kind in "iuf"
         and name not in _IDENTITY
-        and name not in IMAGES
+        and name not in OF_IMAGES
         and not _IDENTITY_PATTERN.search(name)
         and table[name].min() < table[name].max()
     ]

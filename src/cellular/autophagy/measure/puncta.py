@@ -1,10 +1,10 @@
 """Puncta: bright spots inside cells, their kind, place, size and contrast."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import cv2
-import numba
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
@@ -12,16 +12,11 @@ from scipy.spatial import cKDTree
 from cellular.autophagy.measure.spotiflow import spotiflow_detector
 from cellular.autophagy.measure.unmix import REPORTER, Channels
 from cellular.errors import SettingsError
+from cellular.jit import njit
 
-COLUMNS = (
-    *("label", "kind", "y", "x", "sigma", "area"),
-    *(f"{what}__{name}" for what in ("contrast", "background") for name in REPORTER),
-    "snr",
-)
 KINDS = ("yellow", "red_only", "green_only")
 # Smallest and largest standard deviation of a spot: in CELLULAR's images, whose cells measure CELL_PX across; and where
-# the pixel size is known. LC3 puncta are 0.5 to 1.5 um wide (Klionsky et al., Autophagy 17, 1,
-# 2021), blur comes on top.
+# the pixel size is known. LC3 puncta are 0.5 to 1.5 um wide (Klionsky et al., Autophagy 17, 1, 2021), plus blur.
 SIGMAS_PX, CELL_PX = (1.4, 5.6), 121.0
 SIGMAS_UM = (0.25, 0.9)
 # Every how many pixels the local noise is sampled, and over how wide a window (px), about half a cell.
@@ -107,7 +102,11 @@ class PunctaSettings:
 
 
 def find_puncta(
-    channels: Channels, labels: np.ndarray, settings: PunctaSettings | None = None, pixel_size_um: float | None = None
+    channels: Channels,
+    labels: np.ndarray,
+    settings: PunctaSettings | None = None,
+    pixel_size_um: float | None = None,
+    names: Sequence[str] = REPORTER,
 ) -> pd.DataFrame:
     """Spots inside cells, in one pass over the field.
 
@@ -115,48 +114,59 @@ def find_puncta(
     in either channel, above the local noise of that response inside cells and above a share of the local brightness,
     and not elongated (edges, fibres, rims of vacuoles). Then those found are taken away as Gaussians, and what had been
     lost among them is looked for by the same rules, drawn tighter (as in CLEAN, Högbom, Astron Astrophys Suppl 15,
-    417, 1974). Saturated regions are left out: no spot can be seen there; a
-    spot that is itself saturated is kept. The kind follows from the contrasts of the channels at the same place. With
-    another detector, its places stand for the maxima; size, contrast and kind are measured there in the same way.
+    417, 1974). Saturated regions are left out: no spot can be seen there; a spot that is itself saturated is kept. The
+    kind follows from the contrasts of the channels at the same place. With another detector, its places stand for the
+    maxima; size, contrast and kind are measured there in the same way.
 
     Parameters
     ----------
-    channels : the field's mRFP and EGFP.
+    channels : the field's.
     labels : (Y, X), 0 = background.
+    names : channels to look in: mRFP and EGFP, whose contrasts give the kind, or one, whose name is the kind.
 
     Returns
     -------
     One row per punctum: ``label, kind, y, x`` (px, centres of pixels at whole numbers), ``sigma`` (px), ``area`` (px²),
-    ``contrast__mRFP, contrast__EGFP`` (peak over its surroundings), ``background__mRFP, background__EGFP`` (local, over
-    the field's), ``snr`` (of the channel it was found in).
+    ``contrast__{name}`` (peak over its surroundings), ``background__{name}`` (local, over the field's) of each channel,
+    ``snr`` (of the channel it was found in).
     """
     settings = settings or PunctaSettings()
     sigmas = settings.sigmas(pixel_size_um)
-    allowed = (labels > 0) & ~_saturated_regions(channels.saturated, sigmas[-1])
-    planes = (channels.mrfp - channels.background[0], channels.egfp - channels.background[1])
-    off_cells = list(zip(channels.background, channels.noise))
+    saturated = channels.saturated[[channels.names.index(name) for name in names]]
+    allowed = (labels > 0) & ~_saturated_regions(saturated, sigmas[-1])
+    planes = tuple(channels.light(name) for name in names)
+    off_cells = [channels.off(name) for name in names]
     starts, given = range(0, labels.shape[0], _BAND), None
     if settings.detector == "spotiflow":
         detect = spotiflow_detector(settings.spotiflow_model, settings.spotiflow_probability)
         given = [_inside(detect(plane), allowed) for plane in planes]
 
-    def look(planes: tuple[np.ndarray, np.ndarray], settings: PunctaSettings) -> pd.DataFrame:
+    def look(planes: tuple[np.ndarray, ...], settings: PunctaSettings) -> pd.DataFrame:
         with ThreadPoolExecutor() as pool:
-            bands = pool.map(lambda start: _band(planes, allowed, off_cells, sigmas, settings, start, given), starts)
+            bands = pool.map(
+                lambda start: _band(names, planes, allowed, off_cells, sigmas, settings, start, given), starts
+            )
             return pd.concat(bands).sort_values("snr", ascending=False, kind="stable", ignore_index=True)
 
     spots = _clearest(look(planes, settings))
     if settings.second_look and given is None and len(spots):
         stricter = {name: settings.second_look * getattr(settings, name) for name in ("snr", "visible")}
-        left = tuple(plane - _drawn(spots, name, plane.shape) for name, plane in zip(REPORTER, planes))
+        left = tuple(plane - _drawn(spots, name, plane.shape) for name, plane in zip(names, planes))
         spots = _clearest(pd.concat([spots, look(left, replace(settings, **stricter))], ignore_index=True))
-    spots["kind"] = _kinds(spots["contrast__mRFP"], spots["contrast__EGFP"] / settings.balance, settings.kind_ratio)
+    if tuple(names) == REPORTER:
+        spots["kind"] = _kinds(spots["contrast__mRFP"], spots["contrast__EGFP"] / settings.balance, settings.kind_ratio)
+    else:
+        spots["kind"] = pd.Series(names[0], spots.index, object)
     spots["label"] = labels[spots.pop("row"), spots.pop("column")]
-    return spots[list(COLUMNS)].sort_values(["label", "y", "x"], ignore_index=True)
+    light = [f"{what}__{name}" for what in ("contrast", "background") for name in names]
+    return spots[["label", "kind", "y", "x", "sigma", "area", *light, "snr"]].sort_values(
+        ["label", "y", "x"], ignore_index=True
+    )
 
 
 def _band(
-    planes: tuple[np.ndarray, np.ndarray],
+    names: Sequence[str],
+    planes: tuple[np.ndarray, ...],
     allowed: np.ndarray,
     off_cells: list[tuple[float, float]],
     sigmas: np.ndarray,
@@ -164,7 +174,7 @@ def _band(
     start: int,
     given: list[np.ndarray] | None,
 ) -> pd.DataFrame:
-    """Spots of both channels whose maximum lies in the `_BAND` rows from `start`, seen with a margin either side.
+    """Spots of all channels whose maximum lies in the `_BAND` rows from `start`, seen with a margin either side.
 
     `given` are places (P, 2) of each channel's spots, where they were found by other means than maxima. Bands
     keep the scale space small enough for the processor's cache, and can be worked on side by side.
@@ -176,7 +186,7 @@ def _band(
     smooth = [[cv2.GaussianBlur(plane[window], (0, 0), sigma) for sigma in sigmas] for plane in planes]
     response = [_responses(layers, sigmas) for layers in smooth]
     tables = []
-    for own in (0, 1):
+    for own in range(len(names)):
         if given is None:
             scale, y, x, snr = _maxima(response[own], smooth[own], inside, off_cells[own], settings)
         else:
@@ -186,7 +196,7 @@ def _band(
         place, sigma = _refine(response[own], scale, y, x, sigmas)
         place = place if given is None else exact[here].T
         table = {"y": place[0] + top, "x": place[1], "sigma": sigma, "area": 2 * np.pi * sigma**2, "snr": snr}
-        for name, layers, heights in zip(REPORTER, smooth, response):
+        for name, layers, heights in zip(names, smooth, response):
             table |= _contrast(name, layers, heights, scale, y, x, sigma, sigmas)
         tables.append(pd.DataFrame(table | {"row": y + top, "column": x}))
     return pd.concat(tables)
@@ -227,7 +237,7 @@ def _pick(layers: list[np.ndarray], scale: np.ndarray, y: np.ndarray, x: np.ndar
 
 
 def _saturated_regions(saturated: np.ndarray, largest_sigma: float) -> np.ndarray:
-    """(Y, X) bool: pixels in or beside regions saturated in either channel that are wider than any punctum."""
+    """(Y, X) bool: pixels in or beside regions saturated in any channel that are wider than any punctum."""
     either = saturated.any(axis=0).astype(np.uint8)
     if not either.any():
         return either > 0
@@ -360,7 +370,7 @@ def _drawn(spots: pd.DataFrame, name: str, shape: tuple[int, int]) -> np.ndarray
     return image
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _draw(image, spots):  # pragma: no cover - compiled
     """Add each spot (y, x, sigma, height) out to four sigmas."""
     for n in range(spots.shape[0]):
