@@ -89,7 +89,8 @@ def main() -> None:
     cells = read_csv(args.cells)
     fields = fields_of(cells, args.images, args.labels)
     rng = np.random.default_rng(0)
-    medium = pd.concat([measure_medium(item, rng) for item in progress(fields.values(), desc="medium")], ignore_index=True)
+    parts = [measure_medium(item, rng) for item in progress(fields.values(), desc="medium")]
+    medium = pd.concat(parts, ignore_index=True)
     shape = tuple(name for name in SHAPE if name in FEATURES)
     light = tuple(name for name in FEATURES if name not in (*shape, *COUNTS))
     rows = [
