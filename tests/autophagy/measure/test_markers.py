@@ -8,7 +8,7 @@ from skimage.measure import pearson_corr_coeff
 from cellular.autophagy.measure.columns import describe, documentation
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
 from cellular.autophagy.measure.markers import positive_puncta
-from cellular.autophagy.measure.puncta import PunctaSettings
+from cellular.autophagy.measure.puncta_settings import PunctaSettings
 from cellular.autophagy.measure.unmix import channel_name, measured_roles
 from cellular.data.image import FieldImage
 from cellular.errors import InputError, SettingsError

@@ -6,7 +6,7 @@ from skimage.measure import label
 
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
 from cellular.autophagy.measure.mitophagy import _patches, mito_qc, mt_keima
-from cellular.autophagy.measure.puncta import PunctaSettings
+from cellular.autophagy.measure.puncta_settings import PunctaSettings
 from cellular.autophagy.measure.unmix import Channels
 from cellular.data.image import FieldImage
 from cellular.labels.regions import Regions

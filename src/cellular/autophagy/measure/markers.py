@@ -7,7 +7,8 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from cellular.autophagy.measure.intensity import divide, measure_colocalisation
-from cellular.autophagy.measure.puncta import PunctaSettings, find_puncta
+from cellular.autophagy.measure.puncta import find_puncta
+from cellular.autophagy.measure.puncta_settings import PunctaSettings
 from cellular.autophagy.measure.unmix import Channels
 from cellular.labels.regions import Regions
 
