@@ -7,7 +7,8 @@ import tifffile
 
 from cellular.autophagy.measure.columns import TABLES
 from cellular.cli.main import main
-from cellular.simulate.simulate import SimulationSettings, simulate
+from cellular.jobs.simulate import simulate
+from cellular.simulate.settings import SimulationSettings
 
 
 @pytest.fixture(scope="module")

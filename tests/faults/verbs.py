@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from cellular.simulate.simulate import SimulationSettings, simulate
 
 from cellular.autophagy.state.tree_model import FEATURES
 from cellular.files import LOCK, write_csv
 from cellular.jobs.prepare import PrepareSettings, prepare
 from cellular.segment.model.network import build_network
 from cellular.segment.model.registry import ModelInfo, save_model
-from cellular.simulate.simulate import SimulationSettings, simulate
 
 # What tells of time and not of the data.
 VOLATILE = {"crops_per_s", "seconds"}
@@ -53,7 +53,7 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
     made, out = Path(made), Path(out)
     prepared, once = made / "prepared" / "all", made / "once"
     model = made / "model.safetensors"
-    labels, known = prepared / "test", ("--truth", made / "truth.csv")
+    labels = prepared / "test"
     experiment = ("--experiment_name", "e", "--experiments_dir", out, "--model_type", "scratch", "--device", "cpu")
     folders = ("--train_dir", prepared / "train", "--valid_dir", prepared / "valid", "--min_train_masks", 1)
     simulated = ("--fields", 1, "--size", 64, "--diameter", 24, "--cells_per_field", 3)

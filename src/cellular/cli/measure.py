@@ -2,7 +2,15 @@
 
 import argparse
 
-from cellular.cli.arguments import add_assay, add_plate, add_puncta, find, measure_settings, report_problems
+from cellular.cli.arguments import (
+    add_flat_field,
+    add_plate,
+    add_puncta,
+    add_reporter,
+    find,
+    measure_settings,
+    report_problems,
+)
 
 DESCRIPTION = (
     "Yellow puncta are autophagosomes, red-only puncta autolysosomes (green is quenched in acid). Green means not "
@@ -18,8 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("labels", metavar="LABELS", help="folder of label images, <field>_masks.png or .tif")
     parser.add_argument("--out", required=True, help="folder for the tables; a second run goes on where this stopped")
     add_plate(parser)
-    add_assay(parser)
+    add_reporter(parser)
     add_puncta(parser)
+    add_flat_field(parser, "nothing is done")
     parser.add_argument("--parquet", action="store_true", help="write Parquet too")
     parser.add_argument("--anndata", action="store_true", help="write cells.h5ad too: obs cells, X features, spatial")
     parser.add_argument("--device", default="auto", help="where nuclei are found: auto, cpu, cuda, cuda:N or mps")
@@ -42,6 +51,7 @@ def run(args: argparse.Namespace) -> int | None:
         overlays=args.overlays,
         nuclei=args.nuclei,
         device=args.device,
+        flat_field=args.flat_field,
     )
     counted = ", ".join(
         f"{len(result.tables[name])} {words}" for name, words in COUNTED.items() if name in result.tables

@@ -1,8 +1,9 @@
 """`cellular analyse`: a plate in; cells, puncta, states, tracks, statistics and a page to look at out."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -10,13 +11,14 @@ import pandas as pd
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import Comparison
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
-from cellular.data.find import find_plate
+from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
-from cellular.files import write_json
+from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
+from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.gallery import gallery
 from cellular.jobs.measure import (
     about_fields,
@@ -29,6 +31,7 @@ from cellular.jobs.measure import (
     write_tables,
 )
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
+from cellular.jobs.quality import LIGHT, check_exclusions, judge, left_out, looking
 from cellular.jobs.runner import Work, claimed, each_field, files_of, write_problems
 from cellular.jobs.segment import (
     cell_table,
@@ -64,6 +67,7 @@ class AnalyseSettings:
     state_model : ``model.safetensors`` of classify; None leaves states untold.
     overlays : pictures of outlines and puncta, of as many fields.
     nuclei : "auto" finds them where DNA is imaged, "off", or a folder of label images.
+    flat_field : "auto" or a folder of flat-field images evens out the light before all else; None only reports it.
     """
 
     model: str = "starter"
@@ -75,6 +79,7 @@ class AnalyseSettings:
     state_model: str | None = None
     overlays: int = 8
     nuclei: str = AUTO
+    flat_field: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,8 @@ def analyse(
     settings: AnalyseSettings | None = None,
     *,
     labels: str | Path | None = None,
+    exclude: Sequence[str] = (),
+    config: str | None = None,
 ) -> AnalyseResult:
     """Analyse every field of `plate` and write everything to `out`.
 
@@ -121,19 +128,33 @@ def analyse(
     plate : or a folder for :func:`cellular.data.find.find_plate`; its channels as for
         :func:`cellular.jobs.measure.with_reporter`.
     out : gets ``labels/``, ``fields/<field>/``, ``cells.csv``, ``puncta.csv``, ``images.csv``, ``outlines.csv``,
-        ``columns.csv``, ``overlays/``, ``gallery/``, ``tracks/``, ``stats/``, ``problems.csv``, ``plate.json``,
-        ``analyse.json`` and ``report.html``.
+        ``columns.csv``, ``quality.csv``, ``drift.csv``, ``flat_field/``, ``overlays/``, ``thumbnails/``, ``gallery/``,
+        ``tracks/``, ``stats/``, ``problems.csv``, ``plate.json``, ``analyse.json`` and ``report.html``.
     labels : folder of label images, in place of segmenting.
+    exclude : fields to leave out of the comparison: "flagged", names, or files that list them. They are measured all
+        the same; with others the same run is continued.
+    config : what the command line was told, as TOML, to keep as ``config.toml``.
 
     Raises
     ------
     InputError : a channel is not known, or no field could be done. A single bad field is reported and passed over.
     OutputExistsError : `out` was begun with other settings or another plate. With the same, it is continued.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=2, size_px=160, diameter_px=30))
+    >>> result = cellular.analyse(made.images, "analysis", labels=made.truth)
+    >>> len(result.cells) == made.cells, result.page.name, result.problems
+    (True, 'report.html', {})
     """
     settings, out = settings or AnalyseSettings(), Path(out)
-    plate = plate if isinstance(plate, Plate) else find_plate(plate, labels=labels)
+    plate = as_plate(plate, labels)
     settings = replace(settings, measure=with_reporter(plate, settings.measure))
     # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
+    check_exclusions(exclude, plate)
+    flat = open_flat_field(plate, settings.flat_field)
     segmenter = None if labels is not None else Segmenter.from_pretrained(settings.model, settings.device)
     state_model = read_state_model(settings.state_model) if settings.state_model else None
     settings = _settled(plate, segmenter, settings)
@@ -144,12 +165,17 @@ def analyse(
     record |= {"nuclei_from": nuclei.record()} if nuclei else {}
     with claimed(out, "analyse", record):
         write_json(out / "plate.json", plate.as_dict())
+        if config is not None:
+            write_text(out / "config.toml", config)
         labelled = plate if segmenter else replace(plate, fields=tuple(f for f in plate.fields if f.labels))
         missing = {f.name: f"no label image in {labels}" for f in plate.fields if not segmenter and not f.labels}
-        work = _work(labelled, out, settings, segmenter, state_model, nuclei)
+        flat = settle(flat, labelled, out)
+        work = _work(labelled, out, settings, segmenter, state_model, nuclei, flat)
         done = each_field(labelled, out, work, desc="analyse")
         tables = dict(done.tables)
         tables["cells"] = with_wells(tables["cells"], tables["images"])
+        quality = judge(labelled, tables, out, flat)
+        tables = {name: table for name, table in tables.items() if name != LIGHT} | {"quality": quality.table}
         write_tables(tables, out, ("csv",))
         problems = missing | done.problems
         tracks = _tracks(labelled, done.names, out, settings, segmenter is not None)
@@ -157,7 +183,7 @@ def analyse(
             problems |= tracks.problems
             told = tracks.tracks[["field", "label", "track", "lineage"]]
             tables["cells"] = tables["cells"].merge(told, on=["field", "label"], how="left")
-        comparison, figures, reason = _comparison(tables, out, settings)
+        comparison, figures, reason = _comparison(tables, out, settings, exclude)
         write_problems(out, problems)
         page = Analysis(
             plate,
@@ -171,6 +197,7 @@ def analyse(
             _pictures(labelled, done.names, out, settings),
             record,
             gallery(labelled, tables, out, settings.stats.treatment, segmenter is not None),
+            partial(quality.add_to, excluded=left_out(exclude, tables)),
         )
         analysis_page(page, out).write(out / "report.html")
     return AnalyseResult(plate, tables, tracks, comparison, reason, problems, out / "report.html")
@@ -200,13 +227,16 @@ def _work(
     segmenter: Segmenter | None,
     state_model: object | None,
     source: NucleiSource | None,
+    flat: FlatField,
 ) -> Work:
     """Everything that is done to one field."""
     about = about_fields(plate)
     shown = {item.name for item in spread(plate.fields, settings.overlays)}
+    look = looking(plate)
 
     def do(item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        image = read_field(item)
+        recorded = read_field(item)
+        image = flat.correct(recorded)
         tables = {}
         if segmenter is None:
             labels = load_labels(item, image.shape)
@@ -214,6 +244,7 @@ def _work(
             found = segment_image(image, segmenter, settings.segment)
             labels, tables["outlines"] = found.labels, cell_table(item.name, found)
             write_labels(label_path(out / "labels", item.name), labels)
+        tables |= look(item, recorded, labels)
         nuclei = source.write(item, image, labels, out / "labels") if source else None
         tables |= measure_field(image, labels, item.name, settings.measure, about[item.name], nuclei)
         if state_model is not None:
@@ -263,10 +294,11 @@ def _tracks(
 
 
 def _comparison(
-    tables: Mapping[str, pd.DataFrame], out: Path, settings: AnalyseSettings
+    tables: Mapping[str, pd.DataFrame], out: Path, settings: AnalyseSettings, exclude: Sequence[str]
 ) -> tuple[Comparison | None, Figures | None, str]:
     """Statistics, where there is something to compare; else the reason why not."""
     try:
-        return *compare_tables(tables["cells"], out / "stats", settings.stats, images=tables["images"]), ""
+        how = {"images": tables["images"], "quality": tables["quality"], "exclude": exclude}
+        return *compare_tables(tables["cells"], out / "stats", settings.stats, **how), ""
     except InputError as error:
         return None, None, str(error)

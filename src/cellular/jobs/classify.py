@@ -22,7 +22,7 @@ from cellular.autophagy.state.unseen import UNIDENTIFIED, Validation
 from cellular.data.find import find_plate
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
-from cellular.errors import InputError
+from cellular.errors import InputError, SettingsError
 from cellular.files import alone_in, read_csv, together, write_csv, write_json
 from cellular.progress import progress
 from cellular.report.autophagy import calibration_figure, confusion_figure, importance_figure, saliency_figure
@@ -172,6 +172,57 @@ def predict_crop_state(
             write_csv(folder / "explanations.csv", together(reasons))
         write_csv(folder / "cells.csv", classified)
     return classified
+
+
+def classify(
+    cells: str | Path,
+    model: str | Path,
+    out: str | Path,
+    *,
+    images: str | Path | None = None,
+    labels: str | Path | None = None,
+    top: int = 3,
+    method: str = "occlusion",
+) -> pd.DataFrame:
+    """Tell the state of every cell of ``cells.csv`` by a model of :func:`train_state`, trees or network.
+
+    Writes ``cells.csv`` with ``state`` and ``probability_<positive>`` and, for `top` above 0, ``explanations.csv`` to
+    `out`; returns the first.
+
+    Parameters
+    ----------
+    images, labels : folders that the cells were measured on; a network needs them, trees do not look at them.
+    top : features, or channels, that explain each cell. method : how trees are explained, "occlusion" or "shapley".
+
+    Raises
+    ------
+    SettingsError : a network without `images` and `labels`.
+    InputError, MissingInputError : a file that is no model, or a table that is not of this kind.
+
+    Examples
+    --------
+    >>> import cellular, numpy as np, pandas as pd
+    >>> from cellular.jobs.classify import ClassifySettings, train_state
+    >>> wells = [f"Timepoint_001_220518-ST_{well}_s1" for well in ("C05", "C06", "C07", "I05", "I06", "I07")]
+    >>> cells = pd.DataFrame({"field": np.repeat(wells, 8), "label": np.tile(np.arange(1, 9), 6)})
+    >>> fed = cells["field"].str.contains("_C").to_numpy()
+    >>> cells["area"] = np.where(fed, 500.0, 900.0) + np.arange(48)
+    >>> cells.to_csv("measured.csv", index=False)
+    >>> trained = train_state("measured.csv", "state", settings=ClassifySettings(features=("area",), trees=5))
+    >>> told = cellular.classify("measured.csv", trained.model, "told")
+    >>> told.groupby(fed)["state"].first().tolist()
+    ['activated', 'basal']
+    """
+    if read_header(model)["format"] != CROPS:
+        return predict_state(cells, model, out, top=top, method=method)
+    return predict_crop_state(cells, model, out, *pictures(images, labels), top=top)
+
+
+def pictures(images: str | Path | None, labels: str | Path | None) -> tuple[str | Path, str | Path]:
+    """The folders that a network needs; SettingsError where they are not given."""
+    if not (images and labels):
+        raise SettingsError("a network looks at pictures: give --images and --labels, as to cellular measure")
+    return images, labels
 
 
 def fields_of(cells: pd.DataFrame, images: str | Path | Plate, labels: str | Path | None) -> dict[str, FieldFiles]:

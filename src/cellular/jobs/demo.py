@@ -12,11 +12,12 @@ from cellular.files import alone_in, empty_folder, is_leftover, write_json
 from cellular.jobs.evaluate import draw_before_after, draw_evaluation, evaluate
 from cellular.jobs.models_table import comparison, write_comparison
 from cellular.jobs.prepare import PrepareSettings, prepare
-from cellular.report.training import draw_loss
+from cellular.jobs.simulate import simulate
+from cellular.jobs.train import train
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
-from cellular.simulate.simulate import SimulationSettings, simulate
-from cellular.train import TrainSettings, train
+from cellular.simulate.settings import SimulationSettings
+from cellular.train.settings import TrainSettings
 
 # Written when the demo ends well, and what tells its folder from anybody else's.
 MARK = "demo.json"
@@ -103,7 +104,6 @@ def _demo(out: Path, settings: DemoSettings) -> DemoResult:
             device=settings.device,
         ),
     )
-    draw_loss(trained.folder)
     diameter = settings.diameter_px
     results = {
         ("starter",): _score(folders["test"], out, "starter", "starter", settings.device, diameter),

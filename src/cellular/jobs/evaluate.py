@@ -58,6 +58,16 @@ def evaluate(
     Raises
     ------
     InputError, MissingInputError : the folder cannot be used. A single bad field is reported in `problems` instead.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> folder = cellular.prepare(made.folder, "prepared").output / "all" / "train"
+    >>> result = cellular.evaluate(folder, "scores", labels_dir=folder)  # the truth against itself
+    >>> result.values["instance.0.50.f1"]
+    1.0
     """
     if (segmenter is None) == (labels_dir is None):
         raise InputError("evaluate takes either a model or a folder of predicted labels")

@@ -35,9 +35,8 @@ def export_plates(
     placed = [item for item in plate.fields if item.well and item.timepoint in (None, _first_time(plate))]
     if not placed:
         raise InputError(f"{plate.folder}: no field has a well, and a plate is made of wells; see --pattern")
-    problems = {
-        item.name: "no well, or a later timepoint; a plate's store holds one" for item in plate.fields if item not in placed
-    }
+    left_out = [item.name for item in plate.fields if item not in placed]
+    problems = dict.fromkeys(left_out, "no well, or a later timepoint; a plate's store holds one")
     stores = []
     for name in sorted({item.plate or "plate" for item in placed}):
         fields = [item for item in placed if (item.plate or "plate") == name]
@@ -65,7 +64,8 @@ def _written(
         except CellularError as error:
             problems[item.name] = str(error)
             continue
-        names = [role or called or f"channel {k + 1}" for k, (role, called) in enumerate(zip(image.roles, image.names * 3))]
+        called = image.names or ("",) * len(image.roles)
+        names = [role or name or f"channel {k + 1}" for k, (role, name) in enumerate(zip(image.roles, called))]
         rows = by_field.get(item.name)
         tables = {"cells": rows.drop(columns="field")} if labels and rows is not None and len(rows) else {}
         yield PlateField(

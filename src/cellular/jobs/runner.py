@@ -233,6 +233,11 @@ def write_problems(out: Path, problems: Mapping[str, str]) -> None:
     )
 
 
+def spread(items: Sequence[FieldFiles], count: int) -> Sequence[FieldFiles]:
+    """`count` of the items, evenly spread."""
+    return items[:: max(1, len(items) // max(1, count))][:count]
+
+
 def files_of(item: FieldFiles) -> tuple[Path, ...]:
     """Image files of a field, and its label image where it has one: the usual inputs."""
     found = [path for path in item.images if path.is_file()]

@@ -74,6 +74,15 @@ def track(
 
     Raises InputError where no position was imaged twice. A series with a file that cannot be read, or with images of
     different sizes, is reported and passed over.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, timepoints=2, size_px=160, diameter_px=30))
+    >>> result = cellular.track(made.truth, "tracks")
+    >>> result.tracks.columns[:3].tolist(), result.summary["series"].tolist()
+    (['series', 'field', 'timepoint'], ['220518-ST_C05_s1'])
     """
     settings, out = settings or TrackSettings(), Path(out)
     _check_exports(exports)

@@ -1,6 +1,6 @@
 """The page of `cellular analyse`: what was understood, done, left out and found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Analysis:
     tracks, tracks_summary : tables of tracks, None without any; their pictures lie in ``tracks/``.
     pictures : pictures of outlines and puncta by field.
     settings : what was used. gallery : a strip of cells by caption, of each condition.
+    add_quality : adds the section on the quality of fields.
     """
 
     plate: Plate
@@ -56,6 +57,7 @@ class Analysis:
     pictures: Mapping[str, Sequence[Path]]
     settings: Mapping[str, Any]
     gallery: Mapping[str, Path] = field(default_factory=dict)
+    add_quality: Callable[[Page], Page] = lambda page: page
 
 
 def analysis_page(analysis: Analysis, out: Path) -> Page:
@@ -90,6 +92,7 @@ def analysis_page(analysis: Analysis, out: Path) -> Page:
         page.section("Gallery").text(GALLERY_WORDS)
         for caption, path in analysis.gallery.items():
             page.figure(path, caption)
+    analysis.add_quality(page)
     if analysis.comparison is not None and analysis.figures is not None:
         add_to_page(page, analysis.comparison, analysis.figures)
     else:

@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from cellular.autophagy.measure.columns import TABLES, describe, documentation
 from cellular.autophagy.measure.field import MEASUREMENTS, MeasureSettings, measure_field
 from cellular.errors import SettingsError
-from cellular.simulate.simulate import SimulationSettings, simulate_field
+from cellular.simulate import SimulationSettings, simulate_field
 
 NAME = "Timepoint_003_220518-ST_I06_s2"
 ABOUT = {"date": "220518", "plate": "ST", "well": "I06", "site": 2, "timepoint": 3, "treatment": "starved"}

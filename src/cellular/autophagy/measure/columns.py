@@ -1,4 +1,4 @@
-"""Every column that `cellular measure` and `cellular classify` write: its unit, its type, one sentence."""
+"""Every column that `cellular measure`, `classify` and `quality` write: its unit, its type, one sentence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -148,7 +148,33 @@ STATE = {
     "probability_activated": Column("1", "float64", "Calibrated probability that the cell's autophagy is activated."),
 }
 
-TABLES = {"cells": CELLS, "puncta": PUNCTA, "images": IMAGES}
+# One of each for every channel, as <name>__<channel>.
+QUALITY_PER_CHANNEL = {
+    "power_slope": Column(
+        "1", "float64", "Slope of log power against log frequency (CellProfiler's PowerLogLogSlope)."
+    ),
+    "sharpness": Column("1", "float64", "1 - autocovariance 2 px on over that 1 px on (after Vollath's F4)."),
+    "saturated": Column("1", "float64", "Share of the field's pixels that are saturated."),
+    "background": Column("level", "float64", "Most common level: that of the ground between cells."),
+    "background_range": Column("level", "float64", "Brightest less darkest part of a bowl fitted to the background."),
+    "noise": Column("level", "float64", "Robust standard deviation of a pixel of the background."),
+    "signal": Column("level", "float64", "99 % quantile of the field less its background."),
+    "debris": Column("1", "float64", "Share of the ground off the cells brighter than nine tenths of their pixels."),
+}
+QUALITY = {
+    "field": Column("", "str", "Name of the field of view."),
+    "date": Column("YYMMDD", "str", "Date of acquisition."),
+    "plate": Column("", "str", "Plate; fields are judged against others of their plate."),
+    "well": Column("", "str", "Well, as in A01."),
+    "site": Column("", "int64", "Position inside the well."),
+    "timepoint": Column("", "int64", "Number of the image in its time series."),
+    "cells": Column("1", "int64", "Cells outlined; missing where none were sought."),
+    **{f"{name}__CHANNEL": column for name, column in QUALITY_PER_CHANNEL.items()},
+    "flagged": Column("", "bool", "Something sets the field apart from its plate."),
+    "reasons": Column("", "str", "What that is, in words; empty for a field that is not flagged."),
+}
+
+TABLES = {"cells": CELLS, "puncta": PUNCTA, "images": IMAGES, "quality": QUALITY}
 
 # Further columns: not what states are told by, or there only with DNA, a threshold, or a reporter of mitophagy.
 _NUCLEUS_DISTANCE = "To the nearest pixel of the cell's own nuclei, 0 inside; NaN in a cell without one."
@@ -360,23 +386,3 @@ def documentation(tables: Mapping[str, pd.DataFrame] | None = None) -> pd.DataFr
             if c is not None
         ]
     )
-
-
-def typed(table: str, values: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """A table of `values` in documented order and types (text is object, missing None), further columns after them."""
-    first = [name for name in TABLES.get(table, OPTIONAL[table]) if name in values]
-    names = [*first, *(name for name in values if name not in first)]
-    found = {name: describe(table, name) for name in names}
-    types = {name: "object" if c is None or c.dtype == "str" else c.dtype for name, c in found.items()}
-    return pd.DataFrame({name: pd.Series(values[name]) for name in types}).astype(
-        {name: kind for name, kind in types.items() if kind != "int64"} | _whole(types, values)
-    )
-
-
-def _whole(types: dict[str, str], values: dict[str, np.ndarray]) -> dict[str, str]:
-    """Whole-number columns; those with missing values (a site that the name does not tell) as nullable integers."""
-    return {
-        name: "Int64" if pd.isna(pd.Series(values[name])).any() else "int64"
-        for name, kind in types.items()
-        if kind == "int64"
-    }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.measure.columns import in_micrometres, typed
+from cellular.autophagy.measure.columns import in_micrometres
 from cellular.autophagy.measure.counts import count_puncta, over_level
 from cellular.autophagy.measure.intensity import measure_colocalisation, measure_intensity, measure_ratio
 from cellular.autophagy.measure.markers import coincidence, marker_puncta, markers_of_cells
@@ -16,6 +16,7 @@ from cellular.autophagy.measure.mitophagy import KEIMA, mito_qc, mt_keima
 from cellular.autophagy.measure.nuclei import Nuclei, match_nuclei, measure_nuclei, nuclei_of_cells, nucleus_distances
 from cellular.autophagy.measure.puncta import KINDS, PunctaSettings, find_puncta
 from cellular.autophagy.measure.shape import measure_shape
+from cellular.autophagy.measure.typed import typed
 from cellular.autophagy.measure.unmix import REPORTER, Channels, unmix
 from cellular.data.image import FieldImage
 from cellular.errors import SettingsError

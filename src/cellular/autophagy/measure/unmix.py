@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from cellular.autophagy.quality.saturation import saturated_pixels
 from cellular.data.channels import MARKER
 from cellular.data.image import FieldImage
 from cellular.errors import InputError
@@ -104,7 +105,7 @@ def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER)
     if image.pixels.dtype.kind == "f" and not all(np.isfinite(plane).all() for plane in planes):
         raise InputError("the image holds NaN or infinite intensities; mend them, or leave the field out")
     clear = clear_of_cells(labels)
-    saturated = np.stack([_saturated(image.plane(role), image.white) for role in roles])
+    saturated = np.stack([saturated_pixels(image, image.roles.index(role)) for role in roles])
     shares = (0.0,) * len(roles)
     composite = image.kind == "composite"
     if composite:
@@ -166,18 +167,6 @@ def transmitted_share(plane: np.ndarray, transmitted: np.ndarray, clear: np.ndar
     y, x = fine[0][inside].astype(np.float64), fine[1][inside].astype(np.float64)
     power = float(x @ x)
     return float(np.clip(x @ y / power, 0, 2)) if power > 0 else 0.0
-
-
-def _saturated(plane: np.ndarray, white: float | None) -> np.ndarray:
-    """Pixels at the top: of what the file says of its camera, of the type, or of 8-, 12- and 14-bit cameras."""
-    if plane.dtype.kind == "f":
-        return np.zeros(plane.shape, bool) if white is None else plane >= white
-    top = int(plane.max())
-    if plane.dtype == np.uint8:
-        # JPEG rounds: 254 beside a wall of 255 is as saturated
-        return plane >= 254 if top == 255 else np.zeros(plane.shape, bool)
-    camera_tops = {np.iinfo(plane.dtype).max, 255, 4095, 16383} | ({int(white)} if white else set())
-    return plane >= top if top in camera_tops else np.zeros(plane.shape, bool)
 
 
 def _background(plane: np.ndarray, clear: np.ndarray, rounding: float) -> tuple[float, float]:

@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cellular.data.fields import parse_field
 from cellular.data.formats.image_file import describe_image
-from cellular.data.formats.images import CHANNEL_NAMES, CHANNEL_ORDER
 from cellular.data.formats.labelled import LabelledField
 from cellular.errors import InputError, OutputExistsError, import_extra
 from cellular.files import writing
@@ -51,8 +49,8 @@ def _channel_names(item: LabelledField, count: int) -> tuple[str, ...]:
     found = tuple(name for path in item.images for name in describe_image(path)[0].channels)
     if len(found) == count and all(found):
         return found
-    if count == len(CHANNEL_ORDER) and parse_field(item.name).well is not None:
-        return tuple(CHANNEL_NAMES[n] for n in CHANNEL_ORDER)
+    if len(item.files.roles) == count and all(item.files.roles):
+        return item.files.roles
     return tuple(f"channel {n + 1}" for n in range(count))
 
 

@@ -1,4 +1,4 @@
-"""Simulated fields of tandem-reporter cells, with truth, laid out as the published archive is."""
+"""`cellular simulate`: fields of tandem-reporter cells, with truth, laid out as the published archive is."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,19 +12,9 @@ from cellular.errors import OutputExistsError
 from cellular.files import alone_in, is_leftover, write_csv, write_json, writing
 from cellular.progress import progress
 from cellular.settings import settings_to_dict
-from cellular.simulate.field import SimulatedCell, SimulatedField, simulate_field, simulate_series
+from cellular.simulate.field import SimulatedField, simulate_series
 from cellular.simulate.settings import SimulationSettings
 from cellular.simulate.writing import cell_rows, puncta_rows, track_rows, write_field
-
-__all__ = [
-    "SimulatedCell",
-    "SimulatedField",
-    "SimulationResult",
-    "SimulationSettings",
-    "simulate",
-    "simulate_field",
-    "simulate_series",
-]
 
 PARTS = ("images", "images-color", "masks", "truth")
 UNFINISHED = ".unfinished"
@@ -71,6 +61,14 @@ def simulate(out: str | Path, settings: SimulationSettings | None = None) -> Sim
     """Simulate fields and write them with their truth to the folder `out`, whole or not at all.
 
     Raises OutputExistsError where `out` holds anything already.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> made.fields, sorted(path.name for path in made.folder.iterdir())
+    (('Timepoint_001_220518-ST_C05_s1',), ['images', 'images-color', 'masks', 'truth'])
     """
     settings = settings or SimulationSettings()
     names: list[str] = []
