@@ -86,14 +86,7 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
         "analyse": ["analyse", images, "--labels", truth, "--out", out, *measuring],
         "track": ["track", truth, "--out", out, "--export", "ctc", "geff"],
         "stats": ["stats", made / "cells.csv", "--out", out],
-        "classify": [
-            "classify",
-            "train",
-            made / "measured.csv",
-            "--truth",
-            made / "truth.csv",
-            *("--out", out, "--trees", 3),
-        ],
+        "classify": ["classify", "train", made / "measured.csv", *known, "--out", out, "--trees", 3],
         "demo": ["demo", "--out", out, "--quick", "--device", "cpu"],
     }
 
