@@ -53,7 +53,7 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
     made, out = Path(made), Path(out)
     prepared, once = made / "prepared" / "all", made / "once"
     model = made / "model.safetensors"
-    labels = prepared / "test"
+    labels, known = prepared / "test", ("--truth", made / "truth.csv")
     experiment = ("--experiment_name", "e", "--experiments_dir", out, "--model_type", "scratch", "--device", "cpu")
     folders = ("--train_dir", prepared / "train", "--valid_dir", prepared / "valid", "--min_train_masks", 1)
     simulated = ("--fields", 1, "--size", 64, "--diameter", 24, "--cells_per_field", 3)
