@@ -54,7 +54,7 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
     made, out = Path(made), Path(out)
     prepared, once = made / "prepared" / "all", made / "once"
     model = made / "model.safetensors"
-    labels = prepared / "test"
+    labels, known = prepared / "test", ("--truth", made / "truth.csv")
     experiment = ("--experiment_name", "e", "--experiments_dir", out, "--model_type", "scratch", "--device", "cpu")
     folders = ("--train_dir", prepared / "train", "--valid_dir", prepared / "valid", "--min_train_masks", 1)
     simulated = ("--fields", 1, "--size", 64, "--diameter", 24, "--cells_per_field", 3)
@@ -87,14 +87,7 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
         "analyse": ["analyse", images, "--labels", truth, "--out", out, *measuring],
         "track": ["track", truth, "--out", out, "--export", "ctc", "geff"],
         "stats": ["stats", made / "cells.csv", "--out", out],
-        "classify": [
-            "classify",
-            "train",
-            made / "measured.csv",
-            "--truth",
-            made / "truth.csv",
-            *("--out", out, "--trees", 3),
-        ],
+        "classify": ["classify", "train", made / "measured.csv", *known, "--out", out, "--trees", 3],
         "demo": ["demo", "--out", out, "--quick", "--device", "cpu"],
     }
 

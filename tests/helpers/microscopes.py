@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from scipy import ndimage
 
 from cellular.data.formats.images import write_labels
 
@@ -30,15 +31,16 @@ def planes(yellow: int, red_only: int, seed: int) -> np.ndarray:
     """(3, 128, 128) uint16: DNA, EGFP, mRFP, in the order of the files' channels."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:128, :128]
-    cells = labels() > 0
-    dna, egfp, mrfp = np.zeros((128, 128)), 300.0 * cells, 300.0 * cells
+    light = 300 * np.sqrt(sum(np.clip(1 - np.hypot(y - cy, x - cx) / 22, 0, 1) for cy, cx in _CENTRES))
+    dna, egfp, mrfp = np.zeros((128, 128)), light.copy(), light.copy()
     for cy, cx in _CENTRES:
         dna[(y - cy) ** 2 + (x - cx) ** 2 < 36] = 2000
         for k, (dy, dx) in enumerate(_PLACES[: yellow + red_only]):
             spot = 2500 * np.exp(-((y - cy - dy) ** 2 + (x - cx - dx) ** 2) / (2 * 1.5**2))
             mrfp += spot
             egfp += spot if k < yellow else 0
-    return (np.stack([dna, egfp, mrfp]) + 200 + rng.normal(0, 5, (3, 128, 128))).clip(0, 65535).astype(np.uint16)
+    blurred = ndimage.gaussian_filter(np.stack([dna, egfp, mrfp]), (0, 1, 1))
+    return (blurred + 200 + rng.normal(0, 5, (3, 128, 128))).clip(0, 65535).astype(np.uint16)
 
 
 def imagexpress(out, plate, date, well, image):

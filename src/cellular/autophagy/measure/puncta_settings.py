@@ -10,6 +10,9 @@ from cellular.errors import SettingsError
 # the pixel size is known. LC3 puncta are 0.5 to 1.5 um wide (Klionsky et al., Autophagy 17, 1, 2021), plus blur.
 SIGMAS_PX, CELL_PX = (1.4, 5.6), 121.0
 SIGMAS_UM = (0.25, 0.9)
+# Nothing finer is a spot: a microscope's blur is wider than this on pixels that sample it, and steps between pixels,
+# as along a cell's edge, look like spots to a finer filter.
+LEAST_PX = 0.75
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class PunctaSettings:
     ----------
     min_sigma, max_sigma : smallest and largest standard deviation of a spot, in `unit`. None takes :data:`SIGMAS_UM`
         where the pixel size is known, else the share of the cells' diameter that suits CELLULAR's (:data:`SIGMAS_PX` of
-        cells of :data:`CELL_PX`).
+        cells of :data:`CELL_PX`); never under :data:`LEAST_PX`.
     unit : "px" or "um"; um needs the pixel size.
     scales : scales tried between them, spaced evenly in their logarithm.
     snr : a spot's response over that of its surroundings inside cells (texture, other spots), at least.
@@ -71,9 +74,16 @@ class PunctaSettings:
         if self.min_sigma is not None:
             return self
         if pixel_size_um:
-            return replace(self, min_sigma=SIGMAS_UM[0], max_sigma=SIGMAS_UM[1], unit="um")
-        scale = (cell_px or CELL_PX) / CELL_PX
-        return replace(self, min_sigma=SIGMAS_PX[0] * scale, max_sigma=SIGMAS_PX[1] * scale, unit="px")
+            (low, high), unit, least = SIGMAS_UM, "um", LEAST_PX * pixel_size_um
+        else:
+            scale, unit, least = (cell_px or CELL_PX) / CELL_PX, "px", LEAST_PX
+            low, high = (sigma * scale for sigma in SIGMAS_PX)
+        if high <= 2 * least:
+            raise SettingsError(
+                f"puncta of sigma {low:.2g} to {high:.2g} {unit} are too small for these pixels; if they are not, give "
+                "--min_sigma and --max_sigma"
+            )
+        return replace(self, min_sigma=max(low, least), max_sigma=high, unit=unit)
 
     def sigmas(self, pixel_size_um: float | None) -> np.ndarray:
         """The scales in px."""

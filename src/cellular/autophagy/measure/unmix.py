@@ -20,6 +20,8 @@ _FINE_PX = 6.0
 _CLEAR_PX = 12
 _ENOUGH_PIXELS = 2000
 _NOISE_STEP = 4
+# Standard deviation of what rounding to whole levels does, which a dark 8-bit background shows none of.
+_ROUNDING = 12**-0.5
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER)
         transmitted = image.plane("transmitted").astype(np.float32)
         shares = tuple(transmitted_share(plane, transmitted, clear) for plane in planes)
         planes = [plane - share * transmitted for plane, share in zip(planes, shares)]
-    levels = [_background(plane, clear, rounding=1.0 if composite else 0.0) for plane in planes]
+    whole = _ROUNDING if image.pixels.dtype.kind in "ui" else 0.0
+    levels = [_background(plane, clear, rounding=1.0 if composite else whole) for plane in planes]
     return Channels(
         tuple(channel_name(role) for role in roles),
         tuple(planes),
@@ -172,8 +175,8 @@ def transmitted_share(plane: np.ndarray, transmitted: np.ndarray, clear: np.ndar
 def _background(plane: np.ndarray, clear: np.ndarray, rounding: float) -> tuple[float, float]:
     """Median of the `clear` pixels, and the noise of one of them from differences between pixels `_NOISE_STEP` apart.
 
-    Differences, because the medium's glow varies over the field. JPEG evens out a composite's quiet places, so its
-    noise is never put below `rounding`.
+    Differences, because the medium's glow varies over the field. JPEG evens out a composite's quiet places, and
+    rounding those of dark images, so noise is never put below `rounding`.
     """
     values = plane[clear]
     middle = np.median(values[:: max(1, values.size // 200_000)])
