@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from cellular.simulate.simulate import SimulationSettings, simulate
 
 from cellular.autophagy.state.tree_model import FEATURES
 from cellular.files import LOCK, write_csv
 from cellular.jobs.prepare import PrepareSettings, prepare
+from cellular.jobs.simulate import simulate
 from cellular.segment.model.network import build_network
 from cellular.segment.model.registry import ModelInfo, save_model
+from cellular.simulate.settings import SimulationSettings
 
 # What tells of time and not of the data.
 VOLATILE = {"crops_per_s", "seconds"}

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -55,7 +56,7 @@ def config_text(parser: argparse.ArgumentParser, args: argparse.Namespace) -> st
     last = ""
     for section, action in _options(parser):
         if section != last:
-            lines += ["", f"[{section}]"]
+            lines += ["", f"[{section if re.fullmatch('[A-Za-z0-9_-]+', section) else json.dumps(section)}]"]
             last = section
         value = getattr(args, action.dest)
         value = list(value) if isinstance(value, tuple) else value
