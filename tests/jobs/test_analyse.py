@@ -1,5 +1,7 @@
 """A plate through the whole pipeline: every layout the same; what is kept, passed over and refused."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,6 +53,20 @@ def test_micrometres_where_the_file_gives_the_pixel_size(tmp_path):
     assert main(command(tmp_path, "ometiff")) == 0
     cells = pd.read_csv(tmp_path / "out" / "cells.csv")
     np.testing.assert_allclose(cells["area_um2"], cells["area"] * 0.3**2)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="ome-zarr needs Python 3.11")
+def test_plates_as_ome_zarr_open_in_ngio(tmp_path):
+    ngio = pytest.importorskip("ngio")
+    assert main(command(tmp_path, "ometiff", "--ome_zarr")) == 0
+    stores = sorted(path.name for path in (tmp_path / "out" / "ome-zarr").iterdir())
+    assert stores == ["P1.ome.zarr", "P2.ome.zarr", "P3.ome.zarr"]
+    plate = ngio.open_ome_zarr_plate(tmp_path / "out" / "ome-zarr" / "P1.ome.zarr")
+    assert sorted(plate.wells_paths()) == ["C/03", "I/02"]
+    image = next(iter(plate.get_images().values()))
+    assert image.channel_labels == ["mRFP", "EGFP", "DNA"]
+    assert image.get_label("cells").get_as_numpy().max() == 4
+    assert len(image.get_table("cells").dataframe) == 4
 
 
 def test_channels_that_nobody_names_stop_the_run(tmp_path, capsys):

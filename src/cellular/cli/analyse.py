@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="starter", help="segmentation model: a name or a file")
     parser.add_argument("--state_model", "--state-model", help="model.safetensors of classify train")
     parser.add_argument("--overlays", type=int, default=8, help="fields to draw outlines and puncta over")
+    parser.add_argument("--ome_zarr", "--ome-zarr", action="store_true", help="write each plate as OME-Zarr too")
     add_plate(parser, numbers=True)
     add_segmentation(parser, channels=False)
     add_reporter(parser)
@@ -81,7 +82,8 @@ def run(args: argparse.Namespace) -> int | None:
     if args.dry_run:
         print("\n".join(plate.summary()))
         return None
-    result = analyse(plate, args.out, settings, labels=args.labels, exclude=args.exclude, config=args.config_text)
+    options = {"labels": args.labels, "exclude": args.exclude, "config": args.config_text, "ome_zarr": args.ome_zarr}
+    result = analyse(plate, args.out, settings, **options)
     print(f"{len(result.cells)} cells in {len(result.tables['images'])} fields")
     compared = result.comparison
     for line in (*compared.refusals, *compared.notes) if compared else [f"no comparison: {result.no_comparison}"]:

@@ -1,6 +1,7 @@
 """`cellular analyse`: a plate in; cells, puncta, states, tracks, statistics and a page to look at out."""
 
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +19,7 @@ from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
+from cellular.jobs.export_plate import export_plates
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.gallery import gallery
 from cellular.jobs.measure import (
@@ -118,6 +120,7 @@ def analyse(
     labels: str | Path | None = None,
     exclude: Sequence[str] = (),
     config: str | None = None,
+    ome_zarr: bool = False,
 ) -> AnalyseResult:
     """Analyse every field of `plate` and write everything to `out`.
 
@@ -134,6 +137,7 @@ def analyse(
     exclude : fields to leave out of the comparison: "flagged", names, or files that list them. They are measured all
         the same; with others the same run is continued.
     config : what the command line was told, as TOML, to keep as ``config.toml``.
+    ome_zarr : write each plate as ``ome-zarr/<plate>.ome.zarr`` too: images, outlines and cells' tables.
 
     Raises
     ------
@@ -184,6 +188,8 @@ def analyse(
             told = tracks.tracks[["field", "label", "track", "lineage"]]
             tables["cells"] = tables["cells"].merge(told, on=["field", "label"], how="left")
         comparison, figures, reason = _comparison(tables, out, settings, exclude)
+        if ome_zarr:
+            problems |= _stores(labelled, done.names, out, tables["cells"], segmenter is not None)
         write_problems(out, problems)
         page = Analysis(
             plate,
@@ -277,6 +283,15 @@ def _pictures(
     """Outlines and puncta of the fields that were drawn and done, by field."""
     shown = [item.name for item in spread(plate.fields, settings.overlays) if item.name in set(names)]
     return {name: (overlay_path(out, name), puncta_path(out, name)) for name in shown[:PICTURES]}
+
+
+def _stores(plate: Plate, names: tuple[str, ...], out: Path, cells: pd.DataFrame, segmented: bool) -> dict[str, str]:
+    """Write the plates as OME-Zarr, those of an earlier run anew; by field, what was left out and why."""
+    shutil.rmtree(out / "ome-zarr", ignore_errors=True)
+    done = [item for item in plate.fields if item.name in set(names)]
+    if segmented:
+        done = [replace(item, labels=label_path(out / "labels", item.name)) for item in done]
+    return export_plates(replace(plate, fields=tuple(done)), out / "ome-zarr", cells)[1]
 
 
 def _tracks(
