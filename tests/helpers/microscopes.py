@@ -10,8 +10,9 @@ from scipy import ndimage
 from cellular.data.formats.images import write_labels
 
 PIXEL_UM = 0.3
-# Yellow and red-only puncta in each of a field's four cells, by well; on this plate the fed well is in row I.
-WELLS = {"I02": (1, 1), "C03": (3, 2)}
+# Yellow and red-only puncta in each of a field's cells, by well, the last cell has one more of both; on this plate the
+# fed well is in row I.
+WELLS = {"I02": (0, 1), "C03": (2, 2)}
 TREATMENTS = {"I02": "DMSO", "C03": "EBSS"}
 PLATES = {"P1": "240301", "P2": "240308", "P3": "240315"}
 _CENTRES = ((32, 32), (32, 96), (96, 32), (96, 96))
@@ -33,12 +34,13 @@ def planes(yellow: int, red_only: int, seed: int) -> np.ndarray:
     y, x = np.mgrid[:128, :128]
     light = 300 * np.sqrt(sum(np.clip(1 - np.hypot(y - cy, x - cx) / 22, 0, 1) for cy, cx in _CENTRES))
     dna, egfp, mrfp = np.zeros((128, 128)), light.copy(), light.copy()
-    for cy, cx in _CENTRES:
+    for n, (cy, cx) in enumerate(_CENTRES):
+        more = n == len(_CENTRES) - 1
         dna[(y - cy) ** 2 + (x - cx) ** 2 < 36] = 2000
-        for k, (dy, dx) in enumerate(_PLACES[: yellow + red_only]):
+        for k, (dy, dx) in enumerate(_PLACES[: yellow + red_only + 2 * more]):
             spot = 2500 * np.exp(-((y - cy - dy) ** 2 + (x - cx - dx) ** 2) / (2 * 1.5**2))
             mrfp += spot
-            egfp += spot if k < yellow else 0
+            egfp += spot if k < yellow + more else 0
     blurred = ndimage.gaussian_filter(np.stack([dna, egfp, mrfp]), (0, 1, 1))
     return (blurred + 200 + rng.normal(0, 5, (3, 128, 128))).clip(0, 65535).astype(np.uint16)
 

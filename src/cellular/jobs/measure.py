@@ -229,7 +229,7 @@ def with_puncta_sizes(
     puncta = settings.puncta
     if puncta.min_sigma is not None:
         return settings
-    if plate.scheme == "cellular":
+    if plate.scheme == "cellular" and puncta.unit == "px":
         return replace(settings, puncta=replace(puncta, min_sigma=SIGMAS_PX[0], max_sigma=SIGMAS_PX[1], unit="px"))
     size = settings.pixel_size_um or pixel_size_of(items)
     cell_px = None if size else cell_px or labelled_diameter(items)

@@ -73,6 +73,7 @@ class PunctaSettings:
         """The settings with sizes: those given, else by the pixel size (um), else by the cells' diameter (px)."""
         if self.min_sigma is not None:
             return self
+        self._check_unit(pixel_size_um)
         if pixel_size_um:
             (low, high), unit, least = SIGMAS_UM, "um", LEAST_PX * pixel_size_um
         else:
@@ -85,10 +86,13 @@ class PunctaSettings:
             )
         return replace(self, min_sigma=max(low, least), max_sigma=high, unit=unit)
 
-    def sigmas(self, pixel_size_um: float | None) -> np.ndarray:
-        """The scales in px."""
+    def _check_unit(self, pixel_size_um: float | None) -> None:
         if self.unit == "um" and not pixel_size_um:
             raise SettingsError("puncta sizes in um need the pixel size: give --pixel_size")
+
+    def sigmas(self, pixel_size_um: float | None) -> np.ndarray:
+        """The scales in px."""
+        self._check_unit(pixel_size_um)
         sized = self.resolved(pixel_size_um)
         per_px = pixel_size_um if sized.unit == "um" else 1.0
         return np.geomspace(sized.min_sigma / per_px, sized.max_sigma / per_px, self.scales)
