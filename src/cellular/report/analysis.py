@@ -110,10 +110,17 @@ def _captioned(plate: Plate, pictures: Mapping[str, Sequence[Path]]) -> dict[str
     given = {item.name: plate.given(item) for item in plate.fields}
     captions = {}
     for name, paths in pictures.items():
-        told = ", ".join(str(value) for value in given.get(name, {}).values() if value is not None and value == value)
+        told = ", ".join(_told(given.get(name, {})))
         for path, what in zip(paths, ("outlines", "puncta")):
             captions[f"{name}{f' ({told})' if told else ''}: {what}"] = path
     return captions
+
+
+def _told(given: Mapping[str, Any]) -> list[str]:
+    """What a well was given, in words; a dose with its unit, and no unit without a dose."""
+    known = {name: value for name, value in given.items() if value is not None and value == value}
+    unit = known.pop("dose_unit", "")
+    return [f"{value:g} {unit}".strip() if name == "dose" else str(value) for name, value in known.items()]
 
 
 def _flat(settings: Mapping[str, Any], before: str = "") -> pd.DataFrame:

@@ -40,6 +40,7 @@ figcaption{color:var(--soft);font-size:.9rem;max-width:46rem}
 table{border-collapse:collapse;font-size:.88rem;margin:.8rem 0;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .55rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
+td.words{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:5rem;max-width:38rem}
 th{background:var(--tint)}
 details summary{cursor:pointer;color:var(--accent);margin:.6rem 0}
 footer{margin-top:3rem;color:var(--soft);font-size:.85rem}
@@ -82,7 +83,7 @@ class Page:
         """A table; of a longer one the first `rows` rows, and how many were left out."""
         head = "".join(f"<th>{html.escape(str(name))}</th>" for name in table.columns)
         body = "".join(
-            "<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>"
+            "<tr>" + "".join(_td(value) for value in row) + "</tr>"
             for row in table.head(rows).itertuples(index=False, name=None)
         )
         left_out = f"<p>{len(table) - rows} more rows in the CSV file.</p>" if len(table) > rows else ""
@@ -145,6 +146,11 @@ def _encoded(picture: Figure | str | Path, dpi: int) -> tuple[str, str]:
         return base64.b64encode(path.read_bytes()).decode(), _MEDIA[path.suffix.lower()]
     except FileNotFoundError as error:
         raise MissingInputError(f"No such picture: {path}") from error
+
+
+def _td(value: object) -> str:
+    """A table's cell; words wrap, so that no table is wider than the page for their sake."""
+    return f'<td class="words">{_cell(value)}</td>' if isinstance(value, str) else f"<td>{_cell(value)}</td>"
 
 
 def _cell(value: object) -> str:
