@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from cellular.simulate.simulate import SimulationSettings, simulate
 
 from cellular.autophagy.state.tree_model import FEATURES
 from cellular.files import LOCK, write_csv
 from cellular.jobs.prepare import PrepareSettings, prepare
+from cellular.jobs.simulate import SimulationSettings, simulate
 from cellular.segment.model.network import build_network
 from cellular.segment.model.registry import ModelInfo, save_model
 
@@ -57,6 +57,7 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
     experiment = ("--experiment_name", "e", "--experiments_dir", out, "--model_type", "scratch", "--device", "cpu")
     folders = ("--train_dir", prepared / "train", "--valid_dir", prepared / "valid", "--min_train_masks", 1)
     simulated = ("--fields", 1, "--size", 64, "--diameter", 24, "--cells_per_field", 3)
+    known = ("--truth", made / "truth.csv")
     measuring = ("--min_sigma", 1, "--max_sigma", 3)
     images, truth = made / "thrice" / "images", made / "thrice" / "truth"
     return {
@@ -82,6 +83,7 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
         "export ome-zarr": ["export", labels, "--to", "ome-zarr", "-o", out],
         "export coco": ["export", labels, "--to", "coco", "-o", out],
         "export hdf5": ["export", labels, "--to", "hdf5", "-o", out],
+        "quality": ["quality", once / "images", "--out", out],
         "measure": ["measure", once / "images", once / "truth", "--out", out, *measuring],
         "analyse": ["analyse", images, "--labels", truth, "--out", out, *measuring],
         "track": ["track", truth, "--out", out, "--export", "ctc", "geff"],
