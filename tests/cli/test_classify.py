@@ -84,7 +84,7 @@ def test_tables_without_rows(tables, capsys, explain):
     assert list(pd.read_csv(tables / "p" / "explanations.csv"))[:3] == ["field", "label", "rank"]
     capsys.readouterr()
     assert main(["classify", "train", str(none), "--out", str(tables / "o")]) == 2
-    assert "No cell has a known state" in capsys.readouterr().err
+    assert "has no rows" in capsys.readouterr().err
     assert not (tables / "o").exists()
 
 

@@ -97,7 +97,7 @@ def test_model_missing_field_and_rerun(test_folder, tmp_path, capsys):
     save_model(other, build_network(width=2), ModelInfo())
     arguments[4] = str(other)
     assert main([*arguments, "--device", "cpu"]) == 2
-    assert "another model" in capsys.readouterr().err
+    assert "other settings (" in capsys.readouterr().err
 
 
 def test_a_model_that_is_not_there_is_an_error(test_folder, tmp_path, capsys):

@@ -14,9 +14,10 @@ import torch
 from cellular.errors import InputError, MissingInputError, OutputError, OutputExistsError, WeightsError
 from cellular.files import LOCK, alone_in, empty_folder, read_json, whole_file, write_json
 from cellular.jobs.runner import Work, claimed, each
+from cellular.jobs.train import _check_folder, remove_experiment
 from cellular.segment.model.network import build_network
 from cellular.segment.model.registry import load_model
-from cellular.train.loop import RUN, _check_folder, remove_experiment
+from cellular.train.loop import RUN
 from cellular.train.samples import cached_flows
 
 

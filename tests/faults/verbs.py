@@ -83,6 +83,7 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
         "export ome-zarr": ["export", labels, "--to", "ome-zarr", "-o", out],
         "export coco": ["export", labels, "--to", "coco", "-o", out],
         "export hdf5": ["export", labels, "--to", "hdf5", "-o", out],
+        "quality": ["quality", once / "images", "--out", out],
         "measure": ["measure", once / "images", once / "truth", "--out", out, *measuring],
         "analyse": ["analyse", images, "--labels", truth, "--out", out, *measuring],
         "track": ["track", truth, "--out", out, "--export", "ctc", "geff"],

@@ -116,5 +116,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_left(tmp_path):
             write_plate(tmp_path / "p.ome.zarr", bad)
         assert not list(tmp_path.iterdir())
     write_plate(tmp_path / "p.ome.zarr", [one])
+    write_plate(tmp_path / "p.ome.zarr", [one])  # alike to the byte: nothing to lose
+    other = PlateField("A01", 1, one.image + 1, one.channels)
     with pytest.raises(OutputExistsError):
-        write_plate(tmp_path / "p.ome.zarr", [one])
+        write_plate(tmp_path / "p.ome.zarr", [other])
