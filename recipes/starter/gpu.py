@@ -1,0 +1,439 @@
+"""Cross-validate candidate recipes and train the models that ship, on one GPU within a given time.
+
+    python recipes/starter/gpu.py --data PACKED --out OUT --seconds 420 [--plan cv|final] [--device auto]
+
+PACKED is what pack.py wrote. Trainings run side by side in `--workers` processes, each for its share of the time, with
+a learning rate that falls to nothing by the clock; what they held out is segmented on the CPU cores meanwhile. OUT
+gets, as they are done: ``<model>.safetensors`` of the final models, ``folds_<recipe>.zip`` with the models of each
+fold, ``predictions.zip`` with an .npz for each training and field (crossval.py reads it), ``log.txt``.
+
+Folds leave whole wells out. The "val" fields of split.json are in the folds, and in no final model but those "_43".
+"""
+
+import argparse
+import heapq
+import io
+import math
+import os
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from multiprocessing import active_children, get_context
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import cv2
+import numpy as np
+import torch
+from atlas import ALL, GREEN, GREY, PLANES, RED, REPORTER, Atlas, Packed, Source
+from boxes import FIELD_DIAMETER
+
+from cellular.data.images import read_image, read_labels
+from cellular.device import resolve_device
+from cellular.segment._enlarge import enlarge_labels
+from cellular.segment.diameter import median_diameter
+from cellular.segment.files import cell_boxes
+from cellular.segment.flows import labels_to_flows
+from cellular.segment.masks import labels_and_errors
+from cellular.segment.models import ModelInfo, load_model, save_model
+from cellular.segment.network import CPnet, build_network
+from cellular.segment.normalize import to_network_input
+from cellular.segment.scores import cell_evidence
+from cellular.segment.tiles import run_network
+from cellular.tables import read_json
+from cellular.train.loss import flow_loss
+
+FIELD_SCALE, NUCLEI_SCALE = 48.0, 36.0
+LEARNING_RATE, WEIGHT_DECAY, WARM_UP, KEEP = 2e-3, 0.03, 0.05, 0.995
+SAVE_EVERY_S, TAIL_S, START_S = 20.0, 35.0, 20.0
+THRESHOLDS = {"all": (-0.5, 0.0, 0.5), "reporter": (-0.5, 0.5)}
+FLOW_THRESHOLD, STEPS = 0.8, 200
+# Whole wells left out together; C05 alone holds 15 of the 43 fields.
+FOLDS = ({"C05"}, {"I04"}, {"I06"}, {"C03", "C06", "K07"})
+NUCLEI_TRAIN = 80
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is learned from, and how hard.
+
+    Attributes
+    ----------
+    width : of the first level. strong : see :meth:`Atlas.batch`. dropout : whether channels are left out.
+    shares : of all crops, of real fields, nuclei and simulated sheets.
+    """
+
+    width: int = 16
+    strong: bool = False
+    dropout: bool = False
+    shares: tuple[float, float, float] = (0.72, 0.28, 0.0)
+
+
+RECIPES = {
+    "base": Recipe(),
+    "dropout": Recipe(dropout=True),
+    "strong": Recipe(strong=True, dropout=True, shares=(0.7, 0.15, 0.15)),
+    "strong24": Recipe(24, strong=True, dropout=True, shares=(0.7, 0.15, 0.15)),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: `held` names the fields it must not see; `units` is its share of the time."""
+
+    name: str
+    recipe: str
+    held: tuple[str, ...] = ()
+    units: float = 1.0
+    nuclei: bool = False
+    seed: int = 0
+
+
+# ---------------------------------------------------------------- what to learn from
+
+
+def pack(folder: Path, name: str, kind: str, out: Path) -> None:
+    """Planes, flows and cells of one image as two .npy files that every worker maps."""
+    cv2.setNumThreads(1)
+    if kind == "fields":
+        labels = read_labels(folder / f"{name}.png")
+        planes = field_planes(read_image(folder / f"{name}.jpg"))
+        planes = np.stack([cv2.resize(p, labels.shape[::-1], interpolation=cv2.INTER_AREA) for p in planes])
+        diameter = 2 * FIELD_SCALE
+    else:
+        labels = read_labels(folder / f"{name}_masks.png")
+        image = read_image(folder / f"{name}.png")
+        channels = (0,) * PLANES if image.ndim == 2 else (1, 2, 3, 1, 2)
+        planes, diameter = to_network_input(image, channels), max(5.0, median_diameter(labels))
+    smooth = np.concatenate([planes, labels_to_flows(labels)])
+    np.save(out / f"{kind}_{name}_smooth.npy", smooth.transpose(1, 2, 0).astype(np.float16))
+    np.save(out / f"{kind}_{name}_sharp.npy", np.stack([labels > 0, labels >= 0], axis=-1).astype(np.float16))
+    np.save(out / f"{kind}_{name}_diameter.npy", diameter)
+
+
+def field_planes(image: np.ndarray) -> np.ndarray:
+    """(PLANES, Y, X) of a composite: its three channels, and the two reporters without transmitted light.
+
+    The composite adds the transmitted light to red and green. Where that saturates, what is left of the reporter cannot
+    be told: it is set, as all above it, to what would saturate under the brightest light.
+    """
+    light = image[..., 2].astype(np.float32)
+    ceiling = 255 - np.percentile(light, 99)
+    reporters = np.where(image[..., :2] == 255, ceiling, np.clip(image[..., :2] - light[..., None], 0, ceiling))
+    return np.concatenate([to_network_input(image, (1, 2, 3)), to_network_input(reporters.astype(np.float32), (1, 2))])
+
+
+def listing(data: Path) -> list[tuple[str, str]]:
+    """(kind, name) of every packed image, in the atlas's order."""
+    fields = [("fields", p.stem) for p in sorted((data / "fields").glob("*.jpg"))]
+    others = [
+        (kind, p.stem)
+        for kind in ("nuclei", "simulated")
+        for p in sorted((data / kind).glob("*.png"))
+        if not p.stem.endswith("_masks")
+    ]
+    return fields + others
+
+
+def sources(job: Job, entries: list[tuple[str, str]]) -> list[Source]:
+    """What a job draws its crops from."""
+    number = {kind: [i for i, (k, _) in enumerate(entries) if k == kind] for kind in ("fields", "nuclei", "simulated")}
+    nuclei = number["nuclei"][:NUCLEI_TRAIN]
+    if job.nuclei:
+        return [Source(nuclei, 1.0, {(0,): 1.0})]
+    recipe = RECIPES[job.recipe]
+    seen = [i for i in number["fields"] if entries[i][1] not in job.held]
+    views = {ALL: 0.6, REPORTER: 0.24, RED: 0.08, GREEN: 0.08} if recipe.dropout else {ALL: 1.0}
+    parts = (seen, views), (nuclei, {GREY: 1.0}), (number["simulated"], {REPORTER: 0.6, RED: 0.2, GREEN: 0.2})
+    return [Source(images, share, views) for (images, views), share in zip(parts, recipe.shares) if share]
+
+
+# ---------------------------------------------------------------- training
+
+
+@dataclass
+class Worker:
+    """What a training process keeps between jobs."""
+
+    atlas: Atlas
+    entries: list[tuple[str, str]]
+    batch: int
+    side: int
+
+
+worker: Worker | None = None
+
+
+def start_worker(data: Path, scratch: Path, device: str, batch: int, side: int) -> None:
+    global worker
+    torch.set_num_threads(1)
+    torch.backends.cudnn.benchmark = True
+    entries = listing(data)
+    images = []
+    for kind, name in entries:
+        load = [
+            np.load(scratch / f"{kind}_{name}_{part}.npy", mmap_mode="r") for part in ("smooth", "sharp", "diameter")
+        ]
+        images.append(Packed(load[0], load[1], float(load[2])))
+    worker = Worker(Atlas(images, resolve_device(device)), entries, batch, side)
+
+
+def train(job: Job, seconds: float, path: Path) -> str:
+    """Train a job for `seconds` and save the running mean of its weights, also on the way; a line for the log."""
+    atlas, device, recipe = worker.atlas, worker.atlas.device, RECIPES[job.recipe]
+    torch.manual_seed(job.seed)
+    rng = np.random.default_rng([job.seed, *job.name.encode()])
+    scale = NUCLEI_SCALE if job.nuclei else FIELD_SCALE
+    network = build_network(1 if job.nuclei else 3, recipe.width).to(device, memory_format=torch.channels_last)
+    network.diam_mean.data.fill_(scale)
+    drawn = sources(job, worker.entries)
+    usual = float(np.mean(atlas.diameters[drawn[0].images])) if job.nuclei else FIELD_DIAMETER
+    network.diam_labels.data.fill_(usual)
+    average = build_network(network.channels, recipe.width).to(device, memory_format=torch.channels_last).eval()
+    average.load_state_dict(network.state_dict())
+    trained = [p for p in network.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=device.type == "cuda")
+    began = saved = time.monotonic()
+    steps, total = 0, torch.zeros((), device=device)
+    while (now := time.monotonic()) < began + seconds:
+        progress = (now - began) / seconds
+        optimizer.param_groups[0]["lr"] = rate(progress)
+        image, target = atlas.batch(drawn, worker.batch, worker.side, scale, recipe.strong, rng)
+        loss = step(network, optimizer, image, target)
+        move(average, network, KEEP)
+        total += loss
+        steps += 1
+        if now > saved + SAVE_EVERY_S:
+            save(path, job, average)
+            saved = now
+        if steps % 10 == 0 and device.type == "cuda":
+            torch.cuda.synchronize()  # the clock must be the GPU's, not the queue's
+    save(path, job, average)
+    took = time.monotonic() - began
+    speed = f"{steps * worker.batch} crops in {took:.1f} s, {steps * worker.batch / took:.0f} crops/s"
+    return f"{job.name}: {steps} steps, {speed}, loss {float(total) / max(steps, 1):.4f}"
+
+
+def rate(progress: float) -> float:
+    """Learning rate: up over the first twentieth, then half a cosine down to nothing."""
+    return LEARNING_RATE * min(1.0, progress / WARM_UP) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def step(network: CPnet, optimizer: torch.optim.Optimizer, image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    with torch.autocast("cuda", torch.bfloat16) if image.is_cuda else nullcontext():
+        output, _ = network(image)
+    loss = flow_loss(output.float(), target)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+@torch.no_grad()
+def move(average: CPnet, network: CPnet, keep: float) -> None:
+    pairs = zip(average.state_dict().values(), network.state_dict().values())
+    means, values = zip(*[pair for pair in pairs if pair[0].is_floating_point()])
+    torch._foreach_lerp_(means, values, 1 - keep)
+
+
+def save(path: Path, job: Job, average: CPnet) -> None:
+    about = (
+        "Nuclei"
+        if job.nuclei
+        else f"Drosophila S2R+ cells of the CELLULAR dataset, nuclei, simulated sheets ({job.recipe})"
+    )
+    info = ModelInfo((0,) if job.nuclei else (1, 2, 3), augment=True, resample=job.nuclei, about=about)
+    if not job.nuclei:
+        info = replace(info, flow_threshold=FLOW_THRESHOLD)
+    temporary = path.with_name(f"saving_{path.name}")
+    save_model(temporary, average, info, half=True)
+    temporary.replace(path)
+
+
+# ---------------------------------------------------------------- what the models find
+
+
+def segment(model_path: Path, field: Path) -> bytes:
+    """What a model finds in a field it has not seen: an .npz of boxes and evidence for each view and threshold."""
+    torch.set_num_threads(1)
+    network = load_model(model_path).network.eval()
+    image, result = read_image(field), {}
+    planes = field_planes(image)
+    side = int(planes.shape[1] * FIELD_SCALE / FIELD_DIAMETER)
+    planes = np.stack([cv2.resize(plane, (side, side)) for plane in planes])
+    views = {"all": planes[list(ALL)], "reporter": np.stack([planes[3], planes[4], 0 * planes[0]])}
+    for view, thresholds in THRESHOLDS.items():
+        output, _ = run_network(network, views[view])
+        for threshold in thresholds:
+            how = {"niter": STEPS, "flow_threshold": FLOW_THRESHOLD, "cellprob_threshold": threshold, "min_size": 3}
+            labels, errors = labels_and_errors(output[:2], output[2], **how)
+            evidence = cell_evidence(labels, output[:2], output[2], errors)
+            numbers, boxes = cell_boxes(enlarge_labels(labels, image.shape[:2]))
+            result[f"{view}|{threshold}|boxes"] = boxes.astype(np.float32)
+            result[f"{view}|{threshold}|evidence"] = evidence[numbers - 1].astype(np.float32)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **result)
+    return stream.getvalue()
+
+
+# ---------------------------------------------------------------- the plan
+
+
+def plans(name: str, fields: list[str], val: list[str]) -> list[Job]:
+    """Jobs in order of size, so that the workers end together."""
+    if name == "final":
+        return [
+            Job("starter_35", "strong", tuple(val), 4.0),
+            Job("starter_43", "strong", (), 4.0),
+            Job("starter24_35", "strong24", tuple(val), 4.0),
+            Job("nuclei", "strong", units=2.0, nuclei=True),
+            Job("nuclei24", "strong24", units=2.0, nuclei=True),
+        ]
+    jobs = [Job("starter_35", "strong", tuple(val), 2.5), Job("nuclei", "strong", units=1.5, nuclei=True)]
+    wide = [(recipe, 1.5 if RECIPES[recipe].width > 16 else 1.0) for recipe in RECIPES]
+    for units in (1.5, 1.0):
+        for k, wells in enumerate(FOLDS):
+            held = tuple(f for f in fields if well(f) in wells)
+            jobs += [Job(f"{recipe}_fold{k}", recipe, held, units) for recipe, u in wide if u == units]
+    return jobs
+
+
+def well(field: str) -> str:
+    return field.split("_")[-2]
+
+
+def makespan(jobs: list[Job], workers: int) -> float:
+    """Units until the last of `jobs`, taken in order by whoever is free, is done."""
+    free = [0.0] * workers
+    for job in jobs:
+        heapq.heappush(free, heapq.heappop(free) + job.units)
+    return max(free)
+
+
+class Log:
+    """Lines with the seconds since the start, on screen and in a file."""
+
+    def __init__(self, path: Path):
+        self.path, self.began = path, time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        line = f"[{time.monotonic() - self.began:6.1f} s] {line}"
+        print(line, flush=True)
+        with self.path.open("a") as file:
+            file.write(line + "\n")
+
+
+def smoke(device: torch.device, args: argparse.Namespace, log: Log) -> None:
+    """One kind of everything a training does on `device`, with its speed, before anything else."""
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    log(f"torch {torch.__version__}, {name}, {os.cpu_count()} cores")
+    torch.backends.cudnn.benchmark = True
+    network = build_network(3, 16).to(device, memory_format=torch.channels_last)
+    fused = device.type == "cuda"
+    optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], 1e-3, fused=fused)
+    rng = np.random.default_rng(0)
+    image = np.zeros((300, 300, PLANES + 2), np.float16)
+    atlas = Atlas([Packed(image, np.ones((300, 300, 2), np.float16), 48.0)], device)
+    drawn = [Source([0], 1.0, {ALL: 0.5, REPORTER: 0.5})]
+    steps = 200 if fused else 2
+    for _ in range(3 if fused else 1):
+        loss = step(network, optimizer, *atlas.batch(drawn, args.batch, args.side, FIELD_SCALE, True, rng))
+    log(f"first steps done, loss {float(loss):.3f}")
+    for what in ("cutting", "training"):
+        began = time.monotonic()
+        for _ in range(steps):
+            image, target = atlas.batch(drawn, args.batch, args.side, FIELD_SCALE, True, rng)
+            loss = step(network, optimizer, image, target) if what == "training" else image.sum()
+        float(loss)
+        log(f"{what}: {steps * args.batch / (time.monotonic() - began):.0f} crops/s in one process")
+
+
+def run(args: argparse.Namespace, scratch: Path, log: Log) -> None:
+    device, end = str(resolve_device(args.device)), log.began + args.seconds
+    smoke(torch.device(device), args, log)
+    entries, spawn = listing(args.data), get_context("spawn")
+    os.environ["NUMBA_NUM_THREADS"] = "1"  # of the processes to come: one core each
+    with ProcessPoolExecutor(args.cores, spawn) as pool:
+        # One alone compiles what the others then find compiled.
+        pool.submit(pack, args.data / entries[-1][0], entries[-1][1], entries[-1][0], scratch).result()
+        list(pool.map(pack, *zip(*[(args.data / kind, name, kind, scratch) for kind, name in entries])))
+    log(f"{len(entries)} images prepared")
+    fields = [name for kind, name in entries if kind == "fields"]
+    jobs = plans(args.plan, fields, read_json(args.data / "split.json")["val"])
+    seconds = max(args.least, (end - TAIL_S - START_S - time.monotonic()) / makespan(jobs, args.workers))
+    log(f"{len(jobs)} trainings, {args.workers} at a time, {seconds:.1f} s a unit")
+    readers = max(1, args.cores - args.workers)
+    trainers = ProcessPoolExecutor(
+        args.workers, spawn, start_worker, (args.data, scratch, device, args.batch, args.side)
+    )
+    segmenters = ProcessPoolExecutor(readers, spawn)
+    waiting: dict[Future, tuple] = {
+        trainers.submit(train, job, job.units * seconds, model_path(job, args.out, scratch)): (job, None)
+        for job in jobs
+    }
+    for future, (job, field) in finished(waiting, end):
+        try:
+            result = future.result()
+        except Exception as error:  # one training less, the others go on
+            log(f"FAILED {job.name} {field or ''}: {type(error).__name__}: {error}")
+            continue
+        if field is None:
+            log(result)
+            path = model_path(job, args.out, scratch)
+            if path.parent == scratch and RECIPES[job.recipe].width == 16 and job.recipe != "dropout":
+                add_to(args.out / f"folds_{job.recipe}.zip", path.name, path.read_bytes())
+            for name in () if job.nuclei else job.held:
+                waiting[segmenters.submit(segment, path, args.data / "fields" / f"{name}.jpg")] = (job, name)
+        else:
+            add_to(args.out / "predictions.zip", f"{job.name}/{field}.npz", result)
+    log(
+        f"done; {len(waiting)} left undone: {sorted(f'{job.name} {field or str()}' for job, field in waiting.values())}"
+    )
+
+
+def finished(waiting: dict[Future, tuple], end: float) -> Iterator[tuple[Future, tuple]]:
+    """Futures of `waiting`, which may grow, as they are done, until `end` on the monotonic clock."""
+    while waiting and (left := end - time.monotonic()) > 0:
+        for future in wait(waiting, timeout=left, return_when=FIRST_COMPLETED).done:
+            yield future, waiting.pop(future)
+
+
+def model_path(job: Job, out: Path, scratch: Path) -> Path:
+    return (scratch if "_fold" in job.name else out) / f"{job.name}.safetensors"
+
+
+def add_to(archive: Path, name: str, content: bytes) -> None:
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_STORED) as file:
+        file.writestr(name, content)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=420)
+    parser.add_argument("--plan", choices=["cv", "final"], default="cv")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--batch", type=int, default=8, help="crops a step")
+    parser.add_argument("--side", type=int, default=256, help="of a crop, px")
+    parser.add_argument("--workers", type=int, default=4, help="trainings at a time")
+    parser.add_argument("--cores", type=int, default=os.cpu_count())
+    parser.add_argument("--least", type=float, default=5.0, help="seconds a unit of training gets at the least")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix="starter_"))
+    log = Log(args.out / "log.txt")
+    run(args, scratch, log)
+    for process in active_children():  # what is still at work has had its time
+        process.kill()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
