@@ -56,7 +56,6 @@ THRESHOLDS = {"all": (-0.5, 0.0, 0.5), "reporter": (-0.5, 0.5)}
 FLOW_THRESHOLD, STEPS = 0.8, 200
 # Whole wells left out together; C05 alone holds 15 of the 43 fields.
 FOLDS = ({"C05"}, {"I04"}, {"I06"}, {"C03", "C06", "K07"})
-NUCLEI_TRAIN = 80
 
 
 @dataclass(frozen=True)
@@ -98,23 +97,23 @@ class Job:
 # ---------------------------------------------------------------- what to learn from
 
 
-def pack(folder: Path, name: str, kind: str, out: Path) -> None:
-    """Planes, flows and cells of one image as two .npy files that every worker maps."""
+def pack(kind: str, path: Path, out: Path) -> None:
+    """Planes, flows and cells of one image, and its cells' diameter, as .npy files that every worker maps."""
     cv2.setNumThreads(1)
+    image = read_image(path)
     if kind == "fields":
-        labels = read_labels(folder / f"{name}.png")
-        planes = field_planes(read_image(folder / f"{name}.jpg"))
+        labels = read_labels(path.with_suffix(".png"))
+        planes = field_planes(image)
         planes = np.stack([cv2.resize(p, labels.shape[::-1], interpolation=cv2.INTER_AREA) for p in planes])
         diameter = 2 * FIELD_SCALE
     else:
-        labels = read_labels(folder / f"{name}_masks.png")
-        image = read_image(folder / f"{name}.png")
+        labels = read_labels(path.with_name(f"{path.stem}_masks.png"))
         channels = (0,) * PLANES if image.ndim == 2 else (1, 2, 3, 1, 2)
         planes, diameter = to_network_input(image, channels), max(5.0, median_diameter(labels))
     smooth = np.concatenate([planes, labels_to_flows(labels)])
-    np.save(out / f"{kind}_{name}_smooth.npy", smooth.transpose(1, 2, 0).astype(np.float16))
-    np.save(out / f"{kind}_{name}_sharp.npy", np.stack([labels > 0, labels >= 0], axis=-1).astype(np.float16))
-    np.save(out / f"{kind}_{name}_diameter.npy", diameter)
+    np.save(out / f"{kind}_{path.stem}_smooth.npy", smooth.transpose(1, 2, 0).astype(np.float16))
+    np.save(out / f"{kind}_{path.stem}_sharp.npy", np.stack([labels > 0, labels >= 0], axis=-1).astype(np.float16))
+    np.save(out / f"{kind}_{path.stem}_diameter.npy", diameter)
 
 
 def field_planes(image: np.ndarray) -> np.ndarray:
@@ -129,26 +128,21 @@ def field_planes(image: np.ndarray) -> np.ndarray:
     return np.concatenate([to_network_input(image, (1, 2, 3)), to_network_input(reporters.astype(np.float32), (1, 2))])
 
 
-def listing(data: Path) -> list[tuple[str, str]]:
-    """(kind, name) of every packed image, in the atlas's order."""
-    fields = [("fields", p.stem) for p in sorted((data / "fields").glob("*.jpg"))]
-    others = [
-        (kind, p.stem)
-        for kind in ("nuclei", "simulated")
-        for p in sorted((data / kind).glob("*.png"))
-        if not p.stem.endswith("_masks")
-    ]
-    return fields + others
+def listing(data: Path) -> list[tuple[str, Path]]:
+    """Kind and file of every packed image, in the atlas's order."""
+    fields = [("fields", path) for path in sorted((data / "fields").glob("*.jpg"))]
+    nuclei = [("nuclei", path) for path in sorted((data / "nuclei").glob("*.png")) if not path.stem.endswith("_masks")]
+    return fields + nuclei + [("simulated", path) for path in sorted((data / "simulated").glob("*.jpg"))]
 
 
-def sources(job: Job, entries: list[tuple[str, str]]) -> list[Source]:
+def sources(job: Job, entries: list[tuple[str, Path]]) -> list[Source]:
     """What a job draws its crops from."""
     number = {kind: [i for i, (k, _) in enumerate(entries) if k == kind] for kind in ("fields", "nuclei", "simulated")}
-    nuclei = number["nuclei"][:NUCLEI_TRAIN]
+    nuclei = number["nuclei"]
     if job.nuclei:
         return [Source(nuclei, 1.0, {(0,): 1.0})]
     recipe = RECIPES[job.recipe]
-    seen = [i for i in number["fields"] if entries[i][1] not in job.held]
+    seen = [i for i in number["fields"] if entries[i][1].stem not in job.held]
     views = {ALL: 0.6, REPORTER: 0.24, RED: 0.08, GREEN: 0.08} if recipe.dropout else {ALL: 1.0}
     parts = (seen, views), (nuclei, {GREY: 1.0}), (number["simulated"], {REPORTER: 0.6, RED: 0.2, GREEN: 0.2})
     return [Source(images, share, views) for (images, views), share in zip(parts, recipe.shares) if share]
@@ -162,7 +156,7 @@ class Worker:
     """What a training process keeps between jobs."""
 
     atlas: Atlas
-    entries: list[tuple[str, str]]
+    entries: list[tuple[str, Path]]
     batch: int
     side: int
 
@@ -176,9 +170,10 @@ def start_worker(data: Path, scratch: Path, device: str, batch: int, side: int) 
     torch.backends.cudnn.benchmark = True
     entries = listing(data)
     images = []
-    for kind, name in entries:
+    for kind, path in entries:
         load = [
-            np.load(scratch / f"{kind}_{name}_{part}.npy", mmap_mode="r") for part in ("smooth", "sharp", "diameter")
+            np.load(scratch / f"{kind}_{path.stem}_{part}.npy", mmap_mode="r")
+            for part in ("smooth", "sharp", "diameter")
         ]
         images.append(Packed(load[0], load[1], float(load[2])))
     worker = Worker(Atlas(images, resolve_device(device)), entries, batch, side)
@@ -361,10 +356,10 @@ def run(args: argparse.Namespace, scratch: Path, log: Log) -> None:
     os.environ["NUMBA_NUM_THREADS"] = "1"  # of the processes to come: one core each
     with ProcessPoolExecutor(args.cores, spawn) as pool:
         # One alone compiles what the others then find compiled.
-        pool.submit(pack, args.data / entries[-1][0], entries[-1][1], entries[-1][0], scratch).result()
-        list(pool.map(pack, *zip(*[(args.data / kind, name, kind, scratch) for kind, name in entries])))
+        pool.submit(pack, *entries[-1], scratch).result()
+        list(pool.map(pack, *zip(*entries), [scratch] * len(entries)))
     log(f"{len(entries)} images prepared")
-    fields = [name for kind, name in entries if kind == "fields"]
+    fields = [path.stem for kind, path in entries if kind == "fields"]
     jobs = plans(args.plan, fields, read_json(args.data / "split.json")["val"])
     seconds = max(args.least, (end - TAIL_S - START_S - time.monotonic()) / makespan(jobs, args.workers))
     log(f"{len(jobs)} trainings, {args.workers} at a time, {seconds:.1f} s a unit")

@@ -1,13 +1,13 @@
 """Put what gpu.py learns from into one small folder, so that it can travel to another machine.
 
-    python recipes/starter/pack.py --fields FIELDS --nuclei NUCLEI --out FOLDER [--model starter] [--simulated 60]
+    python recipes/starter/pack.py --fields FIELDS --nuclei NUCLEI --out FOLDER [--model starter] [--simulated 40]
 
 FIELDS as in train.py. NUCLEI holds ``images-color/<name>.png`` and ``masks/<name>/nucleus/*.png``, one per nucleus.
 FOLDER gets
 
-- ``fields/<field>.jpg``, ``.txt`` (boxes) and ``.png``: outlines at twice the network's scale, of `model` itself where
+- ``fields/<field>.jpg`` and ``.png``: outlines at twice the network's scale, of `model` itself where
   they fill the expert's box, else superellipses;
-- ``nuclei/<name>.png`` and ``<name>_masks.png``, ``simulated/`` likewise (monolayer.py);
+- ``nuclei/<name>.png`` and ``<name>_masks.png``, ``simulated/`` likewise, as JPEG (monolayer.py);
 - ``split.json`` as it is in FIELDS.
 """
 
@@ -31,6 +31,8 @@ from cellular.tables import read_json
 # Side of a packed field's outlines: twice the network's scale of 48 px a cell.
 SIDE = round(2048 * 2 * 48 / FIELD_DIAMETER)
 SIMULATED_SIDE = 512
+# The nuclei that are learned from; the other 40 stay behind.
+NUCLEI_TRAIN = 80
 
 
 def pack_fields(fields: Path, out: Path, model: str) -> None:
@@ -42,7 +44,6 @@ def pack_fields(fields: Path, out: Path, model: str) -> None:
         if (out / f"{name}.png").is_file():
             continue
         shutil.copy(fields / "images-color" / f"{name}.jpg", out)
-        shutil.copy(fields / "boxes" / f"{name}.txt", out)
         image = read_image(fields / "images-color" / f"{name}.jpg")
         # Without flips: only outlines are wanted, of cells whose boxes are known.
         found = segmenter.segment(image, augment=False).labels
@@ -53,7 +54,8 @@ def pack_fields(fields: Path, out: Path, model: str) -> None:
 
 def pack_nuclei(nuclei: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    for path in progress(sorted((nuclei / "images-color").glob("*.png")), desc="nuclei", unit="image"):
+    paths = sorted((nuclei / "images-color").glob("*.png"))[:NUCLEI_TRAIN]
+    for path in progress(paths, desc="nuclei", unit="image"):
         image = read_image(path)
         grey = image if image.ndim == 2 else image.mean(axis=2).round().astype(np.uint8)
         labels = np.zeros(grey.shape, np.uint16)
@@ -70,9 +72,9 @@ def pack_simulated(count: int, out: Path) -> None:
         # 8 bits of what lies between the extreme percentiles are enough to learn from, and pack smaller.
         low, high = np.percentile(image, (0.5, 99.7))
         grey = np.clip((image - low) / (high - low) * 220 + 10, 0, 255).astype(np.uint8)
-        cv2.imwrite(
-            str(out / f"{number:03d}.png"), np.dstack([np.zeros_like(grey[..., 0]), grey[..., 1], grey[..., 0]])
-        )
+        colours = np.dstack([np.zeros_like(grey[..., 0]), grey[..., 1], grey[..., 0]])
+        full = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+        cv2.imwrite(str(out / f"{number:03d}.jpg"), colours, [cv2.IMWRITE_JPEG_QUALITY, 90, *full])
         cv2.imwrite(str(out / f"{number:03d}_masks.png"), labels)
 
 
@@ -82,7 +84,7 @@ def main() -> None:
     parser.add_argument("--nuclei", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="starter")
-    parser.add_argument("--simulated", type=int, default=60)
+    parser.add_argument("--simulated", type=int, default=40)
     args = parser.parse_args()
     pack_nuclei(args.nuclei, args.out / "nuclei")
     pack_simulated(args.simulated, args.out / "simulated")
