@@ -4,8 +4,8 @@
 
 PACKED is what pack.py wrote. Trainings run side by side in `--workers` processes, each for its share of the time, with
 a learning rate that falls to nothing by the clock; what they held out is segmented on the CPU cores meanwhile. OUT
-gets, as they are done: ``<model>.safetensors`` of the final models, ``folds_<recipe>.zip`` with the models of each
-fold, ``predictions.zip`` with an .npz for each training and field (crossval.py reads it), ``log.txt``.
+gets, as they are done: ``<model>.safetensors`` of the final models, ``predictions.zip`` with an .npz for each training
+and field (crossval.py reads it), ``log.txt``.
 
 Folds leave whole wells out. The "val" fields of split.json are in the folds, and in no final model but those "_43".
 """
@@ -13,6 +13,7 @@ Folds leave whole wells out. The "val" fields of split.json are in the folds, an
 import argparse
 import heapq
 import io
+import itertools
 import math
 import os
 import sys
@@ -21,7 +22,6 @@ import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from atlas import ALL, GREEN, GREY, PLANES, RED, REPORTER, Atlas, Packed, Source
 from boxes import FIELD_DIAMETER
+from stepper import Stepper
 
 from cellular.data.images import read_image, read_labels
 from cellular.device import resolve_device
@@ -47,12 +48,11 @@ from cellular.segment.normalize import to_network_input
 from cellular.segment.scores import cell_evidence
 from cellular.segment.tiles import run_network
 from cellular.tables import read_json
-from cellular.train.loss import flow_loss
 
 FIELD_SCALE, NUCLEI_SCALE = 48.0, 36.0
 LEARNING_RATE, WEIGHT_DECAY, WARM_UP, KEEP = 2e-3, 0.03, 0.05, 0.995
-SAVE_EVERY_S, TAIL_S, START_S = 20.0, 35.0, 20.0
-THRESHOLDS = {"all": (-0.5, 0.0, 0.5), "reporter": (-0.5, 0.5)}
+SAVE_EVERY_S, TAIL_S, START_S = 20.0, 12.0, 15.0
+THRESHOLDS = (-0.5, 0.0, 0.5, 1.0)
 FLOW_THRESHOLD, STEPS = 0.8, 200
 # Whole wells left out together; C05 alone holds 15 of the 43 fields.
 FOLDS = ({"C05"}, {"I04"}, {"I06"}, {"C03", "C06", "K07"})
@@ -80,6 +80,10 @@ RECIPES = {
     "strong": Recipe(strong=True, dropout=True, shares=(0.7, 0.15, 0.15)),
     "strong24": Recipe(24, strong=True, dropout=True, shares=(0.7, 0.15, 0.15)),
 }
+
+
+# By what recipe that ships is trained.
+FINAL = "strong24"
 
 
 @dataclass(frozen=True)
@@ -192,17 +196,13 @@ def train(job: Job, seconds: float, path: Path) -> str:
     network.diam_labels.data.fill_(usual)
     average = build_network(network.channels, recipe.width).to(device, memory_format=torch.channels_last).eval()
     average.load_state_dict(network.state_dict())
-    trained = [p for p in network.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=device.type == "cuda")
+    step = Stepper(network, average, WEIGHT_DECAY, KEEP)
     began = saved = time.monotonic()
     steps, total = 0, torch.zeros((), device=device)
     while (now := time.monotonic()) < began + seconds:
         progress = (now - began) / seconds
-        optimizer.param_groups[0]["lr"] = rate(progress)
         image, target = atlas.batch(drawn, worker.batch, worker.side, scale, recipe.strong, rng)
-        loss = step(network, optimizer, image, target)
-        move(average, network, KEEP)
-        total += loss
+        total += step(image, target, rate(progress))
         steps += 1
         if now > saved + SAVE_EVERY_S:
             save(path, job, average)
@@ -218,23 +218,6 @@ def train(job: Job, seconds: float, path: Path) -> str:
 def rate(progress: float) -> float:
     """Learning rate: up over the first twentieth, then half a cosine down to nothing."""
     return LEARNING_RATE * min(1.0, progress / WARM_UP) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-
-
-def step(network: CPnet, optimizer: torch.optim.Optimizer, image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    with torch.autocast("cuda", torch.bfloat16) if image.is_cuda else nullcontext():
-        output, _ = network(image)
-    loss = flow_loss(output.float(), target)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return loss.detach()
-
-
-@torch.no_grad()
-def move(average: CPnet, network: CPnet, keep: float) -> None:
-    pairs = zip(average.state_dict().values(), network.state_dict().values())
-    means, values = zip(*[pair for pair in pairs if pair[0].is_floating_point()])
-    torch._foreach_lerp_(means, values, 1 - keep)
 
 
 def save(path: Path, job: Job, average: CPnet) -> None:
@@ -263,9 +246,10 @@ def segment(model_path: Path, field: Path) -> bytes:
     side = int(planes.shape[1] * FIELD_SCALE / FIELD_DIAMETER)
     planes = np.stack([cv2.resize(plane, (side, side)) for plane in planes])
     views = {"all": planes[list(ALL)], "reporter": np.stack([planes[3], planes[4], 0 * planes[0]])}
-    for view, thresholds in THRESHOLDS.items():
-        output, _ = run_network(network, views[view])
-        for threshold in thresholds:
+    for view, augment in itertools.product(views, (False, True)):
+        output, _ = run_network(network, views[view], augment=augment)
+        view = f"{view}, flips" if augment else view
+        for threshold in THRESHOLDS:
             how = {"niter": STEPS, "flow_threshold": FLOW_THRESHOLD, "cellprob_threshold": threshold, "min_size": 3}
             labels, errors = labels_and_errors(output[:2], output[2], **how)
             evidence = cell_evidence(labels, output[:2], output[2], errors)
@@ -283,24 +267,24 @@ def segment(model_path: Path, field: Path) -> bytes:
 def plans(name: str, fields: list[str], val: list[str]) -> list[Job]:
     """Jobs in order of size, so that the workers end together."""
     if name == "final":
+        folds = [Job(f"{FINAL}_fold{k}", FINAL, held, 1.5) for k, held in enumerate(held_fields(fields))]
         return [
-            Job("starter_35", "strong", tuple(val), 4.0),
-            Job("starter_43", "strong", (), 4.0),
-            Job("starter24_35", "strong24", tuple(val), 4.0),
-            Job("nuclei", "strong", units=2.0, nuclei=True),
-            Job("nuclei24", "strong24", units=2.0, nuclei=True),
+            *folds,
+            Job("starter_35", FINAL, tuple(val), 3.0),
+            Job("nuclei", FINAL, units=2.0, nuclei=True),
+            Job("starter_43", FINAL, (), 4.0),
         ]
     jobs = [Job("starter_35", "strong", tuple(val), 2.5), Job("nuclei", "strong", units=1.5, nuclei=True)]
     wide = [(recipe, 1.5 if RECIPES[recipe].width > 16 else 1.0) for recipe in RECIPES]
     for units in (1.5, 1.0):
-        for k, wells in enumerate(FOLDS):
-            held = tuple(f for f in fields if well(f) in wells)
+        for k, held in enumerate(held_fields(fields)):
             jobs += [Job(f"{recipe}_fold{k}", recipe, held, units) for recipe, u in wide if u == units]
     return jobs
 
 
-def well(field: str) -> str:
-    return field.split("_")[-2]
+def held_fields(fields: list[str]) -> list[tuple[str, ...]]:
+    """Fields of each fold's wells."""
+    return [tuple(field for field in fields if field.split("_")[-2] in wells) for wells in FOLDS]
 
 
 def makespan(jobs: list[Job], workers: int) -> float:
@@ -329,23 +313,21 @@ def smoke(device: torch.device, args: argparse.Namespace, log: Log) -> None:
     name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     log(f"torch {torch.__version__}, {name}, {os.cpu_count()} cores")
     torch.backends.cudnn.benchmark = True
-    network = build_network(3, 16).to(device, memory_format=torch.channels_last)
-    fused = device.type == "cuda"
-    optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], 1e-3, fused=fused)
+    network, average = (build_network(3, 16).to(device, memory_format=torch.channels_last) for _ in range(2))
+    step = Stepper(network, average, WEIGHT_DECAY, KEEP)
     rng = np.random.default_rng(0)
     image = np.zeros((300, 300, PLANES + 2), np.float16)
     atlas = Atlas([Packed(image, np.ones((300, 300, 2), np.float16), 48.0)], device)
     drawn = [Source([0], 1.0, {ALL: 0.5, REPORTER: 0.5})]
-    steps = 200 if fused else 2
-    for _ in range(3 if fused else 1):
-        loss = step(network, optimizer, *atlas.batch(drawn, args.batch, args.side, FIELD_SCALE, True, rng))
-    log(f"first steps done, loss {float(loss):.3f}")
+    loss = step(*atlas.batch(drawn, args.batch, args.side, FIELD_SCALE, True, rng), LEARNING_RATE)
+    log(f"first step done, loss {float(loss):.3f}")
     for what in ("cutting", "training"):
-        began = time.monotonic()
-        for _ in range(steps):
+        began, steps = time.monotonic(), 0
+        while steps < 2 or time.monotonic() < began + 2:
             image, target = atlas.batch(drawn, args.batch, args.side, FIELD_SCALE, True, rng)
-            loss = step(network, optimizer, image, target) if what == "training" else image.sum()
-        float(loss)
+            loss = step(image, target, LEARNING_RATE) if what == "training" else image.sum()
+            float(loss)
+            steps += 1
         log(f"{what}: {steps * args.batch / (time.monotonic() - began):.0f} crops/s in one process")
 
 
@@ -381,8 +363,6 @@ def run(args: argparse.Namespace, scratch: Path, log: Log) -> None:
         if field is None:
             log(result)
             path = model_path(job, args.out, scratch)
-            if path.parent == scratch and RECIPES[job.recipe].width == 16 and job.recipe != "dropout":
-                add_to(args.out / f"folds_{job.recipe}.zip", path.name, path.read_bytes())
             for name in () if job.nuclei else job.held:
                 waiting[segmenters.submit(segment, path, args.data / "fields" / f"{name}.jpg")] = (job, name)
         else:
@@ -415,9 +395,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=420)
     parser.add_argument("--plan", choices=["cv", "final"], default="cv")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--batch", type=int, default=8, help="crops a step")
+    parser.add_argument("--batch", type=int, default=32, help="crops a step")
     parser.add_argument("--side", type=int, default=256, help="of a crop, px")
-    parser.add_argument("--workers", type=int, default=4, help="trainings at a time")
+    parser.add_argument("--workers", type=int, default=1, help="trainings at a time")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     parser.add_argument("--least", type=float, default=5.0, help="seconds a unit of training gets at the least")
     args = parser.parse_args()
