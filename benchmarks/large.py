@@ -29,11 +29,11 @@ from benchmarks.fields import load_field
 from cellular.errors import WeightsError
 from cellular.evaluate.scores import score_field
 from cellular.segment import labels_to_flows
-from cellular.segment._cells import find_cells
-from cellular.segment.models import ModelInfo, load_model, save_model, starter_path
-from cellular.segment.network import build_network
+from cellular.segment.flows.numba.cells import find_cells
+from cellular.segment.image.stitch import windows
+from cellular.segment.model.network import build_network
+from cellular.segment.model.registry import ModelInfo, load_model, save_model, starter_path
 from cellular.segment.segmenter import OVERLAP_DIAMETERS, WINDOW, Segmenter
-from cellular.segment.stitch import windows
 
 FIELD_BAR = 1.5  # GB
 LARGE_SIDE = 20_000  # px

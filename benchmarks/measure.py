@@ -8,8 +8,8 @@ import time
 
 import numpy as np
 
-from cellular.autophagy.measure import measure_field
-from cellular.data.simulate import SimulationSettings, simulate_field
+from cellular.autophagy.measure.field import measure_field
+from cellular.simulate.simulate import SimulationSettings, simulate_field
 
 REPEATS = 3
 

@@ -17,8 +17,8 @@ from statistics import median
 import cv2
 import numpy as np
 
-from cellular.data.combine import LabelCanvas
-from cellular.data.mask_png import read_mask
+from cellular.data.masks.combine import LabelCanvas
+from cellular.data.masks.mask_png import read_mask
 
 SIDE = 2048  # px, as in CELLULAR
 BAR = 12.0

@@ -12,18 +12,18 @@ import torch
 from sklearn.metrics import jaccard_score, precision_recall_fscore_support
 
 from benchmarks.fields import Field
-from cellular.data.images import as_labels
 from cellular.errors import WeightsError
 from cellular.evaluate.overlap import overlap
 from cellular.evaluate.scores import THRESHOLDS, FieldScores, rates, score_field
+from cellular.labels.checks import as_labels
 from cellular.segment import flows_to_labels, labels_to_flows
-from cellular.segment._tidy import fill_holes_and_drop_small
-from cellular.segment.models import Model, load_model, save_model, starter_path
-from cellular.segment.network import CPnet, build_network
-from cellular.segment.normalize import to_network_input
+from cellular.segment.flows.numba.tidy import fill_holes_and_drop_small
+from cellular.segment.image.normalize import to_network_input
+from cellular.segment.image.tiles import run_network
+from cellular.segment.model.network import CPnet, build_network
+from cellular.segment.model.registry import Model, load_model, save_model, starter_path
+from cellular.segment.model.weights import save_network
 from cellular.segment.segmenter import STEPS, Segmenter
-from cellular.segment.tiles import run_network
-from cellular.segment.weights import save_network
 from cellular.train.loop import train_network
 from cellular.train.samples import make_sample
 from cellular.train.settings import TrainSettings

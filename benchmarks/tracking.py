@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellular.data.images import read_labels
+from cellular.data.formats.images import read_labels
+from cellular.files import read_csv
 from cellular.track.costs import cells_of
 from cellular.track.link import link
 from cellular.track.series import find_label_images, group_series
@@ -92,7 +93,7 @@ def scores(folder: Path, missing: float) -> pd.DataFrame:
 
     from cellular.track.scores import score_tracks
 
-    truths = pd.read_csv(folder / "truth" / "tracks.csv").rename(columns={"cell": "label"})
+    truths = read_csv(folder / "truth" / "tracks.csv").rename(columns={"cell": "label"})
     rows = []
     for name, frames in group_series(find_label_images(folder / "truth")).items():
         images = [read_labels(frame.path) for frame in frames]

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from cellular.autophagy.classify import validate
-from cellular.autophagy.counts import red_only_fraction
-from cellular.tables import read_csv
-from cellular.workflows.measure_fields import MeasureResult, measure_files
-from cellular.workflows.states import add_truth
+from cellular.autophagy.measure.counts import red_only_fraction
+from cellular.autophagy.state.trees import validate
+from cellular.files import read_csv
+from cellular.jobs.classify import add_truth
+from cellular.jobs.measure import MeasureResult, measure_files
 
 REACH_PX = 3
 

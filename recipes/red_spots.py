@@ -12,10 +12,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from cellular.autophagy.counts import red_spots
+from cellular.autophagy.measure.counts import red_spots
 from cellular.data.fields import parse_field
+from cellular.files import read_csv
 from cellular.report.style import save, treatment_colours
-from cellular.tables import read_csv
 
 
 def main() -> None:

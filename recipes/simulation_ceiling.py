@@ -16,7 +16,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 
 from cellular.data.fields import parse_field
-from cellular.tables import read_csv
+from cellular.files import read_csv
 
 KINDS = ["yellow", "red_only", "green_only"]
 

@@ -19,9 +19,9 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from cellular.data.fields import parse_field
-from cellular.data.images import read_image
-from cellular.data.mask_png import read_mask
-from cellular.tables import whole_file, write_csv
+from cellular.data.formats.images import read_image
+from cellular.data.masks.mask_png import read_mask
+from cellular.files import whole_file, write_csv
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -157,6 +157,7 @@ def draw_histograms(histograms: dict[str, dict[str, np.ndarray]], path: Path) ->
         axis.set_xlabel(name if name not in CHANNELS else f"{name}, grey level")
         if name in CHANNELS:
             axis.set_yscale("log")
+            axis.yaxis.set_major_formatter("{x:g}")
     axes[0].set_ylabel("share")
     axes[0].legend()
     figure.tight_layout()

@@ -15,15 +15,16 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.classify import FEATURES, ClassifySettings, validate
-from cellular.autophagy.columns import COUNTS, SHAPE
-from cellular.autophagy.intensity import measure_colocalisation, measure_intensity
-from cellular.autophagy.regions import Regions
-from cellular.autophagy.unmix import REPORTER, Channels, unmix
+from cellular.autophagy.measure.columns import COUNTS, SHAPE
+from cellular.autophagy.measure.intensity import measure_colocalisation, measure_intensity
+from cellular.autophagy.measure.unmix import REPORTER, Channels, unmix
+from cellular.autophagy.state.tree_model import FEATURES, ClassifySettings
+from cellular.autophagy.state.trees import validate
 from cellular.data.pairs import Pair, load_image, load_labels
+from cellular.files import read_csv
+from cellular.jobs.classify import add_truth, fields_of
+from cellular.labels.regions import Regions
 from cellular.progress import progress
-from cellular.tables import read_csv
-from cellular.workflows.states import add_truth, fields_of
 
 RADIUS_PX, DISCS, CLEAR_PX = 24, 60, 12
 LEVELS = tuple(f"{what}__{name}" for what in ("mean", "median") for name in REPORTER)
@@ -73,7 +74,7 @@ def _without_levels(channels: Channels, regions: Regions) -> Channels:
 def judge(name: str, table: pd.DataFrame, features: tuple[str, ...]) -> dict[str, object]:
     """One row of the table: trees on `features`, wells left out."""
     result = validate(add_truth(table, None), ClassifySettings(features=features))
-    wells = dict(zip(result.wells["well"].str.split("/").str[1], result.wells["accuracy"].round(2)))
+    wells = dict(zip(result.left_out["left_out"].str.split("/").str[-1], result.left_out["accuracy"].round(2)))
     scores = {"balanced accuracy": result.balanced_accuracy, "AUC": result.auc, "AUC of fields": result.field_auc}
     return {"told by": name, "features": len(features), "objects": len(table), **scores, **wells}
 

@@ -10,7 +10,7 @@ def mirror(tmp_path, monkeypatch):
     monkeypatch.setenv("CELLULAR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("CELLPOSE_LOCAL_MODELS_PATH", raising=False)
-    monkeypatch.setattr("cellular.data.download.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("cellular.data.archive.download.FIRST_PAUSE", 0.001)
     with serving() as (address, behaviour):
         monkeypatch.setenv("CELLULAR_MIRROR", address)
         yield behaviour

@@ -11,14 +11,16 @@ import pytest
 import cellular
 
 SOURCE = Path(cellular.__file__).parent
-ROOMS = ["cli", "workflows", "report", "track", "autophagy", "evaluate", "train", "segment", "data"]
-SHARED = {"errors", "settings", "device", "progress", "tables"}
+ROOMS = ["cli", "jobs", "report", "simulate", "track", "autophagy", "evaluate", "train", "segment", "data", "labels"]
+SHARED = {"errors", "settings", "device", "progress", "files"}
 
 
 def imported_rooms(path: Path) -> set[str]:
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("cellular."):
+        if isinstance(node, ast.ImportFrom) and node.module == "cellular":
+            names |= {a.name for a in node.names} - {"__version__"}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("cellular."):
             names.add(node.module.split(".")[1])
         elif isinstance(node, ast.Import):
             names |= {a.name.split(".")[1] for a in node.names if a.name.startswith("cellular.")}

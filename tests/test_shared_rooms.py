@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cellular import errors
 from cellular.device import resolve_device
 from cellular.errors import CellularError, DeviceError, InputError, MissingInputError, OutputError, SettingsError
+from cellular.files import as_numbers, read_csv, read_json, sha256_of, whole_file, write_csv, write_json
 from cellular.progress import byte_progress, progress
 from cellular.settings import settings_from, settings_to_dict
-from cellular.tables import read_csv, read_json, sha256_of, whole_file, write_csv, write_json
 
 
 def test_every_error_is_a_cellular_error_with_its_standard_kin():
@@ -143,6 +145,75 @@ def test_csv_there_and_back(tmp_path):
     table = pd.DataFrame({"field": ["a, b", "c"], "area_px": [1, 2]})
     write_csv(tmp_path / "a.csv", table)
     pd.testing.assert_frame_equal(read_csv(tmp_path / "a.csv"), table)
+
+
+def test_identity_columns_are_text_and_only_an_empty_field_is_missing(tmp_path):
+    (tmp_path / "a.csv").write_bytes(
+        b"\xef\xbb\xbffield,treatment,drug,x,n,yes,\r\n"
+        b"001,None,NA,1.5,1,True,0\r\n"
+        b"NA,,null,nan,2,False,1\r\n"
+        b"1e5,null,nan,NA,3,True,2\r\n"
+    )
+    table = read_csv(tmp_path / "a.csv")
+    assert table["field"].tolist() == ["001", "NA", "1e5"]
+    assert table["treatment"].fillna("missing").tolist() == ["None", "missing", "null"]
+    assert table["drug"].tolist() == ["NA", "null", "nan"], "words stay words where a column has no numbers"
+    assert table["x"].fillna(-1).tolist() == [1.5, -1, -1], "and are missing numbers where it has"
+    assert table.dtypes[["n", "yes"]].tolist() == [int, bool]
+    assert len(table.columns) == 6, "row numbers without a name are left out"
+    assert read_csv(tmp_path / "a.csv", ["n"])["n"].tolist() == ["1", "2", "3"]
+
+
+def test_a_table_without_rows_keeps_its_columns(tmp_path):
+    (tmp_path / "a.csv").write_text("field,label,x\n")
+    table = read_csv(tmp_path / "a.csv")
+    assert table.columns.tolist() == ["field", "label", "x"]
+    assert table["label"].dtype == float
+
+
+def test_a_word_late_in_a_long_table_makes_the_whole_column_text(tmp_path):
+    (tmp_path / "a.csv").write_text("code,x\n" + "001,1\n" * 300_000 + "abc,1\n")
+    assert set(read_csv(tmp_path / "a.csv")["code"]) == {"001", "abc"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"field,x,x\na,1,2\n", "names the column.s. x twice"),
+        (b"field,x\na,1\nb,2,3\n", "line 3"),
+        (b"field,x\na,1,2\nb,2,3\n", "Length of header"),
+        ("field,x\na,1\n".encode("utf-16"), "in UTF-8"),
+        (b"\n", "No columns"),
+    ],
+)
+def test_tables_that_would_be_misread_are_refused(content, message, tmp_path):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        read_csv(tmp_path / "a.csv")
+
+
+names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(names, names, st.floats(allow_nan=False)), min_size=1, max_size=5))
+def test_names_come_back_to_the_letter(rows, tmp_path):
+    table = pd.DataFrame(rows, columns=["field", "treatment", "x"])
+    write_csv(tmp_path / "a.csv", table)
+    back = read_csv(tmp_path / "a.csv")
+    assert back[["field", "treatment"]].to_numpy().tolist() == table[["field", "treatment"]].to_numpy().tolist()
+    assert back["x"].tolist() == table["x"].tolist()
+
+
+def test_numbers_of_any_length_are_read(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "x,word\n1,a\n1e3999999999999999999999999999999,1e3999999999999999999999999999999\n"
+    )
+    table = read_csv(tmp_path / "a.csv")
+    assert table["x"].tolist() == [1, np.inf]
+    assert table["word"].tolist() == ["a", "1e3999999999999999999999999999999"]
+    text = pd.Series([1, None, " 2 ", "x", True, "-inf", "1_0"], dtype=object)
+    assert as_numbers(text).fillna(0).tolist() == [1, 0, 2, 0, 0, -np.inf, 0]
 
 
 @pytest.mark.parametrize(("read", "bad"), [(read_json, b"{"), (read_json, b"\xff\xfe"), (read_csv, b"")])

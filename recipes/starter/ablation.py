@@ -17,8 +17,8 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parent))
 from finish import box_ap, finished, segmented
 
-from cellular.segment.models import load_model, save_model
-from cellular.tables import read_csv, read_json, write_csv
+from cellular.files import read_csv, read_json, write_csv
+from cellular.segment.model.registry import load_model, save_model
 from train import SETTINGS, Sources, add_sources, changed, run
 
 # Settings, and what to learn from, that a variant has other than the rest. "masks" comes after "base", whose model it

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cellular.segment.files import cell_boxes
+from cellular.labels.cells import cell_boxes
 
 # |u|^p + |v|^p <= 1 inside a box: 2 is an ellipse, infinity the box itself. The union of these outlines has IoU 0.86
 # with the expert's own foreground on the one field where that is public.

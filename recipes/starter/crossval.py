@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from boxes import iou_matrix, read_boxes
 
 from cellular.evaluate.detection import Detections, average_precision
+from cellular.files import read_json
+from cellular.jobs.calibrate import fit_scores
 from cellular.segment.scores import ScoreModel, score_measurements, scores_of
-from cellular.tables import read_json
-from cellular.workflows.calibrate import fit_scores
 
 DRAWS = 400
 FIELD_SIDE = 2048

@@ -25,12 +25,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from boxes import iou_matrix, read_boxes
 
 from cellular.data.fields import parse_field
-from cellular.data.images import read_image, read_labels
+from cellular.data.formats.images import read_image, read_labels
 from cellular.evaluate.scores import match
+from cellular.files import read_csv, read_json, whole_file, write_csv
+from cellular.labels.cells import cell_boxes
 from cellular.report.outlines import PLAIN, outline_overlay
 from cellular.report.style import PALETTE, save
-from cellular.segment.files import cell_boxes
-from cellular.tables import read_csv, read_json, whole_file, write_csv
 
 KINDS = ("found", "badly outlined", "merged", "split", "missed")
 # One picture of each, this many px of a field wide.

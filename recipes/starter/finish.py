@@ -1,6 +1,6 @@
 """Turn a trained network into the model that ships: diameter, thresholds and calibrated scores.
 
-    python recipes/starter/finish.py MODEL --fields FIELDS --out src/cellular/segment/starter/starter.safetensors
+    python recipes/starter/finish.py MODEL --fields FIELDS --out src/cellular/segment/model/starter/starter.safetensors
 
 MODEL is what train.py left (``models/<stage>``). Everything is settled on the "train" fields alone: the cell
 probability is the one of a small grid with the best box AP at IoU 0.5 (without flips, which take four times the time),
@@ -18,16 +18,16 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from boxes import FIELD_DIAMETER, read_boxes
 
-from cellular.data.images import read_image
+from cellular.data.formats.images import read_image
 from cellular.evaluate.detection import Boxes, average_precision, match_boxes
+from cellular.files import read_json
+from cellular.jobs.calibrate import fit_scores
+from cellular.labels.cells import cell_boxes
 from cellular.progress import progress
-from cellular.segment.files import cell_boxes
-from cellular.segment.models import Model, load_model, save_model
+from cellular.segment.model.registry import Model, load_model, save_model
 from cellular.segment.scores import ScoreModel, score_measurements, scores_of
 from cellular.segment.segmentation import Segmentation
 from cellular.segment.segmenter import Segmenter
-from cellular.tables import read_json
-from cellular.workflows.calibrate import fit_scores
 from train import FLOW_THRESHOLD
 
 CELLPROB_THRESHOLDS = (-0.5, 0.0, 0.5, 1.0)

@@ -35,19 +35,19 @@ from atlas import ALL, GREEN, GREY, PLANES, RED, REPORTER, Atlas, Packed, Source
 from boxes import FIELD_DIAMETER
 from stepper import Stepper
 
-from cellular.data.images import read_image, read_labels
+from cellular.data.formats.images import read_image, read_labels
 from cellular.device import resolve_device
-from cellular.segment._enlarge import enlarge_labels
-from cellular.segment.diameter import median_diameter
-from cellular.segment.files import cell_boxes
-from cellular.segment.flows import labels_to_flows
-from cellular.segment.masks import labels_and_errors
-from cellular.segment.models import ModelInfo, load_model, save_model
-from cellular.segment.network import CPnet, build_network
-from cellular.segment.normalize import to_network_input
+from cellular.files import read_json
+from cellular.labels.cells import cell_boxes
+from cellular.labels.diameter import median_diameter
+from cellular.labels.enlarge import enlarge_labels
+from cellular.segment.flows.to_flows import labels_to_flows
+from cellular.segment.flows.to_labels import labels_and_errors
+from cellular.segment.image.normalize import to_network_input
+from cellular.segment.image.tiles import run_network
+from cellular.segment.model.network import CPnet, build_network
+from cellular.segment.model.registry import ModelInfo, load_model, save_model
 from cellular.segment.scores import cell_evidence
-from cellular.segment.tiles import run_network
-from cellular.tables import read_json
 
 FIELD_SCALE, NUCLEI_SCALE = 48.0, 36.0
 LEARNING_RATE, WEIGHT_DECAY, WARM_UP, KEEP = 2e-3, 0.03, 0.05, 0.995

@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from boxes import FIELD_DIAMETER, outlines, read_boxes, refined
 from monolayer import monolayer
 
-from cellular.data.images import read_image
+from cellular.data.formats.images import read_image
+from cellular.files import read_json
 from cellular.progress import progress
 from cellular.segment.segmenter import Segmenter
-from cellular.tables import read_json
 
 # Side of a packed field's outlines: twice the network's scale of 48 px a cell.
 SIDE = round(2048 * 2 * 48 / FIELD_DIAMETER)

@@ -4,7 +4,7 @@ from contextlib import nullcontext
 
 import torch
 
-from cellular.segment.network import CPnet
+from cellular.segment.model.network import CPnet
 from cellular.train.loss import flow_loss
 
 WARM_UP_STEPS = 3

@@ -22,14 +22,14 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from boxes import EXPONENT, FIELD_DIAMETER, outlines, read_boxes, refined
 
-from cellular.data.images import read_image
+from cellular.data.formats.images import read_image
 from cellular.data.pairs import find_pairs, load_image, load_labels
 from cellular.device import has_bfloat16, resolve_device
+from cellular.files import read_json
 from cellular.progress import progress
-from cellular.segment.models import ModelInfo
-from cellular.segment.normalize import to_network_input
+from cellular.segment.image.normalize import to_network_input
+from cellular.segment.model.registry import ModelInfo
 from cellular.segment.segmenter import Segmenter
-from cellular.tables import read_json
 from cellular.train import TrainingResult, TrainSettings, train_network
 from cellular.train.checkpoint import CHECKPOINT
 from cellular.train.loop import start_network

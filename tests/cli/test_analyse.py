@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cellular.cli.main import main
-from cellular.data.images import write_image, write_labels
+from cellular.data.formats.images import write_image, write_labels
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def plate(tmp_path, monkeypatch):
     def measure(image, labels, field):
         return {"cells": pd.DataFrame({"field": field, "label": [1, 2], "area": np.bincount(labels.ravel())[1:]})}
 
-    monkeypatch.setattr("cellular.workflows.analyse.default_measure", lambda: measure)
+    monkeypatch.setattr("cellular.jobs.analyse.default_measure", lambda: measure)
     labels = np.zeros((40, 40), np.uint16)
     labels[4:14, 4:14], labels[20:36, 20:36] = 1, 2
     for well in ("C03", "I04"):

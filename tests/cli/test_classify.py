@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellular.autophagy.classify import FEATURES
+from cellular.autophagy.state.tree_model import FEATURES
 from cellular.cli.main import main
-from cellular.data.images import write_image, write_labels
+from cellular.data.formats.images import write_image, write_labels
 
 WELLS = ("C03", "C05", "I04", "I06")
 
@@ -33,12 +33,13 @@ def test_train_then_predict(tables, capsys):
     cells, truth, out = str(tables / "cells.csv"), str(tables / "truth.csv"), tables / "state"
     assert main(["classify", "train", cells, "--truth", truth, "--out", str(out), "--trees", "15"]) == 0
     assert "wells never seen: balanced accuracy" in capsys.readouterr().out
-    scores = json.loads((out / "validation.json").read_text())["scores"]
-    assert scores["balanced_accuracy"] > 0.9
+    said = json.loads((out / "validation.json").read_text())
+    assert said["left_out"] == "well"
+    assert said["scores"]["balanced_accuracy"] > 0.9
     assert pd.read_csv(out / "importance.csv")["feature"][0] == "red_only_fraction"
     assert all((out / "figures" / f"{name}.png").is_file() for name in ("confusion", "importance", "calibration"))
     there = tables / "predicted"
-    assert main(["classify", "predict", cells, "--model", str(out / "model.skops"), "--out", str(there)]) == 0
+    assert main(["classify", "predict", cells, "--model", str(out / "model.safetensors"), "--out", str(there)]) == 0
     predicted = pd.read_csv(there / "cells.csv").merge(pd.read_csv(truth))
     told = predicted[predicted["class"] != "Unidentified"]
     assert (told["state"].map({"basal": "fed", "activated": "unfed"}) == told["class"]).mean() > 0.95
@@ -51,6 +52,63 @@ def test_without_truth_the_treatment_stands_in_and_it_says_so(tables, capsys):
     assert "not an expert's look" in capsys.readouterr().out
     assert json.loads((out / "validation.json").read_text())["note"]
     assert pd.read_csv(out / "fields.csv")["truth"].tolist() == ["basal", "basal", "activated", "activated"]
+
+
+def test_states_in_other_words(tables, capsys):
+    truth = pd.read_csv(tables / "truth.csv")
+    words = {"fed": "0", "unfed": "1", "Unidentified": ""}
+    truth.assign(**{"class": truth["class"].map(words)}).to_csv(tables / "words.csv", index=False)
+    out, cells = tables / "state", str(tables / "cells.csv")
+    train = ["classify", "train", cells, "--truth", str(tables / "words.csv"), "--out", str(out), "--trees", "10"]
+    assert main(train) == 2
+    assert "0 and 1; the positive one is not named: give --positive" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*train, "--positive", "1"]) == 0
+    assert main(["classify", "predict", cells, "--model", str(out / "model.safetensors"), "--out", str(out / "p")]) == 0
+    told = pd.read_csv(out / "p" / "cells.csv")
+    assert ((told["probability_1"] > 0.5) == (told["state"] == 1)).all()
+
+
+@pytest.mark.parametrize("explain", ["occlusion", "shapley"])
+def test_tables_without_rows(tables, capsys, explain):
+    cells, out = str(tables / "cells.csv"), tables / "state"
+    train = ["classify", "train", cells, "--out", str(out), "--trees", "10"]
+    assert main(train) == 0
+    none = tables / "none.csv"
+    pd.read_csv(cells).head(0).to_csv(none, index=False)
+    model = ["--model", str(out / "model.safetensors"), "--explain", explain]
+    assert main(["classify", "predict", str(none), *model, "--out", str(tables / "p")]) == 0
+    told = pd.read_csv(tables / "p" / "cells.csv")
+    assert told.empty
+    assert list(told)[-2:] == ["state", "probability_activated"]
+    assert list(pd.read_csv(tables / "p" / "explanations.csv"))[:3] == ["field", "label", "rank"]
+    capsys.readouterr()
+    assert main(["classify", "train", str(none), "--out", str(tables / "o")]) == 2
+    assert "No cell has a known state" in capsys.readouterr().err
+    assert not (tables / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("area", "True", "area"),
+        ("area", "large", "area holds large"),
+        ("label", "one", "label 'one'"),
+        ("field", "", "field"),
+    ],
+)
+def test_tables_that_are_none_of_measure_are_refused(tables, capsys, column, value, said):
+    cells, out = str(tables / "cells.csv"), tables / "state"
+    assert main(["classify", "train", cells, "--out", str(out), "--trees", "10"]) == 0
+    table = pd.read_csv(cells, dtype=str)
+    table.loc[0, column] = value
+    table.to_csv(tables / "odd.csv", index=False)
+    odd = [str(tables / "odd.csv"), "--out", str(tables / "p")]
+    capsys.readouterr()
+    for command in (["predict", *odd, "--model", str(out / "model.safetensors")], ["train", *odd]):
+        assert main(["classify", *command]) == 2
+        assert said in capsys.readouterr().err
+        assert not (tables / "p").exists()
 
 
 def test_truth_of_other_cells_is_an_error(tables, capsys):
@@ -99,6 +157,12 @@ def test_a_network_is_trained_and_used(pictures, capsys):
     told = pd.read_csv(pictures / "told" / "cells.csv")
     assert told["probability_activated"].between(0, 1).all()
     assert len(pd.read_csv(pictures / "told" / "explanations.csv")) == 2 * len(told)
+    none = pictures / "none.csv"
+    pd.read_csv(cells).head(0).to_csv(none, index=False)
+    empty = ["classify", "predict", str(none), "--model", model, *folders, "--out", str(pictures / "nobody")]
+    assert main(empty) == 0
+    assert list(pd.read_csv(pictures / "nobody" / "cells.csv")) == ["field", "label", "state", "probability_activated"]
+    assert list(pd.read_csv(pictures / "nobody" / "explanations.csv"))[3] == "feature"
     (pictures / "labels" / "Timepoint_001_220518-ST_I06_s1_masks.tif").unlink()
     assert main([*predict, *folders]) == 2
     assert "Timepoint_001_220518-ST_I06_s1 (1 of 4 fields are missing)" in capsys.readouterr().err

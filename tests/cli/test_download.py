@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from cellular.cli.main import main
-from cellular.data import catalogue
+from cellular.data.archive import catalogue
 
 FIELD = "Timepoint_001_220518-ST_C03_s1"
 

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from cellular.cli.main import main
-from cellular.data.images import read_image, write_image, write_labels
+from cellular.data.formats.images import read_image, write_image, write_labels
 from cellular.errors import InputError
-from cellular.evaluate.evaluation import read_yolo_boxes
-from cellular.segment.models import ModelInfo, save_model
-from cellular.segment.network import build_network
+from cellular.jobs.evaluate import read_yolo_boxes
+from cellular.segment.model.network import build_network
+from cellular.segment.model.registry import ModelInfo, save_model
 
 
 @pytest.fixture

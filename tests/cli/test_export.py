@@ -3,9 +3,9 @@ import pytest
 
 from cellular.cli.export import LABEL_FORMATS
 from cellular.cli.main import main
-from cellular.data.annotations import draw, read_annotations
-from cellular.data.export import EXPORTS
-from cellular.data.images import read_labels, write_image, write_labels
+from cellular.data.formats import draw, read_annotations
+from cellular.data.formats.images import read_labels, write_image, write_labels
+from cellular.data.formats.write import EXPORTS
 
 LABELS = np.pad(np.array([[1, 1, 0, 2], [1, 0, 0, 2]], np.uint16), 3)
 
@@ -19,7 +19,7 @@ def test_labels_are_exported(tmp_path, capsys, name):
     write_labels(tmp_path / "in" / "a_masks.png", LABELS)
     assert main(["export", str(tmp_path / "in"), "--to", name, "-o", str(tmp_path / "out")]) == 0
     assert "1 field(s)" in capsys.readouterr().out
-    path = next(path for path in (tmp_path / "out").iterdir() if path.suffix != ".tif")
+    path = next(path for path in (tmp_path / "out").iterdir() if path.suffix != ".tif" and path.is_file())
     np.testing.assert_array_equal(draw(read_annotations(path, LABELS.shape), LABELS.shape), LABELS)
 
 
@@ -38,6 +38,5 @@ def test_prepare_takes_what_export_wrote(tmp_path, capsys):
         write_image(tmp_path / "lab" / "images" / f"{name}.tif", np.zeros((*LABELS.shape, 3), np.uint8))
     assert main(["export", str(tmp_path / "in"), "--to", "coco", "-o", str(tmp_path / "lab")]) == 0
     assert main(["prepare", "-i", str(tmp_path / "lab"), "-o", str(tmp_path / "out")]) == 0
-    assert "one mask per cell" in capsys.readouterr().out
     for name, split in zip(names, ("train", "valid", "test")):
         np.testing.assert_array_equal(read_labels(tmp_path / "out" / "all" / split / f"{name}_masks.png"), LABELS)

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 import tifffile
 
-from cellular.autophagy.columns import TABLES
+from cellular.autophagy.measure.columns import TABLES
 from cellular.cli.main import main
-from cellular.data.simulate import SimulationSettings, simulate
+from cellular.simulate.simulate import SimulationSettings, simulate
 
 
 @pytest.fixture(scope="module")

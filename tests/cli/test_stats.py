@@ -33,7 +33,7 @@ def test_one_date_is_described_and_its_p_values_refused(tmp_path, capsys):
     measured([220518]).to_csv(tmp_path / "cells.csv", index=False)
     assert main(["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
-    assert "no p-value: 1 biological replicate (220518-ST)" in printed
+    assert "no p-value: 1 biological replicate (220518)" in printed
     assert "technical replicates" in printed
     effects = pd.read_csv(tmp_path / "out" / "effects.csv")
     assert effects["p_value"].isna().all()
@@ -74,7 +74,7 @@ def test_three_dates_are_tested(tmp_path, capsys):
     assert "no p-value" not in capsys.readouterr().out
 
 
-def test_other_plates_bring_their_own_columns(tmp_path):
+def test_other_plates_bring_their_own_columns(tmp_path, capsys):
     """Names outside the grammar, wells, treatments and batches from images.csv beside the cells."""
     cells = measured([220518, 220519, 220520]).drop(columns="puncta_red_only")
     names = cells["field"].unique()
@@ -91,6 +91,8 @@ def test_other_plates_bring_their_own_columns(tmp_path):
     cells.replace({"field": new}).to_csv(tmp_path / "cells.csv", index=False)
     base = ["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out"), "--treatment", "drug"]
     assert main([*base, "--control", "none"]) == 0
+    assert "24 image(s) show no date" in capsys.readouterr().out, "plates of no known date are not replicates unasked"
+    assert main([*base, "--control", "none", "--replicate", "plate"]) == 0
     effects = pd.read_csv(tmp_path / "out" / "effects.csv")
     assert effects["p_value"].notna().all()
     assert effects["replicates_control"].eq(3).all()
@@ -107,3 +109,34 @@ def test_errors_name_what_is_wrong(tmp_path, capsys):
     ):
         assert main([*base, *wrong]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_doses_and_groups_of_any_name(tmp_path, capsys):
+    """Doses are groups in the order of their size; None and NA are groups; a formula that is none is drawn as it is."""
+    cells = measured([220518, 220519, 220520])
+    images = pd.DataFrame({"field": cells["field"].unique()})
+    well = images["field"].str[-6:-3]
+    images["dose"] = well.map({"C03": 0, "C05": 2, "I04": 10, "I06": 10})
+    images["drug"] = well.map({"C03": "None", "C05": "NA", "I04": "$\\frac{", "I06": "null"})
+    images["$\\frac{"] = 1
+    cells.to_csv(tmp_path / "cells.csv", index=False)
+    images.to_csv(tmp_path / "images.csv", index=False)
+    base = ["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out")]
+    assert main([*base, "--treatment", "dose", "--control", "0"]) == 0
+    units = pd.read_csv(tmp_path / "out" / "units.csv")
+    assert units["treatment"].tolist() == [0, 2, 10]
+    assert "Treatment '10' pools wells of different drug ($\\frac{, null)" in capsys.readouterr().out
+    assert main([*base, "--treatment", "drug", "--control", "None"]) == 0
+    units = pd.read_csv(tmp_path / "out" / "units.csv", keep_default_na=False)
+    assert sorted(units["treatment"]) == ["$\\frac{", "NA", "None", "null"]
+
+
+def test_tables_of_another_kind_are_refused_before_anything_is_written(tmp_path, capsys):
+    measured([220518]).to_csv(tmp_path / "cells.csv", index=False)
+    (tmp_path / "images.csv").write_text("field,timepoint\nTimepoint_001_220518-ST_C03_s1,late\n")
+    assert main(["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out")]) == 2
+    assert "Timepoints are whole numbers; the table of images has 'late'" in capsys.readouterr().err
+    (tmp_path / "empty.csv").write_text("field,label,area\n")
+    assert main(["stats", str(tmp_path / "empty.csv"), "--out", str(tmp_path / "out")]) == 2
+    assert "has no rows" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

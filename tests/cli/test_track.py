@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cellular.cli.main import main
-from cellular.data.images import read_labels, write_labels
+from cellular.data.formats.images import read_labels, write_labels
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cellular.cli.main import main
-from cellular.data.images import read_image, write_image, write_labels
+from cellular.data.formats.images import read_image, write_image, write_labels
 
 
 @pytest.fixture

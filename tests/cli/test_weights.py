@@ -3,14 +3,14 @@
 import json
 
 from cellular.cli.main import main
-from cellular.segment.models import ModelInfo, save_model
-from cellular.segment.network import build_network
+from cellular.segment.model.network import build_network
+from cellular.segment.model.registry import ModelInfo, save_model
 
 
 def test_starter_first_then_what_could_be_fetched(mirror, tmp_path, monkeypatch, capsys):
     path = tmp_path / "starter.safetensors"
     save_model(path, build_network(width=2), ModelInfo())
-    monkeypatch.setattr("cellular.segment.models.starter_path", lambda: path)
+    monkeypatch.setattr("cellular.segment.model.registry.starter_path", lambda: path)
     assert main(["weights"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["starter", str(path)]

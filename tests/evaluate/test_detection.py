@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from cellular.data.plate import FieldFiles
 from cellular.errors import SettingsError
 from cellular.evaluate.bootstrap import clusters_of, intervals
 from cellular.evaluate.detection import Boxes, average_precision, match_boxes, mean_average_precision, precision_recall
@@ -90,26 +91,36 @@ def test_more_than_a_hundred_boxes_count():
     assert average_precision(found([boxes], [(boxes, np.linspace(1, 0.1, 250))]), 0.5) == 1
 
 
-def test_clusters_are_wells_where_names_show_them():
-    clusters = clusters_of([f"Timepoint_00{t}_220518-ST_{w}_s1" for t in (1, 2) for w in ("C03", "I06", "I04")])
+def fields_of(wells, timepoints=(1,)):
+    """A field of each well at each timepoint; None is a field whose well is not known."""
+    return [
+        FieldFiles(f"{k}_{well}_t{t}", (), plate="ST", well=well, timepoint=t, date="220518")
+        for t in timepoints
+        for k, well in enumerate(wells)
+    ]
+
+
+def test_clusters_are_wells_where_they_are_known():
+    clusters = clusters_of(fields_of(("C03", "I06", "I04"), (1, 2)))
     assert (clusters.unit, clusters.count) == ("well", 3)
     assert clusters.of_field.tolist() == [0, 2, 1, 0, 2, 1]
-    assert clusters_of(["a", "b", "c"]).unit == "field"
+    assert clusters_of(fields_of((None, None, None))).unit == "field"
+    assert "do not all show wells" in clusters_of(fields_of((None, None, None))).note
 
 
 def test_fields_are_resampled_where_asked_and_the_note_says_what_that_hides():
-    names = [f"Timepoint_00{t}_220518-ST_{w}_s1" for t in (1, 2, 3) for w in ("C03", "I06")]
+    names = fields_of(("C03", "I06"), (1, 2, 3))
     clusters = clusters_of(names, "field")
     assert (clusters.unit, clusters.count, clusters.wells) == ("field", 6, 2)
     assert "fields of 2 well(s) are alike" in clusters.note
-    assert "alike" not in clusters_of(["a", "b", "c"], "field").note
+    assert "alike" not in clusters_of(fields_of((None, None, None)), "field").note
     with pytest.raises(SettingsError, match="cell"):
         clusters_of(names, "cell")
 
 
 def test_intervals_of_a_mean_follow_the_clusters():
     values = np.array([0.0, 0.0, 1.0, 1.0, 0.5, 0.5])
-    names = [f"Timepoint_00{t}_220518-ST_{w}_s1" for w in ("C03", "I06", "I04") for t in (1, 2)]
+    names = sorted(fields_of(("C03", "I04", "I06"), (1, 2)), key=lambda item: ("C03", "I06", "I04").index(item.well))
 
     def statistic(weights):
         return {"mean": float((values * weights).sum() / weights.sum())}

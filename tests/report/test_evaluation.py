@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from cellular.data.images import read_image, write_image, write_labels
-from cellular.evaluate import evaluate
-from cellular.report.comparison import draw_before_after
-from cellular.report.evaluation import draw_evaluation, field_picture
+from cellular.data.formats.images import read_image, read_labels, write_image, write_labels
+from cellular.data.image import load_labels, read_field
+from cellular.jobs.evaluate import draw_before_after, draw_evaluation, evaluate
+from cellular.report.evaluation import field_picture
 from cellular.report.outlines import LONGEST, MATCHED, MISSED, SMALLEST, SPURIOUS, display_image, outline_overlay
 
 SIZE = 700  # wider than the narrowest legend: a picture's width is the field's
@@ -35,7 +35,9 @@ def of_colour(picture, colour):
 
 def test_each_kind_of_cell_is_outlined_in_its_colour_where_it_lies(tmp_path):
     result = scene(tmp_path)
-    picture = field_picture(result.pairs[0], result.labels["f"], result.fields[0])
+    item = result.items[0]
+    prediction = read_labels(result.labels["f"])
+    picture = field_picture(read_field(item).array(), load_labels(item), prediction, result.fields[0])
     assert picture.dtype == np.uint8
     assert picture.shape[1:] == (SIZE, 3)
     assert of_colour(picture, MATCHED) == (100, 199, 100, 199)

@@ -27,12 +27,13 @@ def nested(wells=("C03", "C05", "I04", "I06"), each=30) -> pd.DataFrame:
 
 def test_superplot_shows_every_cell_and_every_unit_mean():
     cells = nested()
+    cells["field"] = np.where(np.arange(len(cells)) % 3 == 0, "sparse", "crowded")
     axes = superplot(cells, "feature_2").axes[0]
     small = [c for c in axes.collections if c.get_sizes()[0] < 20]
     large = [c for c in axes.collections if c.get_sizes()[0] >= 20]
     assert sum(len(c.get_offsets()) for c in small) == len(cells)
     heights = np.concatenate([np.asarray(c.get_offsets())[:, 1] for c in large])
-    means = cells.groupby("well")["feature_2"].mean()
+    means = cells.groupby(["well", "field"])["feature_2"].mean().groupby("well").mean()
     assert sorted(heights[~np.isnan(heights)]) == pytest.approx(sorted(means))
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["fed", "starved"]
     assert "120 cells, 4 wells" in axes.get_title()
@@ -83,13 +84,20 @@ def test_forest_orders_by_size():
     effects = pd.DataFrame(
         {
             "feature": ["small", "large", "none"],
+            "treatment": "drug $\\frac{",
+            "control": "none",
             "standardised": [0.1, -2.0, np.nan],
             "standardised_low": [-0.1, -3, np.nan],
             "standardised_high": [0.3, -1, np.nan],
         }
     )
-    labels = [tick.get_text() for tick in forest(effects).axes[0].get_yticklabels()]
-    assert labels == ["small", "large"]
+    axes = forest(effects).axes[0]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["small", "large"]
+    assert axes.get_title() == "drug $\\frac{ against none"
+    axes.figure.canvas.draw()  # a formula that is none would raise here
+    both = pd.concat([effects, effects.assign(treatment="10 nM")])
+    labels = [tick.get_text() for tick in forest(both).axes[0].get_yticklabels()]
+    assert sorted(labels) == ["large, 10 nM", "large, drug $\\frac{", "small, 10 nM", "small, drug $\\frac{"]
     with pytest.raises(InputError, match="No effect"):
         forest(effects.tail(1))
 

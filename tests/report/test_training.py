@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellular.data.images import read_image
+from cellular.data.formats.images import read_image
 from cellular.errors import MissingExtraError, MissingInputError
 from cellular.report import training
 from cellular.report.training import draw_loss, write_tensorboard

@@ -10,14 +10,16 @@ import torch
 from skimage.measure import label
 
 from cellular.cli.main import main
-from cellular.data.images import read_labels, write_image
+from cellular.data.formats.images import read_labels, write_image
 from cellular.errors import InputError, MissingInputError, OutputExistsError, SettingsError, WeightsError
-from cellular.segment.diameter import median_diameter
-from cellular.segment.files import SegmentSettings, find_images, segment_files
-from cellular.segment.flows import labels_to_flows
-from cellular.segment.models import ModelInfo, load_model, save_model
-from cellular.segment.network import build_network
+from cellular.data.find import find_plate
+from cellular.jobs.segment import segment
+from cellular.labels.diameter import median_diameter
+from cellular.segment.flows.to_flows import labels_to_flows
+from cellular.segment.model.network import build_network
+from cellular.segment.model.registry import ModelInfo, load_model, save_model
 from cellular.segment.segmenter import Segmenter
+from cellular.segment.settings import SegmentSettings
 
 
 class TruthfulNetwork(torch.nn.Module):
@@ -146,7 +148,7 @@ def test_windows_give_what_one_piece_gives(model, shape, window):
 
 
 def test_a_large_file_is_mapped(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("cellular.segment.files.MAPPED_BYTES", 1000)
+    monkeypatch.setattr("cellular.data.image.MAPPED_BYTES", 1000)
     image, truth = disks((300, 400))
     (tmp_path / "in").mkdir()
     tifffile.imwrite(tmp_path / "in" / "plain.tif", image)
@@ -157,7 +159,7 @@ def test_a_large_file_is_mapped(model, tmp_path, monkeypatch):
         Segmenter, "segment", lambda self, im, **kw: opened.append(type(im)) or original(self, im, **kw)
     )
     settings = SegmentSettings(diameter=30.0, window=200)
-    result = segment_files(find_images([tmp_path / "in"]), Segmenter(model, "cpu"), tmp_path / "out", settings)
+    result = segment(find_plate([tmp_path / "in"]), tmp_path / "out", Segmenter(model, "cpu"), settings)
     assert opened == [np.ndarray, np.memmap]
     for path in result.labels.values():
         np.testing.assert_array_equal(read_labels(path), truth)
@@ -204,10 +206,10 @@ def test_files_bad_one_reported_and_resumed(model, tmp_path):
     write_image(folder / "good ü.png", image)
     write_image(folder / "sixteen.tif", image.astype(np.uint16) * 250)
     (folder / "broken.png").write_bytes(b"not a png")
-    images = find_images([folder])
+    images = find_plate([folder])
     out = tmp_path / "out"
     segmenter = Segmenter(model, "cpu")
-    result = segment_files(images, segmenter, out, SegmentSettings(diameter=30.0))
+    result = segment(images, out, segmenter, SegmentSettings(diameter=30.0))
     assert set(result.labels) == {"good ü", "sixteen"}
     assert "broken.png" in result.problems["broken"]
     np.testing.assert_array_equal(read_labels(out / "good ü_masks.tif"), truth)
@@ -217,28 +219,28 @@ def test_files_bad_one_reported_and_resumed(model, tmp_path):
 
     (out / "sixteen_masks.tif").unlink()
     before = (out / "good ü_masks.tif").stat().st_mtime_ns
-    again = segment_files(images, segmenter, out, SegmentSettings(diameter=30.0))
+    again = segment(images, out, segmenter, SegmentSettings(diameter=30.0))
     assert set(again.labels) == {"good ü", "sixteen"}
     assert (out / "good ü_masks.tif").stat().st_mtime_ns == before, "what is there is kept"
     assert len(again.cells) == 12
     with pytest.raises(OutputExistsError, match="other settings"):
-        segment_files(images, segmenter, out, SegmentSettings(diameter=31.0))
+        segment(images, out, segmenter, SegmentSettings(diameter=31.0))
 
 
 def test_sources_are_checked(model, tmp_path):
     with pytest.raises(MissingInputError, match=r"nowhere\.png"):
-        find_images([tmp_path / "nowhere.png"])
+        find_plate([tmp_path / "nowhere.png"])
     for folder in ("a", "b"):
         write_image(tmp_path / folder / "x.png", np.zeros((4, 4), np.uint8))
-    with pytest.raises(InputError, match="have one name"):
-        find_images([tmp_path / "a", tmp_path / "b"])
+    with pytest.raises(InputError, match="both be called x"):
+        find_plate([tmp_path / "a", tmp_path / "b"])
     with pytest.raises(OutputExistsError, match="in use"):
-        segment_files(find_images([tmp_path / "a"]), Segmenter(model, "cpu"), tmp_path / "b")
+        segment(find_plate([tmp_path / "a"]), tmp_path / "b", Segmenter(model, "cpu"))
 
 
 def test_command_reports_bad_file_and_exit_code(tmp_path, capsys):
     save_model(tmp_path / "model", build_network(width=2), ModelInfo())
-    write_image(tmp_path / "in" / "x.tif", np.random.default_rng(0).random((2, 40, 50), np.float32))
+    write_image(tmp_path / "in" / "x.tif", np.random.default_rng(0).random((40, 50, 2), np.float32))
     (tmp_path / "in" / "y.jpg").write_bytes(b"")
     out = tmp_path / "out"
     code = main(["segment", str(tmp_path / "in"), "--model", str(tmp_path / "model"), "--out", str(out)])
@@ -270,10 +272,10 @@ def test_an_image_that_changed_is_segmented_again(model, tmp_path):
     settings = SegmentSettings(diameter=30.0)
     write_image(folder / "a.png", squares(count=6)[0])
     write_image(folder / "b.png", squares(count=3)[0])
-    assert len(segment_files(find_images([folder]), segmenter, out, settings).cells) == 9
+    assert len(segment(find_plate([folder]), out, segmenter, settings).cells) == 9
     write_image(folder / "a.png", squares(count=2)[0])
     kept = (out / "b_masks.tif").stat().st_mtime_ns
-    result = segment_files(find_images([folder / "a.png"]), segmenter, out, settings)
+    result = segment(find_plate([folder / "a.png"]), out, segmenter, settings)
     assert len(result.cells) == 2
     assert read_labels(out / "a_masks.tif").max() == 2
     assert (out / "b_masks.tif").stat().st_mtime_ns == kept
@@ -283,10 +285,10 @@ def test_an_image_that_changed_is_segmented_again(model, tmp_path):
 def test_settings_that_failed_do_not_block_the_folder(model, tmp_path):
     (tmp_path / "in").mkdir()
     tifffile.imwrite(tmp_path / "in" / "two.tif", np.zeros((2, 30, 40), np.uint16), photometric="minisblack")
-    images, segmenter = find_images([tmp_path / "in"]), Segmenter(model, "cpu")
-    failed = segment_files(images, segmenter, tmp_path / "out", SegmentSettings(diameter=30.0, channels=(3, 1)))
+    images, segmenter = find_plate([tmp_path / "in"]), Segmenter(model, "cpu")
+    failed = segment(images, tmp_path / "out", segmenter, SegmentSettings(diameter=30.0, channels=(3, 1)))
     assert "2 channel(s)" in failed.problems["two"]
-    done = segment_files(images, segmenter, tmp_path / "out", SegmentSettings(diameter=30.0, channels=(2, 1)))
+    done = segment(images, tmp_path / "out", segmenter, SegmentSettings(diameter=30.0, channels=(2, 1)))
     assert not done.problems
 
 

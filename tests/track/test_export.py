@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellular.data.images import read_labels
+from cellular.data.formats.images import read_labels
 from cellular.errors import InputError
 from cellular.track.export import to_ctc, to_graph, to_laptrack, to_napari, write_export
 

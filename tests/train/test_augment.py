@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cellular.segment.flows import labels_to_flows
+from cellular.segment.flows.to_flows import labels_to_flows
 from cellular.train import TrainSettings
 from cellular.train.augment import Crop, crop_on_cpu, crop_on_device, draw_crop
 from cellular.train.feed import Feed, stacked

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 import torch
 
-from cellular.data.images import write_image, write_labels
+from cellular.data.formats.images import write_image, write_labels
 from cellular.device import has_bfloat16
 from cellular.errors import InputError, OutputExistsError, SettingsError, WeightsError
-from cellular.segment.models import load_model
-from cellular.segment.weights import load_network
+from cellular.segment.model.registry import load_model
+from cellular.segment.model.weights import load_network
 from cellular.train import TrainSettings, train
 
 SMALL = {

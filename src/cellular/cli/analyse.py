@@ -2,45 +2,76 @@
 
 import argparse
 
+from cellular.cli.arguments import (
+    add_plate,
+    add_puncta,
+    add_segmentation,
+    find,
+    measure_settings,
+    report_problems,
+    segmentation_settings,
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; the defaults are those of AnalyseSettings."""
-    parser.add_argument("folder", metavar="FOLDER", help="images named by field: composites, or channels _w1 _w2 _w3")
+    parser.add_argument("folder", metavar="FOLDER", help="folder of images as the microscope wrote them")
     parser.add_argument("--out", required=True, help="folder for everything; a second run goes on where this stopped")
+    parser.add_argument("--config", metavar="FILE", help="settings from a TOML file; flags overrule it")
+    parser.add_argument("--dry_run", "--dry-run", action="store_true", help="say what is understood, and stop")
     parser.add_argument("--labels", help="folder of label images, in place of segmenting")
     parser.add_argument("--model", default="starter", help="segmentation model: a name or a file")
-    parser.add_argument("--diameter", type=float, help="cell diameter in px; left out, the model's or estimated")
-    parser.add_argument(
-        "--channels", type=int, nargs="+", metavar="C", help="image channels to segment by, 0 = grey; the model's"
+    parser.add_argument("--state_model", "--state-model", help="model.safetensors of classify train")
+    parser.add_argument("--overlays", type=int, default=8, help="fields to draw outlines and puncta over")
+    add_plate(parser, numbers=True)
+    add_segmentation(parser, channels=False)
+    add_puncta(parser)
+    group = parser.add_argument_group("tracks").add_argument
+    group("--max_distance", "--max-distance", type=float, default=0.8, help="farthest step, in median cell diameters")
+    group("--max_gap", "--max-gap", type=int, default=1, help="missing timepoints a track may bridge")
+    group = parser.add_argument_group("comparison").add_argument
+    group("--control", help="treatment to compare with; 'fed' where there is one")
+    group("--treatment", default="treatment", help="column that says how a cell was treated")
+    group(
+        "--replicate", help="column that tells biological replicates apart; left out, the map's replicate, else dates"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    parser.add_argument("--state_model", "--state-model", help="model.skops or .safetensors of classify train")
-    parser.add_argument("--control", help="treatment to compare with; 'fed' where there is one")
-    parser.add_argument("--treatment", default="treatment", help="column that says how a cell was treated")
-    parser.add_argument(
-        "--replicate", help="column that tells biological replicates apart; without it, each date and plate is one"
+    group("--features", nargs="+", default=[], metavar="COLUMN", help="columns to compare; all by default")
+    group(
+        "--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value"
     )
 
 
 def run(args: argparse.Namespace) -> int | None:
     """Analyse, and say what was passed over; exit code 1 where something was."""
-    from cellular.autophagy.stats_design import StatsSettings
-    from cellular.cli.main import EXIT_PROBLEMS
-    from cellular.workflows.analyse import AnalyseSettings, analyse
+    from cellular.autophagy.compare.design import StatsSettings
+    from cellular.jobs.analyse import AnalyseSettings, analyse
+    from cellular.track.link import TrackSettings
 
+    plate = find(args, args.folder, args.labels)
+    replicate = args.replicate or ("replicate" if "replicate" in plate.map_columns else None)
     settings = AnalyseSettings(
         model=args.model,
-        diameter=args.diameter,
-        channels=tuple(args.channels) if args.channels else None,
         device=args.device,
+        segment=segmentation_settings(args),
+        measure=measure_settings(args),
+        track=TrackSettings(max_distance=args.max_distance, max_gap=args.max_gap),
+        stats=StatsSettings(
+            treatment=args.treatment,
+            control=args.control,
+            replicate=replicate,
+            features=tuple(args.features),
+            min_replicates=args.min_replicates,
+        ),
         state_model=args.state_model,
-        stats=StatsSettings(treatment=args.treatment, control=args.control, replicate=args.replicate),
+        overlays=args.overlays,
     )
-    result = analyse(args.folder, args.out, settings, labels=args.labels)
+    if args.dry_run:
+        print("\n".join(plate.summary()))
+        return None
+    result = analyse(plate, args.out, settings, labels=args.labels)
     print(f"{len(result.cells)} cells in {result.cells['field'].nunique()} fields")
-    for refusal in result.comparison.refusals if result.comparison else [f"no comparison: {result.no_comparison}"]:
-        print(refusal)
-    for name, problem in result.problems.items():
-        print(f"passed over {name}: {problem}")
+    compared = result.comparison
+    for line in (*compared.refusals, *compared.notes) if compared else [f"no comparison: {result.no_comparison}"]:
+        print(line)
     print(f"report: {result.page}")
-    return EXIT_PROBLEMS if result.problems else None
+    return report_problems(result.problems)

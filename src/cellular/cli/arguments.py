@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cellular.segment.files import SegmentSettings
+    from cellular.autophagy.measure.field import MeasureSettings
+    from cellular.data.plate import Plate
+    from cellular.segment.settings import SegmentSettings
+
+CHANNELS_HELP = (
+    "what the channels are, where names and files do not say: mRFP=w3 EGFP=w2 DNA=w1 transmitted=BF marker:LAMP1=w4, "
+    "by what names call a channel, its name in the file, or its number there"
+)
+PUNCTA = (
+    *("min_sigma", "max_sigma", "unit", "snr", "visible", "contrast", "kind_ratio"),
+    *("second_look", "detector", "spotiflow_model", "spotiflow_probability"),
+)
 
 
 def boolean(text: str) -> bool:
@@ -29,15 +41,78 @@ def diameter(text: str) -> float | str:
         raise argparse.ArgumentTypeError(f"expected a number of px or auto, got {text!r}") from None
 
 
-def add_segmentation(parser: argparse.ArgumentParser, thresholds: bool = True) -> None:
+def add_plate(parser: argparse.ArgumentParser, *, wells: bool = True, numbers: bool = False) -> None:
+    """How to read a plate: `wells` with a plate map, `numbers` where channels may be told by number to the network."""
+    group = parser.add_argument_group("plate")
+    add = group.add_argument
+    more = "; or numbers: the image's channels for the network, 0 = grey" if numbers else ""
+    add("--channels", nargs="+", default=[], metavar="ROLE=CHANNEL", help=CHANNELS_HELP + more)
+    add("--scheme", help="how files are named: cellular, imagexpress, phenix, incell, ...; found by itself")
+    add("--pattern", help="regular expression for other names, with groups plate, well, site, timepoint, z, channel")
+    add("--z", metavar="max|sum|N", help="what to take of a z-stack")
+    add("--pixel_size", "--pixel-size", type=float, metavar="UM", help="size of a pixel in um; else what files say")
+    if wells:
+        add(
+            "--plate_map",
+            "--plate-map",
+            metavar="FILE",
+            help="what wells were given: CSV, TSV or XLSX (docs/plates.md)",
+        )
+
+
+def split_channels(words: Sequence[str]) -> tuple[list[str], tuple[int, ...] | None]:
+    """`--channels` as roles ("mRFP=w3") and as numbers for the network; only one of the two may be given."""
+    from cellular.errors import SettingsError
+
+    roles = [word for word in words if "=" in word]
+    numbers = [word for word in words if "=" not in word]
+    if roles and numbers:
+        raise SettingsError(f"--channels takes roles, such as mRFP=w3, or numbers, not both: {' '.join(words)}")
+    if any(not word.isdecimal() for word in numbers):
+        raise SettingsError(f"--channels {' '.join(words)}: write ROLE=CHANNEL, such as mRFP=w3, or numbers")
+    return roles, tuple(map(int, numbers)) or None
+
+
+def find(args: argparse.Namespace, source: str | Sequence[str], labels: str | None = None) -> Plate:
+    """The plate that the arguments of :func:`add_plate` describe; what was understood is logged."""
+    import logging
+
+    from cellular.autophagy.measure.columns import MEASURED
+    from cellular.data.find import find_plate
+    from cellular.data.platemap import read_plate_map
+
+    given = getattr(args, "plate_map", None)
+    plate = find_plate(
+        source,
+        scheme=args.scheme,
+        pattern=args.pattern,
+        channels=split_channels(args.channels)[0],
+        plate_map=read_plate_map(given, MEASURED) if given else None,
+        pixel_size_um=args.pixel_size,
+        z=args.z,
+        labels=labels,
+    )
+    for line in plate.summary():
+        logging.getLogger("cellular").info("%s", line)
+    return plate
+
+
+def add_segmentation(parser: argparse.ArgumentParser, thresholds: bool = True, channels: bool = True) -> None:
     """How to segment, for every verb that does; without `thresholds` for one that seeks them."""
-    add = parser.add_argument
+    add = parser.add_argument_group("segmentation").add_argument
     add(
         "--diameter",
         type=diameter,
         help="cell diameter in px, or auto to estimate it from each image; left out, the model's, else auto",
     )
-    add("--channels", type=int, nargs="+", metavar="C", help="image channels, 0 = grey; left out, the model's")
+    if channels:
+        add(
+            "--channels",
+            nargs="+",
+            default=[],
+            metavar="C",
+            help="image channels, 0 = grey; or ROLE=CHANNEL; the model's",
+        )
     if thresholds:
         add("--flow_threshold", "--flow-threshold", type=float, help="0 keeps every cell; left out, the model's")
         add("--cellprob_threshold", "--cellprob-threshold", type=float, help="lower finds more; left out, the model's")
@@ -55,7 +130,47 @@ def segmentation_settings(args: argparse.Namespace) -> SegmentSettings:
     """Settings from the arguments of :func:`add_segmentation`."""
     from dataclasses import fields
 
-    from cellular.segment.files import SegmentSettings
+    from cellular.segment.settings import SegmentSettings
 
     values = {field.name: getattr(args, field.name) for field in fields(SegmentSettings) if hasattr(args, field.name)}
-    return SegmentSettings(**values | {"channels": tuple(args.channels) if args.channels else None})
+    return SegmentSettings(**values | {"channels": split_channels(args.channels)[1]})
+
+
+def add_puncta(parser: argparse.ArgumentParser) -> None:
+    """How puncta are found, for every verb that measures; the defaults are those of PunctaSettings."""
+    add = parser.add_argument_group("puncta").add_argument
+    add("--unit", choices=("px", "um"), default="px", help="unit of --min_sigma and --max_sigma")
+    sized = "std. deviation; left out, by the pixel size where it is known, else by the cells' diameter"
+    add("--min_sigma", "--min-sigma", type=float, help=f"smallest punctum, {sized}")
+    add("--max_sigma", "--max-sigma", type=float, help=f"largest punctum, {sized}")
+    add("--snr", type=float, default=2.3, help="least response over that of the surroundings")
+    add("--visible", type=float, default=13.0, help="least contrast in standard deviations of a pixel")
+    add("--contrast", type=float, default=0.15, help="least contrast over local brightness")
+    add("--kind_ratio", "--kind-ratio", type=float, default=0.35, help="weaker over stronger channel, least for yellow")
+    add(
+        "--second_look",
+        "--second-look",
+        type=float,
+        default=1.35,
+        help="factor on --snr and --visible once brighter puncta are taken away; 0: look once",
+    )
+    add("--detector", choices=("log", "spotiflow"), default="log", help="what finds the puncta")
+    add("--spotiflow_model", "--spotiflow-model", default="general", help="name or folder of a Spotiflow model")
+    add("--spotiflow_probability", "--spotiflow-probability", type=float, help="least; the model's own by default")
+
+
+def measure_settings(args: argparse.Namespace) -> MeasureSettings:
+    """Settings from the arguments of :func:`add_puncta` and :func:`add_plate`."""
+    from cellular.autophagy.measure.field import MeasureSettings
+    from cellular.autophagy.measure.puncta import PunctaSettings
+
+    return MeasureSettings(args.pixel_size, PunctaSettings(**{name: getattr(args, name) for name in PUNCTA}))
+
+
+def report_problems(problems: dict[str, str]) -> int:
+    """Print what was passed over; the exit code."""
+    from cellular.cli.main import EXIT_PROBLEMS
+
+    for name, problem in problems.items():
+        print(f"  passed over {name}: {problem}")
+    return EXIT_PROBLEMS if problems else 0

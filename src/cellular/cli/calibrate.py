@@ -19,9 +19,9 @@ def run(args: argparse.Namespace) -> None:
     from pathlib import Path
 
     from cellular.errors import OutputExistsError
-    from cellular.segment.models import save_model
+    from cellular.jobs.calibrate import calibrate
+    from cellular.segment.model.registry import save_model
     from cellular.segment.segmenter import Segmenter
-    from cellular.workflows.calibrate import calibrate
 
     out = Path(args.output_model)
     if out.exists():

@@ -11,8 +11,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     train.add_argument("cells", metavar="CELLS", help="cells.csv of cellular measure")
     train.add_argument("--out", required=True, help="folder for the model and its validation")
     train.add_argument(
-        "--truth", help="CSV with field, label and class (or state); left out, the wells' treatment stands in"
+        "--truth",
+        help="CSV with field, label and class (or state): two states in any words, others empty or Unidentified; "
+        "left out, the wells' treatment stands in",
     )
+    train.add_argument("--positive", help="state that probabilities are of, if not activated")
     train.add_argument(
         "--unidentified", choices=("unlabelled", "class"), default="unlabelled", help="what such cells are"
     )
@@ -34,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     crops.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     predict = tasks.add_parser("predict", help="tell the state of other cells", formatter_class=kind)
     predict.add_argument("cells", metavar="CELLS", help="cells.csv of cellular measure")
-    predict.add_argument("--model", required=True, help="model.skops or model.safetensors of classify train")
+    predict.add_argument("--model", required=True, help="model.safetensors of classify train")
     predict.add_argument("--out", required=True, help="folder for cells.csv with states, and explanations.csv")
     predict.add_argument("--top", type=int, default=3, help="features that explain each cell; 0 for none")
     predict.add_argument(
         "--explain", choices=("occlusion", "shapley"), default="occlusion", help="how trees are explained"
     )
-    _add_pictures(predict.add_argument_group("model.safetensors"))
+    _add_pictures(predict.add_argument_group("a model of --backend crops"))
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -54,30 +57,34 @@ def _add_pictures(group: argparse._ArgumentGroup) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from cellular.workflows.states import TREATMENT_CAVEAT
+    from cellular.jobs.classify import TREATMENT_CAVEAT
 
     trained = _train_crops(args) if args.backend == "crops" else _train_trees(args)
     result = trained.validation
-    print(result.wells.to_string(index=False, float_format="{:.3f}".format))
-    print(f"wells never seen: balanced accuracy {result.balanced_accuracy:.3f}, accuracy {result.accuracy:.3f},")
+    shown = result.left_out.rename(columns={"left_out": f"{result.unit} left out"})
+    print(shown.to_string(index=False, float_format="{:.3f}".format))
+    print(f"{result.unit}s never seen: balanced accuracy {result.balanced_accuracy:.3f},")
+    print(f"accuracy {result.accuracy:.3f},")
     print(f"AUC per cell {result.auc:.3f}, AUC per field {result.field_auc:.3f}, Brier score {result.brier:.3f}")
     print(result.confusion_all.to_string())
+    for remark in result.remarks:
+        print(f"warning: {remark}")
     if not args.truth:
         print(TREATMENT_CAVEAT)
     print(f"model: {trained.model}")
 
 
 def _train_trees(args: argparse.Namespace):
-    from cellular.autophagy.classify import ClassifySettings
-    from cellular.workflows.states import train_state
+    from cellular.autophagy.state.tree_model import ClassifySettings
+    from cellular.jobs.classify import train_state
 
     settings = ClassifySettings(unidentified=args.unidentified, trees=args.trees, seed=args.seed)
-    return train_state(args.cells, args.out, args.truth, settings)
+    return train_state(args.cells, args.out, args.truth, settings, args.positive)
 
 
 def _train_crops(args: argparse.Namespace):
-    from cellular.autophagy.crop_model import CropSettings
-    from cellular.workflows.states import train_crop_state
+    from cellular.autophagy.state.crop_model import CropSettings
+    from cellular.jobs.classify import train_crop_state
 
     settings = CropSettings(
         channels=tuple(args.channels),
@@ -89,7 +96,7 @@ def _train_crops(args: argparse.Namespace):
         device=args.device,
         seed=args.seed,
     )
-    return train_crop_state(args.cells, args.out, *_pictures(args), args.truth, settings)
+    return train_crop_state(args.cells, args.out, *_pictures(args), args.truth, settings, args.positive)
 
 
 def _pictures(args: argparse.Namespace) -> tuple[str, str]:
@@ -102,9 +109,11 @@ def _pictures(args: argparse.Namespace) -> tuple[str, str]:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from cellular.workflows.states import CROP_MODEL, predict_crop_state, predict_state
+    from cellular.autophagy.state.crop_file import FORMAT as CROPS
+    from cellular.autophagy.state.files import read_header
+    from cellular.jobs.classify import predict_crop_state, predict_state
 
-    if args.model.endswith(CROP_MODEL):
+    if read_header(args.model)["format"] == CROPS:
         cells = predict_crop_state(args.cells, args.model, args.out, *_pictures(args), top=args.top)
     else:
         cells = predict_state(args.cells, args.model, args.out, top=args.top, method=args.explain)

@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from cellular.workflows.demo import KEYS, QUICK, DemoSettings, demo
+    from cellular.jobs.demo import KEYS, QUICK, DemoSettings, demo
 
     settings = replace(QUICK if args.quick else DemoSettings(), seed=args.seed, device=args.device)
     result = demo(args.out, settings)

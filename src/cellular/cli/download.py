@@ -25,8 +25,8 @@ def run(args: argparse.Namespace) -> int | None:
 
 
 def _weights(names: list[str]) -> None:
-    from cellular.data.catalogue import WEIGHTS, weights_record
-    from cellular.data.download import fetch_size_model, fetch_weights
+    from cellular.data.archive.catalogue import WEIGHTS, weights_record
+    from cellular.data.archive.download import fetch_size_model, fetch_weights
 
     for name in names or WEIGHTS:
         record = weights_record(name)
@@ -37,8 +37,8 @@ def _weights(names: list[str]) -> None:
 
 
 def _archive(args: argparse.Namespace) -> None:
-    from cellular.data.catalogue import find_archive
-    from cellular.data.dataset import fetch_archive, fetch_fields
+    from cellular.data.archive.catalogue import find_archive
+    from cellular.data.archive.dataset import fetch_archive, fetch_fields
 
     record = find_archive(args.what)
     print(f"{record.name}: {record.about}\n{record.terms}\nPlease cite: {record.citation}", flush=True)

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
 
     from cellular.cli.main import EXIT_PROBLEMS
     from cellular.errors import MissingInputError
-    from cellular.evaluate import evaluate
+    from cellular.jobs.evaluate import evaluate
     from cellular.segment.segmenter import Segmenter
 
     if args.model_path and not Path(args.model_path).is_file():
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     segmenter = Segmenter.from_pretrained(model, args.device) if model else None
     result = evaluate(args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes, args.interval_unit)
     if args.figures:
-        from cellular.report.evaluation import draw_evaluation
+        from cellular.jobs.evaluate import draw_evaluation
 
         draw_evaluation(result)
     for name, value in headline(result.values).items():

@@ -21,6 +21,7 @@ VERBS = {
     "prepare": "combine per-cell masks into label images and splits",
     "train": "fine-tune a Cellpose model",
     "calibrate": "settle a model's thresholds and scores on annotated fields",
+    "inspect": "say what is understood of a plate's folder",
     "segment": "label the cells in any images",
     "evaluate": "score a model, or labels, against expert labels",
     "reproduce": "run all experiments of the paper",
@@ -62,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code. Errors a user can act on are printed without a traceback."""
     argv = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in argv if word in VERBS), None)
-    args = build_parser(verb).parse_args(argv)
+    parser = build_parser(verb)
+    args = parser.parse_args(argv)
     logging.basicConfig(
         level=logging.DEBUG if args.verbose else logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr
     )

@@ -1,7 +1,6 @@
 """cellular prepare: per-cell masks to label images in train, valid and test folders."""
 
 import argparse
-from pathlib import Path
 
 EXIT_PROBLEMS = 1
 
@@ -32,16 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare, print what was written and what was wrong."""
-    from cellular.data.annotations import images_beside, is_published_layout, to_mask_folders
-    from cellular.data.prepare import PrepareSettings, prepare
+    from cellular.jobs.prepare import PrepareSettings, prepare
 
-    source, images = args.input_path, args.corresponding
-    if Path(source).exists() and not is_published_layout(source):
-        images = images or str(images_beside(source))
-        source = to_mask_folders(source, images, f"{args.output_dir.rstrip('/')}_cells")
-        print(f"annotations as one mask per cell: {source}")
     settings = PrepareSettings(
-        images=images,
+        images=args.corresponding,
         image_dirname=args.image_dirname,
         mask_dirname=args.mask_dirname,
         split=args.split,
@@ -53,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         strict=args.strict,
         workers=args.workers,
     )
-    result = prepare(source, args.output_dir, settings)
+    result = prepare(args.input_path, args.output_dir, settings)
     print(f"fields: {', '.join(f'{count} {name}' for name, count in result.fields.items())}")
     print(f"cells:  {', '.join(f'{count} {name}' for name, count in sorted(result.cells.items()))}")
     for notice in result.notices:

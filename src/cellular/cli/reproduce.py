@@ -19,9 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from cellular.cli.main import EXIT_PROBLEMS
+    from cellular.jobs.models_table import as_markdown
+    from cellular.jobs.reproduce import KEYS, ReproduceSettings, reproduce
     from cellular.train import TrainSettings
-    from cellular.workflows.models_table import as_markdown
-    from cellular.workflows.reproduce import KEYS, ReproduceSettings, reproduce
 
     train = TrainSettings(
         n_epochs=args.epochs,

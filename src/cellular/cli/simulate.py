@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Simulate and say what is where."""
-    from cellular.data.simulate import SimulationSettings, simulate
+    from cellular.simulate.simulate import SimulationSettings, simulate
 
     result = simulate(
         args.out,

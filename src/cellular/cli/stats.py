@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--treatment", default="treatment", help="column that says how a cell was treated")
     parser.add_argument("--control", help="treatment to compare with; 'fed' where there is one")
     parser.add_argument(
-        "--replicate", help="column that tells biological replicates apart; without it, each date and plate is one"
+        "--replicate", help="column that tells biological replicates apart; without it, each date is one"
     )
     parser.add_argument(
         "--features", nargs="+", default=[], metavar="COLUMN", help="columns to compare; all by default"
@@ -25,8 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Compare, and print n, effects and why p-values are refused."""
-    from cellular.autophagy.stats import ALL, StatsSettings
-    from cellular.workflows.treatments import compare_tables, medium_warnings
+    from cellular.autophagy.compare.effects import ALL, StatsSettings
+    from cellular.jobs.stats import compare_tables
+    from cellular.report.comparison import medium_warnings
 
     settings = StatsSettings(
         treatment=args.treatment,
@@ -41,6 +42,6 @@ def run(args: argparse.Namespace) -> None:
     overall = result.effects[result.effects["timepoint"] == ALL]
     columns = ["feature", "measure", "treatment", "estimate", "ci_low", "ci_high", "p_value", "q_value", "unit", "df"]
     print(overall[columns].to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
-    for line in (*result.refusals, *medium_warnings(result)):
+    for line in (*result.refusals, *result.notes, *medium_warnings(result)):
         print(line)
     print(f"written: {args.out}/effects.csv, over_time.csv, units.csv, stats.html")

@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int | None:
     """Track, print lengths, consistency and scores; exit code 1 where a series was passed over."""
     from cellular.cli.main import EXIT_PROBLEMS
+    from cellular.jobs.track import track_folder
     from cellular.track.link import TrackSettings
-    from cellular.workflows.track_series import track_folder
 
     settings = TrackSettings(
         max_distance=args.max_distance,

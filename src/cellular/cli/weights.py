@@ -10,8 +10,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int | None:
     import json
 
-    from cellular.data.download import weights_folders
-    from cellular.segment.models import list_models
+    from cellular.data.archive.download import weights_folders
+    from cellular.segment.model.registry import list_models
 
     rows = list_models()
     if args.json:

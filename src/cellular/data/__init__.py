@@ -1,5 +1,1 @@
-"""Fields on disk: reading, downloading, preparing, simulating and exporting them."""
-
-from cellular.data.prepare import PrepareResult, PrepareSettings, prepare
-
-__all__ = ["PrepareResult", "PrepareSettings", "prepare"]
+"""Fields on disk: plates, images, masks and archives; reading and writing."""

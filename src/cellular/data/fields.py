@@ -2,14 +2,16 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
+
+from cellular.data.formats.suffixes import same_name
+from cellular.data.wells import well_name
 
 _FIELD = re.compile(
-    r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6})-(?P<plate>[^_]+)_(?P<well>[A-P]\d{2})_s(?P<site>\d+)$"
+    r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6}|(?:19|20)\d{6})-(?P<plate>[^_]+)_(?P<well>[A-Za-z]+\d+)_s(?P<site>\d+)$"
 )
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")  # what Label Studio puts before the name of an uploaded file
 _CHANNEL = re.compile(r"^(?P<field>.+)_w(?P<channel>[1-9])$")
-
-FED_ROWS = frozenset("C")
-STARVED_ROWS = frozenset("IJKLMN")
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Field:
     ----------
     name : the whole name, without channel or file ending.
     timepoint : 1-based index of the time series.
-    date : ``YYMMDD`` of acquisition.
+    date : ``YYMMDD`` of acquisition; a name with ``YYYYMMDD`` is cut to it.
     plate : plate code, e.g. ``ST``.
     well : row letter and two-digit column, e.g. ``C03``.
     site : 1-based position inside the well.
@@ -40,12 +42,15 @@ class Field:
 
     @property
     def treatment(self) -> str | None:
-        """'fed' for wells of row C, 'starved' for rows I to N (CELLULAR plate map), None elsewhere."""
-        if self.well is None:
-            return None
-        if self.well[0] in FED_ROWS:
-            return "fed"
-        return "starved" if self.well[0] in STARVED_ROWS else None
+        """What the CELLULAR plate map (``cellular_map.csv``) says of the well: 'fed', 'starved' or None."""
+        return _treatments().get(self.well)
+
+
+@cache
+def _treatments() -> dict[str | None, str]:
+    from cellular.data.platemap import cellular_map  # pandas: not for those who only read names
+
+    return dict(cellular_map().table[["well", "treatment"]].itertuples(index=False))
 
 
 def parse_field(name: str) -> Field:
@@ -57,9 +62,10 @@ def parse_field(name: str) -> Field:
     True
     """
     match = _FIELD.match(name)
-    if match is None:
+    well = well_name(match["well"]) if match else None
+    if match is None or well is None:
         return Field(name)
-    return Field(name, int(match["timepoint"]), match["date"], match["plate"], match["well"], int(match["site"]))
+    return Field(name, int(match["timepoint"]), match["date"][-6:], match["plate"], well, int(match["site"]))
 
 
 def split_channel(stem: str) -> tuple[str, int | None]:
@@ -70,3 +76,14 @@ def split_channel(stem: str) -> tuple[str, int | None]:
     """
     match = _CHANNEL.match(stem)
     return (match["field"], int(match["channel"])) if match else (stem, None)
+
+
+def possible_fields(stem: str) -> list[str]:
+    """Names of the field that a file called `stem` may be about, likeliest first, as they are compared.
+
+    >>> possible_fields("cb0618f6-f_w1")
+    ['cb0618f6-f_w1', 'f_w1', 'cb0618f6-f', 'f']
+    """
+    stem = same_name(stem)
+    names = [stem, _UPLOADED.sub("", stem)]
+    return list(dict.fromkeys([*names, *(split_channel(name)[0] for name in names)]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cellular.data.fields import split_channel
-from cellular.data.images import CHANNEL_ORDER, IMAGE_SUFFIXES, read_image, read_labels
+from cellular.data.formats.images import CHANNEL_ORDER, IMAGE_SUFFIXES, read_image, read_labels
 from cellular.errors import InputError, MissingInputError
 
 MASKS_SUFFIX = "_masks"

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from cellular.data.fields import parse_field
+from cellular.data.plate import FieldFiles
 from cellular.errors import SettingsError
 
 Unit = Literal["well", "field"]
@@ -37,16 +37,18 @@ class Clusters:
         note = f"95 % bootstrap intervals over {self.count} {self.unit}s (percentile, {RESAMPLES} resamples)"
         if self.wells:
             note += f"; fields of {self.wells} well(s) are alike, so for other wells they are too narrow"
+        elif self.unit == "field":
+            note += "; the names do not all show wells, and if fields share one they are too narrow"
         return note
 
 
-def clusters_of(names: Sequence[str], unit: Unit = "well") -> Clusters:
-    """Wells of the fields, or the fields themselves: where asked for, and where a name shows no well."""
+def clusters_of(fields: Sequence[FieldFiles], unit: Unit = "well") -> Clusters:
+    """Wells of the fields, or the fields themselves: where asked for, and where nothing tells a well."""
     if unit not in get_args(Unit):
         raise SettingsError(f"Intervals resample {' or '.join(get_args(Unit))}, got {unit!r}")
-    wells = [(f.date, f.plate, f.well) for f in map(parse_field, names)]
+    wells = [(item.date, item.plate, item.well) for item in fields]
     known = all(w[2] for w in wells)
-    keys = list(map(str, wells)) if known and unit == "well" else list(names)
+    keys = list(map(str, wells)) if known and unit == "well" else [item.name for item in fields]
     index = np.unique(keys, return_inverse=True)[1] if keys else np.zeros(0, int)
     if not known:
         return Clusters("field", index, len(set(keys)))

@@ -55,23 +55,29 @@ def importance_figure(importance: pd.DataFrame, most: int = 15) -> Figure:
     return figure
 
 
-def calibration_figure(table: pd.DataFrame) -> Figure:
-    """Share of cells that are activated against the probability that was predicted for them."""
+def calibration_figure(table: pd.DataFrame, positive: str = "activated") -> Figure:
+    """Share of cells that are `positive` against the probability that was predicted for them."""
     figure, axis = plt.subplots(figsize=(3.8, 3.6))
     axis.plot([0, 1], [0, 1], color="grey", linewidth=1)
     axis.plot(table["predicted"], table["observed"], "o-", color=PALETTE[1])
-    axis.set(xlabel="predicted probability", ylabel="share activated", xlim=(0, 1), ylim=(0, 1))
+    axis.set(xlabel="predicted probability", ylabel=f"share {positive}", xlim=(0, 1), ylim=(0, 1))
     figure.tight_layout()
     return figure
 
 
-def saliency_figure(pixels: np.ndarray, saliency: np.ndarray, channels: Sequence[str], titles: Sequence[str]) -> Figure:
-    """Cells from left to right: the crop above, what its pixels add to the log-odds of activated below.
+def saliency_figure(
+    pixels: np.ndarray,
+    saliency: np.ndarray,
+    channels: Sequence[str],
+    titles: Sequence[str],
+    states: Sequence[str] = ("basal", "activated"),
+) -> Figure:
+    """Cells from left to right: the crop above, what its pixels add to the log-odds of the second of `states` below.
 
     Parameters
     ----------
-    pixels : (N, C + 1, S, S), as :class:`cellular.autophagy.crops.Crops` holds them, outline last.
-    saliency : (N, C, S, S), of :func:`cellular.autophagy.crop_explain.integrated_gradients`.
+    pixels : (N, C + 1, S, S), as :class:`cellular.autophagy.state.crops.Crops` holds them, outline last.
+    saliency : (N, C, S, S), of :func:`cellular.autophagy.state.explain.integrated_gradients`.
     channels : names of the C channels. titles : N lines over the crops.
 
     mRFP is drawn magenta and EGFP green, each up to the cell's own 99.5th percentile: where both are, white.
@@ -90,9 +96,9 @@ def saliency_figure(pixels: np.ndarray, saliency: np.ndarray, channels: Sequence
     axes[0, 0].set_ylabel("mRFP magenta\nEGFP green", fontsize=7)
     axes[1, 0].set_ylabel("adds to\nlog-odds", fontsize=7)
     bar = figure.colorbar(shown, ax=axes, shrink=0.6, aspect=14, pad=0.01)
-    bar.set_label("orange: activated\npurple: basal", fontsize=7)
+    bar.set_label(f"orange: {states[1]}\npurple: {states[0]}", fontsize=7)
     bar.ax.tick_params(labelsize=7)
-    figure.suptitle("probability of activated" + (" (and truth)" if "\n" in "".join(titles) else ""), fontsize=9)
+    figure.suptitle(f"probability of {states[1]}" + (" (and truth)" if "\n" in "".join(titles) else ""), fontsize=9)
     return figure
 
 

@@ -1,26 +1,100 @@
-"""Two models on one field, side by side."""
+"""A comparison of treatments as sections of a page."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from cellular.data.images import write_image
-from cellular.evaluate import EvaluationResult
-from cellular.report.evaluation import field_picture
+from cellular.autophagy.compare.effects import ALL, Comparison
+from cellular.autophagy.measure.columns import axis_label, meaning
+from cellular.report.html import Page
+
+NOT_FLUX = (
+    "Green is quenched in acid: a yellow punctum is an autophagosome, a red-only one an autolysosome. Green tells "
+    "'not acidified', not 'not degraded', and counts at one time are not flux: more autophagosomes can mean more made "
+    "or fewer removed."
+)
 
 
-def draw_before_after(before: EvaluationResult, after: EvaluationResult, path: str | Path) -> Path:
-    """Write the field that gained most, as `before` and as `after` saw it, to `path`; returns the path.
+@dataclass(frozen=True)
+class Figures:
+    """Paths of the figures of one comparison, by what they show."""
 
-    Each side is called by the name of its output folder.
+    superplots: dict[str, Path]
+    over_time: Path | None
+    maps: dict[str, Path]
+    forest: Path | None
+
+
+def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
+    """The comparison as sections of a page."""
+    page.section("Treatments").text(f"Every treatment against '{result.control}'. n at every level:")
+    page.table(result.units)
+    for refusal in result.refusals:
+        page.caveat(refusal[0].upper() + refusal[1:] + ".")
+    for warning in (*medium_warnings(result), *result.notes):
+        page.caveat(warning)
+    page.caveat(NOT_FLUX)
+    overall = result.effects[result.effects["timepoint"] == ALL]
+    first = overall[overall["feature"].isin(figures.superplots)]
+    page.table(_effects_table(first), caption="Effects over all timepoints, with their 95 % intervals:")
+    page.text("Each dot is a cell, each large marker the mean of one unit. Compare the large markers.")
+    page.figures({f"{axis_label(name)}. {meaning(name)}": path for name, path in figures.superplots.items()})
+    if figures.over_time:
+        page.figure(
+            figures.over_time,
+            "Means over time. A point without a bar rests on a single unit; with two units a bar may be so wide that "
+            "it leaves the possible values.",
+        )
+    if figures.forest:
+        page.figure(figures.forest, "All measurements by the size of their effect (the thirty largest).")
+    for method, path in figures.maps.items():
+        page.figure(
+            path, f"All cells by all measurements ({method.upper()}), coloured by treatment. A picture, not a test."
+        )
+    return page.table(_effects_table(overall), caption="All measurements", rows=200, folded=True)
+
+
+def medium_warnings(result: Comparison) -> list[str]:
+    """Channels whose light off the cells sets all wells of a treatment apart from all of the control: a sentence each.
+
+    Told only with two wells or more of both. Background is subtracted, but light scattered into cells and the scaling
+    of composites go with it.
     """
-    old = {one.name: one for one in before.fields}
-    both = [one for one in after.fields if one.name in old]
-    most = max(both, key=lambda one: one.instance(0.5).f1 - old[one.name].instance(0.5).f1)
-    pair = next(p for p in after.pairs if p.name == most.name)
-    panels = [
-        field_picture(pair, result.labels[most.name], scores, result.output_dir.name)
-        for result, scores in ((before, old[most.name]), (after, most))
-    ]
-    gap = np.full((panels[0].shape[0], 16, 3), 255, np.uint8)
-    return write_image(path, np.hstack([panels[0], gap, panels[1]]))
+    warnings = []
+    levels = [name for name in result.cells if name.startswith("background__")]
+    for column in [name for name in levels if result.cells[name].dtype.kind in "iuf"]:
+        wells = result.cells.groupby(["treatment", "well"], observed=True)[column].mean()
+        spans = wells.groupby("treatment").agg(["min", "max", "size"]).query("size > 1")
+        if result.control not in spans.index:
+            continue
+        low, high, _ = spans.loc[result.control]
+        for treatment, span in spans.drop(result.control).iterrows():
+            if span["min"] > high or span["max"] < low:
+                channel = column.removeprefix("background__")
+                warnings.append(
+                    f"The medium tells {treatment} from {result.control}: {channel} off the cells is "
+                    f"{span['min']:.3g} to {span['max']:.3g} in {treatment} wells, {low:.3g} to {high:.3g} in "
+                    f"{result.control} ones. A difference in the cells' light may come from there, not from autophagy."
+                )
+    return warnings
+
+
+def _effects_table(effects: pd.DataFrame) -> pd.DataFrame:
+    """`effects` for reading: intervals in one column, p- and q-values only where there are any."""
+    ends = effects[["ci_low", "ci_high"]].astype(float).itertuples(index=False)
+    interval = [None if np.isnan(low) else f"{low:.3g} to {high:.3g}" for low, high in ends]
+    table = pd.DataFrame(
+        {
+            "measurement": effects["feature"].map(axis_label),
+            "treatment": effects["treatment"],
+            "measure": effects["measure"],
+            "estimate": effects["estimate"].astype(float),
+            "95 % interval": interval,
+            "in SDs of cells": effects["standardised"].astype(float),
+        }
+    )
+    if effects["p_value"].notna().any():
+        table = table.assign(p=effects["p_value"].astype(float), q=effects["q_value"].astype(float))
+    return table.assign(unit=effects["unit"], df=effects["df"])

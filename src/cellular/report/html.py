@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cellular.errors import InputError, MissingInputError
-from cellular.tables import whole_file
+from cellular.files import whole_file
 
 _STYLE = """
 :root{--ink:#1c1e21;--soft:#5c636b;--line:#d9dde2;--paper:#fff;--tint:#f5f7f9;--accent:#0072B2}

@@ -1,15 +1,10 @@
 """Cells drawn over their image."""
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
-
-from cellular.data.images import read_labels, write_image
-from cellular.data.pairs import Pair, load_image
-from cellular.progress import progress
 
 # Longest side of a picture, px: sharp on a screen, light in a mail.
 LONGEST = 1500
@@ -53,11 +48,3 @@ def _outline(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     inner = cv2.erode(small, np.ones((3, 3), np.uint8))
     outer = cv2.dilate(small, np.ones((3, 3), np.uint8))
     return (small > 0) & (inner != outer)
-
-
-def draw_overlays(images: Sequence[Pair], labels: Mapping[str, Path], out: str | Path) -> None:
-    """Write ``out/overlays/<name>.jpg`` for every image with labels; those newer than the labels are kept."""
-    for pair in progress([p for p in images if p.name in labels], desc="draw", unit="image"):
-        path = Path(out) / "overlays" / f"{pair.name}.jpg"
-        if not path.is_file() or path.stat().st_mtime_ns < labels[pair.name].stat().st_mtime_ns:
-            write_image(path, outline_overlay(load_image(pair), [(read_labels(labels[pair.name]), PLAIN)]))

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
-from sklearn.preprocessing import RobustScaler
 
-from cellular.autophagy.columns import axis_label
+from cellular.autophagy.compare.design import in_order
+from cellular.autophagy.measure.columns import axis_label
 from cellular.errors import InputError, import_extra
 from cellular.report.style import PALETTE, treatment_colours
 
@@ -23,20 +23,22 @@ def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: in
 
     Parameters
     ----------
-    cells : nested table (:func:`cellular.autophagy.stats_design.nest`): ``treatment``, `feature` and `unit`.
+    cells : nested table (:func:`cellular.autophagy.compare.design.nest`): ``field, treatment``, `feature` and `unit`.
     unit : whose means are shown: the biological replicate, or the well where there is only one.
     seed : of the sideways jitter, and of the draw of cells where there are more than 4,000.
 
     Lord et al., J Cell Biol 219, e202001064 (2020). A unit has one colour and marker in both treatments; where a unit
     occurs in both, a line joins its means.
     """
-    known = _known(cells, [feature])
+    known = _known(cells, [feature], unit)
     treatments = _ordered(known["treatment"])
     units = sorted(known[unit].unique())
     look = {name: (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(units)}
     rng = np.random.default_rng(seed)
     shown = known.sample(CELLS_SHOWN, random_state=seed) if len(known) > CELLS_SHOWN else known
-    means = known.groupby([unit, "treatment"])[feature].mean().unstack("treatment").reindex(columns=treatments)
+    # as in the comparison, images count alike, however many cells they hold
+    images = known.groupby([unit, "treatment", "field"])[feature].mean()
+    means = images.groupby([unit, "treatment"]).mean().unstack("treatment").reindex(columns=treatments)
     figure, axes = plt.subplots(figsize=(1.6 + 1.7 * len(treatments), 4.2))
     for name, group in shown.groupby(unit):
         at = group["treatment"].map(treatments.index).to_numpy() + rng.uniform(-0.3, 0.3, len(group))
@@ -72,7 +74,7 @@ def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: in
 def over_time(means: pd.DataFrame, features: Sequence[str], level: float = 0.95) -> Figure:
     """Mean of each treatment at each timepoint with its interval, one panel a feature.
 
-    `means` is :func:`cellular.autophagy.stats.means_over_time`'s table; a point without a bar rests on one unit.
+    `means` is ``Comparison.over_time``; a point without a bar rests on one unit.
     """
     chosen = means[means["feature"].isin(features)]
     if chosen.empty:
@@ -94,7 +96,7 @@ def over_time(means: pd.DataFrame, features: Sequence[str], level: float = 0.95)
                 points["mean"],
                 yerr=bars,
                 color=colours[treatment],
-                marker=MARKERS[number],
+                marker=MARKERS[number % len(MARKERS)],
                 capsize=3,
                 label=treatment,
             )
@@ -115,15 +117,15 @@ def cell_map(
     median. Returns the figure and the table ``field, label (where known), treatment, first, second``. Distances
     between groups in the picture are no test of anything.
     """
-    known = cells[cells["treatment"].notna()]
-    numbers = known[list(features)].astype(np.float64).replace([np.inf, -np.inf], np.nan)
-    numbers = numbers.fillna(numbers.median()).dropna(axis=1)
-    if numbers.shape[1] < 2 or len(numbers) < 5:
-        raise InputError(f"A map needs two features and five cells, got {numbers.shape[1]} and {len(numbers)}")
-    # a handful of extreme cells would otherwise own the first component
-    scaled = np.clip(RobustScaler().fit_transform(numbers), -8, 8)
+    known = cells["treatment"].notna().to_numpy()
+    fewest = 20 if method == "umap" else 5
+    scaled = _scaled(cells, features, known)
+    if scaled.shape[1] < 2 or len(scaled) < fewest:
+        found = f"got {scaled.shape[1]} and {len(scaled)}"
+        raise InputError(f"A map needs two features that differ and {fewest} cells, {found}")
     points, names = _embed(scaled, method, seed)
-    table = known[[name for name in ("field", "label", "treatment") if name in known]].reset_index(drop=True)
+    told = [name for name in ("field", "label", "treatment") if name in cells]
+    table = cells.loc[known, told].reset_index(drop=True)
     table = table.assign(first=points[:, 0], second=points[:, 1])
     treatments = _ordered(table["treatment"])
     colours = treatment_colours(treatments)
@@ -135,21 +137,39 @@ def cell_map(
             group["first"],
             group["second"],
             s=9,
-            marker=MARKERS[number],
+            marker=MARKERS[number % len(MARKERS)],
             color=colours[treatment],
             alpha=0.45,
             linewidths=0,
             label=treatment,
             rasterized=True,
         )
-    axes.set(xlabel=names[0], ylabel=names[1], title=f"{len(table):,} cells, {numbers.shape[1]} features")
+    axes.set(xlabel=names[0], ylabel=names[1], title=f"{len(table):,} cells, {scaled.shape[1]} features")
     axes.legend(frameon=False, markerscale=2)
     return figure, table
 
 
+def _scaled(cells: pd.DataFrame, features: Sequence[str], known: np.ndarray) -> np.ndarray:
+    """(N, F) float32: features that differ, from their median in interquartile ranges, at most 8.
+
+    A handful of extreme cells would otherwise own the first component. Filled column by column: millions of cells fit.
+    """
+    scaled, used = np.empty((known.sum(), len(features)), np.float32, order="F"), 0
+    for feature in features:
+        values = cells[feature].to_numpy(np.float64, na_value=np.nan)[known]
+        values = np.where(np.isfinite(values), values, np.nan)
+        if np.isnan(values).all() or np.nanmin(values) == np.nanmax(values):
+            continue
+        low, middle, high = np.nanquantile(values, [0.25, 0.5, 0.75])
+        distances = (values - middle) / ((high - low) or 1.0)
+        scaled[:, used] = np.clip(np.nan_to_num(distances, nan=0.0), -8, 8)
+        used += 1
+    return scaled[:, :used]
+
+
 def _embed(scaled: np.ndarray, method: str, seed: int) -> tuple[np.ndarray, tuple[str, str]]:
     if method == "pca":
-        model = PCA(n_components=2, random_state=seed)
+        model = PCA(n_components=2, svd_solver="covariance_eigh", copy=False)
         points = model.fit_transform(scaled)
         first, second = model.explained_variance_ratio_
         return points, (f"component 1 ({first:.0%} of variance)", f"component 2 ({second:.0%})")
@@ -160,32 +180,44 @@ def _embed(scaled: np.ndarray, method: str, seed: int) -> tuple[np.ndarray, tupl
 
 
 def forest(effects: pd.DataFrame, title: str = "") -> Figure:
-    """Standardised differences with their intervals, largest first; rows as in ``Comparison.effects``."""
+    """Standardised differences with their intervals, largest first; rows as in ``Comparison.effects``.
+
+    Every row names its treatment, and the title the control; `title` stands in for that.
+    """
     rows = effects[effects["standardised"].notna()]
-    rows = rows.reindex(rows["standardised"].abs().sort_values().index).tail(30)
+    rows = rows.iloc[np.argsort(rows["standardised"].abs())].tail(30)
     if rows.empty:
         raise InputError("No effect to draw: none could be estimated")
+    treatments = in_order(rows["treatment"])
+    colours = treatment_colours(treatments)
     figure, axes = plt.subplots(figsize=(6, 0.8 + 0.24 * len(rows)))
-    at = np.arange(len(rows))
-    ends = rows[["standardised_low", "standardised_high"]].to_numpy().T
     axes.axvline(0, color="0.6", linewidth=0.8)
-    axes.hlines(at, ends[0], ends[1], color=PALETTE[0])
-    axes.plot(rows["standardised"], at, "o", color=PALETTE[0])
-    axes.set_yticks(at, [axis_label(name) for name in rows["feature"]], fontsize=8)
+    for number, treatment in enumerate(treatments):
+        at = np.flatnonzero(rows["treatment"] == treatment)
+        ends = rows[["standardised_low", "standardised_high"]].to_numpy()[at].T
+        axes.hlines(at, ends[0], ends[1], color=colours[treatment])
+        marker = MARKERS[number % len(MARKERS)]
+        axes.plot(rows["standardised"].iloc[at], at, marker, color=colours[treatment], label=treatment)
+    names = rows["feature"].map(axis_label)
+    axes.set_yticks(range(len(rows)), names if len(treatments) == 1 else names + ", " + rows["treatment"], fontsize=8)
+    title = title or f"{', '.join(treatments[:4])}{', ...' * (len(treatments) > 4)} against {rows['control'].iloc[0]}"
     axes.set(xlabel="difference, in standard deviations of cells", title=title, ylim=(-0.8, len(rows) - 0.2))
+    if len(treatments) > 1:
+        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
-def _known(cells: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    missing = [name for name in ["treatment", *columns] if name not in cells]
+def _known(cells: pd.DataFrame, columns: list[str], unit: str) -> pd.DataFrame:
+    used = list(dict.fromkeys(["field", "treatment", unit, *columns]))
+    missing = [name for name in used if name not in cells]
     if missing:
         raise InputError(f"No column(s) {missing} to draw")
-    known = cells.replace([np.inf, -np.inf], np.nan).dropna(subset=["treatment", *columns])
+    finite = np.isfinite(cells[columns].to_numpy(np.float64, na_value=np.nan)).all(axis=1)
+    known = cells.loc[finite & cells["treatment"].notna(), used]
     if known.empty:
         raise InputError(f"No values of {columns} to draw")
     return known
 
 
 def _ordered(treatments: pd.Series) -> list[str]:
-    """Fed first, then the others by name."""
-    return sorted(treatments.astype(str).unique(), key=lambda name: (name != "fed", name))
+    return in_order(treatments.astype(str).unique())

@@ -8,7 +8,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from cellular.tables import whole_file
+from cellular.files import whole_file
+
+# names of files, wells and treatments are drawn as they are: no $ in them begins a formula
+plt.rcParams["text.parse_math"] = False
 
 # Okabe and Ito's palette (jfly.uni-koeln.de/color), which stays distinct under all common colour blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")

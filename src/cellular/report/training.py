@@ -5,8 +5,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from cellular.errors import import_extra
+from cellular.files import read_csv
 from cellular.report.style import PALETTE, save
-from cellular.tables import read_csv
 
 LOG = "log.csv"
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cellular.segment.masks import FLOW_SCALE, flow_error
+from cellular.segment.flows.to_labels import FLOW_SCALE, flow_error
 
 EVIDENCE = ("area", "cell_probability", "flow_error", "flow_length")
 

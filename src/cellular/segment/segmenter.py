@@ -9,18 +9,18 @@ import cv2
 import numpy as np
 import torch
 
-from cellular.data.images import as_labels
 from cellular.device import resolve_device
 from cellular.errors import SettingsError
-from cellular.segment._enlarge import enlarge_labels
-from cellular.segment.diameter import median_diameter
-from cellular.segment.masks import flows_to_labels, labels_and_errors
-from cellular.segment.models import Model, load_model
-from cellular.segment.normalize import intensity_ranges, to_network_input
+from cellular.labels.checks import as_labels
+from cellular.labels.diameter import median_diameter
+from cellular.labels.enlarge import enlarge_labels
+from cellular.segment.flows.to_labels import flows_to_labels, labels_and_errors
+from cellular.segment.image.normalize import intensity_ranges, to_network_input
+from cellular.segment.image.stitch import measure_by_windows
+from cellular.segment.image.tiles import Tiling, run_network
+from cellular.segment.model.registry import Model, load_model
 from cellular.segment.scores import cell_evidence, scores_of
 from cellular.segment.segmentation import Segmentation
-from cellular.segment.stitch import measure_by_windows
-from cellular.segment.tiles import Tiling, run_network
 
 # Cellpose follows flows for this many steps at the network's scale (30 px cells), more in proportion on larger images.
 STEPS = 200
@@ -134,6 +134,14 @@ class Segmenter:
         labels, evidence = measure_by_windows(segment_window, shape, max(window, 2 * overlap), overlap)
         scores = scores_of(evidence, score_model)
         return Segmentation(as_labels(labels), None, None, scores, evidence, float(diameter))
+
+    def diameter(self, image: np.ndarray, channels: Sequence[int] | None = None, *, invert: bool = False) -> float:
+        """Estimate the diameter (px) of the cells of an image (Y, X[, C]), as :meth:`segment` does for "auto"."""
+        channels = self._channels(channels)
+        middle = _middle(image, WINDOW)
+        ranges = intensity_ranges(image, channels)
+        planes = to_network_input(middle, channels=channels, invert=invert, ranges=ranges)
+        return self._estimate(planes, {"tiling": "whole", "augment": False, "batch_size": 8})
 
     def _channels(self, channels: Sequence[int] | None) -> tuple[int, ...]:
         channels = self.model.info.channels if channels is None else tuple(channels)

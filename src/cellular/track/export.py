@@ -10,9 +10,9 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
-from cellular.data.images import write_labels
+from cellular.data.formats.images import write_labels
 from cellular.errors import InputError, import_extra
-from cellular.tables import whole_file, write_csv, write_json
+from cellular.files import whole_file, write_csv, write_json
 
 
 def to_laptrack(tracks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

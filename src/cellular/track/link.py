@@ -70,8 +70,7 @@ class _Costs:
         self.first = np.cumsum([0, *(len(cells.labels) for cells in frames)])
         self._links: dict[tuple[float, float], float] = {}
         self._splits: dict[tuple[float, float], float] = {}
-        steps = [drift(a, b) if settings.correct_drift else np.zeros(2) for a, b in pairwise(frames)]
-        position = np.cumsum([np.zeros(2), *steps], axis=0)
+        position = _drifted(frames) if settings.correct_drift else np.zeros((len(frames), 2))
         for a in range(len(frames)):
             for b in range(a + 1, min(a + settings.max_gap + 2, len(frames))):
                 pair = PairCosts(frames[a], frames[b], position[b] - position[a])
@@ -108,10 +107,20 @@ class _Costs:
         return np.where(possible, (pair.distance / self.reach) ** 2, np.inf)
 
 
+def _drifted(frames: Sequence[Cells]) -> np.ndarray:
+    """(T, 2) where the field as a whole has moved to by each frame, px; those without cells stay where the last was."""
+    position = np.zeros((len(frames), 2))
+    seen = [t for t, cells in enumerate(frames) if len(cells.labels)]
+    for before, after in pairwise(seen):
+        position[after:] = position[before] + drift(frames[before], frames[after])
+    return position
+
+
 def link(
     images: Sequence[np.ndarray],
     settings: TrackSettings | None = None,
     features: Sequence[pd.DataFrame] | None = None,
+    times: Sequence[int] | None = None,
 ) -> pd.DataFrame:
     """Link the cells of a series of label images.
 
@@ -121,6 +130,8 @@ def link(
     settings : see :class:`TrackSettings`.
     features : per image, a table indexed by label of numbers to compare appearance by (brightness, texture...), in
         any units: each column is scaled by its robust spread over the series. Area is always compared.
+    times : number of each image's timepoint, ascending; a number left out is a timepoint that was lost, which counts
+        towards `max_gap`. None takes the images for consecutive ones.
 
     Returns
     -------
@@ -130,14 +141,34 @@ def link(
 
     Raises
     ------
-    InputError : no images, images of different shapes, or features without a row for some label.
+    InputError : no images, images of different shapes, features without a row for some label, times that fall.
     """
     settings = settings or TrackSettings()
     _check(images)
-    frames = [cells_of(image) for image in images]
+    places = _places(times, len(images))
+    seen = [cells_of(image) for image in images]
     if features is not None:
-        frames = _with_appearance(frames, features)
-    return _table(frames, _prune(_assign(frames, settings), frames))
+        seen = _with_appearance(seen, features)
+    nothing = replace(
+        cells_of(np.zeros_like(images[0])), appearance=np.zeros((0, seen[0].appearance.shape[1]), np.float64)
+    )
+    frames = [nothing] * (places[-1] + 1)
+    for place, cells in zip(places, seen):
+        frames[place] = cells
+    table = _table(frames, _prune(_assign(frames, settings), frames))
+    return table.assign(frame=np.searchsorted(places, table["frame"]))
+
+
+def _places(times: Sequence[int] | None, count: int) -> list[int]:
+    """Where each image stands among all timepoints, lost ones included, from 0."""
+    if times is None:
+        return list(range(count))
+    places = [int(time) - int(times[0]) for time in times]
+    if len(places) != count or any(after <= before for before, after in pairwise(places)):
+        raise InputError(f"Each of the {count} label images needs a timepoint of its own, in order; got {list(times)}")
+    if places[-1] > 100 * count + 1000:
+        raise InputError(f"Timepoints {times[0]} to {times[-1]} of {count} images: number them by image, not by minute")
+    return places
 
 
 def _check(images: Sequence[np.ndarray]) -> None:

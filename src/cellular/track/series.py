@@ -1,103 +1,31 @@
-"""Label images on disk, gathered into time series."""
+"""Fields gathered into time series."""
 
-import re
 from collections import defaultdict
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
 
-from cellular.data.fields import parse_field
-from cellular.data.images import IMAGE_SUFFIXES
-from cellular.data.pairs import IGNORE_SUFFIX
-from cellular.errors import InputError, MissingInputError, SettingsError
-
-LABEL_SUFFIXES = ("_cp_masks", "_masks", "_labels")
+from cellular.data.plate import FieldFiles
+from cellular.errors import InputError
 
 
-@dataclass(frozen=True)
-class Frame:
-    """One label image of a series: its field name, timepoint (as named) and file."""
+def group_series(fields: Iterable[FieldFiles]) -> dict[str, list[FieldFiles]]:
+    """Fields of every series, in order of their timepoint: name of the series -> its fields.
 
-    field: str
-    timepoint: int
-    path: Path
+    Raises InputError for a field without a timepoint, and where two fields are one timepoint of one series.
 
-
-def find_label_images(folder: str | Path) -> dict[str, Path]:
-    """Label images in `folder` by field name.
-
-    Files ending in ``_masks``, ``_cp_masks`` or ``_labels`` are label images; only where there is none of these are
-    all images taken, under their own names. Raises MissingInputError or InputError naming the folder or file.
+    >>> fields = [FieldFiles(f"a_t{t}", (), timepoint=t, series="a") for t in (10, 2)]
+    >>> [field.name for field in group_series(fields)["a"]]
+    ['a_t2', 'a_t10']
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise MissingInputError(f"No such folder: {folder}")
-    images = [
-        path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not path.name.startswith(".")
-        and not path.stem.endswith(IGNORE_SUFFIX)
-    ]
-    marked = [path for path in images if path.stem.endswith(LABEL_SUFFIXES)]
-    found: dict[str, Path] = {}
-    for path in marked or images:
-        suffix = next((s for s in LABEL_SUFFIXES if path.stem.endswith(s)), "")
-        field = path.stem[: len(path.stem) - len(suffix)]
-        if field in found:
-            raise InputError(f"Two label images for field {field}: {found[field]} and {path}; remove one")
-        found[field] = path
-    if not found:
-        raise InputError(f"{folder} holds no label images ({', '.join(IMAGE_SUFFIXES)})")
-    return found
-
-
-def group_series(files: dict[str, Path], pattern: str | None = None) -> dict[str, list[Frame]]:
-    """Frames of every series, in time order: field name to file in, series name to frames out.
-
-    Without `pattern`, names follow the dataset's grammar (``Timepoint_001_220518-ST_C03_s1``). `pattern` is a regular
-    expression searched in the name, with a group ``timepoint`` and, where there is more than one series, ``series``.
-
-    Raises InputError when a name has no timepoint or two files claim one timepoint of one series.
-
-    >>> sorted(group_series({"a_t2": Path("x"), "a_t1": Path("y")}, r"(?P<series>.+)_t(?P<timepoint>[0-9]+)"))
-    ['a']
-    """
-    search = _compiled(pattern) if pattern else None
-    series: dict[str, dict[int, Frame]] = defaultdict(dict)
-    for field, path in sorted(files.items()):
-        name, timepoint = _named_groups(field, search) if search else _grammar(field)
-        if timepoint is None:
+    series: dict[str, dict[int, FieldFiles]] = defaultdict(dict)
+    for item in fields:
+        if item.timepoint is None:
             raise InputError(
-                f"{path}: no timepoint in the name '{field}'; name files like Timepoint_001_220518-ST_C03_s1, "
-                r"or give a pattern such as --pattern '(?P<series>.+)_t(?P<timepoint>\d+)'"
+                f"{item.labels or item.name}: no timepoint in the name '{item.name}'; give a pattern such as "
+                r"--pattern '(?P<series>.+)_t(?P<timepoint>\d+)'"
             )
-        if timepoint in series[name]:
-            raise InputError(f"{series[name][timepoint].path} and {path} are both timepoint {timepoint} of {name}")
-        series[name][timepoint] = Frame(field, timepoint, path)
+        if (other := series[item.series].setdefault(item.timepoint, item)) is not item:
+            raise InputError(
+                f"{other.labels or other.name} and {item.labels or item.name} are both timepoint {item.timepoint} of "
+                f"{item.series}"
+            )
     return {name: [frames[t] for t in sorted(frames)] for name, frames in sorted(series.items())}
-
-
-def _grammar(field: str) -> tuple[str, int | None]:
-    parsed = parse_field(field)
-    return parsed.series, parsed.timepoint
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    try:
-        search = re.compile(pattern)
-    except re.error as error:
-        raise SettingsError(f"--pattern '{pattern}' is not a regular expression: {error}") from error
-    if "timepoint" not in search.groupindex:
-        raise SettingsError(f"--pattern '{pattern}' has no group (?P<timepoint>...)")
-    return search
-
-
-def _named_groups(field: str, search: re.Pattern[str]) -> tuple[str, int | None]:
-    match = search.search(field)
-    if match is None:
-        return field, None
-    groups = match.groupdict()
-    try:
-        return groups.get("series") or "series", int(groups["timepoint"])
-    except (TypeError, ValueError):
-        return field, None

@@ -24,14 +24,17 @@ def track_lengths(tracks: pd.DataFrame) -> pd.DataFrame:
     return lengths.reset_index()
 
 
-def summarise(tracks: pd.DataFrame, images: Sequence[np.ndarray], settings: TrackSettings) -> dict[str, float]:
+def summarise(
+    tracks: pd.DataFrame, images: Sequence[np.ndarray], settings: TrackSettings, times: Sequence[int] | None = None
+) -> dict[str, float]:
     """Length and consistency of the tracks of one series, as one row of ``summary.csv``.
 
     ``frames, cells, tracks, single_frame_tracks, divisions, bridged_gaps``; ``cells_in_full_lineages``: share of cells
     whose lineage (divisions included) is seen in every frame; ``median_overlap``: median intersection over union of
     linked outlines after drift; ``median_step_px``: median step after drift; ``largest_drift_px``;
     ``reversed_agreement``: F1 between the links and those found with time running backwards (without divisions, of
-    which only the nearer daughter can count). Shares and medians are NaN where there are no links.
+    which only the nearer daughter can count). Shares and medians are NaN where there are no links. `times` as in
+    :func:`link`.
     """
     lengths = track_lengths(tracks)
     seen = tracks.groupby("lineage")["frame"].nunique()
@@ -45,7 +48,7 @@ def summarise(tracks: pd.DataFrame, images: Sequence[np.ndarray], settings: Trac
         "bridged_gaps": int((lengths["gaps"] > 0).sum()),
         "cells_in_full_lineages": float(tracks["lineage"].isin(full).mean()) if len(tracks) else float("nan"),
         **_link_quality(tracks, images),
-        "reversed_agreement": _reversed_agreement(tracks, images, settings),
+        "reversed_agreement": _reversed_agreement(tracks, images, settings, times),
     }
 
 
@@ -77,8 +80,11 @@ def _link_quality(tracks: pd.DataFrame, images: Sequence[np.ndarray]) -> dict[st
     }
 
 
-def _reversed_agreement(tracks: pd.DataFrame, images: Sequence[np.ndarray], settings: TrackSettings) -> float:
-    backward = link(images[::-1], replace(settings, divisions=False))
+def _reversed_agreement(
+    tracks: pd.DataFrame, images: Sequence[np.ndarray], settings: TrackSettings, times: Sequence[int] | None
+) -> float:
+    reverse = None if times is None else [-time for time in reversed(times)]
+    backward = link(images[::-1], replace(settings, divisions=False), times=reverse)
     backward["frame"] = len(images) - 1 - backward["frame"]
     forward = set(links(tracks).itertuples(index=False, name=None))
     other = set(links(backward).itertuples(index=False, name=None))

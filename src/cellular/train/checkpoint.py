@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from cellular.errors import InputError, MissingInputError
-from cellular.tables import whole_file, write_json
+from cellular.files import whole_file, write_json
 
 CHECKPOINT = "checkpoint.pt"
 

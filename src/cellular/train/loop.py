@@ -19,11 +19,11 @@ import torch
 import cellular
 from cellular.device import has_bfloat16, keep_freed_memory, resolve_device
 from cellular.errors import InputError, OutputExistsError, SettingsError
+from cellular.files import read_json, sha256_of, write_csv, write_json
 from cellular.progress import progress
-from cellular.segment.models import ModelInfo, load_model, save_model
-from cellular.segment.network import CPnet, build_network
+from cellular.segment.model.network import CPnet, build_network
+from cellular.segment.model.registry import ModelInfo, load_model, save_model
 from cellular.settings import settings_to_dict
-from cellular.tables import read_json, sha256_of, write_csv, write_json
 from cellular.train.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from cellular.train.feed import Feed
 from cellular.train.loss import flow_loss
@@ -86,11 +86,12 @@ def train(
     settings = settings or TrainSettings()
     folder = experiment_folder(experiments_dir, experiment_name)
     _check_folder(folder, resume)
+    asked = settings.channels
     network, info, settings = start_network(settings)
     samples = enough_cells(
-        load_samples(train_dir, settings.channels, "read training fields"), settings.min_train_masks, train_dir
+        load_samples(train_dir, info, asked, "read training fields"), settings.min_train_masks, train_dir
     )
-    validation = load_samples(valid_dir, settings.channels, "read validation fields") if valid_dir else []
+    validation = load_samples(valid_dir, info, asked, "read validation fields") if valid_dir else []
     data = {"train_dir": str(train_dir), "valid_dir": str(valid_dir) if valid_dir else None}
     data["sha256"] = listing_hash([Path(d) for d in (train_dir, valid_dir) if d])
     return train_network(network, samples, validation, settings, folder, info, resume, data)
@@ -110,8 +111,10 @@ def start_network(settings: TrainSettings) -> tuple[CPnet, ModelInfo, TrainSetti
         raise SettingsError(
             f"{settings.model_type} takes {model.network.channels} channel(s), --channels gives {settings.channels}"
         )
-    # A score calibrated on the old weights would mislead on the new ones.
-    return model.network, replace(model.info, channels=settings.channels, score=None, about=""), settings
+    # A score calibrated on the old weights would mislead on the new ones; channels by number are none by role.
+    kept = model.info.roles if settings.channels == model.info.channels else ()
+    info = replace(model.info, channels=settings.channels, roles=kept, score=None, about="")
+    return model.network, info if kept else replace(info, optional_roles=()), settings
 
 
 def train_network(
@@ -135,7 +138,8 @@ def train_network(
         logger.warning("%s has no bfloat16 instructions, which makes --amp on ten times slower than --amp off", device)
     keep_freed_memory()
     network = network.to(device, memory_format=torch.channels_last)
-    diameters = [settings.diameter or sample.diameter for sample in samples]
+    # Fields without cells say nothing of the cells' size.
+    diameters = [settings.diameter or sample.diameter for sample in samples if sample.cells]
     network.diam_labels.data.fill_(float(np.mean(diameters)))
     diam_mean = float(network.diam_mean)
     feed = Feed(samples, settings, diam_mean, device)

@@ -3,20 +3,23 @@
 import hashlib
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from cellular.data.download import cache_folder
-from cellular.data.images import read_labels
-from cellular.data.pairs import Pair, find_pairs, load_image, load_labels
+from cellular.data.archive.download import cache_folder
+from cellular.data.find import find_annotated
+from cellular.data.image import load_ignore, load_labels, read_field
+from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
+from cellular.files import whole_file
+from cellular.labels.diameter import median_diameter
 from cellular.progress import progress
-from cellular.segment.diameter import median_diameter
-from cellular.segment.flows import labels_to_flows
-from cellular.segment.normalize import to_network_input
-from cellular.tables import whole_file
+from cellular.segment.flows.to_flows import labels_to_flows
+from cellular.segment.image.normalize import to_network_input
+from cellular.segment.inputs import network_image
+from cellular.segment.model.registry import ModelInfo
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ class Sample:
     flows : (2, Y, X) float32, unit vectors (dy, dx); may be a memory map.
     cell : (Y, X) uint8, 1 = cell.
     ignore : (Y, X) uint8, 1 = pixels to leave out of the loss, or None.
-    diameter : median cell diameter, px.
+    diameter : median cell diameter, px; of a field without cells the median of the others'.
     cells : number of cells.
     """
 
@@ -61,36 +64,47 @@ def make_sample(name: str, planes: np.ndarray, labels: np.ndarray, ignore: np.nd
     )
 
 
-def load_samples(folder: str | Path, channels: tuple[int, ...], desc: str) -> list[Sample]:
+def load_samples(
+    plate: Plate | str | Path, info: ModelInfo, channels: tuple[int, ...] | None, desc: str
+) -> list[Sample]:
     """Samples of a folder that `cellular prepare` wrote: ``<field>.<ext>`` beside ``<field>_masks.<png|tif>``.
 
+    `info` and `channels` say which of a field's channels the network is given (see :func:`network_image`).
     Raises InputError or MissingInputError naming the file at fault.
     """
-    return [_load(pair, channels) for pair in progress(find_pairs(folder), desc=desc, unit="field")]
+    plate = plate if isinstance(plate, Plate) else find_annotated(plate)
+    return with_diameters([_load(item, info, channels) for item in progress(plate.fields, desc=desc, unit="field")])
 
 
-def _load(pair: Pair, channels: tuple[int, ...]) -> Sample:
-    image = load_image(pair)
-    labels = load_labels(pair, image.shape[:2])
+def _load(item: FieldFiles, info: ModelInfo, channels: tuple[int, ...] | None) -> Sample:
+    image = read_field(item)
+    labels = load_labels(item, image.shape)
     try:
-        planes = to_network_input(image, channels)
+        planes = to_network_input(*network_image(image, info, channels))
     except InputError as error:
-        raise InputError(f"{pair.images[0]}: {error}") from error
-    ignore = read_labels(pair.ignore) if pair.ignore else None
-    if ignore is not None and ignore.shape != labels.shape:
-        raise InputError(f"{pair.ignore}: shape {ignore.shape} differs from the image's {labels.shape}")
-    return make_sample(pair.name, planes, labels, ignore)
+        raise InputError(f"{item.images[0]}: {error}") from error
+    return make_sample(item.name, planes, labels, load_ignore(item, image.shape))
 
 
 def enough_cells(samples: list[Sample], least: int, folder: str | Path) -> list[Sample]:
-    """Samples with at least `least` cells; the others are named in a warning. None left raises InputError."""
-    kept = [sample for sample in samples if sample.cells >= least]
+    """Samples with at least `least` cells, and those in which the expert found none: they teach what is no cell.
+
+    The others are named in a warning. None with cells left raises InputError.
+    """
+    kept = [sample for sample in samples if sample.cells >= least or not sample.cells]
     if len(kept) < len(samples):
-        names = ", ".join(f"{s.name} ({s.cells})" for s in samples if s.cells < least)
+        names = ", ".join(f"{s.name} ({s.cells})" for s in samples if 0 < s.cells < least)
         logger.warning("%s: left out for having fewer than %d cells: %s", folder, least, names)
-    if not kept:
+    if not any(sample.cells for sample in kept):
         raise InputError(f"{folder}: no field has at least {least} cells; lower --min_train_masks")
     return kept
+
+
+def with_diameters(samples: list[Sample]) -> list[Sample]:
+    """Samples in which a field without cells, whose scale nothing tells, has the median diameter of the others."""
+    known = [sample.diameter for sample in samples if sample.cells]
+    usual = float(np.median(known)) if known else SMALLEST_DIAMETER
+    return [sample if sample.cells else replace(sample, diameter=usual) for sample in samples]
 
 
 def cached_flows(labels: np.ndarray) -> np.ndarray:

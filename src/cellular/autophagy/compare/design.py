@@ -1,0 +1,269 @@
+"""Who is nested in whom: cells in images of positions in wells on plates in biological replicates.
+
+Cells of one well share its pipetting, its edge of the plate and its day. Taking each as an independent observation
+makes p-values that are too small by orders of magnitude (Lazic, BMC Neurosci 11, 5, 2010; Lord et al., J Cell Biol 219,
+e202001064, 2020), so every function here counts the units of each level and names the one a conclusion may rest on.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cellular.autophagy.measure.columns import IMAGES
+from cellular.data.fields import parse_field
+from cellular.data.wells import well_name
+from cellular.errors import InputError, SettingsError
+from cellular.files import as_numbers, number_order
+
+# Coarse to fine. `position` is one site of one well; `image` is one timepoint of it.
+LEVELS = ("replicate", "plate", "well", "position", "image")
+# Stands for every date or well that is not known: they are not told apart.
+UNKNOWN = "?"
+
+
+@dataclass(frozen=True)
+class StatsSettings:
+    """What is compared with what.
+
+    Attributes
+    ----------
+    treatment : column that says how a cell was treated.
+    control : the treatment that others are compared with; None takes 'fed' where there is one.
+    replicate : column that tells biological replicates apart; None takes each date as one, however many plates.
+    features : columns to compare; empty takes every measured number.
+    counts : columns that are counts, on top of those recognised by their name.
+    min_replicates : fewest biological replicates of each treatment for a p-value.
+    level : 0..1, coverage of intervals.
+    """
+
+    treatment: str = "treatment"
+    control: str | None = None
+    replicate: str | None = None
+    features: tuple[str, ...] = ()
+    counts: tuple[str, ...] = ()
+    min_replicates: int = 3
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        if self.min_replicates < 2:
+            raise SettingsError(f"min_replicates must be 2 or more, got {self.min_replicates}")
+        if not 0 < self.level < 1:
+            raise SettingsError(f"level must lie between 0 and 1, got {self.level}")
+
+
+def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The cells with one column per level of :data:`LEVELS`, ``treatment`` (text) and ``timepoint``.
+
+    Parameters
+    ----------
+    cells : one row a cell, with ``field``; ``date, plate, well, site, timepoint`` and the treatment are taken from
+        here, else from `images` by ``field``, else read from the field's name (the treatment only without `images`).
+    images : one row a field (``images.csv`` of ``cellular measure``).
+
+    What is not known makes no unit: wells that no name or column tells are one, :data:`UNKNOWN`, and so are dates.
+    Cells without a treatment are left out. Raises InputError for a table that is not of this kind, where nothing is
+    left, or where a replicate column divides a well (such replicates would be pieces of one experiment).
+    """
+    _check(cells, "cells")
+    codes, fields = pd.factorize(cells["field"].astype(str))
+    described = _describe(fields, images)
+    table = cells.copy(deep=False)
+    for name in described.columns.difference(cells.columns):
+        table[name] = described[name].to_numpy()[codes]
+    for name in (settings.treatment, settings.replicate):
+        if name and name not in table:
+            raise InputError(f"No column '{name}' in the cells, the images or the field names")
+    table["treatment"] = _as_text(table[settings.treatment])
+    experiment, replicates = _as_text(table["date"]).fillna(UNKNOWN), settings.replicate
+    table["replicate"] = _as_text(table[replicates]).fillna(UNKNOWN) if replicates else experiment
+    plates = _as_text(table["plate"])
+    table["plate"] = experiment + "-" + plates.fillna("")
+    wells = _as_text(table["well"])
+    spelled = {name: well_name(name) or name.strip() for name in wells.dropna().unique()}
+    table["well"] = table["plate"] + "/" + wells.map(spelled).fillna(UNKNOWN)
+    table["position"] = table["well"] + "/" + _as_text(table["site"]).fillna(UNKNOWN)
+    table["image"] = fields.to_numpy()[codes]
+    table["timepoint"] = as_numbers(table["timepoint"]).fillna(1).astype(int)
+    treated = table["treatment"].notna()
+    table = table if treated.all() else table[treated]
+    if table.empty:
+        raise InputError(
+            f"No cell has a value in column '{settings.treatment}': field names outside the dataset's grammar carry no "
+            "treatment; add a column to images.csv and name it with --treatment"
+        )
+    if replicates:
+        _check_replicates(table, replicates)
+    return table
+
+
+def _check_replicates(table: pd.DataFrame, column: str) -> None:
+    without = table.loc[table["replicate"] == UNKNOWN, "image"]
+    if len(without):
+        raise InputError(f"{without.nunique()} image(s), such as {without.iloc[0]}, have no value in column '{column}'")
+    known = table.loc[told(table["well"]).notna(), ["well", "replicate"]].drop_duplicates()["well"]
+    if known.duplicated().any():
+        well = known[known.duplicated()].iloc[0]
+        raise InputError(f"Column '{column}' divides well {well}: pieces of one well are not replicates")
+
+
+def _check(table: pd.DataFrame, name: str) -> None:
+    """The door: whatever is wrong with a table of cells or images is said before anything is done with it."""
+    if "field" not in table:
+        raise InputError(
+            f"The table of {name} has no column 'field'; it has: {', '.join(map(str, table.columns[:20]))}"
+        )
+    if table.empty:
+        raise InputError(f"The table of {name} has no rows")
+    if table["field"].isna().any():
+        raise InputError(f"The table of {name} has {table['field'].isna().sum()} row(s) without a field")
+    if "timepoint" in table:
+        known = table["timepoint"].dropna()
+        numbers = as_numbers(known)
+        wrong = known[~(np.isfinite(numbers) & (numbers == numbers.round()) & (numbers.abs() < 2**53))]
+        if len(wrong):
+            raise InputError(f"Timepoints are whole numbers; the table of {name} has '{wrong.iloc[0]}'")
+
+
+def _as_text(values: pd.Series) -> pd.Series:
+    """Names as text, missing ones NaN; whole numbers without a point, however they were read."""
+    if values.dtype.kind == "f":
+        whole = values.dropna()
+        if ((whole == whole.round()) & (whole.abs() < 2**53)).all():
+            values = values.astype("Int64")
+    known = pd.unique(values.dropna())
+    return values.astype(object).map({value: str(value) for value in known})
+
+
+def _describe(fields: pd.Index, images: pd.DataFrame | None) -> pd.DataFrame:
+    """What is known of each field, in their order: from its name, overruled by the table of images."""
+    parts = [parse_field(name) for name in fields]
+    names = ("date", "plate", "well", "site", "timepoint", "treatment")
+    named = pd.DataFrame({name: [getattr(part, name) for part in parts] for name in names}, index=fields, dtype=object)
+    if images is not None:
+        _check(images, "images")
+        given = images.assign(field=images["field"].astype(str))
+        if given["field"].duplicated().any():
+            raise InputError("The table of images needs one row per field, named in column 'field'")
+        given = given.set_index("field").reindex(fields)
+        for column in given:
+            # an empty treatment is a field that was not to be compared, whatever its row on the plate
+            fall_back = column in named and column != "treatment"
+            named[column] = given[column].where(given[column].notna(), named[column]) if fall_back else given[column]
+    return named.assign(timepoint=as_numbers(named["timepoint"]))
+
+
+def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: StatsSettings) -> list[str]:
+    """A sentence for each of the columns `described` that differs between wells of one treatment and is not compared.
+
+    Columns that go with the replicate alone are left to it.
+    """
+    own = {settings.treatment, settings.replicate, *LEVELS, *IMAGES}
+    sentences = []
+    for name in described:
+        if name in own or name not in table:
+            continue
+        wells = table[["treatment", "replicate", "well", name]].drop_duplicates().dropna(subset=[name])
+        levels = _as_text(wells[name]) if wells[name].dtype != object else wells[name].astype(str)
+        few = levels.nunique() <= min(12, max(2, wells["well"].nunique() // 2))
+        if not few or levels.groupby(wells["well"]).nunique().max() > 1:
+            continue
+        within = levels.groupby([wells["treatment"], wells["replicate"]]).nunique()
+        for treatment in within.index[within > 1].unique("treatment"):
+            values = sorted(levels[wells["treatment"] == treatment].unique(), key=number_order)
+            sentences.append(
+                f"Treatment '{treatment}' pools wells of different {name} ({', '.join(values[:6])}): compare them "
+                f"apart, by a column that names both or in a table of one {name} only"
+            )
+    return sentences
+
+
+def told(names: pd.Series) -> pd.Series:
+    """Names of units, missing where it is not known which one it is."""
+    return names.where(~names.str.endswith(UNKNOWN))
+
+
+def in_order(treatments: Iterable[str]) -> list[str]:
+    """Treatments as they are listed and drawn: fed first, doses by size, others by name."""
+    return sorted(set(treatments), key=lambda name: (name != "fed", number_order(name)))
+
+
+def control_of(table: pd.DataFrame, settings: StatsSettings) -> str:
+    """The control treatment; raises InputError naming the choices where it is not clear or not there."""
+    treatments = in_order(table["treatment"])
+    control = settings.control or ("fed" if "fed" in treatments else None)
+    if control is None or control not in treatments:
+        raise InputError(f"Which treatment is the control? Name it with --control; there are: {', '.join(treatments)}")
+    if len(treatments) < 2:
+        raise InputError(f"Only one treatment, '{treatments[0]}': nothing to compare")
+    return control
+
+
+def count_units(table: pd.DataFrame) -> pd.DataFrame:
+    """n that are known at every level, a row per treatment: ``replicates, plates, wells, positions, images, cells``."""
+    rows = table[["treatment", *LEVELS]].drop_duplicates()
+    counts = rows.assign(**{level: told(rows[level]) for level in LEVELS}).groupby("treatment")[list(LEVELS)]
+    counts = counts.nunique().add_suffix("s")
+    counts = counts.assign(cells=table.groupby("treatment").size())
+    return counts.loc[in_order(counts.index)].reset_index()
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What may be concluded from a comparison of two treatments.
+
+    Attributes
+    ----------
+    unit : level whose units are taken as independent, ``"replicate"`` or ``"well"``.
+    df : degrees of freedom of Student's t for the interval and the p-value; 0 where there is no interval.
+    refusal : why there is no p-value, in words for the reader; empty where there is one.
+    """
+
+    unit: str
+    df: int
+    refusal: str = ""
+
+
+def inference(table: pd.DataFrame, settings: StatsSettings) -> Inference:
+    """Decide what the rows of two treatments in `table` allow.
+
+    With treatments side by side in each biological replicate, their differences are the observations (df = R - 1); with
+    each replicate under one treatment only, the replicates are (df = R - 2). Below `min_replicates` of either kind,
+    there is no p-value, and the interval says how far these wells (df = wells - 2) agree, no more; without known wells
+    there is no interval either.
+    """
+    undated = table.loc[told(table["replicate"]).isna(), "image"].nunique()
+    per_replicate = table.groupby("replicate")["treatment"].nunique()
+    both = int((per_replicate == 2).sum())
+    per_arm = table.groupby("treatment")["replicate"].nunique()
+    if both >= settings.min_replicates and not undated:
+        return Inference("replicate", both - 1)
+    if both == 0 and per_arm.min() >= settings.min_replicates and not undated:
+        return Inference("replicate", int(per_arm.sum()) - 2)
+    unknown = table.loc[told(table["well"]).isna(), "image"]
+    if len(unknown):
+        problem = (
+            f"{unknown.nunique()} image(s) show no well, such as {unknown.iloc[0]}, and images of one well are not "
+            "independent. Say which image is of which well in a column 'well' of images.csv"
+        )
+        return Inference("well", 0, f"no interval and no p-value: {problem}")
+    shared = table.groupby("well")["treatment"].nunique()
+    if (shared > 1).any():
+        problem = f"well {shared.idxmax()} holds both treatments, so wells cannot be compared"
+        return Inference("well", 0, f"no interval and no p-value: {problem}")
+    wells = table.groupby("treatment")["well"].nunique()
+    df = int(wells.sum()) - 2 if wells.min() >= 2 else 0
+    names = sorted(table["replicate"].unique())
+    listed = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+    found = f"{len(names)} biological replicate{'s' * (len(names) > 1)} ({listed}), with both treatments in {both}"
+    if undated:
+        found = f"{undated} image(s) show no date: name the column that tells replicates apart by --replicate"
+    number = " and ".join(f"{wells[treatment]} {treatment}" for treatment in in_order(wells.index))
+    return Inference(
+        "well",
+        df,
+        f"no p-value: {found}; {settings.min_replicates} biological replicates are needed. "
+        f"Wells of one experiment ({number} here) are technical replicates: "
+        "they say how well this experiment was done, not whether the next one would agree",
+    )

@@ -1,0 +1,306 @@
+"""Treatments compared with statistics that respect how cells are nested; never a p-value with the cell as the unit."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import false_discovery_control
+from scipy.stats import t as student
+
+from cellular.autophagy.compare.design import (
+    LEVELS,
+    Inference,
+    StatsSettings,
+    control_of,
+    count_units,
+    in_order,
+    inference,
+    nest,
+    pooled_factors,
+    told,
+)
+from cellular.autophagy.compare.images import ImageSums, sum_images
+from cellular.autophagy.compare.models import Fit, fit_count, fit_mean
+from cellular.autophagy.measure.columns import IMAGES
+from cellular.errors import InputError
+from cellular.progress import progress
+
+ALL = "all"
+
+# Who a cell is and where, not what it is like.
+_IDENTITY = {
+    *LEVELS,
+    *("field", "label", "cell", "series", "site", "timepoint", "date", "treatment", "class", "source", "frame"),
+    *("track", "parent", "lineage", "y", "x", "row", "column", "pixel_size_um", "threshold"),
+}
+_IDENTITY_PATTERN = re.compile(r"^(centroid|bbox|box|touches|is_|saturat|border|center|image_)|_(y|x)$")
+_COUNT_PATTERN = re.compile(r"^(n|puncta|count)_(?!.*(area|fraction|density|mean|median|intensity))|_count(__.*)?$")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Result of :func:`compare`.
+
+    Attributes
+    ----------
+    effects : one row per feature, treatment and timepoint (``"all"`` or a number); see :func:`compare`.
+    over_time : mean and interval of every feature per treatment and timepoint.
+    units : n at every level per treatment.
+    control : treatment the others are compared with.
+    refusals : why there are no p-values, where there are none; each reason once.
+    notes : what was taken for granted, left out or pooled; a sentence each.
+    measurements : every column that measures cells, compared or not.
+    cells : the nested table the comparison rests on.
+    """
+
+    effects: pd.DataFrame
+    over_time: pd.DataFrame
+    units: pd.DataFrame
+    control: str
+    refusals: tuple[str, ...]
+    notes: tuple[str, ...]
+    measurements: tuple[str, ...]
+    cells: pd.DataFrame
+
+
+def compare(
+    cells: pd.DataFrame, settings: StatsSettings | None = None, images: pd.DataFrame | None = None
+) -> Comparison:
+    """Compare every treatment with the control, feature by feature, over all timepoints and at each.
+
+    Parameters
+    ----------
+    cells, images : see :func:`cellular.autophagy.compare.design.nest`.
+
+    Returns
+    -------
+    ``effects`` has the columns ``feature, kind`` (mean or count), ``treatment, control, timepoint, measure``
+    (difference or rate ratio), ``estimate, ci_low, ci_high, standardised, standardised_low, standardised_high`` (the
+    difference in standard deviations of cells within a treatment; means only), ``p_value, q_value``
+    (Benjamini and Hochberg, J R Stat Soc B 57, 289, 1995, over the features), ``unit`` (whose scatter the interval
+    shows), ``df, model``, ``note`` (why an estimate or interval is missing), ``refusal`` (why there is no p-value),
+    and ``<level>s_control, <level>s_treated`` for n at every level. Means are compared by linear mixed models,
+    counts by negative binomial regression (:mod:`cellular.autophagy.compare.models`).
+
+    Raises InputError for unknown features, fewer than two treatments or an unclear control.
+    """
+    settings = settings or StatsSettings()
+    table = nest(cells, settings, images)
+    control = control_of(table, settings)
+    measured, described = _measured(table, cells, settings)
+    features = list(dict.fromkeys(settings.features)) or measured.features
+    sums = measured if set(features) <= set(measured.features) else sum_images(table, features)
+    if not features:
+        raise InputError("No column holds a measurement of cells: numbers that differ from cell to cell")
+    kinds = {name: is_count(name, table[name], settings) for name in features}
+    pairs = list(_comparisons(sums.images, control))
+    rows = [
+        row
+        for treatment, timepoint, chosen in progress(pairs, desc="compare", unit="pair")
+        for row in _effects(sums, chosen, kinds, (control, treatment, timepoint), settings)
+    ]
+    effects = _with_q_values(pd.DataFrame(rows))
+    return Comparison(
+        effects=effects,
+        over_time=means_over_time(sums, features, settings),
+        units=count_units(table),
+        control=control,
+        refusals=tuple(effects.loc[(effects["timepoint"] == ALL) & (effects["refusal"] != ""), "refusal"].unique()),
+        notes=(*_notes(table, len(cells), settings), *pooled_factors(table, described, settings)),
+        measurements=measured.features,
+        cells=table,
+    )
+
+
+def _measured(table: pd.DataFrame, cells: pd.DataFrame, settings: StatsSettings) -> tuple[ImageSums, list[str]]:
+    """Sums of all that was measured in cells, and the names of the other columns: what is known of wells and images.
+
+    A number that came from the table of images, or is the same for all cells of every image, measures no cell.
+    """
+    choose_features(table, settings)
+    sums = sum_images(table, [name for name in choose_features(table, StatsSettings()) if name in cells])
+    crowded = sums.size > 1
+    steady = sums.scatter <= (1e-10 * np.nan_to_num(sums.mean)) ** 2 * sums.size
+    same = crowded.any(0) & (steady | ~crowded).all(0)
+    kept = [name for name, is_same in zip(sums.features, same) if not is_same]
+    return sums.only(kept), [name for name in table if name not in kept and name not in _IDENTITY]
+
+
+def _notes(table: pd.DataFrame, given: int, settings: StatsSettings) -> Iterator[str]:
+    """What was taken for granted, a sentence each."""
+    if settings.replicate is None:
+        dates = sorted(told(table["replicate"]).dropna().unique())
+        if dates:
+            listed = ", ".join(dates[:6]) + (", ..." if len(dates) > 6 else "")
+            yield f"Each date is taken as one biological replicate, however many plates it has ({listed}); " + (
+                "--replicate names another column"
+            )
+    if len(table) < given:
+        yield f"{given - len(table)} of {given} cells have no treatment and are left out"
+
+
+def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
+    """The columns to compare: those asked for, or every number that describes a cell and is not constant.
+
+    What describes the image (its background, its count of cells) is compared only where it is asked for.
+    """
+    if settings.features:
+        missing = [name for name in settings.features if name not in table]
+        if missing:
+            raise InputError(f"No column(s) {missing}; there are: {', '.join(map(str, table.columns[:60]))}")
+        words = [name for name in settings.features if table[name].dtype.kind not in "iufb"]
+        if words:
+            raise InputError(f"Column(s) {words} hold no numbers")
+        return list(dict.fromkeys(settings.features))
+    return [
+        name
+        for name in table.columns
+        if table[name].dtype.kind in "iuf"
+        and name not in _IDENTITY
+        and name not in IMAGES
+        and not _IDENTITY_PATTERN.search(name)
+        and table[name].min() < table[name].max()
+    ]
+
+
+def is_count(name: str, values: pd.Series, settings: StatsSettings) -> bool:
+    """Whether a column counts things: named so, or declared so, and all values whole, none negative or over 2^31."""
+    if not (name in settings.counts or _COUNT_PATTERN.search(name)):
+        return False
+    known = values.dropna()
+    return bool(((known >= 0) & (known == known.round()) & (known < 2**31)).all())
+
+
+def _comparisons(images: pd.DataFrame, control: str) -> Iterator[tuple[str, int | str, np.ndarray]]:
+    """Images (I,) bool of the control and one treatment, over all timepoints and then at each that has both."""
+    for treatment in in_order(set(images["treatment"]) - {control}):
+        pair = images["treatment"].isin([control, treatment])
+        yield treatment, ALL, pair.to_numpy()
+        timepoints = images.loc[pair].groupby("timepoint")["treatment"].nunique()
+        if len(timepoints) > 1:
+            for timepoint in timepoints.index[timepoints == 2]:
+                yield treatment, int(timepoint), (pair & (images["timepoint"] == timepoint)).to_numpy()
+
+
+def _effects(
+    sums: ImageSums,
+    chosen: np.ndarray,
+    kinds: dict[str, bool],
+    pair: tuple[str, str, int | str],
+    settings: StatsSettings,
+) -> Iterator[dict]:
+    """Rows of ``effects``, one a feature; what the images allow is worked out once for features that share them."""
+    control, treatment, timepoint = pair
+    designs: dict[bytes, tuple[Inference, dict]] = {}
+    for feature, count in kinds.items():
+        known = sums.of(feature, chosen)
+        known["treated"] = (known["treatment"] == treatment).astype(int)
+        key = known.index.to_numpy().tobytes()
+        if key not in designs:
+            both = known["treated"].nunique() == 2
+            designs[key] = (inference(known, settings) if both else Inference("well", 0), _units(known))
+        allowed, units = designs[key]
+        arms = [name for arm, name in enumerate(("control", "treated")) if not (known["treated"] == arm).any()]
+        if arms:
+            fit = Fit(np.nan, np.nan, "", f"no values in the {' and '.join(arms)} cells")
+        else:
+            fit = (fit_count if count else fit_mean)(known, allowed.unit)
+        row = {
+            "feature": feature,
+            "kind": "count" if count else "mean",
+            "treatment": treatment,
+            "control": control,
+            "timepoint": timepoint,
+            "measure": "rate ratio" if count else "difference",
+        }
+        row |= _interval(fit, allowed, settings, np.exp if count else float)
+        row |= _standardised(row, known) if not count else dict.fromkeys(_STANDARDISED, np.nan)
+        row |= {
+            "unit": allowed.unit,
+            "df": min(allowed.df, fit.df),
+            "model": fit.model,
+            "note": fit.problem,
+            "refusal": allowed.refusal,
+        }
+        cells = known.groupby("treated")["size"].sum().reindex([0, 1], fill_value=0).astype(int)
+        yield row | units | {"cells_control": cells[0], "cells_treated": cells[1]}
+
+
+def _units(known: pd.DataFrame) -> dict[str, int]:
+    """n at every level in both arms."""
+    return {
+        f"{level}s_{name}": told(known.loc[known["treated"] == arm, level]).nunique()
+        for arm, name in enumerate(("control", "treated"))
+        for level in LEVELS
+    }
+
+
+_STANDARDISED = ("standardised", "standardised_low", "standardised_high")
+
+
+def _interval(fit: Fit, allowed: Inference, settings: StatsSettings, scale) -> dict[str, float]:
+    """Estimate, interval and p-value by Student's t; `scale` turns logarithms back into ratios."""
+    df = min(allowed.df, fit.df)
+    if not np.isfinite(fit.standard_error) or fit.standard_error <= 0 or df <= 0:
+        return {"estimate": scale(fit.estimate), "ci_low": np.nan, "ci_high": np.nan, "p_value": np.nan}
+    half = student.ppf((1 + settings.level) / 2, df) * fit.standard_error
+    p = np.nan if allowed.refusal else 2 * student.sf(abs(fit.estimate / fit.standard_error), df)
+    return {
+        "estimate": scale(fit.estimate),
+        "ci_low": scale(fit.estimate - half),
+        "ci_high": scale(fit.estimate + half),
+        "p_value": p,
+    }
+
+
+def _standardised(row: dict, known: pd.DataFrame) -> dict[str, float]:
+    """Cohen's d: the difference over the cells' standard deviation within treatments, pooled."""
+    squares = freedom = 0.0
+    for _, arm in known.groupby("treated"):
+        middle = arm["total"].sum() / arm["size"].sum()
+        squares += arm["scatter"].sum() + (arm["size"] * (arm["value"] - middle) ** 2).sum()
+        freedom += arm["size"].sum() - 1
+    spread = np.sqrt(squares / freedom) if freedom > 0 else 0
+    keys = ("estimate", "ci_low", "ci_high")
+    some = spread > 1e-10 * known["value"].abs().max() if len(known) else False
+    return {name: row[key] / spread if some else np.nan for name, key in zip(_STANDARDISED, keys)}
+
+
+def _with_q_values(effects: pd.DataFrame) -> pd.DataFrame:
+    """Add ``q_value``: false discovery rate over features, apart for 'all' and for the single timepoints."""
+    effects = effects.copy()
+    effects.insert(effects.columns.get_loc("p_value") + 1, "q_value", np.nan)
+    for family in (effects["timepoint"] == ALL, effects["timepoint"] != ALL):
+        tested = family & effects["p_value"].notna()
+        if tested.any():
+            effects.loc[tested, "q_value"] = false_discovery_control(effects.loc[tested, "p_value"].astype(float))
+    return effects
+
+
+def means_over_time(sums: ImageSums, features: Sequence[str], settings: StatsSettings) -> pd.DataFrame:
+    """Mean of unit means with Student's interval: ``feature, treatment, timepoint, mean, ci_low, ci_high, unit, n``.
+
+    Units are biological replicates where each treatment has at least `min_replicates`, else wells. Cells are averaged
+    within images first, images within units next, so that a crowded field does not outvote the others.
+    """
+    sums = sums.only(features)
+    images = sums.images
+    per_arm = images.groupby("treatment")["replicate"].nunique()
+    unit = "replicate" if per_arm.min() >= settings.min_replicates else "well"
+    keys = ["treatment", "timepoint", unit]
+    means = pd.DataFrame(sums.mean, columns=list(features), index=pd.MultiIndex.from_frame(images[keys]))
+    groups = means.groupby(level=keys).mean().groupby(level=["treatment", "timepoint"])
+    long = pd.concat(
+        {"mean": groups.mean().stack(), "sd": groups.std().stack(), "n": groups.count().stack()}, axis=1
+    ).rename_axis(["treatment", "timepoint", "feature"])
+    half = student.ppf((1 + settings.level) / 2, (long["n"] - 1).clip(lower=1)) * long["sd"] / np.sqrt(long["n"])
+    half = half.where(long["n"] > 1)
+    long = long.assign(ci_low=long["mean"] - half, ci_high=long["mean"] + half, unit=unit).reset_index()
+    order = {name: place for place, name in enumerate(in_order(long["treatment"]))}
+    return long[["feature", "treatment", "timepoint", "mean", "ci_low", "ci_high", "unit", "n"]].sort_values(
+        ["feature", "treatment", "timepoint"],
+        key=lambda column: column.map(order) if column.name == "treatment" else column,
+        ignore_index=True,
+    )

@@ -1,0 +1,68 @@
+"""Sums over the cells of every image: all that a comparison needs of them, however many cells there are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cellular.autophagy.compare.design import LEVELS
+
+
+@dataclass(frozen=True)
+class ImageSums:
+    """Cells summed up by image (I) and feature (F); an image whose cells have several treatments has a row for each.
+
+    Attributes
+    ----------
+    images : I rows: LEVELS, ``timepoint, treatment``.
+    features : F names.
+    size : (I, F) cells with a finite value.
+    total, squares : (I, F) sum of their values and of the squares.
+    scatter : (I, F) sum of squared distances from the image's mean.
+    """
+
+    images: pd.DataFrame
+    features: tuple[str, ...]
+    size: np.ndarray
+    total: np.ndarray
+    squares: np.ndarray
+    scatter: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(I, F) mean of the image's cells; NaN without any."""
+        return np.divide(self.total, self.size, out=np.full(self.total.shape, np.nan), where=self.size > 0)
+
+    def only(self, features: Sequence[str]) -> "ImageSums":
+        """The same of some features."""
+        at = [self.features.index(name) for name in features]
+        sums = (values[:, at] for values in (self.size, self.total, self.squares, self.scatter))
+        return ImageSums(self.images, tuple(features), *sums)
+
+    def of(self, feature: str, rows: np.ndarray) -> pd.DataFrame:
+        """`images` of `rows` (I,) bool that have the feature, with ``value`` (mean) and all the sums."""
+        at = self.features.index(feature)
+        rows = rows & (self.size[:, at] > 0)
+        sums = {name: getattr(self, name)[rows, at] for name in ("size", "total", "squares", "scatter")}
+        return self.images[rows].assign(value=sums["total"] / sums["size"], **sums)
+
+
+def sum_images(table: pd.DataFrame, features: Sequence[str]) -> ImageSums:
+    """Sum up a nested table (:func:`cellular.autophagy.compare.design.nest`), one feature at a time."""
+    keys = [*LEVELS, "timepoint", "treatment"]
+    groups = table.groupby(["image", "treatment"], sort=True, observed=True)
+    codes = groups.ngroup().to_numpy()
+    order = np.unique(codes, return_index=True)[1]
+    images = table.iloc[order][keys].reset_index(drop=True)
+    size, total, squares, scatter = (np.zeros((len(images), len(features))) for _ in range(4))
+    for at, feature in enumerate(features):
+        values = table[feature].to_numpy(np.float64, na_value=np.nan)
+        known = np.isfinite(values)
+        here, values = codes[known], values[known]
+        size[:, at] = np.bincount(here, minlength=len(images))
+        total[:, at] = np.bincount(here, values, minlength=len(images))
+        squares[:, at] = np.bincount(here, values**2, minlength=len(images))
+        means = total[:, at] / np.maximum(size[:, at], 1)
+        scatter[:, at] = np.bincount(here, (values - means[here]) ** 2, minlength=len(images))
+    return ImageSums(images, tuple(features), size, total, squares, scatter)

@@ -1,0 +1,119 @@
+"""What is known of cells before training: their state in the expert's words, their date, plate and well."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from cellular.autophagy.state.unseen import ACTIVATED, BASAL, UNIDENTIFIED, require_columns
+from cellular.data.fields import Field, parse_field
+from cellular.errors import InputError, SettingsError
+
+# The dataset's classes and treatments, as states; compared without regard to case.
+STATES = {"fed": BASAL, "unfed": ACTIVATED, "starved": ACTIVATED, BASAL: BASAL, ACTIVATED: ACTIVATED}
+_OURS = {**STATES, UNIDENTIFIED.casefold(): UNIDENTIFIED}
+
+
+def checked_cells(table: pd.DataFrame, what: str = "The table of cells") -> pd.DataFrame:
+    """`table` with ``field`` as text and ``label`` as whole numbers, each cell once; InputError for anything else."""
+    require_columns(table, ("field", "label"), what)
+    label = pd.to_numeric(table["label"], errors="coerce")
+    wrong = (
+        label.isna()
+        | (label % 1 != 0)
+        | (label.abs() >= 2**53)
+        | table["label"].map(lambda value: isinstance(value, bool))
+    )
+    if wrong.any():
+        raise InputError(f"{what} holds the label '{table['label'][wrong].iloc[0]}'; labels are whole numbers")
+    if table["field"].isna().any():
+        raise InputError(f"{what} has {table['field'].isna().sum()} row(s) without a field")
+    checked = table.assign(field=table["field"].astype(str), label=label.astype(np.int64))
+    twice = checked.duplicated(["field", "label"])
+    if twice.any():
+        cell = checked[twice].iloc[0]
+        raise InputError(f"{what} holds cell {cell['label']} of {cell['field']} more than once")
+    return checked
+
+
+def add_truth(cells: pd.DataFrame, truth: pd.DataFrame | None) -> pd.DataFrame:
+    """`cells` with columns ``truth`` and the units that can be left out: ``replicate, date, plate, well``.
+
+    Parameters
+    ----------
+    truth : table with ``field, label`` and ``class`` or ``state``, in any words; an empty one and Unidentified are
+        unlabelled. fed is basal; unfed and starved are activated. Without a table the well's treatment stands in.
+
+    The units are columns of `cells`, else of `truth`, else read from the field's name, else missing. Wells of different
+    plates, and plates of different dates, are told apart.
+
+    Raises InputError for missing columns, labels that are none, cells named twice, and where no cell has a state.
+    """
+    cells = checked_cells(cells)
+    if truth is None:
+        told, words = cells[["field"]], cells["field"].map(lambda name: parse_field(name).treatment)
+    else:
+        column = next((name for name in ("class", "state") if name in truth), None)
+        if column is None:
+            raise InputError("The table of truth needs the columns field, label and class (or state)")
+        truth = checked_cells(truth, "The table of truth")
+        told = cells[["field", "label"]].merge(truth, on=["field", "label"], how="left").set_axis(cells.index)
+        words = told[column]
+    known = words.map(_in_our_words)
+    if known.isna().all():
+        raise InputError("No cell has a known state: fields and labels of cells and truth do not meet")
+    return cells.assign(truth=known, **_units(cells, told))
+
+
+def two_states(truth: pd.Series, positive: str | None = None) -> tuple[str, str]:
+    """The two states that the column `truth` tells apart, the positive one last.
+
+    `positive` names it; basal and activated need no word of it. Raises InputError for more or fewer than two states,
+    SettingsError for a `positive` that is none of them, or is needed and not given.
+    """
+    found = sorted(set(truth.dropna()) - {UNIDENTIFIED})
+    if len(found) != 2:
+        raise InputError(
+            f"The cells' states are {', '.join(found) or 'not named'}: classify tells two apart; "
+            f"leave the state of others empty, or write {UNIDENTIFIED}"
+        )
+    chosen = _in_our_words(positive) or (ACTIVATED if found == [ACTIVATED, BASAL] else None)
+    if chosen not in found:
+        said = "is not named" if chosen is None else f"'{positive}' is none of them"
+        raise SettingsError(f"The cells' states are {' and '.join(found)}; the positive one {said}: give --positive")
+    return next(word for word in found if word != chosen), chosen
+
+
+def _in_our_words(word: object) -> str | None:
+    """A state without blanks about it; the dataset's classes by our names; None for an empty one."""
+    if word is None or pd.isna(word) or not str(word).strip():
+        return None
+    # numbers beside an empty field become floats on their way through a table
+    text = str(int(word) if isinstance(word, float) and word.is_integer() else word).strip()
+    return _OURS.get(text.casefold(), text)
+
+
+def _units(cells: pd.DataFrame, told: pd.DataFrame) -> dict[str, pd.Series]:
+    """Names of replicate, date, plate and well of each cell, a plate's with its date and a well's with its plate."""
+    parts = cells["field"].map(parse_field)
+    named: dict[str, pd.Series] = {}
+    for unit in ("replicate", "date", "plate", "well"):
+        by_name = parts.map(partial(_part, unit))
+        source = cells[unit] if unit in cells else told.get(unit, by_name)
+        named[unit] = source.map(lambda name: None if pd.isna(name) or not str(name).strip() else str(name).strip())
+    above = [named["replicate"], named["date"]] if named["replicate"].notna().any() else [named["date"]]
+    plate = _joined([*above, named["plate"]], "-")
+    well = _joined([_joined([*above, named["plate"]], "-", partly=True), named["well"]], "/", partly=True)
+    return {**named, "plate": plate, "well": well.where(named["well"].notna(), None)}
+
+
+def _part(unit: str, field: Field) -> str | None:
+    return getattr(field, unit, None)
+
+
+def _joined(columns: list[pd.Series], mark: str, partly: bool = False) -> pd.Series:
+    """Names joined row by row; None where the last is missing, unless `partly`, which joins what there is."""
+    rows = zip(*columns)
+    return pd.Series(
+        [mark.join(filter(None, row)) if partly or row[-1] else None for row in rows], columns[0].index, dtype=object
+    )

@@ -1,0 +1,323 @@
+"""`find_plate`: from a folder, or files, to a Plate. The only place that lists folders of images."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cellular.data.channels import parse_channels, role_of
+from cellular.data.formats.image_file import ome_zarr_plate
+from cellular.data.formats.ome_zarr import is_ome_zarr
+from cellular.data.formats.suffixes import field_name, kind_of, same_name
+from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
+from cellular.data.plate import FieldFiles, Plate, role_rank
+from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
+from cellular.data.schemes import SCHEMES, choose, read_names
+from cellular.errors import InputError, MissingInputError
+
+# Folders of images in folders: plate / date / well / timepoint is four.
+DEEPEST = 5
+ORPHANS = "label image(s) without an image"
+
+
+def find_plate(
+    source: str | Path | Iterable[str | Path],
+    *,
+    scheme: str | None = None,
+    pattern: str | None = None,
+    channels: Sequence[str] = (),
+    plate_map: str | Path | PlateMap | None = None,
+    pixel_size_um: float | None = None,
+    z: ZChoice = None,
+    labels: str | Path | None = None,
+) -> Plate:
+    """Find the fields of a plate, or of several, and read off what their names and files say.
+
+    Parameters
+    ----------
+    source : a folder of images (looked through to its subfolders where none lie in it directly), an image, an OME-Zarr
+        plate or image, or several of these.
+    scheme : how names are read, a key of :data:`cellular.data.schemes.SCHEMES`; None finds it.
+    pattern : regular expression with named groups, in place of a scheme.
+    channels : "ROLE=TOKEN", for instance "mRFP=w3", where names and files do not tell or tell it wrongly. TOKEN is what
+        names call the channel, its name in the file, or its number there from 1.
+    plate_map : what wells were given, see :func:`cellular.data.platemap.read_plate_map`. CELLULAR's own goes with its
+        names by itself.
+    pixel_size_um : um; None takes what the files say.
+    z : "max", "sum" or the number (from 1) of a slice, for z-stacks.
+    labels : folder of label images; None takes those that lie among the images, if any.
+
+    Raises
+    ------
+    MissingInputError, InputError : nothing there, names that cannot be read or can be read in two ways, two files for
+        one thing, a z-stack without `z`, a channel that is not there.
+    SettingsError : an unknown scheme, role or projection.
+    """
+    given = parse_channels(channels)
+    found = [_find_one(Path(item), scheme, pattern, z) for item in _several(source)]
+    fields = [item for part in found for item in part.fields]
+    if not fields:
+        raise InputError(f"No images in {', '.join(map(str, _several(source)))}")
+    _refuse_twins(fields)
+    notes = [note for part in found for note in part.notes]
+    fixed = SCHEMES[found[0].scheme].roles if found[0].scheme in SCHEMES else {}
+    fields, role_notes = _with_roles(fields, given, fixed)
+    if pixel_size_um is not None:
+        fields = [replace(item, pixel_size_um=pixel_size_um) for item in fields]
+    schemes = list(dict.fromkeys(part.scheme for part in found))
+    plate = Plate(found[0].folder, " and ".join(schemes), tuple(sorted(fields, key=lambda f: f.name)))
+    plate = _with_map(plate, plate_map)
+    if labels is not None:
+        plate = plate.with_labels(match_labels(plate.fields, labels))
+    return replace(plate, notes=(*notes, *role_notes, *plate.notes))
+
+
+def _several(source: str | Path | Iterable[str | Path]) -> list[Path]:
+    return [Path(source)] if isinstance(source, str | Path) else [Path(item) for item in source]
+
+
+def _find_one(source: Path, scheme: str | None, pattern: str | None, z: ZChoice) -> Plate:
+    """The fields of one folder or file, channels without roles as yet."""
+    if not source.exists():
+        raise MissingInputError(f"No such image or folder: {source}")
+    if source.is_dir() and (wells := ome_zarr_plate(source)) is not None:
+        return _hcs_plate(source, wells, z)
+    if source.is_dir() and not is_image(source):
+        files = list_files(source)
+        root = source
+    else:
+        files, root = [PurePosixPath(source.name)], source.parent
+    marked = [path for path in files if kind_of(path) in ("labels", "ignore")]
+    images = [path for path in files if is_image(root / path)]
+    if not images:
+        where = f"{source} holds no images"
+        raise InputError(f"{where}, only label images" if marked else where)
+    chosen = choose(images, scheme, pattern)
+    reading = read_names(images, chosen)
+    notes = []
+    if reading.extra:
+        notes.append(f"{len(reading.extra)} thumbnails or overviews left out, first {reading.extra[0]}")
+    if reading.unread:
+        notes.append(f"{len(reading.unread)} files not named as {chosen.name} left out, first {reading.unread[0]}")
+    beside = chosen.beside(root, list(reading.parts))
+    notes += beside.notes
+    fields = group_files(root, reading.parts, chosen.name == "cellular", beside.channels, z)
+    if beside.pixel_size_um:
+        fields = [replace(item, pixel_size_um=beside.pixel_size_um) for item in fields]
+    fields, orphans = _with_labels_beside(root, fields, marked)
+    notes += [f"{len(orphans)} {ORPHANS}, first '{orphans[0]}'"] if orphans else []
+    return Plate(source, chosen.name, tuple(fields), notes=tuple(notes))
+
+
+def list_files(folder: Path) -> list[PurePosixPath]:
+    """Files in `folder`, or, where it holds no image itself, in its subfolders; hidden ones left out; sorted.
+
+    A Zarr group counts as a file, and so do this program's own outputs' folders as nothing.
+    """
+    here = _entries(folder)
+    if any(is_image(folder / name) for name in here):
+        return [PurePosixPath(name) for name in here]
+    found: list[PurePosixPath] = []
+    for top, folders, files in os.walk(folder):
+        place = Path(top)
+        depth = len(place.relative_to(folder).parts)
+        groups = [name for name in folders if is_image(place / name)]
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and name not in groups and depth < DEEPEST
+        )
+        names = [name for name in (*files, *groups) if not name.startswith(".")]
+        found += [PurePosixPath((place / name).relative_to(folder).as_posix()) for name in names]
+    return sorted(found)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file, or a Zarr group, is an image by its name, and not a label image."""
+    return kind_of(path) == "image" and (is_ome_zarr(path) if path.is_dir() else True)
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be listed: {error.strerror}") from error
+
+
+def _hcs_plate(folder: Path, wells: Sequence[tuple[str, int, Path]], z: ZChoice) -> Plate:
+    """The fields of an OME-Zarr plate."""
+    name = field_name(folder)
+    fields: list[FieldFiles] = []
+    for well, site, group in wells:
+        place = f"{name}_{well}_s{site}"
+        item = FieldFiles(place, (), "raw", name, well, site, series=place)
+        fields += fields_of_file(item, group, False, z)
+    return Plate(folder, "ome-zarr", tuple(fields))
+
+
+def _refuse_twins(fields: Sequence[FieldFiles]) -> None:
+    first: dict[str, FieldFiles] = {}
+    for item in fields:
+        if (other := first.setdefault(same_name(item.name), item)) is not item:
+            one, two = ((f.images or (f.labels,))[0] for f in (other, item))
+            raise InputError(
+                f"{one} and {two} would both be called {item.name}; move one away, or name the parts with --pattern"
+            )
+
+
+def _with_labels_beside(
+    root: Path, fields: Sequence[FieldFiles], marked: Sequence[PurePosixPath]
+) -> tuple[list[FieldFiles], list[str]]:
+    """The fields with the label images that lie among their images; and the names of those that fit none."""
+    labels = _claimed([path for path in marked if kind_of(path) == "labels"], root)
+    ignore = _claimed([path for path in marked if kind_of(path) == "ignore"], root)
+    used: set[str] = set()
+    result = []
+    for item in fields:
+        keys = _keys(item)
+        found = next((labels[key] for key in keys if key in labels), None)
+        used |= keys & labels.keys()
+        hidden = next((ignore[key] for key in keys if key in ignore), None)
+        result.append(replace(item, labels=found, ignore=hidden))
+    return result, sorted(set(labels) - used)
+
+
+def _claimed(paths: Iterable[PurePosixPath], root: Path) -> dict[str, Path]:
+    """File by comparable field name; two for one field are refused."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        if (key := same_name(field_name(path))) in found:
+            raise InputError(
+                f"Two label images for field {field_name(path)}: {found[key]} and {root / path}; remove one"
+            )
+        found[key] = root / path
+    return found
+
+
+def _keys(item: FieldFiles) -> set[str]:
+    """What label images of this field may be called: its own name, or that of its files."""
+    return {same_name(item.name), *(same_name(field_name(path)) for path in item.images)}
+
+
+def find_annotated(folder: str | Path, **how: Any) -> Plate:
+    """:func:`find_plate` for a folder that `prepare` wrote: every image with its label image beside it.
+
+    Raises InputError also for an image without a label image, or a label image without an image.
+    """
+    plate = find_plate(folder, **how)
+    bare = [item.name for item in plate.fields if item.labels is None]
+    if bare:
+        raise InputError(
+            f"{folder}: {len(bare)} image(s) without a label image, first '{bare[0]}': expected {bare[0]}_masks.png or "
+            ".tif beside it (cellular prepare writes them)"
+        )
+    orphans = [note for note in plate.notes if ORPHANS in note]
+    if orphans:
+        raise InputError(f"{folder}: {orphans[0]}")
+    return plate
+
+
+def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, Path]:
+    """Label image by name of field, from `folder` or its ``labels``.
+
+    Files ending as label images do are taken; only where there is none of these, all images under their own names.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise MissingInputError(f"No such folder of label images: {folder}")
+    found = find_labels(folder)
+    return {item.name: found[key] for item in fields for key in sorted(_keys(item) & found.keys())[:1]}
+
+
+def find_labels(folder: Path) -> dict[str, Path]:
+    """Label images in `folder`, or in its ``labels``, by comparable field name (see :func:`same_name`)."""
+    for place in (folder, folder / "labels"):
+        names = [PurePosixPath(name) for name in _entries(place)] if place.is_dir() else []
+        if marked := [path for path in names if kind_of(path) == "labels"]:
+            return _claimed(marked, place)
+    plain = [path for path in map(PurePosixPath, _entries(folder)) if is_image(folder / path)]
+    if not plain:
+        raise InputError(f"{folder} holds no label images (<field>_masks.tif or .png, _cp_masks, _labels)")
+    return _claimed(plain, folder)
+
+
+def find_label_fields(folder: str | Path, *, scheme: str | None = None, pattern: str | None = None) -> Plate:
+    """The fields that the label images in `folder` are of, by their names alone: no images are needed.
+
+    Raises as :func:`find_plate` does.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise MissingInputError(f"No such folder: {folder}")
+    named = {PurePosixPath(f"{field_name(path)}.tif"): path for path in find_labels(folder).values()}
+    chosen = choose(list(named), scheme, pattern)
+    reading = read_names(list(named), chosen)
+    if reading.unread:
+        raise InputError(f"{named[reading.unread[0]]} is not named as {chosen.name} does ({chosen.example})")
+    fields = name_fields(reading.parts)
+    # Their own names, however they were read: tables of their cells call them so.
+    fields = {path: replace(item, name=field_name(path), labels=named[path]) for path, item in fields.items()}
+    _refuse_twins(list(fields.values()))
+    return _with_map(Plate(folder, chosen.name, tuple(sorted(fields.values(), key=lambda f: f.name))), None)
+
+
+def _with_roles(
+    fields: Sequence[FieldFiles], given: Mapping[str, str], fixed: Mapping[str, str]
+) -> tuple[list[FieldFiles], list[str]]:
+    """The fields with the role of each channel, channels in order of role; and what is to be said of that."""
+    tokens = {source.token: source.name for item in fields for source in item.sources if source.token}
+    asked = {}
+    for called, role in given.items():
+        token = _token_of(called, tokens)
+        if token is None:
+            known = ", ".join(f"{t} ({n})" if n and n != t else t for t, n in tokens.items()) or "none that have a name"
+            raise InputError(f"--channels {role}={called}: there is no channel {called}; the channels are {known}")
+        asked[token] = role
+    roles = {token: fixed.get(token) or role_of(name or token) for token, name in tokens.items()}
+    roles = {token: role for token, role in roles.items() if role not in asked.values()} | asked
+    notes = []
+    for role in sorted({role for role in roles.values() if role}):
+        twins = [token for token, own in roles.items() if own == role]
+        if len(twins) > 1:
+            notes.append(f"channels {' and '.join(twins)} could both be {role}; say which with --channels {role}=...")
+            roles |= dict.fromkeys(twins)
+    return [_in_order(item, roles) for item in fields], notes
+
+
+def _in_order(item: FieldFiles, roles: Mapping[str, str | None]) -> FieldFiles:
+    sources = [replace(source, role=roles.get(source.token)) for source in item.sources]
+    if item.kind != "picture":
+        sources.sort(key=lambda source: role_rank(source.role))
+    return replace(item, sources=tuple(sources))
+
+
+def _token_of(called: str, tokens: Mapping[str, str]) -> str | None:
+    """The token that a user's word stands for: the token itself, or the name of one channel alone."""
+    wanted = called.casefold()
+    if exact := [token for token in tokens if token.casefold() == wanted]:
+        return exact[0]
+    named = [token for token, name in tokens.items() if name.casefold() == wanted]
+    return named[0] if len(named) == 1 else None
+
+
+def _with_map(plate: Plate, plate_map: str | Path | PlateMap | None) -> Plate:
+    """The plate with what its wells were given; wells without an entry, and entries without a well, are noted."""
+    if plate_map is None:
+        if plate.scheme != "cellular":
+            return plate
+        plate_map = cellular_map()
+    known = plate_map if isinstance(plate_map, PlateMap) else read_plate_map(plate_map)
+    source = "the map given" if isinstance(plate_map, PlateMap) else str(plate_map)
+    wells, bare, unused = known.match([(item.plate, item.well) for item in plate.fields if item.well])
+    notes = list(known.notes)
+    if bare:
+        notes.append(f"{len(bare)} wells are not in the plate map, first {_well_words(bare[0])}")
+    if unused:
+        notes.append(f"{len(unused)} entries of the plate map have no images, first {_well_words(unused[0])}")
+    if len(bare) == len(wells):
+        raise InputError(f"{source}: no well of {plate.folder} is in this map ({notes[-1]})")
+    source = "CELLULAR's own map" if plate.scheme == "cellular" and not isinstance(plate_map, str | Path) else source
+    return replace(plate, wells=wells, map_file=source, notes=(*plate.notes, *notes))
+
+
+def _well_words(place: tuple[str | None, str]) -> str:
+    return " ".join(part for part in place if part)

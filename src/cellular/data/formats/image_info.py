@@ -1,0 +1,89 @@
+"""What an image file says of itself, in one form for all formats."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from cellular.errors import InputError
+
+# µm in one unit, by the names that OME, ImageJ, MetaMorph and TIFF use, in Unicode's folded case.
+MICROMETRES = {
+    **dict.fromkeys(("μm", "um", "micron", "microns", "micrometer", "micrometre", "\\u00b5m"), 1.0),
+    **dict.fromkeys(("nm", "nanometer", "nanometre"), 1e-3),
+    **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e3),
+    **dict.fromkeys(("cm", "centimeter", "centimetre"), 1e4),
+    **dict.fromkeys(("m", "meter", "metre"), 1e6),
+    **dict.fromkeys(("inch", "in"), 25400.0),
+}
+# Dots an inch that printers reach: a resolution up to here says how large to print, not how large a pixel was.
+PRINTERS_DPI = 4800
+# An OME file that names more planes than this is lying.
+MOST_PLANES = 1_000_000
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """One image (scene) of a file.
+
+    Attributes
+    ----------
+    scene : its place among the file's images, from 0.
+    name : what the file calls it.
+    sizes : planes and pixels by axis, the keys T, Z, C, Y, X.
+    dtype : of the pixels.
+    channels : C names, "" where the file gives none.
+    rgb : C are the colours of a picture, not detectors.
+    pixel_size_um : side of a pixel, µm; None where the file does not say or pixels are not square.
+    white : level at which a pixel is saturated; None for floats, which have none.
+    undeclared : the C axis is only supposed: the file does not name its axes.
+    first_t : 0-based timepoint of this file's first plane in a series of files, by an OME-TIFF's own list.
+    """
+
+    scene: int
+    name: str | None
+    sizes: Mapping[str, int]
+    dtype: np.dtype
+    channels: tuple[str, ...]
+    rgb: bool
+    pixel_size_um: float | None
+    white: float | None
+    undeclared: bool = False
+    first_t: int = 0
+
+
+def micrometres(value: object, unit: object) -> float | None:
+    """A length in µm; None where it is no positive number or has no unit of length."""
+    factor = MICROMETRES.get(str(unit).strip().casefold())
+    try:
+        length = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return length * factor if factor and 0 < length < np.inf else None
+
+
+def square(x: float | None, y: float | None) -> float | None:
+    """The side of a pixel whose sides agree within 1 %; None where they do not, or neither is known."""
+    if x is None or y is None:
+        return x if y is None else y
+    return x if abs(x - y) <= 0.01 * max(x, y) else None
+
+
+def from_dots(per_inch: float) -> float | None:
+    """Side of a pixel, µm, of a resolution in dots per inch; None for one that a printer has."""
+    return 25400.0 / per_inch if PRINTERS_DPI < per_inch < np.inf else None
+
+
+def white_of(dtype: np.dtype, bits: int | None = None) -> float | None:
+    """Level of a saturated pixel: of `bits` significant bits, else the top of an integer `dtype`; None for floats."""
+    if dtype.kind not in "ui":
+        return None
+    top = np.iinfo(dtype).max
+    return float(min(2**bits - 1, top) if bits else top)
+
+
+def check_index(info: ImageInfo, t: int, z: int, path: object) -> None:
+    """Raise InputError where an image has no timepoint `t` or z plane `z`."""
+    for axis, index in (("T", t), ("Z", z)):
+        if not 0 <= index < info.sizes[axis]:
+            raise InputError(f"{path}: {axis} = {index} was asked for, the image has {info.sizes[axis]} of them")

@@ -1,0 +1,199 @@
+"""What is exported: fields with their labels, and, where they are known, classes, measurements and images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cellular.data.fields import split_channel
+from cellular.data.formats.annotation import DEFAULT_CLASS
+from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
+from cellular.data.formats.images import IMAGE_SUFFIXES
+from cellular.data.formats.metadata import read_metadata
+from cellular.data.formats.read import format_of, read_any_labels
+from cellular.data.formats.suffixes import field_name, kind_of, same_name
+from cellular.data.pairs import Pair, load_image
+from cellular.errors import InputError, MissingInputError
+from cellular.files import read_csv
+
+
+@dataclass(frozen=True)
+class LabelledField:
+    """One field to export; files are read when asked for, so a thousand fields fit in memory.
+
+    Attributes
+    ----------
+    name : the field's name.
+    labels_path : its label image.
+    images : its image, or its raw channel files; empty where there is none.
+    classes : class of each label; a label that is not in it is a "cell".
+    measurements : numbers measured of each label, by their names.
+    """
+
+    name: str
+    labels_path: Path
+    images: tuple[Path, ...] = ()
+    classes: dict[int, str] = field(default_factory=dict)
+    measurements: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def labels(self) -> np.ndarray:
+        """The label image (Y, X), uint16 or uint32; outlines are painted in the image's size."""
+        sized = format_of(self.labels_path) in ("labels", "cellpose")
+        shape = None if sized or not self.images else self._image().shape[:2]
+        return read_any_labels(self.labels_path, shape, field=self.name)
+
+    def _image(self) -> np.ndarray:
+        return load_image(Pair(self.name, self.images))
+
+    def image(self) -> np.ndarray | None:
+        """The image (Y, X) or (Y, X, C), in its own dtype; None where there is none. A wrong size raises InputError."""
+        if not self.images:
+            return None
+        image = self._image()
+        if image.shape[:2] != self.labels().shape:
+            raise InputError(f"{self.images[0]}: {image.shape[:2]} px, its labels have {self.labels().shape}")
+        return image
+
+    def class_of(self, label: int) -> str:
+        """Class of a label."""
+        return self.classes.get(label, DEFAULT_CLASS)
+
+    def pixel_size(self) -> float | None:
+        """Pixel size in µm, from the image's metadata or else the labels'; None where neither has it."""
+        files = (path for path in (*self.images, self.labels_path) if path.suffix.lower() in IMAGE_SUFFIXES)
+        sizes = (read_metadata(path).pixel_size for path in files)
+        return next((size for size in sizes if size is not None), None)
+
+
+def class_names(fields: Sequence[LabelledField]) -> list[str]:
+    """All classes of `fields`, sorted."""
+    names = {name for item in fields for name in item.classes.values()}
+    unnamed = any(set(np.unique(item.labels()).tolist()) - {0} - set(item.classes) for item in fields)
+    return sorted(names | ({DEFAULT_CLASS} if unnamed else set()))
+
+
+def find_labelled(
+    path: str | Path, images: str | Path | None = None, cells: str | Path | None = None
+) -> list[LabelledField]:
+    """Fields to export from a label image or a folder of them.
+
+    Parameters
+    ----------
+    path : a file with one field's labels or outlines, or a folder of them: ``<field>_masks.*``, ``<field>_seg.npy``,
+        ``<field>.geojson`` and whatever else `endings` lists; all images where none is called so.
+    images : folder of the images; None looks beside the labels.
+    cells : table with the columns field (or image) and label, and, where they are known, class and any numbers, such as
+        `measure` and `segment` write; None takes the ``cells.csv`` that `prepare` wrote above.
+
+    Raises MissingInputError or InputError.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingInputError(f"No such label image or folder: {path}")
+    files = {field_name(path): path} if path.is_file() else label_files(path)
+    first = next(iter(files.values()))
+    folder = Path(images) if images is not None else first.parent
+    if not folder.is_dir():
+        raise MissingInputError(f"No such folder of images: {folder}")
+    pictures = _pictures(folder, {file.resolve() for file in files.values()})
+    table = _cells_of(first, cells, list(files))
+    nothing = ({}, {})
+    return [
+        LabelledField(name, file, tuple(pictures.get(same_name(name), ())), *table.get(same_name(name), nothing))
+        for name, file in files.items()
+    ]
+
+
+def label_files(folder: Path) -> dict[str, Path]:
+    """The file with labels or outlines of each field in a folder, by field, sorted.
+
+    Of several that Cellpose wrote of one image the one its GUI corrects is taken. Where no file is called like labels,
+    every image is a label image. Raises InputError for an empty folder and for two files that claim one field.
+    """
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.name[0] != "."]
+    named = [file for file in files if is_one_fields_labels(file)] or [f for f in files if kind_of(f) == "image"]
+    if not named:
+        raise InputError(f"{folder} holds no label images or outlines (<field>_masks.tif, _seg.npy, .geojson ...)")
+    chosen: dict[str, Path] = {}
+    for file in named:
+        name = field_name(file)
+        other = chosen.setdefault(name, file)
+        if other is not file:
+            ranks = [cellpose_rank(path) for path in (other, file)]
+            if None in ranks or ranks[0] == ranks[1]:
+                raise InputError(f"Two files with labels of {name}: {other} and {file}; remove one")
+            chosen[name] = min((other, file), key=cellpose_rank)
+    return dict(sorted(chosen.items()))
+
+
+def _pictures(folder: Path, labels: set[Path]) -> dict[str, list[Path]]:
+    found: dict[str, dict[int, Path]] = {}
+    for file in sorted(folder.iterdir()):
+        if kind_of(file) != "image" or file.is_dir() or file.resolve() in labels:
+            continue
+        name, channel = split_channel(field_name(file))
+        found.setdefault(same_name(name), {})[channel or 0] = file
+    # A composite (0) stands for the field; raw channels go in the order of red, green, blue.
+    order = (2, 1, 3)
+    return {
+        name: [channels[0]]
+        if 0 in channels
+        else [channels[c] for c in sorted(channels, key=lambda c: (*order, c).index(c))]
+        for name, channels in found.items()
+    }
+
+
+_Cells = tuple[dict[int, str], dict[int, dict[str, float]]]
+
+
+def _cells_of(labels: Path, cells: str | Path | None, names: list[str]) -> dict[str, _Cells]:
+    """Classes and measurements by label, by field. The labels of a class's own folder are counted on their own."""
+    given = cells is not None
+    if not given:
+        beside = (folder / "cells.csv" for folder in labels.absolute().parents[:3])
+        cells = next((file for file in beside if file.is_file()), None)
+        if cells is None:
+            return {}
+    table = _read_cells(cells)
+    folder, column = labels.absolute().parent.parent.name, "label"
+    if {"class", "class_label"} <= set(table) and folder in set(table["class"]):
+        table, column = table[table["class"] == folder], "class_label"
+    table = table[table[column] > 0]
+    if (twice := table[table.duplicated(["field", column])]).size:
+        row = twice.iloc[0]
+        raise InputError(f"{cells} has two rows for label {row[column]} of field {row['field']}")
+    found = {name: _by_label(rows.set_index(column)) for name, rows in table.groupby(table["field"].map(same_name))}
+    if given and not {same_name(name) for name in names} & set(found):
+        raise InputError(
+            f"{cells} has no row of field {names[0]}; its fields: {', '.join(sorted(found)[:3]) or 'none'}"
+        )
+    return found
+
+
+def _read_cells(path: str | Path) -> pd.DataFrame:
+    """The table, with a column field of text, a column label of whole numbers, and text kept to the letter."""
+    table = read_csv(path)
+    if "field" not in table and "image" in table:
+        table = table.rename(columns={"image": "field"})
+    if missing := {"field", "label"} - set(table.columns):
+        raise InputError(f"{path} lacks the column(s) {', '.join(sorted(missing))}")
+    for column in {"label", "class_label"} & set(table.columns):
+        numbers = pd.to_numeric(table[column], errors="coerce")
+        if (bad := numbers.isna() | (numbers % 1 != 0)).any():
+            raise InputError(f"{path}: a {column} is a whole number, not {table[column][bad].iloc[0]!r}")
+        table[column] = numbers.astype(np.int64)
+    return table
+
+
+def _by_label(rows: pd.DataFrame) -> _Cells:
+    """Class of each label that has one, and its finite numbers."""
+    classes = {int(label): name for label, name in rows["class"].dropna().items()} if "class" in rows else {}
+    numbers = rows.select_dtypes("number").drop(columns=["label", "class_label", "ignore_label"], errors="ignore")
+    finite = numbers.where(np.isfinite(numbers))
+    measured = {
+        int(label): {str(key): float(value) for key, value in row.items() if pd.notna(value)}
+        for label, row in finite.iterrows()
+    }
+    return classes, measured

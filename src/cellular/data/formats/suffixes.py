@@ -1,0 +1,91 @@
+"""The one table of file endings: what is an image, what are its labels, and what the field is called."""
+
+import unicodedata
+from pathlib import Path
+
+TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".stk", ".lsm")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+WRITTEN_SUFFIXES = (".tif", ".tiff", *PICTURE_SUFFIXES)
+IMAGE_SUFFIXES = (*TIFF_SUFFIXES, *PICTURE_SUFFIXES)
+ZARR_SUFFIXES = (".zarr",)
+VENDOR_SUFFIXES = (".czi", ".nd2", ".lif", ".oib", ".oif", ".oir", ".vsi", ".dv", ".ims", ".sld", ".sldy")
+
+# What stands between a field's name and the ending; the longer before those it ends in.
+MASKS_SUFFIX = "_masks"
+IGNORE_SUFFIX = "_ignore"
+LABEL_MARKS = ("_cp_masks", MASKS_SUFFIX, "_labels")
+# Files of cells that are no image: their whole ending.
+LABEL_FILES = ("_seg.npy",)
+ANNOTATION_FILES = (
+    "_cp_outlines.txt",
+    "_outlines.txt",
+    "_rois.zip",
+    "_roiset.zip",
+    ".zip",
+    ".roi",
+    ".geojson",
+    ".json",
+    ".txt",
+    ".npy",
+)
+
+
+def suffix_of(path: str | Path) -> str:
+    """Ending of a file's name in small letters, ``.ome`` left out: ``.tif`` of ``a.OME.TIF``, ``_seg.npy``; "" if none.
+
+    >>> suffix_of("A01.OME.TIF"), suffix_of("a_seg.npy"), suffix_of("notes.odt")
+    ('.tif', '_seg.npy', '')
+    """
+    name = Path(path).name.casefold()
+    known = (*LABEL_FILES, *ANNOTATION_FILES, *IMAGE_SUFFIXES, *ZARR_SUFFIXES, *VENDOR_SUFFIXES)
+    return next((suffix for suffix in known if name.endswith(suffix)), "")
+
+
+def kind_of(path: str | Path) -> str | None:
+    """What a file is by its name: "image", "labels", "ignore" or "annotations"; None for what is none of them.
+
+    >>> [kind_of(name) for name in ("f.TIF", "f_cp_masks.png", "f_seg.npy", "f_ignore.tif", "f.geojson", "f.md")]
+    ['image', 'labels', 'labels', 'ignore', 'annotations', None]
+    """
+    suffix = suffix_of(path)
+    if not suffix or Path(path).name.startswith("."):
+        return None
+    if suffix in LABEL_FILES:
+        return "labels"
+    if suffix in ANNOTATION_FILES:
+        return "annotations"
+    stem = _bare(path, suffix).casefold()
+    if stem.endswith(IGNORE_SUFFIX):
+        return "ignore"
+    return "labels" if stem.endswith(LABEL_MARKS) else "image"
+
+
+def field_name(path: str | Path) -> str:
+    """The field's name that a file goes by: without ending, ``.ome`` and the marks of labels, in Unicode's form NFC.
+
+    An image and its labels have one field name, whatever the case of their endings and the form of their letters.
+
+    >>> field_name("A01.ome.tif"), field_name("A01_cp_masks.PNG"), field_name("A01.ome_masks.tif")
+    ('A01', 'A01', 'A01')
+    """
+    stem = _bare(path, suffix_of(path))
+    mark = next((mark for mark in (*LABEL_MARKS, IGNORE_SUFFIX) if stem.casefold().endswith(mark)), "")
+    return _without_ome(stem[: len(stem) - len(mark)])
+
+
+def _bare(path: str | Path, suffix: str) -> str:
+    name = unicodedata.normalize("NFC", Path(path).name)
+    return _without_ome(name[: len(name) - len(suffix)])
+
+
+def _without_ome(stem: str) -> str:
+    return stem[:-4] if stem.casefold().endswith(".ome") else stem
+
+
+def same_name(name: str) -> str:
+    """A field's name as it is compared: two spellings of one letter in Unicode are one name.
+
+    >>> same_name("cafe\u0301") == same_name("caf\u00e9")
+    True
+    """
+    return unicodedata.normalize("NFC", name)

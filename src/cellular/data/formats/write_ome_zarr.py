@@ -1,0 +1,177 @@
+"""OME-Zarr: ``<field>.ome.zarr`` with the image's pyramid and the labels under ``labels/cells``. Exact."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellular.data.fields import parse_field
+from cellular.data.formats.image_file import describe_image
+from cellular.data.formats.images import CHANNEL_NAMES, CHANNEL_ORDER
+from cellular.data.formats.labelled import LabelledField
+from cellular.errors import InputError, OutputExistsError, import_extra
+
+VERSIONS = ("0.4", "0.5")
+MOST_LEVELS = 4
+LEAST_SIDE = 64  # px of the smallest level of a pyramid
+COLOURS = {"mRFP": "FF0000", "EGFP": "00FF00", "DNA": "0000FF"}
+GREY = "FFFFFF"
+SHOWN = (1.0, 99.8)  # percentiles that viewers show as black and white
+
+
+def export_ome_zarr(
+    fields: Sequence[LabelledField], out: Path, version: str = "0.5", channels: Sequence[str] | None = None
+) -> list[Path]:
+    """Write one store a field, of OME-Zarr `version` "0.5" (Zarr 3) or "0.4" (Zarr 2).
+
+    Labels need an image in the store: where there is none, it is zeros. `channels` names the image's channels; None
+    takes the names in the image's file, those of a CELLULAR field, or else counts them.
+    """
+    check_version(version)
+    return [_export(item, out / f"{item.name}.ome.zarr", version, channels) for item in fields]
+
+
+def _export(item: LabelledField, path: Path, version: str, channels: Sequence[str] | None) -> Path:
+    labels, image = item.labels(), item.image()
+    planes = np.zeros((1, *labels.shape), np.uint8) if image is None else np.moveaxis(np.atleast_3d(image), -1, 0)
+    names = tuple(channels) if channels is not None else _channel_names(item, len(planes))
+    properties = [{"label-value": int(n), "class": item.class_of(int(n))} for n in np.unique(labels) if n]
+    with whole_store(path) as partial:
+        write_image_group(partial, planes, names, pixel_size_um=item.pixel_size(), name=item.name, version=version)
+        write_label_image(partial, "cells", labels, item.pixel_size(), version, properties)
+    return path
+
+
+def _channel_names(item: LabelledField, count: int) -> tuple[str, ...]:
+    found = tuple(name for path in item.images for name in describe_image(path)[0].channels)
+    if len(found) == count and all(found):
+        return found
+    if count == len(CHANNEL_ORDER) and parse_field(item.name).well is not None:
+        return tuple(CHANNEL_NAMES[n] for n in CHANNEL_ORDER)
+    return tuple(f"channel {n + 1}" for n in range(count))
+
+
+def check_version(version: str) -> None:
+    """Raise InputError for a version that is not written, MissingExtraError without the `zarr` extra."""
+    import_extra("ome_zarr", "zarr")
+    if version not in VERSIONS:
+        raise InputError(f"OME-Zarr version '{version}'; use one of {', '.join(VERSIONS)}")
+
+
+@contextmanager
+def whole_store(path: Path) -> Iterator[Path]:
+    """Folder to write a store into; renamed to `path` when the block succeeds, removed when it fails.
+
+    Raises OutputExistsError where `path` is there already.
+    """
+    if path.exists():
+        raise OutputExistsError(f"{path} is there already; remove it or choose another folder")
+    partial = path.with_name(f".partial-{path.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        yield partial
+        partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_image_group(
+    path: Path,
+    image: np.ndarray,
+    channels: Sequence[str],
+    *,
+    colours: Mapping[str, str] | None = None,
+    pixel_size_um: float | None = None,
+    name: str = "",
+    version: str = "0.5",
+) -> None:
+    """Write `image` (C, Y, X) as the OME-Zarr group `path`, with a pyramid, names, colours and limits for display.
+
+    Parameters
+    ----------
+    channels : C different names; roles such as "EGFP" where they are known.
+    colours : hex colour, e.g. "00FF00", by channel name; else that of the role, else white.
+    pixel_size_um : side of a pixel; None writes pixels without a unit.
+    """
+    from ome_zarr.writer import write_image
+
+    if image.ndim != 3 or len(channels) != len(image) or len(set(channels)) != len(channels):
+        raise InputError(f"{name}: an image of shape {image.shape} with the channel names {tuple(channels)}")
+    group, form = open_group(path, version)
+    scale, units = _scale(pixel_size_um)
+    write_image(
+        image, group, axes="cyx", fmt=form, scale_factors=_factors(image.shape[1:]), scale={"c": 1.0, **scale},
+        axes_units=units, name=name,
+    )  # fmt: skip
+    known = {**COLOURS, **(colours or {})}
+    omero = {"channels": [_channel(plane, each, known.get(each, GREY)) for plane, each in zip(image, channels)]}
+    omero["rdefs"] = {"model": "color", "defaultT": 0, "defaultZ": 0}
+    update_attributes(group, version, {"omero": omero})
+
+
+def write_label_image(
+    path: Path,
+    name: str,
+    labels: np.ndarray,
+    pixel_size_um: float | None = None,
+    version: str = "0.5",
+    properties: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Write `labels` (Y, X) as ``labels/<name>`` of the image group `path`; `properties` has a "label-value" each."""
+    from ome_zarr.writer import write_labels
+
+    group, form = open_group(path, version, mode="r+")
+    scale, units = _scale(pixel_size_um)
+    metadata: dict[str, Any] = {"source": {"image": "../../"}}
+    if properties:
+        metadata["properties"] = list(properties)
+    write_labels(
+        labels, group, name, axes="yx", fmt=form, scale_factors=_factors(labels.shape), scale=scale, axes_units=units,
+        label_metadata=metadata, scaler=None,
+    )  # fmt: skip
+    if version == "0.4":
+        made = group["labels"][name]
+        made.attrs["image-label"] = {"version": version, **made.attrs["image-label"]}
+    else:  # one version for all of a group's attributes
+        update_attributes(group["labels"], version, {})
+
+
+def open_group(path: Path, version: str, mode: Any = "w") -> tuple[Any, Any]:
+    """The group at `path`, made where it is not there, and the ome-zarr format of `version`."""
+    import zarr
+    from ome_zarr.format import FormatV04, FormatV05
+
+    form = FormatV05() if version == "0.5" else FormatV04()
+    return zarr.open_group(path, mode=mode, zarr_format=form.zarr_format), form
+
+
+def update_attributes(group: Any, version: str, attributes: Mapping[str, Any]) -> None:
+    """Add OME attributes to a group, where its version keeps them."""
+    if version == "0.5":
+        group.attrs["ome"] = {"version": version, **group.attrs.get("ome", {}), **attributes}
+    else:
+        group.attrs.update(attributes)
+
+
+def _factors(shape: tuple[int, ...]) -> list[int]:
+    return [2**n for n in range(1, MOST_LEVELS) if min(shape) >> n >= LEAST_SIDE]
+
+
+def _scale(pixel_size_um: float | None) -> tuple[dict[str, float], dict[str, str] | None]:
+    side = pixel_size_um or 1.0
+    return {"y": side, "x": side}, {"y": "micrometer", "x": "micrometer"} if pixel_size_um else None
+
+
+def _channel(plane: np.ndarray, name: str, colour: str) -> dict[str, Any]:
+    """One channel's entry of omero, with the limits between which its pixels are shown."""
+    start, end = (float(level) for level in np.percentile(plane, SHOWN))
+    if plane.dtype.kind in "ui":
+        low, high = float(np.iinfo(plane.dtype).min), float(np.iinfo(plane.dtype).max)
+    else:
+        low, high = float(plane.min()), float(plane.max())
+    window = {"min": low, "max": high, "start": start, "end": end}
+    return {"label": name, "color": colour, "active": True, "coefficient": 1, "family": "linear",
+            "inverted": False, "window": window}  # fmt: skip

@@ -1,0 +1,149 @@
+"""From files and what their names say to fields: which files belong together, and which field is which plane."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from cellular.data.formats.image_file import ImageInfo, describe_image
+from cellular.data.plate import FieldFiles, Source
+from cellular.data.schemes import Parts
+from cellular.data.wells import well_name
+from cellular.errors import CellularError, InputError, SettingsError
+
+COLOURS = ("red", "green", "blue")
+ZChoice = str | int | None
+
+
+def group_files(
+    root: Path, files: Mapping[PurePosixPath, Parts], composites: bool, names: Mapping[str, str], z: ZChoice
+) -> list[FieldFiles]:
+    """One FieldFiles for each field of view and timepoint, its channels without roles as yet.
+
+    Parameters
+    ----------
+    files : paths under `root`, and what their names say.
+    composites : whether a colour picture is a composite into which transmitted light is mixed, as CELLULAR's are.
+    names : names of channels by token.
+    z : "max", "sum" or the number of a slice, see :func:`cellular.data.find.find_plate`.
+    """
+    groups: dict[Parts, dict[str | None, dict[int | None, Path]]] = defaultdict(lambda: defaultdict(dict))
+    for path, parts in files.items():
+        slices = groups[replace(parts, channel=None, z=None)][parts.channel]
+        if parts.z in slices:
+            raise InputError(f"Two files for the same thing: {slices[parts.z]} and {root / path}; remove one")
+        slices[parts.z] = root / path
+    several_times = len({parts.timepoint for parts in groups}) > 1
+    fields: list[FieldFiles] = []
+    for parts, tokens in groups.items():
+        item = _place(parts, several_times)
+        if None in tokens:
+            # As published: where a field has both a composite and raw channels, the composite is taken.
+            for path in tokens[None].values():
+                fields += fields_of_file(item, path, composites, z)
+        else:
+            fields.append(_of_channels(item, tokens, names, z))
+    return fields
+
+
+def name_fields(files: Mapping[PurePosixPath, Parts]) -> dict[PurePosixPath, FieldFiles]:
+    """The field that each file shows, by its name alone: for label images, a file a field."""
+    several_times = len({parts.timepoint for parts in files.values()}) > 1
+    return {path: _place(parts, several_times) for path, parts in files.items()}
+
+
+def _place(parts: Parts, several_times: bool) -> FieldFiles:
+    """A field without files as yet, named the same for one place whoever's microscope named the files."""
+    where = (parts.plate, parts.well, None if parts.site is None else f"s{parts.site}")
+    place = "_".join(part for part in where if part)
+    if parts.name is not None:
+        cellular = parts.date and parts.plate and parts.well
+        series = f"{parts.date}-{place}" if cellular else parts.series or parts.name
+        name = parts.name
+    else:
+        series = place
+        name = f"{place}_t{parts.timepoint:03d}" if several_times and parts.timepoint is not None else place
+    return FieldFiles(name, (), "raw", parts.plate, parts.well, parts.site, parts.timepoint, parts.date, series=series)
+
+
+def _of_channels(
+    item: FieldFiles, tokens: Mapping[str, Mapping[int | None, Path]], names: Mapping[str, str], z: ZChoice
+) -> FieldFiles:
+    """The field with a file, or a stack of files, for each channel."""
+    sources, projection = [], None
+    for token, files in tokens.items():
+        slices = [(files[level], 0) for level in sorted(files, key=lambda level: -1 if level is None else level)]
+        chosen, used = _project(slices, z, item.name)
+        projection = projection or used
+        sources.append(Source(token, names.get(token, ""), None, chosen))
+    return replace(item, sources=tuple(sources), projection=projection)
+
+
+def _project(
+    slices: list[tuple[Path, int]], z: str | int | None, name: str
+) -> tuple[tuple[tuple[Path, int], ...], str | None]:
+    """The slices to read, and how they become one image."""
+    if len(slices) == 1:
+        return tuple(slices), None
+    if z is None:
+        raise InputError(
+            f"{slices[0][0]}: {name} is a z-stack of {len(slices)} slices; say --z max, --z sum or the number of one"
+        )
+    if z in ("max", "sum"):
+        return tuple(slices), str(z)
+    try:
+        number = int(z)
+    except ValueError as error:
+        raise SettingsError(f"z is '{z}'; use max, sum or the number of a slice") from error
+    if not 1 <= number <= len(slices):
+        raise InputError(f"{slices[0][0]}: {name} has slices 1 to {len(slices)}, not {number}")
+    return (slices[number - 1],), None
+
+
+def fields_of_file(item: FieldFiles, path: Path, composites: bool, z: ZChoice) -> list[FieldFiles]:
+    """The fields in one file that holds all channels: one, or one for each of its scenes and timepoints."""
+    try:
+        scenes = describe_image(path)
+    except CellularError:
+        # What is wrong with it is said when it is its turn, by name, and the others are done.
+        return [replace(item, sources=(Source("", "", None, ((path, 0),), None),))]
+    fields = []
+    for info in scenes:
+        for t in range(info.sizes.get("T", 1)):
+            here = _named_scene(item, info, t, len(scenes))
+            fields.append(_of_scene(here, path, info, t, composites, z))
+    return fields
+
+
+def _named_scene(item: FieldFiles, info: ImageInfo, t: int, scenes: int) -> FieldFiles:
+    """The field's name with its scene's and its timepoint's, where the file holds several."""
+    name, series = item.name, item.series
+    if scenes > 1:
+        part = info.name or f"scene{info.scene + 1}"
+        name, series = f"{name}_{_safe(part)}", f"{series}_{_safe(part)}"
+        well = well_name(info.name) if info.name else None
+        item = replace(item, well=item.well or well, site=item.site if well is None else info.scene + 1)
+    if info.sizes.get("T", 1) > 1:
+        if item.timepoint is not None:
+            raise InputError(f"{item.name}: its name gives a timepoint, and the file holds {info.sizes['T']} of them")
+        return replace(item, name=f"{name}_t{t + 1:03d}", series=series, timepoint=t + 1)
+    return replace(item, name=name, series=series)
+
+
+def _of_scene(item: FieldFiles, path: Path, info: ImageInfo, t: int, composites: bool, z: ZChoice) -> FieldFiles:
+    slices, projection = _project([(path, level) for level in range(info.sizes.get("Z", 1))], z, item.name)
+    common = {"slices": slices, "scene": info.scene, "t": t}
+    if info.rgb and composites:
+        return replace(item, sources=(Source("", "", None, index=None, **common),), kind="composite")
+    if info.rgb:
+        sources = [Source(colour, "", None, index=k, **common) for k, colour in enumerate(COLOURS)]
+        return replace(item, sources=tuple(sources), kind="picture", projection=projection)
+    count = info.sizes.get("C", 1)
+    names = info.channels if len(info.channels) == count else ("",) * count
+    sources = [Source(str(k + 1), name, None, index=k, **common) for k, name in enumerate(names)]
+    return replace(item, sources=tuple(sources), projection=projection)
+
+
+def _safe(text: str) -> str:
+    """`text` as part of a file name."""
+    return "".join(c if c.isalnum() or c in "-." else "-" for c in text.strip()) or "scene"

@@ -1,0 +1,190 @@
+"""A field's pixels, with what its channels are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cellular.data.formats.image_file import ImageInfo, describe_image, read_pixels
+from cellular.data.formats.images import read_labels
+from cellular.data.plate import ROLE_ORDER, FieldFiles, Kind, Source
+from cellular.errors import InputError, MissingInputError
+
+COMPOSITE_ROLES = ROLE_ORDER[:3]
+# An uncompressed TIFF above this many bytes is mapped, not read, where that is asked for.
+MAPPED_BYTES = 1 << 29
+
+
+@dataclass(frozen=True)
+class FieldImage:
+    """Pixels of one field of view, read once.
+
+    Attributes
+    ----------
+    pixels : (Y, X, C), in the files' own dtype; of one channel too.
+    roles : role of each channel ("mRFP", "EGFP", "DNA", "transmitted", "marker:NAME"), None where it is not known.
+    kind : "raw" detectors; "composite", 8-bit colours (mRFP, EGFP, transmitted) with transmitted light mixed into all
+        three; "picture", any other colour picture.
+    pixel_size_um : side of a pixel, um; None where it is not known.
+    white : level at which a pixel is saturated; None where there is none (floats).
+    names : what the channels are called in the files.
+    """
+
+    pixels: np.ndarray
+    roles: tuple[str | None, ...]
+    kind: Kind = "raw"
+    pixel_size_um: float | None = None
+    white: float | None = None
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 3 or self.pixels.shape[2] != len(self.roles):
+            raise InputError(
+                f"an image of shape {self.pixels.shape} does not have the {len(self.roles)} channels named"
+            )
+
+    @classmethod
+    def of(
+        cls,
+        pixels: np.ndarray,
+        roles: Sequence[str | None] | None = None,
+        kind: Kind = "raw",
+        pixel_size_um: float | None = None,
+    ) -> "FieldImage":
+        """An array (Y, X) or (Y, X, C) with its channels' roles; a composite's need not be said.
+
+        >>> FieldImage.of(np.zeros((4, 5, 2), np.uint16), ("mRFP", "EGFP")).plane("EGFP").shape
+        (4, 5)
+        """
+        pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+        count = pixels.shape[2] if pixels.ndim == 3 else 0
+        if roles is None:
+            roles = COMPOSITE_ROLES[:count] if kind == "composite" else (None,) * count
+        white = float(np.iinfo(pixels.dtype).max) if pixels.dtype.kind in "ui" else None
+        return cls(pixels, tuple(roles), kind, pixel_size_um, white)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X), px."""
+        return self.pixels.shape[:2]
+
+    def has(self, role: str) -> bool:
+        """Whether a channel has this role."""
+        return role in self.roles
+
+    def plane(self, role: str) -> np.ndarray:
+        """(Y, X) of the channel with this role; InputError where there is none."""
+        if role not in self.roles:
+            known = ", ".join(role or "one not known" for role in self.roles)
+            raise InputError(
+                f"there is no channel {role}; the channels are {known}. Name it with --channels {role}=..."
+            )
+        return self.pixels[:, :, self.roles.index(role)]
+
+    def array(self) -> np.ndarray:
+        """(Y, X, C), or (Y, X) where there is one channel: for what takes any image."""
+        return self.pixels[:, :, 0] if self.pixels.shape[2] == 1 else self.pixels
+
+
+def read_field(item: FieldFiles, mapped: bool = False) -> FieldImage:
+    """Read a field's channels, in the order of `item.sources`.
+
+    A single large uncompressed TIFF is mapped from the disk in place of being read, where `mapped`.
+
+    Raises MissingInputError or InputError, naming the file, for one that cannot be read, holds more planes than its
+    name says, or differs in size from the field's other channels.
+    """
+    if len({(s.slices, s.scene, s.t) for s in item.sources}) == 1:
+        return _one_file(item, mapped)
+    planes, infos = [], []
+    for source in item.sources:
+        info = _info(source)
+        _check_single(source, info, item)
+        planes.append(_stack(source, item.projection, False)[:, :, source.index or 0])
+        infos.append(info)
+    first = item.sources[0].slices[0][0]
+    for source, plane in zip(item.sources, planes):
+        if plane.shape != planes[0].shape:
+            raise InputError(
+                f"{source.slices[0][0]}: shape {plane.shape} differs from {first.name}'s, {planes[0].shape}"
+            )
+    return _made(item, np.stack(planes, axis=-1), infos)
+
+
+def _one_file(item: FieldFiles, mapped: bool) -> FieldImage:
+    """All channels in one file: read once."""
+    source = item.sources[0]
+    info = _info(source)
+    path = source.slices[0][0]
+    large = mapped and len(source.slices) == 1 and path.is_file() and path.stat().st_size >= MAPPED_BYTES
+    pixels = _stack(source, item.projection, large)
+    wanted = [s.index for s in item.sources]
+    if len(item.sources) == 1 and source.token and source.index is not None:
+        _check_single(source, info, item)
+    if None not in wanted and wanted != list(range(pixels.shape[2])):
+        pixels = np.ascontiguousarray(pixels[:, :, wanted])
+    return _made(item, pixels, [info])
+
+
+def _info(source: Source) -> ImageInfo:
+    path = source.slices[0][0]
+    scenes = describe_image(path)
+    if source.scene >= len(scenes):
+        raise InputError(f"{path}: it has {len(scenes)} images, not {source.scene + 1}; was it changed?")
+    return scenes[source.scene]
+
+
+def _check_single(source: Source, info: ImageInfo, item: FieldFiles) -> None:
+    """A file that stands for one channel by its name holds one plane."""
+    many = {axis: n for axis, n in info.sizes.items() if axis in "TZC" and n > 1}
+    if many and len(item.sources) > 1 and len({s.slices for s in item.sources}) > 1:
+        raise InputError(f"{source.slices[0][0]}: by its name one channel, but it holds {many}; give one plane a file")
+
+
+def _stack(source: Source, projection: str | None, mapped: bool) -> np.ndarray:
+    """(Y, X, C) of a source's slices, projected."""
+    read = [read_pixels(path, source.scene, source.t, z, mapped) for path, z in source.slices]
+    if len(read) == 1:
+        return read[0]
+    if len({image.shape for image in read}) > 1:
+        raise InputError(f"{source.slices[0][0]}: slices of the stack differ in size")
+    if projection == "max":
+        return np.maximum.reduce(read)
+    total = np.add.reduce([image.astype(np.float64) for image in read])
+    return total.astype(np.float32) if read[0].dtype.kind == "f" else total.astype(np.uint32)
+
+
+def _made(item: FieldFiles, pixels: np.ndarray, infos: Sequence[ImageInfo]) -> FieldImage:
+    sizes = {info.pixel_size_um for info in infos if info.pixel_size_um}
+    if item.pixel_size_um is None and len(sizes) > 1:
+        raise InputError(f"{item.images[0]}: channels of {item.name} differ in pixel size: {sorted(sizes)} um")
+    roles = COMPOSITE_ROLES if item.kind == "composite" else tuple(s.role for s in item.sources)
+    if len(roles) != pixels.shape[2]:  # a file whose header could not be read before
+        roles = (None,) * pixels.shape[2]
+    whites = {info.white for info in infos}
+    size = item.pixel_size_um or next(iter(sizes), None)
+    white = whites.pop() if len(whites) == 1 and item.projection != "sum" else None
+    return FieldImage(pixels, roles, item.kind, size, white, tuple(s.name or s.token for s in item.sources))
+
+
+def load_labels(item: FieldFiles, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """The field's label image (Y, X), uint16 or uint32, of its image's `shape` where that is given.
+
+    Raises MissingInputError without one, InputError for one that cannot be read or is of another size.
+    """
+    if item.labels is None:
+        raise MissingInputError(f"Field {item.name} has no label image")
+    return _labels(item.labels, shape)
+
+
+def load_ignore(item: FieldFiles, shape: tuple[int, int] | None = None) -> np.ndarray | None:
+    """The field's label image of cells that do not count, as :func:`load_labels`; None where there is none."""
+    return None if item.ignore is None else _labels(item.ignore, shape)
+
+
+def _labels(path: Path, shape: tuple[int, int] | None) -> np.ndarray:
+    labels = read_labels(path)
+    if shape is not None and labels.shape != tuple(shape[:2]):
+        raise InputError(f"{path}: shape {labels.shape} differs from the image's {tuple(shape[:2])}")
+    return labels

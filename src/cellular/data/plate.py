@@ -1,0 +1,215 @@
+"""A plate: its fields, and what is known of their wells. The one finder of images; nobody else scans folders."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from cellular.errors import InputError
+
+# The order of a field image's channels; what has no role comes last, in the files' own order.
+ROLE_ORDER = ("mRFP", "EGFP", "transmitted", "DNA")
+IDENTITY = ("plate", "well", "site", "timepoint", "date")
+
+Kind = Literal["raw", "composite", "picture"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one channel of a field lies.
+
+    Attributes
+    ----------
+    token : what file names or planes call it: "w1", "DAPI", "2"; "" for all colours of a picture.
+    name : what it is called where that is known ("HOECHST 33342"), else "".
+    role : "mRFP", "EGFP", "DNA", "transmitted", "marker:NAME", or None where it is not known.
+    slices : file and z plane in it, one, or the whole stack that a projection is made of.
+    index : which of the file's channels; None takes all of a picture's colours.
+    scene, t : which image and timepoint of the file.
+    """
+
+    token: str
+    name: str
+    role: str | None
+    slices: tuple[tuple[Path, int], ...]
+    index: int | None = 0
+    scene: int = 0
+    t: int = 0
+
+
+@dataclass(frozen=True)
+class FieldFiles:
+    """One field of view: its files by channel, and where on the plate it is. Parts are None where nothing tells them.
+
+    Attributes
+    ----------
+    name : unique in its plate, and what every output of the field is called.
+    sources : its channels, mRFP, EGFP, transmitted light, DNA and markers first.
+    kind : "raw" detectors, "composite" (CELLULAR's: transmitted light is mixed into all three colours), or a "picture"
+        whose colours mean what the user says.
+    plate, well, site, timepoint, date : well as in "A01"; date as YYMMDD.
+    series : the name without the timepoint: the same for all timepoints of one position.
+    projection : "max" or "sum" of the slices of a z-stack.
+    pixel_size_um : as given, or as files beside the images say; None leaves it to the image file.
+    labels, ignore : label image of its cells, and of the cells that do not count.
+    """
+
+    name: str
+    sources: tuple[Source, ...]
+    kind: Kind = "raw"
+    plate: str | None = None
+    well: str | None = None
+    site: int | None = None
+    timepoint: int | None = None
+    date: str | None = None
+    series: str = ""
+    projection: str | None = None
+    pixel_size_um: float | None = None
+    labels: Path | None = None
+    ignore: Path | None = None
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """Its image files, each once."""
+        return tuple(dict.fromkeys(path for source in self.sources for path, _ in source.slices))
+
+    @property
+    def roles(self) -> tuple[str | None, ...]:
+        """Roles of its channels; a composite has the three that are mixed in it."""
+        return ROLE_ORDER[:3] if self.kind == "composite" else tuple(source.role for source in self.sources)
+
+    def has(self, role: str) -> bool:
+        """Whether a channel has this role."""
+        return role in self.roles
+
+
+@dataclass(frozen=True)
+class Plate:
+    """Fields of one or more plates, and what their wells were given.
+
+    Attributes
+    ----------
+    folder : where they were found.
+    scheme : how the names were read, a key of :data:`cellular.data.schemes.SCHEMES`.
+    fields : sorted by name.
+    wells : a row for each (``plate``, ``well``) of the fields with the map's own columns: text, but for the number in
+        ``dose``; None without a map.
+    map_file : where the map is from.
+    notes : what was assumed, left out or odd, a sentence each.
+    """
+
+    folder: Path
+    scheme: str
+    fields: tuple[FieldFiles, ...]
+    wells: pd.DataFrame | None = None
+    map_file: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+    @property
+    def channels(self) -> tuple[Source, ...]:
+        """Every channel that some field has, each token once, in order of role."""
+        found = {source.token: source for item in self.fields for source in item.sources}
+        return tuple(sorted(found.values(), key=lambda source: role_rank(source.role)))
+
+    @property
+    def map_columns(self) -> tuple[str, ...]:
+        """The plate map's own columns."""
+        return () if self.wells is None else tuple(name for name in self.wells if name not in ("plate", "well"))
+
+    def given(self, item: FieldFiles) -> dict[str, Any]:
+        """What the map says of the field's well: the map's columns; None where it says nothing."""
+        if self.wells is None:
+            return {}
+        rows = self.wells[self.wells["well"] == item.well]
+        rows = rows[rows["plate"].eq(item.plate) | (rows["plate"].isna() if item.plate is None else False)]
+        row = rows.iloc[0].to_dict() if len(rows) else {}
+        return {name: row.get(name) for name in self.map_columns}
+
+    def table(self) -> pd.DataFrame:
+        """A row a field: ``field, plate, well, site, timepoint, date`` and the map's columns."""
+        rows = [
+            {"field": item.name, **{name: getattr(item, name) for name in IDENTITY}, **self.given(item)}
+            for item in self.fields
+        ]
+        names = ["field", *IDENTITY, *self.map_columns]
+        table = pd.DataFrame(rows, columns=names)
+        numbers = {"site": "Int64", "timepoint": "Int64", "dose": "float64"}
+        return table.astype({name: numbers.get(name, "object") for name in names})
+
+    def require(self, *roles: str, what: str) -> None:
+        """Stop where no field has a channel of one of `roles`, and say how to name it; `what` is in need of it."""
+        missing = [role for role in roles if not any(item.has(role) for item in self.fields)]
+        if missing:
+            raise InputError(f"{self.folder}: {what} needs {' and '.join(missing)}, and {self._how_to_name(missing)}")
+
+    def _how_to_name(self, missing: Sequence[str]) -> str:
+        channels = [source for source in self.channels if source.token]
+        if not channels:
+            return "these pictures do not say what their colours are: give --channels mRFP=red EGFP=green, or the like"
+        known = ", ".join(
+            f"{source.token}{f' ({source.name})' if source.name and source.name != source.token else ''} = "
+            f"{source.role or 'unknown'}"
+            for source in channels
+        )
+        asked = " ".join(f"{role}={channels[min(k, len(channels) - 1)].token}" for k, role in enumerate(missing))
+        return f"the channels are {known}. Say which it is, for instance: --channels {asked}"
+
+    def with_labels(self, found: Mapping[str, Path]) -> "Plate":
+        """The same plate with label images by field name; a field that is not in `found` keeps none."""
+        from dataclasses import replace
+
+        return replace(self, fields=tuple(replace(item, labels=found.get(item.name)) for item in self.fields))
+
+    def summary(self) -> list[str]:
+        """What was understood, in three lines, and a line a note."""
+        plates = sorted({item.plate for item in self.fields if item.plate})
+        wells = {(item.plate, item.well) for item in self.fields if item.well}
+        times = {item.timepoint for item in self.fields if item.timepoint is not None}
+        what = [f"{len(self.fields)} fields", f"{len(wells)} wells"]
+        what += (
+            [f"{len(plates)} plates ({', '.join(plates[:4])}{', ...' if len(plates) > 4 else ''})"] if plates else []
+        )
+        what += [f"{len(times)} timepoints"] if len(times) > 1 else []
+        return [
+            f"plate: {', '.join(what)}; names as {self.scheme}",
+            f"channels: {self._channels_line()}",
+            f"wells: {', '.join(self.map_columns)} from {self.map_file}" if self.map_columns else "wells: no plate map",
+            *(f"note: {note}" for note in self.notes),
+        ]
+
+    def _channels_line(self) -> str:
+        kinds = {item.kind for item in self.fields}
+        if kinds == {"composite"}:
+            return "composites of mRFP, EGFP and transmitted light"
+        if kinds == {"picture"} and not any(source.role for source in self.channels):
+            return "pictures of three colours, none of them named"
+        return ", ".join(
+            f"{source.token}{f' ({source.name})' if source.name and source.name != source.token else ''} = "
+            f"{source.role or 'not known'}"
+            for source in self.channels
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``plate.json``: what was understood and assumed."""
+        return {
+            "folder": str(self.folder),
+            "scheme": self.scheme,
+            "fields": len(self.fields),
+            "channels": [{"token": s.token, "name": s.name, "role": s.role} for s in self.channels],
+            "plate_map": self.map_file,
+            "map_columns": list(self.map_columns),
+            "pixel_size_um": sorted({item.pixel_size_um for item in self.fields if item.pixel_size_um}),
+            "notes": list(self.notes),
+        }
+
+
+def role_rank(role: str | None) -> tuple[int, str]:
+    """Sort key of a channel: reporter channels first, markers by name, what is not known last."""
+    if role is None:
+        return len(ROLE_ORDER) + 1, ""
+    return (ROLE_ORDER.index(role), "") if role in ROLE_ORDER else (len(ROLE_ORDER), role)

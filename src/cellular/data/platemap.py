@@ -1,0 +1,279 @@
+"""Plate maps: what each well was given, as a long table or drawn as a plate, in CSV, TSV or XLSX."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from cellular.data.doses import parse_doses, split_unit
+from cellular.data.sheets import Sheet, read_sheets
+from cellular.data.wells import well_name
+from cellular.errors import InputError
+
+# Columns with a meaning of their own, however they are capitalised; all others are kept as they are written.
+KNOWN = ("plate", "well", "treatment", "inhibitor", "replicate", "control")
+_ALIASES = {"plate_id": "plate", "barcode": "plate", "well_id": "well", "wells": "well"}
+# Tables of fields and cells have these already.
+TAKEN = ("field", "label", "name", "site", "timepoint", "z", "channel", "series")
+
+
+class Matched(NamedTuple):
+    """A map against a plate's wells: a row a (plate, well) in the plate's order, and what is in one alone.
+
+    Where the map has no plate column, its entries are (None, well).
+    """
+
+    table: pd.DataFrame
+    wells_without_entry: tuple[tuple[str | None, str], ...]
+    entries_without_well: tuple[tuple[str | None, str], ...]
+
+
+@dataclass(frozen=True)
+class PlateMap:
+    """What wells were given.
+
+    Attributes
+    ----------
+    table : a row a well. ``plate`` (absent: the map holds for every plate), ``well``, then the map's own columns as
+        text (object, missing None); ``dose`` is float64 (missing NaN) with its unit in ``dose_unit``.
+    dose_unit : unit of ``dose``, None where no unit or no dose is given.
+    notes : what the user should know of how it was read.
+    """
+
+    table: pd.DataFrame
+    dose_unit: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The map's own columns, without plate and well."""
+        return tuple(name for name in self.table.columns if name not in ("plate", "well"))
+
+    def match(self, plates_and_wells: Iterable[tuple[str | None, str]]) -> Matched:
+        """Rows for the wells of a plate: missing values where the map has no entry. Plates are compared as text."""
+        wanted = list(dict.fromkeys(plates_and_wells))
+        by_plate = "plate" in self.table
+        plates = self.table["plate"] if by_plate else [None] * len(self.table)
+        entries = list(zip(plates, self.table["well"]))
+        rows = {entry: number for number, entry in enumerate(entries)}
+        keys = [(plate if by_plate else None, well) for plate, well in wanted]
+        found = self.table[list(self.columns)].reindex([rows.get(key, -1) for key in keys]).reset_index(drop=True)
+        found = found.astype(object).where(found.notna(), None)
+        if "dose" in found:
+            found["dose"] = found["dose"].astype("float64")
+        names = pd.DataFrame(wanted, columns=["plate", "well"], dtype=object)
+        used = set(keys)
+        return Matched(
+            pd.concat([names, found], axis=1),
+            tuple(pair for pair, key in zip(wanted, keys) if key not in rows),
+            tuple(entry for entry in entries if entry not in used),
+        )
+
+
+@dataclass
+class _Wells:
+    """A map while it is read: values by (plate, well) and column, and where each stood."""
+
+    columns: list[str]
+    values: dict[tuple[str | None, str], dict[str, str]] = field(default_factory=dict)
+    by_plate: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def read_plate_map(path: str | Path, reserved: Collection[str] = ()) -> PlateMap:
+    """Read a plate map. Everything is text where it is an identity: 'None', 'NA' and '001' stay as they are.
+
+    Parameters
+    ----------
+    path : ``.csv``, ``.tsv``, ``.txt`` (comma, semicolon or tab) or ``.xlsx``. Long: a header with ``well`` (or
+        ``row`` and ``column``), perhaps ``plate``, and any columns. Drawn: row letters down, column numbers across;
+        several blocks one below another (or a sheet each), each headed by its column's name.
+    reserved : names that a column may not have, those of measurements.
+
+    Raises
+    ------
+    MissingInputError, InputError
+        No such file, not a plate map, a well twice, no well, a column called like a measurement, a dose that is no
+        number. The message names line or sheet and the remedy.
+    """
+    path = Path(path)
+    sheets = read_sheets(path)
+    if any(_is_drawn(sheet) for sheet in sheets):
+        wells = _drawn(path, sheets)
+    elif len(sheets) == 1:
+        wells = _long(path, sheets[0])
+    else:
+        raise InputError(f"{path} has tables in the sheets {', '.join(s.name for s in sheets)}; keep one of them")
+    if not wells.values:
+        raise InputError(f"{path} names no well; give a row a well, or draw the plate with its letters and numbers")
+    _check_names(path, wells.columns, reserved)
+    return _finished(path, wells)
+
+
+@cache
+def cellular_map() -> PlateMap:
+    """The CELLULAR plate map: row C fed, rows I to N starved. For names of scheme ``cellular`` alone."""
+    with resources.as_file(resources.files("cellular.data") / "cellular_map.csv") as path:
+        return read_plate_map(path)
+
+
+def _long(path: Path, sheet: Sheet) -> _Wells:
+    """A header and a row a well."""
+    (_, header), *rows = sheet.rows
+    names = _header(path, header)
+    by_cell = "well" not in names
+    if by_cell and not {"row", "column"} <= set(names):
+        raise InputError(
+            f"{path} has no column 'well', and is not drawn as a plate; its first line holds {', '.join(header)}"
+        )
+    keys = {"plate", "row", "column"} if by_cell else {"plate", "well"}
+    wells = _Wells([name for name in names if name not in keys], by_plate="plate" in names)
+    lines: dict[tuple[str | None, str], int] = {}
+    for line, cells in rows:
+        if len(cells) > len(names):
+            raise InputError(
+                f"{path}, line {line}: {len(cells)} values for {len(names)} columns; put values with a comma in quotes"
+            )
+        row = dict(zip(names, cells)) | {name: "" for name in names[len(cells) :]}
+        text = row["row"] + row["column"] if by_cell else row["well"]
+        well = well_name(text)
+        if well is None:
+            raise InputError(f"{path}, line {line}: '{text}' is no well; wells are A01 to AF48")
+        if wells.by_plate and not row["plate"]:
+            raise InputError(f"{path}, line {line}: no plate; fill it in, or leave the column out for all plates alike")
+        key = (row.get("plate"), well)
+        if key in lines:
+            named = f"{well} of {key[0]}" if key[0] else well
+            raise InputError(f"{path}: {named} stands in lines {lines[key]} and {line}; keep one of them")
+        lines[key] = line
+        wells.values[key] = {name: row[name] for name in wells.columns}
+    return wells
+
+
+def _header(path: Path, header: list[str]) -> list[str]:
+    names = []
+    for cell in header:
+        plain = cell.lower().replace(" ", "_")
+        plain = _ALIASES.get(plain, {"col": "column"}.get(plain, plain))
+        names.append(plain if plain in (*KNOWN, "row", "column", "dose_unit") else cell)
+    if "" in names:
+        raise InputError(f"{path}: column {names.index('') + 1} has no name; name it in the first line")
+    for name in ("plate", "well", "row", "column"):
+        if names.count(name) > 1:
+            raise InputError(f"{path} has two columns for the {name}; keep one")
+    return names
+
+
+def _is_drawn(sheet: Sheet) -> bool:
+    return any(_numbers(cells) for _, cells in sheet.rows)
+
+
+def _numbers(cells: list[str]) -> list[int]:
+    """Column numbers of the line over a drawn plate: 1, 2, 3 ... from its second cell; empty for any other line."""
+    texts = cells[1:]
+    if len(texts) < 2 or not all(text.isdecimal() for text in texts):
+        return []
+    numbers = [int(text) for text in texts]
+    rising = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return numbers if rising and numbers[0] == 1 and not well_name(cells[0]) and not _is_row(cells[0]) else []
+
+
+def _is_row(text: str) -> bool:
+    return well_name(text + "1") is not None and text.isalpha()
+
+
+def _drawn(path: Path, sheets: list[Sheet]) -> _Wells:
+    """Blocks of row letters and column numbers; a block is named in its corner, on the line above, or by its sheet."""
+    wells = _Wells([])
+    for sheet in sheets:
+        heading, name, numbers, seen = "", "", [], set()
+        for line, cells in sheet.rows:
+            where = f"{path}, {sheet.name + ', ' if len(sheets) > 1 else ''}line {line}"
+            if new := _numbers(cells):
+                name = cells[0] or heading or (sheet.name if len(sheets) > 1 else "")
+                name = _block_name(where, name, wells)
+                heading, numbers, seen = "", new, set()
+            elif numbers and _is_row(cells[0]):
+                _add_row(where, wells, name, cells, numbers, seen)
+            elif len(cells) == 1:
+                heading, numbers = cells[0], []
+            else:
+                raise InputError(
+                    f"{where} belongs to no drawn plate: '{cells[0]}' is no row letter; a block is a line 1, 2, 3 ... "
+                    "and under it lines A, B, C ..., its name in the corner or alone on the line above"
+                )
+    return wells
+
+
+def _block_name(where: str, name: str, wells: _Wells) -> str:
+    name = name.lower() if name.lower() in KNOWN else name
+    if not name:
+        if wells.columns:
+            raise InputError(f"{where}: the second plate drawn has no name; put its column's name in the corner")
+        name = "treatment"
+        wells.notes.append("the plate drawn has no name and is taken for the treatment")
+    if name in wells.columns:
+        raise InputError(f"{where}: '{name}' is drawn twice; a drawn map holds for all plates alike, so draw it once")
+    wells.columns.append(name)
+    return name
+
+
+def _add_row(where: str, wells: _Wells, name: str, cells: list[str], numbers: list[int], seen: set[str]) -> None:
+    row = cells[0].upper()
+    if row in seen:
+        raise InputError(f"{where}: row {row} stands twice under '{name}'; keep one of them")
+    seen.add(row)
+    if len(cells) - 1 > len(numbers):
+        raise InputError(f"{where}: {len(cells) - 1} values for {len(numbers)} columns of the plate")
+    for column, text in zip(numbers, cells[1:]):
+        well = well_name(f"{row}{column}")
+        if well is None:
+            raise InputError(f"{where}: no plate has a well {row}{column}")
+        if text:
+            wells.values.setdefault((None, well), {})[name] = text
+
+
+def _check_names(path: Path, columns: list[str], reserved: Collection[str]) -> None:
+    lower = [name.lower() for name in columns]
+    for name in columns:
+        if lower.count(name.lower()) > 1:
+            raise InputError(f"{path} has two columns '{name}'; rename one")
+        if name.lower() in TAKEN or name.lower() in {other.lower() for other in reserved}:
+            raise InputError(f"{path}: a column '{name}' would hide what is measured under that name; rename it")
+
+
+def _finished(path: Path, wells: _Wells) -> PlateMap:
+    """Text columns with None for empty fields, and doses as numbers."""
+    names = {name: split_unit(name) for name in wells.columns}
+    doses = [name for name, unit in names.items() if unit is not None]
+    if len(doses) > 1:
+        raise InputError(f"{path} has {len(doses)} columns of doses, {' and '.join(doses)}; keep one")
+    table = pd.DataFrame({"well": [well for _, well in wells.values]}, dtype=object)
+    if wells.by_plate:
+        table.insert(0, "plate", [plate for plate, _ in wells.values])
+    notes, unit = list(wells.notes), None
+    for name in wells.columns:
+        texts = [row.get(name) or None for row in wells.values.values()]
+        if name in doses:
+            given = [row.get("dose_unit", "") for row in wells.values.values()]
+            numbers, unit, said = parse_doses(path, texts, names[name], given)
+            table["dose"], table["dose_unit"] = numbers, pd.Series([unit] * len(table), dtype=object)
+            notes += said
+        elif name != "dose_unit" or not doses:
+            table[name] = pd.Series(texts, dtype=object)
+            notes += _look_alike(name, texts)
+    return PlateMap(table, unit, tuple(notes))
+
+
+def _look_alike(name: str, texts: list[str | None]) -> list[str]:
+    """Values that differ by capitals or spaces alone are kept apart, and said."""
+    spelled: dict[str, dict[str, None]] = {}
+    for text in texts:
+        if text is not None:
+            spelled.setdefault("".join(text.lower().split()), {})[text] = None
+    alike = [" and ".join(f"'{text}'" for text in texts) for texts in spelled.values() if len(texts) > 1]
+    return [f"{name} has {pair}, which are taken for different" for pair in alike]

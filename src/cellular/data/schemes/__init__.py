@@ -1,0 +1,156 @@
+"""How microscopes name files: one file a maker, found by themselves or by name."""
+
+import difflib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from cellular.data.schemes import (
+    cellomics,
+    cellular,
+    cellvoyager,
+    channels,
+    folders,
+    imagexpress,
+    incell,
+    incucyte,
+    phenix,
+    plain,
+    scanr,
+)
+from cellular.data.schemes.parts import Beside, Parts, Scheme
+from cellular.data.schemes.pattern import pattern_scheme
+from cellular.errors import InputError, SettingsError
+
+__all__ = ["SCHEMES", "Beside", "Parts", "Reading", "Scheme", "choose", "pattern_scheme", "read_names"]
+
+# The special before the general.
+_MODULES = (
+    cellular,
+    imagexpress,
+    phenix,
+    incell,
+    cellvoyager,
+    scanr,
+    incucyte,
+    cellomics,
+    folders,
+    channels,
+    plain,
+)
+SCHEMES: dict[str, Scheme] = {module.SCHEME.name: module.SCHEME for module in _MODULES}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a scheme makes of a folder: parts by path, thumbnails left out, files that it does not read."""
+
+    parts: Mapping[PurePosixPath, Parts]
+    extra: tuple[PurePosixPath, ...]
+    unread: tuple[PurePosixPath, ...]
+
+
+def read_names(paths: Sequence[PurePosixPath], scheme: Scheme) -> Reading:
+    """Read all `paths`. A time or a z that all of them share says nothing and becomes None, so that a field is called
+    the same by schemes that write ``TimePoint_1`` or ``p01`` always and by schemes that do not."""
+    extra = tuple(path for path in paths if scheme.is_extra(path))
+    left_out = set(extra)
+    read = {path: scheme.read(path) for path in paths if path not in left_out}
+    parts = {path: found for path, found in read.items() if found is not None}
+    times, planes = {found.timepoint for found in parts.values()}, {found.z for found in parts.values()}
+    numbers = {time: number for number, time in enumerate(sorted(times - {None}), 1)} if scheme.minutes else {}
+    for path, found in parts.items():
+        # A name that the scheme keeps holds its timepoint (CELLULAR), so the two stay together.
+        time = None if len(times) == 1 and found.name is None else numbers.get(found.timepoint, found.timepoint)
+        parts[path] = replace(found, timepoint=time, z=None if len(planes) == 1 else found.z)
+    return Reading(parts, extra, tuple(path for path, found in read.items() if found is None))
+
+
+def choose(paths: Sequence[PurePosixPath], scheme: str | None = None, pattern: str | None = None) -> Scheme:
+    """The scheme of a folder's images: the one that was asked for, else the only one that reads every file.
+
+    Parameters
+    ----------
+    paths : image files, relative to the folder that the user named.
+    scheme, pattern : of ``--scheme`` and ``--pattern``; files that these do not read are left out by the caller
+        (:func:`read_names` lists them).
+
+    Raises
+    ------
+    SettingsError
+        An unknown scheme, a pattern of no use, or both at once.
+    InputError
+        Two schemes read all files (both readings are shown), some files are of another kind than the rest (they are
+        named), or what was asked for reads none. The message names the flag that helps.
+    """
+    if scheme is not None or pattern is not None:
+        return _asked_for(paths, scheme, pattern)
+    makers = [one for one in SCHEMES.values() if one is not plain.SCHEME]
+    whole = [one for one in makers if _reads_all(one, paths)]
+    beaten = {name for one in whole for name in one.over}
+    found = [one for one in whole if one.name not in beaten]
+    if len(found) > 1:
+        raise InputError(_both_readings(paths, found))
+    if not found:
+        _refuse_odd_files(paths, makers)
+    return found[0] if found else plain.SCHEME
+
+
+def _asked_for(paths: Sequence[PurePosixPath], scheme: str | None, pattern: str | None) -> Scheme:
+    if scheme is not None and pattern is not None:
+        raise SettingsError("--scheme and --pattern both say how files are named; give one of them")
+    if scheme is not None and scheme not in SCHEMES:
+        near = difflib.get_close_matches(scheme, SCHEMES, 1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        raise SettingsError(f"--scheme {scheme} is unknown{hint} There are {', '.join(SCHEMES)}, or --pattern")
+    asked = pattern_scheme(pattern) if pattern is not None else SCHEMES[scheme]
+    images = [path for path in paths if not asked.is_extra(path)]
+    if images and not any(asked.read(path) for path in images):
+        flag = "--pattern" if pattern is not None else f"--scheme {scheme}"
+        raise InputError(f"{flag} reads none of {len(images)} files, such as {images[0]}; it reads {asked.example}")
+    return asked
+
+
+def _reads_all(scheme: Scheme, paths: Sequence[PurePosixPath]) -> bool:
+    """Whether there are images besides thumbnails, and `scheme` reads every one."""
+    some = False
+    for path in paths:
+        if scheme.is_extra(path):
+            continue
+        if scheme.read(path) is None:
+            return False
+        some = True
+    return some
+
+
+def _both_readings(paths: Sequence[PurePosixPath], found: Sequence[Scheme]) -> str:
+    path = next(path for path in paths if not any(one.is_extra(path) for one in found))
+    readings = " or ".join(f"{one.name} ({_in_words(one.read(path))})" for one in found)
+    flags = " or ".join(f"--scheme {one.name}" for one in found)
+    return f"{path} can be read as {readings}: say which with {flags}, or give --pattern"
+
+
+def _refuse_odd_files(paths: Sequence[PurePosixPath], makers: Sequence[Scheme]) -> None:
+    """Raise where a scheme reads some of the files: taking each file for a field of its own would be a guess."""
+    counts = Counter({one.name: sum(one.read(p) is not None for p in paths if not one.is_extra(p)) for one in makers})
+    name, count = counts.most_common(1)[0]
+    if not count:
+        return
+    scheme = SCHEMES[name]
+    images = [path for path in paths if not scheme.is_extra(path)]
+    odd = [path for path in images if scheme.read(path) is None]
+    raise InputError(
+        f"{count} of {len(images)} files are named as {name} does ({scheme.example}), but not {_some(odd)}. "
+        f"--scheme {name} leaves {'it' if len(odd) == 1 else 'these'} out, --scheme plain takes every file for a field "
+        "with all of its channels, --pattern reads names of your own"
+    )
+
+
+def _some(paths: Sequence[PurePosixPath]) -> str:
+    named = ", ".join(map(str, paths[:3]))
+    return named if len(paths) <= 3 else f"{named} and {len(paths) - 3} more"
+
+
+def _in_words(parts: Parts) -> str:
+    return ", ".join(f"{key} {value}" for key, value in vars(parts).items() if value is not None and key != "series")

@@ -1,0 +1,164 @@
+"""What a name can say, what a scheme is, and the small helpers that schemes share."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date as calendar
+from pathlib import Path, PurePosixPath
+
+from cellular.data.wells import well_name
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the path of one image file says; None where it says nothing. Numbers are as the maker counts them.
+
+    Attributes
+    ----------
+    plate : name or barcode of the plate.
+    well : ``A01`` to ``AF48``.
+    site : position inside the well.
+    timepoint : number in the time series; minutes where the scheme says so.
+    z : number of the plane in the stack.
+    channel : how the file names its channel (``w1``, ``ch2``, ``FITC - FITC``); None where it holds all channels.
+    date : ``YYMMDD``.
+    name : the whole name of the field where the scheme keeps it.
+    series : `name` without the timepoint.
+    """
+
+    plate: str | None = None
+    well: str | None = None
+    site: int | None = None
+    timepoint: int | None = None
+    z: int | None = None
+    channel: str | None = None
+    date: str | None = None
+    name: str | None = None
+    series: str | None = None
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What the files beside the images say: names of channels by token, pixel size in µm, and remarks for the user."""
+
+    channels: Mapping[str, str] = field(default_factory=dict)
+    pixel_size_um: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def is_thumbnail(path: PurePosixPath) -> bool:
+    """Whether a file is a thumbnail, or hidden: ``x_thumb.TIF``, ``x_w1_thumb<GUID>.tif``, ``thumbs/x.tif``."""
+    hidden = path.name.startswith(".")
+    folders = any(part.lower() in ("thumb", "thumbs", "thumbnails") for part in path.parts[:-1])
+    return hidden or folders or re.search(rf"_thumb(?:{GUID})?$", stem(path), re.IGNORECASE) is not None
+
+
+def nothing_beside(root: Path, paths: Sequence[PurePosixPath]) -> Beside:
+    """For makers that write nothing beside their images."""
+    return Beside()
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How one maker names files.
+
+    Attributes
+    ----------
+    name, example : for ``--scheme`` and for messages.
+    read : path below the folder that the user named -> :class:`Parts`, None where the name is of another kind.
+    is_extra : thumbnails and the like, left out and counted.
+    beside : folder and its images -> what other files say of them.
+    roles : token -> role where the scheme itself fixes it.
+    over : schemes that read these names too, but less exactly.
+    minutes : timepoints are minutes, not numbers in a series.
+    """
+
+    name: str
+    example: str
+    read: Callable[[PurePosixPath], Parts | None]
+    is_extra: Callable[[PurePosixPath], bool] = is_thumbnail
+    beside: Callable[[Path, Sequence[PurePosixPath]], Beside] = nothing_beside
+    roles: Mapping[str, str] = field(default_factory=dict)
+    over: tuple[str, ...] = ("folders", "channels")
+    minutes: bool = False
+
+
+GUID = r"\{?[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\}?"
+_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_.]?)(\d\d)\2(\d\d)(?!\d)", re.ASCII)
+# Folders that sort a plate's files and do not name it.
+_SORTING = re.compile(
+    r"time ?-?_?point_?\d+|z-?_?step_?\d+|images?|data|raw|tiffs?|export(?:ed)?|original", re.IGNORECASE
+)
+
+
+def stem(path: PurePosixPath) -> str:
+    """File name without its ending; ``.ome.tif``, ``.ome.tiff`` and ``.ome.zarr`` are one ending."""
+    name = path.name[: -len(path.suffix)] if path.suffix else path.name
+    return name[:-4] if name.lower().endswith(".ome") else name
+
+
+def number(text: str | None) -> int | None:
+    """`text` as a whole number, None where there is none."""
+    return None if text is None else int(text)
+
+
+def date_in(*texts: str | None) -> str | None:
+    """The first date with a four-digit year in `texts`, as YYMMDD: ``2024-03-01``, ``20240301``.
+
+    >>> date_in("Plate1", "run_2024-03-01T10_00_00")
+    '240301'
+    """
+    for text in texts:
+        for match in _DATE.finditer(text or ""):
+            try:
+                return calendar(int(match[1]), int(match[3]), int(match[4])).strftime("%y%m%d")
+            except ValueError:
+                continue
+    return None
+
+
+def folder_number(path: PurePosixPath, kind: str) -> int | None:
+    """The number of the folder ``TimePoint_3`` (`kind` ``timepoint``) or ``ZStep_2`` (``zstep``) above a file."""
+    for part in reversed(path.parts[:-1]):
+        match = re.fullmatch(kind + r"_?(\d+)", part.lower().replace("-", "_"))
+        if match:
+            return int(match[1])
+    return None
+
+
+def plate_folder(path: PurePosixPath, well: str | None = None) -> str | None:
+    """The nearest folder above a file that can name a plate: no TimePoint_1, no date, no ``Images``, not its `well`."""
+    for part in reversed(path.parts[:-1]):
+        if not _SORTING.fullmatch(part) and not _DATE.fullmatch(part) and (not well or well_name(part) != well):
+            return part
+    return None
+
+
+def sure_well(text: str) -> str | None:
+    """The well that `text` names by itself; None also where it may be another token (``s1``, ``t01``, ``Z3``)."""
+    return None if re.fullmatch(r"[stwzpfcm]\d+|[STWZ]\d+", text.strip()) else well_name(text)
+
+
+def agreed(found: Iterable[tuple[str, str, str]]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Names by token of (file, token, name); a token with two names gets none, and a note says so."""
+    names: dict[str, tuple[str, str]] = {}
+    differ: dict[str, str] = {}
+    for file, token, name in found:
+        before = names.setdefault(token, (file, name))
+        if before[1] != name:
+            differ[token] = (
+                f"{token} is '{before[1]}' in {before[0]} and '{name}' in {file}, so it has no name here; "
+                "take one folder at a time or name it with --channels"
+            )
+    return {token: name for token, (_, name) in names.items() if token not in differ}, tuple(differ.values())
+
+
+def one_size(sizes: Iterable[float]) -> tuple[float | None, tuple[str, ...]]:
+    """The pixel size (µm) that all files give; None, and a note, where they differ by more than rounding."""
+    known = sorted(sizes)
+    if not known:
+        return None, ()
+    if known[-1] > known[0] * 1.001:
+        note = f"pixel sizes from {known[0]:g} to {known[-1]:g} µm stand beside the images, so none is taken"
+        return None, (f"{note}; give --pixel_size",)
+    return known[0], ()

@@ -1,0 +1,223 @@
+"""Files that are written whole or not at all, and the tables and JSON inside them."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellular.errors import CellularError, InputError, MissingInputError, OutputError
+
+# How the names of files begin that are not whole yet; a run that was killed leaves them, the next one sweeps them.
+PARTIAL = ".partial-"
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Temporary path in the folder of `path`; renamed to `path` when the block succeeds, removed when it fails.
+
+    The temporary name is hidden and keeps the suffix (writers choose their format by it), so an interrupted run
+    leaves nothing that looks whole. A folder that cannot be written to or a full disk raises OutputError.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except CellularError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def sweep_partial(folder: Path) -> None:
+    """Remove what a killed run left half-written in `folder` and below. For whoever alone writes there."""
+    for leftover in folder.rglob(f"{PARTIAL}*"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented UTF-8 JSON; NaN is refused because JSON has none (use None)."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read JSON, with or without a byte order mark; a missing or malformed file raises an error that names it."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise MissingInputError(f"No such file: {path}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as a file: {error.strerror}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+
+
+def write_csv(path: str | Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV without the index."""
+    with whole_file(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+# What a thing is called, where it belongs and what was done to it: text in every table, however it looks. 001 is not 1,
+# and a treatment called None is a treatment.
+TEXT_COLUMNS = frozenset(
+    (
+        *("field", "image", "name", "file", "series", "source", "split", "kind", "problem"),
+        *("date", "plate", "well", "replicate", "treatment", "control", "inhibitor", "class", "state", "truth"),
+    )
+)
+# How other programs write a missing number. In a column of text they are words like any other.
+_NO_NUMBER = frozenset(("nan", "NaN", "NAN", "-nan", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "None"))
+_TRUTH = {"True": True, "False": False, "TRUE": True, "FALSE": False, "true": True, "false": False}
+
+
+def read_csv(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a CSV in UTF-8, with or without a byte order mark; an error names the file and what is wrong with it.
+
+    Columns of :data:`TEXT_COLUMNS` and of `text` are text, kept to the letter; only an empty field is missing in them.
+    Any other column is numbers or true and false if all its values are (``nan``, ``NA`` and the like are missing
+    numbers there), else text. Columns without a name are left out.
+
+    Raises MissingInputError, and InputError for what is no table or names a column twice.
+    """
+    try:
+        names = _header(path)
+        return _typed(path, names, TEXT_COLUMNS.union(text))
+    except FileNotFoundError as error:
+        raise MissingInputError(f"No such file: {path}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as a table; give the CSV file: {error.strerror}") from error
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a readable CSV table in UTF-8: {error}") from error
+
+
+def _header(path: str | Path) -> list[str]:
+    first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    names = [name.strip() for name in first.iloc[0]]
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise InputError(f"{path} names the column(s) {', '.join(twice)} twice; which one is meant?")
+    return names
+
+
+def _typed(path: str | Path, names: list[str], text: frozenset[str]) -> pd.DataFrame:
+    def read(**options: Any) -> pd.DataFrame:
+        with warnings.catch_warnings():
+            # rows longer than the header: pandas would drop their last values
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+            table = pd.read_csv(
+                path,
+                header=0,
+                names=[name or f"{number}\0" for number, name in enumerate(names)],
+                index_col=False,
+                keep_default_na=False,
+                na_values=[""],
+                encoding="utf-8-sig",
+                # Python's own parser: numbers as they were written; pandas' faster one is off in the last digit and
+                # crashes on an exponent of many digits
+                float_precision="round_trip",
+                **options,
+            )
+        nameless = [name for name in table if name.endswith("\0")]
+        return table.drop(columns=nameless) if nameless else table
+
+    table = read(dtype={name: str for name in names if name in text})
+    words = [name for name in table if table[name].dtype == object and name not in text]
+    # pandas reads large files in pieces, and takes a column for numbers in one and for words in the next
+    mixed = [
+        name for name in words if not table[name].map(lambda value: isinstance(value, str) or value != value).all()
+    ]
+    if mixed:
+        table[mixed] = read(dtype=dict.fromkeys(mixed, str), usecols=mixed)
+    for name in words:
+        table[name] = _settled(table[name])
+    return table
+
+
+def _settled(column: pd.Series) -> pd.Series:
+    """A column of text as numbers or truth values, where all it holds are such."""
+    known = column.dropna()
+    if known.empty:
+        return column.astype(float)
+    if known.isin(_TRUTH).all():
+        return column.map(_TRUTH)
+    numbers = as_numbers(known[~known.isin(_NO_NUMBER)])
+    if numbers.isna().any() or (numbers.empty and not known.isin(("nan", "NaN")).all()):
+        return column
+    return numbers.reindex(column.index)
+
+
+_FLOAT = r"\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[iI]nf(?:inity)?)\s*"
+
+
+def as_numbers(values: pd.Series) -> pd.Series:
+    """Text as float64, NaN where it is no number. (`pandas.to_numeric` crashes on an exponent of many digits.)"""
+    if values.dtype.kind in "iufb":
+        return values.astype(float)
+    text = values.astype(str)
+    return text.where(text.str.fullmatch(_FLOAT)).astype(float)
+
+
+_NUMBER = re.compile(r"^(?P<before>.*?)(?P<number>[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*(?P<after>.*)$")
+_PREFIX = {"p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3}
+_CONCENTRATION = re.compile(r"^(?P<prefix>[pnuµμm]?)(?P<unit>M\b|g/m?[lL]\b)(?P<rest>.*)$")
+
+
+def number_order(name: str) -> tuple:
+    """Key that sorts names by the number in them, in its unit, else as text.
+
+    >>> sorted(["10", "1", "0", "2.5"], key=number_order)
+    ['0', '1', '2.5', '10']
+    >>> sorted(["1 uM", "drug", "10 nM", "100 nM"], key=number_order)
+    ['10 nM', '100 nM', '1 uM', 'drug']
+    """
+    match = _NUMBER.match(name)
+    if match is None:
+        return (name, 1, 0.0, "")
+    number, after = float(match["number"]), match["after"]
+    unit = _CONCENTRATION.match(after)
+    if unit:
+        number, after = number * _PREFIX.get(unit["prefix"], 1.0), unit["unit"] + unit["rest"]
+    return (match["before"], 0, number, after)
+
+
+def together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One table of many; one without a row (no cells, no puncta) keeps the columns and adds nothing."""
+    filled = [table for table in tables if len(table)] or tables[:1]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
+
+
+def _digest(file: Any) -> str:
+    """`hashlib.file_digest` for Python 3.10."""
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,270 @@
+"""`cellular classify`: train on cells whose state is known, judge on unseen ones; predict for any others."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from cellular.autophagy.state import crop_train
+from cellular.autophagy.state.crop_file import FORMAT as CROPS
+from cellular.autophagy.state.crop_file import load_crop_model, save_crop_model
+from cellular.autophagy.state.crop_model import CropModel, CropSettings, predict_crops
+from cellular.autophagy.state.crops import Crops, cut_crops, join_crops
+from cellular.autophagy.state.explain import explain_crops, integrated_gradients
+from cellular.autophagy.state.files import load_model, read_header, save_model
+from cellular.autophagy.state.tree_model import ClassifySettings, TreeModel, predict, warn_of_strangers
+from cellular.autophagy.state.trees import explain, train, validate
+from cellular.autophagy.state.truth import add_truth, checked_cells, two_states
+from cellular.autophagy.state.unseen import UNIDENTIFIED, Validation
+from cellular.data.find import find_plate
+from cellular.data.image import FieldImage, load_labels, read_field
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import InputError
+from cellular.files import read_csv, together, write_csv, write_json
+from cellular.progress import progress
+from cellular.report.autophagy import calibration_figure, confusion_figure, importance_figure, saliency_figure
+from cellular.report.style import save
+from cellular.settings import settings_to_dict
+
+TREATMENT_CAVEAT = (
+    "Truth here is the treatment of the well, not an expert's look at the cell: fed wells hold activated cells and "
+    "starved wells basal ones, so this says how well the measurements separate the treatments, no more."
+)
+MODEL = "model.safetensors"
+Settings = TypeVar("Settings", ClassifySettings, CropSettings)
+# Cells of each state in the picture of what the network looks at.
+_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class TrainedState:
+    """What training made: the model's file and how it did on units unseen."""
+
+    model: Path
+    validation: Validation
+
+
+def train_state(
+    cells: str | Path,
+    out: str | Path,
+    truth: str | Path | None = None,
+    settings: ClassifySettings | None = None,
+    positive: str | None = None,
+) -> TrainedState:
+    """Train trees on ``cells.csv`` of measure and write the model and its validation to folder `out`.
+
+    `out` gets ``model.safetensors``, ``validation.json``, ``predicted_unseen.csv``, ``left_out.csv``, ``fields.csv``,
+    ``confusion.csv``, ``calibration.csv``, ``importance.csv`` and ``figures/``. `truth` as in
+    :func:`add_truth`; `positive` names the state that probabilities are of, where it is not activated.
+    """
+    table, settings = _known_cells(cells, truth, settings or ClassifySettings(), positive)
+    checked, model = validate(table, settings), train(table, settings)
+    _write_validation(checked, Path(out), settings, "" if truth else TREATMENT_CAVEAT)
+    return TrainedState(save_model(Path(out) / MODEL, model), checked)
+
+
+def train_crop_state(
+    cells: str | Path,
+    out: str | Path,
+    images: str | Path,
+    labels: str | Path,
+    truth: str | Path | None = None,
+    settings: CropSettings | None = None,
+    positive: str | None = None,
+) -> TrainedState:
+    """Train a network on crops of the cells of ``cells.csv``; `images` and `labels` as for `cellular measure`.
+
+    `out` gets ``model.safetensors``, the tables and figures of :func:`train_state` and ``figures/saliency.png``: what
+    the network looks at in cells that it was sure of, rightly and wrongly, when it had not seen their well. All crops
+    are in memory at once: 40 kB a cell at the usual size.
+    """
+    table, settings = _known_cells(cells, truth, settings or CropSettings(), positive)
+    out = Path(out)
+    pairs = fields_of(table, images, labels)
+    crops = join_crops([part for _, part in _crops(pairs, settings)])
+    model, checked = crop_train.train(crops, table, settings)
+    _write_validation(checked, out, settings, "" if truth else TREATMENT_CAVEAT)
+    save(_look(model, crops, _surest(checked.cells, settings)), out / "figures" / "saliency.png")
+    return TrainedState(save_crop_model(out / MODEL, model), checked)
+
+
+def _known_cells(
+    cells: str | Path, truth: str | Path | None, settings: Settings, positive: str | None
+) -> tuple[pd.DataFrame, Settings]:
+    """The cells with their truth, and the settings with the two states that it holds."""
+    table = add_truth(read_csv(cells), read_csv(truth) if truth else None)
+    if positive is None and table["truth"].eq(settings.states[1]).any():
+        positive = settings.states[1]
+    return table, replace(settings, states=two_states(table["truth"], positive))
+
+
+def read_state_model(path: str | Path) -> CropModel | TreeModel:
+    """The model in a file of classify train, trees or network by what it says of itself."""
+    return load_crop_model(path) if read_header(path)["format"] == CROPS else load_model(path)
+
+
+def classifier(
+    model: CropModel | TreeModel, fields: Mapping[str, FieldFiles]
+) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """A function that adds ``state`` and ``probability_<positive>`` to a table of measured cells.
+
+    `fields` are the images and label images that the cells are from; trees do not look at them.
+    """
+    if isinstance(model, CropModel):
+        return lambda cells: _join_told(cells, _predict_fields(model, _wanted(checked_cells(cells), fields)))
+    return lambda cells: _with_told(checked_cells(cells), model)
+
+
+def _with_told(cells: pd.DataFrame, model: TreeModel) -> pd.DataFrame:
+    told = predict(model, cells)
+    warn_of_strangers(model, cells)
+    return cells.drop(columns=list(told), errors="ignore").join(told)
+
+
+def predict_state(
+    cells: str | Path, model: str | Path, out: str | Path, *, top: int = 3, method: str = "occlusion"
+) -> pd.DataFrame:
+    """Write ``cells.csv`` with the state of every cell, and ``explanations.csv`` with what each rests on, to `out`.
+
+    `top` features per cell, by `method` of :func:`explain`; none with 0. A table without cells gives one without.
+    """
+    table, out = read_csv(cells), Path(out)
+    fitted = load_model(model)
+    classified = classifier(fitted, {})(table)
+    reasons = explain(fitted, classified, top, method) if top else None
+    if reasons is not None:
+        write_csv(out / "explanations.csv", reasons)
+    write_csv(out / "cells.csv", classified)
+    return classified
+
+
+def predict_crop_state(
+    cells: str | Path, model: str | Path, out: str | Path, images: str | Path, labels: str | Path, *, top: int = 3
+) -> pd.DataFrame:
+    """The same by a network on crops; ``explanations.csv`` holds the effect of each channel (`top` of them, 0: none).
+
+    ``figures/saliency.png`` shows what the network looks at in the cells that it is surest of, if there are any cells.
+    """
+    table, out = checked_cells(read_csv(cells)), Path(out)
+    network = load_crop_model(model)
+    pairs = fields_of(table, images, labels) if len(table) else {}
+    nothing = _no_crops(network)
+    told, reasons = [predict_crops(network, nothing)], [explain_crops(network, nothing)]
+    for _, crops in _crops(pairs, network.settings):
+        told.append(predict_crops(network, crops))
+        if top:
+            reasons.append(explain_crops(network, crops).query("rank <= @top"))
+    classified = _join_told(table, together(told))
+    if len(table):
+        shown = _surest(classified.assign(truth=np.nan), network.settings)
+        again = _crops({n: pairs[n] for n in shown["field"].unique()}, network.settings)
+        save(_look(network, join_crops([part for _, part in again]), shown), out / "figures" / "saliency.png")
+    if top:
+        write_csv(out / "explanations.csv", together(reasons))
+    write_csv(out / "cells.csv", classified)
+    return classified
+
+
+def fields_of(cells: pd.DataFrame, images: str | Path | Plate, labels: str | Path | None) -> dict[str, FieldFiles]:
+    """Image and label image of every field of `cells`; InputError where one is missing."""
+    plate = images if isinstance(images, Plate) else find_plate(images, labels=labels)
+    return _wanted(cells, {item.name: item for item in plate.fields if item.labels})
+
+
+def _wanted(cells: pd.DataFrame, fields: Mapping[str, FieldFiles]) -> dict[str, FieldFiles]:
+    names = sorted(cells["field"].unique())
+    missing = [name for name in names if name not in fields]
+    if missing:
+        raise InputError(
+            f"No image and label image of {missing[0]} ({len(missing)} of {len(names)} fields are missing)"
+        )
+    return {name: fields[name] for name in names}
+
+
+def _crops(fields: Mapping[str, FieldFiles], settings: CropSettings) -> Iterator[tuple[str, Crops]]:
+    for name, item in progress(fields.items(), desc="crops", unit="field"):
+        image = read_field(item)
+        yield name, crops_of(image, load_labels(item, image.shape), name, settings)
+
+
+def crops_of(image: FieldImage, labels: np.ndarray, name: str, settings: CropSettings) -> Crops:
+    """The cells of one field cut out as the network wants them."""
+    return cut_crops(image, labels, name, channels=settings.channels, side_px=settings.side_px, size=settings.size)
+
+
+def _predict_fields(network: CropModel, fields: Mapping[str, FieldFiles]) -> pd.DataFrame:
+    told = [predict_crops(network, crops) for _, crops in _crops(fields, network.settings)]
+    return together([predict_crops(network, _no_crops(network)), *told])
+
+
+def _no_crops(network: CropModel) -> Crops:
+    """Crops of a table without cells."""
+    channels, size = network.settings.channels, network.settings.size
+    cells = pd.DataFrame({"field": np.empty(0, object), "label": np.empty(0, np.int64)})
+    return Crops(np.empty((0, len(channels) + 1, size, size), np.float16), cells, channels, network.source)
+
+
+def classify_field(
+    model: CropModel | TreeModel, cells: pd.DataFrame, image: FieldImage, labels: np.ndarray
+) -> pd.DataFrame:
+    """The cells of one field with ``state`` and ``probability_<positive>``; trees do not look at the image."""
+    if isinstance(model, TreeModel) or not len(cells):
+        return classifier(model, {})(cells)
+    crops = crops_of(image, labels, str(cells["field"].iloc[0]), model.settings)
+    return _join_told(cells, predict_crops(model, crops))
+
+
+def _join_told(cells: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
+    """`cells` with the states of `told`; InputError where a cell of the table is not in the label images."""
+    new = [name for name in told if name not in ("field", "label")]
+    joined = cells.drop(columns=new, errors="ignore").merge(told, on=["field", "label"], how="left")
+    lost = joined["state"].isna()
+    if lost.any():
+        cell = joined[lost].iloc[0]
+        raise InputError(f"No cell {cell['label']} in the label image of {cell['field']}: are they those measured?")
+    return joined
+
+
+def _surest(cells: pd.DataFrame, settings: CropSettings) -> pd.DataFrame:
+    """A few cells that were called most certainly: each state rightly and, where there is a truth, wrongly."""
+    ordered = cells.sort_values(settings.probability, kind="stable")
+    right = ordered[ordered["truth"].isna() | (ordered["truth"] == ordered["state"])]
+    wrong = ordered[ordered["truth"].notna() & (ordered["truth"] != ordered["state"])]
+    wrong = wrong[wrong["truth"] != UNIDENTIFIED]
+    parts = [right.head(_SHOWN), right.tail(_SHOWN), wrong.head(_SHOWN // 2), wrong.tail(_SHOWN // 2)]
+    return pd.concat(parts).drop_duplicates(["field", "label"])
+
+
+def _look(model: CropModel, crops: Crops, shown: pd.DataFrame):
+    """The picture of what `model` looks at in the cells `shown`."""
+    rows = crop_train.rows_of(crops, shown)
+    titles = [
+        f"{p:.2f}" if pd.isna(truth) else f"{p:.2f}\n{truth}"
+        for p, truth in zip(shown[model.settings.probability], shown["truth"])
+    ]
+    effects = integrated_gradients(model, crops, rows)
+    return saliency_figure(crops.pixels[rows], effects, crops.channels, titles, model.settings.states)
+
+
+def _write_validation(checked: Validation, out: Path, settings: ClassifySettings | CropSettings, note: str) -> None:
+    for name in ("left_out", "fields", "calibration", "importance"):
+        write_csv(out / f"{name}.csv", getattr(checked, name))
+    write_csv(out / "predicted_unseen.csv", checked.cells)
+    write_csv(out / "confusion.csv", checked.confusion_all.rename_axis("truth").reset_index())
+    figures = {
+        "confusion": confusion_figure({"told by the expert": checked.confusion, "all": checked.confusion_all}),
+        "importance": importance_figure(checked.importance),
+        "calibration": calibration_figure(checked.calibration, settings.states[1]),
+    }
+    for name, figure in figures.items():
+        save(figure, out / "figures" / f"{name}.png")
+    scores = {n: _number(getattr(checked, n)) for n in ("accuracy", "balanced_accuracy", "auc", "brier", "field_auc")}
+    about = {"left_out": checked.unit, "scores": scores, "remarks": list(checked.remarks)}
+    write_json(out / "validation.json", {**about, "settings": settings_to_dict(settings), "note": note})
+
+
+def _number(value: float) -> float | None:
+    return None if pd.isna(value) else round(float(value), 6)

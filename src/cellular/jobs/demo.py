@@ -1,0 +1,126 @@
+"""The whole job on simulated fields, in minutes: what `cellular demo` shows a newcomer."""
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cellular.errors import OutputExistsError
+from cellular.evaluate.result import EvaluationResult
+from cellular.files import write_json
+from cellular.jobs.evaluate import draw_before_after, draw_evaluation, evaluate
+from cellular.jobs.models_table import comparison, write_comparison
+from cellular.jobs.prepare import PrepareSettings, prepare
+from cellular.report.training import draw_loss
+from cellular.segment.segmenter import Segmenter
+from cellular.segment.settings import SegmentSettings
+from cellular.simulate.simulate import SimulationSettings, simulate
+from cellular.train import TrainSettings, train
+
+# Written when the demo ends well, and what tells its folder from anybody else's.
+MARK = "demo.json"
+KEYS = ("model",)
+EXPERIMENT = "demo"
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """How much to simulate and to train.
+
+    Attributes
+    ----------
+    fields : positions, of which a third is for training, the rest for validation and test.
+    size_px, diameter_px : side of a field and mean cell diameter.
+    epochs : passes over the training fields. seed : of the simulation and the training.
+    device : "auto", "cpu", "cuda", ...
+    """
+
+    fields: int = 9
+    size_px: int = 512
+    diameter_px: float = 40.0
+    epochs: int = 12
+    seed: int = 0
+    device: str = "auto"
+
+
+QUICK = DemoSettings(fields=3, size_px=256, epochs=2)
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Where everything is, the table of models, and how long it took (s)."""
+
+    folder: Path
+    table: pd.DataFrame
+    picture: Path
+    seconds: float
+
+
+def demo(out: str | Path, settings: DemoSettings | None = None) -> DemoResult:
+    """Simulate a small dataset, prepare it, fine-tune the starter model on it and score both on the test fields.
+
+    Raises OutputExistsError where `out` holds something that an earlier demo did not make.
+    """
+    settings = settings or DemoSettings()
+    out, started = Path(out), time.perf_counter()
+    _clear(out)
+    write_json(out / MARK, {"finished": False})
+    simulated = simulate(
+        out / "simulated",
+        SimulationSettings(
+            fields=settings.fields, size_px=settings.size_px, diameter_px=settings.diameter_px, seed=settings.seed
+        ),
+    )
+    prepared = out / "prepared"
+    prepare(simulated.folder, prepared, PrepareSettings(images=str(simulated.composites), overlap="smallest"))
+    folders = {split: prepared / "all" / split for split in ("train", "valid", "test")}
+    trained = train(
+        folders["train"],
+        folders["valid"],
+        EXPERIMENT,
+        out / "experiments",
+        TrainSettings(
+            model_type="starter",
+            n_epochs=settings.epochs,
+            fields_per_epoch=64,
+            optimizer="adamw",
+            schedule="cosine",
+            learning_rate=1e-3,
+            weight_decay=1e-2,
+            crop_size=160,
+            ema=0.9,
+            min_train_masks=1,
+            validate_every=max(1, settings.epochs // 4),
+            seed=settings.seed,
+            device=settings.device,
+        ),
+    )
+    draw_loss(trained.folder)
+    diameter = settings.diameter_px
+    results = {
+        ("starter",): _score(folders["test"], out, "starter", "starter", settings.device, diameter),
+        ("fine-tuned",): _score(folders["test"], out, "fine-tuned", str(trained.best), settings.device, diameter),
+    }
+    table = comparison(results, KEYS)
+    write_comparison(table, KEYS, out / "results")
+    picture = draw_before_after(results[("starter",)], results[("fine-tuned",)], out / "before_after.jpg")
+    seconds = time.perf_counter() - started
+    write_json(out / MARK, {"finished": True, "seconds": round(seconds, 1)})
+    return DemoResult(out, table, picture, seconds)
+
+
+def _score(folder: Path, out: Path, name: str, model: str, device: str, diameter: float) -> EvaluationResult:
+    segmenter = Segmenter.from_pretrained(model, device)
+    result = evaluate(folder, out / "evaluation" / name, segmenter, SegmentSettings(diameter=diameter))
+    draw_evaluation(result)
+    return result
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier demo left; anything else stays and is an error."""
+    if out.exists() and any(out.iterdir()):
+        if not (out / MARK).is_file():
+            raise OutputExistsError(f"{out} is in use and no demo made it; name another folder with --out")
+        shutil.rmtree(out)

@@ -1,0 +1,238 @@
+"""The evaluation stage: segment a test folder, score it, say how sure the scores are."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cellular.data.find import find_annotated, match_labels
+from cellular.data.formats.images import read_labels, write_image
+from cellular.data.image import load_ignore, load_labels, read_field
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import InputError, MissingInputError
+from cellular.evaluate.bootstrap import Unit, clusters_of, intervals
+from cellular.evaluate.detection import Boxes, average_precision, match_boxes, mean_average_precision
+from cellular.evaluate.result import EvaluationResult, as_json
+from cellular.evaluate.scores import FieldScores, score_field, summary
+from cellular.files import read_csv, write_csv, write_json
+from cellular.jobs.runner import attempt
+from cellular.jobs.segment import segment
+from cellular.labels.cells import cell_boxes
+from cellular.progress import progress
+from cellular.report.evaluation import field_picture, precision_recall_figure
+from cellular.report.style import save
+from cellular.segment.segmenter import Segmenter
+from cellular.segment.settings import SegmentSettings
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate(
+    test_dir: Plate | str | Path,
+    output_dir: str | Path,
+    segmenter: Segmenter | None = None,
+    settings: SegmentSettings | None = None,
+    labels_dir: str | Path | None = None,
+    boxes_dir: str | Path | None = None,
+    interval_unit: Unit = "well",
+) -> EvaluationResult:
+    """Score a model, or label images made elsewhere, against the expert's labels.
+
+    Writes ``<split>_eval.json`` (published keys, all other scores, intervals), ``<split>_fields.csv`` (a row per field)
+    and the predicted ``labels/`` into `output_dir`.
+
+    Parameters
+    ----------
+    test_dir : folder of ``<field>.<ext>`` with ``<field>_masks.<png|tif>`` and, where some cells' truth is unknown,
+        ``<field>_ignore.<png|tif>``.
+    segmenter, settings : the model to score; a second run with the same goes on where the first one stopped.
+    labels_dir : instead of a model, a folder of ``<field>_masks.tif`` as ``cellular segment`` writes; scores are taken
+        from its ``cells.csv``, and are all equal without it.
+    boxes_dir : true boxes for the detection scores, as YOLO text files ``<field>.txt``; without it, the boxes in the
+        ``cells.csv`` that ``cellular prepare`` wrote (hidden parts included), else those of the label images.
+    interval_unit : what the intervals resample. Fields of one well are alike: resampling "field" tells how the scores
+        vary between fields of these wells, and too little about other wells.
+
+    Raises
+    ------
+    InputError, MissingInputError : the folder cannot be used. A single bad field is reported in `problems` instead.
+    """
+    if (segmenter is None) == (labels_dir is None):
+        raise InputError("evaluate takes either a model or a folder of predicted labels")
+    output_dir = Path(output_dir)
+    plate = test_dir if isinstance(test_dir, Plate) else find_annotated(test_dir)
+    test_dir = plate.folder
+    clusters_of([], interval_unit)  # a typing error is said before the work, not after
+    if segmenter is not None:
+        segmented = segment(plate, output_dir / "labels", segmenter, settings)
+        labels, cells, problems = segmented.labels, segmented.cells, dict(segmented.problems)
+    else:
+        labels, cells, problems = _given_labels(plate.fields, Path(labels_dir))
+    truth_table = _truth_table(test_dir)
+
+    def score(item: FieldFiles) -> tuple[FieldScores, Boxes, Boxes]:
+        scores, truth, prediction = _score(item, labels[item.name])
+        true_boxes = _true_boxes(item, truth, boxes_dir, truth_table)
+        return scores, true_boxes, _found_boxes(cells, scores, prediction, labels[item.name])
+
+    predicted = [item for item in plate.fields if item.name in labels]
+    scored, passed_over = attempt(predicted, score, desc="score")
+    problems |= passed_over
+    if not scored:
+        raise InputError(f"{test_dir}: no field could be scored; first problem: {next(iter(problems.values()))}")
+    fields, true_boxes, found_boxes = map(list, zip(*scored.values()))
+    kept = [item for item in predicted if item.name in scored]
+    clusters = clusters_of(kept, interval_unit)
+    detections = match_boxes(true_boxes, found_boxes)
+    result = _summarise(output_dir, test_dir.name, fields, clusters, detections, labels, kept, problems, truth_table)
+    _write(result)
+    return result
+
+
+def _score(item: FieldFiles, labels: Path) -> tuple[FieldScores, np.ndarray, np.ndarray]:
+    """Scores of one field, and its true and predicted labels."""
+    prediction = read_labels(labels)
+    truth = load_labels(item)
+    if prediction.shape != truth.shape:
+        raise InputError(f"{labels}: shape {prediction.shape} differs from that of {item.labels}, {truth.shape}")
+    return score_field(truth, prediction, load_ignore(item, truth.shape), item.name), truth, prediction
+
+
+def _given_labels(fields: Sequence[FieldFiles], folder: Path) -> tuple[dict[str, Path], pd.DataFrame, dict[str, str]]:
+    labels = match_labels(fields, folder)
+    problems = {
+        item.name: f"no {item.name}_masks.tif or .png in {folder}" for item in fields if item.name not in labels
+    }
+    table = folder / "cells.csv"
+    cells = read_csv(table) if table.is_file() else pd.DataFrame()
+    if not {"image", "label", "score"} <= set(cells.columns):
+        logger.warning("%s gives no scores: all predictions count the same, which lowers the box AP", folder)
+        cells = pd.DataFrame(columns=["image", "label", "score"])
+    return labels, cells, problems
+
+
+def _truth_table(test_dir: Path) -> pd.DataFrame | None:
+    """The cells.csv of the prepared dataset that `test_dir` (OUT/all/<split>) belongs to."""
+    path = test_dir.resolve().parent.parent / "cells.csv"
+    if test_dir.resolve().parent.name != "all" or not path.is_file():
+        return None
+    table = read_csv(path)
+    return table if {"field", "class", "label", "y0", "x0", "y1", "x1"} <= set(table.columns) else None
+
+
+def _true_boxes(item: FieldFiles, truth: np.ndarray, folder: str | Path | None, table: pd.DataFrame | None) -> Boxes:
+    if folder is not None:
+        return Boxes(read_yolo_boxes(Path(folder) / f"{item.name}.txt", truth.shape))
+    if table is not None:
+        rows = table[(table["field"] == item.name) & (table["label"] > 0)]
+        return Boxes(rows[["y0", "x0", "y1", "x1"]].to_numpy(float))
+    return Boxes(cell_boxes(truth)[1])
+
+
+def read_yolo_boxes(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Boxes (N, 4) float64 y0, x0, y1, x1 in px from a YOLO file ([class] x y width height, as fractions)."""
+    if not path.is_file():
+        raise MissingInputError(f"No such box file: {path}")
+    try:
+        rows = np.array([line.split() for line in path.read_text().splitlines() if line.strip()], float)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a YOLO box file: {error}") from error
+    if not len(rows):
+        return np.zeros((0, 4))
+    if rows.shape[1] not in (4, 5):
+        raise InputError(f"{path}: a line holds [class] x y width height, not {rows.shape[1]} numbers")
+    if not ((rows[:, -4:] >= 0) & (rows[:, -4:] <= 1)).all():
+        raise InputError(f"{path}: x, y, width and height are fractions of the image, 0 to 1; pixels or NaN are not")
+    x, y, width, height = rows[:, -4:].T
+    edges = np.stack([y - height / 2, x - width / 2, y + height / 2, x + width / 2], axis=1)
+    return edges.clip(0, 1) * np.array([*shape, *shape])
+
+
+def _found_boxes(cells: pd.DataFrame, scores: FieldScores, prediction: np.ndarray, labels: Path) -> Boxes:
+    """Boxes of the predicted cells that count (those mainly in ignored pixels do not) with their scores."""
+    numbers, boxes = cell_boxes(prediction)
+    rows = cells[cells["image"] == scores.name]
+    try:
+        score_of = dict(zip(rows["label"].astype(int), rows["score"].astype(float)))
+    except ValueError as error:
+        raise InputError(f"cells.csv beside {labels}: labels and scores are numbers: {error}") from error
+    keep = np.isin(numbers, scores.predicted_labels)
+    if len(cells) and (unknown := set(map(int, numbers[keep])) - set(score_of)):
+        cell = f"cell {min(unknown)} of {scores.name}"
+        raise InputError(f"cells.csv beside {labels} has no score for {cell}; is it another's?")
+    return Boxes(boxes[keep], np.array([score_of.get(int(n), 1.0) for n in numbers[keep]]))
+
+
+def _summarise(output_dir, split, fields, clusters, detections, labels, pairs, problems, table) -> EvaluationResult:
+    """Values over all fields and their intervals, from counts that are already there."""
+
+    def statistic(weights: np.ndarray) -> dict[str, float]:
+        drawn = [f for f, count in zip(fields, weights) for _ in range(int(count))]
+        boxes = {"box.ap50": average_precision(detections, 0.5, weights)}
+        return summary(drawn) | boxes | {"box.ap50_95": mean_average_precision(detections, weights)}
+
+    return EvaluationResult(
+        output_dir,
+        split,
+        statistic(np.ones(len(fields))),
+        intervals(statistic, clusters),
+        clusters,
+        fields,
+        detections,
+        labels,
+        pairs,
+        _recall_by_class(fields, table),
+        problems,
+    )
+
+
+def _recall_by_class(fields: Sequence[FieldScores], table: pd.DataFrame | None) -> dict[str, tuple[int, int]]:
+    """Cells and found cells of each class; predictions have no class, so there is no precision by class."""
+    counts: dict[str, tuple[int, int]] = {}
+    if table is None:
+        return counts
+    for scores in fields:
+        rows = table[(table["field"] == scores.name) & table["label"].isin(scores.true_labels)]
+        for name, group in rows.groupby("class"):
+            cells, found = counts.get(str(name), (0, 0))
+            hit = int((~group["label"].isin(scores.missed)).sum())
+            counts[str(name)] = (cells + len(group), found + hit)
+    return counts
+
+
+def _write(result: EvaluationResult) -> None:
+    rows = [scores.row() for scores in result.fields]
+    for k, row in enumerate(rows):
+        row["box_ap50"] = average_precision(result.detections, 0.5, np.eye(len(rows))[k])
+    write_csv(result.output_dir / f"{result.split}_fields.csv", pd.DataFrame(rows))
+    write_json(result.output_dir / f"{result.split}_eval.json", as_json(result))
+
+
+def draw_evaluation(result: EvaluationResult) -> None:
+    """Write ``figures/<field>.jpg`` for every field and ``figures/precision_recall.png`` into the output folder."""
+    folder = result.output_dir / "figures"
+    for item in progress(result.items, desc="draw", unit="field"):
+        write_image(folder / f"{item.name}.jpg", _picture(result, item.name))
+    save(precision_recall_figure(result), folder / "precision_recall.png")
+
+
+def draw_before_after(before: EvaluationResult, after: EvaluationResult, path: str | Path) -> Path:
+    """Write the field that gained most, as `before` and as `after` saw it, to `path`; returns the path.
+
+    Each side is called by the name of its output folder.
+    """
+    old = {one.name: one for one in before.fields}
+    both = [one for one in after.fields if one.name in old]
+    most = max(both, key=lambda one: one.instance(0.5).f1 - old[one.name].instance(0.5).f1)
+    panels = [_picture(result, most.name, result.output_dir.name) for result in (before, after)]
+    gap = np.full((panels[0].shape[0], 16, 3), 255, np.uint8)
+    return write_image(path, np.hstack([panels[0], gap, panels[1]]))
+
+
+def _picture(result: EvaluationResult, name: str, model: str = "") -> np.ndarray:
+    item = next(item for item in result.items if item.name == name)
+    scores = next(one for one in result.fields if one.name == name)
+    image, prediction = read_field(item), read_labels(result.labels[name])
+    return field_picture(image.array(), load_labels(item, image.shape), prediction, scores, model)

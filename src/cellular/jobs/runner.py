@@ -1,0 +1,238 @@
+"""Doing the same to every field, or series: claim the output, skip what is unchanged, pass over what fails, join.
+
+Every job goes through :func:`each`. What a job adds is the work on one item; how it is kept, resumed and put together
+is here, and only here.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import CellularError, InputError, OutputError, OutputExistsError
+from cellular.files import PARTIAL, read_csv, read_json, sweep_partial, together, write_csv, write_json
+from cellular.progress import progress
+
+logger = logging.getLogger(__name__)
+
+# Tables of each item, and the record that says of what files they were made; the record is written last.
+ITEMS = "fields"
+RECORD = "made_of.json"
+LOCK = ".cellular.lock"
+
+
+class Item(Protocol):
+    """What is done one by one: a field, or a series of them. `name` is unique and a file name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to do to one item.
+
+    Attributes
+    ----------
+    do : the work: writes its own files, whole or not at all, and returns the item's tables by name.
+    inputs : files that the result depends on; it is made again once one has changed in size or date.
+    outputs : files that `do` writes besides its tables; made again once one is gone.
+    """
+
+    do: Callable[[Any], Mapping[str, pd.DataFrame]]
+    inputs: Callable[[Any], Sequence[Path]]
+    outputs: Callable[[Any], Sequence[Path]] = lambda item: ()
+
+
+@dataclass(frozen=True)
+class Done:
+    """What :func:`each` did.
+
+    Attributes
+    ----------
+    tables : of all items together, in the order of the items.
+    problems : name of an item that was passed over -> why.
+    names : the items that have a result, earlier runs' included.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    problems: dict[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+
+
+@contextmanager
+def claimed(out: str | Path, job: str, record: Mapping[str, Any]) -> Iterator[Path]:
+    """`out` as the output of `job` with this `record` of settings, for the time of the block, and for nobody else.
+
+    ``out/<job>.json`` holds the record. Leftovers of a killed run are swept. A folder in which no
+    item is finished stands for nothing yet and may be claimed anew.
+
+    Raises OutputExistsError where `out` is a file, holds something else, was begun with another record, or is being
+    written by another process.
+    """
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise OutputExistsError(f"{out} is a file; choose another --out")
+    wanted = json.loads(json.dumps(record, default=str))
+    _check_claim(out, job, wanted)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be made: {error.strerror}") from error
+    lock = FileLock(out / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise OutputExistsError(
+            f"{out} is being written by another command; wait for it, or choose another --out"
+        ) from error
+    try:
+        sweep_partial(out)
+        _check_claim(out, job, wanted)
+        write_json(out / f"{job}.json", wanted)
+        yield out
+    finally:
+        lock.release()
+        with suppress(OSError):
+            (out / LOCK).unlink(missing_ok=True)
+
+
+def _check_claim(out: Path, job: str, wanted: Mapping[str, Any]) -> None:
+    path = out / f"{job}.json"
+    others = [entry for entry in out.iterdir() if entry != path and not _is_ours(entry)] if out.is_dir() else []
+    if others and not path.is_file():
+        raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
+    if finished(out) and (made := read_json(path)) != wanted:
+        raise OutputExistsError(
+            f"{out} was begun with other settings ({_difference(made, wanted)}); choose another --out"
+        )
+
+
+def _is_ours(entry: Path) -> bool:
+    return entry.name == LOCK or entry.name.startswith(PARTIAL)
+
+
+def _difference(made: Any, wanted: Mapping[str, Any]) -> str:
+    """The first few settings that differ."""
+    if not isinstance(made, dict):
+        return "its record is of another kind"
+    keys = [key for key in dict.fromkeys((*made, *wanted)) if made.get(key) != wanted.get(key)]
+    return "; ".join(f"{key} was {made.get(key)!r}, now {wanted.get(key)!r}" for key in keys[:3])
+
+
+def each(items: Sequence[Item], out: Path, work: Work, *, desc: str, unit: str = "field") -> Done:
+    """Do `work` to each of `items`, into ``out``; what is there already, of the same files, is kept.
+
+    An item whose work raises a :class:`CellularError` is passed over and named; others stop the run, which the same
+    call continues. Tables lie in ``out/fields/<name>/<table>.csv``.
+    """
+    results, problems = attempt(items, lambda item: do_one(item, out, work), desc=desc, unit=unit)
+    return Done(joined(out, results), problems, tuple(results))
+
+
+def attempt(
+    items: Sequence[Item], do: Callable[[Any], Any], *, desc: str, unit: str = "field"
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Results of `do` by name of item, with progress; and, by name, what was passed over and why.
+
+    For what is quick and kept in memory; :func:`each` keeps results on disk.
+    """
+    results: dict[str, Any] = {}
+    problems: dict[str, str] = {}
+    for item in progress(items, desc=desc, unit=unit):
+        try:
+            results[item.name] = do(item)
+        except CellularError as error:
+            problems[item.name] = str(error)
+            logger.debug("%s passed over", item.name, exc_info=True)
+    return results, problems
+
+
+def each_field(plate: Plate, out: Path, work: Work, *, desc: str) -> Done:
+    """:func:`each` over the fields of a plate; InputError where none of them could be done."""
+    done = each(plate.fields, out, work, desc=desc)
+    if not done.names:
+        first = next(iter(done.problems.values()), "there are none")
+        raise InputError(f"No field could be done ({desc}); first problem: {first}")
+    return done
+
+
+def do_one(item: Item, out: Path, work: Work) -> None:
+    """Do one item, unless its result is there."""
+    folder = out / ITEMS / item.name
+    inputs, outputs = work.inputs(item), work.outputs(item)
+    if is_done(folder, inputs, outputs):
+        return
+    (folder / RECORD).unlink(missing_ok=True)
+    before = _listing(inputs)
+    tables = work.do(item)
+    for old in folder.glob("*.csv"):
+        if old.stem not in tables:
+            old.unlink()
+    for name, table in tables.items():
+        write_csv(folder / f"{name}.csv", table)
+    if _listing(inputs) != before:
+        raise InputError(f"{item.name}: its files changed while they were read; run the same command again")
+    write_json(folder / RECORD, {"inputs": before, "tables": sorted(tables)})
+
+
+def is_done(folder: Path, inputs: Sequence[Path], outputs: Sequence[Path] = ()) -> bool:
+    """Whether `folder` holds the whole result of just these files, and none has changed in size or date since."""
+    path = folder / RECORD
+    if not path.is_file() or not all(out.is_file() for out in outputs):
+        return False
+    record = read_json(path)
+    tables = [folder / f"{name}.csv" for name in record.get("tables", ())]
+    return record.get("inputs") == _listing(inputs) and all(table.is_file() for table in tables)
+
+
+def _listing(inputs: Iterable[Path]) -> list[list[Any]]:
+    found = []
+    for path in inputs:
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        found.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
+    return found
+
+
+def finished(out: Path) -> list[str]:
+    """Names of all items that have a result in `out`, whichever run made it, sorted."""
+    return sorted(path.parent.name for path in (out / ITEMS).glob(f"*/{RECORD}"))
+
+
+def joined(out: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
+    """Each table of the named items put together; one without a row keeps its columns."""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for name in names:
+        for path in _tables(out / ITEMS / name):
+            parts.setdefault(path.stem, []).append(read_csv(path))
+    return {name: together(tables) for name, tables in parts.items()}
+
+
+def _tables(folder: Path) -> Iterator[Path]:
+    record = read_json(folder / RECORD)
+    yield from (folder / f"{name}.csv" for name in record["tables"])
+
+
+def write_problems(out: Path, problems: Mapping[str, str]) -> None:
+    """Write ``problems.csv``: what was passed over and why."""
+    write_csv(
+        out / "problems.csv", pd.DataFrame({"field": list(problems), "problem": list(problems.values())}, dtype=object)
+    )
+
+
+def files_of(item: FieldFiles) -> tuple[Path, ...]:
+    """Image files of a field, and its label image where it has one: the usual inputs."""
+    found = [path for path in item.images if path.is_file()]
+    # A Zarr group is a folder of many files: its metadata stands for them.
+    found += [p for path in item.images if path.is_dir() for p in (path / "zarr.json", path / ".zattrs") if p.is_file()]
+    missing = [path for path in item.images if not path.exists()]
+    return (*found, *missing, *((item.labels,) if item.labels else ()))

@@ -1,0 +1,193 @@
+"""`cellular track`: a folder of label images in; tables, exports and pictures of tracks out."""
+
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cellular.data.find import find_label_fields
+from cellular.data.formats.images import read_labels
+from cellular.data.image import load_labels
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import InputError
+from cellular.files import read_csv, write_csv
+from cellular.jobs.runner import Work, claimed, each, write_problems
+from cellular.report.style import save
+from cellular.report.tracks import draw_lengths, draw_tracks
+from cellular.settings import settings_to_dict
+from cellular.track.export import EXPORTS, write_export
+from cellular.track.link import TrackSettings, link
+from cellular.track.scores import score_tracks
+from cellular.track.series import group_series
+from cellular.track.states import activated_over_time, activation_times, transitions
+from cellular.track.summary import summarise
+
+logger = logging.getLogger(__name__)
+
+PROBABILITY = "probability_activated"
+COLUMNS = ("series", "field", "timepoint", "frame", "label", "y", "x", "area", "track", "parent", "lineage")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One position over time: its name and its fields, in order of their timepoint."""
+
+    name: str
+    frames: list[FieldFiles]
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """What was followed: the table of all series, its summary, scores where there was a truth, and what went wrong."""
+
+    tracks: pd.DataFrame
+    summary: pd.DataFrame
+    scores: pd.DataFrame | None = None
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def track(
+    labels: str | Path | Plate,
+    out: str | Path,
+    settings: TrackSettings | None = None,
+    *,
+    pattern: str | None = None,
+    cells: str | Path | None = None,
+    appearance: Sequence[str] = (),
+    truth: str | Path | None = None,
+    exports: Sequence[str] = (),
+) -> TrackResult:
+    """Follow the cells of every series in folder `labels` and write the results to folder `out`.
+
+    Parameters
+    ----------
+    labels : folder of label images named by field, or a plate whose fields have label images.
+    out : gets ``tracks.csv``, ``summary.csv``, ``track.json``, ``figures/`` and, as asked for, ``scores.csv``,
+        ``exports/<kind>/<series>/``, ``transitions.csv``, ``activation.csv``, ``activated_over_time.csv``.
+    cells : table with ``field, label`` and the columns named in `appearance`, compared when linking; and, where it has
+        a column ``probability_activated``, the states that are followed along the tracks.
+    truth : table of true tracks (``series, track, timepoint, field, cell, parent``) whose label images
+        ``<field>_labels.tif`` lie beside it; the tracks are scored against it.
+
+    Raises InputError where no position was imaged twice. A series with a file that cannot be read, or with images of
+    different sizes, is reported and passed over.
+    """
+    settings, out = settings or TrackSettings(), Path(out)
+    _check_exports(exports)
+    plate = labels if isinstance(labels, Plate) else find_label_fields(labels, pattern=pattern)
+    series = group_series(item for item in plate.fields if item.labels)
+    if all(len(frames) < 2 for frames in series.values()):
+        raise InputError(
+            f"{plate.folder}: {len(series)} position(s), none imaged at two timepoints, so there is nothing to follow. "
+            "Where the names hide the timepoint, --pattern tells how to read it"
+        )
+    measured = _read_cells(cells, appearance) if cells else None
+    step = _step_of(series.values())
+    truths = read_csv(truth).rename(columns={"cell": "label"}) if truth else None
+
+    def do(one: Series) -> dict[str, pd.DataFrame]:
+        images = [load_labels(frame) for frame in one.frames]
+        features = [_features(measured, frame, appearance) for frame in one.frames] if appearance else None
+        times = [(frame.timepoint - one.frames[0].timepoint) // step for frame in one.frames]
+        tracks = link(images, settings, features, times)
+        tables = {"summary": pd.DataFrame([{"series": one.name, **summarise(tracks, images, settings, times)}])}
+        if truths is not None:
+            scores = _scores(truths, Path(truth).parent, one.name, one.frames, tracks, images)
+            tables["scores"] = pd.DataFrame([{"series": one.name, **scores}])
+        for kind in exports:
+            write_export(kind, tracks, images, out / "exports" / kind / one.name)
+        figure = draw_tracks(tracks, images[-1], f"{one.name}: {len(one.frames)} timepoints")
+        save(figure, out / "figures" / f"{one.name}.png")
+        return tables | {"tracks": _named(tracks, one.name, one.frames).round({"y": 3, "x": 3})}
+
+    tables_read = [Path(path) for path in (truth, cells if appearance else None) if path]
+    work = Work(
+        do,
+        lambda one: (*(frame.labels for frame in one.frames), *tables_read),
+        lambda one: (out / "figures" / f"{one.name}.png",),
+    )
+    record = {**settings_to_dict(settings), "labels": str(plate.folder), "pattern": pattern}
+    record |= {"appearance": list(appearance), "truth": str(truth) if truth else None, "exports": list(exports)}
+    with claimed(out, "track", record):
+        done = each([Series(*item) for item in series.items()], out, work, desc="track", unit="series")
+        write_problems(out, done.problems)
+        if not done.names:
+            raise InputError(f"No series could be tracked; first problem: {next(iter(done.problems.values()))}")
+        result = TrackResult(done.tables["tracks"], done.tables["summary"], done.tables.get("scores"), done.problems)
+        _write(result, out)
+        if measured is not None and PROBABILITY in measured:
+            write_states(result.tracks.merge(measured[["field", "label", PROBABILITY]], how="left"), out)
+    return result
+
+
+def _step_of(series: Iterable[Sequence[FieldFiles]]) -> int:
+    """The usual step between timepoints: the largest that they are all multiples of, over all series."""
+    times = sorted({frame.timepoint for frames in series for frame in frames})
+    return math.gcd(*(after - before for before, after in pairwise(times))) or 1
+
+
+def _check_exports(exports: Sequence[str]) -> None:
+    unknown = sorted(set(exports) - set(EXPORTS))
+    if unknown:
+        raise InputError(f"Unknown export(s) {unknown}; known: {', '.join(EXPORTS)}")
+
+
+def _read_cells(path: str | Path, appearance: Sequence[str]) -> pd.DataFrame:
+    table = read_csv(path)
+    missing = sorted({"field", "label", *appearance} - set(table.columns))
+    if missing:
+        raise InputError(f"{path} lacks the column(s) {missing}")
+    return table
+
+
+def _features(measured: pd.DataFrame, frame: FieldFiles, appearance: Sequence[str]) -> pd.DataFrame:
+    here = measured[measured["field"] == frame.name]
+    return here.set_index("label")[list(appearance)]
+
+
+def _named(tracks: pd.DataFrame, series: str, frames: Sequence[FieldFiles]) -> pd.DataFrame:
+    """The table with names in place of frame numbers alone."""
+    named = tracks.assign(
+        series=series,
+        field=[frames[t].name for t in tracks["frame"]],
+        timepoint=[frames[t].timepoint for t in tracks["frame"]],
+    )
+    return named[list(COLUMNS)]
+
+
+def _scores(
+    truths: pd.DataFrame,
+    folder: Path,
+    series: str,
+    frames: Sequence[FieldFiles],
+    tracks: pd.DataFrame,
+    images: Sequence[np.ndarray],
+) -> dict[str, float]:
+    number = {frame.timepoint: t for t, frame in enumerate(frames)}
+    truth = truths[(truths["series"] == series) & truths["timepoint"].isin(number)]
+    if truth.empty:
+        raise InputError(f"{folder}: no true tracks for series {series}")
+    truth_images = [read_labels(folder / f"{frame.name}_labels.tif") for frame in frames]
+    truth = truth.assign(frame=truth["timepoint"].map(number)).reset_index(drop=True)
+    return asdict(score_tracks(truth, truth_images, tracks, images))
+
+
+def _write(result: TrackResult, out: Path) -> None:
+    write_csv(out / "tracks.csv", result.tracks)
+    write_csv(out / "summary.csv", result.summary)
+    if result.scores is not None:
+        write_csv(out / "scores.csv", result.scores)
+    save(draw_lengths(result.tracks), out / "figures" / "track_lengths.png")
+
+
+def write_states(tracks: pd.DataFrame, out: Path) -> None:
+    """Write ``transitions.csv``, ``activation.csv`` and ``activated_over_time.csv`` for tracks with probabilities."""
+    found = transitions(tracks)
+    write_csv(out / "transitions.csv", found.table().assign(method=found.method, series=found.series))
+    write_csv(out / "activation.csv", activation_times(tracks))
+    write_csv(out / "activated_over_time.csv", activated_over_time(tracks))

@@ -1,0 +1,77 @@
+"""The cells of a label image, one by one: pixels and boxes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from skimage.measure import regionprops_table
+
+from cellular.labels.checks import as_labels
+
+
+@dataclass(frozen=True)
+class CellMask:
+    """One cell in a field of `shape` (Y, X): its box and the pixels inside it.
+
+    Attributes
+    ----------
+    shape : (Y, X) of the whole field, px.
+    y, x : upper left corner of the box, px.
+    pixels : (h, w) bool, True = cell; (0, 0) when the mask is empty.
+    """
+
+    shape: tuple[int, int]
+    y: int
+    x: int
+    pixels: np.ndarray
+
+    @property
+    def area(self) -> int:
+        """Number of pixels, px."""
+        return int(np.count_nonzero(self.pixels))
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """(y0, x0, y1, x1), px, half-open."""
+        height, width = self.pixels.shape
+        return self.y, self.x, self.y + height, self.x + width
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """The box as an index into a (Y, X) array."""
+        y0, x0, y1, x1 = self.box
+        return slice(y0, y1), slice(x0, x1)
+
+    def full(self) -> np.ndarray:
+        """The whole field as (Y, X) bool."""
+        field = np.zeros(self.shape, bool)
+        field[self.window] = self.pixels
+        return field
+
+
+def crop_mask(field: np.ndarray) -> CellMask:
+    """The cell in a (Y, X) or (Y, X, C) array: every pixel that is not zero in any channel."""
+    cell = field.any(axis=2) if field.ndim == 3 else field != 0
+    rows, columns = np.flatnonzero(cell.any(axis=1)), np.flatnonzero(cell.any(axis=0))
+    if not rows.size:
+        return CellMask(cell.shape, 0, 0, np.zeros((0, 0), bool))
+    y, x = int(rows[0]), int(columns[0])
+    return CellMask(cell.shape, y, x, cell[y : rows[-1] + 1, x : columns[-1] + 1].copy())
+
+
+def cells_of(labels: np.ndarray) -> list[tuple[int, CellMask]]:
+    """Each label of a (Y, X) label image with its pixels, in order of label."""
+    labels = as_labels(labels)
+    present = np.unique(labels)
+    present = present[present > 0]
+    dense = labels if present.size and present[-1] == present.size else np.searchsorted(present, labels) + (labels > 0)
+    return [
+        (int(label), CellMask(labels.shape, box[0].start, box[1].start, labels[box] == label))
+        for label, box in zip(present, ndimage.find_objects(dense.astype(np.int64, copy=False)))
+    ]
+
+
+def cell_boxes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (N,) present in a label image (Y, X) and their boxes (N, 4) float64 y0, x0, y1, x1, end exclusive, px."""
+    table = regionprops_table(labels, properties=("label", "bbox"))
+    return table["label"], np.stack([table[f"bbox-{k}"] for k in range(4)], axis=1).astype(float)

@@ -1,0 +1,60 @@
+"""Pictures of plates: wells where they are, and what is known of them."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
+from cellular.report.style import PALETTE
+
+# More different entries than this cannot be told apart by colour.
+MOST_COLOURS = len(PALETTE)
+
+
+def plate_figure(fields: pd.DataFrame, map_columns: Sequence[str] = ()) -> Figure:
+    """Every plate as its wells: how many fields each has, coloured by what the map says of it.
+
+    Parameters
+    ----------
+    fields : a row a field with ``plate, well`` and the map's columns.
+    map_columns : the first of them colours the wells, all of them are written in where there is room.
+    """
+    known = fields[fields["well"].notna()]
+    plates = list(known.groupby(known["plate"].fillna(""), sort=True))
+    rows, columns = PLATE_SIZES[plate_size(known["well"])]
+    size = (max(4.0, 0.42 * columns + 1.2), max(2.4, 0.42 * rows + 1.0) * len(plates))
+    figure, axes = plt.subplots(len(plates), 1, figsize=size, squeeze=False)
+    colours = _colours(known[map_columns[0]]) if map_columns else {}
+    for axis, (name, part) in zip(axes[:, 0], plates):
+        _draw_plate(axis, part, (rows, columns), map_columns[0] if map_columns else None, colours)
+        axis.set_title(name or "plate", fontsize=9, loc="left")
+    for entry, colour in colours.items():
+        axes[0, 0].plot([], [], "o", color=colour, label=entry)
+    if colours:
+        axes[0, 0].legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
+    return figure
+
+
+def _colours(values: pd.Series) -> dict[str, str]:
+    entries = sorted(values.dropna().astype(str).unique())
+    return dict(zip(entries, PALETTE)) if len(entries) <= MOST_COLOURS else {}
+
+
+def _draw_plate(axis: plt.Axes, part: pd.DataFrame, shape: tuple[int, int], column: str | None, colours: dict) -> None:
+    rows, columns = shape
+    grid = [(row, col) for row in range(1, rows + 1) for col in range(1, columns + 1)]
+    axis.scatter([c for _, c in grid], [r for r, _ in grid], s=60, color="0.93", linewidths=0)
+    for well, here in part.groupby("well"):
+        letters, col = split_well(well)
+        entry = str(here[column].iloc[0]) if column and pd.notna(here[column].iloc[0]) else None
+        axis.scatter(col, row_number(letters), s=130, color=colours.get(entry, "0.6"), linewidths=0)
+        axis.text(col, row_number(letters), str(len(here)), ha="center", va="center", fontsize=7, color="white")
+    step = max(1, columns // 12)
+    axis.set_xticks(np.arange(1, columns + 1, step))
+    axis.set_yticks(range(1, rows + 1), [row_letters(n) for n in range(1, rows + 1)])
+    axis.set(xlim=(0.3, columns + 0.7), ylim=(rows + 0.7, 0.3), aspect="equal")
+    axis.tick_params(length=0, labelsize=7, labeltop=True, labelbottom=False)
+    axis.spines[:].set_visible(False)

@@ -1,0 +1,46 @@
+"""How to segment."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from cellular.errors import SettingsError
+from cellular.segment.image.tiles import Tiling
+from cellular.segment.segmenter import WINDOW, check_sizes
+
+
+@dataclass(frozen=True)
+class SegmentSettings:
+    """How to segment; None leaves the choice to the model (see :meth:`Segmenter.segment`).
+
+    Attributes
+    ----------
+    diameter : px, or "auto" to estimate it image by image. channels : 1-based, 0 = grey. flow_threshold,
+    cellprob_threshold, min_size (px), niter, augment, resample, tiling, invert, window (px) : as in
+    :meth:`Segmenter.segment`.
+    """
+
+    diameter: float | Literal["auto"] | None = None
+    channels: tuple[int, ...] | None = None
+    flow_threshold: float | None = None
+    cellprob_threshold: float | None = None
+    min_size: int = 15
+    niter: int | None = None
+    augment: bool | None = None
+    resample: bool | None = None
+    tiling: str = "whole"
+    invert: bool = False
+    window: int = WINDOW
+
+    def __post_init__(self) -> None:
+        # Before any folder is claimed for these settings: a typing error must not block it.
+        check_sizes(self.diameter, self.window)
+        if self.tiling not in get_args(Tiling):
+            raise SettingsError(f"tiling is one of {', '.join(get_args(Tiling))}, got {self.tiling!r}")
+        for name in ("flow_threshold", "cellprob_threshold"):
+            value = getattr(self, name)
+            if value is not None and not np.isfinite(value):
+                raise SettingsError(f"{name} is a finite number, got {value}")
+        if self.niter is not None and self.niter < 0:
+            raise SettingsError(f"niter is a number of steps, 0 or more, got {self.niter}")

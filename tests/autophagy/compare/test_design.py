@@ -1,0 +1,202 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.autophagy.compare.design import (
+    StatsSettings,
+    control_of,
+    count_units,
+    in_order,
+    inference,
+    nest,
+    pooled_factors,
+)
+from cellular.errors import InputError, SettingsError
+
+
+def cells(*fields: str, each: int = 2, **columns) -> pd.DataFrame:
+    return pd.DataFrame({"field": [name for name in fields for _ in range(each)], **columns})
+
+
+def plate(date: int, *wells: str, timepoint: int = 1) -> list[str]:
+    return [f"Timepoint_{timepoint:03d}_{date}-ST_{well}_s1" for well in wells]
+
+
+def test_levels_are_read_from_field_names():
+    table = nest(cells("Timepoint_002_220518-ST_C03_s1", "Timepoint_002_220518-ST_I04_s2"), StatsSettings())
+    first = table.iloc[0]
+    assert first[["replicate", "plate", "well", "position", "treatment", "timepoint"]].tolist() == [
+        "220518",
+        "220518-ST",
+        "220518-ST/C03",
+        "220518-ST/C03/1",
+        "fed",
+        2,
+    ]
+    assert table["treatment"].tolist() == ["fed", "fed", "starved", "starved"]
+
+
+def test_a_table_of_images_overrules_names():
+    images = pd.DataFrame({"field": ["a", "b"], "treatment": ["dmso", "drug"], "well": ["A01", "A02"], "plate": [1, 1]})
+    table = nest(cells("a", "b"), StatsSettings(), images)
+    assert table["treatment"].tolist() == ["dmso", "dmso", "drug", "drug"]
+    assert table["well"].nunique() == 2
+    with pytest.raises(InputError, match="one row per field"):
+        nest(cells("a"), StatsSettings(), pd.concat([images, images]))
+
+
+def test_n_at_every_level():
+    fields = [*plate(220518, "C03", "C05", "I04"), *plate(220518, "C03", timepoint=2), *plate(220519, "C03", "I04")]
+    units = count_units(nest(cells(*fields), StatsSettings())).set_index("treatment")
+    assert units.loc["fed"].to_dict() == {
+        "replicates": 2,
+        "plates": 2,
+        "wells": 3,
+        "positions": 3,
+        "images": 4,
+        "cells": 8,
+    }
+
+
+def test_one_date_gives_no_p_value_and_says_why():
+    found = inference(nest(cells(*plate(220518, "C03", "C05", "I04", "I06", "K07")), StatsSettings()), StatsSettings())
+    assert (found.unit, found.df) == ("well", 3)
+    assert "1 biological replicate (220518)" in found.refusal
+    assert "2 fed and 3 starved" in found.refusal
+    assert "technical replicates" in found.refusal
+
+
+def test_replicates_side_by_side_and_apart():
+    paired = [name for date in (220518, 220519, 220520) for name in plate(date, "C03", "I04")]
+    found = inference(nest(cells(*paired), StatsSettings()), StatsSettings())
+    assert (found.unit, found.df, found.refusal) == ("replicate", 2, "")
+    apart = [plate(220510 + i, "C03" if i < 3 else "I04")[0] for i in range(7)]
+    found = inference(nest(cells(*apart), StatsSettings()), StatsSettings())
+    assert (found.unit, found.df) == ("replicate", 5)
+    assert inference(nest(cells(*paired[:4]), StatsSettings()), StatsSettings()).refusal
+    assert not inference(nest(cells(*paired[:4]), StatsSettings()), StatsSettings(min_replicates=2)).refusal
+
+
+def test_a_well_under_each_treatment_has_no_interval():
+    assert inference(nest(cells(*plate(220518, "C03", "I04")), StatsSettings()), StatsSettings()).df == 0
+
+
+def test_no_column_may_make_cells_into_replicates():
+    table = cells(*plate(220518, "C03", "I04"), each=3).assign(cell=range(6))
+    with pytest.raises(InputError, match="pieces of one well are not replicates"):
+        nest(table, StatsSettings(replicate="cell"))
+    with pytest.raises(InputError, match="No column 'batch'"):
+        nest(table, StatsSettings(replicate="batch"))
+    named = nest(table.assign(batch=[1, 1, 1, 2, 2, 2]), StatsSettings(replicate="batch"))
+    assert sorted(named["replicate"].unique()) == ["1", "2"]
+
+
+def test_unclear_controls_are_asked_about():
+    table = nest(cells(*plate(220518, "C03", "I04")), StatsSettings())
+    assert control_of(table, StatsSettings()) == "fed"
+    assert control_of(table, StatsSettings(control="starved")) == "starved"
+    with pytest.raises(InputError, match="there are: fed, starved"):
+        control_of(table, StatsSettings(control="dmso"))
+    with pytest.raises(InputError, match="Only one treatment"):
+        control_of(table[table["treatment"] == "fed"], StatsSettings())
+    with pytest.raises(InputError, match="outside the dataset's grammar"):
+        nest(cells("image_1"), StatsSettings())
+    with pytest.raises(SettingsError, match="min_replicates"):
+        StatsSettings(min_replicates=1)
+
+
+@pytest.mark.parametrize("spelling", ["{row}{col:02d}", "{row}{col}", "{row}{col:03d}", "A{row}{col:02d}", "lower"])
+def test_wells_are_the_same_however_they_are_spelled(spelling):
+    """Three wells of four sites an arm, in names as in a column: six units, never twenty-four."""
+    spelled = [
+        spelling.format(row=r, col=c) if spelling != "lower" else f"{r.lower()}{c:02d}" for r in "CD" for c in (1, 2, 3)
+    ]
+    fields = [f"Timepoint_001_220516-P_{well}_s{site}" for well in spelled for site in (1, 2, 3, 4)]
+    drug = {name: "no" if number < 12 else "yes" for number, name in enumerate(fields)}
+    table = cells(*fields).assign(drug=lambda t: t["field"].map(drug))
+    for given in (
+        table,
+        table.assign(well=table["field"].str.split("_").str[3], field=table["field"].str.replace("_", "-")),
+    ):
+        found = inference(nest(given, StatsSettings(treatment="drug")), StatsSettings())
+        assert (found.unit, found.df) == ("well", 4)
+
+
+def test_images_without_a_well_are_no_units():
+    """Twelve images of unknown wells: twelve units would make the interval three times too narrow."""
+    table = cells(*(f"image {number}" for number in range(12)))
+    table["treatment"] = ["a", "b"] * 12
+    table["treatment"] = table["field"].map(lambda name: "ab"[int(name[6:]) % 2])
+    found = inference(nest(table, StatsSettings()), StatsSettings())
+    assert found.df == 0
+    assert "12 image(s) show no well, such as image 0" in found.refusal
+    wells = table.assign(well=table["field"].map(lambda name: f"w{int(name[6:]) % 4}"))
+    nested = nest(wells, StatsSettings())
+    found = inference(nested, StatsSettings())
+    assert found.df == 2, "any names will do where a column tells them"
+    assert "show no date" in found.refusal
+    assert count_units(nested)[["replicates", "wells"]].to_numpy().tolist() == [[0, 2], [0, 2]]
+
+
+def test_plates_of_one_date_are_one_replicate():
+    fields = [f"Timepoint_001_220518-{plate}_{well}_s1" for plate in ("P1", "P2", "P3") for well in ("C03", "I04")]
+    table = nest(cells(*fields), StatsSettings())
+    assert table["replicate"].unique().tolist() == ["220518"]
+    assert table["well"].nunique() == 6
+    assert "1 biological replicate (220518)" in inference(table, StatsSettings()).refusal
+    assert not inference(nest(cells(*fields), StatsSettings(replicate="plate")), StatsSettings()).refusal
+
+
+def test_wells_that_hold_both_treatments_are_not_compared():
+    table = cells(*plate(220518, "C03", "C04"), each=4).assign(state=["a", "b"] * 4)
+    found = inference(nest(table, StatsSettings(treatment="state")), StatsSettings())
+    assert found.df == 0
+    assert "holds both treatments" in found.refusal
+
+
+def test_a_treatment_may_have_any_name():
+    """Groups None and NA are groups; a field that the table of images gives none is left out, even in row C."""
+    fields = plate(220518, "C03", "D03", "E03", "C04")
+    images = pd.DataFrame({"field": fields, "treatment": ["None", "NA", "10", None]})
+    table = nest(cells(*fields), StatsSettings(), images)
+    assert table["treatment"].unique().tolist() == ["None", "NA", "10"]
+    assert control_of(table, StatsSettings(control="None")) == "None"
+    numbers = nest(cells(*fields).assign(dose=[0.0, 0, 1, 1, 10, 10, 10, 10]), StatsSettings(treatment="dose"))
+    assert in_order(numbers["treatment"]) == ["0", "1", "10"]
+
+
+def test_treatments_are_listed_by_dose():
+    assert in_order(["starved", "fed", "baf"]) == ["fed", "baf", "starved"]
+    assert in_order(["10 nM", "1 uM", "100 nM", "0 nM"]) == ["0 nM", "10 nM", "100 nM", "1 uM"]
+    assert in_order(["rapa 10", "rapa 9", "0.5", "1e-3"]) == ["1e-3", "0.5", "rapa 9", "rapa 10"]
+
+
+def test_levels_pooled_over_another_factor_are_said():
+    fields = plate(220518, "C03", "C04", "I03", "I04")
+    images = pd.DataFrame(
+        {"field": fields, "inhibitor": ["no", "baf"] * 2, "operator": "me", "level": [1.5, 2.5, 3.5, 4.5]}
+    )
+    table = nest(cells(*fields), StatsSettings(), images)
+    sentences = pooled_factors(table, ["inhibitor", "operator", "level"], StatsSettings())
+    assert len(sentences) == 2
+    assert "Treatment 'fed' pools wells of different inhibitor (baf, no)" in sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"timepoint": "first"}, "Timepoints are whole numbers; the table of images has 'first'"),
+        ({"timepoint": 1.5}, "whole numbers"),
+        ({"timepoint": np.inf}, "whole numbers"),
+        ({"field": None}, "without a field"),
+    ],
+)
+def test_tables_are_checked_at_the_door(change, message):
+    fields = plate(220518, "C03", "I04")
+    images = pd.DataFrame({"field": fields}).assign(**change)
+    with pytest.raises(InputError, match=message):
+        nest(cells(*fields), StatsSettings(), images)
+    with pytest.raises(InputError, match="The table of cells has no rows"):
+        nest(cells(*fields).head(0), StatsSettings())
+    with pytest.raises(InputError, match="The table of images has no column 'field'; it has: image"):
+        nest(cells(*fields), StatsSettings(), images.rename(columns={"field": "image"}))

@@ -1,0 +1,297 @@
+"""Comparisons against textbook tests on designs where the two must agree, and against chance."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats as scipy_stats
+from statsmodels.stats.multitest import multipletests
+
+from cellular.autophagy.compare.design import StatsSettings, nest
+from cellular.autophagy.compare.effects import ALL, choose_features, compare, is_count, means_over_time
+from cellular.autophagy.compare.images import sum_images
+from cellular.autophagy.compare.models import fit_count, fit_mean
+from cellular.errors import InputError
+
+
+def experiment(
+    rng: np.random.Generator,
+    *,
+    replicates: int = 4,
+    side_by_side: bool = True,
+    wells: int = 2,
+    cells: int = 20,
+    effect: float = 0.0,
+    spread: tuple[float, float, float, float] = (0.4, 0.3, 0.3, 0.2),
+    timepoints: int = 1,
+) -> pd.DataFrame:
+    """Cells of nested random effects: replicate, treatment in replicate, well, image. Two sites a well."""
+    rows = []
+    for r in range(replicates):
+        replicate = rng.normal(0, spread[0])
+        for treated in (0, 1) if side_by_side else (r % 2,):
+            arm = replicate + rng.normal(0, spread[1]) + effect * treated
+            for w in range(wells):
+                well = arm + rng.normal(0, spread[2])
+                for site in (1, 2):
+                    for t in range(1, timepoints + 1):
+                        mean = well + rng.normal(0, spread[3])
+                        name = f"Timepoint_{t:03d}_{220500 + r}-ST_{'CI'[treated]}{w + 2:02d}_s{site}"
+                        counts = rng.negative_binomial(2, 2 / (2 + np.exp(1 + mean)), cells)
+                        rows.append(
+                            pd.DataFrame({"field": name, "ratio": rng.normal(mean, 1, cells), "puncta_total": counts})
+                        )
+    return pd.concat(rows, ignore_index=True)
+
+
+def arm_means(cells: pd.DataFrame, value: str = "ratio") -> pd.DataFrame:
+    """Replicates by treatments, means of image means."""
+    table = nest(cells, StatsSettings())
+    images = table.groupby(["replicate", "treatment", "image"])[value].mean()
+    return images.groupby(level=["replicate", "treatment"]).mean().unstack()
+
+
+def overall(cells: pd.DataFrame, feature: str, **settings) -> pd.Series:
+    effects = compare(cells, StatsSettings(features=(feature,), **settings)).effects
+    return effects[effects["timepoint"] == ALL].iloc[0]
+
+
+def test_side_by_side_replicates_agree_with_the_paired_t_test():
+    """In a balanced design whose replicates differ in their response, the mixed model is the paired t-test."""
+    cells = experiment(np.random.default_rng(1), replicates=5, spread=(1, 1, 0.05, 0.05), effect=1.5)
+    means = arm_means(cells)
+    expected = scipy_stats.ttest_rel(means["starved"], means["fed"])
+    row = overall(cells, "ratio")
+    assert row["estimate"] == pytest.approx((means["starved"] - means["fed"]).mean())
+    assert row["p_value"] == pytest.approx(expected.pvalue, rel=0.02)
+    interval = expected.confidence_interval()
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((interval.low, interval.high), rel=0.02)
+    assert row[["replicates_control", "wells_treated", "cells_treated"]].tolist() == [5, 10, 400]
+
+
+def test_replicates_apart_agree_with_the_t_test():
+    cells = experiment(np.random.default_rng(2), replicates=8, side_by_side=False, spread=(1, 0, 0.1, 0.1), effect=1)
+    means = arm_means(cells)
+    expected = scipy_stats.ttest_ind(means["starved"].dropna(), means["fed"].dropna())
+    row = overall(cells, "ratio")
+    assert (row["unit"], row["df"]) == ("replicate", 6)
+    assert row["p_value"] == pytest.approx(expected.pvalue, rel=0.05)
+
+
+def test_standard_error_is_that_of_statsmodels():
+    """Where no variance is zero, ours and the Hessian's agree."""
+    import statsmodels.api as sm
+
+    cells = nest(experiment(np.random.default_rng(5), wells=3, spread=(0.5, 0, 0.8, 0.3)), StatsSettings())
+    images = sum_images(cells, ["ratio"]).of("ratio", np.ones(cells["image"].nunique(), bool))
+    images["treated"] = (images["treatment"] == "starved").astype(float)
+    reference = sm.MixedLM.from_formula("value ~ treated", images, groups="well").fit(reml=True)
+    fit = fit_mean(images, "well")
+    assert fit.estimate == pytest.approx(reference.fe_params["treated"], rel=1e-3)
+    assert fit.standard_error == pytest.approx(reference.bse_fe["treated"], rel=1e-2)
+
+
+def test_counts_give_the_ratio_of_means():
+    """Without covariates the negative binomial's ratio of rates is the ratio of means, whatever the dispersion."""
+    cells = experiment(np.random.default_rng(3), effect=0.7)
+    table = nest(cells, StatsSettings())
+    means = table.groupby("treatment")["puncta_total"].mean()
+    row = overall(cells, "puncta_total")
+    assert (row["kind"], row["measure"]) == ("count", "rate ratio")
+    assert row["estimate"] == pytest.approx(means["starved"] / means["fed"], rel=1e-6)
+    assert row["ci_low"] < row["estimate"] < row["ci_high"]
+
+
+def test_jackknife_by_hand():
+    """Leave each of three replicates out, take the logarithm of the ratio of means each time."""
+    counts = {"a": ([2, 4], [8, 8]), "b": ([1, 3], [2, 2]), "c": ([5, 3], [9, 7])}
+
+    def sums(values):
+        return {"size": len(values), "total": sum(values), "squares": sum(v * v for v in values)}
+
+    rows = [
+        {"replicate": r, "well": f"{r}{arm}", "treated": float(arm), "timepoint": 1, **sums(values)}
+        for r, arms in counts.items()
+        for arm, values in enumerate(arms)
+    ]
+
+    def log_ratio(names):
+        pooled = [np.mean([v for name in names for v in counts[name][arm]]) for arm in (0, 1)]
+        return np.log(pooled[1] / pooled[0])
+
+    everything = log_ratio("abc")
+    without = [log_ratio(names) for names in ("bc", "ac", "ab")]
+    fit = fit_count(pd.DataFrame(rows), "replicate")
+    assert fit.estimate == pytest.approx(everything)
+    assert fit.standard_error == pytest.approx(np.sqrt(2 / 3 * np.sum((np.array(without) - everything) ** 2)))
+
+
+def test_one_date_is_described_and_not_tested():
+    cells = experiment(np.random.default_rng(0), replicates=1, wells=3, effect=3, timepoints=2)
+    result = compare(cells)
+    assert result.effects["p_value"].isna().all()
+    assert result.effects["q_value"].isna().all()
+    row = result.effects.iloc[0]
+    assert row["ci_low"] > 0  # the interval is there, as wide as the wells differ
+    assert (row["unit"], row["df"]) == ("well", 4)
+    assert len(result.refusals) == 1
+    assert "technical replicates" in result.refusals[0]
+
+
+def test_more_cells_of_the_same_wells_are_no_more_evidence():
+    """Ten times the cells, identical in distribution, must not narrow an interval that rests on wells."""
+    rng = np.random.default_rng(7)
+    cells = experiment(rng, replicates=1, wells=3, cells=200, spread=(0, 0, 0.5, 0.1))
+    few = cells.groupby("field").head(20)
+    wide, narrow = (row["ci_high"] - row["ci_low"] for row in (overall(few, "ratio"), overall(cells, "ratio")))
+    assert narrow > 0.6 * wide
+
+
+def test_false_discovery_rate_is_over_features():
+    cells = experiment(np.random.default_rng(4))
+    rng = np.random.default_rng(0)
+    cells = cells.assign(**{f"feature_{i}": rng.normal(size=len(cells)) for i in range(5)})
+    effects = compare(cells).effects
+    assert effects["q_value"].to_numpy() == pytest.approx(multipletests(effects["p_value"], method="fdr_bh")[1])
+
+
+def test_effects_at_each_timepoint():
+    cells = experiment(np.random.default_rng(6), timepoints=3, replicates=3)
+    effects = compare(cells, StatsSettings(features=("ratio",))).effects
+    assert effects["timepoint"].tolist() == [ALL, 1, 2, 3]
+    assert effects["images_control"].tolist() == [36, 12, 12, 12]
+
+
+def test_treatment_confounded_with_time_is_not_estimated():
+    cells = experiment(np.random.default_rng(6), replicates=3)
+    late = cells["field"].str.contains("_I")
+    cells.loc[late, "field"] = cells.loc[late, "field"].str.replace("Timepoint_001", "Timepoint_002")
+    row = overall(cells, "ratio")
+    assert "cannot be told apart" in row["note"]
+    assert np.isnan(row["p_value"])
+    assert np.isnan(row["ci_low"])
+
+
+def test_missing_infinite_and_constant_values():
+    cells = experiment(np.random.default_rng(8))
+    cells["holes"] = cells["ratio"].where(np.arange(len(cells)) % 3 > 0)
+    cells.loc[1, "holes"] = np.inf
+    cells["flat"] = 2.0
+    cells["none"] = np.where(cells["field"].str.contains("_I"), 1.0, np.nan)
+    effects = compare(cells, StatsSettings(features=("holes", "flat", "none"))).effects.set_index("feature")
+    assert effects.loc["holes", "cells_control"] == 212  # of 320: every third missing, one infinite
+    assert np.isfinite(effects.loc["holes", "estimate"])
+    assert effects.loc["flat", "note"] == "the images do not differ"
+    assert np.isnan(effects.loc["none", "estimate"])
+
+
+def test_counts_absent_from_one_arm_have_no_ratio():
+    cells = experiment(np.random.default_rng(8))
+    cells.loc[cells["field"].str.contains("_C"), "puncta_total"] = 0
+    row = overall(cells, "puncta_total")
+    assert "no counts at all in the control cells" in row["note"]
+    assert np.isnan(row["ci_low"])
+
+
+def test_which_columns_are_compared():
+    cells = experiment(np.random.default_rng(0)).assign(label=1, area=3.5, y=1.0, touches_border=0)
+    cells["area"] += np.arange(len(cells))
+    assert choose_features(nest(cells, StatsSettings()), StatsSettings()) == ["ratio", "puncta_total", "area"]
+    with pytest.raises(InputError, match="nothing_like_it"):
+        compare(cells, StatsSettings(features=("nothing_like_it",)))
+    with pytest.raises(InputError, match="hold no numbers"):
+        compare(cells, StatsSettings(features=("field",)))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "count"),
+    [
+        ("puncta_yellow", [0, 3], True),
+        ("puncta_yellow", [0, 3.5], False),
+        ("puncta_area_fraction", [0, 1], False),
+        ("spot_count__mRFP", [0, 1], True),
+        ("area", [10, 12], False),
+    ],
+)
+def test_counts_are_recognised(name, values, count):
+    assert is_count(name, pd.Series(values), StatsSettings()) is count
+
+
+def test_means_over_time_by_hand():
+    cells = pd.DataFrame(
+        {
+            # a crowded field (three cells of 0) and a sparse one (one cell of 4) weigh the same within a well
+            "field": ["Timepoint_001_220518-ST_C03_s1"] * 3
+            + ["Timepoint_001_220518-ST_C03_s2", "Timepoint_001_220518-ST_C05_s1", "Timepoint_001_220518-ST_I04_s1"],
+            "ratio": [0.0, 0, 0, 4, 6, 1],
+        }
+    )
+    table = means_over_time(sum_images(nest(cells, StatsSettings()), ["ratio"]), ["ratio"], StatsSettings()).set_index(
+        "treatment"
+    )
+    assert table.loc["fed", ["mean", "n", "unit"]].tolist() == [4.0, 2, "well"]
+    low, high = scipy_stats.t.interval(0.95, 1, loc=4, scale=np.std([2, 6], ddof=1) / np.sqrt(2))
+    assert table.loc["fed", ["ci_low", "ci_high"]].tolist() == pytest.approx([low, high])
+    assert np.isnan(table.loc["starved", "ci_low"])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("feature", ["ratio", "puncta_total"])
+@pytest.mark.parametrize(("replicates", "side_by_side"), [(3, True), (5, True), (6, False), (10, False)])
+def test_p_values_are_honest_under_the_null(feature, replicates, side_by_side):
+    """No effect, but replicates, wells and images that differ: 5 % of p-values below 0.05, half below one half.
+
+    For comparison the t-test on cells is shown to call most of these experiments significant.
+    """
+    p_values, naive = [], []
+    for seed in range(300):
+        cells = experiment(np.random.default_rng(seed), replicates=replicates, side_by_side=side_by_side)
+        p_values.append(overall(cells, feature)["p_value"])
+        treated = cells["field"].str.contains("_I")
+        naive.append(scipy_stats.ttest_ind(cells.loc[treated, feature], cells.loc[~treated, feature]).pvalue)
+    p = np.array(p_values)
+    # a mixed model that does not converge is reported and gives no p-value; that must be rare
+    assert np.isfinite(p).mean() >= 0.97
+    p = p[np.isfinite(p)]
+    # binomial limits at 300 draws: 0.05 + 3 * 0.0126
+    assert np.mean(p < 0.05) <= 0.088
+    assert np.mean(p < 0.2) <= 0.27
+    assert 0.35 <= np.mean(p < 0.5) <= 0.62
+    assert np.mean(np.array(naive) < 0.05) > 0.3
+
+
+def test_a_real_effect_is_found():
+    assert overall(experiment(np.random.default_rng(11), replicates=5, effect=2), "ratio")["p_value"] < 0.01
+
+
+def test_what_is_known_of_wells_is_no_measurement():
+    """Doses, plate numbers and levels of the medium, from either table: they are the same for all cells of an image."""
+    cells = experiment(np.random.default_rng(0), replicates=3)
+    cells["dose"] = cells["field"].str.contains("_I") * 10.0
+    fields = cells["field"].unique()
+    images = pd.DataFrame(
+        {"field": fields, "plate_number": np.arange(len(fields)), "ph": np.linspace(6, 7, len(fields))}
+    )
+    result = compare(cells, StatsSettings(), images)
+    assert set(result.effects["feature"]) == {"ratio", "puncta_total"} == set(result.measurements)
+    asked = compare(cells, StatsSettings(features=("ph",)), images)
+    assert set(asked.effects["feature"]) == {"ph"}
+    assert asked.measurements == result.measurements
+
+
+@pytest.mark.parametrize("feature", ["ratio", "puncta_total"])
+def test_columns_empty_or_constant_in_one_treatment_stop_nothing(feature):
+    cells = experiment(np.random.default_rng(1), replicates=3, timepoints=2)
+    control = cells["field"].str.contains("_C")
+    gone = compare(cells.assign(**{feature: cells[feature].where(~control)})).effects
+    assert (gone.loc[gone["feature"] == feature, "note"] == "no values in the control cells").all()
+    constant = compare(cells.assign(**{feature: cells[feature].where(~control, 3)})).effects
+    rows = constant[constant["feature"] == feature]
+    assert np.isfinite(rows["estimate"]).all()
+    empty = compare(cells.assign(nothing=np.nan, same=1.0)).effects
+    assert set(empty["feature"]) == {"ratio", "puncta_total"}
+
+
+def test_replicates_are_the_dates_and_this_is_said():
+    cells = experiment(np.random.default_rng(1), replicates=3)
+    assert "Each date is taken as one biological replicate" in compare(cells).notes[0]
+    assert compare(cells.assign(batch=cells["field"].str[14:20]), StatsSettings(replicate="batch")).notes == ()

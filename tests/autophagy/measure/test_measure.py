@@ -1,0 +1,78 @@
+"""One field measured, every column documented, and puncta against simulated truth."""
+
+import numpy as np
+import pytest
+from pictures import field_image
+from scipy.spatial import cKDTree
+
+from cellular.autophagy.measure.columns import TABLES, documentation
+from cellular.autophagy.measure.field import MEASUREMENTS, MeasureSettings, measure_field
+from cellular.errors import SettingsError
+from cellular.simulate.simulate import SimulationSettings, simulate_field
+
+NAME = "Timepoint_003_220518-ST_I06_s2"
+ABOUT = {"date": "220518", "plate": "ST", "well": "I06", "site": 2, "timepoint": 3, "treatment": "starved"}
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    return simulate_field(SimulationSettings(size_px=640), position=1)
+
+
+@pytest.fixture(scope="module")
+def tables(simulated):
+    egfp, mrfp, transmitted = simulated.channels
+    return measure_field(
+        field_image(np.stack([mrfp, egfp, transmitted], axis=-1)), simulated.labels(), NAME, about=ABOUT
+    )
+
+
+def test_every_column_is_documented_and_has_its_type(tables):
+    for name, table in tables.items():
+        assert list(table) == list(TABLES[name])
+        for column, about in TABLES[name].items():
+            wanted = "object" if about.dtype == "str" else about.dtype
+            assert str(table[column].dtype) == wanted, column
+    assert documentation()["meaning"].str.endswith(".").all()
+    assert not documentation()["meaning"].str.contains("[{}]").any()
+
+
+def test_a_row_per_cell_and_what_the_name_tells(simulated, tables):
+    labels = simulated.labels()
+    assert tables["cells"]["label"].tolist() == np.unique(labels[labels > 0]).tolist()
+    row = tables["images"].iloc[0]
+    assert (row["well"], row["site"], row["timepoint"], row["treatment"]) == ("I06", 2, 3, "starved")
+    assert row["puncta"] == len(tables["puncta"]) == tables["cells"]["puncta_total"].sum()
+
+
+def test_measurements_do_not_overlap():
+    assert list(MEASUREMENTS) == ["shape", "intensity", "ratio", "colocalisation", "puncta"]
+
+
+@pytest.mark.parametrize("composite", [False, True])
+def test_puncta_meet_the_truth(simulated, tables, composite):
+    truth = simulated.puncta
+    found = tables["puncta"]
+    if composite:
+        truth = truth[~truth["saturated"]]
+        found = measure_field(field_image(simulated.composite()), simulated.labels(), NAME)["puncta"]
+    distance, nearest = cKDTree(found[["y", "x"]]).query(truth[["y", "x"]])
+    near = distance < 3
+    recall, precision = near.mean(), len(set(nearest[near])) / len(found)
+    right = truth["kind"].to_numpy()[near] == found["kind"].to_numpy()[nearest[near]]
+    assert min(recall, precision, right.mean()) > 0.87
+    assert np.median(distance[near]) < 0.25
+
+
+def test_a_field_without_cells_gives_empty_tables():
+    image = np.random.default_rng(0).integers(200, 300, (64, 64, 3)).astype(np.uint16)
+    tables = measure_field(field_image(image), np.zeros((64, 64), np.uint16), "my_image")
+    assert len(tables["cells"]) == len(tables["puncta"]) == 0
+    assert tables["images"]["cells"].tolist() == [0]
+    assert tables["images"]["well"].tolist() == [None]
+    assert list(tables["cells"]) == list(TABLES["cells"])
+
+
+def test_pixel_size_must_be_above_nought():
+    with pytest.raises(SettingsError, match="pixel_size_um"):
+        MeasureSettings(pixel_size_um=0)

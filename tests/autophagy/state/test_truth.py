@@ -1,0 +1,130 @@
+"""The expert's words and the units of cells, from tables as people write them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.autophagy.state.truth import add_truth, checked_cells, two_states
+from cellular.autophagy.state.unseen import ACTIVATED, BASAL, UNIDENTIFIED
+from cellular.errors import CellularError, InputError, SettingsError
+
+FIELDS = [
+    f"Timepoint_001_{date}-{plate}_{well}_s1"
+    for date, plate, well in (("220518", "ST", "C03"), ("220519", "ST", "I04"))
+]
+
+
+def table(**columns):
+    return pd.DataFrame({"field": FIELDS, "label": [1, 2]} | columns)
+
+
+def test_words_of_the_dataset_are_states():
+    truth = table(**{"class": [" Fed", "UNFED"]})
+    assert add_truth(table(), truth)["truth"].tolist() == [BASAL, ACTIVATED]
+    assert add_truth(table(), table(**{"class": ["unidentified", "starved"]}))["truth"].tolist() == [
+        UNIDENTIFIED,
+        ACTIVATED,
+    ]
+    assert add_truth(table(), None)["truth"].tolist() == [BASAL, ACTIVATED]
+
+
+def test_other_words_are_kept():
+    assert add_truth(table(), table(state=["Torin 1", " "]))["truth"].tolist() == ["Torin 1", None]
+    assert add_truth(table(), table(state=[0, 1]))["truth"].tolist() == ["0", "1"]
+    assert add_truth(table(), table(state=[1.0, None]))["truth"].tolist() == ["1", None]
+    assert add_truth(table(), table(state=[True, False]))["truth"].tolist() == ["True", "False"]
+
+
+def test_cells_are_met_by_field_and_label_in_any_order():
+    truth = table(**{"class": ["fed", "unfed"]}).iloc[::-1]
+    assert add_truth(table(label=["1", 2.0]).set_index(pd.Index([7, 9])), truth)["truth"].to_dict() == {
+        7: BASAL,
+        9: ACTIVATED,
+    }
+
+
+def test_units_are_told_apart_by_what_is_above_them():
+    found = add_truth(table(), table(**{"class": ["fed", "unfed"]}))
+    assert found["date"].tolist() == ["220518", "220519"]
+    assert found["plate"].tolist() == ["220518-ST", "220519-ST"]
+    assert found["well"].tolist() == ["220518-ST/C03", "220519-ST/I04"]
+    assert found["replicate"].isna().all()
+    # columns of the table go before names; the same plate and well of two replicates are two
+    own = add_truth(table(replicate=[1, 2], date="d", plate="p", well="A01"), table(**{"class": ["fed", "unfed"]}))
+    assert own["well"].tolist() == ["1-d-p/A01", "2-d-p/A01"]
+    odd = pd.DataFrame({"field": ["a", "b"], "label": [1, 1]})
+    named = add_truth(odd, odd.assign(state=["x", "y"], well=["A01", None]))
+    assert named["well"].tolist() == ["A01", None]
+    assert named["plate"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("words", "positive", "states"),
+    [
+        ([BASAL, ACTIVATED, UNIDENTIFIED, None], None, (BASAL, ACTIVATED)),
+        ([BASAL, ACTIVATED], "fed", (ACTIVATED, BASAL)),
+        (["yes", "no"], "yes", ("no", "yes")),
+        (["yes", "no"], " no ", ("yes", "no")),
+    ],
+)
+def test_two_states_the_positive_last(words, positive, states):
+    assert two_states(pd.Series(words), positive) == states
+
+
+@pytest.mark.parametrize(
+    ("words", "positive", "said"),
+    [
+        (["a", "b"], None, "not named: give --positive"),
+        (["a", "b"], "c", "'c' is none of them: give --positive"),
+        (["a", "b", "c"], "a", "a, b, c: classify tells two apart"),
+        (["a", UNIDENTIFIED], "a", "a: classify tells two apart"),
+        ([UNIDENTIFIED], None, "not named: classify"),
+    ],
+)
+def test_what_are_not_two_states_is_said(words, positive, said):
+    with pytest.raises((InputError, SettingsError), match=said):
+        two_states(pd.Series(words), positive)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"label": [1, "two"]}, "label 'two'"),
+        ({"label": [1, 1.5]}, "label"),
+        ({"label": [1, np.nan]}, "label 'nan'"),
+        ({"label": [1, np.inf]}, "label 'inf'"),
+        ({"label": [1, True]}, "label 'True'"),
+        ({"label": ["True", "False"]}, "label 'True'"),
+        ({"field": [None, "b"]}, "without a field"),
+        ({"field": ["a", "a"], "label": [1, 1]}, "cell 1 of a more than once"),
+    ],
+)
+def test_tables_that_name_no_cells_are_refused(columns, said):
+    with pytest.raises(InputError, match=said):
+        checked_cells(table(**columns))
+    with pytest.raises(InputError, match=f"The table of truth.*{said}"):
+        add_truth(table(), table(**{"class": ["fed", "fed"], **columns}))
+
+
+def test_truth_of_nothing_is_refused():
+    with pytest.raises(InputError, match="do not meet"):
+        add_truth(table(), table(**{"class": "fed"}).iloc[:0])
+    with pytest.raises(InputError, match="do not meet"):
+        add_truth(table().iloc[:0], table(**{"class": "fed"}))
+    with pytest.raises(InputError, match="class"):
+        add_truth(table(), table())
+
+
+def test_mutated_tables_raise_only_our_errors(rng):
+    odd = ["", " ", None, np.nan, "NA", "None", "nan", 0, -1, 1.5, 1e300, True, "True", "1", "é", "[]", 2**70]
+    for _ in range(300):
+        cells, truth = table().astype(object), table(**{"class": ["fed", "unfed"], "well": "A01"}).astype(object)
+        for changed in (cells, truth):
+            row, column = rng.integers(2), rng.integers(changed.shape[1])
+            changed.iloc[row, column] = odd[rng.integers(len(odd))]
+        try:
+            found = add_truth(cells, truth)
+            two_states(found["truth"])
+        except CellularError:
+            continue
+        assert set(found["truth"].dropna()) == {BASAL, ACTIVATED}

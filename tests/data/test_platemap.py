@@ -1,0 +1,242 @@
+"""Plate maps, long and drawn."""
+
+import csv
+import math
+
+import openpyxl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cellular.data.fields import parse_field
+from cellular.data.platemap import cellular_map, read_plate_map
+from cellular.data.wells import well_at
+from cellular.errors import InputError, MissingInputError
+
+
+@pytest.fixture
+def read(tmp_path):
+    def write_and_read(text, name="map.csv", encoding="utf-8", **options):
+        path = tmp_path / name
+        path.write_bytes(text.encode(encoding))
+        return read_plate_map(path, **options)
+
+    return write_and_read
+
+
+def rows(found):
+    return found.table.astype(object).where(found.table.notna(), None).values.tolist()
+
+
+def test_long(read):
+    found = read("plate,Well,Treatment,dose_nM,replicate,batch\nP1,a1,DMSO,,001,NA\nP1,A02,None,2.5,,x\n")
+    assert list(found.table) == ["plate", "well", "treatment", "dose", "dose_unit", "replicate", "batch"]
+    assert rows(found) == [["P1", "A01", "DMSO", None, "nM", "001", "NA"], ["P1", "A02", "None", 2.5, "nM", None, "x"]]
+    assert found.columns == ("treatment", "dose", "dose_unit", "replicate", "batch")
+    assert found.dose_unit == "nM"
+    assert found.notes == ()
+
+
+DRAWN = "treatment,1,2\nA,DMSO,EBSS\nB,,None\n\ndose (uM)\n,1,2,\nA,0,\nB,,0.5\n"
+
+
+def test_drawn(read):
+    found = read(DRAWN)
+    expected = [["A01", "DMSO", 0.0, "µM"], ["A02", "EBSS", None, "µM"], ["B02", "None", 0.5, "µM"]]
+    assert list(found.table) == ["well", "treatment", "dose", "dose_unit"]
+    assert rows(found) == expected
+
+
+def test_a_name_alone_on_the_line_above(read):
+    found = read("My plate\n\ntreatment\n,1,2\nA,x,y\nB,\n\nbatch\n,1,2\nA,,001\n")
+    assert list(found.table) == ["well", "treatment", "batch"]
+    assert rows(found) == [["A01", "x", None], ["A02", "y", "001"]]
+
+
+@pytest.mark.parametrize(("separator", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16"), (",", "cp1252")])
+def test_separators_and_encodings(read, separator, encoding):
+    found = read("well,treatment,dose (µM)\nA1,Zürich,1\n".replace(",", separator), encoding=encoding)
+    assert rows(found) == [["A01", "Zürich", 1.0, "µM"]]
+
+
+def test_excels_separator_line(read):
+    assert rows(read("sep=;\nwell;treatment\nA1;DMSO, old\n")) == [["A01", "DMSO, old"]]
+
+
+@pytest.mark.parametrize("size", [(8, 12), (16, 24), (32, 48)])
+def test_drawn_plates_of_every_size(read, size):
+    height, width = size
+    wells = [[well_at(row, column) for column in range(1, width + 1)] for row in range(1, height + 1)]
+    lines = [",".join(["", *map(str, range(1, width + 1))])]
+    lines += [",".join([line[0][:-2], *(f"t{well}" for well in line)]) for line in wells]
+    found = read("\n".join(lines))
+    assert found.table["well"].tolist() == [well for line in wells for well in line]
+    assert found.table["treatment"].tolist() == [f"t{well}" for line in wells for well in line]
+    assert "taken for the treatment" in found.notes[0]
+
+
+def test_row_and_column(read):
+    assert rows(read("row,col,treatment\nA,3,x\n")) == [["A03", "x"]]
+
+
+def test_rows_shuffled_onto_c_and_i_to_n_keep_what_the_map_gives(read):
+    found = read("well,treatment\nC03,EBSS\nI01,DMSO\n")
+    assert rows(found) == [["C03", "EBSS"], ["I01", "DMSO"]]
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers", "unit"),
+    [
+        (["10 nM", "1 µM", "0"], [10, 1000, 0], "nM"),
+        (["10nM", "2.5uM", ""], [10, 2500, math.nan], "nM"),
+        (["0,5 mM", "1e-3 mM"], [0.5, 0.001], "mM"),
+        (["1 mg/L", "2 ug/mL"], [1, 2], "µg/ml"),
+        (["1", "2"], [1, 2], None),
+        (["5 %", "10 %"], [5, 10], "%"),
+    ],
+)
+def test_doses(read, cells, numbers, unit):
+    found = read("well;dose\n" + "\n".join(f"A{n};{cell}" for n, cell in enumerate(cells, 1)))
+    assert found.dose_unit == unit
+    assert found.table["dose"].tolist() == pytest.approx(numbers, nan_ok=True)
+    assert bool(found.notes) == (cells[0] in ("10 nM", "10nM", "0,5 mM", "1"))
+
+
+def test_unit_of_the_column_wins_and_cells_are_turned_into_it(read):
+    found = read("well,dose_nM\nA1,1 uM\nA2,7\n")
+    assert found.table["dose"].tolist() == [1000.0, 7.0]
+    assert "turned into nM" in found.notes[0]
+
+
+def test_a_column_that_only_begins_with_dose_is_text(read):
+    assert rows(read("well,dose_group\nA1,003\n")) == [["A01", "003"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "is empty"),
+        ("well,treatment\n", "names no well"),
+        ("name,treatment\nx,y\n", "no column 'well'"),
+        ("well,treatment\nA1,x\nA01,x\n", "A01 stands in lines 2 and 3"),
+        ("plate,well,t\nP,A1,x\nP,a01,x\n", "A01 of P stands in lines 2 and 3"),
+        ("plate,well,t\n,A1,x\n", "line 2: no plate"),
+        ("well,t\nA49,x\n", "line 2: 'A49' is no well"),
+        ("well,dose\nA1,0,5\n", "line 2: 3 values for 2 columns"),
+        ("well,t,T\nA1,x,y\n", "two columns"),
+        ("well,t,\nA1,x,y\n", "3 values for 2"),
+        ("well,,t\nA1,x,y\n", "column 2 has no name"),
+        ("well,Area\nA1,5\n", "hide what is measured"),
+        ("well,field\nA1,5\n", "hide what is measured"),
+        ("well;dose\nA1;1,000\n", "thousand"),
+        ("well,dose\nA1,NA\n", "no number"),
+        ("well,dose\nA1,-1\n", "negative"),
+        ("well,dose\nA1,1 nM\nA2,1 ng/ml\n", "not of one kind"),
+        ("well,dose\nA1,1 nM\nA2,5\n", "has no unit"),
+        ("well,dose_nM,conc_uM\nA1,1,2\n", "2 columns of doses"),
+        (",1,2\nA,x,y\n\n,1,2\nA,x,y\n", "second plate drawn has no name"),
+        ("drug,1,2\nA,x\n\ndrug,1,2\nA,x\n", "drawn twice"),
+        ("drug,1,2\nA,x,y,z\n", "3 values for 2"),
+        ("drug,1,2\nA,x\nA,y\n", "row A stands twice"),
+        ("drug,1,2\nA,x\nlegend,y\n", "no row letter"),
+    ],
+)
+def test_maps_that_are_refused(read, text, says):
+    with pytest.raises(InputError, match=says):
+        read(text, reserved=("area",))
+
+
+def test_a_missing_map(tmp_path):
+    with pytest.raises(MissingInputError, match=r"none\.csv"):
+        read_plate_map(tmp_path / "none.csv")
+
+
+def test_values_that_differ_by_capitals_are_said(read):
+    assert "'DMSO' and 'dmso'" in read("well,treatment\nA1,DMSO\nA2,dmso\n").notes[0]
+
+
+def workbook(path, **sheets):
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, lines in sheets.items():
+        sheet = book.create_sheet(name)
+        for line in lines:
+            sheet.append(line)
+    book.save(path)
+    return path
+
+
+def test_workbook_long(tmp_path):
+    path = workbook(
+        tmp_path / "m.xlsx", Sheet1=[["well", "replicate", "dose_nM"], ["A1", 240301, 2.5], ["A2", 1, None]]
+    )
+    book = openpyxl.load_workbook(path)
+    book["Sheet1"]["B3"].number_format = "000"
+    book.save(path)
+    found = read_plate_map(path)
+    assert rows(found) == [["A01", "240301", 2.5, "nM"], ["A02", "001", None, "nM"]]
+
+
+def test_workbook_with_a_sheet_a_column(tmp_path):
+    block = [["", 1, 2], ["A", "x", 5]]
+    found = read_plate_map(workbook(tmp_path / "m.xlsx", treatment=block, replicate=block, empty=[]))
+    assert rows(found) == [["A01", "x", "x"], ["A02", "5", "5"]]
+
+
+def test_workbook_that_cannot_be_meant(tmp_path):
+    long = [["well", "t"], ["A1", "x"]]
+    with pytest.raises(InputError, match="sheets one, two"):
+        read_plate_map(workbook(tmp_path / "m.xlsx", one=long, two=long))
+    with pytest.raises(InputError, match="formula without its result"):
+        read_plate_map(workbook(tmp_path / "n.xlsx", one=[["well", "t"], ["A1", "=1+1"]]))
+
+
+def test_match_names_what_is_in_one_alone(read):
+    found = read("plate,well,treatment,dose\nP1,A1,x,1\nP2,A1,y,2\n")
+    table, without_entry, without_well = found.match([("P1", "A02"), ("P1", "A01"), ("P1", "A01")])
+    assert table.astype(object).where(table.notna(), None).values.tolist() == [
+        ["P1", "A02", None, None, None],
+        ["P1", "A01", "x", 1.0, None],
+    ]
+    assert without_entry == (("P1", "A02"),)
+    assert without_well == (("P2", "A01"),)
+
+
+def test_a_map_without_plates_holds_for_all(read):
+    table, without_entry, without_well = read("well,t\nA1,x\nB1,y\n").match([("P1", "A01"), ("P2", "A01")])
+    assert table.values.tolist() == [["P1", "A01", "x"], ["P2", "A01", "x"]]
+    assert without_entry == ()
+    assert without_well == ((None, "B01"),)
+
+
+def test_cellulars_own_map():
+    treatments = dict(cellular_map().table[["well", "treatment"]].itertuples(index=False))
+    assert {well[0] for well, treatment in treatments.items() if treatment == "fed"} == {"C"}
+    assert {well[0] for well, treatment in treatments.items() if treatment == "starved"} == set("IJKLMN")
+    assert len(treatments) == 7 * 24
+    assert parse_field("Timepoint_001_220518-ST_C03_s1").treatment == "fed"
+    assert parse_field("Timepoint_001_220518-ST_D03_s1").treatment is None
+    assert parse_field("P_C03_s1").treatment is None
+
+
+word = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.dictionaries(st.tuples(st.integers(1, 32), st.integers(1, 48)), word, min_size=1, max_size=8),
+    st.sampled_from(",;\t"),
+)
+def test_long_and_drawn_say_the_same(tmp_path_factory, given_wells, separator):
+    folder = tmp_path_factory.mktemp("maps")
+    wells = {well_at(*place): text for place, text in given_wells.items()}
+    with open(folder / "long.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=separator).writerows([("well", "drug"), *wells.items()])
+    with open(folder / "drawn.csv", "w", newline="", encoding="utf-8") as file:
+        drawn = csv.writer(file, delimiter=separator)
+        drawn.writerow(["drug", *range(1, 49)])
+        for row in range(1, 33):
+            drawn.writerow([well_at(row, 1)[:-2], *(given_wells.get((row, column), "") for column in range(1, 49))])
+    for name in ("long.csv", "drawn.csv"):
+        table = read_plate_map(folder / name).table
+        assert dict(table.itertuples(index=False)) == wells
