@@ -90,22 +90,27 @@ def detections(found: list[Found], scores: list[np.ndarray]) -> Detections:
     return Detections(field, np.concatenate(scores).astype(float), np.concatenate(right)[None], counts)
 
 
+def best_threshold(by_threshold: dict[float, list[Found]]) -> tuple[float, float, ScoreModel]:
+    """Box AP50 at the threshold where it is largest, that threshold, and the scores fitted there."""
+    best = None
+    for threshold, found in sorted(by_threshold.items()):
+        score = fitted_score(found)
+        value = average_precision(detections(found, [scores_of(one.evidence, score) for one in found]), 0.5)
+        if best is None or value > best[0]:
+            best = value, threshold, score
+    return best
+
+
 def held_out(by_threshold: dict[float, list[Found]]) -> tuple[list[Found], list[np.ndarray], dict[str, float]]:
     """Every field's cells and their scores, at the threshold and by the model the other folds settle on; thresholds."""
     first = next(iter(by_threshold.values()))
     fields, scores, chosen = [], [], {}
     for fold in sorted({one.fold for one in first}):
-        best = None
-        for threshold, found in by_threshold.items():
-            others = [one for one in found if one.fold != fold]
-            score = fitted_score(others)
-            value = average_precision(detections(others, [scores_of(one.evidence, score) for one in others]), 0.5)
-            if best is None or value > best[0]:
-                best = value, threshold, score
-        chosen[fold] = best[1]
-        for one in (one for one in by_threshold[best[1]] if one.fold == fold):
-            fields.append(one)
-            scores.append(scores_of(one.evidence, best[2]))
+        others = {t: [one for one in found if one.fold != fold] for t, found in by_threshold.items()}
+        _, chosen[fold], score = best_threshold(others)
+        mine = [one for one in by_threshold[chosen[fold]] if one.fold == fold]
+        fields += mine
+        scores += [scores_of(one.evidence, score) for one in mine]
     return fields, scores, chosen
 
 

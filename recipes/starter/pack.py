@@ -56,13 +56,19 @@ def pack_nuclei(nuclei: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     paths = sorted((nuclei / "images-color").glob("*.png"))[:NUCLEI_TRAIN]
     for path in progress(paths, desc="nuclei", unit="image"):
-        image = read_image(path)
-        grey = image if image.ndim == 2 else image.mean(axis=2).round().astype(np.uint8)
-        labels = np.zeros(grey.shape, np.uint16)
-        for label, mask in enumerate(sorted((nuclei / "masks" / path.stem / "nucleus").glob("*.png")), start=1):
-            labels[cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE) > 0] = label
+        grey, labels = read_nuclei(nuclei, path)
         cv2.imwrite(str(out / path.name), grey)
         cv2.imwrite(str(out / f"{path.stem}_masks.png"), labels)
+
+
+def read_nuclei(folder: Path, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Grey image (Y, X) uint8 and labels (Y, X) uint16 of one image of nuclei."""
+    image = read_image(path)
+    grey = image if image.ndim == 2 else image.mean(axis=2).round().astype(np.uint8)
+    labels = np.zeros(grey.shape, np.uint16)
+    for label, mask in enumerate(sorted((folder / "masks" / path.stem / "nucleus").glob("*.png")), start=1):
+        labels[cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE) > 0] = label
+    return grey, labels
 
 
 def pack_simulated(count: int, out: Path) -> None:
