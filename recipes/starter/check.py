@@ -2,11 +2,13 @@
 
     python recipes/starter/check.py plate MODEL [MODEL ...] --data PLATE [--fields 8]
     python recipes/starter/check.py nuclei MODEL [MODEL ...] --data NUCLEI [--part test]
+    python recipes/starter/check.py fields MODEL [MODEL ...] --data FIELDS
 
 PLATE holds ``ometiff/<field>.ome.tif`` (Hoechst, GFP, mRFP) and ``truth/<field>_labels.tif`` and ``_nuclei.tif``; a
 model of three channels is given mRFP and EGFP with transmitted light dark, then each of the two alone, a model of one
 the Hoechst channel; the cells' diameter is estimated. NUCLEI is as in pack.py; of its images by name the last 30 are
-the test, the ten before them settle thresholds (``--part settle`` goes through a grid). Prints a table.
+the test, the ten before them settle thresholds (``--part settle`` goes through a grid). FIELDS is as in train.py: box
+AP50 of the validation fields, from all channels and from the reporters alone. Prints a table.
 """
 
 import argparse
@@ -21,9 +23,15 @@ import tifffile
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from boxes import read_boxes
+from gpu import reporters
 from pack import NUCLEI_TRAIN, read_nuclei
 
+from cellular.data.formats.images import read_image
+from cellular.evaluate.detection import Boxes, average_precision, match_boxes
 from cellular.evaluate.scores import score_field, summary
+from cellular.files import read_json
+from cellular.labels.cells import cell_boxes
 from cellular.segment.segmenter import Segmenter
 
 PARTS = {"settle": slice(NUCLEI_TRAIN, 90), "test": slice(90, None)}
@@ -87,9 +95,29 @@ def check_nuclei(model: str, folder: Path, part: str) -> Iterator[str]:
         yield f"| {model} | flow {flow:g}, cell probability {cellprob:g} | {len(scores)} | {rates(scores)} | |"
 
 
+def check_fields(model: str, folder: Path) -> Iterator[str]:
+    segmenter, names = Segmenter.from_pretrained(model, "cpu"), read_json(folder / "split.json")["val"]
+    views = "all channels", "reporters alone"
+    boxes, seconds = ({view: [] for view in views} for _ in range(2))
+    truth = []
+    for name in names:
+        image = read_image(folder / "images-color" / f"{name}.jpg")
+        truth.append(Boxes(read_boxes(folder / "boxes" / f"{name}.txt", image.shape[0])))
+        red, green = reporters(image)
+        for view, given in zip(views, (image, np.dstack([red, green, 0 * red]))):
+            began = time.monotonic()
+            found = segmenter.segment(given)
+            seconds[view].append(time.monotonic() - began)
+            numbers, corners = cell_boxes(found.labels)
+            boxes[view].append(Boxes(corners, found.scores[numbers - 1]))
+    for view in views:
+        value = average_precision(match_boxes(truth, boxes[view]), 0.5)
+        yield f"| {model} | {view} | {len(names)} | box AP50 {value:.3f} | | | | | {np.median(seconds[view]):.2f} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["plate", "nuclei"])
+    parser.add_argument("what", choices=["plate", "nuclei", "fields"])
     parser.add_argument("model", nargs="+")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--fields", type=int, default=8)
@@ -98,9 +126,13 @@ def main() -> None:
     print("| model | given | images | F1 | precision | recall | AP at 0.75 | diameter, px | s an image |")
     print("|---|---|---|---|---|---|---|---|---|")
     for model in args.model:
-        plate = args.what == "plate"
-        for line in check_plate(model, args.data, args.fields) if plate else check_nuclei(model, args.data, args.part):
-            print(line, flush=True)
+        rows = {
+            "plate": lambda model=model: check_plate(model, args.data, args.fields),
+            "nuclei": lambda model=model: check_nuclei(model, args.data, args.part),
+            "fields": lambda model=model: check_fields(model, args.data),
+        }
+        for row in rows[args.what]():
+            print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -121,15 +121,24 @@ def pack(kind: str, path: Path, out: Path) -> None:
 
 
 def field_planes(image: np.ndarray) -> np.ndarray:
-    """(PLANES, Y, X) of a composite: its three channels, and the two reporters without transmitted light.
+    """(PLANES, Y, X) of a composite: its three channels, and the two reporters without transmitted light."""
+    both = np.dstack(reporters(image))
+    return np.concatenate([to_network_input(image, (1, 2, 3)), to_network_input(both, (1, 2))])
 
-    The composite adds the transmitted light to red and green. Where that saturates, what is left of the reporter cannot
-    be told: it is set, as all above it, to what would saturate under the brightest light.
+
+def reporters(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """mRFP and EGFP (Y, X) float32 of a composite (Y, X, 3) uint8, which adds the transmitted light to both.
+
+    Where that saturates, what is left of the reporter cannot be told: it is set, as all above, to what would saturate
+    under the brightest light.
     """
     light = image[..., 2].astype(np.float32)
     ceiling = 255 - np.percentile(light, 99)
-    reporters = np.where(image[..., :2] == 255, ceiling, np.clip(image[..., :2] - light[..., None], 0, ceiling))
-    return np.concatenate([to_network_input(image, (1, 2, 3)), to_network_input(reporters.astype(np.float32), (1, 2))])
+    red, green = (
+        np.where(plane == 255, ceiling, np.clip(plane - light, 0, ceiling)).astype(np.float32)
+        for plane in (image[..., 0], image[..., 1])
+    )
+    return red, green
 
 
 def listing(data: Path) -> list[tuple[str, Path]]:
