@@ -33,7 +33,7 @@ def load_field(side: int = SIDE, simulated: bool = False) -> Field:
         labels = outlines(read_boxes(SHARED / "boxes" / f"{REAL_FIELD}.txt", SIDE), SIDE)
         source = f"real field {REAL_FIELD}, outlines drawn into the expert's boxes"
     else:
-        from cellular.simulate.simulate import SimulationSettings, simulate_field
+        from cellular.simulate import SimulationSettings, simulate_field
 
         field = simulate_field(SimulationSettings(size_px=SIDE))
         channels = np.moveaxis(field.channels[[1, 0, 2]], 0, -1).astype(np.float32)

@@ -9,7 +9,9 @@ import time
 import numpy as np
 
 from cellular.autophagy.measure.field import measure_field
-from cellular.simulate.simulate import SimulationSettings, simulate_field
+from cellular.data.image import FieldImage
+from cellular.data.plate import ROLE_ORDER
+from cellular.simulate import SimulationSettings, simulate_field
 
 REPEATS = 3
 
@@ -20,8 +22,8 @@ def main() -> None:
     egfp, mrfp, transmitted = field.channels
     labels = field.labels()
     for name, image in (
-        ("raw", np.stack([mrfp, egfp, transmitted], axis=-1)),
-        ("composite", field.composite()),
+        ("raw", FieldImage.of(np.stack([mrfp, egfp, transmitted], axis=-1), ROLE_ORDER[:3])),
+        ("composite", FieldImage.of(field.composite(), kind="composite")),
     ):
         seconds = []
         for _ in range(REPEATS + 1):

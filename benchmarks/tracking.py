@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cellular.data.find import find_label_fields
 from cellular.data.formats.images import read_labels
 from cellular.files import read_csv
 from cellular.track.costs import cells_of
 from cellular.track.link import link
-from cellular.track.series import find_label_images, group_series
+from cellular.track.series import group_series
 
 SIZE, CELLS, TIMEPOINTS, REPEATS = 2048, 250, 5, 5
 
@@ -95,8 +96,8 @@ def scores(folder: Path, missing: float) -> pd.DataFrame:
 
     truths = read_csv(folder / "truth" / "tracks.csv").rename(columns={"cell": "label"})
     rows = []
-    for name, frames in group_series(find_label_images(folder / "truth")).items():
-        images = [read_labels(frame.path) for frame in frames]
+    for name, frames in group_series(find_label_fields(folder / "truth").fields).items():
+        images = [read_labels(frame.labels) for frame in frames]
         number = {frame.timepoint: t for t, frame in enumerate(frames)}
         truth = truths[truths["series"] == name].reset_index(drop=True)
         truth["frame"] = truth["timepoint"].map(number)

@@ -16,9 +16,9 @@ from scipy.spatial import cKDTree
 
 from cellular.autophagy.measure.counts import red_only_fraction
 from cellular.autophagy.state.trees import validate
+from cellular.autophagy.state.truth import add_truth
 from cellular.files import read_csv
-from cellular.jobs.classify import add_truth
-from cellular.jobs.measure import MeasureResult, measure_files
+from cellular.jobs.measure import MeasureResult, measure
 
 REACH_PX = 3
 
@@ -69,7 +69,7 @@ def main() -> None:
     rows = {}
     for name, folder in (("raw", "images"), ("composite", "images-color")):
         start = time.perf_counter()
-        result = measure_files(args.simulated / folder, args.simulated / "truth", args.out / name, overlays=0)
+        result = measure(args.simulated / folder, args.simulated / "truth", args.out / name, overlays=0)
         seconds = time.perf_counter() - start
         seen = truth[~truth["saturated"]] if name == "composite" else truth
         rows[name] = {**score(result, seen, states), "seconds per field": seconds / len(result.images)}

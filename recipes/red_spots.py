@@ -14,6 +14,7 @@ import numpy as np
 
 from cellular.autophagy.measure.counts import red_spots
 from cellular.data.fields import parse_field
+from cellular.data.platemap import cellular_treatment
 from cellular.files import read_csv
 from cellular.report.style import save, treatment_colours
 
@@ -25,7 +26,7 @@ def main() -> None:
     args = parser.parse_args()
     fields = red_spots(read_csv(args.measured / "cells.csv"), read_csv(args.measured / "puncta.csv"))
     parts = fields["field"].map(parse_field)
-    fields = fields.assign(well=parts.map(lambda p: p.well), treatment=parts.map(lambda p: p.treatment))
+    fields = fields.assign(well=parts.map(lambda p: p.well), treatment=parts.map(lambda p: cellular_treatment(p.well)))
     wells = fields.groupby(["treatment", "well"])[["spots_per_cell", "mean_area"]].mean()
     print(wells.join(fields.groupby(["treatment", "well"]).size().rename("fields")).round(2).to_string())
     colours = treatment_colours(sorted(fields["treatment"].unique()))

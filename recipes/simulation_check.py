@@ -21,6 +21,7 @@ from scipy.spatial import cKDTree
 from cellular.data.fields import parse_field
 from cellular.data.formats.images import read_image
 from cellular.data.masks.mask_png import read_mask
+from cellular.data.platemap import cellular_treatment
 from cellular.files import whole_file, write_csv
 
 matplotlib.use("Agg")
@@ -74,7 +75,7 @@ def measure(folder: Path, source: str) -> tuple[pd.DataFrame, dict[str, np.ndarr
     histograms = {name: np.zeros(len(edges) - 1) for name, edges in BINS.items()}
     for path in sorted((folder / "images-color").glob("*.jpg")):
         image = read_image(path)
-        treatment = parse_field(path.stem).treatment
+        treatment = cellular_treatment(parse_field(path.stem).well)
         boxes = boxes_of(folder, path.stem, image.shape[:2])
         rows.append({"source": source, "field": path.stem, "treatment": treatment} | statistics_of(image, boxes))
         histograms[AREA] += np.histogram(boxes[:, 2] * boxes[:, 3], BINS[AREA])[0]

@@ -20,9 +20,11 @@ from cellular.autophagy.measure.intensity import measure_colocalisation, measure
 from cellular.autophagy.measure.unmix import REPORTER, Channels, unmix
 from cellular.autophagy.state.tree_model import FEATURES, ClassifySettings
 from cellular.autophagy.state.trees import validate
-from cellular.data.pairs import Pair, load_image, load_labels
+from cellular.autophagy.state.truth import add_truth
+from cellular.data.image import load_labels, read_field
+from cellular.data.plate import FieldFiles
 from cellular.files import read_csv
-from cellular.jobs.classify import add_truth, fields_of
+from cellular.jobs.classify import fields_of
 from cellular.labels.regions import Regions
 from cellular.progress import progress
 
@@ -47,17 +49,17 @@ def discs_of_medium(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return discs
 
 
-def measure_medium(pair: Pair, rng: np.random.Generator) -> pd.DataFrame:
+def measure_medium(item: FieldFiles, rng: np.random.Generator) -> pd.DataFrame:
     """Levels of each disc as they are, and its texture over the disc's own median; one row a disc."""
-    image = load_image(pair)
-    labels = load_labels(pair, image.shape[:2])
+    image = read_field(item)
+    labels = load_labels(item, image.shape)
     channels, regions = unmix(image, labels), Regions.of(discs_of_medium(labels, rng))
-    as_it_is = replace(channels, background=(0.0, 0.0))
+    as_it_is = replace(channels, background=(0.0,) * len(channels.names))
     levels = measure_intensity(as_it_is, regions)
     even = measure_intensity(_without_levels(as_it_is, regions), regions)
     pearson = measure_colocalisation(as_it_is, regions)["pearson"]
     table = {name: levels[name] for name in LEVELS} | {name: even[name] for name in TEXTURE if name in even}
-    return pd.DataFrame({"field": pair.name, "label": regions.labels, **table, "pearson": pearson})
+    return pd.DataFrame({"field": item.name, "label": regions.labels, **table, "pearson": pearson})
 
 
 def _without_levels(channels: Channels, regions: Regions) -> Channels:
@@ -68,7 +70,7 @@ def _without_levels(channels: Channels, regions: Regions) -> Channels:
         flat = plane.ravel().copy()
         flat[regions.pixels] = values - regions.spread(regions.quantiles(values, (0.5,))[0])
         planes.append(flat.reshape(plane.shape))
-    return replace(channels, mrfp=planes[0], egfp=planes[1])
+    return replace(channels, pixels=tuple(planes))
 
 
 def judge(name: str, table: pd.DataFrame, features: tuple[str, ...]) -> dict[str, object]:
@@ -85,9 +87,10 @@ def main() -> None:
         parser.add_argument(name, type=Path, metavar=name.upper())
     args = parser.parse_args()
     cells = read_csv(args.cells)
-    pairs = fields_of(cells, args.images, args.labels)
+    fields = fields_of(cells, args.images, args.labels)
     rng = np.random.default_rng(0)
-    medium = pd.concat([measure_medium(p, rng) for p in progress(pairs.values(), desc="medium")], ignore_index=True)
+    parts = [measure_medium(item, rng) for item in progress(fields.values(), desc="medium")]
+    medium = pd.concat(parts, ignore_index=True)
     shape = tuple(name for name in SHAPE if name in FEATURES)
     light = tuple(name for name in FEATURES if name not in (*shape, *COUNTS))
     rows = [

@@ -26,6 +26,7 @@ from boxes import iou_matrix, read_boxes
 
 from cellular.data.fields import parse_field
 from cellular.data.formats.images import read_image, read_labels
+from cellular.data.platemap import cellular_treatment
 from cellular.evaluate.scores import match
 from cellular.files import read_csv, read_json, whole_file, write_csv
 from cellular.labels.cells import cell_boxes
@@ -79,7 +80,7 @@ def rows_of(name: str, folder: Path, labels: Path) -> tuple[pd.DataFrame, pd.Dat
     overlap = iou_matrix(truth, truth)
     np.fill_diagonal(overlap, 0)
     brightness = [image[int(y0) : int(y1), int(x0) : int(x1), :2].max(axis=2).mean() for y0, x0, y1, x1 in truth]
-    table = pd.DataFrame({"field": name, "treatment": parse_field(name).treatment, "kind": kinds})
+    table = pd.DataFrame({"field": name, "treatment": cellular_treatment(parse_field(name).well), "kind": kinds})
     table[EDGES] = truth
     table["size"] = np.sqrt(np.prod(truth[:, 2:] - truth[:, :2], axis=1))
     table["brightness"] = brightness

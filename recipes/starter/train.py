@@ -22,8 +22,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from boxes import EXPONENT, FIELD_DIAMETER, outlines, read_boxes, refined
 
+from cellular.data.find import find_annotated
 from cellular.data.formats.images import read_image
-from cellular.data.pairs import find_pairs, load_image, load_labels
+from cellular.data.image import load_labels, read_field
 from cellular.device import has_bfloat16, resolve_device
 from cellular.files import read_json
 from cellular.progress import progress
@@ -115,11 +116,11 @@ def field_sample(sources: Sources, name: str, settings: TrainSettings, guide: Se
 def outlined_samples(folder: Path, settings: TrainSettings, grey: bool) -> list[Sample]:
     """Images with true outlines; nuclei are grey, and grey stands in for every channel."""
     samples = []
-    for pair in progress(find_pairs(folder), desc=folder.parent.parent.name, unit="image"):
-        image = load_image(pair)
-        labels = load_labels(pair, image.shape[:2])
-        planes = to_network_input(image, (0,) if grey else settings.channels)
-        samples.append(make_sample(pair.name, np.repeat(planes, len(settings.channels) // len(planes), axis=0), labels))
+    for item in progress(find_annotated(folder).fields, desc=folder.parent.parent.name, unit="image"):
+        image = read_field(item)
+        labels = load_labels(item, image.shape)
+        planes = to_network_input(image.array(), (0,) if grey else settings.channels)
+        samples.append(make_sample(item.name, np.repeat(planes, len(settings.channels) // len(planes), axis=0), labels))
     return samples
 
 

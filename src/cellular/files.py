@@ -8,16 +8,18 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
-from cellular.errors import CellularError, InputError, MissingInputError, OutputError
+from cellular.errors import CellularError, InputError, MissingInputError, OutputError, OutputExistsError
 
 # How the names of files begin that are not whole yet; a run that was killed leaves them, the next one sweeps them.
 PARTIAL = ".partial-"
+LOCK = ".cellular.lock"
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     leaves nothing that looks whole. A folder that cannot be written to or a full disk raises OutputError.
     """
     path = Path(path)
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL, suffix=path.suffix)
         os.close(handle)
@@ -39,26 +41,91 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turn what the system says against writing (full disk, read-only) into OutputError that names `path`."""
+    try:
+        yield
     except CellularError:
         raise
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+        said = error.strerror or f"{error}; is the disk full?"
+        raise OutputError(f"{path} cannot be written: {said}") from error
 
 
-def sweep_partial(folder: Path) -> None:
-    """Remove what a killed run left half-written in `folder` and below. For whoever alone writes there."""
-    for leftover in folder.rglob(f"{PARTIAL}*"):
+@contextmanager
+def alone_in(folder: str | Path, deep: bool = True) -> Iterator[Path]:
+    """`folder` for one process at a time, made where it is not there, swept of what a killed run left half-written.
+
+    With `deep` what lies in its folders is swept too: for a folder that is all the command's own. Where nothing comes
+    to be written, a folder that was made here is taken away again.
+
+    Raises OutputExistsError where `folder` is a file or another process is writing there, OutputError where it cannot
+    be written to.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputExistsError(f"{folder} is a file; choose another --out")
+    new = not folder.exists()
+    lock = FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+        sweep_partial(folder, deep)
+    except Timeout as error:
+        raise OutputExistsError(
+            f"{folder} is being written by another command; wait for it, or choose another --out"
+        ) from error
+    except OSError as error:
+        lock.release()
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from error
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):
+            # while it is held: afterwards it may be another's, and a third would find none and come in
+            (folder / LOCK).unlink(missing_ok=True)
+        lock.release()
+        if new:
+            with suppress(OSError):  # something was written, as it should be
+                folder.rmdir()
+
+
+def is_leftover(entry: Path) -> bool:
+    """Whether this is what a killed run leaves behind: a lock, or something half-written."""
+    return entry.name == LOCK or entry.name.startswith(PARTIAL)
+
+
+def empty_folder(folder: Path, mark: str) -> None:
+    """Delete all in `folder`, last of all the file `mark` by which its owner is known: a killed deletion can go on."""
+    for entry in [entry for entry in folder.iterdir() if entry.name not in (mark, LOCK)]:
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    (folder / mark).unlink(missing_ok=True)
+
+
+def sweep_partial(folder: Path, deep: bool = True) -> None:
+    """Remove what a killed run left half-written in `folder`, and below. For whoever alone writes there."""
+    for leftover in list((folder.rglob if deep else folder.glob)(f"{PARTIAL}*")):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented UTF-8 JSON; NaN is refused because JSON has none (use None)."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` in UTF-8."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented UTF-8 JSON; NaN is refused because JSON has none (use None)."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: str | Path) -> Any:

@@ -1,7 +1,6 @@
 """`cellular analyse` prints what happened and returns 1 where a field was passed over."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from cellular.cli.main import main
@@ -9,18 +8,15 @@ from cellular.data.formats.images import write_image, write_labels
 
 
 @pytest.fixture
-def plate(tmp_path, monkeypatch):
-    """Two fields of two cells; only the area is measured."""
-
-    def measure(image, labels, field):
-        return {"cells": pd.DataFrame({"field": field, "label": [1, 2], "area": np.bincount(labels.ravel())[1:]})}
-
-    monkeypatch.setattr("cellular.jobs.analyse.default_measure", lambda: measure)
+def plate(tmp_path):
+    """Two CELLULAR fields of two cells."""
+    rng = np.random.default_rng(0)
     labels = np.zeros((40, 40), np.uint16)
     labels[4:14, 4:14], labels[20:36, 20:36] = 1, 2
     for well in ("C03", "I04"):
         name = f"Timepoint_001_220518-ST_{well}_s1"
-        write_image(tmp_path / "images" / f"{name}.png", np.full((40, 40, 3), 90, np.uint8))
+        colours = rng.normal(60, 4, (40, 40, 3)) + 60 * (labels > 0)[..., None] * (1, 1, 0)
+        write_image(tmp_path / "images" / f"{name}.png", colours.clip(0, 255).astype(np.uint8))
         write_labels(tmp_path / "labels" / f"{name}_masks.tif", labels)
     return tmp_path
 

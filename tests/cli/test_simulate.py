@@ -6,7 +6,7 @@ from dataclasses import fields
 from cellular.cli import simulate
 from cellular.cli.main import EXIT_ERROR, main
 from cellular.files import read_json
-from cellular.simulate.simulate import SimulationSettings
+from cellular.simulate.settings import SimulationSettings
 
 SMALL = ["--fields", "2", "--size", "128", "--diameter", "30", "--cells_per_field", "6", "--seed", "3"]
 

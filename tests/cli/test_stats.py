@@ -140,3 +140,69 @@ def test_tables_of_another_kind_are_refused_before_anything_is_written(tmp_path,
     assert main(["stats", str(tmp_path / "empty.csv"), "--out", str(tmp_path / "out")]) == 2
     assert "has no rows" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_flux_doses_and_plate_reach_tables_and_page(tmp_path, capsys):
+    """A plate with inhibitor, doses and controls: each gets its table, its pictures and its section."""
+    rng = np.random.default_rng(0)
+    arms = [
+        ("DMSO", "none", None, 6),
+        ("DMSO", "BafA1", None, 20),
+        ("EBSS", "none", None, 8),
+        ("EBSS", "BafA1", None, 36),
+    ]
+    arms += [("drug", "none", dose, 6 + 14 * dose / (dose + 30)) for dose in (3, 10, 30, 100, 1000, 3000)]
+    rows = []
+    for batch in ("d1", "d2", "d3", "d4"):
+        for column, (treatment, inhibitor, dose, mean) in enumerate(arms, 1):
+            for row in "AB":
+                given = {
+                    "plate": batch,
+                    "well": f"{row}{column:02d}",
+                    "treatment": treatment,
+                    "batch": batch,
+                    "dose": dose,
+                }
+                given |= {"inhibitor": inhibitor, "dose_unit": "nM", "field": f"{batch}{row}{column}"}
+                given["control"] = (
+                    {"EBSS": "positive", "DMSO": "negative"}.get(treatment) if inhibitor == "none" else None
+                )
+                rows += [{**given, "label": i, "puncta_yellow": rng.poisson(mean)} for i in range(25)]
+    pd.DataFrame(rows).to_csv(tmp_path / "cells.csv", index=False)
+    out = tmp_path / "out"
+    options = ["--control", "DMSO", "--replicate", "batch", "--b_score"]
+    assert main(["stats", str(tmp_path / "cells.csv"), "--out", str(out), *options]) == 0
+    printed = capsys.readouterr().out
+    assert "never pooled" in printed
+    flux = pd.read_csv(out / "flux.csv").set_index(["quantity", "measure", "treatment"])["estimate"]
+    assert flux["flux", "difference of rates", "EBSS"] == pytest.approx(28, abs=2)
+    assert flux["difference of fluxes", "difference of differences of rates", "EBSS"] == pytest.approx(14, abs=3)
+    curve = pd.read_csv(out / "doses.csv").iloc[0]
+    assert curve["ec50_low"] < 30 < curve["ec50_high"]
+    assert curve["unit"] == "nM"
+    wells = pd.read_csv(out / "wells.csv")
+    assert {"over_control", "minus_control", "b_score"} <= set(wells)
+    assert pd.read_csv(out / "assay_quality.csv")["positives"].eq(2).all()
+    assert set(pd.read_csv(out / "place_effects.csv")["effect"]) == {"edge", "row", "column"}
+    page = (out / "stats.html").read_text(encoding="utf-8")
+    for heading in ("Flux", "Doses", "Wells on the plate"):
+        assert f">{heading}</h2>" in page
+    for name in ("flux_puncta_yellow_BafA1", "dose_puncta_yellow_drug", "plate_puncta_yellow"):
+        assert (out / "figures" / f"{name}.png").stat().st_size > 5000
+
+
+def test_an_unclear_inhibitor_or_factor_writes_nothing(tmp_path, capsys):
+    cells = measured([220518, 220519, 220520])
+    cells["inhibitor"] = np.where(cells["field"].str.contains("C03|I04"), "x", "y")
+    cells.to_csv(tmp_path / "cells.csv", index=False)
+    base = ["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out")]
+    for wrong, message in (
+        ([], "name one with --no_inhibitor"),
+        (["--no_inhibitor", "x", "--factor", "puncta_red_only"], "it does not say what was given"),
+        (["--inhibitor", "puncta_red_only"], "it does not say what was given"),
+        (["--no_inhibitor", "x", "--heatmaps", "colour"], "colour"),
+        (["--inhibitor", "lysosome"], "No column 'lysosome'"),
+    ):
+        assert main([*base, *wrong]) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()

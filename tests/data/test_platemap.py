@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellular.data.fields import parse_field
-from cellular.data.platemap import cellular_map, read_plate_map
+from cellular.data.platemap import cellular_map, cellular_treatment, read_plate_map
 from cellular.data.wells import well_at
 from cellular.errors import InputError, MissingInputError
 
@@ -214,9 +214,9 @@ def test_cellulars_own_map():
     assert {well[0] for well, treatment in treatments.items() if treatment == "fed"} == {"C"}
     assert {well[0] for well, treatment in treatments.items() if treatment == "starved"} == set("IJKLMN")
     assert len(treatments) == 7 * 24
-    assert parse_field("Timepoint_001_220518-ST_C03_s1").treatment == "fed"
-    assert parse_field("Timepoint_001_220518-ST_D03_s1").treatment is None
-    assert parse_field("P_C03_s1").treatment is None
+    assert cellular_treatment(parse_field("Timepoint_001_220518-ST_C03_s1").well) == "fed"
+    assert cellular_treatment("D03") is None
+    assert cellular_treatment(parse_field("P_C03_s1").well) is None
 
 
 word = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=6)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cellular.simulate.simulate import SimulationSettings, simulate
+from cellular.jobs.simulate import simulate
+from cellular.simulate.settings import SimulationSettings
 
 
 @pytest.fixture(scope="session")

@@ -1,85 +1,149 @@
-"""The order of things: what is done once, what is kept, what is passed over. Measuring is kept trivial here."""
+"""A plate through the whole pipeline: every layout the same; what is kept, passed over and refused."""
+
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from microscopes import CHANNELS, LAYOUTS, WELLS, write_plate
 
+from cellular.cli.main import main
+from cellular.data.find import find_plate
 from cellular.data.formats.images import write_image, write_labels
 from cellular.errors import CellularError, InputError, OutputExistsError
+from cellular.jobs import analyse as module
 from cellular.jobs.analyse import AnalyseSettings, analyse
+from cellular.segment.settings import SegmentSettings
 from cellular.track.link import TrackSettings
 
-WELLS = ("C03", "C05", "I04", "I06")
+CELLULAR_WELLS = ("C03", "C05", "I04", "I06")
 
 
-class Measure:
-    """Mean brightness per cell, and a count of how often it was asked."""
+def command(folder, layout, *more):
+    channels = ["--channels", *CHANNELS] if layout.startswith("imagexpress") else []
+    plate = write_plate(folder, layout)
+    words = ["analyse", str(plate), "--labels", str(folder / "labels"), "--plate_map", str(folder / "map.csv")]
+    # nuclei are checked by tests/jobs/test_nuclei.py: finding them takes longer than all the rest
+    return [*words, "--control", "DMSO", "--nuclei", "off", "--out", str(folder / "out"), *channels, *more]
 
-    def __init__(self):
-        self.fields = []
 
-    def __call__(self, image, labels, field):
-        self.fields.append(field)
-        numbers = np.unique(labels)[1:]
-        means = [image[labels == n].mean() for n in numbers]
-        cells = pd.DataFrame(
-            {"field": field, "label": numbers, "brightness": means, "area": np.bincount(labels.ravel())[1:]}
-        )
-        return {"cells": cells, "puncta": pd.DataFrame({"field": [field], "y": [1.0]})}
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_the_planted_puncta_and_the_maps_treatments(layout, tmp_path, capsys):
+    """The fed well lies in row I, the starved one in row C: nothing may come of the rows."""
+    assert main(command(tmp_path, layout)) == 0
+    printed = capsys.readouterr().out
+    assert "24 cells in 6 fields" in printed
+    cells = pd.read_csv(tmp_path / "out" / "cells.csv", dtype={"replicate": str})
+    for well, (yellow, red_only) in WELLS.items():
+        here = cells[cells["well"] == well]
+        assert len(here) == 12
+        more = here["label"] == 4
+        assert (here["puncta_yellow"] == yellow + more).all()
+        assert (here["puncta_red_only"] == red_only + more).all()
+        assert set(here["treatment"]) == {{"I02": "DMSO", "C03": "EBSS"}[well]}
+    effects = pd.read_csv(tmp_path / "out" / "stats" / "effects.csv").set_index("feature")
+    # puncta a cell are compared as rates: (2 + 1/4) / (1/4) and (2 + 1/4) / (1 + 1/4)
+    assert effects.loc["puncta_yellow", "estimate"] == pytest.approx(9)
+    assert effects.loc["puncta_red_only", "estimate"] == pytest.approx(1.8)
+    assert set(effects["unit"]) == {"replicate"}
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "EBSS" in page
+    assert "starved" not in page
+
+
+def test_micrometres_where_the_file_gives_the_pixel_size(tmp_path):
+    assert main(command(tmp_path, "ometiff")) == 0
+    cells = pd.read_csv(tmp_path / "out" / "cells.csv")
+    np.testing.assert_allclose(cells["area_um2"], cells["area"] * 0.3**2)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="ome-zarr needs Python 3.11")
+def test_plates_as_ome_zarr_open_in_ngio(tmp_path):
+    ngio = pytest.importorskip("ngio")
+    assert main(command(tmp_path, "ometiff", "--ome_zarr")) == 0
+    stores = sorted(path.name for path in (tmp_path / "out" / "ome-zarr").iterdir())
+    assert stores == ["P1.ome.zarr", "P2.ome.zarr", "P3.ome.zarr"]
+    plate = ngio.open_ome_zarr_plate(tmp_path / "out" / "ome-zarr" / "P1.ome.zarr")
+    assert sorted(plate.wells_paths()) == ["C/03", "I/02"]
+    image = next(iter(plate.get_images().values()))
+    assert image.channel_labels == ["mRFP", "EGFP", "DNA"]
+    assert image.get_label("cells").get_as_numpy().max() == 4
+    assert len(image.get_table("cells").dataframe) == 4
+
+
+def test_channels_that_nobody_names_stop_the_run(tmp_path, capsys):
+    words = command(tmp_path, "imagexpress")
+    words = words[: words.index("--channels")]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "needs mRFP and EGFP" in said
+    assert "--channels mRFP=w1 EGFP=w2" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_dry_run_says_what_is_understood_and_writes_nothing(tmp_path, capsys):
+    assert main(command(tmp_path, "phenix", "--dry_run")) == 0
+    printed = capsys.readouterr().out
+    assert "6 fields, 2 wells" not in printed
+    assert "6 fields, 6 wells, 3 plates (P1, P2, P3)" in printed
+    assert "ch3 (mRFP1) = mRFP" in printed
+    assert "treatment, replicate" in printed
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture
 def plate(tmp_path):
-    """Four wells, two timepoints, three cells each that hardly move; starved cells are brighter."""
+    """Four CELLULAR wells, two timepoints, three cells each that hardly move; starved cells are brighter."""
     rng = np.random.default_rng(0)
-    for well in WELLS:
+    for well in CELLULAR_WELLS:
         for t in (1, 2):
             name = f"Timepoint_00{t}_220518-ST_{well}_s1"
             labels = np.zeros((48, 64), np.uint16)
             for n, x in enumerate((6, 26, 46), 1):
                 labels[10 + t : 24 + t, x : x + 12 + n] = n
             image = rng.normal(60 + 60 * (well[0] == "I"), 5, labels.shape) * (labels > 0)
-            write_image(tmp_path / "images" / f"{name}.png", np.dstack([image] * 3).clip(0, 255).astype(np.uint8))
+            light = rng.normal(40, 3, labels.shape)
+            colours = np.dstack([image + light, image + light, light])
+            write_image(tmp_path / "images" / f"{name}.png", colours.clip(0, 255).astype(np.uint8))
             write_labels(tmp_path / "labels" / f"{name}_masks.tif", labels)
     return tmp_path
 
 
-class Cut(Measure):
-    """Interrupted at the fourth field."""
+def interrupt_after(count, monkeypatch):
+    """Ctrl-C at the field after `count` of them were measured."""
+    done = []
+    original = module.measure_field
 
-    def __call__(self, image, labels, field):
-        if len(self.fields) == 3:
+    def measured(*args, **kwargs):
+        if len(done) == count:
             raise KeyboardInterrupt
-        return super().__call__(image, labels, field)
+        done.append(args)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(module, "measure_field", measured)
+    return done
 
 
-def classify(cells):
-    return cells.assign(probability_activated=np.where(cells["brightness"] > 90, 0.9, 0.1))
-
-
-def test_a_run_that_was_cut_short_goes_on_and_tells_everything(plate):
+def test_a_run_that_was_cut_short_goes_on_and_tells_everything(plate, monkeypatch):
     out = plate / "out"
-    with pytest.raises(KeyboardInterrupt):
-        analyse(plate / "images", out, measure=Cut(), labels=plate / "labels")
-    measure = Measure()
-    result = analyse(plate / "images", out, measure=measure, labels=plate / "labels", classify=classify)
-    assert len(measure.fields) == 5
+    with monkeypatch.context() as patched:
+        interrupt_after(3, patched)
+        with pytest.raises(KeyboardInterrupt):
+            analyse(plate / "images", out, labels=plate / "labels")
+    done = interrupt_after(99, monkeypatch)
+    result = analyse(plate / "images", out, labels=plate / "labels")
+    assert len(done) == 5
     assert result.problems == {}
     assert len(result.cells) == len(pd.read_csv(out / "cells.csv")) == 4 * 2 * 3
-    assert len(pd.read_csv(out / "puncta.csv")) == 8
     # tracks 1, 2 and 3 of each series, at both timepoints
     assert result.cells.groupby("track")["field"].nunique().to_dict() == {1: 8, 2: 8, 3: 8}
     effects = pd.read_csv(out / "stats" / "effects.csv").set_index(["feature", "timepoint"])
-    assert effects.loc[("brightness", "all"), "estimate"] == pytest.approx(60, abs=3)
-    steps = pd.read_csv(out / "tracks" / "transitions.csv").set_index(["from", "to"])["steps"]
-    assert steps["basal"].tolist() == [6, 0]
-    assert steps["activated"].tolist() == [0, 6]
+    assert effects.loc[("mean__mRFP", "all"), "estimate"] == pytest.approx(60, abs=3)
     page = result.page.read_text(encoding="utf-8")
-    for heading in ("Cells", "Treatments", "Tracks"):
+    for heading in ("Plate", "Cells", "Treatments", "Tracks", "Settings"):
         assert f">{heading}</h2>" in page
     assert "Problems</h2>" not in page
     assert "technical replicates" in page
-    assert "by classified state" in page
     assert page.count("data:image/") >= 6
 
 
@@ -87,53 +151,60 @@ def test_bad_fields_are_passed_over_and_named(plate):
     names = [f"Timepoint_00{t}_220518-ST_C05_s1" for t in (1, 2)]
     (plate / "images" / f"{names[0]}.png").write_bytes(b"half a picture")
     (plate / "labels" / f"{names[1]}_masks.tif").unlink()
-    result = analyse(plate / "images", plate / "out", measure=Measure(), labels=plate / "labels")
+    result = analyse(plate / "images", plate / "out", labels=plate / "labels")
     assert set(result.problems) == set(names)
     assert len(result.cells) == 18
     assert names[0] in result.page.read_text(encoding="utf-8")
-    assert pd.read_csv(plate / "out" / "problems.csv")["where"].tolist() == sorted(names, reverse=True)
+    assert set(pd.read_csv(plate / "out" / "problems.csv")["field"]) == set(names)
 
 
 def test_one_timepoint_and_one_treatment_are_no_obstacle(plate):
     for path in {*plate.glob("*/Timepoint_002*"), *plate.glob("*/*_I0*")}:
         path.unlink()
-    result = analyse(plate / "images", plate / "out", measure=Measure(), labels=plate / "labels")
+    result = analyse(plate / "images", plate / "out", labels=plate / "labels")
     assert result.tracks is None
     assert result.comparison is None
     assert result.problems == {}
     assert "nothing to compare" in result.page.read_text(encoding="utf-8")
 
 
-def test_other_settings_need_another_folder(plate):
-    with pytest.raises(KeyboardInterrupt):
-        analyse(plate / "images", plate / "out", measure=Cut(), labels=plate / "labels")
+def test_other_settings_need_another_folder(plate, monkeypatch):
+    with monkeypatch.context() as patched:
+        interrupt_after(3, patched)
+        with pytest.raises(KeyboardInterrupt):
+            analyse(plate / "images", plate / "out", labels=plate / "labels")
     other = AnalyseSettings(track=TrackSettings(max_gap=0))
-    with pytest.raises(OutputExistsError, match="other settings"):
-        analyse(plate / "images", plate / "out", other, measure=Measure(), labels=plate / "labels")
+    with pytest.raises(OutputExistsError, match="other settings .track was"):
+        analyse(plate / "images", plate / "out", other, labels=plate / "labels")
     with pytest.raises(OutputExistsError, match="in use"):
-        analyse(plate / "images", plate / "labels", measure=Measure(), labels=plate / "labels")
+        analyse(plate / "images", plate / "labels", labels=plate / "labels")
 
 
 def test_channels_are_those_that_were_asked_for(plate):
     """The starter takes three."""
+    two = AnalyseSettings(segment=SegmentSettings(diameter=14, channels=(1, 2)))
     with pytest.raises(CellularError, match=r"takes 3 channel\(s\), 2 were given"):
-        analyse(plate / "images", plate / "out", AnalyseSettings(channels=(1, 2)), measure=Measure())
-    result = analyse(
-        plate / "images", plate / "red", AnalyseSettings(channels=(1, 1, 1), diameter=14), measure=Measure()
-    )
-    assert result.problems == {}
+        analyse(plate / "images", plate / "out", two)
+    red = AnalyseSettings(segment=SegmentSettings(diameter=14, channels=(1, 1, 1)))
+    assert analyse(plate / "images", plate / "red", red).problems == {}
 
 
-@pytest.mark.parametrize("wrong", [{"state_model": "none.skops"}, {"model": "nobody"}])
+@pytest.mark.parametrize("wrong", [{"state_model": "none.safetensors"}, {"model": "nobody"}])
 def test_a_wrong_name_is_told_before_anything_is_written(plate, wrong):
     labels = plate / "labels" if "state_model" in wrong else None
-    with pytest.raises(CellularError, match=r"none\.skops|nobody"):
-        analyse(plate / "images", plate / "out", AnalyseSettings(**wrong), measure=Measure(), labels=labels)
+    with pytest.raises(CellularError, match=r"none\.safetensors|nobody"):
+        analyse(plate / "images", plate / "out", AnalyseSettings(**wrong), labels=labels)
     assert not (plate / "out").exists()
 
 
 def test_nothing_measured_is_an_error(plate):
     for path in (plate / "images").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(InputError, match="No field could be measured"):
-        analyse(plate / "images", plate / "out", measure=Measure(), labels=plate / "labels")
+    with pytest.raises(InputError, match="No field could be done"):
+        analyse(plate / "images", plate / "out", labels=plate / "labels")
+
+
+def test_a_plate_can_be_found_first(plate):
+    found = find_plate(plate / "images", labels=plate / "labels")
+    assert [item.labels is not None for item in found.fields] == [True] * 8
+    assert found.given(found.fields[0]) == {"treatment": "fed"}

@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 
 from cellular.cli.main import main
+from cellular.data.find import find_annotated
 from cellular.data.formats.images import read_labels, write_image, write_labels
-from cellular.data.pairs import find_pairs, load_image
+from cellular.data.image import read_field
 from cellular.errors import InputError
 from cellular.evaluate.scores import score_field, summary
 from cellular.jobs.calibrate import calibrate, fit_scores
 from cellular.jobs.prepare import PrepareSettings, prepare
+from cellular.jobs.simulate import simulate
 from cellular.segment.model.registry import load_model
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
-from cellular.simulate.simulate import SimulationSettings, simulate
+from cellular.simulate.settings import SimulationSettings
 
 SETTINGS = SegmentSettings(diameter=40, augment=False)
 
@@ -41,9 +43,9 @@ def test_the_chosen_thresholds_are_the_best_and_score_what_the_grid_says(fields,
     assert (info.flow_threshold, info.cellprob_threshold) == (best["flow_threshold"], best["cellprob_threshold"])
     for row in result.grid.to_dict("records"):
         scores = []
-        for pair in find_pairs(fields):
+        for pair in find_annotated(fields).fields:
             thresholds = {name: row[name] for name in ("flow_threshold", "cellprob_threshold")}
-            found = starter.segment(load_image(pair), 40, augment=False, **thresholds)
+            found = starter.segment(read_field(pair).array(), 40, augment=False, **thresholds)
             ignore = read_labels(pair.ignore) if pair.ignore else None
             scores.append(score_field(read_labels(pair.labels), found.labels, ignore))
         # A cell that the stricter threshold drops first may leave another one's hole unfilled: near, not equal.

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 import tifffile
 
+from cellular.data.find import find_annotated
 from cellular.data.formats.images import read_labels
+from cellular.data.image import load_labels, read_field
 from cellular.data.masks.combine import LabelCanvas
-from cellular.data.pairs import find_pairs, load_image, load_labels
 from cellular.errors import InputError, MissingInputError, OutputError, OutputExistsError, SettingsError
 from cellular.jobs.prepare import PrepareSettings, prepare
 from cellular.jobs.prepare_journal import Journal
@@ -105,9 +106,9 @@ def test_folders_as_published(dataset, tmp_path):
             *(f"{folder}/test/{TEST}{end}" for folder in ("all", "fed") for end in (".png", "_masks.png")),
         ]
     )
-    (pair,) = find_pairs(tmp_path / "out" / "all" / "train")
-    assert pair.ignore is not None
-    assert load_labels(pair, load_image(pair).shape).max() == 3
+    (item,) = find_annotated(tmp_path / "out" / "all" / "train").fields
+    assert item.ignore is not None
+    assert load_labels(item, read_field(item).shape).max() == 3
 
 
 def test_cells_table(dataset, tmp_path):
@@ -178,9 +179,9 @@ def test_tif_labels_and_all_raw_channels_are_carried(dataset, tmp_path):
             tifffile.imwrite(path, np.full(SHAPE, channel, np.uint16))
     (dataset / "images-color").rmdir()
     prepare(dataset, tmp_path / "out", PrepareSettings(format="tif"))
-    (pair,) = find_pairs(tmp_path / "out" / "all" / "valid")
-    assert pair.labels.suffix == ".tif"
-    assert load_image(pair)[0, 0].tolist() == [2, 1, 3]
+    (item,) = find_annotated(tmp_path / "out" / "all" / "valid").fields
+    assert item.labels.suffix == ".tif"
+    assert read_field(item).pixels[0, 0].tolist() == [2, 1, 3]
 
 
 def test_images_named_and_beside_and_in_the_folder_itself(dataset, tmp_path):
@@ -467,8 +468,8 @@ def test_any_name_a_disk_can_hold(tmp_path, name):
     add_field(tmp_path / "data", name, {"fed/1.png": box(0, 0, 2, 2)})
     result = prepare(tmp_path / "data", tmp_path / "out", PrepareSettings(val_pattern="", test_pattern=""))
     assert result.problems == ()
-    (pair,) = find_pairs(tmp_path / "out" / "all" / "train")
-    assert pair.name == name
+    (item,) = find_annotated(tmp_path / "out" / "all" / "train").fields
+    assert item.name == name
 
 
 def test_a_name_that_no_table_can_hold(dataset, tmp_path):

@@ -10,9 +10,9 @@ import torch
 from skimage.measure import label
 
 from cellular.cli.main import main
+from cellular.data.find import find_plate
 from cellular.data.formats.images import read_labels, write_image
 from cellular.errors import InputError, MissingInputError, OutputExistsError, SettingsError, WeightsError
-from cellular.data.find import find_plate
 from cellular.jobs.segment import segment
 from cellular.labels.diameter import median_diameter
 from cellular.segment.flows.to_flows import labels_to_flows

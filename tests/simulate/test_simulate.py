@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 import tifffile
 
-import cellular.simulate.simulate as simulate_module
+import cellular.jobs.simulate as simulate_module
 from cellular.data.fields import parse_field
 from cellular.data.formats.images import read_image, read_labels
 from cellular.errors import OutputExistsError, SettingsError
-from cellular.simulate.simulate import SimulationSettings, simulate, simulate_field, simulate_series
+from cellular.jobs.simulate import simulate
+from cellular.simulate import SimulationSettings, simulate_field, simulate_series
 
 SMALL = SimulationSettings(fields=3, size_px=192, timepoints=2, seed=5, diameter_px=32, unidentified_share=0.2)
 

@@ -100,3 +100,11 @@ def test_bad_probabilities_are_refused():
         transitions(table(("a", [0.1, 0.5])).drop(columns="probability_activated"))
     with pytest.raises(InputError, match="level"):
         activation_times(table(("a", [0.1, 0.5])), level=1)
+
+
+def test_timepoints_by_tens_are_consecutive_and_a_lost_one_is_not_stepped_over():
+    tracks = table(("a", [0.1, 0.9, 0.9]), ("a", [0.1, 0.1, 0.9])).assign(timepoint=lambda t: t["timepoint"] * 10)
+    found = transitions(tracks, step=10)
+    assert found.counts.tolist() == [[1, 2], [0, 1]]
+    lost = tracks[(tracks["track"] == 1) | (tracks["timepoint"] != 20)]  # the second track has 10 and 30 left
+    assert transitions(lost, step=10).counts.tolist() == [[0, 1], [0, 1]]

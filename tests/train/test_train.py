@@ -15,9 +15,10 @@ import torch
 from cellular.data.formats.images import write_image, write_labels
 from cellular.device import has_bfloat16
 from cellular.errors import InputError, OutputExistsError, SettingsError, WeightsError
+from cellular.jobs.train import train
 from cellular.segment.model.registry import load_model
 from cellular.segment.model.weights import load_network
-from cellular.train import TrainSettings, train
+from cellular.train import TrainSettings
 
 SMALL = {
     "model_type": "scratch",

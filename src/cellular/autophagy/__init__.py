@@ -1,0 +1,1 @@
+"""Labels and reporter channels to readouts: measure, tell states, compare."""

@@ -3,29 +3,39 @@
 import argparse
 
 from cellular.cli.arguments import (
+    add_assay,
+    add_exclude,
+    add_flat_field,
     add_plate,
     add_puncta,
+    add_reporter,
     add_segmentation,
+    assay_settings,
     find,
     measure_settings,
     report_problems,
     segmentation_settings,
 )
+from cellular.cli.config import add_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; the defaults are those of AnalyseSettings."""
     parser.add_argument("folder", metavar="FOLDER", help="folder of images as the microscope wrote them")
     parser.add_argument("--out", required=True, help="folder for everything; a second run goes on where this stopped")
-    parser.add_argument("--config", metavar="FILE", help="settings from a TOML file; flags overrule it")
+    add_config(parser)
     parser.add_argument("--dry_run", "--dry-run", action="store_true", help="say what is understood, and stop")
     parser.add_argument("--labels", help="folder of label images, in place of segmenting")
     parser.add_argument("--model", default="starter", help="segmentation model: a name or a file")
     parser.add_argument("--state_model", "--state-model", help="model.safetensors of classify train")
     parser.add_argument("--overlays", type=int, default=8, help="fields to draw outlines and puncta over")
+    parser.add_argument("--ome_zarr", "--ome-zarr", action="store_true", help="write each plate as OME-Zarr too")
     add_plate(parser, numbers=True)
     add_segmentation(parser, channels=False)
+    add_reporter(parser)
     add_puncta(parser)
+    add_flat_field(parser, "it is estimated and reported, not applied")
+    add_exclude(parser)
     group = parser.add_argument_group("tracks").add_argument
     group("--max_distance", "--max-distance", type=float, default=0.8, help="farthest step, in median cell diameters")
     group("--max_gap", "--max-gap", type=int, default=1, help="missing timepoints a track may bridge")
@@ -39,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group(
         "--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value"
     )
+    add_assay(parser)
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -61,15 +72,19 @@ def run(args: argparse.Namespace) -> int | None:
             replicate=replicate,
             features=tuple(args.features),
             min_replicates=args.min_replicates,
+            **assay_settings(args),
         ),
         state_model=args.state_model,
         overlays=args.overlays,
+        nuclei=args.nuclei,
+        flat_field=args.flat_field,
     )
     if args.dry_run:
         print("\n".join(plate.summary()))
         return None
-    result = analyse(plate, args.out, settings, labels=args.labels)
-    print(f"{len(result.cells)} cells in {result.cells['field'].nunique()} fields")
+    options = {"labels": args.labels, "exclude": args.exclude, "config": args.config_text, "ome_zarr": args.ome_zarr}
+    result = analyse(plate, args.out, settings, **options)
+    print(f"{len(result.cells)} cells in {len(result.tables['images'])} fields")
     compared = result.comparison
     for line in (*compared.refusals, *compared.notes) if compared else [f"no comparison: {result.no_comparison}"]:
         print(line)

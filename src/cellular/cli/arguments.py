@@ -136,6 +136,26 @@ def segmentation_settings(args: argparse.Namespace) -> SegmentSettings:
     return SegmentSettings(**values | {"channels": split_channels(args.channels)[1]})
 
 
+def add_reporter(parser: argparse.ArgumentParser) -> None:
+    """What the channels stand for, for every verb that measures; the defaults are those of MeasureSettings."""
+    add = parser.add_argument_group("assay").add_argument
+    add(
+        "--reporter",
+        choices=("auto", "tandem", "mito-qc", "mt-keima", "none"),
+        default="auto",
+        help="auto: tandem mRFP-EGFP where both are there; mt-keima needs channels marker:Keima-acid and "
+        "marker:Keima-neutral; none tells nothing by a ratio",
+    )
+    add("--keima_ratio", "--keima-ratio", type=float, help="mt-keima: least ratio of acid mitochondria, from a control")
+    add("--many_puncta", "--many-puncta", type=int, metavar="N", help="tell the share of cells with N puncta or more")
+    add(
+        "--nuclei",
+        default="auto",
+        metavar="auto|off|FOLDER",
+        help="auto: found where DNA is imaged; or a folder of label images, <field>_nuclei.tif",
+    )
+
+
 def add_puncta(parser: argparse.ArgumentParser) -> None:
     """How puncta are found, for every verb that measures; the defaults are those of PunctaSettings."""
     add = parser.add_argument_group("puncta").add_argument
@@ -159,12 +179,54 @@ def add_puncta(parser: argparse.ArgumentParser) -> None:
     add("--spotiflow_probability", "--spotiflow-probability", type=float, help="least; the model's own by default")
 
 
-def measure_settings(args: argparse.Namespace) -> MeasureSettings:
-    """Settings from the arguments of :func:`add_puncta` and :func:`add_plate`."""
-    from cellular.autophagy.measure.field import MeasureSettings
-    from cellular.autophagy.measure.puncta import PunctaSettings
+def add_exclude(parser: argparse.ArgumentParser) -> None:
+    """Which fields to leave out of comparisons."""
+    parser.add_argument(
+        "--exclude",
+        nargs="+",
+        default=[],
+        metavar="flagged|LIST",
+        help="fields to leave out of comparisons: flagged (by quality.csv), names, or a file that lists them; "
+        "exclusions.csv says which and why",
+    )
 
-    return MeasureSettings(args.pixel_size, PunctaSettings(**{name: getattr(args, name) for name in PUNCTA}))
+
+def add_flat_field(parser: argparse.ArgumentParser, otherwise: str) -> None:
+    """How uneven light is corrected."""
+    parser.add_argument(
+        "--flat_field",
+        "--flat-field",
+        metavar="auto|off|FOLDER",
+        help="even out the light before measuring: auto where it helps, or by the flat-field images of a folder; "
+        f"left out, {otherwise}",
+    )
+
+
+def measure_settings(args: argparse.Namespace) -> MeasureSettings:
+    """Settings from the arguments of :func:`add_puncta`, :func:`add_reporter` and :func:`add_plate`."""
+    from cellular.autophagy.measure.field import MeasureSettings
+    from cellular.autophagy.measure.puncta_settings import PunctaSettings
+
+    puncta = PunctaSettings(**{name: getattr(args, name) for name in PUNCTA})
+    return MeasureSettings(args.pixel_size, puncta, args.reporter, args.keima_ratio, args.many_puncta)
+
+
+def add_assay(parser: argparse.ArgumentParser) -> None:
+    """Flux, doses, a second factor, the plate, for `stats` and `analyse`; the defaults are those of StatsSettings."""
+    add = parser.add_argument_group("flux, doses, plate").add_argument
+    add("--inhibitor", metavar="COLUMN", help="column of the lysosomal inhibitor; 'inhibitor' where there is one")
+    add("--no_inhibitor", "--no-inhibitor", metavar="LEVEL", help="its value in wells without, where that is not clear")
+    add("--time", metavar="COLUMN", help="column of the time after the block; the timepoints by default")
+    add("--dose", metavar="COLUMN", default="dose", help="column of doses, numbers; its unit in COLUMN_unit")
+    add("--factor", metavar="COLUMN", help="one further factor, a genotype say, with its interaction")
+    add("--heatmaps", nargs="+", default=[], metavar="COLUMN", help="columns to draw on the plate; the first few")
+    add("--b_score", "--b-score", action="store_true", help="B-scores of wells (median polish of each plate)")
+
+
+def assay_settings(args: argparse.Namespace) -> dict:
+    """Fields of StatsSettings from the arguments of :func:`add_assay`."""
+    names = ("inhibitor", "no_inhibitor", "time", "dose", "factor", "b_score")
+    return {name: getattr(args, name) for name in names} | {"heatmaps": tuple(args.heatmaps)}
 
 
 def report_problems(problems: dict[str, str]) -> int:

@@ -16,19 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from pathlib import Path
-
-    from cellular.errors import OutputExistsError
+    """Settle, and print what was tried and chosen."""
     from cellular.jobs.calibrate import calibrate
-    from cellular.segment.model.registry import save_model
     from cellular.segment.segmenter import Segmenter
 
-    out = Path(args.output_model)
-    if out.exists():
-        raise OutputExistsError(f"{out} exists; name another file with --output_model")
     segmenter = Segmenter.from_pretrained(args.model_path or args.model_type, args.device)
-    result = calibrate(segmenter, args.valid_dir, segmentation_settings(args))
+    result = calibrate(segmenter, args.valid_dir, segmentation_settings(args), out=args.output_model)
     info = result.model.info
-    save_model(out, result.model.network, info)
     print(result.grid.round(3).to_string(index=False))
-    print(f"chosen: flow_threshold {info.flow_threshold}, cellprob_threshold {info.cellprob_threshold} -> {out}")
+    print(
+        f"chosen: flow_threshold {info.flow_threshold}, cellprob_threshold {info.cellprob_threshold} "
+        f"-> {args.output_model}"
+    )

@@ -84,7 +84,7 @@ def _train_trees(args: argparse.Namespace):
 
 def _train_crops(args: argparse.Namespace):
     from cellular.autophagy.state.crop_model import CropSettings
-    from cellular.jobs.classify import train_crop_state
+    from cellular.jobs.classify import pictures, train_crop_state
 
     settings = CropSettings(
         channels=tuple(args.channels),
@@ -96,25 +96,13 @@ def _train_crops(args: argparse.Namespace):
         device=args.device,
         seed=args.seed,
     )
-    return train_crop_state(args.cells, args.out, *_pictures(args), args.truth, settings, args.positive)
-
-
-def _pictures(args: argparse.Namespace) -> tuple[str, str]:
-    """The folders that a network needs; SettingsError where they are not given."""
-    from cellular.errors import SettingsError
-
-    if not (args.images and args.labels):
-        raise SettingsError("a network looks at pictures: give --images and --labels, as to cellular measure")
-    return args.images, args.labels
+    where = pictures(args.images, args.labels)
+    return train_crop_state(args.cells, args.out, *where, args.truth, settings, args.positive)
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from cellular.autophagy.state.crop_file import FORMAT as CROPS
-    from cellular.autophagy.state.files import read_header
-    from cellular.jobs.classify import predict_crop_state, predict_state
+    from cellular.jobs.classify import classify
 
-    if read_header(args.model)["format"] == CROPS:
-        cells = predict_crop_state(args.cells, args.model, args.out, *_pictures(args), top=args.top)
-    else:
-        cells = predict_state(args.cells, args.model, args.out, top=args.top, method=args.explain)
+    where = {"images": args.images, "labels": args.labels}
+    cells = classify(args.cells, args.model, args.out, **where, top=args.top, method=args.explain)
     print(f"{len(cells)} cells: " + ", ".join(f"{n} {state}" for state, n in cells["state"].value_counts().items()))

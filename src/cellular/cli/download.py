@@ -15,35 +15,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int | None:
-    from cellular.errors import SettingsError
+    """Say the terms, fetch, and say what came."""
+    from cellular.jobs.download import check_options, download, terms
 
-    if args.names and args.what != "weights":
-        raise SettingsError(f"Names ({', '.join(args.names)}) go with 'weights' only, not with '{args.what}'")
-    if (args.annotated or args.fields) and args.what != "images":
-        raise SettingsError(f"--annotated and --fields go with 'images' only, not with '{args.what}'")
-    return _weights(args.names) if args.what == "weights" else _archive(args)
-
-
-def _weights(names: list[str]) -> None:
-    from cellular.data.archive.catalogue import WEIGHTS, weights_record
-    from cellular.data.archive.download import fetch_size_model, fetch_weights
-
-    for name in names or WEIGHTS:
-        record = weights_record(name)
-        print(f"{name}: {record.licence}\n  Please cite: {record.citation}", flush=True)
-        print(f"  {fetch_weights(name)}", flush=True)
-        if size_model := fetch_size_model(name):
-            print(f"  {size_model}", flush=True)
-
-
-def _archive(args: argparse.Namespace) -> None:
-    from cellular.data.archive.catalogue import find_archive
-    from cellular.data.archive.dataset import fetch_archive, fetch_fields
-
-    record = find_archive(args.what)
-    print(f"{record.name}: {record.about}\n{record.terms}\nPlease cite: {record.citation}", flush=True)
-    if args.annotated or args.fields:
-        fields = fetch_fields(args.out, args.fields, annotated=args.annotated)
-        print(f"{len(fields)} fields in {args.out}/images")
+    options = {name: getattr(args, name) for name in ("names", "fields", "annotated", "keep_archive")}
+    check_options(args.what, args.names, args.fields, args.annotated)
+    print(terms(args.what, args.names), flush=True)
+    done = download(args.what, args.out, **options)
+    if args.what == "weights":
+        print(*(f"  {file}" for file in done), sep="\n")
+    elif args.annotated or args.fields:
+        print(f"{len(done)} fields in {args.out}/images")
     else:
-        print(f"Unpacked in {fetch_archive(args.what, args.out, keep_archive=args.keep_archive)}")
+        print(f"Unpacked in {done[0]}")

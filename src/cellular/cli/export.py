@@ -19,25 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int | None:
-    return _export_model(args) if args.to in MODEL_FORMATS else _export_labels(args)
+    """Export, and say what was written."""
+    from cellular.jobs.export import export
 
-
-def _export_labels(args: argparse.Namespace) -> None:
-    from pathlib import Path
-
-    from cellular.data.formats.labelled import find_labelled
-    from cellular.data.formats.write import EXPORTS
-
-    fields = find_labelled(args.input, args.images, args.cells)
-    written = EXPORTS[args.to](fields, Path(args.out))
-    print(f"{len(fields)} field(s) in {len(written)} file(s):", *written[:5], sep="\n  ")
-    print(f"  and {len(written) - 5} more" if len(written) > 5 else "", end="")
-
-
-def _export_model(args: argparse.Namespace) -> None:
-    from cellular.jobs.export_model import export_bioimageio, export_onnx
-
-    if args.to == "onnx":
-        print(f"wrote {export_onnx(args.input, args.out)}")
-    else:
-        print(f"wrote {export_bioimageio(args.input, args.out, author=args.author, test_image=args.test_image)}")
+    options = {name: getattr(args, name) for name in ("images", "cells", "author", "test_image")}
+    done = export(args.input, args.to, args.out, **options)
+    what = f"{done.fields} field(s) in {len(done.written)} file(s):" if done.fields else "wrote"
+    print(what, *done.written[:5], sep="\n  ")
+    if len(done.written) > 5:
+        print(f"  and {len(done.written) - 5} more")

@@ -5,12 +5,14 @@ verb's module is imported, and it imports what is heavy inside ``run``, so ``cel
 """
 
 import argparse
+import errno
 import importlib
 import logging
 import sys
 from collections.abc import Sequence
 
 from cellular import __version__
+from cellular.cli.config import parse_with_config
 from cellular.errors import CellularError
 
 VERBS = {
@@ -22,6 +24,7 @@ VERBS = {
     "train": "fine-tune a Cellpose model",
     "calibrate": "settle a model's thresholds and scores on annotated fields",
     "inspect": "say what is understood of a plate's folder",
+    "quality": "find fields that are out of focus, saturated or odd",
     "segment": "label the cells in any images",
     "evaluate": "score a model, or labels, against expert labels",
     "reproduce": "run all experiments of the paper",
@@ -35,8 +38,12 @@ VERBS = {
 
 # What the same command does after Ctrl-C; the verbs that are not named start again.
 CONTINUES = "the same command continues where it stopped"
-AFTER_INTERRUPT = dict.fromkeys(("download", "prepare", "segment", "evaluate", "reproduce", "analyse"), CONTINUES)
+_BY_FIELD = ("prepare", "quality", "segment", "measure", "analyse", "track", "evaluate")
+AFTER_INTERRUPT = dict.fromkeys((*_BY_FIELD, "download", "reproduce"), CONTINUES)
 AFTER_INTERRUPT["train"] = "with --resume the same command continues from the last checkpoint"
+
+# What a disk may answer at any moment, to any library.
+FULL_OR_CLOSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 # Exit codes: 0 all well; 1 finished, but some inputs were reported and passed over; 2 stopped by an error.
 EXIT_PROBLEMS = 1
@@ -44,27 +51,33 @@ EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 
-def build_parser(verb: str | None) -> argparse.ArgumentParser:
-    """Parser with every verb listed, and the arguments of `verb` alone filled in."""
+def build_parser(verb: str | None) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser | None]:
+    """Parser with every verb listed, and the arguments of `verb` alone filled in; and that verb's own."""
     parser = argparse.ArgumentParser(prog="cellular", description="From per-cell annotations to autophagy readouts.")
     parser.add_argument("--version", action="version", version=f"cellular {__version__}")
     commands = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    chosen = None
     for name, summary in VERBS.items():
         sub = commands.add_parser(
             name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
         )
         sub.add_argument("--verbose", action="store_true", help="log every step")
         if name == verb:
+            chosen = sub
             importlib.import_module(f"cellular.cli.{name}").add_arguments(sub)
-    return parser
+    return parser, chosen
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code. Errors a user can act on are printed without a traceback."""
     argv = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in argv if word in VERBS), None)
-    parser = build_parser(verb)
-    args = parser.parse_args(argv)
+    parser, sub = build_parser(verb)
+    try:
+        args = parse_with_config(parser, sub, argv)
+    except CellularError as error:
+        print(f"cellular {verb}: error: {error}", file=sys.stderr)
+        return EXIT_ERROR
     logging.basicConfig(
         level=logging.DEBUG if args.verbose else logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr
     )
@@ -77,6 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         # Not onto the line of a progress bar that the error left unfinished.
         tqdm.write(f"cellular {args.verb}: error: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except OSError as error:
+        if error.errno not in FULL_OR_CLOSED:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"cellular {args.verb}: error: {where}{error.strerror}", file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
         then = AFTER_INTERRUPT.get(args.verb, "the same command starts again")

@@ -2,12 +2,21 @@
 
 import argparse
 
-from cellular.cli.arguments import add_plate, add_puncta, find, measure_settings, report_problems
+from cellular.cli.arguments import (
+    add_flat_field,
+    add_plate,
+    add_puncta,
+    add_reporter,
+    find,
+    measure_settings,
+    report_problems,
+)
 
 DESCRIPTION = (
     "Yellow puncta are autophagosomes, red-only puncta autolysosomes (green is quenched in acid). Green means not "
     "acidified; a count at one time is not flux."
 )
+COUNTED = {"cells": "cells", "puncta": "puncta", "nuclei": "nuclei", "marker_puncta": "puncta of markers"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,9 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("labels", metavar="LABELS", help="folder of label images, <field>_masks.png or .tif")
     parser.add_argument("--out", required=True, help="folder for the tables; a second run goes on where this stopped")
     add_plate(parser)
+    add_reporter(parser)
     add_puncta(parser)
+    add_flat_field(parser, "nothing is done")
     parser.add_argument("--parquet", action="store_true", help="write Parquet too")
     parser.add_argument("--anndata", action="store_true", help="write cells.h5ad too: obs cells, X features, spatial")
+    parser.add_argument("--device", default="auto", help="where nuclei are found: auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--overlays", type=int, default=4, help="fields to draw puncta over")
 
 
@@ -30,7 +42,21 @@ def run(args: argparse.Namespace) -> int | None:
     settings = measure_settings(args)
     formats = ["csv", *(name for name in ("parquet", "anndata") if getattr(args, name))]
     plate = find(args, args.images, args.labels)
-    result = measure(plate, args.labels, args.out, settings, formats=formats, overlays=args.overlays)
-    print(f"{len(result.cells)} cells and {len(result.puncta)} puncta in {len(result.images)} fields: {args.out}")
-    print(DESCRIPTION)
+    result = measure(
+        plate,
+        args.labels,
+        args.out,
+        settings,
+        formats=formats,
+        overlays=args.overlays,
+        nuclei=args.nuclei,
+        device=args.device,
+        flat_field=args.flat_field,
+    )
+    counted = ", ".join(
+        f"{len(result.tables[name])} {words}" for name, words in COUNTED.items() if name in result.tables
+    )
+    print(f"{counted} in {len(result.images)} fields: {args.out}")
+    if "puncta_yellow" in result.cells:
+        print(DESCRIPTION)
     return report_problems(result.problems)

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     from cellular.cli.main import EXIT_PROBLEMS
     from cellular.jobs.models_table import as_markdown
     from cellular.jobs.reproduce import KEYS, ReproduceSettings, reproduce
-    from cellular.train import TrainSettings
+    from cellular.train.settings import TrainSettings
 
     train = TrainSettings(
         n_epochs=args.epochs,

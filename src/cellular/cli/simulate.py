@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Simulate and say what is where."""
-    from cellular.simulate.simulate import SimulationSettings, simulate
+    from cellular.jobs.simulate import simulate
+    from cellular.simulate.settings import SimulationSettings
 
     result = simulate(
         args.out,

@@ -1,6 +1,12 @@
 """`cellular stats`: compare treatments, replicate by replicate."""
 
 import argparse
+from typing import TYPE_CHECKING
+
+from cellular.cli.arguments import add_assay, add_exclude, assay_settings
+
+if TYPE_CHECKING:
+    from cellular.report.assay import Assay
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value"
     )
     parser.add_argument("--map", nargs="+", default=["pca"], choices=["pca", "umap"], help="maps of all cells")
+    add_exclude(parser)
+    add_assay(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -36,12 +44,32 @@ def run(args: argparse.Namespace) -> None:
         features=tuple(args.features),
         counts=tuple(args.counts),
         min_replicates=args.min_replicates,
+        **assay_settings(args),
     )
-    result, _ = compare_tables(args.cells, args.out, settings, images=args.images, maps=args.map)
+    result, figures = compare_tables(
+        args.cells, args.out, settings, images=args.images, maps=args.map, exclude=args.exclude
+    )
     print(result.units.to_string(index=False))
     overall = result.effects[result.effects["timepoint"] == ALL]
     columns = ["feature", "measure", "treatment", "estimate", "ci_low", "ci_high", "p_value", "q_value", "unit", "df"]
     print(overall[columns].to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
+    _print_assay(figures.assay)
     for line in (*result.refusals, *result.notes, *medium_warnings(result)):
         print(line)
     print(f"written: {args.out}/effects.csv, over_time.csv, units.csv, stats.html")
+
+
+def _print_assay(assay: "Assay") -> None:
+    """Flux and doses, as far as there are any."""
+    from cellular.autophagy.compare.effects import ALL
+
+    if assay.flux is not None:
+        columns = ["quantity", "feature", "treatment", "control", "measure", "estimate", "ci_low", "ci_high", "p_value"]
+        rows = assay.flux.table[assay.flux.table["timepoint"] == ALL]
+        print(rows[[*columns, "unit", "replicates"]].to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
+    if len(assay.curves):
+        columns = ["feature", "treatment", "unit", "doses", "replicates", "p_trend", "ec50", "ec50_low", "ec50_high"]
+        rows = assay.curves[[*columns, "refusal", "note"]]
+        print(rows.to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
+    for line in (*assay.notes, *(assay.flux.warnings if assay.flux else ())):
+        print(line)

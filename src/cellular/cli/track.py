@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int | None:
     """Track, print lengths, consistency and scores; exit code 1 where a series was passed over."""
     from cellular.cli.main import EXIT_PROBLEMS
-    from cellular.jobs.track import track_folder
+    from cellular.jobs.track import track
     from cellular.track.link import TrackSettings
 
     settings = TrackSettings(
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int | None:
         divisions=not args.no_divisions,
         correct_drift=not args.no_drift,
     )
-    result = track_folder(
+    result = track(
         args.labels,
         args.out,
         settings,

@@ -45,23 +45,18 @@ def run(args: argparse.Namespace) -> None:
     from dataclasses import fields
     from math import isfinite
 
-    from cellular.report.training import draw_loss, write_tensorboard
-    from cellular.train import TrainSettings, remove_experiment, train
+    from cellular.jobs.train import train
+    from cellular.train.settings import TrainSettings
 
     values = {f.name: getattr(args, f.name) for f in fields(TrainSettings) if hasattr(args, f.name)}
     values["optimizer"] = args.optimizer or ("sgd" if args.use_sgd else "radam")
     values["channels"] = tuple(args.channels) if args.channels else None
     settings = TrainSettings(**values)
-    if args.force:
-        remove_experiment(args.experiments_dir, args.experiment_name)
-    result = train(
-        args.train_dir, args.valid_dir, args.experiment_name, args.experiments_dir, settings, resume=args.resume
-    )
-    curve = draw_loss(result.folder)
-    if args.tensorboard:
-        write_tensorboard(result.folder)
+    where = (args.train_dir, args.valid_dir, args.experiment_name, args.experiments_dir)
+    how = {name: getattr(args, name) for name in ("resume", "force", "tensorboard")}
+    result = train(*where, settings, **how)
     validated = (
         f"best validation loss {result.best_loss:.4f}" if isfinite(result.best_loss) else "nothing was validated"
     )
     print(f"trained {result.epochs} epochs; {validated}")
-    print(f"model {result.model}\nbest  {result.best}\ncurve {curve}")
+    print(f"model {result.model}\nbest  {result.best}\ncurve {result.folder / 'loss.png'}")

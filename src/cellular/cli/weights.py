@@ -11,9 +11,9 @@ def run(args: argparse.Namespace) -> int | None:
     import json
 
     from cellular.data.archive.download import weights_folders
-    from cellular.segment.model.registry import list_models
+    from cellular.jobs.weights import weights
 
-    rows = list_models()
+    rows = weights()
     if args.json:
         print(json.dumps(rows, indent=2))
         return

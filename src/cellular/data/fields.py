@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from functools import cache
 
 from cellular.data.formats.suffixes import same_name
 from cellular.data.wells import well_name
@@ -39,18 +38,6 @@ class Field:
     def series(self) -> str:
         """Name without the timepoint: the same for all timepoints of one position."""
         return self.name if self.timepoint is None else f"{self.date}-{self.plate}_{self.well}_s{self.site}"
-
-    @property
-    def treatment(self) -> str | None:
-        """What the CELLULAR plate map (``cellular_map.csv``) says of the well: 'fed', 'starved' or None."""
-        return _treatments().get(self.well)
-
-
-@cache
-def _treatments() -> dict[str | None, str]:
-    from cellular.data.platemap import cellular_map  # pandas: not for those who only read names
-
-    return dict(cellular_map().table[["well", "treatment"]].itertuples(index=False))
 
 
 def parse_field(name: str) -> Field:

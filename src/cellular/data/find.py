@@ -9,7 +9,7 @@ from typing import Any
 from cellular.data.channels import parse_channels, role_of
 from cellular.data.formats.image_file import ome_zarr_plate
 from cellular.data.formats.ome_zarr import is_ome_zarr
-from cellular.data.formats.suffixes import field_name, kind_of, same_name
+from cellular.data.formats.suffixes import field_name, kind_of, nuclei_field, same_name
 from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
 from cellular.data.plate import FieldFiles, Plate, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
@@ -53,6 +53,15 @@ def find_plate(
     MissingInputError, InputError : nothing there, names that cannot be read or can be read in two ways, two files for
         one thing, a z-stack without `z`, a channel that is not there.
     SettingsError : an unknown scheme, role or projection.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> plate = cellular.find_plate(made.images)
+    >>> plate.scheme, [(item.well, item.site, item.roles) for item in plate.fields]
+    ('cellular', [('C05', 1, ('mRFP', 'EGFP', 'transmitted'))])
     """
     given = parse_channels(channels)
     found = [_find_one(Path(item), scheme, pattern, z) for item in _several(source)]
@@ -73,6 +82,13 @@ def find_plate(
     return replace(plate, notes=(*notes, *role_notes, *plate.notes))
 
 
+def as_plate(source: Plate | str | Path, labels: str | Path | None = None) -> Plate:
+    """A plate as it is, or that of a folder by :func:`find_plate`; with the label images in `labels` if given."""
+    if not isinstance(source, Plate):
+        return find_plate(source, labels=labels)
+    return source if labels is None else source.with_labels(match_labels(source.fields, labels))
+
+
 def _several(source: str | Path | Iterable[str | Path]) -> list[Path]:
     return [Path(source)] if isinstance(source, str | Path) else [Path(item) for item in source]
 
@@ -88,8 +104,20 @@ def _find_one(source: Path, scheme: str | None, pattern: str | None, z: ZChoice)
         root = source
     else:
         files, root = [PurePosixPath(source.name)], source.parent
+    return _find_among(root, files, source, scheme, pattern, z)
+
+
+def _find_among(
+    root: Path,
+    files: Sequence[PurePosixPath],
+    source: Path,
+    scheme: str | None,
+    pattern: str | None,
+    z: ZChoice,
+) -> Plate:
+    """The fields of these `files`, paths under `root`, channels without roles as yet; `source` is what errors name."""
     marked = [path for path in files if kind_of(path) in ("labels", "ignore")]
-    images = [path for path in files if is_image(root / path)]
+    images = [path for path in without_nuclei(files) if is_image(root / path)]
     if not images:
         where = f"{source} holds no images"
         raise InputError(f"{where}, only label images" if marked else where)
@@ -129,6 +157,21 @@ def list_files(folder: Path) -> list[PurePosixPath]:
         names = [name for name in (*files, *groups) if not name.startswith(".")]
         found += [PurePosixPath((place / name).relative_to(folder).as_posix()) for name in names]
     return sorted(found)
+
+
+def without_nuclei(files: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+    """The files without label images of nuclei: ``A01_nuclei.tif`` beside ``A01_masks.tif`` in a folder of labels.
+
+    Where a folder holds other images too, a file of this name is the image of DNA among them.
+    """
+    kept = []
+    for folder in dict.fromkeys(path.parent for path in files):
+        here = [path for path in files if path.parent == folder]
+        labelled = {same_name(field_name(path)) for path in here if kind_of(path) == "labels"}
+        images = [path for path in here if kind_of(path) == "image"]
+        nuclei = [path for path in images if same_name(nuclei_field(path) or "") in labelled]
+        kept += [path for path in here if path not in nuclei] if len(nuclei) == len(images) else here
+    return kept
 
 
 def is_image(path: Path) -> bool:
@@ -173,7 +216,7 @@ def _with_labels_beside(
     used: set[str] = set()
     result = []
     for item in fields:
-        keys = _keys(item)
+        keys = names_of(item)
         found = next((labels[key] for key in keys if key in labels), None)
         used |= keys & labels.keys()
         hidden = next((ignore[key] for key in keys if key in ignore), None)
@@ -193,7 +236,7 @@ def _claimed(paths: Iterable[PurePosixPath], root: Path) -> dict[str, Path]:
     return found
 
 
-def _keys(item: FieldFiles) -> set[str]:
+def names_of(item: FieldFiles) -> set[str]:
     """What label images of this field may be called: its own name, or that of its files."""
     return {same_name(item.name), *(same_name(field_name(path)) for path in item.images)}
 
@@ -225,7 +268,7 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of label images: {folder}")
     found = find_labels(folder)
-    return {item.name: found[key] for item in fields for key in sorted(_keys(item) & found.keys())[:1]}
+    return {item.name: found[key] for item in fields for key in sorted(names_of(item) & found.keys())[:1]}
 
 
 def find_labels(folder: Path) -> dict[str, Path]:
@@ -235,9 +278,42 @@ def find_labels(folder: Path) -> dict[str, Path]:
         if marked := [path for path in names if kind_of(path) == "labels"]:
             return _claimed(marked, place)
     plain = [path for path in map(PurePosixPath, _entries(folder)) if is_image(folder / path)]
+    named = {same_name(field_name(path)) for path in plain}
+    plain = [path for path in plain if same_name(nuclei_field(path) or "") not in named]
     if not plain:
         raise InputError(f"{folder} holds no label images (<field>_masks.tif or .png, _cp_masks, _labels)")
     return _claimed(plain, folder)
+
+
+def match_nuclei_files(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, Path]:
+    """Label image of the nuclei by name of field, ``<field>_nuclei.tif`` or ``.png`` in `folder` or its ``labels``.
+
+    Empty where none is so named.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise MissingInputError(f"No such folder of label images of nuclei: {folder}")
+    for place in (folder, folder / "labels"):
+        names = _entries(place) if place.is_dir() else []
+        found = {same_name(nuclei_field(name)): place / name for name in names if nuclei_field(name)}
+        if found:
+            return {item.name: found[key] for item in fields for key in sorted(names_of(item) & found.keys())[:1]}
+    return {}
+
+
+def find_images(folder: str | Path, names: Iterable[str], besides: Iterable[Path] = ()) -> dict[str, FieldFiles]:
+    """The images in `folder` of the fields called `names`, by every name that label images of theirs may have.
+
+    Files `besides` are no images of theirs. Raises as :func:`find_plate` does, but for a folder without such images.
+    """
+    folder, starts, besides = Path(folder), tuple(map(same_name, names)), {path.resolve() for path in besides}
+    files = [PurePosixPath(name) for name in _entries(folder) if (folder / name).resolve() not in besides]
+    files = [file for file in files if is_image(folder / file) and same_name(file.name).startswith(starts)]
+    if not files:
+        return {}
+    found = _find_among(folder, files, folder, None, None, None)
+    fields, _ = _with_roles(found.fields, {}, SCHEMES[found.scheme].roles)
+    return {key: item for item in fields for key in names_of(item)}
 
 
 def find_label_fields(folder: str | Path, *, scheme: str | None = None, pattern: str | None = None) -> Plate:

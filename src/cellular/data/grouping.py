@@ -106,7 +106,8 @@ def fields_of_file(item: FieldFiles, path: Path, composites: bool, z: ZChoice) -
         scenes = describe_image(path)
     except CellularError:
         # What is wrong with it is said when it is its turn, by name, and the others are done.
-        return [replace(item, sources=(Source("", "", None, ((path, 0),), None),))]
+        kind = "composite" if composites else "raw"
+        return [replace(item, sources=(Source("", "", None, ((path, 0),), None),), kind=kind)]
     fields = []
     for info in scenes:
         for t in range(info.sizes.get("T", 1)):

@@ -29,6 +29,8 @@ class FieldImage:
     pixel_size_um : side of a pixel, um; None where it is not known.
     white : level at which a pixel is saturated; None where there is none (floats).
     names : what the channels are called in the files.
+    saturated : (Y, X, C) bool, which pixels were saturated in the camera, for pixels that were computed from others;
+        None where they are as recorded, and `white` tells.
     """
 
     pixels: np.ndarray
@@ -37,6 +39,7 @@ class FieldImage:
     pixel_size_um: float | None = None
     white: float | None = None
     names: tuple[str, ...] = ()
+    saturated: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[2] != len(self.roles):
@@ -68,6 +71,12 @@ class FieldImage:
     def shape(self) -> tuple[int, int]:
         """(Y, X), px."""
         return self.pixels.shape[:2]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """What columns call each channel: its role, else its name in the file, else its number from 1."""
+        names = (*self.names, *[""] * len(self.roles))
+        return tuple(role or names[index] or str(index + 1) for index, role in enumerate(self.roles))
 
     def has(self, role: str) -> bool:
         """Whether a channel has this role."""

@@ -98,6 +98,15 @@ class Plate:
         ``dose``; None without a map.
     map_file : where the map is from.
     notes : what was assumed, left out or odd, a sentence each.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> plate = cellular.find_plate(made.images)
+    >>> print(plate.summary()[0])
+    plate: 1 fields, 1 wells, 1 plates (ST); names as cellular
     """
 
     folder: Path

@@ -99,6 +99,14 @@ def read_plate_map(path: str | Path, reserved: Collection[str] = ()) -> PlateMap
     MissingInputError, InputError
         No such file, not a plate map, a well twice, no well, a column called like a measurement, a dose that is no
         number. The message names line or sheet and the remedy.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from pathlib import Path
+    >>> _ = Path("map.csv").write_text("well,treatment\\nA1,DMSO\\nB1,EBSS\\n")
+    >>> cellular.read_plate_map("map.csv").table[["well", "treatment"]].values.tolist()
+    [['A01', 'DMSO'], ['B01', 'EBSS']]
     """
     path = Path(path)
     sheets = read_sheets(path)
@@ -119,6 +127,20 @@ def cellular_map() -> PlateMap:
     """The CELLULAR plate map: row C fed, rows I to N starved. For names of scheme ``cellular`` alone."""
     with resources.as_file(resources.files("cellular.data") / "cellular_map.csv") as path:
         return read_plate_map(path)
+
+
+@cache
+def _cellular_treatments() -> dict[str, str]:
+    return dict(cellular_map().table[["well", "treatment"]].itertuples(index=False))
+
+
+def cellular_treatment(well: str | None) -> str | None:
+    """What the CELLULAR plate map says of a well of CELLULAR: 'fed', 'starved' or None.
+
+    >>> cellular_treatment("C03"), cellular_treatment("D03")
+    ('fed', None)
+    """
+    return _cellular_treatments().get(well)
 
 
 def _long(path: Path, sheet: Sheet) -> _Wells:

@@ -1,7 +1,8 @@
 """How many outline pixels lie where they should."""
 
-import numba
 import numpy as np
+
+from cellular.jit import njit
 
 
 def boundary_counts(
@@ -28,7 +29,7 @@ def boundary_counts(
     return *_near(predicted, true, disc), *_near(true, predicted, disc)
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _outline(labels: np.ndarray) -> np.ndarray:
     height, width = labels.shape
     outline = np.zeros((height, width), np.bool_)
@@ -45,7 +46,7 @@ def _outline(labels: np.ndarray) -> np.ndarray:
     return outline
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _near(own: np.ndarray, other: np.ndarray, disc: np.ndarray) -> tuple[int, int]:
     height, width = own.shape
     near, total = 0, 0

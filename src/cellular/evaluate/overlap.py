@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
 from scipy import sparse
 
 from cellular.errors import InputError
+from cellular.jit import njit
 
 # Up to this many (true, predicted) pairs the counts are kept in a dense table.
 DENSE_CELLS = 4_000_000
@@ -91,7 +91,7 @@ def _counts(truth: np.ndarray, prediction: np.ndarray) -> sparse.csr_matrix:
     return sparse.csr_matrix((counts, (keys // columns, keys % columns)), shape=(rows, columns))
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _count_dense(truth: np.ndarray, prediction: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Contingency table; runs of equal pairs, which label images are made of, cost one write each."""
     table = np.zeros((rows, columns), np.int64)

@@ -1,8 +1,10 @@
 """`cellular analyse`: a plate in; cells, puncta, states, tracks, statistics and a page to look at out."""
 
 import logging
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -10,23 +12,28 @@ import pandas as pd
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import Comparison
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
-from cellular.data.find import find_plate
+from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
-from cellular.files import write_json
+from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
+from cellular.jobs.export_plate import export_plates
+from cellular.jobs.flat_field import FlatField, open_flat_field, settle
+from cellular.jobs.gallery import gallery
 from cellular.jobs.measure import (
-    NEEDED,
     about_fields,
     draw_puncta,
     roles_of,
     spread,
     with_puncta_sizes,
+    with_reporter,
     with_wells,
     write_tables,
 )
+from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
+from cellular.jobs.quality import LIGHT, check_exclusions, judge, left_out, looking
 from cellular.jobs.runner import Work, claimed, each_field, files_of, write_problems
 from cellular.jobs.segment import (
     cell_table,
@@ -61,6 +68,8 @@ class AnalyseSettings:
     measure, track, stats : of those stages.
     state_model : ``model.safetensors`` of classify; None leaves states untold.
     overlays : pictures of outlines and puncta, of as many fields.
+    nuclei : "auto" finds them where DNA is imaged, "off", or a folder of label images.
+    flat_field : "auto" or a folder of flat-field images evens out the light before all else; None only reports it.
     """
 
     model: str = "starter"
@@ -71,6 +80,8 @@ class AnalyseSettings:
     stats: StatsSettings = field(default_factory=StatsSettings)
     state_model: str | None = None
     overlays: int = 8
+    nuclei: str = AUTO
+    flat_field: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,9 @@ def analyse(
     settings: AnalyseSettings | None = None,
     *,
     labels: str | Path | None = None,
+    exclude: Sequence[str] = (),
+    config: str | None = None,
+    ome_zarr: bool = False,
 ) -> AnalyseResult:
     """Analyse every field of `plate` and write everything to `out`.
 
@@ -114,35 +128,58 @@ def analyse(
 
     Parameters
     ----------
-    plate : or a folder for :func:`cellular.data.find.find_plate`; it needs the channels mRFP and EGFP.
+    plate : or a folder for :func:`cellular.data.find.find_plate`; its channels as for
+        :func:`cellular.jobs.measure.with_reporter`.
     out : gets ``labels/``, ``fields/<field>/``, ``cells.csv``, ``puncta.csv``, ``images.csv``, ``outlines.csv``,
-        ``columns.csv``, ``overlays/``, ``tracks/``, ``stats/``, ``problems.csv``, ``plate.json``, ``analyse.json`` and
-        ``report.html``.
+        ``columns.csv``, ``quality.csv``, ``drift.csv``, ``flat_field/``, ``overlays/``, ``thumbnails/``, ``gallery/``,
+        ``tracks/``, ``stats/``, ``problems.csv``, ``plate.json``, ``analyse.json`` and ``report.html``.
     labels : folder of label images, in place of segmenting.
+    exclude : fields to leave out of the comparison: "flagged", names, or files that list them. They are measured all
+        the same; with others the same run is continued.
+    config : what the command line was told, as TOML, to keep as ``config.toml``.
+    ome_zarr : write each plate as ``ome-zarr/<plate>.ome.zarr`` too: images, outlines and cells' tables.
 
     Raises
     ------
     InputError : a channel is not known, or no field could be done. A single bad field is reported and passed over.
     OutputExistsError : `out` was begun with other settings or another plate. With the same, it is continued.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=2, size_px=160, diameter_px=30))
+    >>> result = cellular.analyse(made.images, "analysis", labels=made.truth)
+    >>> len(result.cells) == made.cells, result.page.name, result.problems
+    (True, 'report.html', {})
     """
     settings, out = settings or AnalyseSettings(), Path(out)
-    plate = plate if isinstance(plate, Plate) else find_plate(plate, labels=labels)
-    plate.require(*NEEDED, what="analysing the reporter")
+    plate = as_plate(plate, labels)
+    settings = replace(settings, measure=with_reporter(plate, settings.measure))
     # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
+    check_exclusions(exclude, plate)
+    flat = open_flat_field(plate, settings.flat_field)
     segmenter = None if labels is not None else Segmenter.from_pretrained(settings.model, settings.device)
     state_model = read_state_model(settings.state_model) if settings.state_model else None
     settings = _settled(plate, segmenter, settings)
+    nuclei = nuclei_source(plate, settings.nuclei, labels, settings.device)
     record = {**settings_to_dict(settings), "plate": str(plate.folder), "labels": str(labels) if labels else None}
     record |= {"channels": roles_of(plate), "map": plate.map_file}
     record |= model_record(segmenter) if segmenter else {}
+    record |= {"nuclei_from": nuclei.record()} if nuclei else {}
     with claimed(out, "analyse", record):
         write_json(out / "plate.json", plate.as_dict())
+        if config is not None:
+            write_text(out / "config.toml", config)
         labelled = plate if segmenter else replace(plate, fields=tuple(f for f in plate.fields if f.labels))
         missing = {f.name: f"no label image in {labels}" for f in plate.fields if not segmenter and not f.labels}
-        work = _work(labelled, out, settings, segmenter, state_model)
+        flat = settle(flat, labelled, out)
+        work = _work(labelled, out, settings, segmenter, state_model, nuclei, flat)
         done = each_field(labelled, out, work, desc="analyse")
         tables = dict(done.tables)
         tables["cells"] = with_wells(tables["cells"], tables["images"])
+        quality = judge(labelled, tables, out, flat)
+        tables = {name: table for name, table in tables.items() if name != LIGHT} | {"quality": quality.table}
         write_tables(tables, out, ("csv",))
         problems = missing | done.problems
         tracks = _tracks(labelled, done.names, out, settings, segmenter is not None)
@@ -150,7 +187,9 @@ def analyse(
             problems |= tracks.problems
             told = tracks.tracks[["field", "label", "track", "lineage"]]
             tables["cells"] = tables["cells"].merge(told, on=["field", "label"], how="left")
-        comparison, figures, reason = _comparison(tables, out, settings)
+        comparison, figures, reason = _comparison(tables, out, settings, exclude)
+        if ome_zarr:
+            problems |= _stores(labelled, done.names, out, tables["cells"], segmenter is not None)
         write_problems(out, problems)
         page = Analysis(
             plate,
@@ -163,6 +202,8 @@ def analyse(
             None if tracks is None else tracks.summary,
             _pictures(labelled, done.names, out, settings),
             record,
+            gallery(labelled, tables, out, settings.stats.treatment, segmenter is not None),
+            partial(quality.add_to, excluded=left_out(exclude, tables)),
         )
         analysis_page(page, out).write(out / "report.html")
     return AnalyseResult(plate, tables, tracks, comparison, reason, problems, out / "report.html")
@@ -186,14 +227,22 @@ def _settled(plate: Plate, segmenter: Segmenter | None, settings: AnalyseSetting
 
 
 def _work(
-    plate: Plate, out: Path, settings: AnalyseSettings, segmenter: Segmenter | None, state_model: object | None
+    plate: Plate,
+    out: Path,
+    settings: AnalyseSettings,
+    segmenter: Segmenter | None,
+    state_model: object | None,
+    source: NucleiSource | None,
+    flat: FlatField,
 ) -> Work:
     """Everything that is done to one field."""
     about = about_fields(plate)
     shown = {item.name for item in spread(plate.fields, settings.overlays)}
+    look = looking(plate)
 
     def do(item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        image = read_field(item)
+        recorded = read_field(item)
+        image = flat.correct(recorded)
         tables = {}
         if segmenter is None:
             labels = load_labels(item, image.shape)
@@ -201,19 +250,26 @@ def _work(
             found = segment_image(image, segmenter, settings.segment)
             labels, tables["outlines"] = found.labels, cell_table(item.name, found)
             write_labels(label_path(out / "labels", item.name), labels)
-        tables |= measure_field(image, labels, item.name, settings.measure, about[item.name])
+        tables |= look(item, recorded, labels)
+        nuclei = source.write(item, image, labels, out / "labels") if source else None
+        tables |= measure_field(image, labels, item.name, settings.measure, about[item.name], nuclei)
         if state_model is not None:
             tables["cells"] = classify_field(state_model, tables["cells"], image, labels)
         if item.name in shown:
             draw_outlines(overlay_path(out, item.name), image, labels)
-            draw_puncta(puncta_path(out, item.name), image, labels, tables["puncta"])
+            draw_puncta(puncta_path(out, item.name), image, labels, tables, nuclei)
         return tables
 
     def outputs(item: FieldFiles) -> list[Path]:
         made = [label_path(out / "labels", item.name)] if segmenter else []
+        made += source.outputs(item, out / "labels") if source else []
         return made + ([overlay_path(out, item.name), puncta_path(out, item.name)] if item.name in shown else [])
 
-    return Work(do, files_of_images if segmenter else files_of, outputs)
+    def inputs(item: FieldFiles) -> tuple[Path, ...]:
+        own = files_of_images(item) if segmenter else files_of(item)
+        return (*own, *(source.inputs(item) if source else ()))
+
+    return Work(do, inputs, outputs)
 
 
 def puncta_path(out: Path, name: str) -> Path:
@@ -227,6 +283,15 @@ def _pictures(
     """Outlines and puncta of the fields that were drawn and done, by field."""
     shown = [item.name for item in spread(plate.fields, settings.overlays) if item.name in set(names)]
     return {name: (overlay_path(out, name), puncta_path(out, name)) for name in shown[:PICTURES]}
+
+
+def _stores(plate: Plate, names: tuple[str, ...], out: Path, cells: pd.DataFrame, segmented: bool) -> dict[str, str]:
+    """Write the plates as OME-Zarr, those of an earlier run anew; by field, what was left out and why."""
+    shutil.rmtree(out / "ome-zarr", ignore_errors=True)
+    done = [item for item in plate.fields if item.name in set(names)]
+    if segmented:
+        done = [replace(item, labels=label_path(out / "labels", item.name)) for item in done]
+    return export_plates(replace(plate, fields=tuple(done)), out / "ome-zarr", cells)[1]
 
 
 def _tracks(
@@ -244,10 +309,11 @@ def _tracks(
 
 
 def _comparison(
-    tables: Mapping[str, pd.DataFrame], out: Path, settings: AnalyseSettings
+    tables: Mapping[str, pd.DataFrame], out: Path, settings: AnalyseSettings, exclude: Sequence[str]
 ) -> tuple[Comparison | None, Figures | None, str]:
     """Statistics, where there is something to compare; else the reason why not."""
     try:
-        return *compare_tables(tables["cells"], out / "stats", settings.stats, images=tables["images"]), ""
+        how = {"images": tables["images"], "quality": tables["quality"], "exclude": exclude}
+        return *compare_tables(tables["cells"], out / "stats", settings.stats, **how), ""
     except InputError as error:
         return None, None, str(error)

@@ -13,11 +13,12 @@ from sklearn.linear_model import LogisticRegression
 from cellular.data.find import find_annotated
 from cellular.data.image import load_ignore, load_labels, read_field
 from cellular.data.plate import Plate
-from cellular.errors import InputError
+from cellular.errors import InputError, OutputExistsError
 from cellular.evaluate.scores import FieldScores, score_field, summary
+from cellular.files import alone_in
 from cellular.jobs.segment import segment_image
 from cellular.progress import progress
-from cellular.segment.model.registry import Model
+from cellular.segment.model.registry import Model, save_model
 from cellular.segment.scores import EVIDENCE, ScoreModel, score_measurements
 from cellular.segment.segmentation import Segmentation
 from cellular.segment.segmenter import Segmenter
@@ -45,13 +46,15 @@ class Calibration:
 
 
 def calibrate(
-    segmenter: Segmenter,
+    model: str | Path | Segmenter,
     folder: Plate | str | Path,
     settings: SegmentSettings | None = None,
     flow_thresholds: Sequence[float] = FLOW_THRESHOLDS,
     cellprob_thresholds: Sequence[float] = CELLPROB_THRESHOLDS,
+    *,
+    out: str | Path | None = None,
 ) -> Calibration:
-    """The model of `segmenter` with the thresholds of the best mean AP on `folder`, and scores fitted there.
+    """`model` with the thresholds of the best mean AP on `folder`, and scores fitted there.
 
     The score of a cell is the chance that it is right (IoU of at least 0.5 with a true cell, matched one to one), a
     logistic regression on its :func:`score_measurements` (Platt, Advances in Large Margin Classifiers, 1999). What the
@@ -59,15 +62,33 @@ def calibrate(
 
     Parameters
     ----------
+    model : a model's name or file, or a Segmenter.
     folder : images with ``<field>_masks`` beside them, as ``cellular prepare`` wrote: the validation fields.
     settings : how to segment; its two thresholds are not looked at.
     flow_thresholds : above 0. cellprob_thresholds : logits.
+    out : file to write the settled model to; None writes nothing.
 
     Raises
     ------
     InputError, MissingInputError : the folder cannot be used, or shows no cell.
+    OutputExistsError : `out` is there.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> from cellular.segment import SegmentSettings
+    >>> folder = cellular.prepare(made.folder, "prepared").output / "all" / "train"
+    >>> how = SegmentSettings(diameter=30, augment=False)
+    >>> result = cellular.calibrate("starter", folder, how, (0.4, 0.8), (0.0,), out="settled.safetensors")
+    >>> result.grid["flow_threshold"].tolist()
+    [0.4, 0.8]
     """
     settings = settings or SegmentSettings()
+    if out is not None and Path(out).exists():
+        raise OutputExistsError(f"{out} exists; name another file with --output_model")
+    segmenter = model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model)
     grid = list(itertools.product(flow_thresholds, cellprob_thresholds))
     scores: dict[tuple[float, float], list[FieldScores]] = {pair: [] for pair in grid}
     measured: dict[tuple[float, float], list[tuple[np.ndarray, np.ndarray]]] = {pair: [] for pair in grid}
@@ -97,6 +118,9 @@ def calibrate(
         logger.warning("%s: all cells found are right, or all are wrong; scores stay as they were", folder)
     info = segmenter.model.info
     info = replace(info, flow_threshold=best[0], cellprob_threshold=best[1], score=score or info.score)
+    if out is not None:
+        with alone_in(Path(out).parent, deep=False):
+            save_model(Path(out), segmenter.model.network, info)
     return Calibration(replace(segmenter.model, info=info), table)
 
 

@@ -22,8 +22,8 @@ from cellular.autophagy.state.unseen import UNIDENTIFIED, Validation
 from cellular.data.find import find_plate
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
-from cellular.errors import InputError
-from cellular.files import read_csv, together, write_csv, write_json
+from cellular.errors import InputError, SettingsError
+from cellular.files import alone_in, read_csv, together, write_csv, write_json
 from cellular.progress import progress
 from cellular.report.autophagy import calibration_figure, confusion_figure, importance_figure, saliency_figure
 from cellular.report.style import save
@@ -62,8 +62,9 @@ def train_state(
     """
     table, settings = _known_cells(cells, truth, settings or ClassifySettings(), positive)
     checked, model = validate(table, settings), train(table, settings)
-    _write_validation(checked, Path(out), settings, "" if truth else TREATMENT_CAVEAT)
-    return TrainedState(save_model(Path(out) / MODEL, model), checked)
+    with alone_in(out) as folder:
+        _write_validation(checked, folder, settings, "" if truth else TREATMENT_CAVEAT)
+        return TrainedState(save_model(folder / MODEL, model), checked)
 
 
 def train_crop_state(
@@ -82,20 +83,23 @@ def train_crop_state(
     are in memory at once: 40 kB a cell at the usual size.
     """
     table, settings = _known_cells(cells, truth, settings or CropSettings(), positive)
-    out = Path(out)
     pairs = fields_of(table, images, labels)
     crops = join_crops([part for _, part in _crops(pairs, settings)])
     model, checked = crop_train.train(crops, table, settings)
-    _write_validation(checked, out, settings, "" if truth else TREATMENT_CAVEAT)
-    save(_look(model, crops, _surest(checked.cells, settings)), out / "figures" / "saliency.png")
-    return TrainedState(save_crop_model(out / MODEL, model), checked)
+    with alone_in(out) as folder:
+        _write_validation(checked, folder, settings, "" if truth else TREATMENT_CAVEAT)
+        save(_look(model, crops, _surest(checked.cells, settings)), folder / "figures" / "saliency.png")
+        return TrainedState(save_crop_model(folder / MODEL, model), checked)
 
 
 def _known_cells(
     cells: str | Path, truth: str | Path | None, settings: Settings, positive: str | None
 ) -> tuple[pd.DataFrame, Settings]:
     """The cells with their truth, and the settings with the two states that it holds."""
-    table = add_truth(read_csv(cells), read_csv(truth) if truth else None)
+    measured = read_csv(cells)
+    if not len(measured):
+        raise InputError(f"{cells} has no rows: there is no cell to learn from")
+    table = add_truth(measured, read_csv(truth) if truth else None)
     if positive is None and table["truth"].eq(settings.states[1]).any():
         positive = settings.states[1]
     return table, replace(settings, states=two_states(table["truth"], positive))
@@ -131,13 +135,14 @@ def predict_state(
 
     `top` features per cell, by `method` of :func:`explain`; none with 0. A table without cells gives one without.
     """
-    table, out = read_csv(cells), Path(out)
+    table = read_csv(cells)
     fitted = load_model(model)
     classified = classifier(fitted, {})(table)
     reasons = explain(fitted, classified, top, method) if top else None
-    if reasons is not None:
-        write_csv(out / "explanations.csv", reasons)
-    write_csv(out / "cells.csv", classified)
+    with alone_in(out) as folder:
+        if reasons is not None:
+            write_csv(folder / "explanations.csv", reasons)
+        write_csv(folder / "cells.csv", classified)
     return classified
 
 
@@ -148,7 +153,7 @@ def predict_crop_state(
 
     ``figures/saliency.png`` shows what the network looks at in the cells that it is surest of, if there are any cells.
     """
-    table, out = checked_cells(read_csv(cells)), Path(out)
+    table = checked_cells(read_csv(cells))
     network = load_crop_model(model)
     pairs = fields_of(table, images, labels) if len(table) else {}
     nothing = _no_crops(network)
@@ -158,14 +163,66 @@ def predict_crop_state(
         if top:
             reasons.append(explain_crops(network, crops).query("rank <= @top"))
     classified = _join_told(table, together(told))
-    if len(table):
-        shown = _surest(classified.assign(truth=np.nan), network.settings)
-        again = _crops({n: pairs[n] for n in shown["field"].unique()}, network.settings)
-        save(_look(network, join_crops([part for _, part in again]), shown), out / "figures" / "saliency.png")
-    if top:
-        write_csv(out / "explanations.csv", together(reasons))
-    write_csv(out / "cells.csv", classified)
+    with alone_in(out) as folder:
+        if len(table):
+            shown = _surest(classified.assign(truth=np.nan), network.settings)
+            again = _crops({n: pairs[n] for n in shown["field"].unique()}, network.settings)
+            save(_look(network, join_crops([part for _, part in again]), shown), folder / "figures" / "saliency.png")
+        if top:
+            write_csv(folder / "explanations.csv", together(reasons))
+        write_csv(folder / "cells.csv", classified)
     return classified
+
+
+def classify(
+    cells: str | Path,
+    model: str | Path,
+    out: str | Path,
+    *,
+    images: str | Path | None = None,
+    labels: str | Path | None = None,
+    top: int = 3,
+    method: str = "occlusion",
+) -> pd.DataFrame:
+    """Tell the state of every cell of ``cells.csv`` by a model of :func:`train_state`, trees or network.
+
+    Writes ``cells.csv`` with ``state`` and ``probability_<positive>`` and, for `top` above 0, ``explanations.csv`` to
+    `out`; returns the first.
+
+    Parameters
+    ----------
+    images, labels : folders that the cells were measured on; a network needs them, trees do not look at them.
+    top : features, or channels, that explain each cell. method : how trees are explained, "occlusion" or "shapley".
+
+    Raises
+    ------
+    SettingsError : a network without `images` and `labels`.
+    InputError, MissingInputError : a file that is no model, or a table that is not of this kind.
+
+    Examples
+    --------
+    >>> import cellular, numpy as np, pandas as pd
+    >>> from cellular.jobs.classify import ClassifySettings, train_state
+    >>> wells = [f"Timepoint_001_220518-ST_{well}_s1" for well in ("C05", "C06", "C07", "I05", "I06", "I07")]
+    >>> cells = pd.DataFrame({"field": np.repeat(wells, 8), "label": np.tile(np.arange(1, 9), 6)})
+    >>> fed = cells["field"].str.contains("_C").to_numpy()
+    >>> cells["area"] = np.where(fed, 500.0, 900.0) + np.arange(48)
+    >>> cells.to_csv("measured.csv", index=False)
+    >>> trained = train_state("measured.csv", "state", settings=ClassifySettings(features=("area",), trees=5))
+    >>> told = cellular.classify("measured.csv", trained.model, "told")
+    >>> told.groupby(fed)["state"].first().tolist()
+    ['activated', 'basal']
+    """
+    if read_header(model)["format"] != CROPS:
+        return predict_state(cells, model, out, top=top, method=method)
+    return predict_crop_state(cells, model, out, *pictures(images, labels), top=top)
+
+
+def pictures(images: str | Path | None, labels: str | Path | None) -> tuple[str | Path, str | Path]:
+    """The folders that a network needs; SettingsError where they are not given."""
+    if not (images and labels):
+        raise SettingsError("a network looks at pictures: give --images and --labels, as to cellular measure")
+    return images, labels
 
 
 def fields_of(cells: pd.DataFrame, images: str | Path | Plate, labels: str | Path | None) -> dict[str, FieldFiles]:

@@ -1,6 +1,5 @@
 """The whole job on simulated fields, in minutes: what `cellular demo` shows a newcomer."""
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +8,16 @@ import pandas as pd
 
 from cellular.errors import OutputExistsError
 from cellular.evaluate.result import EvaluationResult
-from cellular.files import write_json
+from cellular.files import alone_in, empty_folder, is_leftover, write_json
 from cellular.jobs.evaluate import draw_before_after, draw_evaluation, evaluate
 from cellular.jobs.models_table import comparison, write_comparison
 from cellular.jobs.prepare import PrepareSettings, prepare
-from cellular.report.training import draw_loss
+from cellular.jobs.simulate import simulate
+from cellular.jobs.train import train
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
-from cellular.simulate.simulate import SimulationSettings, simulate
-from cellular.train import TrainSettings, train
+from cellular.simulate.settings import SimulationSettings
+from cellular.train.settings import TrainSettings
 
 # Written when the demo ends well, and what tells its folder from anybody else's.
 MARK = "demo.json"
@@ -63,9 +63,16 @@ def demo(out: str | Path, settings: DemoSettings | None = None) -> DemoResult:
 
     Raises OutputExistsError where `out` holds something that an earlier demo did not make.
     """
-    settings = settings or DemoSettings()
-    out, started = Path(out), time.perf_counter()
-    _clear(out)
+    out = Path(out)
+    if out.is_dir() and not (out / MARK).is_file() and not all(map(is_leftover, out.iterdir())):
+        raise OutputExistsError(f"{out} is in use and no demo made it; name another folder with --out")
+    with alone_in(out):
+        empty_folder(out, MARK)
+        return _demo(out, settings or DemoSettings())
+
+
+def _demo(out: Path, settings: DemoSettings) -> DemoResult:
+    started = time.perf_counter()
     write_json(out / MARK, {"finished": False})
     simulated = simulate(
         out / "simulated",
@@ -97,7 +104,6 @@ def demo(out: str | Path, settings: DemoSettings | None = None) -> DemoResult:
             device=settings.device,
         ),
     )
-    draw_loss(trained.folder)
     diameter = settings.diameter_px
     results = {
         ("starter",): _score(folders["test"], out, "starter", "starter", settings.device, diameter),
@@ -116,11 +122,3 @@ def _score(folder: Path, out: Path, name: str, model: str, device: str, diameter
     result = evaluate(folder, out / "evaluation" / name, segmenter, SegmentSettings(diameter=diameter))
     draw_evaluation(result)
     return result
-
-
-def _clear(out: Path) -> None:
-    """Remove what an earlier demo left; anything else stays and is an error."""
-    if out.exists() and any(out.iterdir()):
-        if not (out / MARK).is_file():
-            raise OutputExistsError(f"{out} is in use and no demo made it; name another folder with --out")
-        shutil.rmtree(out)

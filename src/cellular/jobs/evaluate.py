@@ -16,7 +16,7 @@ from cellular.evaluate.bootstrap import Unit, clusters_of, intervals
 from cellular.evaluate.detection import Boxes, average_precision, match_boxes, mean_average_precision
 from cellular.evaluate.result import EvaluationResult, as_json
 from cellular.evaluate.scores import FieldScores, score_field, summary
-from cellular.files import read_csv, write_csv, write_json
+from cellular.files import alone_in, read_csv, write_csv, write_json
 from cellular.jobs.runner import attempt
 from cellular.jobs.segment import segment
 from cellular.labels.cells import cell_boxes
@@ -58,13 +58,28 @@ def evaluate(
     Raises
     ------
     InputError, MissingInputError : the folder cannot be used. A single bad field is reported in `problems` instead.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> folder = cellular.prepare(made.folder, "prepared").output / "all" / "train"
+    >>> result = cellular.evaluate(folder, "scores", labels_dir=folder)  # the truth against itself
+    >>> result.values["instance.0.50.f1"]
+    1.0
     """
     if (segmenter is None) == (labels_dir is None):
         raise InputError("evaluate takes either a model or a folder of predicted labels")
     output_dir = Path(output_dir)
     plate = test_dir if isinstance(test_dir, Plate) else find_annotated(test_dir)
-    test_dir = plate.folder
     clusters_of([], interval_unit)  # a typing error is said before the work, not after
+    with alone_in(output_dir):
+        return _evaluate(plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit)
+
+
+def _evaluate(plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit) -> EvaluationResult:
+    test_dir = plate.folder
     if segmenter is not None:
         segmented = segment(plate, output_dir / "labels", segmenter, settings)
         labels, cells, problems = segmented.labels, segmented.cells, dict(segmented.problems)

@@ -31,6 +31,14 @@ def inspect(plate: Plate | str | Path, out: str | Path | None = None) -> Inspect
     """Look at every field's headers; nothing is decoded. With `out`, ``fields.csv``, ``plate.json`` and ``plate.png``.
 
     Odd are files that cannot be opened, and fields that differ from most others in channels, size, dtype or pixel size.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> cellular.inspect(made.images).fields[["well", "size", "dtype", "treatment"]].values.tolist()
+    [['C05', '160 x 160', 'uint16', 'fed']]
     """
     plate = plate if isinstance(plate, Plate) else find_plate(plate)
     rows, problems = attempt(plate.fields, _row, desc="inspect")

@@ -8,37 +8,52 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.measure.columns import documentation
+from cellular.autophagy.measure.columns import OF_IMAGES, OPTIONAL, TABLES, documentation
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
-from cellular.autophagy.measure.puncta import SIGMAS_PX
-from cellular.data.find import find_plate
+from cellular.autophagy.measure.puncta_settings import SIGMAS_PX
+from cellular.autophagy.measure.unmix import REPORTER, measured_roles
+from cellular.data.find import as_plate
 from cellular.data.formats.image_file import describe_image
 from cellular.data.formats.images import write_image
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, import_extra
 from cellular.files import whole_file, write_csv, write_json
-from cellular.jobs.runner import Work, claimed, each_field, files_of, write_problems
+from cellular.jobs.flat_field import FlatField, open_flat_field, settle
+from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
+from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
 from cellular.labels.diameter import median_diameter
 from cellular.report.autophagy import puncta_overlay
+from cellular.report.outlines import colour_image
 from cellular.settings import settings_to_dict
 
 logger = logging.getLogger(__name__)
 
-TABLES = ("puncta", "images", "cells")
-NEEDED = ("mRFP", "EGFP")
 # The cells' diameter, where puncta's sizes go by it, is the median over this many fields.
 DIAMETER_FIELDS = 8
 
 
 @dataclass(frozen=True)
 class MeasureResult:
-    """What came out: the tables of all fields, and by field what was passed over and why."""
+    """What came out: the tables of all fields by name, and by field what was passed over and why."""
 
-    cells: pd.DataFrame
-    puncta: pd.DataFrame
-    images: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
     problems: dict[str, str]
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """A row a cell."""
+        return self.tables["cells"]
+
+    @property
+    def images(self) -> pd.DataFrame:
+        """A row a field."""
+        return self.tables["images"]
+
+    @property
+    def puncta(self) -> pd.DataFrame:
+        """A row a punctum of the reporter; empty where there is none."""
+        return self.tables.get("puncta", pd.DataFrame())
 
 
 def measure(
@@ -49,28 +64,44 @@ def measure(
     *,
     formats: Sequence[str] = ("csv",),
     overlays: int = 4,
+    nuclei: str = AUTO,
+    device: str = "auto",
+    flat_field: str | None = None,
 ) -> MeasureResult:
     """Measure every field of `plate` that has a label image, and write the tables to folder `out`.
 
-    `out` gets ``cells``, ``puncta`` and ``images`` in each of `formats` (csv, parquet, anndata), ``columns.csv`` with
-    the unit and meaning of every column, ``problems.csv``, ``measure.json``, ``plate.json``, ``overlays/`` with
+    `out` gets ``cells``, ``images``, ``puncta`` (with a reporter), ``nuclei`` (with DNA) and ``marker_puncta`` (with
+    markers) in each of `formats` (csv, parquet, anndata), ``columns.csv`` with the unit and meaning of every column,
+    ``problems.csv``, ``measure.json``, ``plate.json``, ``labels/`` with label images of nuclei, ``overlays/`` with
     pictures of the puncta of `overlays` fields, and ``fields/``. A field that cannot be read or measured is reported
-    and passed
-    over; run again with the same settings, fields that are done are kept. With others, OutputExistsError is raised.
+    and passed over; run again with the same settings, fields that are done are kept. With others, OutputExistsError is
+    raised.
 
     Parameters
     ----------
-    plate : or a folder for :func:`cellular.data.find.find_plate`; it needs the channels mRFP and EGFP.
+    plate : or a folder for :func:`cellular.data.find.find_plate`; see :func:`with_reporter`.
     labels : folder of label images; None takes those of the plate.
+    nuclei, device : "auto", "off" or a folder, and on what they are found; see
+        :func:`cellular.jobs.nuclei.nuclei_source`.
+    flat_field : "auto" evens out the light where that helps, a folder by its flat-field images; ``flat_field/`` tells.
 
     Raises
     ------
     InputError : a channel is not known, or no field could be measured.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> tables = cellular.measure(made.images, made.truth, "measured", overlays=0)
+    >>> len(tables.cells) == made.cells, {"field", "label", "area", "puncta_yellow"} <= set(tables.cells)
+    (True, True)
     """
     settings = settings or MeasureSettings()
     _check_formats(formats)
-    plate = plate if isinstance(plate, Plate) else find_plate(plate, labels=labels)
-    plate.require(*NEEDED, what="measuring the reporter")
+    plate = as_plate(plate, labels)
+    settings = with_reporter(plate, settings)
     labelled = tuple(item for item in plate.fields if item.labels)
     where = labels or plate.folder
     if not labelled:
@@ -78,43 +109,87 @@ def measure(
             f"{where} holds no label image of any of the {len(plate)} fields, such as {plate.fields[0].name}"
         )
     settings = with_puncta_sizes(settings, plate, labelled)
+    source = nuclei_source(replace(plate, fields=labelled), nuclei, labels, device)
+    flat = open_flat_field(plate, flat_field)
     record = {
         **settings_to_dict(settings),
         "images": str(plate.folder),
         "labels": str(where),
         "channels": roles_of(plate),
+        "nuclei": {"from": nuclei, **(source.record() if source else {})},
+        "flat_field": flat_field,
     }
     with claimed(out, "measure", record) as folder:
         write_json(folder / "plate.json", plate.as_dict())
         shown = spread(labelled, overlays)
-        work = measure_work(plate, folder, settings, {item.name for item in shown})
+        flat = settle(flat, plate, folder)
+        work = measure_work(plate, folder, settings, {item.name for item in shown}, flat, source)
         done = each_field(replace(plate, fields=labelled), folder, work, desc="measure")
         problems = {item.name: f"no label image in {where}" for item in plate.fields if not item.labels} | done.problems
-        tables = {name: done.tables[name] for name in TABLES}
+        tables = {name: done.tables[name] for name in (*TABLES, *OPTIONAL) if name in done.tables}
         tables["cells"] = with_wells(tables["cells"], tables["images"])
         write_tables(tables, folder, formats)
         write_problems(folder, problems)
-    return MeasureResult(problems=problems, **tables)
+    return MeasureResult(tables, problems)
 
 
-def measure_work(plate: Plate, out: Path, settings: MeasureSettings, shown: set[str]) -> Work:
+def with_reporter(plate: Plate, settings: MeasureSettings) -> MeasureSettings:
+    """The settings with the reporter decided for the whole plate; InputError where a channel it needs is not known.
+
+    A field that lacks what the others have is then passed over, not measured by other rules. A plate without mRFP or
+    EGFP is measured by what it has, as long as each of its channels is known: else the missing one may be there, and
+    nobody has named it.
+    """
+    plate.require(*settings.needs, what=f"the reporter {settings.reporter}")
+    missing = [role for role in REPORTER if not any(item.has(role) for item in plate.fields)]
+    if settings.reporter != "auto":
+        return settings
+    if not missing:
+        return replace(settings, reporter="tandem")
+    if any(source.role is None for source in plate.channels) or not measured_roles([s.role for s in plate.channels]):
+        plate.require(*missing, what="the tandem reporter (--reporter none measures only the channels that are named)")
+    logger.info("without %s no puncta are told to be yellow or red-only", " and ".join(missing))
+    return settings
+
+
+def measure_work(
+    plate: Plate,
+    out: Path,
+    settings: MeasureSettings,
+    shown: set[str],
+    flat: FlatField,
+    source: NucleiSource | None = None,
+) -> Work:
     """Measuring one field that has labels; fields in `shown` get a picture of their puncta."""
     about = about_fields(plate)
+    folder = out / "labels"
 
     def do(item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        image = read_field(item)
+        image = flat.correct(read_field(item))
         labels = load_labels(item, image.shape)
-        tables = measure_field(image, labels, item.name, settings, about[item.name])
+        nuclei = source.write(item, image, labels, folder) if source else None
+        tables = measure_field(image, labels, item.name, settings, about[item.name], nuclei)
         if item.name in shown:
-            draw_puncta(out / "overlays" / f"{item.name}.jpg", image, labels, tables["puncta"])
+            draw_puncta(out / "overlays" / f"{item.name}.jpg", image, labels, tables, nuclei)
         return tables
 
-    return Work(do, files_of)
+    return Work(
+        do,
+        lambda item: (*files_of(item), *(source.inputs(item) if source else ())),
+        lambda item: source.outputs(item, folder) if source else (),
+    )
 
 
-def draw_puncta(path: Path, image: FieldImage, labels: np.ndarray, puncta: pd.DataFrame) -> None:
-    """Write the picture of a field's puncta."""
-    write_image(path, puncta_overlay(image.array(), labels, puncta))
+def draw_puncta(
+    path: Path,
+    image: FieldImage,
+    labels: np.ndarray,
+    tables: Mapping[str, pd.DataFrame],
+    nuclei: np.ndarray | None = None,
+) -> None:
+    """Write the picture of a field's puncta, those of the reporter or else of markers, and of its nuclei."""
+    puncta = tables.get("puncta", tables.get("marker_puncta"))
+    write_image(path, puncta_overlay(colour_image(image), labels, puncta, nuclei))
 
 
 def about_fields(plate: Plate) -> dict[str, dict]:
@@ -128,19 +203,19 @@ def roles_of(plate: Plate) -> dict[str, str | None]:
     return {source.token: source.role for source in plate.channels}
 
 
-def spread(items: Sequence[FieldFiles], count: int) -> Sequence[FieldFiles]:
-    """`count` of the items, evenly spread."""
-    return items[:: max(1, len(items) // max(1, count))][:count]
-
-
 def with_wells(cells: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     """The cells with plate, well, site, timepoint and what the plate map says after their field and label."""
-    documented = {"field", "date", "height", "width", "pixel_size_um", "source", "cells", "puncta"}
-    names = [name for name in images if name not in documented and "__" not in name and name not in cells]
+    names = [name for name in told_of_wells(images) if name not in cells and name != "date"]
     known = images.set_index("field")[names].reindex(cells["field"])
     told = [name for name in names if known[name].notna().any()]
     parts = [cells[["field", "label"]], known[told].set_axis(cells.index), cells.drop(columns=["field", "label"])]
     return pd.concat(parts, axis=1)
+
+
+def told_of_wells(images: pd.DataFrame) -> list[str]:
+    """The columns of a table of images that say where a field is, and what its well was given."""
+    places = {"date", "plate", "well", "site", "timepoint", "treatment"}
+    return [name for name in images if "__" not in name and (name in places or name not in OF_IMAGES)]
 
 
 def with_puncta_sizes(
@@ -154,7 +229,7 @@ def with_puncta_sizes(
     puncta = settings.puncta
     if puncta.min_sigma is not None:
         return settings
-    if plate.scheme == "cellular":
+    if plate.scheme == "cellular" and puncta.unit == "px":
         return replace(settings, puncta=replace(puncta, min_sigma=SIGMAS_PX[0], max_sigma=SIGMAS_PX[1], unit="px"))
     size = settings.pixel_size_um or pixel_size_of(items)
     cell_px = None if size else cell_px or labelled_diameter(items)
@@ -202,7 +277,7 @@ def write_tables(tables: Mapping[str, pd.DataFrame], out: Path, formats: Sequenc
     if "anndata" in formats:
         with whole_file(out / "cells.h5ad") as temporary:
             to_anndata(tables["cells"], tables["images"]).write_h5ad(temporary)
-    write_csv(out / "columns.csv", documentation())
+    write_csv(out / "columns.csv", documentation(tables))
 
 
 def to_anndata(cells: pd.DataFrame, images: pd.DataFrame):
@@ -212,14 +287,19 @@ def to_anndata(cells: pd.DataFrame, images: pd.DataFrame):
     """
     anndata = import_extra("anndata", "anndata")
     names = ["field", "label", "touches_border", "saturated"]
-    given = [name for name in images if name != "field" and "__" not in name]
+    given = told_of_wells(images)
     features = cells.drop(columns=[*names, "y", "x", *given], errors="ignore")
-    about = images[["field", *[n for n in given if n not in ("height", "width", "cells", "puncta", "pixel_size_um")]]]
+    about = images[["field", *given]]
     obs = cells[names].merge(about, on="field", how="left", validate="many_to_one")
     for name in obs.select_dtypes("object"):
         obs[name] = obs[name].astype("category")
     obs.index = cells["field"] + "/" + cells["label"].astype(str)
-    units = documentation().query("table == 'cells'").set_index("column").loc[features.columns, ["unit", "meaning"]]
+    units = (
+        documentation({"cells": cells})
+        .query("table == 'cells'")
+        .set_index("column")
+        .loc[features.columns, ["unit", "meaning"]]
+    )
     return anndata.AnnData(
         X=features.to_numpy(np.float32), obs=obs, var=units, obsm={"spatial": cells[["x", "y"]].to_numpy()}
     )

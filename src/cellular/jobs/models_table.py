@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from cellular.evaluate.result import EvaluationResult
-from cellular.files import whole_file, write_csv, write_json
+from cellular.files import write_csv, write_json, write_text
 
 # Shown columns and the scores (docs/metrics.md) behind them.
 COLUMNS = {
@@ -53,5 +53,4 @@ def write_comparison(table: pd.DataFrame, keys: Sequence[str], stem: Path, notes
     """Write the table as ``<stem>.csv``, ``.md`` and ``.json``."""
     write_csv(stem.with_suffix(".csv"), table)
     write_json(stem.with_suffix(".json"), table.astype(object).where(table.notna(), None).to_dict("records"))
-    with whole_file(stem.with_suffix(".md")) as temporary:
-        temporary.write_text(as_markdown(table, keys) + (f"\n{notes}\n" if notes else ""), encoding="utf-8")
+    write_text(stem.with_suffix(".md"), as_markdown(table, keys) + (f"\n{notes}\n" if notes else ""))

@@ -19,12 +19,11 @@ import cellular
 from cellular.data.formats.annotated import annotated_fields, images_beside, is_published_layout
 from cellular.data.formats.annotation import Remarks
 from cellular.data.formats.images import read_image, write_labels
-from cellular.data.formats.suffixes import same_name
+from cellular.data.formats.suffixes import IGNORE_SUFFIX, MASKS_SUFFIX, same_name
 from cellular.data.masks.cells_table import write_cells
 from cellular.data.masks.combine import OVERLAPS, FieldPainting
 from cellular.data.masks.sources import ALL, Entry, Sources, find_sources
 from cellular.data.masks.splits import PAPER_TEST, PAPER_VALID, SPLITS, Split, resolve_split
-from cellular.data.pairs import IGNORE_SUFFIX, MASKS_SUFFIX
 from cellular.errors import InputError, MissingInputError, OutputError, SettingsError
 from cellular.files import whole_file, write_json
 from cellular.jobs.prepare_journal import Journal
@@ -119,6 +118,15 @@ def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | N
 
     Raises MissingInputError or InputError when there is nothing to prepare, OutputExistsError when `output` holds
     something else, OutputError when it cannot be written, and with `strict` InputError at the first problem.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> done = cellular.prepare(made.folder, "prepared")
+    >>> done.fields["train"], sorted(path.name for path in done.output.glob("all/train/*_masks.png"))
+    (1, ['Timepoint_001_220518-ST_C05_s1_masks.png'])
     """
     start = time.perf_counter()
     settings = settings or PrepareSettings()

@@ -9,16 +9,16 @@ import pandas as pd
 
 from cellular.errors import CellularError, InputError, WeightsError
 from cellular.evaluate.result import EvaluationResult
-from cellular.files import read_json
+from cellular.files import alone_in, read_json
 from cellular.jobs.evaluate import draw_evaluation, evaluate
 from cellular.jobs.models_table import comparison, write_comparison
 from cellular.jobs.prepare import PrepareSettings, prepare
-from cellular.report.training import draw_loss
+from cellular.jobs.train import train
 from cellular.segment.model.registry import load_model
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
-from cellular.train import TrainingResult, TrainSettings, train
-from cellular.train.loop import DIAMETERS
+from cellular.train.loop import DIAMETERS, TrainingResult
+from cellular.train.settings import TrainSettings
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,11 @@ def reproduce(masks: str | Path, out: str | Path, settings: ReproduceSettings | 
 
     Raises InputError where no model at all could be evaluated.
     """
-    settings, out = settings or ReproduceSettings(), Path(out)
+    with alone_in(out) as folder:
+        return _reproduce(masks, folder, settings or ReproduceSettings())
+
+
+def _reproduce(masks: str | Path, out: Path, settings: ReproduceSettings) -> ReproduceResult:
     prepared = prepare(masks, out / "prepared", PrepareSettings(images=settings.images))
     problems = list(prepared.problems)
     folders = {split: out / "prepared" / "all" / split for split in SPLITS}
@@ -101,9 +105,7 @@ def _train(model: str, name: str, folders: dict[str, Path], out: Path, settings:
         load_model(model)  # before anything is written: a model that cannot be had leaves no experiment behind
     settings = replace(settings, model_type=model)
     begun = (out / "experiments" / name / "checkpoint.pt").is_file()
-    result = train(folders["train"], folders["valid"], name, out / "experiments", settings, resume=begun)
-    draw_loss(result.folder)
-    return result
+    return train(folders["train"], folders["valid"], name, out / "experiments", settings, resume=begun)
 
 
 def _evaluate(segmenter: Segmenter, diameter: float, folder: Path, out: Path) -> EvaluationResult:

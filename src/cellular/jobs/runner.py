@@ -4,20 +4,20 @@ Every job goes through :func:`each`. What a job adds is the work on one item; ho
 is here, and only here.
 """
 
+import errno
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, OutputError, OutputExistsError
-from cellular.files import PARTIAL, read_csv, read_json, sweep_partial, together, write_csv, write_json
+from cellular.files import alone_in, is_leftover, read_csv, read_json, together, write_csv, write_json
 from cellular.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 # Tables of each item, and the record that says of what files they were made; the record is written last.
 ITEMS = "fields"
 RECORD = "made_of.json"
-LOCK = ".cellular.lock"
 
 
 class Item(Protocol):
@@ -77,45 +76,33 @@ def claimed(out: str | Path, job: str, record: Mapping[str, Any]) -> Iterator[Pa
     written by another process.
     """
     out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise OutputExistsError(f"{out} is a file; choose another --out")
     wanted = json.loads(json.dumps(record, default=str))
     _check_claim(out, job, wanted)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be made: {error.strerror}") from error
-    lock = FileLock(out / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise OutputExistsError(
-            f"{out} is being written by another command; wait for it, or choose another --out"
-        ) from error
-    try:
-        sweep_partial(out)
+    with alone_in(out):
         _check_claim(out, job, wanted)
         write_json(out / f"{job}.json", wanted)
         yield out
-    finally:
-        lock.release()
-        with suppress(OSError):
-            (out / LOCK).unlink(missing_ok=True)
 
 
 def _check_claim(out: Path, job: str, wanted: Mapping[str, Any]) -> None:
     path = out / f"{job}.json"
-    others = [entry for entry in out.iterdir() if entry != path and not _is_ours(entry)] if out.is_dir() else []
+    others = [entry for entry in out.iterdir() if entry != path and not is_leftover(entry)] if out.is_dir() else []
     if others and not path.is_file():
         raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
-    if finished(out) and (made := read_json(path)) != wanted:
+    if finished(out) and (made := _claim_of(path)) != wanted:
         raise OutputExistsError(
             f"{out} was begun with other settings ({_difference(made, wanted)}); choose another --out"
         )
 
 
-def _is_ours(entry: Path) -> bool:
-    return entry.name == LOCK or entry.name.startswith(PARTIAL)
+def _claim_of(path: Path) -> Any:
+    try:
+        return read_json(path)
+    except InputError as error:
+        raise OutputExistsError(
+            f"{error}: so it is not known with which settings {path.parent} was begun; delete that folder, or choose "
+            "another --out"
+        ) from error
 
 
 def _difference(made: Any, wanted: Mapping[str, Any]) -> str:
@@ -129,8 +116,8 @@ def _difference(made: Any, wanted: Mapping[str, Any]) -> str:
 def each(items: Sequence[Item], out: Path, work: Work, *, desc: str, unit: str = "field") -> Done:
     """Do `work` to each of `items`, into ``out``; what is there already, of the same files, is kept.
 
-    An item whose work raises a :class:`CellularError` is passed over and named; others stop the run, which the same
-    call continues. Tables lie in ``out/fields/<name>/<table>.csv``.
+    An item whose work raises a :class:`CellularError` is passed over and named; a disk that cannot be written to and
+    other errors stop the run, which the same call continues. Tables lie in ``out/fields/<name>/<table>.csv``.
     """
     results, problems = attempt(items, lambda item: do_one(item, out, work), desc=desc, unit=unit)
     return Done(joined(out, results), problems, tuple(results))
@@ -149,9 +136,16 @@ def attempt(
         try:
             results[item.name] = do(item)
         except CellularError as error:
+            if _is_of_the_disk(error):
+                raise
             problems[item.name] = str(error)
             logger.debug("%s passed over", item.name, exc_info=True)
     return results, problems
+
+
+def _is_of_the_disk(error: CellularError) -> bool:
+    """Whether the next item would meet it too: a full or read-only disk, but not a name that is too long."""
+    return isinstance(error, OutputError) and getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG
 
 
 def each_field(plate: Plate, out: Path, work: Work, *, desc: str) -> Done:
@@ -184,12 +178,23 @@ def do_one(item: Item, out: Path, work: Work) -> None:
 
 def is_done(folder: Path, inputs: Sequence[Path], outputs: Sequence[Path] = ()) -> bool:
     """Whether `folder` holds the whole result of just these files, and none has changed in size or date since."""
-    path = folder / RECORD
-    if not path.is_file() or not all(out.is_file() for out in outputs):
+    if not (folder / RECORD).is_file() or not all(out.is_file() for out in outputs):
         return False
-    record = read_json(path)
-    tables = [folder / f"{name}.csv" for name in record.get("tables", ())]
-    return record.get("inputs") == _listing(inputs) and all(table.is_file() for table in tables)
+    try:
+        record = _record_of(folder)
+    except InputError as error:
+        logger.warning("%s; %s is done again", error, folder.name)
+        return False
+    tables = [folder / f"{name}.csv" for name in record["tables"]]
+    return record["inputs"] == _listing(inputs) and all(table.is_file() for table in tables)
+
+
+def _record_of(folder: Path) -> dict[str, Any]:
+    record = read_json(folder / RECORD)
+    tables = record.get("tables") if isinstance(record, dict) and "inputs" in record else None
+    if not isinstance(tables, list) or not all(isinstance(name, str) for name in tables):
+        raise InputError(f"{folder / RECORD} is damaged; delete {folder} and run again")
+    return record
 
 
 def _listing(inputs: Iterable[Path]) -> list[list[Any]]:
@@ -218,8 +223,7 @@ def joined(out: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
 
 
 def _tables(folder: Path) -> Iterator[Path]:
-    record = read_json(folder / RECORD)
-    yield from (folder / f"{name}.csv" for name in record["tables"])
+    yield from (folder / f"{name}.csv" for name in _record_of(folder)["tables"])
 
 
 def write_problems(out: Path, problems: Mapping[str, str]) -> None:
@@ -227,6 +231,11 @@ def write_problems(out: Path, problems: Mapping[str, str]) -> None:
     write_csv(
         out / "problems.csv", pd.DataFrame({"field": list(problems), "problem": list(problems.values())}, dtype=object)
     )
+
+
+def spread(items: Sequence[FieldFiles], count: int) -> Sequence[FieldFiles]:
+    """`count` of the items, evenly spread."""
+    return items[:: max(1, len(items) // max(1, count))][:count]
 
 
 def files_of(item: FieldFiles) -> tuple[Path, ...]:

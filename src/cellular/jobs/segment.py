@@ -62,6 +62,16 @@ def segment(
     Raises
     ------
     OutputExistsError : `out` was made with another model or other settings.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> from cellular.segment import SegmentSettings
+    >>> done = cellular.segment(made.images, "labels", settings=SegmentSettings(diameter=30, augment=False))
+    >>> list(done.cells.columns)[:4], [path.name for path in done.labels.values()]
+    (['image', 'label', 'score', 'area_px'], ['Timepoint_001_220518-ST_C05_s1_masks.tif'])
     """
     plate = plate if isinstance(plate, Plate) else find_plate(plate)
     segmenter = model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model, device)

@@ -2,13 +2,17 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
+from cellular.autophagy.compare.design import count_units, nest
 from cellular.autophagy.compare.effects import ALL, Comparison, StatsSettings, compare
+from cellular.autophagy.quality.exclusions import before_and_after, exclusion_note, kept, ledger, read_exclusions
 from cellular.errors import InputError
-from cellular.files import read_csv, write_csv, write_json
+from cellular.files import alone_in, read_csv, write_csv, write_json
+from cellular.jobs.assay import assess, write_assay
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
 from cellular.report.statistics import cell_map, forest, over_time, superplot
@@ -16,6 +20,8 @@ from cellular.report.style import save
 from cellular.settings import settings_to_dict
 
 logger = logging.getLogger(__name__)
+
+LEDGER = "exclusions.csv"
 
 # The columns of `measure` that the dataset exists for, in the order in which people ask about them.
 HEADLINES = (
@@ -35,36 +41,95 @@ def compare_tables(
     *,
     images: str | Path | pd.DataFrame | None = None,
     maps: Sequence[str] = ("pca",),
+    exclude: Sequence[str] = (),
+    quality: str | Path | pd.DataFrame | None = None,
 ) -> tuple[Comparison, Figures]:
     """Compare the treatments of a table of measured cells and write the results to folder `out`.
 
     `cells` is ``cells.csv`` of measure or classify, `images` its ``images.csv`` (found beside a file by itself); files
     or tables. `out` gets ``effects.csv``, ``over_time.csv``, ``units.csv``, ``map_<method>.csv``, ``stats.json``,
-    ``figures/`` and ``stats.html``.
+    ``figures/`` and ``stats.html``, and what :func:`cellular.jobs.assay.write_assay` writes.
+
+    `exclude` names fields to leave out: "flagged" for those of `quality` (``quality.csv``, found beside a file by
+    itself), names, or files that list them. Then ``exclusions.csv`` says which and why, and n is told before and after.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=2, size_px=160, diameter_px=30))
+    >>> tables = cellular.measure(made.images, made.truth, "measured", overlays=0)
+    >>> result, figures = cellular.compare("measured/cells.csv", "stats", maps=())
+    >>> result.control, result.units["treatment"].tolist()
+    ('fed', ['fed', 'starved'])
     """
     settings, out = settings or StatsSettings(), Path(out)
-    text = [name for name in (settings.treatment, settings.replicate) if name]
+    named = (settings.treatment, settings.replicate, settings.inhibitor, settings.factor)
+    text = [name for name in named if name]
     table = cells if isinstance(cells, pd.DataFrame) else read_csv(cells, text)
-    if images is None and not isinstance(cells, pd.DataFrame) and (Path(cells).parent / "images.csv").is_file():
-        images = Path(cells).parent / "images.csv"
-        logger.info("images: %s", images)
-    given = read_csv(images, text) if isinstance(images, str | Path) else images
-    result = compare(table, settings, given)
+    if not len(table) and not isinstance(cells, pd.DataFrame):
+        raise InputError(f"{cells} has no rows: there is no cell to compare")
+    given = _beside(cells, "images", images, text)
+    judged = _beside(cells, "quality", quality, ())
+    result, excluded = _compared(table, settings, given, exclude, judged)
+    with alone_in(out):
+        if excluded is not None:
+            write_csv(out / LEDGER, excluded)
+        else:
+            (out / LEDGER).unlink(missing_ok=True)
+        figures = _write(result, out, settings, maps)
+    return result, figures
+
+
+def _write(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[str]) -> Figures:
+    """Write tables, figures and page of a comparison."""
+    assay = assess(result, settings, headlines(result))
     write_csv(out / "effects.csv", result.effects)
     write_csv(out / "over_time.csv", result.over_time)
     write_csv(out / "units.csv", result.units)
-    figures = draw(result, out, settings, maps)
+    figures = replace(draw(result, out, settings, maps), assay=write_assay(assay, out))
     write_json(
         out / "stats.json",
         {
             "settings": settings_to_dict(settings),
             "control": result.control,
             "refusals": list(result.refusals),
-            "notes": list(result.notes),
+            "notes": [*result.notes, *assay.notes],
         },
     )
     add_to_page(Page("Treatments compared", subtitle="cellular stats"), result, figures).write(out / "stats.html")
-    return result, figures
+    return figures
+
+
+def _beside(
+    cells: str | Path | pd.DataFrame, name: str, given: str | Path | pd.DataFrame | None, text: Sequence[str]
+) -> pd.DataFrame | None:
+    """A table as given, or the one that lies beside the file of cells; None where there is none."""
+    if given is None and not isinstance(cells, pd.DataFrame) and (Path(cells).parent / f"{name}.csv").is_file():
+        given = Path(cells).parent / f"{name}.csv"
+        logger.info("%s: %s", name, given)
+    return read_csv(given, text) if isinstance(given, str | Path) else given
+
+
+def _compared(
+    cells: pd.DataFrame,
+    settings: StatsSettings,
+    images: pd.DataFrame | None,
+    exclude: Sequence[str],
+    quality: pd.DataFrame | None,
+) -> tuple[Comparison, pd.DataFrame | None]:
+    """The comparison without the fields of `exclude`, n before and after told, and the ledger of these fields."""
+    if not exclude:
+        result = compare(cells, settings, images)
+        odd = 0 if quality is None else int(quality["flagged"].astype(bool).sum())
+        note = f"{odd} field(s) are flagged in quality.csv and were not left out; --exclude flagged does"
+        return (replace(result, notes=(*result.notes, note)) if odd else result), None
+    names = [name for table in (images, quality) if table is not None for name in table["field"].astype(str)]
+    excluded = ledger(read_exclusions(exclude, quality), cells, names)
+    result = compare(kept(cells, excluded), settings, images)
+    before = count_units(nest(cells, settings, images))
+    notes = (exclusion_note(excluded, cells), *result.notes)
+    return replace(result, units=before_and_after(before, result.units), notes=notes), excluded
 
 
 def headlines(result: Comparison, most: int = 4) -> list[str]:

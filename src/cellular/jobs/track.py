@@ -1,10 +1,8 @@
 """`cellular track`: a folder of label images in; tables, exports and pictures of tracks out."""
 
 import logging
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from cellular.data.formats.images import read_labels
 from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
-from cellular.files import read_csv, write_csv
+from cellular.files import as_numbers, read_csv, write_csv
 from cellular.jobs.runner import Work, claimed, each, write_problems
 from cellular.report.style import save
 from cellular.report.tracks import draw_lengths, draw_tracks
@@ -23,7 +21,7 @@ from cellular.settings import settings_to_dict
 from cellular.track.export import EXPORTS, write_export
 from cellular.track.link import TrackSettings, link
 from cellular.track.scores import score_tracks
-from cellular.track.series import group_series
+from cellular.track.series import group_series, step_of
 from cellular.track.states import activated_over_time, activation_times, transitions
 from cellular.track.summary import summarise
 
@@ -76,6 +74,15 @@ def track(
 
     Raises InputError where no position was imaged twice. A series with a file that cannot be read, or with images of
     different sizes, is reported and passed over.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, timepoints=2, size_px=160, diameter_px=30))
+    >>> result = cellular.track(made.truth, "tracks")
+    >>> result.tracks.columns[:3].tolist(), result.summary["series"].tolist()
+    (['series', 'field', 'timepoint'], ['220518-ST_C05_s1'])
     """
     settings, out = settings or TrackSettings(), Path(out)
     _check_exports(exports)
@@ -87,8 +94,8 @@ def track(
             "Where the names hide the timepoint, --pattern tells how to read it"
         )
     measured = _read_cells(cells, appearance) if cells else None
-    step = _step_of(series.values())
-    truths = read_csv(truth).rename(columns={"cell": "label"}) if truth else None
+    step = step_of([frame.timepoint for frame in frames] for frames in series.values())
+    truths = _read_truth(truth) if truth else None
 
     def do(one: Series) -> dict[str, pd.DataFrame]:
         images = [load_labels(frame) for frame in one.frames]
@@ -121,14 +128,8 @@ def track(
         result = TrackResult(done.tables["tracks"], done.tables["summary"], done.tables.get("scores"), done.problems)
         _write(result, out)
         if measured is not None and PROBABILITY in measured:
-            write_states(result.tracks.merge(measured[["field", "label", PROBABILITY]], how="left"), out)
+            write_states(result.tracks.merge(measured[["field", "label", PROBABILITY]], how="left"), out, step)
     return result
-
-
-def _step_of(series: Iterable[Sequence[FieldFiles]]) -> int:
-    """The usual step between timepoints: the largest that they are all multiples of, over all series."""
-    times = sorted({frame.timepoint for frames in series for frame in frames})
-    return math.gcd(*(after - before for before, after in pairwise(times))) or 1
 
 
 def _check_exports(exports: Sequence[str]) -> None:
@@ -143,6 +144,23 @@ def _read_cells(path: str | Path, appearance: Sequence[str]) -> pd.DataFrame:
     if missing:
         raise InputError(f"{path} lacks the column(s) {missing}")
     return table
+
+
+def _read_truth(path: str | Path) -> pd.DataFrame:
+    """The table of true tracks with whole numbers in its numbers; where cells lie is read off the label images."""
+    table = read_csv(path)
+    table = table.drop(columns="label", errors="ignore").rename(columns={"cell": "label"}) if "cell" in table else table
+    numbers = ["timepoint", "label", "track", "parent"]
+    if missing := [name for name in ("series", *numbers) if name not in table]:
+        raise InputError(f"{path} lacks the column(s) {', '.join('cell' if n == 'label' else n for n in missing)}")
+    for name in numbers:
+        values = as_numbers(table[name])
+        wrong = ~((values >= 0) & (values < 2**53) & (values % 1 == 0))
+        if wrong.any():
+            said = "cell" if name == "label" else name
+            raise InputError(f"{path}: {said} is a whole number from 0, not '{table[name][wrong].iloc[0]}'")
+        table[name] = values.astype(np.int64)
+    return table[["series", *numbers]].assign(y=0.0, x=0.0)
 
 
 def _features(measured: pd.DataFrame, frame: FieldFiles, appearance: Sequence[str]) -> pd.DataFrame:
@@ -174,6 +192,11 @@ def _scores(
         raise InputError(f"{folder}: no true tracks for series {series}")
     truth_images = [read_labels(folder / f"{frame.name}_labels.tif") for frame in frames]
     truth = truth.assign(frame=truth["timepoint"].map(number)).reset_index(drop=True)
+    for frame, image, rows in (
+        (frames[t].name, truth_images[t], truth[truth["frame"] == t]) for t in range(len(frames))
+    ):
+        if sorted(rows["label"]) != np.unique(image[image > 0]).tolist():
+            raise InputError(f"{folder / frame}_labels.tif and the table of true tracks do not hold the same cells")
     return asdict(score_tracks(truth, truth_images, tracks, images))
 
 
@@ -185,9 +208,12 @@ def _write(result: TrackResult, out: Path) -> None:
     save(draw_lengths(result.tracks), out / "figures" / "track_lengths.png")
 
 
-def write_states(tracks: pd.DataFrame, out: Path) -> None:
-    """Write ``transitions.csv``, ``activation.csv`` and ``activated_over_time.csv`` for tracks with probabilities."""
-    found = transitions(tracks)
+def write_states(tracks: pd.DataFrame, out: Path, step: int = 1) -> None:
+    """Write ``transitions.csv``, ``activation.csv`` and ``activated_over_time.csv`` for tracks with probabilities.
+
+    `step` is from one timepoint to the next.
+    """
+    found = transitions(tracks, step=step)
     write_csv(out / "transitions.csv", found.table().assign(method=found.method, series=found.series))
     write_csv(out / "activation.csv", activation_times(tracks))
     write_csv(out / "activated_over_time.csv", activated_over_time(tracks))

@@ -1,0 +1,1 @@
+"""A label image: checks, cells, regions, outlines, diameter, enlarging."""

@@ -1,7 +1,8 @@
 """Label images at a finer scale, with smooth outlines."""
 
-import numba
 import numpy as np
+
+from cellular.jit import njit
 
 
 def enlarge_labels(labels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -34,7 +35,7 @@ def _nearest(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.nd
     return np.where(weight > 0.5, second, first)
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _enlarge(
     labels: np.ndarray,
     output: np.ndarray,

@@ -1,0 +1,1 @@
+"""Tables and arrays to figures and pages."""

@@ -1,7 +1,7 @@
 """The page of `cellular analyse`: what was understood, done, left out and found."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from cellular.autophagy.compare.effects import Comparison
 from cellular.data.plate import Plate
 from cellular.files import read_csv
 from cellular.report.comparison import Figures, add_to_page
+from cellular.report.gallery import GALLERY_WORDS
 from cellular.report.html import Page
 
 # Fields and series shown on the page.
@@ -41,7 +42,8 @@ class Analysis:
     comparison, figures, no_comparison : the treatments, or why they could not be compared.
     tracks, tracks_summary : tables of tracks, None without any; their pictures lie in ``tracks/``.
     pictures : pictures of outlines and puncta by field.
-    settings : what was used.
+    settings : what was used. gallery : a strip of cells by caption, of each condition.
+    add_quality : adds the section on the quality of fields.
     """
 
     plate: Plate
@@ -54,6 +56,8 @@ class Analysis:
     tracks_summary: pd.DataFrame | None
     pictures: Mapping[str, Sequence[Path]]
     settings: Mapping[str, Any]
+    gallery: Mapping[str, Path] = field(default_factory=dict)
+    add_quality: Callable[[Page], Page] = lambda page: page
 
 
 def analysis_page(analysis: Analysis, out: Path) -> Page:
@@ -77,8 +81,18 @@ def analysis_page(analysis: Analysis, out: Path) -> Page:
     if analysis.problems:
         page.section("Problems").text("These were reported and passed over:")
         page.table(pd.DataFrame({"field": list(analysis.problems), "problem": list(analysis.problems.values())}))
+    if not len(cells):
+        page.section("No cells").caveat(
+            f"No cell was found in any of the {fields} fields. Blank wells show none; else the model, the diameter or "
+            "the channels are not right for these images."
+        )
     page.section("Cells").text("Outlines over a few of the fields; if they look wrong, nothing below can be right.")
     page.figures(_captioned(plate, analysis.pictures))
+    if analysis.gallery:
+        page.section("Gallery").text(GALLERY_WORDS)
+        for caption, path in analysis.gallery.items():
+            page.figure(path, caption)
+    analysis.add_quality(page)
     if analysis.comparison is not None and analysis.figures is not None:
         add_to_page(page, analysis.comparison, analysis.figures)
     else:

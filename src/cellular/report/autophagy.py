@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cellular.report.outlines import PLAIN, display_image, outline_overlay
+from cellular.report.outlines import NUCLEUS, PLAIN, display_image, outline_overlay
 from cellular.report.style import PALETTE
 
 # Circles by kind, RGB: told apart by the common kinds of colour blindness, and from red, green and yellow spots.
@@ -16,17 +16,25 @@ KIND_COLOURS = {"yellow": (240, 228, 66), "red_only": (204, 121, 167), "green_on
 _CIRCLE_SIGMAS = 2.5
 
 
-def puncta_overlay(image: np.ndarray, labels: np.ndarray, puncta: pd.DataFrame) -> np.ndarray:
-    """The image (Y, X, C) as 8-bit RGB with the cells' outlines and a circle about every punctum, coloured by kind."""
-    picture = outline_overlay(display_image(image), [(labels, PLAIN)])
-    scale = picture.shape[0] / image.shape[0]
-    for kind, colour in KIND_COLOURS.items():
-        for row in puncta[puncta["kind"] == kind].itertuples():
-            # four binary places of a pixel, as OpenCV's circles take them
-            centre = (round(16 * scale * row.x), round(16 * scale * row.y))
-            radius = round(16 * scale * _CIRCLE_SIGMAS * row.sigma + 16)
-            cv2.circle(picture, centre, radius, colour, 1, cv2.LINE_AA, shift=4)
+def puncta_overlay(
+    image: np.ndarray, labels: np.ndarray, puncta: pd.DataFrame | None, nuclei: np.ndarray | None = None
+) -> np.ndarray:
+    """The image (Y, X, C) as 8-bit RGB with outlines of cells and nuclei and circles about puncta, coloured by kind."""
+    layers = [(labels, PLAIN)] if nuclei is None else [(nuclei, NUCLEUS), (labels, PLAIN)]
+    picture = outline_overlay(display_image(image), layers)
+    if puncta is not None:
+        circle_puncta(picture, puncta, picture.shape[0] / image.shape[0])
     return picture
+
+
+def circle_puncta(picture: np.ndarray, puncta: pd.DataFrame, scale: float = 1.0, y0: float = 0, x0: float = 0) -> None:
+    """Draw circles about puncta into an RGB picture with its corner at (`y0`, `x0`), `scale` times as large."""
+    kinds = puncta["kind"] if "kind" in puncta else [None] * len(puncta)
+    for kind, row in zip(kinds, puncta.itertuples()):
+        # centres of pixels are at whole numbers; four binary places of a pixel, as OpenCV's circles take them
+        centre = tuple(round(16 * (scale * (value + 0.5) - 0.5)) for value in (row.x - x0, row.y - y0))
+        radius = round(16 * scale * _CIRCLE_SIGMAS * row.sigma + 16)
+        cv2.circle(picture, centre, radius, KIND_COLOURS.get(kind, PLAIN), 1, cv2.LINE_AA, shift=4)
 
 
 def confusion_figure(matrices: Mapping[str, pd.DataFrame]) -> Figure:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cellular.autophagy.compare.effects import ALL, Comparison
 from cellular.autophagy.measure.columns import axis_label, meaning
+from cellular.report.assay import Assay, add_assay
 from cellular.report.html import Page
 
 NOT_FLUX = (
@@ -25,6 +26,7 @@ class Figures:
     over_time: Path | None
     maps: dict[str, Path]
     forest: Path | None
+    assay: Assay | None = None
 
 
 def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
@@ -53,7 +55,8 @@ def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
         page.figure(
             path, f"All cells by all measurements ({method.upper()}), coloured by treatment. A picture, not a test."
         )
-    return page.table(_effects_table(overall), caption="All measurements", rows=200, folded=True)
+    page.table(_effects_table(overall), caption="All measurements", rows=200, folded=True)
+    return add_assay(page, figures.assay) if figures.assay else page
 
 
 def medium_warnings(result: Comparison) -> list[str]:

@@ -6,12 +6,35 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from cellular.data.image import FieldImage
+from cellular.data.plate import ROLE_ORDER
+
 # Longest side of a picture, px: sharp on a screen, light in a mail.
 LONGEST = 1500
 # Smaller images are enlarged by a whole number to this many pixels or more, or their outlines hide the cells.
 SMALLEST = 700
 # Okabe and Ito's palette, as RGB; none of them is a colour of the reporter's yellow, green and red.
 MATCHED, MISSED, SPURIOUS, PLAIN = (86, 180, 233), (230, 159, 0), (204, 121, 167), (255, 255, 255)
+
+
+# Nuclei: of the same palette, seen on blue DNA.
+NUCLEUS = (86, 180, 233)
+
+
+def colour_image(image: FieldImage) -> np.ndarray:
+    """What to show of a field: (Y, X, 3) with mRFP red, EGFP green and DNA or transmitted light blue.
+
+    Without mRFP the first marker is red, without EGFP the next one green. Composites, pictures and images of nothing
+    that is known are shown as they are.
+    """
+    known = [role for role in image.roles if role]
+    if image.kind != "raw" or not known or len(image.roles) == 1:
+        return image.array()
+    markers = iter(role for role in known if role not in ROLE_ORDER)
+    blue = next((role for role in ("transmitted", "DNA") if image.has(role)), None)
+    colours = [role if image.has(role) else next(markers, None) for role in ("mRFP", "EGFP")]
+    dark = np.zeros(image.shape, image.pixels.dtype)
+    return np.stack([dark if role is None else image.plane(role) for role in (*colours, blue)], axis=-1)
 
 
 def outline_overlay(image: np.ndarray, layers: Sequence[tuple[np.ndarray, tuple[int, int, int]]]) -> np.ndarray:

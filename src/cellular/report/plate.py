@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from cellular.autophagy.compare.plate_effects import grid_of
+from cellular.autophagy.measure.columns import axis_label
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.report.style import PALETTE
 
@@ -52,9 +54,47 @@ def _draw_plate(axis: plt.Axes, part: pd.DataFrame, shape: tuple[int, int], colu
         entry = str(here[column].iloc[0]) if column and pd.notna(here[column].iloc[0]) else None
         axis.scatter(col, row_number(letters), s=130, color=colours.get(entry, "0.6"), linewidths=0)
         axis.text(col, row_number(letters), str(len(here)), ha="center", va="center", fontsize=7, color="white")
-    step = max(1, columns // 12)
-    axis.set_xticks(np.arange(1, columns + 1, step))
-    axis.set_yticks(range(1, rows + 1), [row_letters(n) for n in range(1, rows + 1)])
+    _label_wells(axis, shape)
     axis.set(xlim=(0.3, columns + 0.7), ylim=(rows + 0.7, 0.3), aspect="equal")
+
+
+def _label_wells(axis: plt.Axes, shape: tuple[int, int]) -> None:
+    """Column numbers above and row letters beside; of large plates every second or fourth."""
+    rows, columns = shape
+    axis.set_xticks(np.arange(1, columns + 1, max(1, columns // 12)))
+    shown = np.arange(1, rows + 1, max(1, rows // 16))
+    axis.set_yticks(shown, [row_letters(n) for n in shown])
     axis.tick_params(length=0, labelsize=7, labeltop=True, labelbottom=False)
     axis.spines[:].set_visible(False)
+
+
+def heatmap(wells: pd.DataFrame, feature: str, values: str = "value") -> Figure:
+    """Every plate with its wells coloured by a feature, on one scale; wells without a value are grey.
+
+    Parameters
+    ----------
+    wells : :func:`cellular.autophagy.compare.plate_effects.well_means`, 6 to 1,536 wells a plate.
+    values : the column that is drawn.
+
+    The scale leaves out the outermost 2 % of the wells at either end, so that one of them does not own it.
+    """
+    here = wells[wells["feature"] == feature]
+    plates = list(here.groupby("plate", sort=True))
+    size = plate_size(here["well"])
+    rows, columns = PLATE_SIZES[size]
+    across = min(len(plates), 3 if columns <= 12 else 1)
+    down = -(-len(plates) // across)
+    wide, high = max(3.0, min(9.0, 0.3 * columns + 0.6)), max(1.8, min(6.5, 0.3 * rows + 0.7))
+    figure, axes = plt.subplots(down, across, figsize=(wide * across + 1, high * down), squeeze=False)
+    low, top = np.nanpercentile(here[values], [2, 98])
+    colours = plt.get_cmap("viridis").with_extremes(bad="0.9")
+    used, spare = axes.ravel()[: len(plates)], axes.ravel()[len(plates) :]
+    for axis in spare:
+        axis.remove()
+    for axis, (name, part) in zip(used, plates):
+        box = (0.5, columns + 0.5, rows + 0.5, 0.5)
+        drawn = axis.imshow(grid_of(part, values, size), cmap=colours, vmin=low, vmax=top, extent=box)
+        axis.set_title(name or "plate", fontsize=9, loc="left")
+        _label_wells(axis, (rows, columns))
+    figure.colorbar(drawn, ax=list(used), label=axis_label(feature), shrink=0.8, extend="both")
+    return figure

@@ -16,7 +16,6 @@ plt.rcParams["text.parse_math"] = False
 # Okabe and Ito's palette (jfly.uni-koeln.de/color), which stays distinct under all common colour blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 TREATMENT_COLOURS = {"fed": "#0072B2", "starved": "#D55E00"}
-STATE_COLOURS = {"basal": "#0072B2", "activated": "#D55E00"}
 
 
 def treatment_colours(treatments: list[str]) -> dict[str, str]:

@@ -71,7 +71,7 @@ def draw_lengths(tracks: pd.DataFrame) -> Figure:
         axes.plot(values, share, marker="o", color=colour, label=series)
     axes.set(xlabel="timepoints in which the track is seen", ylabel="share of cells", ylim=(0, None))
     axes.xaxis.get_major_locator().set_params(integer=True)
-    if tracks["series"].nunique() <= 12:
+    if 0 < tracks["series"].nunique() <= 12:
         axes.legend(frameon=False, fontsize=8)
     return figure
 

@@ -16,7 +16,7 @@ def network_image(
 
     `channels`, numbers from 1 with 0 for grey, hold where they are given. Else a model that knows its channels by role
     gets those: what it can do without, and the field does not have, is dark. A single channel stands for all of them,
-    and a picture whose colours nobody has named is taken colour by colour. Other models get the numbers of their training.
+    and a picture whose colours nobody has named is taken colour by colour. Others get the numbers of their training.
 
     Raises InputError where the model needs a role that no channel has.
     """

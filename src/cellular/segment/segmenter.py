@@ -37,8 +37,13 @@ class Segmenter:
 
     Examples
     --------
-    >>> segmenter = Segmenter.from_pretrained("starter")  # doctest: +SKIP
-    >>> segmenter.segment(image).labels  # doctest: +SKIP
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings, simulate_field
+    >>> field = simulate_field(SimulationSettings(size_px=160, diameter_px=30))
+    >>> segmenter = cellular.Segmenter.from_pretrained("starter")
+    >>> found = segmenter.segment(field.composite(), diameter=30, augment=False)
+    >>> found.labels.shape, found.labels.dtype.name
+    ((160, 160), 'uint16')
     """
 
     def __init__(self, model: Model, device: str | torch.device = "auto"):

@@ -1,4 +1,13 @@
-"""How simulated reporter cells are made: population -> shapes -> puncta -> optics -> files.
+"""Simulated reporter cells with truth: population -> shapes -> puncta -> optics -> files."""
 
-The public calls are in :mod:`cellular.simulate.simulate`.
-"""
+from cellular.lazy import attach, callable_room
+
+_NAMES = {
+    **dict.fromkeys(
+        ("SimulatedCell", "SimulatedField", "simulate_field", "simulate_series"), "cellular.simulate.field"
+    ),
+    "SimulationSettings": "cellular.simulate.settings",
+}
+__all__ = ["SimulatedCell", "SimulatedField", "SimulationSettings", "simulate_field", "simulate_series"]
+__getattr__, __dir__ = attach(__name__, _NAMES)
+callable_room(__name__)

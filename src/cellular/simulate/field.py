@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.data.fields import parse_field
+from cellular.data.platemap import cellular_treatment
 from cellular.simulate.optics import (
     COUNTS_PER_ELECTRON,
     COUNTS_PER_GREY,
@@ -111,7 +112,7 @@ def field_name(position: int, timepoint: int) -> str:
 def simulate_series(settings: SimulationSettings, position: int) -> Iterator[SimulatedField]:
     """Yield one position's fields, timepoint after timepoint. A position's first fields do not depend on how many
     positions and timepoints are asked for."""
-    treatment = parse_field(field_name(position, 1)).treatment
+    treatment = cellular_treatment(parse_field(field_name(position, 1)).well)
     population = np.random.default_rng([settings.seed, position])
     cells = first_cells(settings, treatment, population)
     free = len(cells) + 1
@@ -139,7 +140,7 @@ def _render(
 ) -> tuple[SimulatedField, list[int]]:
     """The field, and the indices of the cells that show in it."""
     name = field_name(position, timepoint)
-    treatment = parse_field(name).treatment
+    treatment = cellular_treatment(parse_field(name).well)
     canvas = Canvas(settings.size_px, settings.scale, treatment, _rng(settings, position, 1, timepoint))
     blurs = focus_sigmas(settings.scale)
     radii = outlines(cells, pressing_pairs(cells))

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
 from scipy.spatial.distance import cdist
+
+from cellular.jit import njit
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def cells_of(labels: np.ndarray) -> Cells:
     return Cells(values, index, sums / areas[:, None], areas, np.empty((len(values), 0)))
 
 
-@numba.njit(cache=True)
+@njit
 def _measure(labels, numbers, n):  # pragma: no cover - compiled
     """Renumber by table to 1..n, 0 for background, and sum pixels and coordinates, in one pass."""
     index = np.zeros(labels.shape, np.int32)
@@ -67,7 +68,7 @@ def _measure(labels, numbers, n):  # pragma: no cover - compiled
     return index, areas, sums
 
 
-@numba.njit(cache=True)
+@njit
 def _shared_pixels(before, after, dy, dx, n, m):  # pragma: no cover - compiled
     """(n, m) pixels that cell i, moved by whole pixels (dy, dx), shares with cell j."""
     shared = np.zeros((n, m), np.int64)

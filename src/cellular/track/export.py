@@ -12,7 +12,7 @@ import pandas as pd
 
 from cellular.data.formats.images import write_labels
 from cellular.errors import InputError, import_extra
-from cellular.files import whole_file, write_csv, write_json
+from cellular.files import whole_file, write_csv, write_json, writing
 
 
 def to_laptrack(tracks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -102,14 +102,16 @@ def write_geff(tracks: pd.DataFrame, path: str | Path) -> None:
     An existing store at `path` is replaced.
     """
     geff = import_extra("geff", "track")
-    geff.write(
-        to_graph(tracks),
-        Path(path),
-        axis_names=["t", "y", "x"],
-        axis_units=["frame", "pixel", "pixel"],
-        axis_types=["time", "space", "space"],
-        overwrite=True,
-    )
+    with writing(path):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        geff.write(
+            to_graph(tracks),
+            Path(path),
+            axis_names=["t", "y", "x"],
+            axis_units=["frame", "pixel", "pixel"],
+            axis_types=["time", "space", "space"],
+            overwrite=True,
+        )
 
 
 def to_napari(tracks: pd.DataFrame) -> tuple[np.ndarray, dict[int, list[int]]]:
@@ -138,7 +140,6 @@ def write_export(kind: str, tracks: pd.DataFrame, images: Sequence[np.ndarray], 
     elif kind == "ctc":
         write_ctc(tracks, images, folder)
     elif kind == "geff":
-        folder.mkdir(parents=True, exist_ok=True)
         write_geff(tracks, folder / "tracks.geff")
     elif kind == "napari":
         write_napari(tracks, folder)

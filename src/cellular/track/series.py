@@ -1,7 +1,9 @@
 """Fields gathered into time series."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 
 from cellular.data.plate import FieldFiles
 from cellular.errors import InputError
@@ -29,3 +31,13 @@ def group_series(fields: Iterable[FieldFiles]) -> dict[str, list[FieldFiles]]:
                 f"{item.series}"
             )
     return {name: [frames[t] for t in sorted(frames)] for name, frames in sorted(series.items())}
+
+
+def step_of(series: Iterable[Iterable[int]]) -> int:
+    """From one timepoint to the next where none is lost: the largest step that all series' steps are multiples of.
+
+    >>> step_of([[0, 10, 30], [5, 15]])
+    10
+    """
+    steps = [after - before for times in series for before, after in pairwise(sorted(set(times)))]
+    return math.gcd(*steps) or 1

@@ -56,7 +56,12 @@ class Transitions:
 
 
 def transitions(
-    tracks: pd.DataFrame, *, probability: str = "probability_activated", samples: int = 1000, seed: int = 0
+    tracks: pd.DataFrame,
+    *,
+    step: int = 1,
+    probability: str = "probability_activated",
+    samples: int = 1000,
+    seed: int = 0,
 ) -> Transitions:
     """Transition matrix from consecutive timepoints of the same track.
 
@@ -64,9 +69,11 @@ def transitions(
     ----------
     tracks : table with ``series, track, timepoint`` and the column `probability` (of activation, 0..1); a cell is
         activated at 0.5 and above; rows without a probability, and skipped timepoints, break the chain.
+    step : from one timepoint to the next (:func:`cellular.track.series.step_of`); two that are farther apart are no
+        consecutive ones.
     samples, seed : bootstrap draws over series, and their seed.
     """
-    steps = _steps(tracks, probability)
+    steps = _steps(tracks, probability, step)
     names, code = np.unique(steps["series"], return_inverse=True)
     per_series = np.zeros((len(names), 2, 2))
     np.add.at(per_series, (code, steps["before"].to_numpy(int), steps["after"].to_numpy(int)), 1)
@@ -90,12 +97,12 @@ def transitions(
     )
 
 
-def _steps(tracks: pd.DataFrame, probability: str) -> pd.DataFrame:
+def _steps(tracks: pd.DataFrame, probability: str, step: int) -> pd.DataFrame:
     """One row per pair of consecutive timepoints of a track, with the states ``before`` and ``after`` (0 or 1)."""
     _check_columns(tracks, probability)
     known = tracks.dropna(subset=[probability]).sort_values(["series", "track", "timepoint"])
     following = known.groupby(["series", "track"]).shift(-1)
-    consecutive = following["timepoint"] == known["timepoint"] + 1
+    consecutive = following["timepoint"] == known["timepoint"] + step
     return pd.DataFrame(
         {
             "series": known["series"],

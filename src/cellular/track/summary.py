@@ -34,9 +34,10 @@ def summarise(
     linked outlines after drift; ``median_step_px``: median step after drift; ``largest_drift_px``;
     ``reversed_agreement``: F1 between the links and those found with time running backwards (without divisions, of
     which only the nearer daughter can count). Shares and medians are NaN where there are no links. `times` as in
-    :func:`link`.
+    :func:`link`: a timepoint that was lost is a gap to be bridged, and what lies on its two sides is no step.
     """
-    lengths = track_lengths(tracks)
+    places = np.arange(len(images)) if times is None else np.array([time - times[0] for time in times])
+    lengths = track_lengths(tracks.assign(frame=places[tracks["frame"]]))
     seen = tracks.groupby("lineage")["frame"].nunique()
     full = seen.index[seen == len(images)]
     return {
@@ -47,7 +48,7 @@ def summarise(
         "divisions": int(lengths.loc[lengths["parent"] > 0, "parent"].nunique()),
         "bridged_gaps": int((lengths["gaps"] > 0).sum()),
         "cells_in_full_lineages": float(tracks["lineage"].isin(full).mean()) if len(tracks) else float("nan"),
-        **_link_quality(tracks, images),
+        **_link_quality(tracks, images, places),
         "reversed_agreement": _reversed_agreement(tracks, images, settings, times),
     }
 
@@ -59,11 +60,13 @@ def links(tracks: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([ordered[["frame", "label"]], following], axis=1).dropna().astype(int).reset_index(drop=True)
 
 
-def _link_quality(tracks: pd.DataFrame, images: Sequence[np.ndarray]) -> dict[str, float]:
-    """Overlap and step of links between neighbouring frames."""
+def _link_quality(tracks: pd.DataFrame, images: Sequence[np.ndarray], places: np.ndarray) -> dict[str, float]:
+    """Overlap and step of links between neighbouring timepoints, at which the images are."""
     found = links(tracks)
     overlaps, steps, drifts = [], [], [0.0]
     for frame, (before, after) in enumerate(pairwise([cells_of(image) for image in images])):
+        if places[frame + 1] != places[frame] + 1:
+            continue
         shift = drift(before, after)
         pair = PairCosts(before, after, shift)
         here = found[(found["frame"] == frame) & (found["next_frame"] == frame + 1)]

@@ -1,6 +1,11 @@
-"""From prepared fields to a trained network."""
+"""Prepared fields to a trained network."""
 
-from cellular.train.loop import TrainingResult, remove_experiment, train, train_network
-from cellular.train.settings import TrainSettings
+from cellular.lazy import attach, callable_room
 
-__all__ = ["TrainSettings", "TrainingResult", "remove_experiment", "train", "train_network"]
+_NAMES = {
+    **dict.fromkeys(("TrainingResult", "remove_experiment", "train_network"), "cellular.train.loop"),
+    "TrainSettings": "cellular.train.settings",
+}
+__all__ = ["TrainSettings", "TrainingResult", "remove_experiment", "train_network"]
+__getattr__, __dir__ = attach(__name__, _NAMES)
+callable_room(__name__)

@@ -7,6 +7,7 @@ import torch
 
 from cellular.errors import InputError, MissingInputError
 from cellular.files import whole_file, write_json
+from cellular.segment.model.weights import torch_bytes
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -14,8 +15,8 @@ CHECKPOINT = "checkpoint.pt"
 def save_checkpoint(folder: Path, state: dict[str, Any], summary: dict[str, Any]) -> None:
     """Write `state` (tensors and plain values) and its human-readable `summary`, each whole or not at all."""
     path = folder / CHECKPOINT
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        torch.save(state, file)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(torch_bytes(state))
     write_json(path.with_suffix(".json"), summary)
 
 

@@ -1,11 +1,9 @@
 """The training stage: one flat loop."""
 
 import copy
-import hashlib
 import logging
 import math
 import platform
-import shutil
 import subprocess
 import time
 from dataclasses import dataclass, replace
@@ -18,8 +16,8 @@ import torch
 
 import cellular
 from cellular.device import has_bfloat16, keep_freed_memory, resolve_device
-from cellular.errors import InputError, OutputExistsError, SettingsError
-from cellular.files import read_json, sha256_of, write_csv, write_json
+from cellular.errors import InputError, SettingsError
+from cellular.files import read_json, write_csv, write_json
 from cellular.progress import progress
 from cellular.segment.model.network import CPnet, build_network
 from cellular.segment.model.registry import ModelInfo, load_model, save_model
@@ -27,7 +25,7 @@ from cellular.settings import settings_to_dict
 from cellular.train.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from cellular.train.feed import Feed
 from cellular.train.loss import flow_loss
-from cellular.train.samples import Sample, enough_cells, load_samples
+from cellular.train.samples import Sample
 from cellular.train.schedule import learning_rates
 from cellular.train.settings import TrainSettings
 
@@ -56,45 +54,6 @@ class TrainingResult:
     best: Path
     epochs: int
     best_loss: float
-
-
-def train(
-    train_dir: str | Path,
-    valid_dir: str | Path | None,
-    experiment_name: str,
-    experiments_dir: str | Path = "./experiments",
-    settings: TrainSettings | None = None,
-    resume: bool = False,
-) -> TrainingResult:
-    """Fine-tune a model on folders that `prepare` wrote.
-
-    Writes into ``experiments_dir/experiment_name``: ``models/<name>`` and ``models/<name>_best`` (Cellpose's format,
-    loadable there), ``log.csv``, ``run.json``, ``diam_estimate.json``, ``checkpoint.pt``.
-
-    Parameters
-    ----------
-    train_dir, valid_dir : folders of ``<field>.<ext>`` with ``<field>_masks.<png|tif>``; valid_dir may be None.
-    experiment_name : name of the folder and of the model files.
-    settings : see :class:`TrainSettings`.
-    resume : go on from the folder's checkpoint; on the CPU the result is the same, bit for bit, as without the stop.
-
-    Raises
-    ------
-    OutputExistsError : the experiment exists and `resume` was not asked for.
-    InputError, MissingInputError, WeightsError : unusable data, or a model that cannot be had.
-    """
-    settings = settings or TrainSettings()
-    folder = experiment_folder(experiments_dir, experiment_name)
-    _check_folder(folder, resume)
-    asked = settings.channels
-    network, info, settings = start_network(settings)
-    samples = enough_cells(
-        load_samples(train_dir, info, asked, "read training fields"), settings.min_train_masks, train_dir
-    )
-    validation = load_samples(valid_dir, info, asked, "read validation fields") if valid_dir else []
-    data = {"train_dir": str(train_dir), "valid_dir": str(valid_dir) if valid_dir else None}
-    data["sha256"] = listing_hash([Path(d) for d in (train_dir, valid_dir) if d])
-    return train_network(network, samples, validation, settings, folder, info, resume, data)
 
 
 def start_network(settings: TrainSettings) -> tuple[CPnet, ModelInfo, TrainSettings]:
@@ -127,23 +86,19 @@ def train_network(
     resume: bool = False,
     data: dict[str, Any] | None = None,
 ) -> TrainingResult:
-    """The loop behind :func:`train`, on samples in memory; `info` and `data` are only recorded.
+    """The loop behind `cellular train`, on samples in memory; `info` and `data` are only recorded.
 
     `network` is trained in place. With `resume`, the samples and settings must be those of the run that was stopped.
     """
     folder = Path(folder)
     info = info or ModelInfo(settings.channels or (0, 0))
-    device = resolve_device(settings.device)
-    if _mixed_precision(settings, device) and not has_bfloat16(device):
-        logger.warning("%s has no bfloat16 instructions, which makes --amp on ten times slower than --amp off", device)
-    keep_freed_memory()
+    device = _device(settings)
     network = network.to(device, memory_format=torch.channels_last)
     # Fields without cells say nothing of the cells' size.
     diameters = [settings.diameter or sample.diameter for sample in samples if sample.cells]
     network.diam_labels.data.fill_(float(np.mean(diameters)))
-    diam_mean = float(network.diam_mean)
-    feed = Feed(samples, settings, diam_mean, device)
-    valid_feed = Feed(validation, settings, diam_mean, device) if validation and settings.validate_every else None
+    looked_at = validation if settings.validate_every else []
+    feed, valid_feed = (_feed(part, settings, network, device) for part in (samples, looked_at))
     optimizer = _optimizer(network, settings)
     rates = learning_rates(settings)
     average = copy.deepcopy(network) if settings.ema else network
@@ -152,16 +107,12 @@ def train_network(
     best_loss, since_best, first = math.inf, 0, 0
     if resume:
         _check_same_run(folder / RUN, run)
-        state = load_checkpoint(folder)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
+        state = _taken_up(folder, {"network": network, "average": average, "optimizer": optimizer})
         history, best_loss, since_best, first = (state[k] for k in ("history", "best_loss", "since_best", "epoch"))
     else:
         write_json(folder / RUN, run)
         write_json(folder / DIAMETERS, {"diam_labels": float(network.diam_labels)})
-    name = folder.name
-    last_path, best_path = folder / "models" / name, folder / "models" / f"{name}_best"
+    last_path, best_path = (folder / "models" / f"{folder.name}{end}" for end in ("", "_best"))
 
     def checkpoint(epoch: int) -> None:
         state = {"network": network.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
@@ -169,8 +120,7 @@ def train_network(
         save_checkpoint(folder, state, {"epoch": epoch, "of": settings.n_epochs, "best_loss": _finite(best_loss)})
         write_csv(folder / LOG, pd.DataFrame(history, columns=LOG_COLUMNS))
 
-    if not resume:
-        checkpoint(0)
+    checkpoint(first)
     done = first
     with progress(total=settings.n_epochs, desc="train", unit="epoch") as bar:
         bar.update(first)
@@ -186,11 +136,7 @@ def train_network(
                     best_loss, since_best = row["valid_loss"], 0
                     save_model(best_path, average, info)
             history.append(row)
-            if not math.isfinite(loss):
-                raise InputError(
-                    f"The loss became {loss} in epoch {epoch + 1}: training diverged. Lower --learning_rate "
-                    f"({settings.learning_rate}); {folder / CHECKPOINT} holds the last good state"
-                )
+            _check_finite(loss, epoch, settings, folder)
             done = epoch + 1
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", valid=f"{best_loss:.3f}" if math.isfinite(best_loss) else "-")
@@ -200,10 +146,37 @@ def train_network(
             if stop:
                 logger.info("no better validation in %d tries: stopped after epoch %d", settings.patience, done)
                 break
-    save_model(last_path, average, info)
-    if not best_path.is_file():
-        save_model(best_path, average, info)
+    for path in (last_path, *(() if best_path.is_file() else (best_path,))):
+        save_model(path, average, info)
     return TrainingResult(folder, last_path, best_path, done, best_loss if math.isfinite(best_loss) else math.nan)
+
+
+def _device(settings: TrainSettings) -> torch.device:
+    device = resolve_device(settings.device)
+    if _mixed_precision(settings, device) and not has_bfloat16(device):
+        logger.warning("%s has no bfloat16 instructions, which makes --amp on ten times slower than --amp off", device)
+    keep_freed_memory()
+    return device
+
+
+def _feed(samples: list[Sample], settings: TrainSettings, network: CPnet, device: torch.device) -> Feed | None:
+    return Feed(samples, settings, float(network.diam_mean), device) if samples else None
+
+
+def _taken_up(folder: Path, parts: dict[str, Any]) -> dict[str, Any]:
+    """The folder's checkpoint, its `parts` (network, average, optimizer) as they were then."""
+    state = load_checkpoint(folder)
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return state
+
+
+def _check_finite(loss: float, epoch: int, settings: TrainSettings, folder: Path) -> None:
+    if not math.isfinite(loss):
+        raise InputError(
+            f"The loss became {loss} in epoch {epoch + 1}: training diverged. Lower --learning_rate "
+            f"({settings.learning_rate}); {folder / CHECKPOINT} holds the last good state"
+        )
 
 
 def _train_epoch(network, average, feed, epoch, optimizer, rate, settings, device) -> tuple[float, int]:
@@ -260,31 +233,6 @@ def _optimizer(network: CPnet, settings: TrainSettings) -> torch.optim.Optimizer
     return {"radam": torch.optim.RAdam, "adamw": torch.optim.AdamW}[settings.optimizer](parameters, **options)
 
 
-def experiment_folder(experiments_dir: str | Path, experiment_name: str) -> Path:
-    """The experiment's folder; a name that would lie elsewhere raises SettingsError."""
-    if experiment_name in ("", ".", "..") or Path(experiment_name).name != experiment_name:
-        raise SettingsError(f"experiment_name is a plain name, no path, got '{experiment_name}'; see --experiments_dir")
-    return Path(experiments_dir) / experiment_name
-
-
-def _check_folder(folder: Path, resume: bool) -> None:
-    if folder.exists() and any(folder.iterdir()) and not resume:
-        raise OutputExistsError(
-            f"The experiment {folder} exists; --resume continues it, another --experiment_name starts a new one, "
-            "--force deletes it first"
-        )
-
-
-def remove_experiment(experiments_dir: str | Path, experiment_name: str) -> None:
-    """Delete an experiment's folder, if it is one; a folder that training did not make raises OutputExistsError."""
-    folder = experiment_folder(experiments_dir, experiment_name)
-    if not folder.exists():
-        return
-    if not (folder / RUN).is_file():
-        raise OutputExistsError(f"{folder} holds no {RUN}: training did not make it, so it is not deleted")
-    shutil.rmtree(folder)
-
-
 def _run_record(settings, samples, validation, device, data) -> dict[str, Any]:
     """What was run, on what, with what: for people, and to check a resumption against."""
     return {
@@ -318,15 +266,6 @@ def git_revision() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None
-
-
-def listing_hash(folders: list[Path]) -> str:
-    """SHA-256 over names and contents of all files in `folders`, in order of name."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(p for p in folder.iterdir() if p.is_file()):
-            digest.update(f"{path.name} {sha256_of(path)}\n".encode())
-    return digest.hexdigest()
 
 
 def _finite(value: float) -> float | None:

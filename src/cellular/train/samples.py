@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cellular.data.archive.download import cache_folder
 from cellular.data.find import find_annotated
 from cellular.data.image import load_ignore, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
-from cellular.errors import InputError
+from cellular.errors import InputError, OutputError
 from cellular.files import whole_file
 from cellular.labels.diameter import median_diameter
 from cellular.progress import progress
@@ -114,7 +115,12 @@ def cached_flows(labels: np.ndarray) -> np.ndarray:
     path = cache_folder() / "flows" / f"{digest.hexdigest()[:32]}.npy"
     if not path.is_file():
         flows = labels_to_flows(labels)
-        with whole_file(path) as temporary:
-            np.save(temporary, flows)
-    os.utime(path)  # so that whoever empties the cache by age keeps what is in use
+        try:
+            with whole_file(path) as temporary:
+                np.save(temporary, flows)
+        except OutputError as error:
+            logger.warning("flows are kept in memory: %s; CELLULAR_CACHE names another folder", error)
+            return flows
+    with suppress(OSError):  # a cache that others filled
+        os.utime(path)  # so that whoever empties the cache by age keeps what is in use
     return np.load(path, mmap_mode="r")

@@ -6,7 +6,8 @@ import pytest
 from pictures import field_image
 
 from cellular.autophagy.measure.counts import count_puncta, red_only_fraction, red_spots
-from cellular.autophagy.measure.puncta import PunctaSettings, find_puncta
+from cellular.autophagy.measure.puncta import find_puncta
+from cellular.autophagy.measure.puncta_settings import PunctaSettings
 from cellular.autophagy.measure.unmix import unmix
 from cellular.errors import SettingsError
 from cellular.labels.regions import Regions

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from pictures import field_image
 
-from cellular.autophagy.measure.puncta import PunctaSettings, find_puncta
+from cellular.autophagy.measure.puncta import find_puncta
+from cellular.autophagy.measure.puncta_settings import PunctaSettings
 from cellular.autophagy.measure.spotiflow import spotiflow_detector
 from cellular.autophagy.measure.unmix import unmix
 from cellular.errors import InputError, MissingExtraError, SettingsError, WeightsError

@@ -5,6 +5,7 @@ import pytest
 from pictures import field_image
 
 from cellular.autophagy.measure.unmix import transmitted_share, unmix
+from cellular.data.image import FieldImage
 from cellular.errors import InputError
 
 
@@ -73,3 +74,11 @@ def test_one_channel_is_refused(shape):
 def test_labels_of_another_size_are_refused():
     with pytest.raises(InputError, match="differ in size"):
         unmix(field_image(np.zeros((20, 20, 3), np.uint8)), np.zeros((20, 21), np.uint16))
+
+
+def test_a_background_of_one_level_has_the_noise_of_rounding():
+    image = FieldImage.of(np.full((40, 40, 1), 3, np.uint8), ("EGFP",))
+    found = unmix(image, np.zeros((40, 40), np.uint16), ())
+    assert found.background == (3,)
+    # of a uniform error one level wide
+    assert found.noise == pytest.approx((np.sqrt(1 / 12),))

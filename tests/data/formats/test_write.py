@@ -180,6 +180,8 @@ def test_ome_zarr_opens_ome_zarr(fields, tmp_path, version):
     labels = next(node for node in nodes if "properties" in node.metadata)
     np.testing.assert_array_equal(np.squeeze(labels.data[0].compute()), LABELS)
     assert labels.metadata["properties"][2]["class"] == "unfed"
+    assert export_ome_zarr(fields, tmp_path, version) == [path], "the same again, as after an interruption"
+    next(found for found in path.rglob("*") if found.is_file()).write_text("another image")
     with pytest.raises(OutputExistsError, match="is there already"):
         export_ome_zarr(fields, tmp_path, version)
     with pytest.raises(InputError, match="OME-Zarr version '1'"):

@@ -1,0 +1,1 @@
+"""Treatments compared replicate by replicate."""

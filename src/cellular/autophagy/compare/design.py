@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.measure.columns import IMAGES
+from cellular.autophagy.measure.columns import OF_IMAGES
 from cellular.data.fields import parse_field
+from cellular.data.platemap import cellular_treatment
 from cellular.data.wells import well_name
 from cellular.errors import InputError, SettingsError
 from cellular.files import as_numbers, number_order
@@ -32,6 +33,12 @@ class StatsSettings:
     treatment : column that says how a cell was treated.
     control : the treatment that others are compared with; None takes 'fed' where there is one.
     replicate : column that tells biological replicates apart; None takes each date as one, however many plates.
+    inhibitor : column of the lysosomal inhibitor; None takes the column 'inhibitor' where there is one.
+    no_inhibitor : its value in wells without inhibitor; None recognises it ('none', 'vehicle', '0' and the like).
+    factor : one further column, a genotype say, whose interaction with the treatment is asked for.
+    dose : column of doses, numbers. time : column of the time after the block, numbers; None takes the timepoints.
+    heatmaps : columns to draw on the plate; empty takes the first few that were compared.
+    b_score : add B-scores (median polish) to the table of wells.
     features : columns to compare; empty takes every measured number.
     counts : columns that are counts, on top of those recognised by their name.
     min_replicates : fewest biological replicates of each treatment for a p-value.
@@ -41,6 +48,13 @@ class StatsSettings:
     treatment: str = "treatment"
     control: str | None = None
     replicate: str | None = None
+    inhibitor: str | None = None
+    no_inhibitor: str | None = None
+    factor: str | None = None
+    dose: str = "dose"
+    time: str | None = None
+    heatmaps: tuple[str, ...] = ()
+    b_score: bool = False
     features: tuple[str, ...] = ()
     counts: tuple[str, ...] = ()
     min_replicates: int = 3
@@ -72,18 +86,18 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     table = cells.copy(deep=False)
     for name in described.columns.difference(cells.columns):
         table[name] = described[name].to_numpy()[codes]
-    for name in (settings.treatment, settings.replicate):
+    for name in (settings.treatment, settings.replicate, settings.inhibitor, settings.factor, settings.time):
         if name and name not in table:
             raise InputError(f"No column '{name}' in the cells, the images or the field names")
-    table["treatment"] = _as_text(table[settings.treatment])
-    experiment, replicates = _as_text(table["date"]).fillna(UNKNOWN), settings.replicate
-    table["replicate"] = _as_text(table[replicates]).fillna(UNKNOWN) if replicates else experiment
-    plates = _as_text(table["plate"])
+    table["treatment"] = as_text(table[settings.treatment])
+    experiment, replicates = as_text(table["date"]).fillna(UNKNOWN), settings.replicate
+    table["replicate"] = as_text(table[replicates]).fillna(UNKNOWN) if replicates else experiment
+    plates = as_text(table["plate"])
     table["plate"] = experiment + "-" + plates.fillna("")
-    wells = _as_text(table["well"])
+    wells = as_text(table["well"])
     spelled = {name: well_name(name) or name.strip() for name in wells.dropna().unique()}
     table["well"] = table["plate"] + "/" + wells.map(spelled).fillna(UNKNOWN)
-    table["position"] = table["well"] + "/" + _as_text(table["site"]).fillna(UNKNOWN)
+    table["position"] = table["well"] + "/" + as_text(table["site"]).fillna(UNKNOWN)
     table["image"] = fields.to_numpy()[codes]
     table["timepoint"] = as_numbers(table["timepoint"]).fillna(1).astype(int)
     treated = table["treatment"].notna()
@@ -95,7 +109,18 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
         )
     if replicates:
         _check_replicates(table, replicates)
+    for column, level in ((settings.factor, "well"), (settings.inhibitor, "image")):
+        if column:
+            _check_given(table, column, level)
     return table
+
+
+def _check_given(table: pd.DataFrame, column: str, level: str) -> None:
+    """What a well was given is one thing; a column that differs from cell to cell is a measurement."""
+    pairs = table.loc[told(table[level]).notna(), [level, column]].dropna().drop_duplicates()[level]
+    if pairs.duplicated().any():
+        where = pairs[pairs.duplicated()].iloc[0]
+        raise InputError(f"Column '{column}' has several values in {level} {where}: it does not say what was given")
 
 
 def _check_replicates(table: pd.DataFrame, column: str) -> None:
@@ -126,7 +151,7 @@ def _check(table: pd.DataFrame, name: str) -> None:
             raise InputError(f"Timepoints are whole numbers; the table of {name} has '{wrong.iloc[0]}'")
 
 
-def _as_text(values: pd.Series) -> pd.Series:
+def as_text(values: pd.Series) -> pd.Series:
     """Names as text, missing ones NaN; whole numbers without a point, however they were read."""
     if values.dtype.kind == "f":
         whole = values.dropna()
@@ -139,8 +164,9 @@ def _as_text(values: pd.Series) -> pd.Series:
 def _describe(fields: pd.Index, images: pd.DataFrame | None) -> pd.DataFrame:
     """What is known of each field, in their order: from its name, overruled by the table of images."""
     parts = [parse_field(name) for name in fields]
-    names = ("date", "plate", "well", "site", "timepoint", "treatment")
+    names = ("date", "plate", "well", "site", "timepoint")
     named = pd.DataFrame({name: [getattr(part, name) for part in parts] for name in names}, index=fields, dtype=object)
+    named["treatment"] = [cellular_treatment(part.well) for part in parts]
     if images is not None:
         _check(images, "images")
         given = images.assign(field=images["field"].astype(str))
@@ -159,13 +185,13 @@ def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: Stat
 
     Columns that go with the replicate alone are left to it.
     """
-    own = {settings.treatment, settings.replicate, *LEVELS, *IMAGES}
+    own = {settings.treatment, settings.replicate, settings.factor, settings.time, *LEVELS, *OF_IMAGES}
     sentences = []
     for name in described:
         if name in own or name not in table:
             continue
         wells = table[["treatment", "replicate", "well", name]].drop_duplicates().dropna(subset=[name])
-        levels = _as_text(wells[name]) if wells[name].dtype != object else wells[name].astype(str)
+        levels = as_text(wells[name]) if wells[name].dtype != object else wells[name].astype(str)
         few = levels.nunique() <= min(12, max(2, wells["well"].nunique() // 2))
         if not few or levels.groupby(wells["well"]).nunique().max() > 1:
             continue
@@ -209,6 +235,9 @@ def count_units(table: pd.DataFrame) -> pd.DataFrame:
     return counts.loc[in_order(counts.index)].reset_index()
 
 
+_ALL_OF = {True: "both", False: "all"}
+
+
 @dataclass(frozen=True)
 class Inference:
     """What may be concluded from a comparison of two treatments.
@@ -225,21 +254,22 @@ class Inference:
     refusal: str = ""
 
 
-def inference(table: pd.DataFrame, settings: StatsSettings) -> Inference:
-    """Decide what the rows of two treatments in `table` allow.
+def inference(table: pd.DataFrame, settings: StatsSettings, *, paired: bool = False) -> Inference:
+    """Decide what the rows of two treatments in `table` allow; or of four arms, of two factors.
 
     With treatments side by side in each biological replicate, their differences are the observations (df = R - 1); with
-    each replicate under one treatment only, the replicates are (df = R - 2). Below `min_replicates` of either kind,
-    there is no p-value, and the interval says how far these wells (df = wells - 2) agree, no more; without known wells
-    there is no interval either.
+    each replicate under one treatment only, the replicates are (df = R - 2), unless `paired` asks for all arms in each.
+    Below `min_replicates` of either kind, there is no p-value, and the interval says how far these wells (df = wells -
+    arms) agree, no more; without known wells there is no interval either.
     """
+    arms = table["treatment"].nunique()
     undated = table.loc[told(table["replicate"]).isna(), "image"].nunique()
     per_replicate = table.groupby("replicate")["treatment"].nunique()
-    both = int((per_replicate == 2).sum())
+    both = int((per_replicate == arms).sum())
     per_arm = table.groupby("treatment")["replicate"].nunique()
     if both >= settings.min_replicates and not undated:
         return Inference("replicate", both - 1)
-    if both == 0 and per_arm.min() >= settings.min_replicates and not undated:
+    if not paired and both == 0 and per_arm.min() >= settings.min_replicates and not undated:
         return Inference("replicate", int(per_arm.sum()) - 2)
     unknown = table.loc[told(table["well"]).isna(), "image"]
     if len(unknown):
@@ -250,13 +280,14 @@ def inference(table: pd.DataFrame, settings: StatsSettings) -> Inference:
         return Inference("well", 0, f"no interval and no p-value: {problem}")
     shared = table.groupby("well")["treatment"].nunique()
     if (shared > 1).any():
-        problem = f"well {shared.idxmax()} holds both treatments, so wells cannot be compared"
+        problem = f"well {shared.idxmax()} holds {_ALL_OF[arms == 2]} treatments, so wells cannot be compared"
         return Inference("well", 0, f"no interval and no p-value: {problem}")
     wells = table.groupby("treatment")["well"].nunique()
-    df = int(wells.sum()) - 2 if wells.min() >= 2 else 0
+    df = int(wells.sum()) - arms if wells.min() >= 2 else 0
     names = sorted(table["replicate"].unique())
     listed = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-    found = f"{len(names)} biological replicate{'s' * (len(names) > 1)} ({listed}), with both treatments in {both}"
+    found = f"{len(names)} biological replicate{'s' * (len(names) > 1)} ({listed}), with "
+    found += f"{_ALL_OF[arms == 2]} treatments in {both}"
     if undated:
         found = f"{undated} image(s) show no date: name the column that tells replicates apart by --replicate"
     number = " and ".join(f"{wells[treatment]} {treatment}" for treatment in in_order(wells.index))

@@ -22,8 +22,9 @@ from cellular.autophagy.compare.design import (
     told,
 )
 from cellular.autophagy.compare.images import ImageSums, sum_images
+from cellular.autophagy.compare.inhibitor import Arms, find_arms, not_pooled
 from cellular.autophagy.compare.models import Fit, fit_count, fit_mean
-from cellular.autophagy.measure.columns import IMAGES
+from cellular.autophagy.measure.columns import OF_IMAGES
 from cellular.errors import InputError
 from cellular.progress import progress
 
@@ -36,7 +37,10 @@ _IDENTITY = {
     *("track", "parent", "lineage", "y", "x", "row", "column", "pixel_size_um", "threshold"),
 }
 _IDENTITY_PATTERN = re.compile(r"^(centroid|bbox|box|touches|is_|saturat|border|center|image_)|_(y|x)$")
-_COUNT_PATTERN = re.compile(r"^(n|puncta|count)_(?!.*(area|fraction|density|mean|median|intensity))|_count(__.*)?$")
+_COUNT_PATTERN = re.compile(
+    r"^(n|puncta|count)_(?!.*(area|fraction|density|mean|median|intensity|many|per_level|positive|chance|distance))"
+    r"|^mitolysosomes$|_count(__.*)?$"
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class Comparison:
     refusals : why there are no p-values, where there are none; each reason once.
     notes : what was taken for granted, left out or pooled; a sentence each.
     measurements : every column that measures cells, compared or not.
-    cells : the nested table the comparison rests on.
+    cells : the nested table the comparison rests on: wells without inhibitor, where some had one.
+    with_inhibitor : the nested table of all wells, and `arms` who had an inhibitor; None where nobody differs in it.
     """
 
     effects: pd.DataFrame
@@ -63,6 +68,8 @@ class Comparison:
     notes: tuple[str, ...]
     measurements: tuple[str, ...]
     cells: pd.DataFrame
+    with_inhibitor: pd.DataFrame | None = None
+    arms: Arms | None = None
 
 
 def compare(
@@ -87,7 +94,10 @@ def compare(
     Raises InputError for unknown features, fewer than two treatments or an unclear control.
     """
     settings = settings or StatsSettings()
-    table = nest(cells, settings, images)
+    everything = table = nest(cells, settings, images)
+    treated, arms, kept_apart = len(table), find_arms(table, settings), ()
+    if arms:
+        table, *kept_apart = not_pooled(table, arms)
     control = control_of(table, settings)
     measured, described = _measured(table, cells, settings)
     features = list(dict.fromkeys(settings.features)) or measured.features
@@ -101,16 +111,22 @@ def compare(
         for treatment, timepoint, chosen in progress(pairs, desc="compare", unit="pair")
         for row in _effects(sums, chosen, kinds, (control, treatment, timepoint), settings)
     ]
-    effects = _with_q_values(pd.DataFrame(rows))
+    effects = with_q_values(pd.DataFrame(rows))
     return Comparison(
         effects=effects,
         over_time=means_over_time(sums, features, settings),
         units=count_units(table),
         control=control,
         refusals=tuple(effects.loc[(effects["timepoint"] == ALL) & (effects["refusal"] != ""), "refusal"].unique()),
-        notes=(*_notes(table, len(cells), settings), *pooled_factors(table, described, settings)),
+        notes=(
+            *kept_apart,
+            *_notes(table, len(cells), treated, settings),
+            *pooled_factors(table, described, settings),
+        ),
         measurements=measured.features,
         cells=table,
+        with_inhibitor=everything if arms else None,
+        arms=arms,
     )
 
 
@@ -128,7 +144,7 @@ def _measured(table: pd.DataFrame, cells: pd.DataFrame, settings: StatsSettings)
     return sums.only(kept), [name for name in table if name not in kept and name not in _IDENTITY]
 
 
-def _notes(table: pd.DataFrame, given: int, settings: StatsSettings) -> Iterator[str]:
+def _notes(table: pd.DataFrame, given: int, treated: int, settings: StatsSettings) -> Iterator[str]:
     """What was taken for granted, a sentence each."""
     if settings.replicate is None:
         dates = sorted(told(table["replicate"]).dropna().unique())
@@ -137,8 +153,10 @@ def _notes(table: pd.DataFrame, given: int, settings: StatsSettings) -> Iterator
             yield f"Each date is taken as one biological replicate, however many plates it has ({listed}); " + (
                 "--replicate names another column"
             )
-    if len(table) < given:
-        yield f"{given - len(table)} of {given} cells have no treatment and are left out"
+    if settings.factor:
+        yield f"Effects are averages over '{settings.factor}'; those at each of its levels stand apart"
+    if treated < given:
+        yield f"{given - treated} of {given} cells have no treatment and are left out"
 
 
 def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
@@ -159,7 +177,7 @@ def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
         for name in table.columns
         if table[name].dtype.kind in "iuf"
         and name not in _IDENTITY
-        and name not in IMAGES
+        and name not in OF_IMAGES
         and not _IDENTITY_PATTERN.search(name)
         and table[name].min() < table[name].max()
     ]
@@ -215,7 +233,7 @@ def _effects(
             "timepoint": timepoint,
             "measure": "rate ratio" if count else "difference",
         }
-        row |= _interval(fit, allowed, settings, np.exp if count else float)
+        row |= interval(fit, allowed, settings, np.exp if count else float)
         row |= _standardised(row, known) if not count else dict.fromkeys(_STANDARDISED, np.nan)
         row |= {
             "unit": allowed.unit,
@@ -240,7 +258,7 @@ def _units(known: pd.DataFrame) -> dict[str, int]:
 _STANDARDISED = ("standardised", "standardised_low", "standardised_high")
 
 
-def _interval(fit: Fit, allowed: Inference, settings: StatsSettings, scale) -> dict[str, float]:
+def interval(fit: Fit, allowed: Inference, settings: StatsSettings, scale) -> dict[str, float]:
     """Estimate, interval and p-value by Student's t; `scale` turns logarithms back into ratios."""
     df = min(allowed.df, fit.df)
     if not np.isfinite(fit.standard_error) or fit.standard_error <= 0 or df <= 0:
@@ -268,14 +286,13 @@ def _standardised(row: dict, known: pd.DataFrame) -> dict[str, float]:
     return {name: row[key] / spread if some else np.nan for name, key in zip(_STANDARDISED, keys)}
 
 
-def _with_q_values(effects: pd.DataFrame) -> pd.DataFrame:
-    """Add ``q_value``: false discovery rate over features, apart for 'all' and for the single timepoints."""
+def with_q_values(effects: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
+    """Add ``q_value``: false discovery rate over features, apart for 'all' and single timepoints, and by `apart`."""
     effects = effects.copy()
     effects.insert(effects.columns.get_loc("p_value") + 1, "q_value", np.nan)
-    for family in (effects["timepoint"] == ALL, effects["timepoint"] != ALL):
-        tested = family & effects["p_value"].notna()
-        if tested.any():
-            effects.loc[tested, "q_value"] = false_discovery_control(effects.loc[tested, "p_value"].astype(float))
+    families = [effects["timepoint"] == ALL, *(effects[name] for name in apart)]
+    for _, family in effects[effects["p_value"].notna()].groupby(families):
+        effects.loc[family.index, "q_value"] = false_discovery_control(family["p_value"].astype(float))
     return effects
 
 

@@ -42,10 +42,44 @@ def fit_mean(images: pd.DataFrame, unit: str) -> Fit:
     images : one row an image with ``value, treated`` (0 or 1), ``timepoint`` and the columns of LEVELS.
     unit : ``"replicate"`` or ``"well"``, whose scatter the standard error shows.
     """
-    value, treated = images["value"].to_numpy(np.float64), images["treated"].to_numpy(np.float64)
-    crude = float(value[treated == 1].mean() - value[treated == 0].mean()) if len(set(treated)) == 2 else np.nan
+    treated = images["treated"].to_numpy(np.float64)
     blocked = unit == "replicate" and images.groupby("replicate")["treated"].nunique().max() == 2
-    fixed = _fixed_effects(images, ["timepoint", "replicate"] if blocked else ["timepoint"])
+    units = images[unit].astype(str) + np.where(treated == 1, "/treated", "/control") if blocked else images[unit]
+    blocks = ["timepoint", "replicate"] if blocked else ["timepoint"]
+    name = f"mixed model of image means, {unit}s" + (" as blocks" if blocked else "")
+    return _fit_effect(images, treated, [images[block] for block in blocks], units, (unit, name))
+
+
+def fit_mean_interaction(images: pd.DataFrame, unit: str) -> Fit:
+    """How much larger the effect of ``treated`` is where ``group`` is 1 than where it is 0; otherwise :func:`fit_mean`.
+
+    With replicates as units, both effects may differ from replicate to replicate: each replicate is its own block for
+    the treatment and for the group, so that its difference of differences is its one observation (df = R - 1), and with
+    equally full units the result is the t-test of those.
+
+    Parameters
+    ----------
+    images : as in :func:`fit_mean`, with ``group`` (0 or 1).
+    """
+    treated, group = (images[name].to_numpy(np.float64) for name in ("treated", "group"))
+    arms = images["treated"].astype(str) + "/" + images["group"].astype(str)
+    if unit == "replicate":
+        units = images["replicate"].astype(str) + "/" + arms
+        blocks = [images["replicate"].astype(str) + "/" + images[name].astype(str) for name in ("treated", "group")]
+    else:
+        units, blocks = images[unit], [images["treated"], images["group"]]
+    name = f"mixed model of image means, {unit}s" + (" as blocks" if unit == "replicate" else "") + ", interaction"
+    return _fit_effect(images, treated * group, [images["timepoint"], *blocks], units, (unit, name))
+
+
+def _fit_effect(
+    images: pd.DataFrame, effect: np.ndarray, blocks: list[pd.Series], units: pd.Series, named: tuple[str, str]
+) -> Fit:
+    """Coefficient of `effect` (I,) beside the fixed `blocks`, its error from the scatter of `units`."""
+    unit, name = named
+    value = images["value"].to_numpy(np.float64)
+    crude = float(value[effect == 1].mean() - value[effect == 0].mean()) if len(set(effect)) == 2 else np.nan
+    fixed = _fixed_effects(effect, blocks)
     if fixed is None:
         return Fit(crude, np.nan, "means", "treatment and timepoint cannot be told apart")
     spread, smallest = value.std(), _ROUNDING * np.abs(value).max()
@@ -53,11 +87,9 @@ def fit_mean(images: pd.DataFrame, unit: str) -> Fit:
         return Fit(crude, np.nan, "means", "values too large to compute with")
     if spread <= smallest:
         return Fit(0.0, np.nan, "means", "the images do not differ")
-    units = images[unit].astype(str) + np.where(treated == 1, "/treated", "/control") if blocked else images[unit]
     finer = LEVELS[LEVELS.index("well") : -1] if unit == "replicate" else ("position",)
     nested = nest_levels([units.to_numpy(str), *(images[level].to_numpy(str) for level in finer)])
     found = least_squares((value - value.mean()) / spread, fixed, nested)
-    name = f"mixed model of image means, {unit}s" + (" as blocks" if blocked else "")
     estimate, error = found.coefficients[0] * spread, np.sqrt(found.covariance[0, 0]) * spread
     if np.isnan(error):
         return Fit(float(estimate), np.nan, name, f"too few {unit}s to tell how far they differ")
@@ -66,14 +98,13 @@ def fit_mean(images: pd.DataFrame, unit: str) -> Fit:
     return Fit(float(estimate), float(error), name, df=found.df)
 
 
-def _fixed_effects(images: pd.DataFrame, factors: list[str]) -> np.ndarray | None:
-    """(I, P): treated, and an orthonormal basis of the intercept and `factors`; None where treated lies within that."""
-    treated = images["treated"].to_numpy(np.float64)
-    dummies = [pd.get_dummies(images[name]).to_numpy(np.float64) for name in factors]
-    left, sizes, _ = np.linalg.svd(np.column_stack([np.ones(len(images)), *dummies]), full_matrices=False)
+def _fixed_effects(effect: np.ndarray, factors: list[pd.Series]) -> np.ndarray | None:
+    """(I, P): effect, and an orthonormal basis of the intercept and `factors`; None where effect lies within that."""
+    dummies = [pd.get_dummies(factor).to_numpy(np.float64) for factor in factors]
+    left, sizes, _ = np.linalg.svd(np.column_stack([np.ones(len(effect)), *dummies]), full_matrices=False)
     others = left[:, sizes > 1e-9 * sizes[0]]
-    apart = treated - others @ (others.T @ treated)
-    return np.column_stack([treated, others]) if np.linalg.norm(apart) > 1e-9 * np.sqrt(len(treated)) else None
+    apart = effect - others @ (others.T @ effect)
+    return np.column_stack([effect, others]) if np.linalg.norm(apart) > 1e-9 * np.sqrt(len(effect)) else None
 
 
 def fit_count(images: pd.DataFrame, unit: str) -> Fit:
@@ -90,38 +121,62 @@ def fit_count(images: pd.DataFrame, unit: str) -> Fit:
     images : as in :func:`fit_mean`, with ``size, total, squares``: cells, sum of their counts and of the squares.
     unit : as in :func:`fit_mean`.
     """
-    model = f"negative binomial, jackknife over {unit}s"
-    if _fixed_effects(images, ["timepoint"]) is None:
-        return Fit(np.nan, np.nan, model, "treatment and timepoint cannot be told apart")
-    totals = images.groupby("treated")["total"].sum()
-    empty = [name for name, arm in (("control", 0), ("treated", 1)) if totals[arm] == 0]
-    if empty:
-        return Fit(np.nan, np.nan, model, f"no counts at all in the {' and '.join(empty)} cells")
-    # (units, arms, timepoints) arrays: a model of treatment and timepoint has one expected value in each
-    units, names = pd.factorize(images[unit], sort=True)
-    times = pd.factorize(images["timepoint"])[0]
-    place = np.ravel_multi_index(
-        (units, images["treated"].astype(int), times), shape := (len(names), 2, int(times.max()) + 1)
-    )
-    sizes, counts, squares = (
-        np.bincount(place, images[name], minlength=int(np.prod(shape))).reshape(shape)
-        for name in ("size", "total", "squares")
-    )
-    if not _determined(sizes.sum(0), counts.sum(0)):
-        return Fit(np.nan, np.nan, model, "no timepoint with counts in both arms")
-    alpha = _dispersion(sizes.sum(0), counts.sum(0), squares.sum(0))
-    estimate = _log_ratio(sizes.sum(0), counts.sum(0), alpha)
-    left_out = []
+    return _jackknifed([images], unit, f"negative binomial, jackknife over {unit}s")
+
+
+def fit_count_interaction(images: pd.DataFrame, unit: str) -> Fit:
+    """Logarithm of the ratio of the ratios of rates, ``group`` 1 over ``group`` 0; otherwise :func:`fit_count`.
+
+    A unit is left out of both groups at once, so what a replicate does to both is not taken for an interaction.
+    """
+    groups = [images[images["group"] == group] for group in (0, 1)]
+    return _jackknifed(groups, unit, f"negative binomial, jackknife over {unit}s, interaction")
+
+
+def _jackknifed(groups: list[pd.DataFrame], unit: str, model: str) -> Fit:
+    """The log ratio of rates of one group of images, or that of the second less that of the first."""
+    names = sorted(set().union(*(group[unit] for group in groups)))
+    tables = []
+    for images in groups:
+        if _fixed_effects(images["treated"].to_numpy(np.float64), [images["timepoint"]]) is None:
+            return Fit(np.nan, np.nan, model, "treatment and timepoint cannot be told apart")
+        totals = images.groupby("treated")["total"].sum()
+        empty = [name for name, arm in (("control", 0), ("treated", 1)) if totals[arm] == 0]
+        if empty:
+            return Fit(np.nan, np.nan, model, f"no counts at all in the {' and '.join(empty)} cells")
+        sizes, counts, squares = _by_unit(images, unit, names)
+        if not _determined(sizes.sum(0), counts.sum(0)):
+            return Fit(np.nan, np.nan, model, "no timepoint with counts in both arms")
+        tables.append((sizes, counts, _dispersion(sizes.sum(0), counts.sum(0), squares.sum(0))))
+
+    everything = np.ones(len(names), bool)
+    estimate, left_out = _ratio_of(tables, everything), []
     for number, name in enumerate(names):
-        kept_sizes, kept_counts = (values.sum(0) - values[number] for values in (sizes, counts))
-        if not _determined(kept_sizes, kept_counts):
+        kept = np.arange(len(names)) != number
+        if not all(_determined(n[kept].sum(0), y[kept].sum(0)) for n, y, _ in tables):
             return Fit(estimate, np.nan, model, f"without {unit} {name} the effect is not determined")
-        left_out.append(_log_ratio(kept_sizes, kept_counts, alpha))
+        left_out.append(_ratio_of(tables, kept))
     n = len(left_out)
     error = float(np.sqrt((n - 1) / n * np.sum((np.array(left_out) - estimate) ** 2)))
     if error <= _ROUNDING:
         return Fit(estimate, np.nan, model, f"the {unit}s of a treatment do not differ: no error to judge by")
     return Fit(estimate, error, model)
+
+
+def _ratio_of(tables: list[tuple[np.ndarray, np.ndarray, float]], kept: np.ndarray) -> float:
+    """The log ratio of the units `kept`; of two tables, the second's less the first's."""
+    logs = [_log_ratio(sizes[kept].sum(0), counts[kept].sum(0), alpha) for sizes, counts, alpha in tables]
+    return logs[0] if len(logs) == 1 else logs[1] - logs[0]
+
+
+def _by_unit(images: pd.DataFrame, unit: str, names: list[str]) -> list[np.ndarray]:
+    """Cells, sums and sums of squares, (units, arms, timepoints): the model has one expected value in each."""
+    units = pd.Index(names).get_indexer(images[unit])
+    times = pd.factorize(images["timepoint"])[0]
+    shape = (len(names), 2, int(times.max()) + 1)
+    place = np.ravel_multi_index((units, images["treated"].astype(int), times), shape)
+    columns = ("size", "total", "squares")
+    return [np.bincount(place, images[name], minlength=int(np.prod(shape))).reshape(shape) for name in columns]
 
 
 def _dispersion(sizes: np.ndarray, counts: np.ndarray, squares: np.ndarray) -> float:

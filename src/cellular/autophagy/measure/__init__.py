@@ -1,0 +1,1 @@
+"""Per-cell intensities, shapes and puncta of one field."""

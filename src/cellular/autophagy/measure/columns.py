@@ -1,7 +1,7 @@
-"""Every column that `cellular measure` and `cellular classify` write: its unit, its type, one sentence."""
+"""Every column that `cellular measure`, `classify` and `quality` write: its unit, its type, one sentence."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -19,11 +19,11 @@ class Column:
 
 
 def _per_channel(columns: dict[str, Column]) -> dict[str, Column]:
-    """`{feature}__{channel}` for both channels; "{channel}" in the sentence is filled in."""
+    """`{feature}__{channel}` for both channels of the reporter; "{channel}" in the sentence is filled in."""
     return {
-        f"{feature}__{channel}": Column(c.unit, c.dtype, c.meaning.format(channel=channel))
+        f"{feature}__{channel}": replace(column, meaning=column.meaning.format(channel=channel))
         for channel in REPORTER
-        for feature, c in columns.items()
+        for feature, column in columns.items()
     }
 
 
@@ -49,18 +49,19 @@ SHAPE = {
     "circularity": Column("1", "float64", "4 pi area over squared perimeter, at most 1 (a circle)."),
     "touches_border": Column("", "bool", "The cell touches the image's border: its shape and sums are cut short."),
 }
+_LIGHT = {
+    "mean": Column("level", "float64", "Mean {channel} of the cell, the field's background subtracted."),
+    "median": Column("level", "float64", "Median {channel} of the cell, background subtracted."),
+    "integrated": Column("level px²", "float64", "Sum of {channel} over the cell, background subtracted."),
+    "upper": Column("level", "float64", "99 % quantile of {channel} in the cell, background subtracted."),
+    "deviation": Column("level", "float64", "Standard deviation of {channel} over the cell's pixels."),
+    "saturated": Column("1", "float64", "Share of the cell's pixels that are saturated in {channel}."),
+}
 INTENSITY = {
-    **_per_channel(
-        {
-            "mean": Column("level", "float64", "Mean {channel} of the cell, the field's background subtracted."),
-            "median": Column("level", "float64", "Median {channel} of the cell, background subtracted."),
-            "integrated": Column("level px²", "float64", "Sum of {channel} over the cell, background subtracted."),
-            "upper": Column("level", "float64", "99 % quantile of {channel} in the cell, background subtracted."),
-            "deviation": Column("level", "float64", "Standard deviation of {channel} over the cell's pixels."),
-            "saturated": Column("1", "float64", "Share of the cell's pixels that are saturated in {channel}."),
-        }
+    **_per_channel(_LIGHT),
+    "saturated": Column(
+        "", "bool", "Some pixel of the cell is saturated in the reporter (in any channel without one): too low."
     ),
-    "saturated": Column("", "bool", "Some pixel of the cell is saturated in mRFP or EGFP: intensities are too low."),
 }
 RATIO = {
     "log2_ratio": Column(
@@ -79,6 +80,9 @@ COLOCALISATION = {
         "1", "float64", "Share of EGFP in pixels whose mRFP is over 15 % of the cell's maximum (as CellProfiler)."
     ),
 }
+_OF_PUNCTA = {
+    "puncta_mean_contrast": Column("level", "float64", "Mean {channel} contrast of the puncta; NaN without any.")
+}
 COUNTS = {
     "puncta_total": Column("1", "int64", "Puncta of any kind in the cell at this moment; a count, not flux."),
     "puncta_yellow": Column("1", "int64", "Yellow puncta: mRFP and EGFP, not acidified, so autophagosomes."),
@@ -93,29 +97,35 @@ COUNTS = {
         "cell has neither.",
     ),
     "puncta_mean_sigma": Column("px", "float64", "Mean sigma of the cell's puncta; NaN without any."),
-    **_per_channel(
-        {"puncta_mean_contrast": Column("level", "float64", "Mean {channel} contrast of the puncta; NaN without any.")}
-    ),
+    **_per_channel(_OF_PUNCTA),
 }
 CELLS = {**_NAMES, **SHAPE, **INTENSITY, **RATIO, **COLOCALISATION, **COUNTS}
 
+_OF_PUNCTUM = {
+    "contrast": Column("level", "float64", "Peak of {channel} above the punctum's surroundings."),
+    "background": Column("level", "float64", "{channel} around the punctum, over the field's background."),
+}
 PUNCTA = {
     "field": _NAMES["field"],
     "label": Column("", "int64", "The cell that the punctum lies in."),
-    "kind": Column("", "str", "yellow, red_only or green_only, by the contrasts in the two channels."),
+    "kind": Column(
+        "", "str", "yellow, red_only or green_only, by the contrasts in the two channels; without both, the channel."
+    ),
     "y": Column("px", "float64", "Row of the centre, sub-pixel, pixel centres at whole numbers."),
     "x": Column("px", "float64", "Column of the centre, sub-pixel, pixel centres at whole numbers."),
     "sigma": Column("px", "float64", "Standard deviation of the Gaussian that the spot resembles, blur included."),
     "area": Column("px²", "float64", "Area of the disc of radius sqrt(2) sigma, 2 pi sigma squared."),
-    **_per_channel(
-        {
-            "contrast": Column("level", "float64", "Peak of {channel} above the punctum's surroundings."),
-            "background": Column("level", "float64", "{channel} around the punctum, over the field's background."),
-        }
-    ),
+    **_per_channel(_OF_PUNCTUM),
     "snr": Column("1", "float64", "Response over that of its surroundings, in the channel it was found in."),
 }
 
+_OF_IMAGE = {
+    "background": Column("level", "float64", "Median {channel} off the cells; subtracted from intensities."),
+    "noise": Column("level", "float64", "Robust standard deviation of {channel} off the cells."),
+    "transmitted_share": Column(
+        "1", "float64", "Multiple of transmitted light taken off {channel} of a composite; 0 for raw."
+    ),
+}
 IMAGES = {
     "field": _NAMES["field"],
     "date": Column("YYMMDD", "str", "Date of acquisition, from names of files or folders."),
@@ -130,15 +140,7 @@ IMAGES = {
     "source": Column("", "str", "raw channels or composite."),
     "cells": Column("1", "int64", "Cells measured."),
     "puncta": Column("1", "int64", "Puncta found in them."),
-    **_per_channel(
-        {
-            "background": Column("level", "float64", "Median {channel} off the cells; subtracted from intensities."),
-            "noise": Column("level", "float64", "Robust standard deviation of {channel} off the cells."),
-            "transmitted_share": Column(
-                "1", "float64", "Multiple of transmitted light taken off {channel} of a composite; 0 for raw."
-            ),
-        }
-    ),
+    **_per_channel(_OF_IMAGE),
 }
 
 STATE = {
@@ -146,17 +148,150 @@ STATE = {
     "probability_activated": Column("1", "float64", "Calibrated probability that the cell's autophagy is activated."),
 }
 
-TABLES = {"cells": CELLS, "puncta": PUNCTA, "images": IMAGES}
+# One of each for every channel, as <name>__<channel>.
+QUALITY_PER_CHANNEL = {
+    "power_slope": Column(
+        "1", "float64", "Slope of log power against log frequency (CellProfiler's PowerLogLogSlope)."
+    ),
+    "sharpness": Column("1", "float64", "1 - autocovariance 2 px on over that 1 px on (after Vollath's F4)."),
+    "saturated": Column("1", "float64", "Share of the field's pixels that are saturated."),
+    "background": Column("level", "float64", "Most common level: that of the ground between cells."),
+    "background_range": Column("level", "float64", "Brightest less darkest part of a bowl fitted to the background."),
+    "noise": Column("level", "float64", "Robust standard deviation of a pixel of the background."),
+    "signal": Column("level", "float64", "99 % quantile of the field less its background."),
+    "debris": Column("1", "float64", "Share of the ground off the cells brighter than nine tenths of their pixels."),
+}
+QUALITY = {
+    "field": Column("", "str", "Name of the field of view."),
+    "date": Column("YYMMDD", "str", "Date of acquisition."),
+    "plate": Column("", "str", "Plate; fields are judged against others of their plate."),
+    "well": Column("", "str", "Well, as in A01."),
+    "site": Column("", "int64", "Position inside the well."),
+    "timepoint": Column("", "int64", "Number of the image in its time series."),
+    "cells": Column("1", "int64", "Cells outlined; missing where none were sought."),
+    **{f"{name}__CHANNEL": column for name, column in QUALITY_PER_CHANNEL.items()},
+    "flagged": Column("", "bool", "Something sets the field apart from its plate."),
+    "reasons": Column("", "str", "What that is, in words; empty for a field that is not flagged."),
+}
+
+TABLES = {"cells": CELLS, "puncta": PUNCTA, "images": IMAGES, "quality": QUALITY}
+
+# Further columns: not what states are told by, or there only with DNA, a threshold, or a reporter of mitophagy.
+_NUCLEUS_DISTANCE = "To the nearest pixel of the cell's own nuclei, 0 inside; NaN in a cell without one."
+OPTIONAL = {
+    "cells": {
+        "puncta_area": Column("px²", "float64", "Area of all puncta of the cell together."),
+        "puncta_area_yellow": Column("px²", "float64", "Area of the yellow puncta together."),
+        "puncta_area_red_only": Column("px²", "float64", "Area of the red-only puncta together."),
+        "puncta_area_green_only": Column("px²", "float64", "Area of the green-only puncta together."),
+        "puncta_per_level": Column(
+            "1/level",
+            "float64",
+            "Puncta over the cell's mean of the reporter, mRFP where it is there (EGFP dims in acid): cells that "
+            "express more show more. NaN where the mean is not above the field's noise.",
+        ),
+        "nuclei": Column("1", "int64", "Nuclei of the cell."),
+        "nuclei_flagged": Column("", "bool", "The cell has no nucleus, or more than one: look whether it is one cell."),
+        "nucleus_area": Column(
+            "px²", "int64", "Pixels of the cell's nuclei together, also where they stand out of it."
+        ),
+        "nucleus_share": Column("1", "float64", "Pixels of the cell that are nucleus, over all its pixels."),
+        "puncta_nucleus_distance": Column("px", "float64", "Mean of the puncta's nucleus_distance; NaN without any."),
+        "puncta_many": Column("1", "int64", "1 in a cell with --many_puncta or more, else 0: its mean is their share."),
+        "mitolysosomes": Column("1", "int64", "mito-QC: connected patches (8 neighbours) of acid mitochondria."),
+        "mitolysosome_area": Column("px²", "int64", "mito-QC: pixels of acid mitochondria, by ratio and by red light."),
+        "mitolysosome_share": Column("1", "float64", "mito-QC: mitolysosome_area over the cell's area."),
+        "keima_ratio": Column("1", "float64", "mt-Keima: sum of Keima-acid over sum of Keima-neutral on mitochondria."),
+        "mitochondria_area": Column("px²", "int64", "mt-Keima: pixels of mitochondria, well above the field's noise."),
+        "acid_area": Column("px²", "int64", "mt-Keima: pixels of mitochondria whose ratio is at least --keima_ratio."),
+        "acid_share": Column("1", "float64", "mt-Keima: acid_area over mitochondria_area; NaN without mitochondria."),
+    },
+    "puncta": {"nucleus_distance": Column("px", "float64", _NUCLEUS_DISTANCE)},
+    "images": {
+        "nuclei_found": Column("1", "int64", "Nuclei found."),
+        "nuclei_without_cell": Column("1", "int64", "Nuclei that lie by less than half in a single cell."),
+        "cells_without_nucleus": Column("1", "int64", "Cells without a nucleus, those at the image's border included."),
+        "cells_with_more_nuclei": Column("1", "int64", "Cells with two nuclei or more."),
+        "marker_puncta": Column("1", "int64", "Puncta found in the markers' channels."),
+        "puncta_many_share": Column("1", "float64", "Share of the field's cells with --many_puncta or more."),
+    },
+    "nuclei": {
+        "field": _NAMES["field"],
+        "nucleus": Column(
+            "", "int64", "Value of the nucleus in the label image of nuclei: its cell's, or a further one."
+        ),
+        "label": Column("", "int64", "The cell that holds more than half of it; 0 for none."),
+        **_PLACE,
+        "area": Column("px²", "int64", "Pixels of the nucleus."),
+        "eccentricity": SHAPE["eccentricity"],
+        "solidity": replace(SHAPE["solidity"], meaning="Pixels of the nucleus over pixels of its convex hull."),
+        "touches_border": Column("", "bool", "The nucleus touches the image's border."),
+    },
+    "marker_puncta": {
+        **{name: PUNCTA[name] for name in ("field", "label")},
+        "channel": Column("", "str", "The marker."),
+        **{name: PUNCTA[name] for name in ("y", "x", "sigma", "area")},
+        "contrast": Column("level", "float64", "Peak above the punctum's surroundings."),
+        "background": Column("level", "float64", "Light around the punctum, over the field's background."),
+        "snr": Column("1", "float64", "Response over that of its surroundings."),
+    },
+}
+
+# Columns whose number depends on the channels that are there: feature__CHANNEL, and feature__CHANNEL__OTHER.
+_SHIFTED = "the same with the puncta moved about inside their cells: what chance alone gives"
+PATTERNS = {
+    "cells": {
+        **_LIGHT,
+        **_OF_PUNCTA,
+        "puncta": Column("1", "int64", "Puncta of {channel} in the cell."),
+        "puncta_area": Column("px²", "float64", "Area of the puncta of {channel} together."),
+        "nucleus_mean": Column("level", "float64", "Mean {channel} of the cell's pixels in nuclei; NaN without any."),
+        "nucleus_integrated": Column("level px²", "float64", "Sum of {channel} over the cell's pixels in nuclei."),
+        "cytoplasm_mean": Column("level", "float64", "Mean {channel} of the cell's other pixels; NaN without any."),
+        "nuclear_ratio": Column(
+            "1", "float64", "nucleus_mean over cytoplasm_mean of {channel}; NaN if one is no light."
+        ),
+        **{
+            f"{kind}_{what}": Column("1", "float64", f"Share of {words} puncta that {meaning}; NaN without any.")
+            for kind, words in (("puncta", "all"), ("yellow", "yellow"), ("red_only", "red-only"))
+            for what, meaning in (
+                ("positive", "lie in a punctum of {channel}"),
+                ("chance", "lie in one of {channel} by chance: " + _SHIFTED),
+            )
+        },
+        "pearson": Column("1", "float64", "Pearson correlation of {channel} and {other} over the cell's pixels."),
+        "manders_m1": Column("1", "float64", "Share of {channel} in pixels whose {other} is over 15 % of the maximum."),
+        "manders_m2": Column("1", "float64", "Share of {other} in pixels whose {channel} is over 15 % of the maximum."),
+    },
+    "puncta": {
+        **_OF_PUNCTUM,
+        "positive": Column("", "bool", "The centre lies in a punctum of {channel}: within sqrt(2) of its sigmas."),
+        "chance": Column(
+            "1", "float64", "Share of eight places beside it, in the same cell, that lie in one of {channel}."
+        ),
+    },
+    "images": _OF_IMAGE,
+    "nuclei": {
+        "mean": Column("level", "float64", "Mean {channel} of the nucleus, the field's background subtracted."),
+        "integrated": Column("level px²", "float64", "Sum of {channel} over the nucleus, background subtracted."),
+    },
+}
 
 # Lengths and areas once more where the pixel size is known: the column, and the power of the pixel size.
 _MICROMETRES = {
-    "cells": {"area": 2, "perimeter": 1, "major_axis": 1, "minor_axis": 1, "puncta_mean_sigma": 1},
-    "puncta": {"sigma": 1, "area": 2},
+    "cells": {
+        **{"area": 2, "perimeter": 1, "major_axis": 1, "minor_axis": 1, "puncta_mean_sigma": 1},
+        **{"puncta_area": 2, "nucleus_area": 2, "puncta_nucleus_distance": 1},
+    },
+    "puncta": {"sigma": 1, "area": 2, "nucleus_distance": 1},
+    "nuclei": {"area": 2},
+    "marker_puncta": {"sigma": 1, "area": 2},
 }
+_POWERS = {1: "_um", 2: "_um2"}
 IN_MICROMETRES = {
     table: {
-        f"{name}_um{power if power > 1 else ''}": Column(
-            "um²" if power > 1 else "um", "float64", f"The same as {name}, where the pixel size is known."
+        name + _POWERS[power]: Column(
+            _POWERS[power][1:].replace("2", "²"), "float64", f"The same as {name}, where the pixel size is known."
         )
         for name, power in columns.items()
     }
@@ -164,22 +299,45 @@ IN_MICROMETRES = {
 }
 
 
-def in_micrometres(table: str, values: Mapping[str, np.ndarray], pixel_size_um: float) -> dict[str, np.ndarray]:
-    """The columns of :data:`IN_MICROMETRES` from those in px; `pixel_size_um` in um."""
-    powers = _MICROMETRES[table].items()
+def in_micrometres(table: str, values: Mapping[str, np.ndarray], pixel_size_um: float | None) -> dict[str, np.ndarray]:
+    """The columns of :data:`IN_MICROMETRES` of those in px that are there; `pixel_size_um` in um, none without it."""
     return {
-        name: np.asarray(values[source], float) * pixel_size_um**power
-        for name, (source, power) in zip(IN_MICROMETRES[table], powers)
+        name + _POWERS[power]: np.asarray(values[name], float) * pixel_size_um**power
+        for name, power in _MICROMETRES[table].items()
+        if pixel_size_um and name in values
     }
 
 
+def describe(table: str, name: str) -> Column | None:
+    """What documents a column of a table; None for one that is not ours.
+
+    >>> describe("cells", "mean__LAMP1").meaning
+    "Mean LAMP1 of the cell, the field's background subtracted."
+    """
+    known = (TABLES, OPTIONAL, IN_MICROMETRES, {"cells": STATE})
+    for columns in known:
+        if name in columns.get(table, {}):
+            return columns[table][name]
+    if table == "cells" and name in _ABOUT_FIELDS:
+        return IMAGES[name]
+    feature, *channels = name.split("__")
+    pattern = PATTERNS.get(table, {}).get(feature)
+    if pattern is None or len(channels) != 1 + ("{other}" in pattern.meaning):
+        return None
+    return replace(pattern, meaning=pattern.meaning.format(channel=channels[0], other=channels[-1]))
+
+
+# What tells of an image as a whole, not of a cell nor of what a well was given.
+OF_IMAGES = frozenset({*IMAGES, *OPTIONAL["images"]})
 _ABOUT_FIELDS = {"field", "label", "date", "plate", "well", "site", "timepoint", "treatment"}
 # What no column of a plate map may be called.
-MEASURED = frozenset(
-    {*CELLS, *PUNCTA, *IMAGES, *STATE, *IN_MICROMETRES["cells"], *IN_MICROMETRES["puncta"]} - _ABOUT_FIELDS
+MEASURED = (
+    frozenset(
+        {name for tables in (TABLES, OPTIONAL, IN_MICROMETRES) for columns in tables.values() for name in columns}
+        | set(STATE)
+    )
+    - _ABOUT_FIELDS
 )
-
-_OF_CELLS = {**CELLS, **IN_MICROMETRES["cells"], **STATE}
 
 
 def axis_label(name: str) -> str:
@@ -188,42 +346,43 @@ def axis_label(name: str) -> str:
     >>> axis_label("mean__EGFP")
     'mean EGFP (level)'
     """
-    column = _OF_CELLS.get(name)
+    column = describe("cells", name)
     words = name.replace("__", " ").replace("_", " ")
     return f"{words} ({column.unit})" if column and column.unit not in ("", "1") else words
 
 
 def meaning(name: str) -> str:
     """The sentence that documents a measurement of cells; empty for one that is not ours."""
-    column = _OF_CELLS.get(name)
+    column = describe("cells", name)
     return column.meaning if column else ""
 
 
-def documentation() -> pd.DataFrame:
-    """The table behind ``columns.csv``: ``table, column, unit, dtype, meaning``."""
+def documentation(tables: Mapping[str, pd.DataFrame] | None = None) -> pd.DataFrame:
+    """The table behind ``columns.csv``: ``table, column, unit, dtype, meaning``.
+
+    Of the columns of `tables`, as far as they are ours; without them of all that there may be, channels that may be
+    called anything as CHANNEL and OTHER.
+    """
+    if tables is None:
+        names = {
+            table: [
+                *TABLES.get(table, {}),
+                *IN_MICROMETRES.get(table, {}),
+                *OPTIONAL[table],
+                *(
+                    f"{feature}__CHANNEL" + ("__OTHER" if "{other}" in column.meaning else "")
+                    for feature, column in PATTERNS.get(table, {}).items()
+                ),
+            ]
+            for table in OPTIONAL
+        }
+    else:
+        names = {table: list(tables[table]) for table in (*TABLES, *OPTIONAL) if table in tables}
+    rows = [(table, name, describe(table, name)) for table, columns in names.items() for name in columns]
     return pd.DataFrame(
         [
             {"table": table, "column": name, "unit": c.unit, "dtype": c.dtype, "meaning": c.meaning}
-            for table, columns in TABLES.items()
-            for name, c in {**columns, **IN_MICROMETRES.get(table, {})}.items()
+            for table, name, c in rows
+            if c is not None
         ]
     )
-
-
-def typed(table: str, values: dict[str, np.ndarray]) -> pd.DataFrame:
-    """A table with its documented columns, in their order and types (text is object, missing None), then any others."""
-    types = {name: ("object" if c.dtype == "str" else c.dtype) for name, c in TABLES[table].items()}
-    others = [name for name in values if name not in types]
-    types |= {name: "float64" if name in IN_MICROMETRES.get(table, {}) else "object" for name in others}
-    return pd.DataFrame({name: pd.Series(values[name]) for name in types}).astype(
-        {name: kind for name, kind in types.items() if kind != "int64"} | _whole(types, values)
-    )
-
-
-def _whole(types: dict[str, str], values: dict[str, np.ndarray]) -> dict[str, str]:
-    """Whole-number columns; those with missing values (a site that the name does not tell) as nullable integers."""
-    return {
-        name: "Int64" if pd.isna(pd.Series(values[name])).any() else "int64"
-        for name, kind in types.items()
-        if kind == "int64"
-    }

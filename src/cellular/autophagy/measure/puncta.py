@@ -1,29 +1,20 @@
 """Puncta: bright spots inside cells, their kind, place, size and contrast."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
-import numba
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from cellular.autophagy.measure.puncta_settings import PunctaSettings
 from cellular.autophagy.measure.spotiflow import spotiflow_detector
 from cellular.autophagy.measure.unmix import REPORTER, Channels
-from cellular.errors import SettingsError
+from cellular.jit import njit
 
-COLUMNS = (
-    *("label", "kind", "y", "x", "sigma", "area"),
-    *(f"{what}__{name}" for what in ("contrast", "background") for name in REPORTER),
-    "snr",
-)
 KINDS = ("yellow", "red_only", "green_only")
-# Smallest and largest standard deviation of a spot: in CELLULAR's images, whose cells measure CELL_PX across; and where
-# the pixel size is known. LC3 puncta are 0.5 to 1.5 um wide (Klionsky et al., Autophagy 17, 1,
-# 2021), blur comes on top.
-SIGMAS_PX, CELL_PX = (1.4, 5.6), 121.0
-SIGMAS_UM = (0.25, 0.9)
 # Every how many pixels the local noise is sampled, and over how wide a window (px), about half a cell.
 _STRIDE, _WINDOW = 3, 63
 _BAND = 384
@@ -34,80 +25,12 @@ _CLIPPINGS, _CLIPPED_MEAN = 6, 0.736
 _MOST_ELONGATION = 3.5
 
 
-@dataclass(frozen=True)
-class PunctaSettings:
-    """How puncta are found.
-
-    Attributes
-    ----------
-    min_sigma, max_sigma : smallest and largest standard deviation of a spot, in `unit`. None takes :data:`SIGMAS_UM`
-        where the pixel size is known, else the share of the cells' diameter that suits CELLULAR's (:data:`SIGMAS_PX` of
-        cells of :data:`CELL_PX`).
-    unit : "px" or "um"; um needs the pixel size.
-    scales : scales tried between them, spaced evenly in their logarithm.
-    snr : a spot's response over that of its surroundings inside cells (texture, other spots), at least.
-    visible : a spot's peak over its surroundings, at least, in standard deviations of a pixel, taken off the cells and
-        grown with the square root of the local brightness (photon noise).
-    contrast : a spot's peak over its local background, as a share of that background above the field's, at least.
-    kind_ratio : the weaker channel's contrast over the stronger's, at least, for a punctum to be yellow.
-    second_look : factor on snr and visible for spots seen only after the brighter ones are taken away; 0 never looks.
-    balance : contrast in EGFP of a neutral punctum over that in mRFP (1 for the dataset's composites).
-    detector : "log", or "spotiflow": then the places come from that network; snr, visible and contrast do not apply.
-    spotiflow_model, spotiflow_probability : see :func:`cellular.autophagy.measure.spotiflow.spotiflow_detector`.
-    """
-
-    min_sigma: float | None = None
-    max_sigma: float | None = None
-    unit: str = "px"
-    scales: int = 5
-    snr: float = 2.3
-    visible: float = 13.0
-    contrast: float = 0.15
-    kind_ratio: float = 0.35
-    second_look: float = 1.35
-    balance: float = 1.0
-    detector: str = "log"
-    spotiflow_model: str = "general"
-    spotiflow_probability: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.detector not in ("log", "spotiflow"):
-            raise SettingsError(f"detector is '{self.detector}'; choose log or spotiflow")
-        if self.unit not in ("px", "um"):
-            raise SettingsError(f"unit is '{self.unit}'; choose px or um")
-        sizes = (self.min_sigma, self.max_sigma)
-        if None in sizes and sizes != (None, None):
-            raise SettingsError(f"min_sigma {self.min_sigma} and max_sigma {self.max_sigma}: give both or neither")
-        if None not in sizes and not 0 < self.min_sigma < self.max_sigma < np.inf:
-            raise SettingsError(f"min_sigma {self.min_sigma} and max_sigma {self.max_sigma}: want 0 < min < max")
-        if self.scales < 3:
-            raise SettingsError(f"scales is {self.scales}; sizes need at least 3")
-        if self.second_look and self.second_look < 1:
-            raise SettingsError(f"second_look is {self.second_look}; it must be 1 or more, or 0 for none")
-        for name in ("snr", "kind_ratio", "balance"):
-            if not getattr(self, name) > 0:
-                raise SettingsError(f"{name} is {getattr(self, name)}; it must be above 0")
-
-    def resolved(self, pixel_size_um: float | None, cell_px: float | None = None) -> "PunctaSettings":
-        """The settings with sizes: those given, else by the pixel size (um), else by the cells' diameter (px)."""
-        if self.min_sigma is not None:
-            return self
-        if pixel_size_um:
-            return replace(self, min_sigma=SIGMAS_UM[0], max_sigma=SIGMAS_UM[1], unit="um")
-        scale = (cell_px or CELL_PX) / CELL_PX
-        return replace(self, min_sigma=SIGMAS_PX[0] * scale, max_sigma=SIGMAS_PX[1] * scale, unit="px")
-
-    def sigmas(self, pixel_size_um: float | None) -> np.ndarray:
-        """The scales in px."""
-        if self.unit == "um" and not pixel_size_um:
-            raise SettingsError("puncta sizes in um need the pixel size: give --pixel_size")
-        sized = self.resolved(pixel_size_um)
-        per_px = pixel_size_um if sized.unit == "um" else 1.0
-        return np.geomspace(sized.min_sigma / per_px, sized.max_sigma / per_px, self.scales)
-
-
 def find_puncta(
-    channels: Channels, labels: np.ndarray, settings: PunctaSettings | None = None, pixel_size_um: float | None = None
+    channels: Channels,
+    labels: np.ndarray,
+    settings: PunctaSettings | None = None,
+    pixel_size_um: float | None = None,
+    names: Sequence[str] = REPORTER,
 ) -> pd.DataFrame:
     """Spots inside cells, in one pass over the field.
 
@@ -115,48 +38,59 @@ def find_puncta(
     in either channel, above the local noise of that response inside cells and above a share of the local brightness,
     and not elongated (edges, fibres, rims of vacuoles). Then those found are taken away as Gaussians, and what had been
     lost among them is looked for by the same rules, drawn tighter (as in CLEAN, Högbom, Astron Astrophys Suppl 15,
-    417, 1974). Saturated regions are left out: no spot can be seen there; a
-    spot that is itself saturated is kept. The kind follows from the contrasts of the channels at the same place. With
-    another detector, its places stand for the maxima; size, contrast and kind are measured there in the same way.
+    417, 1974). Saturated regions are left out: no spot can be seen there; a spot that is itself saturated is kept. The
+    kind follows from the contrasts of the channels at the same place. With another detector, its places stand for the
+    maxima; size, contrast and kind are measured there in the same way.
 
     Parameters
     ----------
-    channels : the field's mRFP and EGFP.
+    channels : the field's.
     labels : (Y, X), 0 = background.
+    names : channels to look in: mRFP and EGFP, whose contrasts give the kind, or one, whose name is the kind.
 
     Returns
     -------
     One row per punctum: ``label, kind, y, x`` (px, centres of pixels at whole numbers), ``sigma`` (px), ``area`` (px²),
-    ``contrast__mRFP, contrast__EGFP`` (peak over its surroundings), ``background__mRFP, background__EGFP`` (local, over
-    the field's), ``snr`` (of the channel it was found in).
+    ``contrast__{name}`` (peak over its surroundings), ``background__{name}`` (local, over the field's) of each channel,
+    ``snr`` (of the channel it was found in).
     """
     settings = settings or PunctaSettings()
     sigmas = settings.sigmas(pixel_size_um)
-    allowed = (labels > 0) & ~_saturated_regions(channels.saturated, sigmas[-1])
-    planes = (channels.mrfp - channels.background[0], channels.egfp - channels.background[1])
-    off_cells = list(zip(channels.background, channels.noise))
+    saturated = channels.saturated[[channels.names.index(name) for name in names]]
+    allowed = (labels > 0) & ~_saturated_regions(saturated, sigmas[-1])
+    planes = tuple(channels.light(name) for name in names)
+    off_cells = [channels.off(name) for name in names]
     starts, given = range(0, labels.shape[0], _BAND), None
     if settings.detector == "spotiflow":
         detect = spotiflow_detector(settings.spotiflow_model, settings.spotiflow_probability)
         given = [_inside(detect(plane), allowed) for plane in planes]
 
-    def look(planes: tuple[np.ndarray, np.ndarray], settings: PunctaSettings) -> pd.DataFrame:
+    def look(planes: tuple[np.ndarray, ...], settings: PunctaSettings) -> pd.DataFrame:
         with ThreadPoolExecutor() as pool:
-            bands = pool.map(lambda start: _band(planes, allowed, off_cells, sigmas, settings, start, given), starts)
+            bands = pool.map(
+                lambda start: _band(names, planes, allowed, off_cells, sigmas, settings, start, given), starts
+            )
             return pd.concat(bands).sort_values("snr", ascending=False, kind="stable", ignore_index=True)
 
     spots = _clearest(look(planes, settings))
     if settings.second_look and given is None and len(spots):
         stricter = {name: settings.second_look * getattr(settings, name) for name in ("snr", "visible")}
-        left = tuple(plane - _drawn(spots, name, plane.shape) for name, plane in zip(REPORTER, planes))
+        left = tuple(plane - _drawn(spots, name, plane.shape) for name, plane in zip(names, planes))
         spots = _clearest(pd.concat([spots, look(left, replace(settings, **stricter))], ignore_index=True))
-    spots["kind"] = _kinds(spots["contrast__mRFP"], spots["contrast__EGFP"] / settings.balance, settings.kind_ratio)
+    if tuple(names) == REPORTER:
+        spots["kind"] = _kinds(spots["contrast__mRFP"], spots["contrast__EGFP"] / settings.balance, settings.kind_ratio)
+    else:
+        spots["kind"] = pd.Series(names[0], spots.index, object)
     spots["label"] = labels[spots.pop("row"), spots.pop("column")]
-    return spots[list(COLUMNS)].sort_values(["label", "y", "x"], ignore_index=True)
+    light = [f"{what}__{name}" for what in ("contrast", "background") for name in names]
+    return spots[["label", "kind", "y", "x", "sigma", "area", *light, "snr"]].sort_values(
+        ["label", "y", "x"], ignore_index=True
+    )
 
 
 def _band(
-    planes: tuple[np.ndarray, np.ndarray],
+    names: Sequence[str],
+    planes: tuple[np.ndarray, ...],
     allowed: np.ndarray,
     off_cells: list[tuple[float, float]],
     sigmas: np.ndarray,
@@ -164,7 +98,7 @@ def _band(
     start: int,
     given: list[np.ndarray] | None,
 ) -> pd.DataFrame:
-    """Spots of both channels whose maximum lies in the `_BAND` rows from `start`, seen with a margin either side.
+    """Spots of all channels whose maximum lies in the `_BAND` rows from `start`, seen with a margin either side.
 
     `given` are places (P, 2) of each channel's spots, where they were found by other means than maxima. Bands
     keep the scale space small enough for the processor's cache, and can be worked on side by side.
@@ -176,7 +110,7 @@ def _band(
     smooth = [[cv2.GaussianBlur(plane[window], (0, 0), sigma) for sigma in sigmas] for plane in planes]
     response = [_responses(layers, sigmas) for layers in smooth]
     tables = []
-    for own in (0, 1):
+    for own in range(len(names)):
         if given is None:
             scale, y, x, snr = _maxima(response[own], smooth[own], inside, off_cells[own], settings)
         else:
@@ -186,7 +120,7 @@ def _band(
         place, sigma = _refine(response[own], scale, y, x, sigmas)
         place = place if given is None else exact[here].T
         table = {"y": place[0] + top, "x": place[1], "sigma": sigma, "area": 2 * np.pi * sigma**2, "snr": snr}
-        for name, layers, heights in zip(REPORTER, smooth, response):
+        for name, layers, heights in zip(names, smooth, response):
             table |= _contrast(name, layers, heights, scale, y, x, sigma, sigmas)
         tables.append(pd.DataFrame(table | {"row": y + top, "column": x}))
     return pd.concat(tables)
@@ -227,7 +161,7 @@ def _pick(layers: list[np.ndarray], scale: np.ndarray, y: np.ndarray, x: np.ndar
 
 
 def _saturated_regions(saturated: np.ndarray, largest_sigma: float) -> np.ndarray:
-    """(Y, X) bool: pixels in or beside regions saturated in either channel that are wider than any punctum."""
+    """(Y, X) bool: pixels in or beside regions saturated in any channel that are wider than any punctum."""
     either = saturated.any(axis=0).astype(np.uint8)
     if not either.any():
         return either > 0
@@ -360,7 +294,7 @@ def _drawn(spots: pd.DataFrame, name: str, shape: tuple[int, int]) -> np.ndarray
     return image
 
 
-@numba.njit(cache=True, nogil=True)
+@njit
 def _draw(image, spots):  # pragma: no cover - compiled
     """Add each spot (y, x, sigma, height) out to four sigmas."""
     for n in range(spots.shape[0]):

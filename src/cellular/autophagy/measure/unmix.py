@@ -1,85 +1,153 @@
-"""The two reporter channels of a field, from raw planes or from the composite that mixes transmitted light in."""
+"""The channels of a field, from raw planes or from the composite that mixes transmitted light in."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from cellular.autophagy.quality.saturation import saturated_pixels
+from cellular.data.channels import MARKER
 from cellular.data.image import FieldImage
 from cellular.errors import InputError
 
 REPORTER = ("mRFP", "EGFP")
+DNA = "DNA"
 # The fit of the transmitted light uses what is finer than this (px): the medium's glow and the lamp vary more slowly.
 _FINE_PX = 6.0
 # Off the cells by this many px, where their halo of scattered light has faded.
 _CLEAR_PX = 12
 _ENOUGH_PIXELS = 2000
 _NOISE_STEP = 4
+# Standard deviation of what rounding to whole levels does, which a dark 8-bit background shows none of.
+_ROUNDING = 12**-0.5
 
 
 @dataclass(frozen=True)
 class Channels:
-    """A field's light, channel by channel.
+    """A field's light, channel by channel: the reporter's first, then DNA, then markers.
 
     Attributes
     ----------
-    mrfp, egfp : (Y, X) float32, raw counts or grey levels, background not subtracted.
-    saturated : (2, Y, X) bool, pixels of mRFP and EGFP at the top of the image's range.
+    names : (C) what the channels are: "mRFP", "EGFP", "DNA", and the names of markers.
+    pixels : (C) of (Y, X) float32, raw counts or grey levels, background not subtracted.
+    saturated : (C, Y, X) bool, pixels at the top of the image's range.
     source : "raw" or "composite".
-    transmitted_share : multiples of the transmitted light that were taken off mRFP and EGFP; 0, 0 for raw channels.
-    background, noise : median of mRFP and EGFP off the cells, and a pixel's noise there.
+    transmitted_share : (C) multiples of the transmitted light that were taken off; 0 for raw channels.
+    background, noise : (C) median off the cells, and a pixel's noise there.
     """
 
-    mrfp: np.ndarray
-    egfp: np.ndarray
+    names: tuple[str, ...]
+    pixels: tuple[np.ndarray, ...]
     saturated: np.ndarray
     source: str
-    transmitted_share: tuple[float, float]
-    background: tuple[float, float]
-    noise: tuple[float, float]
+    transmitted_share: tuple[float, ...]
+    background: tuple[float, ...]
+    noise: tuple[float, ...]
 
     @property
     def planes(self) -> dict[str, np.ndarray]:
-        """mRFP and EGFP by name."""
-        return dict(zip(REPORTER, (self.mrfp, self.egfp)))
+        """(Y, X) of each channel by name."""
+        return dict(zip(self.names, self.pixels))
+
+    @property
+    def mrfp(self) -> np.ndarray:
+        """(Y, X) of mRFP."""
+        return self.planes["mRFP"]
+
+    @property
+    def egfp(self) -> np.ndarray:
+        """(Y, X) of EGFP."""
+        return self.planes["EGFP"]
+
+    @property
+    def reporter(self) -> tuple[str, ...]:
+        """Those of mRFP and EGFP that the field has."""
+        return tuple(name for name in self.names if name in REPORTER)
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Names of the further channels, DNA left out."""
+        return tuple(name for name in self.names if name not in (*REPORTER, DNA))
+
+    def off(self, name: str) -> tuple[float, float]:
+        """Background and noise of a channel."""
+        index = self.names.index(name)
+        return self.background[index], self.noise[index]
+
+    def light(self, name: str) -> np.ndarray:
+        """(Y, X) float32 of a channel, the field's background subtracted."""
+        return self.planes[name] - np.float32(self.off(name)[0])
 
 
-def unmix(image: FieldImage, labels: np.ndarray) -> Channels:
-    """Take a field apart into mRFP and EGFP.
+def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER) -> Channels:
+    """Take a field apart into its channels, transmitted light left out.
 
     In a composite, blue is transmitted light alone, which is in red and green too. The multiple that is there is fitted
     on pixels off the cells, on fine structure alone, and subtracted. Raw channels are taken as they are.
 
     Parameters
     ----------
-    image : with channels mRFP and EGFP, and for a composite transmitted light.
+    image : for a composite with transmitted light.
     labels : (Y, X), 0 = background.
+    need : roles that the image must have.
 
-    Raises InputError for an image without these channels, of another size than its labels, or with values that are no
-    numbers.
+    Raises InputError for an image without these channels or without any, of another size than its labels, or with
+    values that are no numbers.
     """
-    planes = [np.ascontiguousarray(image.plane(role), dtype=np.float32) for role in REPORTER]
+    roles = measured_roles(image.roles)
+    for role in need:
+        image.plane(role)
+    if not roles:
+        raise InputError("no channel's role is known; name the channels with --channels, such as EGFP=w1 DNA=w2")
+    planes = [np.ascontiguousarray(image.plane(role), dtype=np.float32) for role in roles]
     if image.shape != labels.shape:
         raise InputError(f"image {image.shape} and labels {labels.shape} differ in size")
     if image.pixels.dtype.kind == "f" and not all(np.isfinite(plane).all() for plane in planes):
         raise InputError("the image holds NaN or infinite intensities; mend them, or leave the field out")
     clear = clear_of_cells(labels)
-    saturated = np.stack([_saturated(image.plane(role), image.white) for role in REPORTER])
-    shares = (0.0, 0.0)
-    if image.kind == "composite":
+    saturated = np.stack([saturated_pixels(image, image.roles.index(role)) for role in roles])
+    shares = (0.0,) * len(roles)
+    composite = image.kind == "composite"
+    if composite:
         transmitted = image.plane("transmitted").astype(np.float32)
         shares = tuple(transmitted_share(plane, transmitted, clear) for plane in planes)
         planes = [plane - share * transmitted for plane, share in zip(planes, shares)]
-    levels = [_background(plane, clear, rounding=1.0 if image.kind == "composite" else 0.0) for plane in planes]
+    whole = _ROUNDING if image.pixels.dtype.kind in "ui" else 0.0
+    levels = [_background(plane, clear, rounding=1.0 if composite else whole) for plane in planes]
     return Channels(
-        planes[0],
-        planes[1],
+        tuple(channel_name(role) for role in roles),
+        tuple(planes),
         saturated,
-        "composite" if image.kind == "composite" else "raw",
+        "composite" if composite else "raw",
         shares,
         tuple(level for level, _ in levels),
         tuple(noise for _, noise in levels),
     )
+
+
+def measured_roles(roles: Sequence[str | None]) -> list[str]:
+    """The roles that are measured, mRFP, EGFP, DNA and markers, in this order.
+
+    Raises InputError where two of them would be called the same in tables.
+    """
+    order = [*REPORTER, DNA]
+    known = {role for role in roles if role in order or (role or "").startswith(MARKER)}
+    found = sorted(known, key=lambda role: (order.index(role), "") if role in order else (len(order), role))
+    names = [channel_name(role) for role in found]
+    if twins := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"two channels would be called {twins[0]} in tables; name one otherwise with --channels")
+    return found
+
+
+def channel_name(role: str) -> str:
+    """What tables call a channel: its role, and the name of a marker with its blanks and signs as underscores.
+
+    >>> channel_name("EGFP"), channel_name("marker:LC3 Alexa-647")
+    ('EGFP', 'LC3_Alexa_647')
+    """
+    return re.sub(r"[\W_]+", "_", role.removeprefix(MARKER)).strip("_") or "marker"
 
 
 def clear_of_cells(labels: np.ndarray) -> np.ndarray:
@@ -104,23 +172,11 @@ def transmitted_share(plane: np.ndarray, transmitted: np.ndarray, clear: np.ndar
     return float(np.clip(x @ y / power, 0, 2)) if power > 0 else 0.0
 
 
-def _saturated(plane: np.ndarray, white: float | None) -> np.ndarray:
-    """Pixels at the top: of what the file says of its camera, of the type, or of 8-, 12- and 14-bit cameras."""
-    if plane.dtype.kind == "f":
-        return np.zeros(plane.shape, bool) if white is None else plane >= white
-    top = int(plane.max())
-    if plane.dtype == np.uint8:
-        # JPEG rounds: 254 beside a wall of 255 is as saturated
-        return plane >= 254 if top == 255 else np.zeros(plane.shape, bool)
-    camera_tops = {np.iinfo(plane.dtype).max, 255, 4095, 16383} | ({int(white)} if white else set())
-    return plane >= top if top in camera_tops else np.zeros(plane.shape, bool)
-
-
 def _background(plane: np.ndarray, clear: np.ndarray, rounding: float) -> tuple[float, float]:
     """Median of the `clear` pixels, and the noise of one of them from differences between pixels `_NOISE_STEP` apart.
 
-    Differences, because the medium's glow varies over the field. JPEG evens out a composite's quiet places, so its
-    noise is never put below `rounding`.
+    Differences, because the medium's glow varies over the field. JPEG evens out a composite's quiet places, and
+    rounding those of dark images, so noise is never put below `rounding`.
     """
     values = plane[clear]
     middle = np.median(values[:: max(1, values.size // 200_000)])

@@ -1,0 +1,1 @@
+"""Basal or activated, cell by cell: trees and a network on crops."""

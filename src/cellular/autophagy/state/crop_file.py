@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from cellular.autophagy.state.crop_model import Calibration, CropModel, CropSettings
 from cellular.autophagy.state.files import read_header, with_words
@@ -32,7 +32,7 @@ def save_crop_model(path: str | Path, model: CropModel) -> Path:
     }
     state = {name: value.detach().cpu().contiguous() for name, value in model.network.state_dict().items()}
     with whole_file(path) as temporary:
-        save_file(state, temporary, {"cellular": json.dumps(about)})
+        temporary.write_bytes(save(state, {"cellular": json.dumps(about)}))
     return Path(path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from cellular.autophagy.state.tree_model import ARRAYS, DTYPES, ClassifySettings, TreeModel
 from cellular.errors import CellularError, InputError, MissingInputError
@@ -21,7 +21,7 @@ def save_model(path: str | Path, model: TreeModel) -> Path:
     """Write a model with the settings it was trained with; the same model gives the same bytes."""
     about = json.dumps({"format": FORMAT, "settings": asdict(model.settings)})
     with whole_file(path) as temporary:
-        save_file({name: getattr(model, name) for name in ARRAYS}, temporary, {"cellular": about})
+        temporary.write_bytes(save({name: getattr(model, name) for name in ARRAYS}, {"cellular": about}))
     return Path(path)
 
 

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-import numba
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype
@@ -14,6 +13,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from cellular.autophagy.measure.columns import CELLS
 from cellular.autophagy.state.unseen import StateSettings, require_columns, require_whole
 from cellular.errors import InputError, SettingsError
+from cellular.jit import njit
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class TreeModel:
         return np.divide(told[:, 1], total, out=np.full(len(told), 0.5), where=total > 0)
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _walk(matrix, start, feature, threshold, missing_left, left, right, value, result):
     """Add the leaves that cells `matrix` (N, F) come to in every tree to `result` (N, C), tree by tree."""
     for cell in range(len(matrix)):

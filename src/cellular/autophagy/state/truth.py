@@ -7,6 +7,7 @@ import pandas as pd
 
 from cellular.autophagy.state.unseen import ACTIVATED, BASAL, UNIDENTIFIED, require_columns
 from cellular.data.fields import Field, parse_field
+from cellular.data.platemap import cellular_treatment
 from cellular.errors import InputError, SettingsError
 
 # The dataset's classes and treatments, as states; compared without regard to case.
@@ -42,7 +43,8 @@ def add_truth(cells: pd.DataFrame, truth: pd.DataFrame | None) -> pd.DataFrame:
     Parameters
     ----------
     truth : table with ``field, label`` and ``class`` or ``state``, in any words; an empty one and Unidentified are
-        unlabelled. fed is basal; unfed and starved are activated. Without a table the well's treatment stands in.
+        unlabelled. fed is basal; unfed and starved are activated. Without a table the well's treatment stands in: the
+        column of that name or, without one, CELLULAR's plate map.
 
     The units are columns of `cells`, else of `truth`, else read from the field's name, else missing. Wells of different
     plates, and plates of different dates, are told apart.
@@ -51,7 +53,7 @@ def add_truth(cells: pd.DataFrame, truth: pd.DataFrame | None) -> pd.DataFrame:
     """
     cells = checked_cells(cells)
     if truth is None:
-        told, words = cells[["field"]], cells["field"].map(lambda name: parse_field(name).treatment)
+        told, words = cells[["field"]], cells["treatment"] if "treatment" in cells else cells["field"].map(_treatment)
     else:
         column = next((name for name in ("class", "state") if name in truth), None)
         if column is None:
@@ -63,6 +65,10 @@ def add_truth(cells: pd.DataFrame, truth: pd.DataFrame | None) -> pd.DataFrame:
     if known.isna().all():
         raise InputError("No cell has a known state: fields and labels of cells and truth do not meet")
     return cells.assign(truth=known, **_units(cells, told))
+
+
+def _treatment(field: str) -> str | None:
+    return cellular_treatment(parse_field(field).well)
 
 
 def two_states(truth: pd.Series, positive: str | None = None) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""The published archives: what there is, fetched safely and read without unpacking."""

@@ -16,10 +16,6 @@ __all__ = ["IMAGE_SUFFIXES", "TIFF_SUFFIXES", "read_image", "read_labels", "writ
 
 MOST_CHANNELS = 16
 
-# Raw files of one field, in the order of the composite's red, green and blue.
-CHANNEL_ORDER = (2, 1, 3)
-CHANNEL_NAMES = {1: "EGFP", 2: "mRFP", 3: "transmitted"}
-
 
 def read_image(path: str | Path) -> np.ndarray:
     """Read a file of one plane as (Y, X) or (Y, X, C), RGB order, in its own dtype (float64 as float32).

@@ -1,20 +1,21 @@
 """What is exported: fields with their labels, and, where they are known, classes, measurements and images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cellular.data.fields import split_channel
+from cellular.data.find import find_images
 from cellular.data.formats.annotation import DEFAULT_CLASS
 from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
 from cellular.data.formats.images import IMAGE_SUFFIXES
 from cellular.data.formats.metadata import read_metadata
 from cellular.data.formats.read import format_of, read_any_labels
 from cellular.data.formats.suffixes import field_name, kind_of, same_name
-from cellular.data.pairs import Pair, load_image
+from cellular.data.image import read_field
+from cellular.data.plate import FieldFiles
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_csv
 
@@ -25,36 +26,49 @@ class LabelledField:
 
     Attributes
     ----------
-    name : the field's name.
-    labels_path : its label image.
-    images : its image, or its raw channel files; empty where there is none.
+    files : its label image or outlines, and its image's channels; no sources where there is no image.
     classes : class of each label; a label that is not in it is a "cell".
     measurements : numbers measured of each label, by their names.
     """
 
-    name: str
-    labels_path: Path
-    images: tuple[Path, ...] = ()
+    files: FieldFiles
     classes: dict[int, str] = field(default_factory=dict)
     measurements: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The field's name."""
+        return self.files.name
+
+    @property
+    def labels_path(self) -> Path:
+        """Its label image or outlines."""
+        return self.files.labels
+
+    @property
+    def images(self) -> tuple[Path, ...]:
+        """Its image, or its raw channel files; empty where there is none."""
+        return self.files.images
 
     def labels(self) -> np.ndarray:
         """The label image (Y, X), uint16 or uint32; outlines are painted in the image's size."""
         sized = format_of(self.labels_path) in ("labels", "cellpose")
-        shape = None if sized or not self.images else self._image().shape[:2]
+        shape = None if sized or not self.images else read_field(self.files).shape
         return read_any_labels(self.labels_path, shape, field=self.name)
 
-    def _image(self) -> np.ndarray:
-        return load_image(Pair(self.name, self.images))
-
     def image(self) -> np.ndarray | None:
-        """The image (Y, X) or (Y, X, C), in its own dtype; None where there is none. A wrong size raises InputError."""
+        """The image (Y, X) or (Y, X, C), in its own dtype; None where there is none. A wrong size raises InputError.
+
+        Raw channels of 8 bit come as uint16: three planes of uint8 would be a composite.
+        """
         if not self.images:
             return None
-        image = self._image()
-        if image.shape[:2] != self.labels().shape:
-            raise InputError(f"{self.images[0]}: {image.shape[:2]} px, its labels have {self.labels().shape}")
-        return image
+        image = read_field(self.files)
+        if image.shape != self.labels().shape:
+            raise InputError(f"{self.images[0]}: {image.shape} px, its labels have {self.labels().shape}")
+        channels = image.array()
+        several = len(self.images) > 1 and channels.dtype == np.uint8
+        return channels.astype(np.uint16) if several else channels
 
     def class_of(self, label: int) -> str:
         """Class of a label."""
@@ -97,13 +111,14 @@ def find_labelled(
     folder = Path(images) if images is not None else first.parent
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of images: {folder}")
-    pictures = _pictures(folder, {file.resolve() for file in files.values()})
+    pictures = find_images(folder, files, files.values())
     table = _cells_of(first, cells, list(files))
     nothing = ({}, {})
-    return [
-        LabelledField(name, file, tuple(pictures.get(same_name(name), ())), *table.get(same_name(name), nothing))
-        for name, file in files.items()
-    ]
+    found = []
+    for name, file in files.items():
+        item = pictures.get(same_name(name), FieldFiles(name, (), series=name))
+        found.append(LabelledField(replace(item, name=name, labels=file), *table.get(same_name(name), nothing)))
+    return found
 
 
 def label_files(folder: Path) -> dict[str, Path]:
@@ -126,23 +141,6 @@ def label_files(folder: Path) -> dict[str, Path]:
                 raise InputError(f"Two files with labels of {name}: {other} and {file}; remove one")
             chosen[name] = min((other, file), key=cellpose_rank)
     return dict(sorted(chosen.items()))
-
-
-def _pictures(folder: Path, labels: set[Path]) -> dict[str, list[Path]]:
-    found: dict[str, dict[int, Path]] = {}
-    for file in sorted(folder.iterdir()):
-        if kind_of(file) != "image" or file.is_dir() or file.resolve() in labels:
-            continue
-        name, channel = split_channel(field_name(file))
-        found.setdefault(same_name(name), {})[channel or 0] = file
-    # A composite (0) stands for the field; raw channels go in the order of red, green, blue.
-    order = (2, 1, 3)
-    return {
-        name: [channels[0]]
-        if 0 in channels
-        else [channels[c] for c in sorted(channels, key=lambda c: (*order, c).index(c))]
-        for name, channels in found.items()
-    }
 
 
 _Cells = tuple[dict[int, str], dict[int, dict[str, float]]]

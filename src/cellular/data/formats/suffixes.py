@@ -13,6 +13,8 @@ VENDOR_SUFFIXES = (".czi", ".nd2", ".lif", ".oib", ".oif", ".oir", ".vsi", ".dv"
 # What stands between a field's name and the ending; the longer before those it ends in.
 MASKS_SUFFIX = "_masks"
 IGNORE_SUFFIX = "_ignore"
+# Label images of nuclei, in folders of label images only: elsewhere a file so named is an image of DNA.
+NUCLEI_SUFFIX = "_nuclei"
 LABEL_MARKS = ("_cp_masks", MASKS_SUFFIX, "_labels")
 # Files of cells that are no image: their whole ending.
 LABEL_FILES = ("_seg.npy",)
@@ -71,6 +73,17 @@ def field_name(path: str | Path) -> str:
     stem = _bare(path, suffix_of(path))
     mark = next((mark for mark in (*LABEL_MARKS, IGNORE_SUFFIX) if stem.casefold().endswith(mark)), "")
     return _without_ome(stem[: len(stem) - len(mark)])
+
+
+def nuclei_field(path: str | Path) -> str | None:
+    """The field whose nuclei a file would hold by its name, were it a label image; None for one that is not so named.
+
+    >>> nuclei_field("A01_nuclei.tif"), nuclei_field("A01_masks.tif")
+    ('A01', None)
+    """
+    stem = _bare(path, suffix_of(path))
+    named = suffix_of(path) in IMAGE_SUFFIXES and stem.casefold().endswith(NUCLEI_SUFFIX)
+    return _without_ome(stem[: len(stem) - len(NUCLEI_SUFFIX)]) if named else None
 
 
 def _bare(path: str | Path, suffix: str) -> str:

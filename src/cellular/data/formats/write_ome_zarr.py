@@ -1,5 +1,6 @@
 """OME-Zarr: ``<field>.ome.zarr`` with the image's pyramid and the labels under ``labels/cells``. Exact."""
 
+import filecmp
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from cellular.data.fields import parse_field
 from cellular.data.formats.image_file import describe_image
-from cellular.data.formats.images import CHANNEL_NAMES, CHANNEL_ORDER
 from cellular.data.formats.labelled import LabelledField
 from cellular.errors import InputError, OutputExistsError, import_extra
+from cellular.files import writing
 
 VERSIONS = ("0.4", "0.5")
 MOST_LEVELS = 4
@@ -49,8 +49,8 @@ def _channel_names(item: LabelledField, count: int) -> tuple[str, ...]:
     found = tuple(name for path in item.images for name in describe_image(path)[0].channels)
     if len(found) == count and all(found):
         return found
-    if count == len(CHANNEL_ORDER) and parse_field(item.name).well is not None:
-        return tuple(CHANNEL_NAMES[n] for n in CHANNEL_ORDER)
+    if len(item.files.roles) == count and all(item.files.roles):
+        return item.files.roles
     return tuple(f"channel {n + 1}" for n in range(count))
 
 
@@ -65,17 +65,26 @@ def check_version(version: str) -> None:
 def whole_store(path: Path) -> Iterator[Path]:
     """Folder to write a store into; renamed to `path` when the block succeeds, removed when it fails.
 
-    Raises OutputExistsError where `path` is there already.
+    One that is there already and is alike to the byte, as an earlier run leaves it, is left as it is. Raises
+    OutputExistsError where another one is there, OutputError where `path` cannot be written.
     """
-    if path.exists():
-        raise OutputExistsError(f"{path} is there already; remove it or choose another folder")
     partial = path.with_name(f".partial-{path.name}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        yield partial
-        partial.rename(path)
+        with writing(path):
+            yield partial
+            if not path.exists():
+                partial.rename(path)
+            elif not _same(partial, path):
+                raise OutputExistsError(f"{path} is there already; remove it or choose another folder")
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _same(a: Path, b: Path) -> bool:
+    """Whether two stores hold the same files."""
+    inside = [sorted(p.relative_to(store) for p in store.rglob("*") if p.is_file()) for store in (a, b)]
+    return inside[0] == inside[1] and filecmp.cmpfiles(a, b, inside[0], shallow=False)[1:] == ([], [])
 
 
 def write_image_group(

@@ -11,11 +11,11 @@ import zlib
 from pathlib import Path
 
 import deflate
-import numba
 import numpy as np
 
 from cellular.data.formats.image_file import read_pixels
 from cellular.errors import InputError, MissingInputError
+from cellular.jit import njit
 from cellular.labels.cells import CellMask, crop_mask
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -121,7 +121,7 @@ def _read_slowly(path: Path, shape: tuple[int, int] | None) -> CellMask:
     return crop_mask(image)
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _unfilter(
     stream: np.ndarray, words: np.ndarray, height: int, pixel: int, colours: int
 ) -> tuple[int, int, np.ndarray]:
@@ -168,13 +168,13 @@ def _unfilter(
     return y0, x0, cell[y0 - first : y1 + 1 - first, x0:x1]
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _clear(row: np.ndarray) -> None:
     for i in range(row.size):
         row[i] = 0
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _is_black(row: np.ndarray, start: int, stop: int) -> bool:
     for i in range(start, stop):  # noqa: SIM110  (Numba has no all() over a generator)
         if row[i]:
@@ -182,7 +182,7 @@ def _is_black(row: np.ndarray, start: int, stop: int) -> bool:
     return True
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _extent(stream: np.ndarray, words: np.ndarray, start: int, stop: int) -> tuple[int, int]:
     """Bounds of the non-zero bytes of stream[start:stop], counted from `start`: to the word, so at most 7 too wide."""
     first, last = 8 * ((start + 7) // 8), 8 * (stop // 8)  # from the first to the last whole word
@@ -200,7 +200,7 @@ def _extent(stream: np.ndarray, words: np.ndarray, start: int, stop: int) -> tup
     return lo - start, hi - start
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _is_blank(stream: np.ndarray, words: np.ndarray, start: int, stop: int) -> bool:
     """Whether stream[start:stop] is all zeros: whole words without early exit, which the compiler turns into SIMD."""
     first, last = min((start + 7) // 8, stop // 8), stop // 8
@@ -214,7 +214,7 @@ def _is_blank(stream: np.ndarray, words: np.ndarray, start: int, stop: int) -> b
     return seen == 0
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _span(stream: np.ndarray, words: np.ndarray, height: int) -> tuple[int, int]:
     """First and last row that can hold the cell: filters 2 to 4 carry it on below the last row with data."""
     stride = stream.size // height
@@ -231,7 +231,7 @@ def _span(stream: np.ndarray, words: np.ndarray, height: int) -> tuple[int, int]
     return first, last
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _undo_filter(kind: int, data: np.ndarray, above: np.ndarray, row: np.ndarray, pixel: int, lo: int, hi: int) -> None:
     """Add to bytes `lo` to `hi` what the filter took off: nothing, the left pixel, the upper, their mean, Paeth's."""
     if kind == 0:
@@ -254,7 +254,7 @@ def _undo_filter(kind: int, data: np.ndarray, above: np.ndarray, row: np.ndarray
             row[i] = np.uint8(data[i] + _paeth(np.int32(left), np.int32(above[i]), np.int32(corner)))
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _paeth(left: int, up: int, corner: int) -> int:
     estimate = left + up - corner
     to_left, to_up, to_corner = abs(estimate - left), abs(estimate - up), abs(estimate - corner)
@@ -263,7 +263,7 @@ def _paeth(left: int, up: int, corner: int) -> int:
     return up if to_up <= to_corner else corner
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _mark(row: np.ndarray, out: np.ndarray, pixel: int, colours: int, start: int, stop: int) -> tuple[int, int]:
     """Set `out` where a pixel from `start` to `stop` has colour; the first and one past the last such pixel."""
     left, right = out.size, 0

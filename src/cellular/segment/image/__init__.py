@@ -1,0 +1,1 @@
+"""Images as the network takes them: normalised, in tiles, stitched."""

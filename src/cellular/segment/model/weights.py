@@ -1,16 +1,18 @@
 """Networks on disk: Cellpose 1-3 state dicts (zip pickles read with `weights_only`) and safetensors."""
 
+import io
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from cellular.errors import MissingInputError, WeightsError
 from cellular.files import whole_file
 from cellular.segment.model.network import LEVELS, CPnet
 
 SAFETENSORS = ".safetensors"
+DIAMETERS_PX = (1.0, 2000.0)
 
 
 def load_network(path: str | Path, device: torch.device | str = "cpu") -> CPnet:
@@ -24,6 +26,14 @@ def load_network(path: str | Path, device: torch.device | str = "cpu") -> CPnet:
         raise MissingInputError(f"No such model file: {path}")
     state = read_state(path)
     network = _network_for(state, path)
+    own = network.state_dict()
+    wrong = [key for key in own if key in state and state[key].shape != own[key].shape]
+    if wrong:
+        key = wrong[0]
+        raise WeightsError(
+            f"{path} does not fit Cellpose's network: {key} has shape {tuple(state[key].shape)}, "
+            f"not {tuple(own[key].shape)}"
+        )
     missing, unexpected = network.load_state_dict(state, strict=False)
     # Cellpose 1 files have no diameters: the defaults (30 px) are the ones those models were trained with.
     missing = [key for key in missing if not key.startswith("diam_") and not key.endswith("num_batches_tracked")]
@@ -33,6 +43,10 @@ def load_network(path: str | Path, device: torch.device | str = "cpu") -> CPnet:
         )
     if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
         raise WeightsError(f"{path} holds weights that are not finite; training may have diverged")
+    low, high = DIAMETERS_PX
+    for key in ("diam_mean", "diam_labels"):
+        if not low <= (diameter := float(getattr(network, key))) <= high:
+            raise WeightsError(f"{path} says {key} = {diameter:g}; diameters of cells are {low:g} to {high:g} px")
     return network.to(device).eval()
 
 
@@ -85,8 +99,11 @@ def save_network(path: str | Path, network: CPnet, half: bool = False, metadata:
     if half:
         state = {k: v.half() if v.is_floating_point() and not k.startswith("diam_") else v for k, v in state.items()}
     with whole_file(path) as temporary:
-        if path.suffix == SAFETENSORS:
-            save_file(state, temporary, metadata)
-        else:
-            with temporary.open("wb") as file:  # a file object, because torch refuses names that begin with a dot
-                torch.save(state, file)
+        temporary.write_bytes(save(state, metadata) if path.suffix == SAFETENSORS else torch_bytes(state))
+
+
+def torch_bytes(value: object) -> bytes:
+    """What `torch.save` would write; on a full disk it raises errors of its own, and one more when closing."""
+    content = io.BytesIO()
+    torch.save(value, content)
+    return content.getvalue()

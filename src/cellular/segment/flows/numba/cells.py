@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from cellular.errors import InputError
+from cellular.jit import njit
 
 
 class Cells(NamedTuple):
@@ -55,7 +55,7 @@ def largest_first(cells: Cells) -> np.ndarray:
     return np.argsort(-cells.area, kind="stable")[: np.count_nonzero(cells.area)]
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _find_cells(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     height, width = labels.shape
     area = np.zeros(count, np.int64)

@@ -4,9 +4,9 @@ Two of them compute the same thing: one as Cellpose does, in double precision an
 precision with fewer additions, several times faster and within 1e-4.
 """
 
-import numba
 import numpy as np
 
+from cellular.jit import njit
 from cellular.segment.flows.numba.cells import Cells
 
 # Unsigned constants: with them numba leaves out its test for negative indices, and the loops become vector code.
@@ -29,7 +29,7 @@ BY_SIZE, ORIGIN, NO = np.int64(-1), np.int64(0), np.bool_(False)
 SMALL = 256
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def centre_of(labels: np.ndarray, label: int, box: np.ndarray, area: int, total: np.ndarray) -> tuple[int, int]:
     """Pixel of the cell nearest to its mean position, the first in raster order on a tie.
 
@@ -49,7 +49,7 @@ def centre_of(labels: np.ndarray, label: int, box: np.ndarray, area: int, total:
     return best_y, best_x
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def cell_weights(labels: np.ndarray, label: int, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weights of the diffusion on the box with a margin of one pixel: 1/9 in the cell, 0 outside.
 
@@ -69,7 +69,7 @@ def cell_weights(labels: np.ndarray, label: int, box: np.ndarray) -> tuple[np.nd
     return weight, extent
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def diffuse(weight: np.ndarray, extent: np.ndarray, y0: int, x0: int, niter: int) -> np.ndarray:
     """Heat (h, w) float64 in a cell: `niter` times one unit enters at (y0, x0), then each pixel takes its 3x3 mean.
 
@@ -102,7 +102,7 @@ def diffuse(weight: np.ndarray, extent: np.ndarray, y0: int, x0: int, niter: int
     return before.reshape((height, width))
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _zeros(count: int) -> np.ndarray:
     """(count,) float32 zeros that begin at a multiple of 64 bytes."""
     room = np.zeros(count + LANES, np.float32)
@@ -110,7 +110,7 @@ def _zeros(count: int) -> np.ndarray:
     return room[first : first + count]
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def single_weights(labels: np.ndarray, label: int, box: np.ndarray) -> np.ndarray:
     """Weights of :func:`cell_weights` in single precision, (h + 2, width), width a multiple of LANES over w + 2."""
     height, width = box[1] - box[0] + 3, -(-(box[3] - box[2] + 3) // LANES) * LANES
@@ -122,7 +122,7 @@ def single_weights(labels: np.ndarray, label: int, box: np.ndarray) -> np.ndarra
     return weight
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def diffuse_single(weight: np.ndarray, y0: int, x0: int, niter: int) -> np.ndarray:
     """What :func:`diffuse` computes, in units of UNIT and in single precision: (h, w) float32.
 
@@ -146,21 +146,21 @@ def diffuse_single(weight: np.ndarray, y0: int, x0: int, niter: int) -> np.ndarr
     return heat[: height * width].reshape((height, width))
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _copy(source: np.ndarray, first: int, target: np.ndarray, count: int) -> None:
     """``target[:count] = source[first:first + count]``, which would take numba seconds to compile."""
     for i in range(count):
         target[i] = source[first + i]
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _sum_across(heat: np.ndarray, first: int, across: np.ndarray, to: int, count: int) -> None:
     start, goal = UNSIGNED(first), UNSIGNED(to)
     for i in range(UNSIGNED(0), UNSIGNED(count)):
         across[goal + i] = heat[start + i - ONE] + heat[start + i + ONE] + heat[start + i]
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _sum_down(across: np.ndarray, width: int, weights: np.ndarray, heat: np.ndarray, first: int, count: int) -> None:
     start, row, two_rows = UNSIGNED(first), UNSIGNED(width), UNSIGNED(2 * width)
     for i in range(UNSIGNED(0), UNSIGNED(count)):
@@ -168,7 +168,7 @@ def _sum_down(across: np.ndarray, width: int, weights: np.ndarray, heat: np.ndar
         heat[start + i] = weights[start + i] * total if total > NOTHING else np.float32(0)
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def write_gradient(heat: np.ndarray, weight: np.ndarray, unit: float, y0: int, x0: int, flows: np.ndarray) -> None:
     """Unit vectors of the central differences of `heat` into `flows` (2, Y, X), the cell's pixels only."""
     for y in range(1, heat.shape[0] - 1):
@@ -181,7 +181,7 @@ def write_gradient(heat: np.ndarray, weight: np.ndarray, unit: float, y0: int, x
                 flows[1, y0 + y - 1, x0 + x - 1] = dx / norm
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def flows_of_cell(
     labels: np.ndarray, k: int, cells: Cells, niter: int, exact: bool, y0: int, x0: int, flows: np.ndarray
 ) -> None:
@@ -198,7 +198,7 @@ def flows_of_cell(
         write_gradient(diffuse_single(weights, y, x, steps), weights, np.float64(UNIT), y0, x0, flows)
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def flows_of_cells(
     which: np.ndarray, labels: np.ndarray, cells: Cells, niter: int, exact: bool, flows: np.ndarray
 ) -> None:
@@ -207,7 +207,7 @@ def flows_of_cells(
         flows_of_cell(labels, k, cells, niter, exact, cells.box[k, 0], cells.box[k, 2], flows)
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def errors_of_cells(
     which: np.ndarray, labels: np.ndarray, cells: Cells, flows: np.ndarray, scale: float, errors: np.ndarray
 ) -> None:

@@ -4,8 +4,9 @@ Walks run side by side in blocks, each step as a few loops over the block that b
 would wait for its own previous step all the time.
 """
 
-import numba
 import numpy as np
+
+from cellular.jit import njit
 
 # The network's flows are this many times the unit vectors (Cellpose's scale of training).
 FLOW_SCALE = np.float32(5.0)
@@ -17,7 +18,7 @@ UNSIGNED = np.uint64
 ONE = np.uint64(1)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def lay_out_steps(rows: np.ndarray, flows: np.ndarray, active: np.ndarray, steps: np.ndarray) -> None:
     """Fill some `rows` of `steps` (Y + 1, X + 1, 2) float32: what a walk at a pixel moves (dy, dx) in one step, px.
 
@@ -33,7 +34,7 @@ def lay_out_steps(rows: np.ndarray, flows: np.ndarray, active: np.ndarray, steps
             steps[row, width, axis] = steps[row, width - 1, axis]
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def find_traps(rows: np.ndarray, steps: np.ndarray, least: float, traps: np.ndarray) -> None:
     """Fill some `rows` of `traps` (Y, X) bool: a walk at y <= position < y + 1, x <= position < x + 1 stays there.
 
@@ -58,7 +59,7 @@ def find_traps(rows: np.ndarray, steps: np.ndarray, least: float, traps: np.ndar
             )
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def follow(
     blocks: np.ndarray, starts: np.ndarray, pairs: np.ndarray, traps: np.ndarray, niter: int, ends: np.ndarray
 ) -> None:
@@ -104,7 +105,7 @@ def follow(
             ends[origin[k]] = np.int32(y[k]) * width + np.int32(x[k])
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _step(
     y: np.ndarray,
     x: np.ndarray,
@@ -137,7 +138,7 @@ def _step(
         x[k] = min(last[1], max(zero, x[k] + right))
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _between(top_left: float, top_right: float, low_left: float, low_right: float, v: float, u: float) -> float:
     """Bilinear interpolation at (v, u), float32 of doubles, the factors in Cellpose's order."""
     return np.float32(
@@ -145,7 +146,7 @@ def _between(top_left: float, top_right: float, low_left: float, low_right: floa
     )
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _retire(
     origin: np.ndarray,
     y: np.ndarray,

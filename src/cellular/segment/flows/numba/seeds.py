@@ -1,8 +1,8 @@
 """End points -> labels: end points pile up in sinks, and every sink makes a cell of the pixels that ended in it."""
 
-import numba
 import numpy as np
 
+from cellular.jit import njit
 from cellular.segment.flows.numba.threads import over_threads
 
 # A seed is a local maximum over 5x5 px where more than 10 pixels ended; from there a sink takes in, five times over,
@@ -41,7 +41,7 @@ def rising_order(counts: np.ndarray) -> np.ndarray:
     return torch.from_numpy(counts).argsort().numpy()
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _count_ends(ends: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     counts = np.zeros((shape[0] + 2 * MARGIN, shape[1] + 2 * MARGIN), np.int32)
     for end in ends:
@@ -49,7 +49,7 @@ def _count_ends(ends: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return counts
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _find_seeds(counts: np.ndarray) -> np.ndarray:
     """Local maxima (N, 2) int64 of the padded `counts`, in raster order; every pixel of a plateau is one."""
     seeds = []
@@ -66,7 +66,7 @@ def _find_seeds(counts: np.ndarray) -> np.ndarray:
     return found
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _grow_sinks(seeds: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Image of `counts`' shape, int32: k + 1 in the sink of seed k, later sinks over earlier ones."""
     sinks = np.zeros(counts.shape, np.int32)
@@ -88,7 +88,7 @@ def _grow_sinks(seeds: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return sinks
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _label_ends(
     batches: np.ndarray, starts: np.ndarray, ends: np.ndarray, sinks: np.ndarray, labels: np.ndarray
 ) -> None:

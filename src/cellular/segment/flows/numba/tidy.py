@@ -1,8 +1,8 @@
 """Tidying label images: numbering, holes, cells too small or too large."""
 
-import numba
 import numpy as np
 
+from cellular.jit import njit
 from cellular.segment.flows.numba.cells import find_cells
 from cellular.segment.flows.numba.threads import over_threads
 
@@ -37,7 +37,7 @@ def fill_holes_and_drop_small(labels: np.ndarray, min_size: int) -> np.ndarray:
     return former[keep_labels(labels, areas(labels) >= max(min_size, 1)) - 1]
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _areas(labels: np.ndarray, count: int) -> np.ndarray:
     """Runs of one label, which label images are made of, cost one write each."""
     area = np.zeros(count + 1, np.int64)
@@ -51,7 +51,7 @@ def _areas(labels: np.ndarray, count: int) -> np.ndarray:
     return area[1:]
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _renumber(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """New number by old number, 0 for what is erased or not there."""
     number = np.zeros(len(keep), labels.dtype)
@@ -68,7 +68,7 @@ def _renumber(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
     return number
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _find_holes(which: np.ndarray, labels: np.ndarray, boxes: np.ndarray, holed: np.ndarray) -> None:
     """Whether the cells `which` (labels minus one) have holes, into `holed` (N,)."""
     for k in which:
@@ -79,7 +79,7 @@ def _find_holes(which: np.ndarray, labels: np.ndarray, boxes: np.ndarray, holed:
                 holed[k] |= not outside[y, x] and window[y, x] != k + 1
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _fill_holes(which: np.ndarray, labels: np.ndarray, boxes: np.ndarray) -> None:
     """Fill the holes of the cells `which` one after the other: a cell may lose its own to the one around it.
 
@@ -94,12 +94,12 @@ def _fill_holes(which: np.ndarray, labels: np.ndarray, boxes: np.ndarray) -> Non
                     window[y, x] = k + 1
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _window(labels: np.ndarray, box: np.ndarray) -> np.ndarray:
     return labels[box[0] : box[1] + 1, box[2] : box[3] + 1]
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _reach_from_border(window: np.ndarray, label: int) -> np.ndarray:
     """(h, w) bool: pixels other than `label` that a walk over edges reaches from outside the window.
 

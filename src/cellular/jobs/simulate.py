@@ -1,8 +1,6 @@
-"""Simulated fields of tandem-reporter cells, with truth, laid out as the published archive is."""
+"""`cellular simulate`: fields of tandem-reporter cells, with truth, laid out as the published archive is."""
 
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,22 +9,15 @@ from pathlib import Path
 import pandas as pd
 
 from cellular.errors import OutputExistsError
-from cellular.files import write_csv, write_json
+from cellular.files import alone_in, is_leftover, write_csv, write_json, writing
 from cellular.progress import progress
 from cellular.settings import settings_to_dict
-from cellular.simulate.field import SimulatedCell, SimulatedField, simulate_field, simulate_series
+from cellular.simulate.field import SimulatedField, simulate_series
 from cellular.simulate.settings import SimulationSettings
 from cellular.simulate.writing import cell_rows, puncta_rows, track_rows, write_field
 
-__all__ = [
-    "SimulatedCell",
-    "SimulatedField",
-    "SimulationResult",
-    "SimulationSettings",
-    "simulate",
-    "simulate_field",
-    "simulate_series",
-]
+PARTS = ("images", "images-color", "masks", "truth")
+UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True)
@@ -70,6 +61,14 @@ def simulate(out: str | Path, settings: SimulationSettings | None = None) -> Sim
     """Simulate fields and write them with their truth to the folder `out`, whole or not at all.
 
     Raises OutputExistsError where `out` holds anything already.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> made.fields, sorted(path.name for path in made.folder.iterdir())
+    (('Timepoint_001_220518-ST_C05_s1',), ['images', 'images-color', 'masks', 'truth'])
     """
     settings = settings or SimulationSettings()
     names: list[str] = []
@@ -98,16 +97,30 @@ def _all_fields(settings: SimulationSettings) -> Iterator[SimulatedField]:
 
 @contextmanager
 def _whole_folder(out: Path) -> Iterator[Path]:
-    """A hidden folder beside `out` that becomes `out` when the block succeeds and is removed when it fails."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    """A hidden folder in `out` whose folders are moved up when the block succeeds; when it fails nothing is left.
+
+    `out` itself, which may be where a disk is mounted, is not replaced. While the hidden folder is there nothing
+    beside it is whole: that is what a killed run leaves, and it is cleared away.
+    """
+    hidden = out / UNFINISHED
+    parts = [entry for entry in out.iterdir() if not is_leftover(entry)] if out.is_dir() else []
+    if (out.exists() and not out.is_dir()) or (parts and not hidden.is_dir()):
         raise OutputExistsError(f"{out} exists and is not an empty folder; name another, or remove it first")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".partial-{out.name}-"))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        if out.exists():
-            out.rmdir()
-        os.replace(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with alone_in(out), writing(out):
+        try:
+            _clear(out)
+            hidden.mkdir()
+            yield hidden
+            for part in list(hidden.iterdir()):
+                part.rename(out / part.name)
+            hidden.rmdir()
+        except BaseException:
+            _clear(out)
+            raise
+
+
+def _clear(out: Path) -> None:
+    """Remove an unfinished simulation, the hidden folder last."""
+    for name in (*PARTS, UNFINISHED):
+        if (out / UNFINISHED).is_dir():
+            shutil.rmtree(out / name, ignore_errors=True)

@@ -1,0 +1,237 @@
+"""Dose and response: a four-parameter log-logistic curve over the replicates, and a test that it rises or falls.
+
+The curve is LL.4 of Ritz, Baty, Streibig & Gerhard (PLoS ONE 10, e0146021, 2015): ``zero + (plateau - zero) /
+(1 + (ec50 / dose) ^ slope)``, by least squares of the doses' means. Whether the doses span it is judged by its bend
+points (Sebaugh & McCray, Pharm Stat 2, 167, 2003; Sebaugh, Pharm Stat 10, 128, 2011).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import least_squares
+from scipy.stats import page_trend_test
+from scipy.stats import t as student
+
+from cellular.autophagy.compare.design import StatsSettings, in_order, told
+from cellular.errors import InputError
+from cellular.files import as_numbers
+
+# Shares of the way from zero to plateau at which the curve bends most: 1 / (1 + k) and k / (1 + k), k = 4.6805.
+BENDS = (0.1760, 0.8240)
+FEWEST_DOSES = 5
+_NAMES = ("zero", "plateau", "ec50", "slope")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """``zero + (plateau - zero) / (1 + (ec50 / dose) ** slope)``, slope positive; ``rss`` is what it leaves."""
+
+    zero: float
+    plateau: float
+    ec50: float
+    slope: float
+    rss: float = 0.0
+
+    def at(self, dose: np.ndarray) -> np.ndarray:
+        """Expected responses at doses of any shape, zero included."""
+        return self.zero + (self.plateau - self.zero) * self.share(dose)
+
+    def share(self, dose: np.ndarray) -> np.ndarray:
+        """How much of the way from zero to plateau is gone, 0..1."""
+        dose = np.asarray(dose, np.float64)
+        with np.errstate(divide="ignore"):
+            return np.where(dose > 0, _logistic(np.log(dose), np.log(self.ec50), self.slope), 0.0)
+
+
+def _logistic(log_dose: np.ndarray, log_ec50: float, slope: float) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(slope * (log_dose - log_ec50), -500, 500)))
+
+
+def fit_curve(dose: np.ndarray, response: np.ndarray, weight: np.ndarray | None = None) -> Curve:
+    """The curve of least squares.
+
+    Parameters
+    ----------
+    dose, response : (N,) float64, doses not negative. weight : (N,) of each point; None takes all alike.
+
+    Zero and plateau enter linearly and are solved for at every trial of the other two (variable projection; Golub &
+    Pereyra, SIAM J Numer Anal 10, 413, 1973); the search starts from every tested dose and three slopes, so that no
+    local minimum is taken for the best. The EC50 is sought within a hundredfold of the tested doses and the slope
+    within 0.1 to 20: beyond, data that do not determine them drift off.
+    """
+    dose, response = np.asarray(dose, np.float64), np.asarray(response, np.float64)
+    root = np.sqrt(np.ones_like(response) if weight is None else weight)
+    tested = np.unique(dose[dose > 0])
+    with np.errstate(divide="ignore"):
+        logs = np.log(dose)
+    scale = response.std() or 1.0
+
+    def solved(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        share = np.where(dose > 0, _logistic(logs, parameters[0], np.exp(parameters[1])), 0.0)
+        design = np.column_stack([1 - share, share]) * root[:, None]
+        limits = np.linalg.lstsq(design, response * root)[0]
+        return limits, (design @ limits - response * root) / scale
+
+    bounds = np.log([[tested[0] / 100, 0.1], [tested[-1] * 100, 20.0]])
+    starts = [(np.log(ec50), np.log(slope)) for ec50 in tested for slope in (0.7, 1.5, 4.0)]
+    found = [least_squares(lambda p: solved(p)[1], start, bounds=bounds, xtol=1e-12, ftol=1e-12) for start in starts]
+    best = min(found, key=lambda result: result.cost)
+    limits, rest = solved(best.x)
+    return Curve(*(float(v) for v in limits), *(float(v) for v in np.exp(best.x)), float(np.sum((rest * scale) ** 2)))
+
+
+def dose_means(table: pd.DataFrame, doses: pd.Series, feature: str) -> pd.DataFrame:
+    """Replicates by doses (rising): means of image means; NaN where a replicate has no such dose."""
+    known = table.assign(dose=doses)[doses.notna() & np.isfinite(table[feature].astype(float))]
+    images = known.groupby(["replicate", "dose", "image"], observed=True)[feature].mean()
+    return images.groupby(level=["replicate", "dose"]).mean().unstack("dose").sort_index(axis=1)
+
+
+def levelled(means: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Mean response of each dose with the replicates' own levels taken off, and in how many replicates it was tested.
+
+    Replicates may lack doses, so their levels are estimated with the doses (two-way least squares), and one that is
+    brighter as a whole bends nothing.
+    """
+    long = means.stack().rename("value").reset_index()
+    doses, replicates = (pd.get_dummies(long[name]).astype(float) for name in ("dose", "replicate"))
+    centred = replicates - replicates.mean()
+    fitted = np.linalg.lstsq(np.column_stack([doses, centred]), long["value"].to_numpy(float))[0]
+    return pd.Series(fitted[: doses.shape[1]], doses.columns), means.notna().sum()
+
+
+def trend(means: pd.DataFrame) -> float:
+    """Two-sided p-value of Page's test that responses rise or fall with the dose, replicates as blocks.
+
+    Page, J Am Stat Assoc 58, 216 (1963). Replicates that lack a dose are left out; NaN where none is left.
+    """
+    whole = means.dropna().to_numpy()
+    if not len(whole) or whole.shape[1] < 3:
+        return np.nan
+    rising, falling = (page_trend_test(values).pvalue for values in (whole, whole[:, ::-1]))
+    return min(1.0, 2 * min(rising, falling))
+
+
+def dose_series(table: pd.DataFrame, settings: StatsSettings, control: str) -> dict[str, pd.Series]:
+    """Doses of every treatment that has three or more above zero, the control's wells as its dose zero.
+
+    Control wells without a dose of their own were given none. Where the doses are the treatments, all wells are one
+    series. Series by treatment, NaN for cells that are not of it.
+    """
+    if settings.dose not in table:
+        return {}
+    doses = as_numbers(table[settings.dose])
+    if (doses < 0).any():
+        raise InputError(f"Column '{settings.dose}' holds a negative dose, {doses.min():g}")
+    if settings.treatment == settings.dose:
+        return {settings.dose: doses} if doses[doses > 0].nunique() >= 3 else {}
+    found = {}
+    for treatment in in_order(table["treatment"]):
+        own = table["treatment"] == treatment
+        if treatment == control or doses[own & (doses > 0)].nunique() < 3:
+            continue
+        untreated = (table["treatment"] == control) & (doses.isna() | (doses == 0))
+        found[treatment] = doses.where(own).mask(untreated, 0.0)
+    return found
+
+
+def compare_doses(
+    table: pd.DataFrame, features: list[str], settings: StatsSettings, control: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Curves of every treatment given in doses, and the points they rest on.
+
+    Returns
+    -------
+    curves : ``feature, treatment, unit, doses, replicates, trend, p_trend``, then ``zero, plateau, ec50, slope`` with
+        ``_low, _high`` each, ``refusal`` (why there is no curve) and ``note`` (why no interval or p-value).
+    points : ``feature, treatment, dose, replicate, mean``.
+
+    Intervals leave out one replicate at a time (jackknife, on the logarithm for EC50 and slope) and are Student's with
+    R - 1 degrees of freedom, as for counts elsewhere.
+    """
+    curves, points = [], []
+    for treatment, doses in dose_series(table, settings, control).items():
+        unit = _unit(table[doses.notna()], settings)
+        for feature in features:
+            means = dose_means(table, doses, feature)
+            if means.empty:
+                continue
+            curves.append({"feature": feature, "treatment": treatment, "unit": unit, **curve_row(means, settings)})
+            long = means.stack().rename("mean").reset_index().assign(feature=feature, treatment=treatment)
+            points.append(long[["feature", "treatment", "dose", "replicate", "mean"]])
+    return pd.DataFrame(curves), pd.concat(points, ignore_index=True) if points else pd.DataFrame()
+
+
+def _unit(table: pd.DataFrame, settings: StatsSettings) -> str:
+    column = f"{settings.dose}_unit"
+    units = table[column].dropna().unique() if column in table else []
+    if len(units) > 1:
+        raise InputError(f"Column '{column}' holds {', '.join(map(str, units))}: give all doses in one unit")
+    return str(units[0]) if len(units) else ""
+
+
+def curve_row(means: pd.DataFrame, settings: StatsSettings) -> dict:
+    """One row of the curves, from means of replicates (rows) by doses (columns)."""
+    replicates = int(told(pd.Series(means.index)).notna().sum())
+    few = replicates < settings.min_replicates or replicates < len(means)
+    p = trend(means)
+    row = {"doses": means.shape[1], "replicates": replicates, "trend": _direction(means), "p_trend": p}
+    row |= dict.fromkeys([n + end for n in _NAMES for end in ("", "_low", "_high")], np.nan)
+    note = f"no interval and no p-value: {replicates} biological replicate(s), {settings.min_replicates} are needed"
+    row |= {"refusal": "", "note": note if few else ""}
+    if few:
+        row["p_trend"] = np.nan
+    if means.shape[1] < FEWEST_DOSES:
+        return row | {
+            "refusal": f"{means.shape[1]} doses, zero included: {FEWEST_DOSES} are needed for four parameters"
+        }
+    if not few and p >= 0.05:
+        return row | {"refusal": f"no trend with the dose (p = {p:.2g}): a curve would be drawn through noise"}
+    levels, tested = levelled(means)
+    curve = fit_curve(levels.index.to_numpy(float), levels.to_numpy(), tested.to_numpy(float))
+    problem = not_spanned(curve, levels.index.to_numpy(float))
+    if problem:
+        return row | {"refusal": problem}
+    row |= {name: getattr(curve, name) for name in _NAMES}
+    return row if few else row | _jackknifed(means, curve, settings)
+
+
+def _direction(means: pd.DataFrame) -> str:
+    levels = levelled(means)[0]
+    ranks = np.arange(len(levels)) - (len(levels) - 1) / 2
+    return "rises" if ranks @ levels.to_numpy() > 0 else "falls"
+
+
+def not_spanned(curve: Curve, doses: np.ndarray) -> str:
+    """Why the doses do not show the whole curve; empty where they do.
+
+    One dose at least beyond each bend; wells of dose zero do for the lower one.
+    """
+    tested = doses[doses > 0]
+    low, high = curve.share(np.array([doses.min(), doses.max()]))
+    if curve.ec50 < tested.min() or curve.ec50 > tested.max():
+        side = "below the lowest" if curve.ec50 < tested.min() else "above the highest"
+        return f"the EC50 lies {side} of the doses tested ({tested.min():g} to {tested.max():g}): test further there"
+    if high < BENDS[1]:
+        return f"the highest dose reaches {high:.0%} of the plateau, {BENDS[1]:.0%} are needed: test higher doses"
+    if low > BENDS[0]:
+        return f"the lowest dose is at {low:.0%} of the way already: test lower doses, or wells without"
+    return ""
+
+
+def _jackknifed(means: pd.DataFrame, curve: Curve, settings: StatsSettings) -> dict:
+    """Intervals of the four parameters, by leaving out one replicate at a time."""
+    scales = {name: (np.log, np.exp) if name in ("ec50", "slope") else (float, float) for name in _NAMES}
+    left_out = []
+    for number in range(len(means)):
+        levels, tested = levelled(means.drop(means.index[number]).dropna(axis=1, how="all"))
+        left_out.append(fit_curve(levels.index.to_numpy(float), levels.to_numpy(), tested.to_numpy(float)))
+    count, row = len(means), {}
+    quantile = student.ppf((1 + settings.level) / 2, count - 1)
+    for name, (there, back) in scales.items():
+        middle = there(getattr(curve, name))
+        others = np.array([there(getattr(one, name)) for one in left_out])
+        half = quantile * np.sqrt((count - 1) / count * np.sum((others - middle) ** 2))
+        row |= {name + "_low": float(back(middle - half)), name + "_high": float(back(middle + half))}
+    return row

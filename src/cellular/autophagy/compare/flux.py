@@ -1,0 +1,150 @@
+"""Autophagic flux: what a lysosomal inhibitor makes pile up, treatment by treatment.
+
+A count at one moment cannot tell more made from fewer removed. Where degradation is blocked, what is made stays: the
+pool with a saturating inhibitor less the pool without is what would have been removed meanwhile (Klionsky et al.,
+Autophagy 17, 1, 2021, the sections on turnover assays and on tandem reporters). A treatment changes flux where these
+differences differ, an interaction of treatment and inhibitor; with inhibitor alone, treated against control tells
+synthesis only.
+
+With three or more times after the block, the slope of the pool is the flux J itself, and the pool before the block
+over J the transition time in which it is turned over (Loos, du Toit & Hofmeyr, Autophagy 10, 2087, 2014; du Toit,
+Hofmeyr, Gniadek & Loos, Autophagy 14, 1060, 2018).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cellular.autophagy.compare.design import StatsSettings, as_text, control_of, in_order, told
+from cellular.autophagy.compare.effects import ALL, is_count
+from cellular.autophagy.compare.factorial import Question, answer, arm_sums
+from cellular.autophagy.compare.images import ImageSums
+from cellular.autophagy.compare.inhibitor import Arms
+from cellular.autophagy.compare.turnover import turnover
+from cellular.errors import InputError
+
+YELLOW = "puncta_yellow"
+
+
+@dataclass(frozen=True)
+class Flux:
+    """Result of :func:`compare_flux`.
+
+    Attributes
+    ----------
+    table : a row per feature, treatment, inhibitor, timepoint, ``quantity`` ('flux', or 'difference of fluxes', the
+        treatment's less the control's) and ``measure``.
+    pools : mean of each ``feature, treatment, inhibitor, replicate``: images first, then replicates.
+    turnover, courses : J and transition times by count and treatment, or why not, and the means over time that they
+        rest on; empty without times.
+    warnings : what keeps a number from being a flux; a sentence each.
+    arms : who is without inhibitor.
+    """
+
+    table: pd.DataFrame
+    pools: pd.DataFrame
+    turnover: pd.DataFrame
+    courses: pd.DataFrame
+    warnings: tuple[str, ...]
+    arms: Arms
+
+
+def compare_flux(table: pd.DataFrame, arms: Arms, features: list[str], settings: StatsSettings) -> Flux:
+    """The flux of every treatment and its difference from the control's, feature by feature.
+
+    Parameters
+    ----------
+    table : nested, wells with inhibitor included.
+    features : columns to compare; ``puncta_yellow`` is added where there is one, since it tells whether the inhibitor
+        works.
+
+    Counts are compared twice: as difference of rates (puncta per cell that pile up: the flux proper), and as ratio of
+    rates, whose ratio asks whether the pool grows by another factor. They may disagree: a treatment that doubles both
+    pools doubles the difference and leaves the ratio as it was.
+    """
+    features = list(dict.fromkeys([*features, *([YELLOW] if YELLOW in table else [])]))
+    named, control = table["treatment"], control_of(table, settings)
+    pairs = [(treatment, control) for treatment in in_order(named)]
+    if settings.factor:
+        levels = as_text(table[settings.factor])
+        named = named + ", " + levels
+        pairs = [(f"{t}, {level}", f"{c}, {level}") for level in in_order(levels.dropna()) for t, c in pairs]
+    sums = arm_sums(table, features, {"treatment": named, "arm": arms.of(table)})
+    kinds = {name: is_count(name, table[name], settings) for name in features}
+    there = sums.images.groupby("treatment")["arm"].agg(set)
+    questions = [
+        Question("arm", arms.none, inhibitor, "treatment", treatment, against)
+        for inhibitor in arms.inhibitors
+        for treatment, own_control in pairs
+        for against in (None, own_control)
+        if against != treatment and _hold(there, {treatment, against or treatment}, {arms.none, inhibitor})
+    ]
+    if not questions:
+        raise InputError(f"No treatment has wells with and without {', '.join(arms.inhibitors)}: no flux")
+    found = answer(sums, questions, kinds, settings, "flux")
+    found = found.rename(columns={"low": "without", "high": "inhibitor", "at": "treatment", "against": "control"})
+    found.insert(0, "quantity", np.where(found["control"].isna(), "flux", "difference of fluxes"))
+    pools = _pools(sums)
+    counts = [name for name in features if kinds[name]]
+    warned = (*_not_raised(found, settings), *_apart(table.assign(treatment=named), arms), *_alone(there, arms))
+    slopes, courses = turnover(
+        table.assign(treatment=named, arm=arms.of(table)), arms.none, counts, dict(pairs), settings
+    )
+    return Flux(found.drop(columns=["within", "between"]), pools, slopes, courses, warned, arms)
+
+
+def _hold(there: pd.Series, treatments: set[str], arms: set[str]) -> bool:
+    return all(arms <= there.get(treatment, set()) for treatment in treatments)
+
+
+def _pools(sums: ImageSums) -> pd.DataFrame:
+    keys = ["treatment", "arm", "replicate"]
+    means = pd.DataFrame(sums.mean, columns=list(sums.features), index=pd.MultiIndex.from_frame(sums.images[keys]))
+    long = means.groupby(level=keys).mean().stack().rename("mean").rename_axis([*keys, "feature"]).reset_index()
+    return long.rename(columns={"arm": "inhibitor"})[["feature", "treatment", "inhibitor", "replicate", "mean"]]
+
+
+def _not_raised(found: pd.DataFrame, settings: StatsSettings) -> Iterator[str]:
+    """Inhibitors that do not raise yellow puncta for sure: their flux cannot be read, whatever it is."""
+    rows = found[(found["feature"] == YELLOW) & (found["timepoint"] == ALL) & (found["quantity"] == "flux")]
+    rows = rows[rows["measure"].isin(["difference of rates", "difference"])]
+    if rows.empty:
+        yield "Without counts of yellow puncta it cannot be told whether the inhibitor worked"
+    for row in rows.itertuples():
+        low, estimate = float(row.ci_low), float(row.estimate)
+        if low > 0 or (np.isnan(low) and estimate > 0):
+            continue
+        interval = "" if np.isnan(low) else f", {settings.level:.0%} interval {low:.3g} to {float(row.ci_high):.3g}"
+        yield (
+            f"{row.inhibitor} does not raise yellow puncta in {row.treatment} beyond doubt ({estimate:+.3g} a cell"
+            f"{interval}): either it did not block, or little is made there. Show that it saturates by a dose series "
+            "of the inhibitor before reading this as a low flux"
+        )
+
+
+def _apart(table: pd.DataFrame, arms: Arms) -> Iterator[str]:
+    """Replicates whose wells with and without inhibitor share no plate: plates differ in more than the inhibitor."""
+    here = arms.of(table)
+    plates = told(table["plate"]).groupby([table["treatment"], table["replicate"], here]).agg(set)
+    for inhibitor in arms.inhibitors:
+        split = [
+            replicate
+            for (treatment, replicate, arm), without in plates.items()
+            if arm == arms.none
+            and (treatment, replicate, inhibitor) in plates.index
+            and not without & plates[treatment, replicate, inhibitor]
+        ]
+        if split:
+            yield (
+                f"Wells with and without {inhibitor} lie on different plates in replicate(s) "
+                f"{', '.join(dict.fromkeys(split))}: staining and exposure of the plates go into the flux"
+            )
+
+
+def _alone(there: pd.Series, arms: Arms) -> Iterator[str]:
+    """Treatments that have no flux, since an arm is missing."""
+    lacking = [name for name, found in there.items() if not (arms.none in found and found & set(arms.inhibitors))]
+    if lacking:
+        yield f"No flux of {', '.join(in_order(lacking))}: wells both with and without inhibitor are needed"

@@ -1,0 +1,156 @@
+"""Flux as a slope: how fast the pool grows after the block, and how long it takes to be turned over.
+
+Once nothing is removed, the pool grows as fast as it is made: J is the slope of the count over time, and at steady
+state the pool before the block over J is the transition time (Loos, du Toit & Hofmeyr, Autophagy 10, 2087, 2014; du
+Toit, Hofmeyr, Gniadek & Loos, Autophagy 14, 1060, 2018). Only a line has one slope: a pool that levels off is refused.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy.stats import f as fisher
+from scipy.stats import t as student
+
+from cellular.autophagy.compare.design import StatsSettings, in_order, told
+from cellular.errors import InputError
+from cellular.files import as_numbers
+
+# A line is given up where so bad a fit would be chance in fewer than one of twenty.
+_CHANCE = 0.05
+
+
+def turnover(
+    table: pd.DataFrame, none: str, features: list[str], controls: Mapping[str, str], settings: StatsSettings
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """J, its difference from the control's, and the transition time of every count; empty with fewer than three times.
+
+    Parameters
+    ----------
+    table : nested, with ``arm`` (text); times come from ``settings.time`` (else the timepoints).
+    none : the arm without inhibitor. controls : the control of each treatment.
+
+    Returns
+    -------
+    rows : ``feature, inhibitor, treatment, quantity`` ('J', 'difference of J', 'transition time'), ``estimate, ci_low,
+    ci_high, p_value, replicates, times, note, refusal``. points : ``feature, treatment, inhibitor, replicate, time,
+    mean`` of both arms. Each replicate that holds both arms at three times gives one
+    slope; intervals are Student's over those. ``note`` says why there is no estimate, ``refusal`` why no p-value.
+    """
+    at = as_numbers(table[settings.time]) if settings.time else table["timepoint"].astype(float)
+    if settings.time and at.notna().sum() == 0:
+        raise InputError(f"Column '{settings.time}' holds no numbers: give the time after the block in one unit")
+    blocked = table["arm"].notna() & (table["arm"] != none)
+    if at[blocked].nunique() < 3:
+        return pd.DataFrame(), pd.DataFrame()
+    keys = ["treatment", "arm", "replicate", "time"]
+    known = table.assign(time=at)[told(table["replicate"]).notna() & table["arm"].notna() & at.notna()]
+    images = known.groupby([*keys, "image"], observed=True)[features].mean()
+    means = images.groupby(level=keys).mean()
+    rows = []
+    for inhibitor in in_order(set(known["arm"]) - {none}):
+        for feature in features:
+            found = {name: _line(means[feature], name, inhibitor, none) for name in in_order(known["treatment"])}
+            for treatment, line in found.items():
+                other = found.get(controls.get(treatment, ""))
+                for row in _rows(line, other if other is not line else None, settings):
+                    rows.append({"feature": feature, "inhibitor": inhibitor, "treatment": treatment, **row})
+    points = means.stack().rename("mean").rename_axis([*keys, "feature"]).reset_index()
+    return pd.DataFrame(rows), points.rename(columns={"arm": "inhibitor"})
+
+
+def _line(means: pd.Series, treatment: str, inhibitor: str, none: str) -> dict:
+    """Slopes and pools of the replicates (Series by replicate), the lack of fit's p, and why there is no line."""
+    grown, pool = (_grid(means, treatment, arm) for arm in (inhibitor, none))
+    shared = grown.index.intersection(pool.index)
+    grown = grown.loc[shared].dropna(axis=1)
+    if grown.shape[0] < 2 or grown.shape[1] < 3:
+        found = f"{grown.shape[0]} replicate(s) with both arms, {grown.shape[1]} time(s) that all of them have"
+        return {"problem": f"{found}: a line needs 2 and 3", "replicates": len(grown), "times": grown.shape[1]}
+    slopes, fit = line_of(grown.columns.to_numpy(float), grown.to_numpy())
+    problem = f"the pool does not grow along a line (lack of fit, p = {fit:.2g})" if fit < _CHANCE else ""
+    drift = pool.loc[shared].dropna(axis=1)
+    warning = ""
+    if drift.shape[1] >= 3:
+        drifts = line_of(drift.columns.to_numpy(float), drift.to_numpy())[0]
+        if _interval(drifts, 0.95)[3] < _CHANCE:
+            warning = "without inhibitor the pool changes too: no steady state, so a transition time means little"
+    return {
+        "slopes": pd.Series(slopes, shared),
+        "pools": pool.loc[shared].mean(axis=1),
+        "problem": problem,
+        "warning": warning,
+        "replicates": len(shared),
+        "times": grown.shape[1],
+    }
+
+
+def _grid(means: pd.Series, treatment: str, arm: str) -> pd.DataFrame:
+    """Replicates by times."""
+    here = means[
+        (means.index.get_level_values("treatment") == treatment) & (means.index.get_level_values("arm") == arm)
+    ]
+    return here.droplevel(["treatment", "arm"]).unstack("time")
+
+
+def line_of(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, float]:
+    """Least squares slope of each replicate (R,), and the p-value that all lie on lines; values are (R, T).
+
+    Lack of fit: the mean departure from the replicates' lines against the scatter of these departures between
+    replicates, F with T - 2 and (R - 1)(T - 2) degrees of freedom.
+    """
+    design = np.column_stack([np.ones(len(times)), times])
+    coefficients = np.linalg.lstsq(design, values.T)[0]
+    departures = values - (design @ coefficients).T
+    count, freedom = len(values), len(times) - 2
+    middle = departures.mean(axis=0)
+    scatter = np.sum((departures - middle) ** 2) / ((count - 1) * freedom)
+    lack = count * np.sum(middle**2) / freedom
+    smallest = (1e-10 * np.abs(values).max()) ** 2
+    if scatter <= smallest:
+        return coefficients[1], 1.0 if lack <= smallest else 0.0
+    return coefficients[1], float(fisher.sf(lack / scatter, freedom, (count - 1) * freedom))
+
+
+def _rows(line: dict, control: dict | None, settings: StatsSettings):
+    told_of = {"replicates": line["replicates"], "times": line["times"]}
+    if line["problem"]:
+        yield {"quantity": "J", **_nothing(line["problem"]), **told_of}
+        return
+    yield {"quantity": "J", **_estimate(line["slopes"].to_numpy(), settings), **told_of}
+    if control is not None and not control["problem"]:
+        both = line["slopes"].index.intersection(control["slopes"].index)
+        differences = (line["slopes"][both] - control["slopes"][both]).to_numpy()
+        if len(both) > 1:
+            yield {"quantity": "difference of J", **_estimate(differences, settings), **told_of}
+    quantity = {"quantity": "transition time"}
+    slopes, pools = line["slopes"].to_numpy(), line["pools"].to_numpy()
+    low = _interval(slopes, settings.level)[1]
+    if not low > 0 or (slopes <= 0).any() or (pools <= 0).any():
+        yield {**quantity, **_nothing("J is not above zero beyond doubt: the pool over it means nothing"), **told_of}
+        return
+    row = _estimate(np.log(pools / slopes), settings)
+    row |= {name: np.exp(row[name]) for name in ("estimate", "ci_low", "ci_high")}
+    yield {**quantity, **row, "p_value": np.nan, "refusal": "", "note": line["warning"], **told_of}
+
+
+def _interval(values: np.ndarray, level: float) -> tuple[float, float, float, float]:
+    """Mean, Student's interval and p-value against zero; NaN without scatter."""
+    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+    if error <= 1e-10 * np.abs(values).max():
+        return mean, np.nan, np.nan, np.nan
+    df = len(values) - 1
+    half = student.ppf((1 + level) / 2, df) * error
+    return mean, mean - half, mean + half, float(2 * student.sf(abs(mean / error), df))
+
+
+def _estimate(values: np.ndarray, settings: StatsSettings) -> dict:
+    estimate, low, high, p = _interval(values, settings.level)
+    few = len(values) < settings.min_replicates
+    refusal = f"no p-value: {len(values)} biological replicates, {settings.min_replicates} are needed" if few else ""
+    numbers = {"estimate": estimate, "ci_low": low, "ci_high": high, "p_value": np.nan if few else p}
+    return numbers | {"note": "", "refusal": refusal}
+
+
+def _nothing(why: str) -> dict:
+    return {**dict.fromkeys(("estimate", "ci_low", "ci_high", "p_value"), np.nan), "note": why, "refusal": ""}

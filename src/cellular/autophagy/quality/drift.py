@@ -1,0 +1,58 @@
+"""Slow change over a plate's timepoints: bleaching, a lamp that warms up, focus that creeps away."""
+
+import pandas as pd
+from scipy.stats import theilslopes
+
+MEASURES = ("signal", "background", "power_slope")
+FEWEST_TIMEPOINTS = 4
+# A change over the whole series that is worth a sentence: a quarter of the light, half a unit of slope.
+_MUCH = {"signal": 0.25, "background": 0.25, "power_slope": 0.5}
+
+
+def measure_drift(quality: pd.DataFrame) -> pd.DataFrame:
+    """A row a plate, channel and measure with four timepoints or more.
+
+    Columns: ``plate, channel, measure, timepoints, first, last`` (medians over the plate's fields at the first and last
+    timepoint), ``change`` from first to last along the Theil-Sen line through the medians (as a share of the line's
+    start; for power_slope in its own unit), ``low, high`` its 95 % interval, and ``drifts``: zero is outside and the
+    change is much.
+    """
+    channels = [name.removeprefix("signal__") for name in quality if name.startswith("signal__")]
+    timed = quality[quality["timepoint"].notna()]
+    rows = []
+    for plate, part in timed.groupby(timed["plate"].fillna("").astype(str), sort=True):
+        for channel in channels:
+            for measure in MEASURES:
+                medians = part.groupby("timepoint")[f"{measure}__{channel}"].median().dropna()
+                if len(medians) >= FEWEST_TIMEPOINTS:
+                    rows.append({"plate": plate, "channel": channel, "measure": measure, **_line(medians, measure)})
+    names = ("plate", "channel", "measure", "timepoints", "first", "last", "change", "low", "high", "drifts")
+    return pd.DataFrame(rows, columns=list(names))
+
+
+def _line(medians: pd.Series, measure: str) -> dict[str, object]:
+    times = medians.index.to_numpy(float)
+    slope, intercept, low, high = theilslopes(medians.to_numpy(float), times)
+    start = intercept + slope * times[0]
+    unit = 1.0 if measure == "power_slope" else max(abs(start), 1e-9)
+    change, low, high = (value * (times[-1] - times[0]) / unit for value in (slope, low, high))
+    return {
+        "timepoints": len(medians),
+        "first": float(medians.iloc[0]),
+        "last": float(medians.iloc[-1]),
+        "change": change,
+        "low": low,
+        "high": high,
+        "drifts": bool(low * high > 0 and abs(change) > _MUCH[measure]),
+    }
+
+
+def drift_notes(drift: pd.DataFrame) -> list[str]:
+    """A sentence for each row that drifts."""
+    return [
+        f"{row.channel} {row.measure.replace('_', ' ')} drifts over time"
+        + (f" on plate {row.plate}: " if row.plate else ": ")
+        + (f"{row.change:+.2f}" if row.measure == "power_slope" else f"{row.change:+.0%}")
+        + f" from the first timepoint to the last ({row.first:.4g} to {row.last:.4g})"
+        for row in drift[drift["drifts"].astype(bool)].itertuples()
+    ]

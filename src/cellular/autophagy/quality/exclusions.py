@@ -1,0 +1,96 @@
+"""Fields that are left out of a comparison: who, why, and what is left at every level. Nothing is left out silently."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cellular.errors import InputError
+from cellular.files import read_csv
+
+FLAGGED = "flagged"
+
+
+def read_exclusions(choice: Sequence[str], quality: pd.DataFrame | None) -> dict[str, str]:
+    """What `--exclude` asks for: reason by field.
+
+    Parameters
+    ----------
+    choice : "flagged", names of fields, or files: a table with the column ``field`` (and ``reason``), or text with a
+        name a line. They add up.
+    quality : the table with ``flagged`` and ``reasons``; None where there is none.
+
+    Raises InputError where flags are asked for and there are none, and for a file that is neither.
+    """
+    left_out: dict[str, str] = {}
+    for word in choice:
+        if word == FLAGGED:
+            if quality is None:
+                raise InputError(
+                    "--exclude flagged needs quality.csv beside the cells: run cellular quality or analyse"
+                )
+            odd = quality[quality["flagged"].astype(bool)]
+            left_out |= dict(zip(odd["field"].astype(str), odd["reasons"]))
+        elif Path(word).is_file():
+            left_out |= _read_list(Path(word))
+        else:
+            left_out[word] = "named by --exclude"
+    return left_out
+
+
+def _read_list(path: Path) -> dict[str, str]:
+    if path.suffix.lower() == ".csv":
+        table = read_csv(path, ("reason", "reasons"))
+        if "field" not in table:
+            raise InputError(f"{path} has no column 'field' to say what to leave out")
+        why = next((table[name] for name in ("reason", "reasons") if name in table), pd.Series(None, table.index))
+        return dict(zip(table["field"].astype(str), why.fillna(f"listed in {path.name}").astype(str)))
+    lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
+    return dict.fromkeys((line for line in lines if line), f"listed in {path.name}")
+
+
+def ledger(left_out: dict[str, str], cells: pd.DataFrame, fields: Iterable[str]) -> pd.DataFrame:
+    """The fields that are left out, a row each: ``field, reason, cells`` (how many are lost).
+
+    `cells` has a row a cell with ``field``; `fields` are all that there are, those without cells included. Raises
+    InputError for a name that is none of them: it would be left in without a word.
+    """
+    known = dict.fromkeys([*map(str, fields), *cells["field"].astype(str)])
+    unknown = [name for name in left_out if name not in known]
+    if unknown:
+        raise InputError(
+            f"--exclude {unknown[0]}: there is no such field or file; fields are such as {next(iter(known))}"
+        )
+    counts = cells["field"].astype(str).value_counts()
+    rows = [(name, left_out[name], int(counts.get(name, 0))) for name in known if name in left_out]
+    return pd.DataFrame(rows, columns=["field", "reason", "cells"]).astype({"field": object, "reason": object})
+
+
+def kept(cells: pd.DataFrame, excluded: pd.DataFrame) -> pd.DataFrame:
+    """The cells of all other fields; InputError where none is left."""
+    left = cells[~cells["field"].astype(str).isin(excluded["field"])]
+    if left.empty:
+        raise InputError(f"--exclude leaves nothing: all {cells['field'].nunique()} fields with cells are left out")
+    return left
+
+
+def before_and_after(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """n at every level before and after: tables a row a ``treatment``, as count_units makes them, in one.
+
+    Columns: ``treatment``, and for every level ``<level>`` (what results rest on) and ``<level>_before``.
+    """
+    table = before.merge(after, on="treatment", how="left", suffixes=("_before", ""))
+    levels = [name for name in before if name != "treatment"]
+    table = table[["treatment", *(part for name in levels for part in (name, f"{name}_before"))]]
+    return table.fillna(dict.fromkeys(levels, 0)).astype(dict.fromkeys(levels, int))
+
+
+def exclusion_note(excluded: pd.DataFrame, cells: pd.DataFrame) -> str:
+    """A sentence: how many fields and cells were left out, and how many are left."""
+    fields, total = cells["field"].nunique(), len(cells)
+    gone = int(cells["field"].astype(str).isin(excluded["field"]).sum())
+    here = int(excluded["cells"].gt(0).sum())
+    return (
+        f"Left out: {len(excluded)} field(s) with {gone:,} cells (exclusions.csv says why). Fields with cells "
+        f"{fields:,} before, {fields - here:,} after; cells {total:,} before, {total - gone:,} after"
+    )

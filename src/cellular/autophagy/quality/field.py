@@ -1,0 +1,78 @@
+"""The quality of one field: image in, one row of numbers out; and its light tile by tile, for the flat field."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellular.autophagy.measure.columns import QUALITY_PER_CHANNEL
+from cellular.autophagy.quality.background import Background, find_background
+from cellular.autophagy.quality.flat_field import light_of_tiles
+from cellular.autophagy.quality.focus import power_slope, sharpness
+from cellular.autophagy.quality.saturation import saturated_share
+from cellular.autophagy.quality.signal import debris_share, signal
+from cellular.data.image import FieldImage
+from cellular.errors import InputError
+
+# Under this side, px, there are no frequencies to tell focus by.
+SMALLEST = 32
+PLACE = ("date", "plate", "well", "site", "timepoint")
+
+
+def measure_quality(
+    image: FieldImage, field: str, labels: np.ndarray | None = None, about: Mapping[str, Any] | None = None
+) -> dict[str, pd.DataFrame]:
+    """Measure one field as the camera recorded it.
+
+    Parameters
+    ----------
+    image : not corrected in any way; every channel is measured.
+    field : its name.
+    labels : (Y, X) label image, 0 = ground, for cells and debris; None leaves them missing.
+    about : where it is on the plate: a row of :meth:`cellular.data.plate.Plate.table`.
+
+    Returns
+    -------
+    Table "quality", one row (:data:`cellular.autophagy.measure.columns.QUALITY` without flags), and of raw channels
+    "light" (:func:`light_of_field`).
+
+    Raises InputError for an image under 32 px a side, or with values that are no numbers.
+    """
+    if min(image.shape) < SMALLEST:
+        raise InputError(f"the image is {image.shape} px; its quality is told from {SMALLEST} px a side up")
+    if image.pixels.dtype.kind == "f" and not np.isfinite(image.pixels).all():
+        raise InputError("the image holds NaN or infinite intensities; mend them, or leave the field out")
+    about = about or {}
+    row: dict[str, Any] = {"field": field, **{name: about.get(name) for name in PLACE}}
+    row["cells"] = None if labels is None else int(np.count_nonzero(np.unique(labels)))
+    measured: dict[str, dict[str, float]] = {name: {} for name in QUALITY_PER_CHANNEL}
+    grounds = [find_background(image.pixels[:, :, index]) for index in range(len(image.roles))]
+    for index, (channel, ground) in enumerate(zip(image.channels, grounds)):
+        for name, value in _measure_plane(image, index, ground, labels).items():
+            measured[name][channel] = value
+    row |= {f"{name}__{channel}": value for name, values in measured.items() for channel, value in values.items()}
+    tables = {"quality": pd.DataFrame([row])}
+    return tables | ({"light": light_of_field(image, field, grounds)} if image.kind == "raw" else {})
+
+
+def light_of_field(image: FieldImage, field: str, grounds: Sequence[Background] | None = None) -> pd.DataFrame:
+    """The light of every channel tile by tile (:func:`cellular.autophagy.quality.flat_field.light_of_tiles`)."""
+    planes = [image.pixels[:, :, index] for index in range(len(image.roles))]
+    grounds = grounds or [find_background(plane) for plane in planes]
+    tables = [light_of_tiles(*each) for each in zip(planes, grounds, image.channels)]
+    return pd.concat(tables, ignore_index=True).assign(field=field)
+
+
+def _measure_plane(image: FieldImage, index: int, ground: Background, labels: np.ndarray | None) -> dict[str, float]:
+    plane = image.pixels[:, :, index]
+    return {
+        "power_slope": power_slope(plane),
+        "sharpness": sharpness(plane),
+        "saturated": saturated_share(image, index),
+        "background": ground.level,
+        "background_range": ground.range,
+        "noise": ground.noise,
+        "signal": signal(plane, ground.level),
+        "debris": float("nan") if labels is None else debris_share(plane, labels),
+    }

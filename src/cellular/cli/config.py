@@ -1,0 +1,126 @@
+"""`--config FILE`: the options of a verb in a TOML file, by their names; what was used is written back the same way."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from cellular.errors import InputError, MissingInputError, SettingsError
+
+# What names this run and not how it is done.
+NOT_SETTINGS = ("help", "config", "out", "dry_run", "verbose", "verb")
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--config``."""
+    parser.add_argument("--config", metavar="FILE", help="options from a TOML file, by their names; flags overrule it")
+
+
+def parse_with_config(parser: argparse.ArgumentParser, sub: argparse.ArgumentParser, argv: Sequence[str]):
+    """The arguments of `argv`; where it names a file of options, those are taken for what `argv` does not give.
+
+    Raises SettingsError, naming file and key, for a key or section that is not known and a value that does not fit.
+    """
+    args = parser.parse_args(argv)
+    if getattr(args, "config", None):
+        sub.set_defaults(**read_config(sub, args.config))
+        args = parser.parse_args(argv)
+    if hasattr(args, "config"):
+        args.config_text = config_text(sub, args)
+    return args
+
+
+def read_config(parser: argparse.ArgumentParser, path: str | Path) -> dict[str, Any]:
+    """Values by option of `parser` from a TOML file: keys at the top, or in the section of their group in the help."""
+    known = {action.dest: (section, action) for section, action in _options(parser)}
+    values: dict[str, Any] = {}
+    for section, key, value in _entries(_read_toml(path), {section for section, _ in known.values()}, path):
+        if key not in known:
+            raise SettingsError(f"{path}: unknown option '{key}'{_nearest(key, known)}")
+        own, action = known[key]
+        if section not in ("", own):
+            raise SettingsError(f"{path}: option '{key}' stands in [{section}]; it belongs to [{own}], or to the top")
+        if key in values:
+            raise SettingsError(f"{path}: option '{key}' is given twice")
+        values[key] = _value(action, value, path)
+    return values
+
+
+def config_text(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str:
+    """Every option of `parser` with its value in `args`, as TOML; what is left to the program is a comment."""
+    lines = [f"# Options of `{parser.prog}`; give this file to --config for the same again."]
+    last = ""
+    for section, action in _options(parser):
+        if section != last:
+            lines += ["", f"[{section if re.fullmatch('[A-Za-z0-9_-]+', section) else json.dumps(section)}]"]
+            last = section
+        value = getattr(args, action.dest)
+        value = list(value) if isinstance(value, tuple) else value
+        told = f"{action.dest} = {json.dumps(value, ensure_ascii=False)}"
+        lines.append(f"# {action.dest} is not given" if value is None else told)
+    return "\n".join(lines) + "\n"
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:
+    """Section and action of each option that can be set; those of no group first, as TOML wants it."""
+    for group in parser._action_groups:  # argparse has no other way to ask
+        section = "" if group.title in ("options", "positional arguments") else group.title
+        for action in group._group_actions:
+            if action.option_strings and action.dest not in NOT_SETTINGS:
+                yield section, action
+
+
+def _read_toml(path: str | Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise MissingInputError(f"No such file: {path}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid TOML: {error}") from error
+
+
+def _entries(content: Mapping[str, Any], sections: set[str], path: str | Path) -> Iterator[tuple[str, str, Any]]:
+    """Section, key (with ``_`` for ``-``) and value of all that is in the file."""
+    for key, value in content.items():
+        if not isinstance(value, dict):
+            yield "", key.replace("-", "_"), value
+            continue
+        if key not in sections - {""}:
+            raise SettingsError(f"{path}: unknown section [{key}]{_nearest(key, sections - {''})}")
+        for name, inner in value.items():
+            yield key, name.replace("-", "_"), inner
+
+
+def _nearest(word: str, known: Sequence[str] | Mapping[str, Any] | set[str]) -> str:
+    near = get_close_matches(word, known, 1)
+    return f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(sorted(known))}"
+
+
+def _value(action: argparse.Action, value: Any, path: str | Path) -> Any:
+    """The value as the option would parse it."""
+    what = f"{path}: option '{action.dest}'"
+    if action.nargs == 0:  # a switch
+        if not isinstance(value, bool):
+            raise SettingsError(f"{what} is true or false, not {value!r}")
+        return value
+    several = action.nargs in ("+", "*")
+    if isinstance(value, dict) or several != isinstance(value, list):
+        raise SettingsError(f"{what} takes {'a list' if several else 'one value'}, not {value!r}")
+    words = [str(word) for word in (value if several else [value])]
+    try:
+        parsed = [action.type(word) if action.type else word for word in words]
+    except (ValueError, argparse.ArgumentTypeError) as error:
+        raise SettingsError(f"{what}: {value!r} does not fit ({error})") from error
+    if wrong := [one for one in parsed if action.choices and one not in action.choices]:
+        raise SettingsError(f"{what} is one of {', '.join(map(str, action.choices))}, not {wrong[0]!r}")
+    return parsed if several else parsed[0]

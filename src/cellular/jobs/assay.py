@@ -1,0 +1,121 @@
+"""What `stats` adds where the map says more than a treatment: flux, doses, a second factor, the plate."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from cellular.autophagy.compare.design import StatsSettings
+from cellular.autophagy.compare.doses import compare_doses
+from cellular.autophagy.compare.effects import Comparison, choose_features
+from cellular.autophagy.compare.factorial import compare_factor
+from cellular.autophagy.compare.flux import YELLOW, compare_flux
+from cellular.autophagy.compare.plate_effects import (
+    assay_quality,
+    control_kinds,
+    normalised,
+    place_effects,
+    well_means,
+    with_b_scores,
+)
+from cellular.autophagy.measure.columns import axis_label
+from cellular.files import write_csv
+from cellular.report.assay import Assay, course_figure, dose_figure, flux_figure
+from cellular.report.plate import heatmap
+from cellular.report.style import save
+
+# More plates than this do not fit on one picture.
+MOST_PLATES = 12
+FEWEST_WELLS = 4
+
+
+def assess(result: Comparison, settings: StatsSettings, shown: Sequence[str]) -> Assay:
+    """Flux, doses, factor and plate of a comparison, as far as its map goes; writes nothing.
+
+    `shown` are the features to show first. Raises InputError for options that the table cannot follow.
+    """
+    features = list(dict.fromkeys(result.effects["feature"]))
+    flux = compare_flux(result.with_inhibitor, result.arms, features, settings) if result.arms else None
+    factor = compare_factor(result, settings) if settings.factor else None
+    curves, points = compare_doses(result.cells, features, settings, result.control)
+    series = [name for name in (curves["treatment"].unique() if len(curves) else ()) if name != settings.dose]
+    notes = [f"Wells of '{result.control}' without a dose are dose zero of {', '.join(series)}"] if series else []
+    wells, places, quality = _plate(result, settings, features)
+    shown = dict.fromkeys([*([YELLOW] if flux and YELLOW in result.cells else []), *shown, *settings.heatmaps])
+    return Assay(flux, factor, curves, points, wells, places, quality, tuple(notes), tuple(shown))
+
+
+def _plate(
+    result: Comparison, settings: StatsSettings, features: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Means of wells with their normalised values, effects of place, quality of the controls."""
+    nothing = pd.DataFrame()
+    table = result.cells if result.with_inhibitor is None else result.with_inhibitor
+    asked = choose_features(table, replace(settings, features=settings.heatmaps)) if settings.heatmaps else []
+    inhibitor = result.arms.column if result.arms else None
+    given = ["treatment", inhibitor, settings.dose, settings.factor, "control"]
+    given = list(dict.fromkeys(name for name in given if name and name in table))
+    wells = well_means(table, list(dict.fromkeys([*features, *asked])), given)
+    if wells["well"].nunique() < FEWEST_WELLS:
+        return nothing, nothing, nothing
+    control = wells["treatment"] == result.control
+    if result.arms:
+        control &= result.arms.of(wells) == result.arms.none
+    wells = normalised(wells, control)
+    if settings.b_score:
+        wells = with_b_scores(wells)
+    kind = control_kinds(wells["control"]) if "control" in wells else pd.Series(dtype=object)
+    quality = assay_quality(wells, kind) if kind.notna().any() else nothing
+    return wells, place_effects(wells, [name for name in given if name != "control"]), quality
+
+
+def write_assay(assay: Assay, out: Path) -> Assay:
+    """Write the tables and figures that there are to folder `out`; the pictures are in what comes back.
+
+    ``flux.csv``, ``flux_pools.csv``, ``flux_courses.csv``, ``turnover.csv``, ``factor.csv``, ``doses.csv``,
+    ``dose_points.csv``, ``wells.csv``, ``place_effects.csv``, ``assay_quality.csv``.
+    """
+    tables = {"factor": assay.factor, "doses": assay.curves, "dose_points": assay.points, "wells": assay.wells}
+    tables |= {"place_effects": assay.places, "assay_quality": assay.quality}
+    if assay.flux:
+        tables |= {"flux": assay.flux.table, "flux_pools": assay.flux.pools, "turnover": assay.flux.turnover}
+        tables["flux_courses"] = assay.flux.courses
+    for name, table in tables.items():
+        if table is not None and len(table):
+            write_csv(out / f"{name}.csv", table)
+    return replace(assay, pictures=_draw(assay, out / "figures"))
+
+
+def _draw(assay: Assay, folder: Path) -> dict[str, dict[str, Path]]:
+    pictures: dict[str, dict[str, Path]] = {"flux": {}, "doses": {}, "plate": {}}
+    for feature in assay.shown:
+        for inhibitor in assay.flux.arms.inhibitors if assay.flux else ():
+            rows = assay.flux.table
+            if ((rows["feature"] == feature) & (rows["inhibitor"] == inhibitor)).any():
+                path = folder / f"flux_{feature}_{_plain(inhibitor)}.png"
+                caption = f"{axis_label(feature)}: pools of the replicates, and their flux with {inhibitor}."
+                pictures["flux"][caption] = save(flux_figure(assay.flux, feature, inhibitor), path)
+            slopes = assay.flux.turnover
+            if len(slopes) and (slopes["feature"].eq(feature) & slopes["inhibitor"].eq(inhibitor)).any():
+                path = folder / f"course_{feature}_{_plain(inhibitor)}.png"
+                caption = f"{axis_label(feature)} after the block: with {inhibitor} filled, without open."
+                pictures["flux"][caption] = save(course_figure(assay.flux, feature, inhibitor), path)
+        if len(assay.wells) and (assay.wells["feature"] == feature).any():
+            plates = sorted(assay.wells["plate"].unique())
+            figure = heatmap(assay.wells[assay.wells["plate"].isin(plates[:MOST_PLATES])], feature)
+            some = f", the first {MOST_PLATES} of {len(plates)} plates" if len(plates) > MOST_PLATES else ""
+            pictures["plate"][f"{axis_label(feature)}{some}."] = save(figure, folder / f"plate_{feature}.png")
+    for _, curve in assay.curves.iterrows():
+        if curve["feature"] in assay.shown:
+            own = assay.points["feature"].eq(curve["feature"]) & assay.points["treatment"].eq(curve["treatment"])
+            path = folder / f"dose_{curve['feature']}_{_plain(curve['treatment'])}.png"
+            what = f"{axis_label(curve['feature'])} over {curve['treatment']}"
+            caption = f"{what}; dotted and grey: EC50 and its interval."
+            pictures["doses"][caption] = save(dose_figure(curve, assay.points[own]), path)
+    return pictures
+
+
+def _plain(name: str) -> str:
+    """A name that any file system takes."""
+    return "".join(letter if letter.isalnum() else "_" for letter in name)

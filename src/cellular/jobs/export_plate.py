@@ -1,0 +1,79 @@
+"""A plate, its label images and its cells as OME-Zarr plates: one store a plate, which viewers and ngio open."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cellular.data.formats.write_plate import PlateField, write_plate
+from cellular.data.image import load_labels, read_field
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import CellularError, InputError
+from cellular.progress import progress
+
+
+def export_plates(
+    plate: Plate, out: str | Path, cells: pd.DataFrame | None = None, *, version: str = "0.4"
+) -> tuple[list[Path], dict[str, str]]:
+    """Write ``out/<plate>.ome.zarr`` for each plate: images, label images "cells" and, where given, their table.
+
+    Parameters
+    ----------
+    plate : fields with wells; those with label images carry them.
+    cells : a row a cell with ``field`` and ``label``, as `measure` and `analyse` write.
+    version : of OME-Zarr, "0.4" or "0.5".
+
+    Returns
+    -------
+    The stores, and by field what was left out and why.
+
+    Raises
+    ------
+    InputError : no field has a well. OutputExistsError : a store is there already.
+    """
+    placed = [item for item in plate.fields if item.well and item.timepoint in (None, _first_time(plate))]
+    if not placed:
+        raise InputError(f"{plate.folder}: no field has a well, and a plate is made of wells; see --pattern")
+    left_out = [item.name for item in plate.fields if item not in placed]
+    problems = dict.fromkeys(left_out, "no well, or a later timepoint; a plate's store holds one")
+    stores = []
+    for name in sorted({item.plate or "plate" for item in placed}):
+        fields = [item for item in placed if (item.plate or "plate") == name]
+        path = Path(out) / f"{name}.ome.zarr"
+        stores.append(write_plate(path, _written(fields, cells, problems, name), name=name, version=version))
+    return stores, problems
+
+
+def _first_time(plate: Plate) -> int | None:
+    times = [item.timepoint for item in plate.fields if item.timepoint is not None]
+    return min(times, default=None)
+
+
+def _written(
+    fields: Sequence[FieldFiles], cells: pd.DataFrame | None, problems: dict[str, str], name: str
+) -> Iterator[PlateField]:
+    """The fields as they are written, one in memory at a time; one that cannot be read is left out and named."""
+    sites: dict[str | None, int] = {}
+    by_field: Mapping[str, pd.DataFrame] = {} if cells is None else dict(tuple(cells.groupby("field", sort=False)))
+    for item in progress(fields, desc=f"export {name}", unit="field"):
+        sites[item.well] = sites.get(item.well, 0) + 1
+        try:
+            image = read_field(item)
+            labels = {"cells": load_labels(item, image.shape)} if item.labels else {}
+        except CellularError as error:
+            problems[item.name] = str(error)
+            continue
+        called = image.names or ("",) * len(image.roles)
+        names = [role or name or f"channel {k + 1}" for k, (role, name) in enumerate(zip(image.roles, called))]
+        rows = by_field.get(item.name)
+        tables = {"cells": rows.drop(columns="field")} if labels and rows is not None and len(rows) else {}
+        yield PlateField(
+            well=item.well,
+            site=sites[item.well] if item.site is None else item.site,
+            image=np.moveaxis(image.pixels, -1, 0),
+            channels=names,
+            labels=labels,
+            tables=tables,
+            pixel_size_um=image.pixel_size_um,
+        )

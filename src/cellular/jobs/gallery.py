@@ -1,0 +1,97 @@
+"""The gallery of `cellular analyse`: cells cut from their fields into a strip for each condition."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cellular.data.formats.images import read_labels, write_image
+from cellular.data.image import read_field
+from cellular.data.plate import FieldFiles, Plate
+from cellular.files import number_order
+from cellular.jobs.nuclei import nuclei_path
+from cellular.jobs.segment import label_path
+from cellular.report.gallery import CellPicture, brightness, captions, choose_cells, cut_cell, strip
+from cellular.report.outlines import colour_image
+
+# What cells are chosen by: the first of these that the plate has.
+FEATURES = ("puncta_total", "mitolysosomes", "acid_share", "area")
+# A cell's square is this many times the long axis that nine in ten cells stay under; no more conditions than this.
+_ROOM, MOST_CONDITIONS = 1.25, 24
+
+
+def gallery(
+    plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatment: str, segmented: bool
+) -> dict[str, Path]:
+    """Write ``gallery/<condition>.png`` to `out` and return the pictures by caption.
+
+    Parameters
+    ----------
+    plate : the fields that were measured. tables : theirs, "cells" and "puncta" among them.
+    treatment : column that says how a cell was treated; without it all cells are one condition.
+    segmented : whether the label images of cells are those of `out`, not the plate's.
+    """
+    cells, feature = tables["cells"], next(name for name in FEATURES if name in tables["cells"])
+    found = dict(list(cells.groupby(_conditions(plate, cells, treatment))))
+    groups = [(name, found[name]) for name in sorted(found, key=number_order)][:MOST_CONDITIONS]
+    chosen = {name: choose_cells(group, feature) for name, group in groups}
+    chosen = {name: rows for name, rows in chosen.items() if len(rows)}
+    if not chosen:
+        return {}
+    pictures = _cut(plate, pd.concat(chosen.values()), tables, out, segmented)
+    levels = brightness(list(pictures.values()))
+    counts = {name: int((~group["touches_border"].astype(bool)).sum()) for name, group in groups if name in chosen}
+    told = captions(counts, feature.replace("_", " "))
+    made = {}
+    for number, (name, rows) in enumerate(chosen.items(), 1):
+        words = [f"{row.sort} {getattr(row, feature):.4g}" for row in rows.itertuples()]
+        path = out / "gallery" / f"{number:02d}_{re.sub(r'[^A-Za-z0-9.-]+', '_', name)[:40]}.png"
+        write_image(path, strip([pictures[row.field, row.label] for row in rows.itertuples()], words, levels))
+        made[told[name]] = path
+    return made
+
+
+def _conditions(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.Series:
+    """What each cell was given, in words: its treatment, then what else the map says but for replicates and controls.
+
+    The treatment alone where that makes too many; missing for a cell without a treatment.
+    """
+    if treatment not in cells:
+        return pd.Series("all cells", cells.index)
+    first = cells[treatment].astype(object)
+    others = [c for c in plate.map_columns if c in cells and c not in (treatment, "replicate", "control", "dose_unit")]
+    words = first.where(first.isna(), first.astype(str))
+    for name in (name for name in others if cells[name].nunique() > 1):
+        known = cells[name].notna()
+        unit = " " + cells["dose_unit"].astype(str) if name == "dose" and "dose_unit" in cells else ""
+        text = cells[name].map(lambda value: f", {value:g}" if isinstance(value, float) else f", {value}") + unit
+        words = words.where(~known, words + text)
+    return words if words.nunique() <= MOST_CONDITIONS else first
+
+
+def _cut(
+    plate: Plate, rows: pd.DataFrame, tables: Mapping[str, pd.DataFrame], out: Path, segmented: bool
+) -> dict[tuple[str, int], CellPicture]:
+    """The cells of `rows`, each field read once."""
+    side = int(np.ceil(_ROOM * np.quantile(tables["cells"]["major_axis"], 0.9)))
+    puncta = tables.get("puncta", tables.get("marker_puncta", pd.DataFrame({"field": [], "label": []})))
+    items = {item.name: item for item in plate.fields}
+    found = {}
+    for field, mine in rows.groupby("field"):
+        image, labels, nuclei = _read(items[field], out, segmented)
+        spots = puncta[puncta["field"] == field]
+        cut = min(side, *labels.shape)
+        for label in mine["label"]:
+            found[field, label] = cut_cell(image, labels, label, cut, spots, nuclei)
+    return found
+
+
+def _read(item: FieldFiles, out: Path, segmented: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """A field's colours (Y, X, 3), the label image of its cells, and that of its nuclei where there is one."""
+    colours = np.atleast_3d(colour_image(read_field(item)))[..., :3]
+    colours = np.repeat(colours, 3, axis=2) if colours.shape[2] == 1 else colours
+    labels = read_labels(label_path(out / "labels", item.name) if segmented else item.labels)
+    path = nuclei_path(out / "labels", item.name)
+    return colours, labels, read_labels(path) if path.is_file() else None

@@ -1,0 +1,133 @@
+"""Nuclei for the jobs that measure: found on the DNA channel, or read from a folder of label images."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellular.autophagy.measure.nuclei import match_nuclei
+from cellular.autophagy.measure.unmix import DNA
+from cellular.data.find import match_labels, match_nuclei_files
+from cellular.data.formats.images import read_labels, write_labels
+from cellular.data.formats.suffixes import NUCLEI_SUFFIX
+from cellular.data.image import FieldImage
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import InputError, WeightsError
+from cellular.jobs.segment import model_record, plate_diameter, segment_image
+from cellular.segment.model.registry import STARTER
+from cellular.segment.segmenter import Segmenter
+from cellular.segment.settings import SegmentSettings
+
+logger = logging.getLogger(__name__)
+
+AUTO, OFF = "auto", "off"
+MODEL = "nuclei"
+
+
+@dataclass(frozen=True)
+class NucleiSource:
+    """Where the nuclei of a plate come from: a network, at one diameter for the plate, or label images.
+
+    Attributes
+    ----------
+    segmenter, diameter : the network, and the nuclei's diameter in px; None where label images are given.
+    files : label image by name of field.
+    """
+
+    segmenter: Segmenter | None = None
+    diameter: float | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    def has(self, item: FieldFiles) -> bool:
+        """Whether the field has nuclei to find or to read."""
+        return item.has(DNA) if self.segmenter else item.name in self.files
+
+    def inputs(self, item: FieldFiles) -> tuple[Path, ...]:
+        """Files besides the field's own that they are read from."""
+        return (self.files[item.name],) if item.name in self.files else ()
+
+    def outputs(self, item: FieldFiles, folder: Path) -> list[Path]:
+        """What :meth:`write` writes."""
+        return [nuclei_path(folder, item.name)] if self.has(item) else []
+
+    def write(self, item: FieldFiles, image: FieldImage, cells: np.ndarray, folder: Path) -> np.ndarray | None:
+        """The field's nuclei (Y, X), numbered with its cells, written to `folder`; None for a field without any."""
+        if not self.has(item):
+            return None
+        found = match_nuclei(self._read(item, image), cells).labels
+        write_labels(nuclei_path(folder, item.name), found)
+        return found
+
+    def _read(self, item: FieldFiles, image: FieldImage) -> np.ndarray:
+        if self.segmenter:
+            return segment_image(dna_of(image), self.segmenter, SegmentSettings(diameter=self.diameter)).labels
+        labels = read_labels(self.files[item.name])
+        if labels.shape != image.shape:
+            raise InputError(f"{self.files[item.name]}: shape {labels.shape} differs from the image's {image.shape}")
+        return labels
+
+    def record(self) -> dict[str, Any]:
+        """For the record of the job's settings."""
+        return {**model_record(self.segmenter), "diameter": self.diameter} if self.segmenter else {"files": True}
+
+
+def nuclei_source(plate: Plate, choice: str, labels: str | Path | None, device: str = "auto") -> NucleiSource | None:
+    """Where the nuclei of `plate` come from.
+
+    Parameters
+    ----------
+    choice : "off"; a folder of label images; or "auto": where the plate has a DNA channel, what lies as
+        ``<field>_nuclei.tif`` beside the label images of its cells in folder `labels`, if each field has it, else what
+        the model finds.
+
+    Raises
+    ------
+    InputError, MissingInputError : a folder that is not there, or fits none of the fields.
+    """
+    if choice == OFF:
+        return None
+    if choice != AUTO:
+        files = match_nuclei_files(plate.fields, choice) or match_labels(plate.fields, choice)
+        if not files:
+            first = plate.fields[0].name
+            raise InputError(
+                f"{choice} holds no label image of nuclei of any field, such as {first}{NUCLEI_SUFFIX}.tif"
+            )
+        return NucleiSource(files=files)
+    stained = tuple(item for item in plate.fields if item.has(DNA))
+    if not stained:
+        return None
+    files = match_nuclei_files(stained, labels) if labels is not None else {}
+    if len(files) == len(stained):
+        return NucleiSource(files=files)
+    segmenter = nuclei_segmenter(device)
+    diameter = plate_diameter(replace(plate, fields=tuple(map(_dna_alone, stained))), segmenter, SegmentSettings())
+    logger.info("nuclei are found on DNA by the model %s, at a diameter of %.0f px", segmenter.model.name, diameter)
+    return NucleiSource(segmenter, diameter)
+
+
+def nuclei_segmenter(device: str = "auto") -> Segmenter:
+    """The model of nuclei that ships, or the starter, which was trained on nuclei too, in a build without it."""
+    try:
+        return Segmenter.from_pretrained(MODEL, device)
+    except WeightsError as error:
+        logger.info("%s; nuclei are found by the starter", error)
+        return Segmenter.from_pretrained(STARTER, device)
+
+
+def dna_of(image: FieldImage) -> FieldImage:
+    """The image with its DNA channel alone."""
+    index = image.roles.index(DNA)
+    return replace(image, pixels=image.pixels[:, :, [index]], roles=(DNA,), names=image.names[index : index + 1])
+
+
+def _dna_alone(item: FieldFiles) -> FieldFiles:
+    return replace(item, sources=tuple(source for source in item.sources if source.role == DNA))
+
+
+def nuclei_path(folder: Path, name: str) -> Path:
+    """Where the label image of a field's nuclei goes."""
+    return folder / f"{name}{NUCLEI_SUFFIX}.tif"

@@ -1,0 +1,135 @@
+"""The curve against R's drc, Page's test against its definition, and what the doses must span."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.autophagy.compare.design import StatsSettings, nest
+from cellular.autophagy.compare.doses import (
+    Curve,
+    compare_doses,
+    curve_row,
+    dose_series,
+    fit_curve,
+    levelled,
+    not_spanned,
+    trend,
+)
+from cellular.errors import InputError
+
+# Root length of ryegrass (cm) over ferulic acid (mM): the data set of R's drc (Inderjit et al., Ecol 2002).
+RYEGRASS = {
+    0: (7.58, 8.0, 8.3285714, 7.25, 7.375, 7.9625),
+    0.94: (8.3555556, 6.9142857, 7.75),
+    1.88: (6.8714286, 6.45, 5.9222222),
+    3.75: (1.925, 2.8857143, 4.2333333),
+    7.5: (1.1875, 0.8571429, 1.0571429),
+    15: (0.6875, 0.525, 0.825),
+    30: (0.25, 0.22, 0.44),
+}
+DOSES = (0, 1, 4, 16, 64, 256)
+
+
+def replicates(seed=0, scatter=0.1, rows=4, **curve) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    values = Curve(**({"zero": 2, "plateau": 10, "ec50": 12, "slope": 1.5} | curve)).at(np.array(DOSES, float))
+    noise = rng.normal(0, scatter, (rows, len(DOSES))) + rng.normal(0, 1, (rows, 1))
+    return pd.DataFrame(
+        values + noise, index=list("abcdefgh")[:rows], columns=pd.Index(DOSES, dtype=float, name="dose")
+    )
+
+
+def named(means: pd.DataFrame) -> pd.DataFrame:
+    return means.rename_axis(index="replicate")
+
+
+def test_the_curve_is_that_of_drc():
+    """drm(rootl ~ conc, data = ryegrass, fct = LL.4()): b 2.98222, c 0.48141, d 7.79296, e 3.05795, residual 0.5196."""
+    dose = np.repeat(list(RYEGRASS), [len(v) for v in RYEGRASS.values()]).astype(float)
+    curve = fit_curve(dose, np.concatenate(list(RYEGRASS.values())))
+    assert (curve.slope, curve.plateau) == (pytest.approx(2.98222, abs=2e-4), pytest.approx(0.48141, abs=1e-4))
+    assert (curve.zero, curve.ec50) == (pytest.approx(7.79296, abs=1e-4), pytest.approx(3.05795, abs=1e-4))
+    assert np.sqrt(curve.rss / 20) == pytest.approx(0.5196, abs=1e-4)
+    assert not_spanned(curve, dose) == ""
+
+
+def test_the_curve_is_halfway_at_the_ec50_and_zero_at_dose_zero():
+    curve = Curve(2, 10, 12, 1.5)
+    assert curve.at(np.array([0, 12, 1e12])) == pytest.approx([2, 6, 10])
+    assert curve.share(np.array([12 * 4.6805 ** (1 / 1.5)])) == pytest.approx([0.824], abs=1e-3)
+
+
+def test_intervals_hold_the_truth_and_narrow_with_less_scatter():
+    row = curve_row(named(replicates()), StatsSettings())
+    assert row["ec50_low"] < 12 < row["ec50_high"]
+    assert row["plateau_low"] < row["plateau"] < row["plateau_high"]
+    assert (row["trend"], row["refusal"], row["note"]) == ("rises", "", "")
+    tight = curve_row(named(replicates(scatter=0.01)), StatsSettings())
+    assert tight["ec50_high"] / tight["ec50_low"] < row["ec50_high"] / row["ec50_low"]
+    assert tight["ec50"] == pytest.approx(12, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("curve", "said"),
+    [
+        ({"ec50": 2000}, "EC50 lies above|reaches"),
+        ({"ec50": 120, "slope": 0.7}, "the highest dose reaches|EC50 lies above"),
+        ({"ec50": 0.1}, "below the lowest"),
+    ],
+)
+def test_doses_that_do_not_show_the_whole_curve_are_refused(curve, said):
+    row = curve_row(named(replicates(scatter=0.005, **curve)), StatsSettings())
+    assert pd.Series([row["refusal"]]).str.contains(said).all()
+    assert np.isnan(row["ec50"])
+
+
+def test_flat_responses_few_doses_and_few_replicates_are_refused_with_the_reason():
+    flat = curve_row(named(replicates(plateau=2, scatter=0.5)), StatsSettings())
+    assert flat["refusal"].startswith("no trend with the dose")
+    few = curve_row(named(replicates().iloc[:, :4]), StatsSettings())
+    assert few["refusal"].startswith("4 doses, zero included: 5 are needed")
+    two = curve_row(named(replicates(rows=2)), StatsSettings())
+    assert np.isnan(two["p_trend"])
+    assert np.isnan(two["ec50_low"])
+    assert two["note"].startswith("no interval and no p-value: 2 biological replicate(s)")
+    assert two["ec50"] == pytest.approx(12, rel=0.3)
+
+
+def test_trend_is_pages_and_two_sided():
+    """Three doses rising in both of two replicates: L is largest, 1 of 36 orders; either direction counts."""
+    columns = pd.Index([0.0, 1.0, 2.0])
+    assert trend(pd.DataFrame([[1, 2, 3], [5, 6, 9]], columns=columns)) == pytest.approx(2 / 36)
+    assert trend(pd.DataFrame([[3, 2, 1], [9, 6, 5]], columns=columns)) == pytest.approx(2 / 36)
+
+
+def test_a_replicate_that_lacks_a_dose_bends_nothing():
+    whole = named(replicates(scatter=0.0, rows=3))
+    lacking = whole.copy()
+    lacking.iloc[0, 5] = np.nan
+    levels = levelled(lacking)[0]
+    steps = (whole.loc["a"] - whole.loc["a", 0.0]).to_numpy()
+    assert (levels - levels.iloc[0]).to_numpy() == pytest.approx(steps)
+
+
+def table_of(rows: list[dict]) -> pd.DataFrame:
+    cells = [
+        {"field": f"{r['batch']}{i}", "well": f"A{i + 1:02d}", "plate": r["batch"], **r} for i, r in enumerate(rows)
+    ]
+    return nest(pd.DataFrame(cells), StatsSettings(replicate="batch"))
+
+
+def test_doses_are_numbers_in_their_order_and_the_control_is_dose_zero():
+    rows = [{"batch": b, "treatment": "DMSO", "dose": None, "dose_unit": None, "x": 1.0} for b in "abc"]
+    rows += [
+        {"batch": b, "treatment": "drug", "dose": dose, "dose_unit": "nM", "x": float(dose)}
+        for b in "abc"
+        for dose in (1000, 10, 9)
+    ]
+    table = table_of(rows)
+    curves, points = compare_doses(table, ["x"], StatsSettings(), "DMSO")
+    assert points["dose"].drop_duplicates().tolist() == [0, 9, 10, 1000]
+    assert curves.loc[0, ["unit", "doses", "replicates"]].tolist() == ["nM", 4, 3]
+    assert dose_series(table, StatsSettings(dose="nothing"), "DMSO") == {}
+    assert list(dose_series(table, StatsSettings(treatment="dose"), "0")) == ["dose"]
+    with pytest.raises(InputError, match="in one unit"):
+        compare_doses(table.assign(dose_unit=["nM", "uM"] * 6), ["x"], StatsSettings(), "DMSO")

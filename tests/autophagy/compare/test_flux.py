@@ -1,0 +1,177 @@
+"""Flux against t-tests of the replicates' own numbers, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats as scipy_stats
+
+from cellular.autophagy.compare.design import StatsSettings, nest
+from cellular.autophagy.compare.effects import ALL, compare
+from cellular.autophagy.compare.factorial import compare_factor
+from cellular.autophagy.compare.flux import compare_flux
+from cellular.autophagy.compare.inhibitor import find_arms
+from cellular.errors import InputError
+
+# yellow puncta of the two cells of every well: replicate -> (DMSO, DMSO + Baf, EBSS, EBSS + Baf)
+COUNTS = {
+    "a": ((5, 7), (20, 24), (9, 9), (36, 40)),
+    "b": ((6, 6), (21, 17), (8, 12), (41, 39)),
+    "c": ((4, 8), (25, 27), (10, 8), (35, 31)),
+}
+ARMS = (("DMSO", "none"), ("DMSO", "BafA1"), ("EBSS", "none"), ("EBSS", "BafA1"))
+SETTINGS = StatsSettings(control="DMSO", replicate="batch")
+
+
+def plate(counts=COUNTS, **columns) -> pd.DataFrame:
+    rows = []
+    for batch, wells in counts.items():
+        for column, ((treatment, inhibitor), values) in enumerate(zip(ARMS, wells), 1):
+            for label, value in enumerate(values, 1):
+                given = {"treatment": treatment, "inhibitor": inhibitor, "batch": batch, "plate": f"P{batch}"}
+                place = {"field": f"{batch}{column}", "well": f"A0{column}", "label": label}
+                rows.append({**place, **given, "puncta_yellow": value, "intensity": 1.5 * value})
+    return pd.DataFrame(rows).assign(**columns)
+
+
+def flux(cells: pd.DataFrame, features=("puncta_yellow", "intensity"), settings=SETTINGS):
+    table = nest(cells, settings)
+    return compare_flux(table, find_arms(table, settings), list(features), settings)
+
+
+def test_flux_is_the_paired_t_test_of_the_replicates_and_its_difference_the_t_test_of_differences():
+    means = np.array([[np.mean(pair) for pair in wells] for wells in COUNTS.values()])
+    rows = flux(plate()).table.set_index(["quantity", "feature", "measure", "treatment"])
+    own = rows.loc[("flux", "puncta_yellow", "difference of rates", "EBSS")]
+    expected = scipy_stats.ttest_rel(means[:, 3], means[:, 2])
+    assert own["estimate"] == pytest.approx((means[:, 3] - means[:, 2]).mean())
+    assert (own["p_value"], own["df"], own["replicates"]) == (pytest.approx(expected.pvalue), 2, 3)
+    both = rows.loc[("difference of fluxes", "intensity", "difference of differences", "EBSS")]
+    change = 1.5 * (means[:, 3] - means[:, 2] - means[:, 1] + means[:, 0])
+    expected = scipy_stats.ttest_1samp(change, 0)
+    interval = expected.confidence_interval()
+    assert both["estimate"] == pytest.approx(change.mean())
+    assert both["p_value"] == pytest.approx(expected.pvalue)
+    assert (both["ci_low"], both["ci_high"]) == (pytest.approx(interval.low), pytest.approx(interval.high))
+
+
+def test_counts_also_give_the_ratio_of_ratios_by_leaving_out_replicates():
+    totals = np.array([[np.sum(pair) for pair in wells] for wells in COUNTS.values()], float)
+
+    def log_ratio(kept):
+        dmso, dmso_baf, ebss, ebss_baf = totals[kept].sum(0)
+        return np.log(ebss_baf / ebss) - np.log(dmso_baf / dmso)
+
+    middle = log_ratio([0, 1, 2])
+    left_out = np.array([log_ratio(kept) for kept in ([1, 2], [0, 2], [0, 1])])
+    error = np.sqrt(2 / 3 * np.sum((left_out - middle) ** 2))
+    rows = flux(plate()).table.set_index(["feature", "measure"])
+    row = rows.loc[("puncta_yellow", "ratio of ratios of rates")].iloc[0]
+    assert row["estimate"] == pytest.approx(np.exp(middle), rel=1e-5)
+    assert row["p_value"] == pytest.approx(2 * scipy_stats.t.sf(abs(middle / error), 2), rel=1e-4)
+    assert "ratio of ratios of rates" not in rows.loc["intensity"].index
+
+
+def test_replicates_without_both_arms_are_left_out_and_fewer_than_three_are_refused():
+    cells = plate({**COUNTS, "d": ((90, 90), (1, 1), (3, 3), (4, 4))})
+    cells = cells[~((cells["batch"] == "d") & (cells["inhibitor"] == "BafA1") & (cells["treatment"] == "DMSO"))]
+    rows = flux(cells).table.set_index(["quantity", "measure", "treatment"])
+    dmso = rows.loc[("flux", "difference of rates", "DMSO")]
+    assert (dmso["replicates"], dmso["replicates_left_out"], dmso["estimate"]) == (3, 1, pytest.approx(49 / 3))
+    assert rows.loc[("flux", "difference of rates", "EBSS"), "replicates"] == 4
+    assert rows.loc[("difference of fluxes", "difference of differences of rates", "EBSS"), "replicates"] == 3
+    few = flux(plate({name: COUNTS[name] for name in "ab"})).table
+    assert few["p_value"].isna().all()
+    assert few["refusal"].str.contains("3 biological replicates are needed").all()
+    apart = plate()
+    apart.loc[apart["batch"] == "a", "inhibitor"] = "none"
+    apart.loc[apart["batch"] != "a", "inhibitor"] = "BafA1"
+    apart["batch"] = apart["field"]
+    own = flux(apart).table.query("quantity == 'flux'")
+    assert own["p_value"].isna().all(), "replicates that hold one arm each are no flux"
+
+
+@pytest.mark.parametrize(
+    ("levels", "none", "expected"),
+    [
+        (("none", "BafA1"), None, "none"),
+        (("-", "Baf"), None, "-"),
+        (("0", "100"), None, "0"),
+        (("DMSO", "CQ"), None, "DMSO"),
+        (("Vehicle", "CQ"), None, "Vehicle"),
+        (("x", "y"), "x", "x"),
+        ((None, "CQ"), "", ""),
+    ],
+)
+def test_the_level_without_inhibitor_is_recognised_or_told(levels, none, expected):
+    cells = plate()
+    cells["inhibitor"] = cells["inhibitor"].map(dict(zip(("none", "BafA1"), levels)))
+    table = nest(cells, StatsSettings(control="DMSO", no_inhibitor=none))
+    arms = find_arms(table, StatsSettings(control="DMSO", no_inhibitor=none))
+    assert (arms.none, arms.inhibitors) == (expected, (levels[1],))
+
+
+@pytest.mark.parametrize(
+    ("levels", "none", "said"),
+    [
+        (("x", "y"), None, "holds 'x', 'y'; name one with --no_inhibitor"),
+        (("none", "vehicle"), None, "Which wells had no inhibitor"),
+        ((None, "CQ"), None, "'' for empty fields"),
+        (("none", "CQ"), "water", "--no_inhibitor water"),
+    ],
+)
+def test_an_unclear_inhibitor_is_refused_and_never_pooled(levels, none, said):
+    cells = plate()
+    cells["inhibitor"] = cells["inhibitor"].map(dict(zip(("none", "BafA1"), levels)))
+    with pytest.raises(InputError, match=said):
+        compare(cells, StatsSettings(control="DMSO", replicate="batch", no_inhibitor=none))
+
+
+def test_treatments_are_compared_in_wells_without_inhibitor():
+    settings = StatsSettings(control="DMSO", replicate="batch", features=("intensity",))
+    result = compare(plate(), settings)
+    alone = compare(plate().query("inhibitor == 'none'").drop(columns="inhibitor"), settings)
+    pd.testing.assert_frame_equal(result.effects, alone.effects)
+    assert "never pooled" in result.notes[0]
+    assert "12 cells with BafA1" in result.notes[0]
+    assert len(result.with_inhibitor) == 24
+
+
+def test_an_inhibitor_that_does_nothing_and_arms_on_two_plates_are_warned_of():
+    idle = {name: (wells[0], wells[0][::-1], *wells[2:]) for name, wells in COUNTS.items()}
+    warned = "; ".join(flux(plate(idle)).warnings)
+    assert "BafA1 does not raise yellow puncta in DMSO" in warned
+    assert "in EBSS" not in warned
+    cells = plate()
+    cells["plate"] += cells["inhibitor"].where(cells["batch"] == "b", "")
+    assert "different plates in replicate(s) b:" in "; ".join(flux(cells).warnings)
+    assert flux(plate()).warnings == ()
+
+
+def test_a_factor_shows_the_effect_at_each_level_and_their_difference():
+    cells = plate().rename(columns={"inhibitor": "genotype"}).replace({"genotype": {"none": "KO", "BafA1": "WT"}})
+    settings = StatsSettings(control="DMSO", replicate="batch", factor="genotype", features=("intensity",))
+    result = compare(cells, settings)
+    rows = compare_factor(result, settings)
+    assert rows[["at", "against"]].to_numpy().tolist() == [["WT", None], ["KO", None], ["KO", "WT"]]
+    means = 1.5 * np.array([[np.mean(pair) for pair in wells] for wells in COUNTS.values()])
+    change = (means[:, 2] - means[:, 0]) - (means[:, 3] - means[:, 1])
+    assert rows["estimate"].iloc[2] == pytest.approx(change.mean())
+    assert rows["p_value"].iloc[2] == pytest.approx(scipy_stats.ttest_1samp(change, 0).pvalue)
+    with pytest.raises(InputError, match="a factor has 2 to 12"):
+        compare_factor(result, StatsSettings(control="DMSO", factor="puncta_yellow", replicate="batch"))
+
+
+def test_wells_alone_make_an_interval_but_no_p_value():
+    """One date, two wells of each arm: the difference of fluxes is an ordinary regression on eight wells."""
+    values = {"a": COUNTS["a"], "b": COUNTS["b"]}
+    cells = plate(values)
+    cells["well"] = cells["batch"].map({"a": "A", "b": "B"}) + cells["well"].str[1:]
+    cells = cells.assign(batch="day", plate="P")
+    row = flux(cells).table.set_index(["quantity", "feature"]).loc[("difference of fluxes", "intensity")].iloc[0]
+    means = 1.5 * np.array([[np.mean(pair) for pair in wells] for wells in values.values()])
+    pooled = np.mean(means.var(axis=0, ddof=1))
+    half = scipy_stats.t.ppf(0.975, 4) * np.sqrt(pooled * 4 / 2)
+    estimate = means.mean(0) @ [1, -1, -1, 1]
+    assert (row["unit"], row["df"], row["timepoint"]) == ("well", 4, ALL)
+    assert (row["ci_low"], row["ci_high"]) == (pytest.approx(estimate - half), pytest.approx(estimate + half))
+    assert np.isnan(row["p_value"])

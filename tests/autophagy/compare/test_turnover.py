@@ -1,0 +1,74 @@
+"""J and the transition time by hand, and pools that do not grow along a line."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats as scipy_stats
+
+from cellular.autophagy.compare.design import StatsSettings, nest
+from cellular.autophagy.compare.turnover import line_of, turnover
+
+SETTINGS = StatsSettings(control="DMSO", replicate="batch", time="hours")
+
+
+def course(pool_of) -> pd.DataFrame:
+    """One cell a well; pool_of(treatment, batch number, hours, blocked)."""
+    rows = []
+    for number, batch in enumerate("abc"):
+        for treatment in ("DMSO", "EBSS"):
+            for arm in ("none", "Baf"):
+                for hours in (0, 1, 2, 4):
+                    value = pool_of(treatment, number, hours, arm == "Baf")
+                    well = f"{'AB'[treatment == 'EBSS']}{1 + hours + 6 * (arm == 'Baf'):02d}"
+                    given = {"treatment": treatment, "arm": arm, "batch": batch, "plate": batch, "well": well}
+                    rows.append({"field": f"{batch}{well}", **given, "hours": hours, "puncta_yellow": value})
+    return nest(pd.DataFrame(rows), SETTINGS)
+
+
+def rows_of(table: pd.DataFrame) -> pd.DataFrame:
+    controls = {"DMSO": "DMSO", "EBSS": "DMSO"}
+    found = turnover(table, "none", ["puncta_yellow"], controls, SETTINGS)[0]
+    return found.set_index(["treatment", "quantity"])
+
+
+def test_slope_and_transition_time_are_those_of_the_replicates():
+    slopes, pools = {"DMSO": [2, 3, 4], "EBSS": [8, 9, 13]}, [6, 6, 9]
+    wiggle = {0: 0.01, 1: -0.01, 2: 0.0, 4: 0.0}
+    found = rows_of(
+        course(lambda t, n, h, blocked: pools[n] + (slopes[t][n] * h + wiggle[h] * (n - 1) if blocked else 0.0))
+    )
+    j = found.loc[("EBSS", "J")]
+    assert j["estimate"] == pytest.approx(10, abs=0.01)
+    expected = scipy_stats.ttest_1samp([8, 9, 13], 0).confidence_interval()
+    assert (j["ci_low"], j["ci_high"]) == (pytest.approx(expected.low, abs=0.1), pytest.approx(expected.high, abs=0.1))
+    assert found.loc[("EBSS", "difference of J"), "estimate"] == pytest.approx(np.mean([6, 6, 9]), abs=0.01)
+    times = np.array(pools) / [8, 9, 13]
+    assert found.loc[("EBSS", "transition time"), "estimate"] == pytest.approx(scipy_stats.gmean(times), abs=0.01)
+    assert (j["replicates"], j["times"]) == (3, 4)
+
+
+def test_a_pool_that_levels_off_has_no_slope():
+    rng = np.random.default_rng(0)
+    found = rows_of(course(lambda t, n, h, b: 6 + rng.normal(0, 0.2) + (20 * (1 - np.exp(-h)) if b else 0)))
+    assert found.loc[("EBSS", "J"), "note"].startswith("the pool does not grow along a line")
+    assert np.isnan(found.loc[("EBSS", "J"), "estimate"])
+    assert ("EBSS", "transition time") not in found.index
+
+
+def test_no_growth_has_no_transition_time():
+    rng = np.random.default_rng(1)
+    found = rows_of(course(lambda t, n, h, b: 6 + rng.normal(0, 0.5)))
+    assert "means nothing" in found.loc[("DMSO", "transition time"), "note"]
+
+
+def test_fewer_than_three_times_are_no_course():
+    table = course(lambda t, n, h, b: 6.0 + h)
+    assert turnover(table[table["hours"] < 2], "none", ["puncta_yellow"], {}, SETTINGS)[0].empty
+
+
+def test_lack_of_fit_with_three_times_is_the_t_test_of_the_curvatures():
+    """T = 3: one contrast a replicate, 1, -2, 1, and F is its t squared."""
+    times, values = np.array([0.0, 1.0, 2.0]), np.array([[1, 2.5, 3.0], [2, 3.0, 4.4], [0, 1.9, 3.0]])
+    slopes, p = line_of(times, values)
+    assert slopes == pytest.approx([1.0, 1.2, 1.5])
+    assert p == pytest.approx(scipy_stats.ttest_1samp(values @ [1, -2, 1], 0).pvalue)

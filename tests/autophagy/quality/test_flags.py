@@ -1,0 +1,153 @@
+"""Which fields are odd, over time and on a plate, by hand-made tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.autophagy.quality.drift import drift_notes, measure_drift
+from cellular.autophagy.quality.exclusions import before_and_after, exclusion_note, kept, ledger, read_exclusions
+from cellular.autophagy.quality.flags import flag_fields
+from cellular.errors import InputError
+
+
+def plate(**changes) -> pd.DataFrame:
+    """Ten usual fields f0 to f9; `changes` are columns with the value of f3."""
+    usual = {
+        "power_slope": -1.0,
+        "sharpness": 0.1,
+        "saturated": 0.0,
+        "background": 250.0,
+        "background_range": 5.0,
+        "noise": 10.0,
+        "signal": 1000.0,
+        "debris": 0.001,
+    }
+    table = pd.DataFrame({f"{name}__mRFP": np.full(10, value) for name, value in usual.items()})
+    table = table.assign(field=[f"f{n}" for n in range(10)], plate="P1", date="240301", timepoint=None, cells=40)
+    for name, value in changes.items():
+        table.loc[3, name] = value
+    return table
+
+
+def flagged(**changes) -> dict[str, str]:
+    table, _ = flag_fields(plate(**changes))
+    return dict(table.loc[table["flagged"], ["field", "reasons"]].itertuples(index=False))
+
+
+def test_usual_fields_are_not_flagged():
+    assert flagged() == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"power_slope__mRFP": -1.6, "sharpness__mRFP": 0.04},
+            "mRFP out of focus: power slope -1.6, the plate's median -1",
+        ),
+        ({"saturated__mRFP": 0.0025}, "mRFP saturated: saturated 0.25%, the plate's median 0.00%"),
+        ({"background__mRFP": 501.0}, "mRFP odd background: background 501, the plate's median 250"),
+        ({"background_range__mRFP": 256.0}, "mRFP uneven background: background range 256, the plate's median 5"),
+        ({"signal__mRFP": 249.0}, "mRFP hardly any light: signal 249, the plate's median 1,000"),
+        ({"debris__mRFP": 0.012}, "mRFP debris: debris 1.20%, the plate's median 0.10%"),
+        ({"cells": 9}, "odd number of cells: cells 9, the plate's median 40"),
+    ],
+)
+def test_each_fault_is_flagged_with_its_reason(changes, reason):
+    assert flagged(**changes) == {"f3": reason}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"power_slope__mRFP": -1.6},
+        {"sharpness__mRFP": 0.04},
+        {"power_slope__mRFP": -0.4, "sharpness__mRFP": 0.3},
+        {"power_slope__mRFP": -4.0, "sharpness__mRFP": 0.01, "signal__mRFP": 40.0, "noise__mRFP": 10.0},
+        {"saturated__mRFP": 0.0015},
+        {"background__mRFP": 480.0},
+        {"signal__mRFP": 4000.0},
+        {"cells": 20},
+    ],
+)
+def test_within_the_floors_nothing_is_odd(changes):
+    assert "out of focus" not in flagged(**changes).get("f3", "")
+    assert "signal__mRFP" in changes or flagged(**changes) == {}
+
+
+def test_what_varies_much_on_a_plate_must_be_farther_out():
+    table = plate(background__mRFP=600.0)
+    # deviations 0, 100 and 200 by turns: their median is 100, five deviations 741
+    table.loc[table["field"] != "f3", "background__mRFP"] = [50, 150, 250, 350, 450, 150, 250, 350, 250]
+    assert not flag_fields(table)[0]["flagged"].any()
+
+
+def test_plates_are_judged_apart_and_small_ones_not_at_all():
+    other = plate(signal__mRFP=249.0).assign(plate="P2", signal__mRFP=249.0)
+    table, notes = flag_fields(pd.concat([plate(), other, plate(cells=1).assign(plate="P3").iloc[:5]]))
+    assert not table["flagged"].any()
+    assert notes == ["plate P3 240301: 5 fields are too few to tell which is odd; none is flagged"]
+
+
+def test_a_plate_that_is_saturated_throughout_is_said():
+    _, notes = flag_fields(plate().assign(saturated__mRFP=0.02))
+    assert notes == ["plate P1 240301: half of the fields have 2.00% or more of their pixels saturated in mRFP"]
+
+
+def test_bleaching_is_a_drift_and_an_even_lamp_is_none():
+    times = [plate().assign(timepoint=t, signal__mRFP=1000 - 100 * t) for t in range(1, 5)]
+    drift = measure_drift(pd.concat(times)).set_index("measure")
+    assert drift.loc["signal", "change"] == pytest.approx(-300 / 900)
+    assert list(drift["drifts"]) == [True, False, False]
+    (note,) = drift_notes(drift.reset_index())
+    assert note == ("mRFP signal drifts over time on plate P1: -33% from the first timepoint to the last (900 to 600)")
+    assert measure_drift(pd.concat(times[:3])).empty
+
+
+CELLS = pd.DataFrame({"field": ["a", "a", "b", "c"], "label": [1, 2, 1, 1]})
+QUALITY = pd.DataFrame({"field": ["a", "b", "d"], "flagged": [False, True, True], "reasons": ["", "blurred", "dark"]})
+
+
+def test_the_ledger_lists_what_is_left_out_and_what_it_costs(tmp_path):
+    (tmp_path / "list.csv").write_text("field,reason\na,air bubble\n")
+    excluded = ledger(read_exclusions(["flagged", str(tmp_path / "list.csv")], QUALITY), CELLS, QUALITY["field"])
+    assert excluded.to_dict("records") == [
+        {"field": "a", "reason": "air bubble", "cells": 2},
+        {"field": "b", "reason": "blurred", "cells": 1},
+        {"field": "d", "reason": "dark", "cells": 0},
+    ]
+    assert list(kept(CELLS, excluded)["field"]) == ["c"]
+    assert exclusion_note(excluded, CELLS) == (
+        "Left out: 3 field(s) with 3 cells (exclusions.csv says why). Fields with cells 3 before, 1 after; cells 4 "
+        "before, 1 after"
+    )
+
+
+def test_lists_may_be_text_or_names(tmp_path):
+    (tmp_path / "list.txt").write_text("b\n\n c \n")
+    assert read_exclusions([str(tmp_path / "list.txt"), "a"], None) == {
+        "b": "listed in list.txt",
+        "c": "listed in list.txt",
+        "a": "named by --exclude",
+    }
+
+
+def test_what_cannot_be_left_out_is_refused(tmp_path):
+    with pytest.raises(InputError, match="--exclude e: there is no such field"):
+        ledger({"e": ""}, CELLS, ["a"])
+    with pytest.raises(InputError, match=r"quality\.csv"):
+        read_exclusions(["flagged"], None)
+    with pytest.raises(InputError, match="leaves nothing"):
+        kept(CELLS, pd.DataFrame({"field": ["a", "b", "c"]}))
+    (tmp_path / "list.csv").write_text("name\na\n")
+    with pytest.raises(InputError, match="no column 'field'"):
+        read_exclusions([str(tmp_path / "list.csv")], None)
+
+
+def test_n_before_and_after():
+    before = pd.DataFrame({"treatment": ["fed", "gone"], "wells": [3, 1], "cells": [30, 9]})
+    after = pd.DataFrame({"treatment": ["fed"], "wells": [2], "cells": [20]})
+    assert before_and_after(before, after).to_dict("records") == [
+        {"treatment": "fed", "wells": 2, "wells_before": 3, "cells": 20, "cells_before": 30},
+        {"treatment": "gone", "wells": 0, "wells_before": 1, "cells": 0, "cells_before": 9},
+    ]

@@ -1,0 +1,92 @@
+"""Uneven light, told and taken out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.autophagy.quality.background import TILES, find_background, tile_centres
+from cellular.autophagy.quality.flat_field import correct_field, estimate_profile, given_profile, light_of_tiles
+from cellular.data.image import FieldImage
+from cellular.errors import InputError
+
+V, U = tile_centres()
+BOWL = 1 - 0.2 * (V**2 + U**2)
+
+
+def light(profile, background, rng, fields=20, spread=0.2) -> pd.DataFrame:
+    """Tiles of fields of different brightness, each tile of other cells, lit by `profile` (TILES²,)."""
+    rows = []
+    for number in range(fields):
+        cells = np.exp(rng.normal(0, spread, TILES**2)) * 500 * (1 + number % 3)
+        about = {"field": f"f{number}", "channel": "mRFP", "tile": np.arange(TILES**2), "pixels": 100}
+        rows.append(pd.DataFrame(about | {"light": cells * profile, "background": background}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def test_a_bowl_is_found_to_the_number(rng):
+    found = estimate_profile(light(BOWL, 260.0, rng, spread=1e-9))
+    assert found.shape == "round"
+    assert found.terms == pytest.approx([0, 0, -0.2], abs=1e-6)
+    assert found.offset == 260
+    assert found.helps
+    # mean of 1 - 0.2 r² over the square is 1 - 0.2 * 2/3
+    assert found.over((200, 300))[100, 150] == pytest.approx(1 / (1 - 0.4 / 3), rel=1e-3)
+
+
+def test_what_the_background_shares_with_the_profile_is_not_the_cameras(rng):
+    mean = BOWL / BOWL.mean()
+    found = estimate_profile(light(BOWL, 200 + 60 * mean, rng, spread=1e-9))
+    assert found.offset == pytest.approx(200, abs=0.01)
+    assert found.background_after == pytest.approx(0, abs=0.01)
+    assert found.background_before == pytest.approx(60 * mean.std())
+
+
+def test_even_light_is_left_alone(rng):
+    found = estimate_profile(light(np.ones(TILES**2), 260.0, rng))
+    assert not found.helps
+
+
+def test_among_cells_of_many_kinds_it_is_found_within_three_percent(rng):
+    found = estimate_profile(light(BOWL, 260.0, rng, fields=48, spread=0.3))
+    truth = BOWL.reshape(TILES, TILES) / BOWL.mean()
+    assert found.helps
+    assert found.over((TILES, TILES)) == pytest.approx(truth, rel=0.03)
+
+
+def test_too_few_fields_are_refused(rng):
+    with pytest.raises(InputError, match="11 fields show cells"):
+        estimate_profile(light(BOWL, 260.0, rng, fields=11))
+
+
+def test_an_image_of_even_light_is_judged(rng):
+    side = np.linspace(-1, 1, 160)
+    image = 3000 * (1 - 0.2 * (side[:, None] ** 2 + side**2))
+    assert given_profile(image, light(BOWL, 260.0, rng)).helps
+    assert not given_profile(image, light(np.ones(TILES**2), 260.0, rng)).helps
+    with pytest.raises(InputError, match="above 0"):
+        given_profile(image - 3000, light(BOWL, 260.0, rng))
+
+
+def test_cells_are_evened_out_and_saturated_pixels_stay_known(rng):
+    side = (np.arange(64) + 0.5) / 32 - 1
+    bowl = 1 - 0.2 * (side[:, None] ** 2 + side**2)
+    pixels = np.round(200 + 1000 * bowl).astype(np.uint16)
+    pixels[0, 0] = 65535
+    image = FieldImage.of(np.stack([pixels, pixels], axis=-1), ("mRFP", "EGFP"))
+    profile = estimate_profile(light(BOWL, 200.0, rng, spread=1e-9))
+    found = correct_field(image, {"mRFP": profile})
+    inside = found.plane("mRFP")[1:, 1:]
+    assert np.ptp(inside) < 0.01 * inside.mean()
+    assert np.array_equal(found.plane("EGFP"), pixels)
+    assert found.saturated[0, 0].all()
+    assert found.saturated.sum() == 2
+    assert correct_field(image, {}) is image
+
+
+def test_light_of_tiles_by_hand():
+    plane = np.full((64, 64), 100.0)
+    plane[:4, :8] = 600  # half of the first tile
+    first = light_of_tiles(plane, find_background(plane), "mRFP").iloc[0]
+    assert list(first[["light", "background", "pixels"]]) == pytest.approx([500, 100, 32])
+    assert np.isnan(light_of_tiles(plane, find_background(plane), "mRFP")["light"].iloc[1])
+    assert light_of_tiles(plane, find_background(plane), "transmitted")["light"].iloc[1] == 100

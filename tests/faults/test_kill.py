@@ -1,0 +1,118 @@
+"""A run that is killed, at any moment: the same command then ends as if nothing had happened, and nothing is left over.
+
+Every moment of every verb with ``-m long``; in the suite two moments of each, the verbs in turn.
+"""
+
+import shutil
+
+import pytest
+from injector import Injector
+from verbs import commands, contents, make_inputs
+
+from cellular.cli.main import CONTINUES, EXIT_ERROR, EXIT_INTERRUPTED, VERBS
+from cellular.files import LOCK, PARTIAL
+
+# Looks only, or is another's test: what is left are the verbs that write files of results.
+OTHERS = {"download", "weights", "inspect"}
+NAMES = tuple(commands("", ""))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    make_inputs(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def injector(made, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("injector")
+    started = Injector(folder, {"CELLULAR_CACHE": str(folder / "cache")})
+    # what every run needs is compiled once, before any is forked off
+    assert started.run(commands(made, folder / "warm")["evaluate"], folder, fork=False)["code"] == 0
+    yield started
+    started.close()
+
+
+class Verb:
+    """One command, its undisturbed result, and the place where it is run again and again."""
+
+    def __init__(self, name, injector, made, place):
+        self.name, self.injector, self.place, self.out = name, injector, place, place / "out"
+        self.argv = commands(made, self.out)[name]
+        done = self.run()
+        assert done["code"] == 0, done["said"]
+        self.changes, self.whole = done["changes"], contents(self.place)
+        self.clear()
+
+    def run(self, **options):
+        return self.injector.run(self.argv, self.place, **options)
+
+    def clear(self):
+        shutil.rmtree(self.out, ignore_errors=True)
+
+    def check_kill(self, moment):
+        killed = self.run(kill_at=moment)
+        assert killed["code"] == -9, killed["said"]
+        again = self.again()
+        where = f"{self.name} killed before change {moment} of {self.changes}: {again['said'][-500:]}"
+        found = contents(self.place)
+        if not (again["code"] == EXIT_ERROR and "exists" in again["said"]):  # it had ended; nothing is written over
+            assert again["code"] == 0, where
+            left = [path for path in self.place.rglob("*") if path.name.startswith(PARTIAL) or path.name == LOCK]
+            assert left == [], where
+        assert {n for n in {*found, *self.whole} if found.get(n) != self.whole.get(n)} == set(), where
+        self.clear()
+
+    def again(self):
+        """The same command; `train` says itself that it is --resume that goes on."""
+        done = self.run()
+        if self.name == "train" and "--resume continues it" in done["said"]:
+            done = self.injector.run([*self.argv, "--resume"], self.place)
+        return done
+
+
+def test_no_verb_is_forgotten():
+    assert {name.split()[0] for name in NAMES} == set(VERBS) - OTHERS
+
+
+# the first record, and somewhere in the midst; those that take longest only with -m long
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("demo", "reproduce")])
+def test_killed_at_the_start_and_on_the_way(name, injector, made, tmp_path):
+    verb = Verb(name, injector, made, tmp_path)
+    for moment in {min(4, verb.changes), 1 + verb.changes * 2 // 3}:
+        verb.check_kill(moment)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
+def test_killed_at_every_moment(name, injector, made, tmp_path):
+    verb = Verb(name, injector, made, tmp_path)
+    for moment in range(1, verb.changes + 1):
+        verb.check_kill(moment)
+
+
+@pytest.mark.parametrize("name", ["segment", "stats", "train"])
+def test_what_ctrl_c_promises_is_true(name, injector, made, tmp_path):
+    check_promise(Verb(name, injector, made, tmp_path))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", NAMES)
+def test_what_ctrl_c_promises_is_true_for_all(name, injector, made, tmp_path):
+    check_promise(Verb(name, injector, made, tmp_path))
+
+
+def check_promise(verb):
+    """Interrupted late: where the message says that the command continues, it leaves alone what it had finished."""
+    cut = verb.run(kill_at=verb.changes * 5 // 6, signal="SIGINT")
+    assert cut["code"] == EXIT_INTERRUPTED, cut["said"]
+    assert "Traceback" not in cut["said"]
+    said = cut["said"].splitlines()[-1]
+    files = [path for path in verb.place.rglob("*") if path.is_file()]
+    before = {path: path.stat().st_mtime_ns for path in files}
+    again = verb.again()
+    assert again["code"] == 0, again["said"]
+    kept = [path for path, time in before.items() if path.is_file() and path.stat().st_mtime_ns == time]
+    assert kept or not (CONTINUES in said or "--resume" in said), (said, before)
+    assert contents(verb.place) == verb.whole

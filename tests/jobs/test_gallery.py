@@ -1,0 +1,57 @@
+"""Conditions of the gallery, and its files."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tifffile
+
+from cellular.data.plate import FieldFiles, Plate, Source
+from cellular.jobs.gallery import MOST_CONDITIONS, _conditions, gallery
+
+
+def plate(tmp_path, names=("a", "b")):
+    labels = np.zeros((40, 40), np.uint16)
+    labels[4:16, 4:16], labels[20:36, 20:36] = 1, 2
+    items = []
+    for name in names:
+        image, cells = tmp_path / f"{name}.tif", tmp_path / f"{name}_masks.tif"
+        tifffile.imwrite(image, np.where(labels > 0, 500, 100).astype(np.uint16))
+        tifffile.imwrite(cells, labels)
+        items.append(FieldFiles(name, (Source("EGFP", "", "EGFP", ((image, 0),)),), labels=cells))
+    columns = ["plate", "well", "treatment", "dose", "dose_unit", "inhibitor", "replicate"]
+    return Plate(Path(tmp_path), "plain", tuple(items), pd.DataFrame(columns=columns), "map")
+
+
+def cells(**more):
+    table = pd.DataFrame({"field": ["a", "a", "b", "b"], "label": [1, 2, 1, 2], "touches_border": False})
+    return table.assign(puncta_total=[3, 4, 5, 6], major_axis=14.0, **more)
+
+
+def test_conditions_are_all_that_a_well_was_given(tmp_path):
+    table = cells(
+        treatment=["DMSO", "drug", "drug", None],
+        dose=[np.nan, 10.0, 2.5, np.nan],
+        dose_unit="nM",
+        inhibitor=["none", "none", "BafA1", "none"],
+        replicate=["1", "2", "3", "4"],
+    )
+    words = _conditions(plate(tmp_path), table, "treatment")
+    assert words[:3].tolist() == ["DMSO, none", "drug, 10 nM, none", "drug, 2.5 nM, BafA1"]
+    assert words.isna().tolist() == [False, False, False, True]
+    assert _conditions(plate(tmp_path), table, "cure").tolist() == ["all cells"] * 4
+
+
+def test_too_many_conditions_are_treatments_alone(tmp_path):
+    many = MOST_CONDITIONS + 1
+    table = pd.DataFrame({"treatment": "drug", "inhibitor": [f"no. {k}" for k in range(many)]})
+    assert set(_conditions(plate(tmp_path), table, "treatment")) == {"drug"}
+
+
+def test_a_strip_of_each_condition_in_order_of_dose(tmp_path):
+    table = cells(treatment=["x", "x", "x", "x"], dose=[10.0, 10.0, 2.5, 2.5], dose_unit="nM")
+    puncta = pd.DataFrame({"field": ["a"], "label": [1], "kind": ["EGFP"], "y": [9.0], "x": [9.0], "sigma": [1.5]})
+    made = gallery(plate(tmp_path), {"cells": table, "puncta": puncta}, tmp_path / "out", "treatment", False)
+    assert [path.name for path in made.values()] == ["01_x_2.5_nM.png", "02_x_10_nM.png"]
+    assert next(iter(made)).startswith("x, 2.5 nM: 2 cells")
+    assert all(path.is_file() for path in made.values())

@@ -1,0 +1,163 @@
+"""Quality, flat fields and exclusions from files to files."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import ndimage as ndi
+
+from cellular.autophagy.compare.design import StatsSettings
+from cellular.autophagy.measure.field import MeasureSettings
+from cellular.autophagy.measure.puncta_settings import PunctaSettings
+from cellular.cli.main import main
+from cellular.data.find import find_plate
+from cellular.data.formats.images import read_image, write_image, write_labels
+from cellular.errors import InputError, MissingInputError
+from cellular.files import read_csv
+from cellular.jobs.analyse import AnalyseSettings, analyse
+from cellular.jobs.measure import measure
+from cellular.jobs.quality import quality
+from cellular.jobs.stats import compare_tables
+
+SIDE, CHANNELS = 96, ["mRFP=w2", "EGFP=w1"]
+TOOL = Path(__file__).parents[3] / "shared" / "tools" / "make_plate.py"
+SMALL = PunctaSettings(min_sigma=1.0, max_sigma=1.5)
+
+
+def cells_of(rng: np.random.Generator) -> np.ndarray:
+    """(Y, X) labels of 9 to 16 discs."""
+    labels = np.zeros((SIDE, SIDE), np.uint16)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    for number in range(16):
+        row, column = 12 + 24 * (number // 4), 12 + 24 * (number % 4)
+        labels[(y - row) ** 2 + (x - column) ** 2 < rng.integers(70, 110)] = number + 1
+    return labels
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """16 fields, 8 wells, mRFP and EGFP in shaded light; the second of B02 is blurred."""
+    rng, out = np.random.default_rng(0), tmp_path_factory.mktemp("plate")
+    side = np.linspace(-1, 1, SIDE)
+    bowl = 1 - 0.2 * (side[:, None] ** 2 + side**2)
+    for well in ("A01", "A02", "A03", "A04", "B01", "B02", "B03", "B04"):
+        for site in (1, 2):
+            labels = cells_of(rng)
+            name = f"P1_{well}_s{site}"
+            write_labels(out / "labels" / f"{name}_masks.tif", labels)
+            for channel in (1, 2):
+                light = 600.0 * (labels > 0) + rng.random((SIDE, SIDE)) * 900 * (labels > 0)
+                light = ndi.gaussian_filter(light, 4 if (well, site) == ("B02", 2) else 0.7) * bowl
+                image = rng.poisson(light + 50) + 200
+                write_image(out / "images" / f"{name}_w{channel}.tif", image.astype(np.uint16))
+    rows = [f"{row}0{n},{'fed' if row == 'A' else 'starved'}" for row in "AB" for n in (1, 2, 3, 4)]
+    (out / "map.csv").write_text("well,treatment\n" + "\n".join(rows) + "\n")
+    return out
+
+
+def found(folder: Path):
+    from cellular.autophagy.measure.columns import MEASURED
+    from cellular.data.platemap import read_plate_map
+
+    known = read_plate_map(folder / "map.csv", MEASURED)
+    return find_plate(folder / "images", channels=CHANNELS, labels=folder / "labels", plate_map=known)
+
+
+def test_the_verb_tells_the_blurred_field_and_the_uneven_light(folder, tmp_path, capsys):
+    out = tmp_path / "quality"
+    command = ["quality", str(folder / "images"), "--labels", str(folder / "labels"), "--out", str(out)]
+    assert main([*command, "--channels", *CHANNELS]) == 0
+    assert "1 of 16 fields" in capsys.readouterr().out
+    table = read_csv(out / "quality.csv")
+    assert list(table.loc[table["flagged"], "field"]) == ["P1_B02_s2"]
+    assert table["cells"].eq(16).all()
+    flat = read_csv(out / "flat_field" / "flat_field.csv")
+    assert flat["helps"].all()
+    assert not flat["applied"].any()
+    page = (out / "quality.html").read_text()
+    assert "mRFP out of focus: power slope" in page
+    assert "--flat_field auto" in page
+    assert (out / "thumbnails" / "P1_B02_s2.jpg").is_file()
+    assert not any((out / "flat_field").glob(".partial*"))
+
+
+def test_measuring_with_a_flat_field_evens_out_the_cells(folder, tmp_path):
+    plate, settings = found(folder), MeasureSettings(puncta=SMALL)
+
+    def corner(**how) -> float:
+        cells = measure(plate, None, tmp_path / str(len(how)), settings, overlays=0, **how).cells
+        corners = cells["label"].isin((1, 4, 13, 16))
+        return cells.loc[corners, "mean__mRFP"].mean() / cells.loc[~corners, "mean__mRFP"].mean()
+
+    assert corner() < 0.9
+    assert corner(flat_field="auto") == pytest.approx(1, abs=0.02)
+    record = json.loads((tmp_path / "1" / "measure.json").read_text())
+    assert record["flat_field"] == "auto"
+
+
+def test_flat_field_images_are_applied_by_channel(folder, tmp_path):
+    side = np.linspace(-1, 1, SIDE)
+    bowl = 3000 * (1 - 0.2 * (side[:, None] ** 2 + side**2))
+    write_image(tmp_path / "flat" / "mRFP.tif", bowl.astype(np.float32))
+    plate, settings = found(folder), MeasureSettings(puncta=SMALL)
+    with pytest.raises(MissingInputError, match="no flat field of EGFP"):
+        measure(plate, None, tmp_path / "out", settings, flat_field=str(tmp_path / "flat"))
+    with pytest.raises(MissingInputError, match="no such folder"):
+        measure(plate, None, tmp_path / "out", settings, flat_field="flatt")
+    assert not (tmp_path / "out").exists()
+    write_image(tmp_path / "flat" / "w1.tif", np.ones((SIDE, SIDE), np.float32))
+    result = measure(plate, None, tmp_path / "out", settings, flat_field=str(tmp_path / "flat"), overlays=0)
+    corners = result.cells["label"].isin((1, 4, 13, 16))
+    means = result.cells.groupby(corners)[["mean__mRFP", "mean__EGFP"]].mean()
+    assert means.loc[True, "mean__mRFP"] / means.loc[False, "mean__mRFP"] == pytest.approx(1, abs=0.02)
+    assert means.loc[True, "mean__EGFP"] / means.loc[False, "mean__EGFP"] < 0.9
+    shape = read_image(tmp_path / "out" / "flat_field" / "mRFP.tif")
+    assert shape.mean() == pytest.approx(1, abs=1e-3)
+
+
+def test_composites_have_no_flat_field(tmp_path):
+    write_image(tmp_path / "Timepoint_001_220518-ST_C03_s1.png", np.zeros((40, 40, 3), np.uint8))
+    with pytest.raises(InputError, match="raw channels"):
+        quality(find_plate(tmp_path), tmp_path / "out", flat_field=str(tmp_path))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_excluded_is_listed_and_counted(folder, tmp_path):
+    stats = StatsSettings(control="fed", features=("mean__mRFP", "mean__EGFP"))
+    settings = AnalyseSettings(measure=MeasureSettings(puncta=SMALL), stats=stats, overlays=0)
+    labels = folder / "labels"
+    with pytest.raises(InputError, match="there is no such field"):
+        analyse(found(folder), tmp_path / "out", settings, labels=labels, exclude=["P1_B09_s1"])
+    assert not (tmp_path / "out").exists()
+    first = analyse(found(folder), tmp_path / "out", settings, labels=labels)
+    assert any("1 field(s) are flagged" in note for note in first.comparison.notes)
+    again = analyse(found(folder), tmp_path / "out", settings, labels=labels, exclude=["flagged", "P1_A01_s1"])
+    units = again.comparison.units.set_index("treatment")
+    assert list(units["images"]) == [7, 7]
+    assert list(units["images_before"]) == [8, 8]
+    assert len(again.cells) == len(first.cells) == 16 * 16
+    told = read_csv(tmp_path / "out" / "stats" / "exclusions.csv")
+    assert list(told["field"]) == ["P1_A01_s1", "P1_B02_s2"]
+    assert told["reason"].iloc[0] == "named by --exclude"
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Left out of the comparison: 2 of 16 fields" in page
+    assert "cells 256 before, 224 after" in page
+    result, _ = compare_tables(tmp_path / "out" / "cells.csv", tmp_path / "stats", stats, exclude=["flagged"])
+    assert list(result.units["images"]) == [8, 7]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not TOOL.is_file(), reason=f"{TOOL} is not here")
+def test_the_planted_fields_are_found_and_no_other(tmp_path):
+    command = [sys.executable, str(TOOL), str(tmp_path), "--size", "256", "--replicates", "2", "--layouts", "ometiff"]
+    subprocess.run([*command, "--seed", "3"], check=True, capture_output=True)
+    main(["quality", str(tmp_path / "ometiff"), "--out", str(tmp_path / "out")])
+    table = pd.read_csv(tmp_path / "out" / "quality.csv").set_index("field")
+    reasons = table.loc[table["flagged"], "reasons"]
+    assert list(reasons.index) == ["Plate2_B01_s2", "Plate2_C03_s2"]
+    assert "mRFP saturated" in reasons.iloc[0]
+    assert "out of focus" in reasons.iloc[1]

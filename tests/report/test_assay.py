@@ -1,0 +1,80 @@
+"""Figures and sections of flux, doses and plate say what their tables say."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.autophagy.compare.design import StatsSettings
+from cellular.autophagy.compare.effects import compare
+from cellular.jobs.assay import assess, write_assay
+from cellular.report.assay import add_assay, course_figure, dose_figure, flux_figure
+from cellular.report.html import Page
+from cellular.report.plate import heatmap
+
+SETTINGS = StatsSettings(control="DMSO", replicate="batch", time="hours", features=("puncta_yellow",))
+
+
+@pytest.fixture(scope="module")
+def assay():
+    """Three replicates of two treatments; the pool grows by 2 and 5 puncta an hour after the block."""
+    rng, rows = np.random.default_rng(0), []
+    for batch in "abc":
+        for row, (treatment, slope) in zip("AB", {"DMSO": 2, "EBSS": 5}.items()):
+            for column, inhibitor in enumerate(("none", "Baf"), 1):
+                for timepoint, hours in enumerate((0, 1, 2, 4), 1):
+                    mean = 5 + slope * hours * (inhibitor == "Baf")
+                    given = {"treatment": treatment, "inhibitor": inhibitor, "batch": batch, "hours": hours}
+                    place = {"plate": batch, "well": f"{row}{column:02d}", "timepoint": timepoint}
+                    field = f"{batch}{row}{column}t{timepoint}"
+                    rows += [{"field": field, **place, **given, "puncta_yellow": rng.poisson(mean)} for _ in range(40)]
+    result = compare(pd.DataFrame(rows), SETTINGS)
+    return assess(result, SETTINGS, ["puncta_yellow"])
+
+
+def test_flux_and_course_draw_the_estimates(assay):
+    figure = flux_figure(assay.flux, "puncta_yellow", "Baf")
+    names = [text.get_text() for text in figure.axes[1].get_xticklabels()]
+    drawn = [bar.lines[0].get_ydata()[0] for bar in figure.axes[1].containers]
+    told = assay.flux.table.query("timepoint == 'all' and quantity == 'flux' and measure == 'difference of rates'")
+    assert dict(zip(names, drawn)) == pytest.approx(told.set_index("treatment")["estimate"].to_dict())
+    figure = course_figure(assay.flux, "puncta_yellow", "Baf")
+    slopes = assay.flux.turnover.query("quantity == 'J'").set_index("treatment")["estimate"]
+    assert slopes["EBSS"] == pytest.approx(5, abs=0.5)
+    assert [axes.get_title() for axes in figure.axes] == [
+        f"{name}: J = {slopes[name]:.3g}" for name in ("DMSO", "EBSS")
+    ]
+    plt.close("all")
+
+
+def test_the_page_tells_flux_turnover_and_plate(assay, tmp_path):
+    page = add_assay(Page("t"), write_assay(assay, tmp_path)).render()
+    for text in (">Flux</h2>", "transition time", "difference of fluxes", ">Wells on the plate</h2>", "no arm lies in"):
+        assert text in page
+    assert ">Doses</h2>" not in page
+    assert (tmp_path / "turnover.csv").is_file()
+    assert not (tmp_path / "doses.csv").exists()
+
+
+def test_doses_are_numbers_on_a_logarithmic_axis_with_zero_apart():
+    curve = {"feature": "x", "treatment": "drug", "unit": "nM", "zero": 1, "plateau": 9, "ec50": 12, "slope": 1}
+    curve = pd.Series({**curve, "ec50_low": 8.0, "ec50_high": 20.0})
+    doses = [0, 2, 10, 100, 1000]
+    points = pd.DataFrame({"dose": doses * 2, "replicate": ["a"] * 5 + ["b"] * 5, "mean": range(10)})
+    axes = dose_figure(curve, points.astype({"dose": float})).axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "2", "10", "100", "1000"]
+    assert (axes.get_xscale(), axes.get_xlabel()) == ("log", "drug (nM)")
+    refused = curve.mask(curve.index.isin(["zero", "plateau", "ec50", "slope", "ec50_low"]))
+    assert "no curve" in dose_figure(refused, points.astype({"dose": float})).axes[0].get_title()
+    plt.close("all")
+
+
+@pytest.mark.parametrize(("well", "shape"), [("B03", (2, 3)), ("AF48", (32, 48))])
+def test_heatmap_shows_every_well_of_its_plates(well, shape):
+    row = shape[0] if well != "B03" else 2
+    table = {"plate": ["P1", "P2", "P3", "P4"], "well": well, "row": row, "column": int(well[-2:])}
+    figure = heatmap(pd.DataFrame({**table, "feature": "x", "value": [1.0, 2, 3, 4]}), "x")
+    images = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    assert [image.shape for image in images[:4]] == [shape] * 4
+    assert [float(image[-1, -1]) for image in images[:4]] == [1, 2, 3, 4]
+    plt.close("all")
