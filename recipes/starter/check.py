@@ -35,7 +35,7 @@ from cellular.labels.cells import cell_boxes
 from cellular.segment.segmenter import Segmenter
 
 PARTS = {"settle": slice(NUCLEI_TRAIN, 90), "test": slice(90, None)}
-FLOW_THRESHOLDS, CELLPROB_THRESHOLDS = (0.4, 0.8), (-0.5, 0.0, 0.5, 1.0)
+FLOW_THRESHOLDS, CELLPROB_THRESHOLDS = (0.4, 0.6, 0.8), (-1.0, -0.5, 0.0, 0.5)
 
 
 def plate_images(folder: Path, count: int) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
