@@ -32,7 +32,7 @@ from cellular.segment import labels_to_flows
 from cellular.segment.flows.numba.cells import find_cells
 from cellular.segment.image.stitch import windows
 from cellular.segment.model.network import build_network
-from cellular.segment.model.registry import ModelInfo, load_model, save_model, starter_path
+from cellular.segment.model.registry import ModelInfo, load_model, save_model, shipped_path
 from cellular.segment.segmenter import OVERLAP_DIAMETERS, WINDOW, Segmenter
 
 FIELD_BAR = 1.5  # GB
@@ -152,7 +152,7 @@ PARTS = {"field": segment_field, "seams": segment_seams, "mosaic": segment_mosai
 def large_images(side: int = LARGE_SIDE, window: int = WINDOW) -> list[str]:
     """What each part says of itself, run in a process of its own; discs alone where there is no starter."""
     try:
-        starter_path()
+        shipped_path("starter")
         parts = list(PARTS)
     except WeightsError:
         parts = ["discs"]

@@ -21,7 +21,7 @@ from cellular.segment.flows.numba.tidy import fill_holes_and_drop_small
 from cellular.segment.image.normalize import to_network_input
 from cellular.segment.image.tiles import run_network
 from cellular.segment.model.network import CPnet, build_network
-from cellular.segment.model.registry import Model, load_model, save_model, starter_path
+from cellular.segment.model.registry import Model, load_model, save_model, shipped_path
 from cellular.segment.model.weights import save_network
 from cellular.segment.segmenter import STEPS, Segmenter
 from cellular.train.loop import train_network
@@ -103,7 +103,7 @@ def rows(inputs: Inputs) -> list[Row]:
     """All rows that can be had here; scores and the starter's own settings are the CPU's."""
     found = [flows_row(inputs), masks_row(inputs), network_row(inputs), network_row(inputs, SLIM)]
     try:
-        model = load_model(starter_path())
+        model = load_model(shipped_path("starter"))
     except WeightsError as error:
         print(f"no rows for a whole segmentation: {error}")
     else:

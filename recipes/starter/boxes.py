@@ -9,6 +9,8 @@ from cellular.labels.cells import cell_boxes
 # |u|^p + |v|^p <= 1 inside a box: 2 is an ellipse, infinity the box itself. The union of these outlines has IoU 0.86
 # with the expert's own foreground on the one field where that is public.
 EXPONENT = 2.5
+# Mean side of the training boxes, px: the scale at which real fields are segmented.
+FIELD_DIAMETER = 121.0
 
 
 def read_boxes(path: Path, side: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from boxes import read_boxes
+from boxes import FIELD_DIAMETER, read_boxes
 
 from cellular.data.formats.images import read_image
 from cellular.evaluate.detection import Boxes, average_precision, match_boxes
@@ -28,7 +28,7 @@ from cellular.segment.model.registry import Model, load_model, save_model
 from cellular.segment.scores import ScoreModel, score_measurements, scores_of
 from cellular.segment.segmentation import Segmentation
 from cellular.segment.segmenter import Segmenter
-from train import FIELD_DIAMETER, FLOW_THRESHOLD
+from train import FLOW_THRESHOLD
 
 CELLPROB_THRESHOLDS = (-0.5, 0.0, 0.5, 1.0)
 

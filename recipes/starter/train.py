@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from boxes import EXPONENT, outlines, read_boxes, refined
+from boxes import EXPONENT, FIELD_DIAMETER, outlines, read_boxes, refined
 
 from cellular.data.find import find_annotated
 from cellular.data.formats.images import read_image
@@ -36,8 +36,6 @@ from cellular.train.checkpoint import CHECKPOINT
 from cellular.train.loop import start_network
 from cellular.train.samples import Sample, make_sample
 
-# Mean side of the training boxes, px: the scale at which real fields are segmented.
-FIELD_DIAMETER = 121.0
 # Looser than Cellpose's 0.4: in crowded fields its flow check drops more right cells than wrong ones, and the scores
 # order what it would have dropped.
 FLOW_THRESHOLD = 0.8

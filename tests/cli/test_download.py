@@ -69,4 +69,4 @@ def test_the_list_as_json(mirror, capsys):
     import json
 
     assert main(["weights", "--json"]) == 0
-    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["starter", *catalogue.WEIGHTS]
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["starter", "nuclei", *catalogue.WEIGHTS]

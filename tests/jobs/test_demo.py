@@ -20,7 +20,7 @@ TINY = DemoSettings(fields=3, size_px=128, diameter_px=24, epochs=1, device="cpu
 def starter(tmp_path_factory, monkeypatch):
     path = tmp_path_factory.mktemp("model") / "starter.safetensors"
     save_model(path, build_network(width=2), ModelInfo())
-    monkeypatch.setattr("cellular.segment.model.registry.starter_path", lambda: path)
+    monkeypatch.setattr("cellular.segment.model.registry.shipped_path", lambda name: path)
 
 
 def test_from_the_command_line(tmp_path, capsys, monkeypatch):

@@ -14,7 +14,7 @@ from cellular.cli.arguments import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", help="images, and folders of images, of a plate or of no plate at all")
-    parser.add_argument("--model", default="starter", help="starter, cyto, cyto2, cyto3 or a model file")
+    parser.add_argument("--model", default="starter", help="starter, nuclei, cyto, cyto2, cyto3 or a model file")
     parser.add_argument("--out", required=True, help="folder for label images, cells.csv and overlays")
     add_segmentation(parser, channels=False)
     add_plate(parser, wells=False, numbers=True)

@@ -53,7 +53,7 @@ class Segmenter:
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, device: str | torch.device = "auto") -> "Segmenter":
-        """Segmenter with a named model ("starter", "cyto", "cyto2", "cyto3", ...) or a model file.
+        """Segmenter with a named model ("starter", "nuclei", "cyto2", "cyto3", ...) or a model file.
 
         Raises WeightsError or MissingInputError where there is no such model; no other is ever taken instead.
         """
@@ -188,8 +188,11 @@ class Segmenter:
         median diameter of cells found at the network's own scale; the second segments at that first guess.
         """
         mean = float(self.network.diam_mean)
-        _, style, _ = self._run(planes, mean, network)
-        guess = self.model.size.estimate(style) if self.model.size else self._found_diameter(planes, mean, network)
+        if self.model.size:
+            _, style, _ = self._run(planes, mean, network)
+            guess = self.model.size.estimate(style)
+        else:
+            guess = self._found_diameter(planes, mean, network)
         return self._found_diameter(planes, guess, network)
 
     def _found_diameter(self, planes: np.ndarray, diameter: float, network: dict) -> float:

@@ -18,7 +18,9 @@ from cellular.segment.model.weights import SAFETENSORS, load_network, read_state
 from cellular.segment.scores import ScoreModel
 from cellular.settings import settings_from, settings_to_dict
 
+# The models that come with the package, each in a folder of its own beside this file.
 STARTER = "starter"
+SHIPPED = (STARTER, "nuclei")
 _METADATA = "cellular"
 
 
@@ -115,13 +117,13 @@ class Model:
 
 
 def load_model(name_or_path: str | Path) -> Model:
-    """Load a model: "starter", a catalogue name (fetched if it is not here yet), or a file.
+    """Load a model: "starter" or "nuclei", a catalogue name (fetched if it is not here yet), or a file.
 
     Raises WeightsError for a name that is neither, or weights that cannot be obtained; nothing else is loaded instead.
     """
     name = str(name_or_path)
-    if name == STARTER:
-        return _from_file(name, starter_path())
+    if name in SHIPPED:
+        return _from_file(name, shipped_path(name))
     if name in WEIGHTS:
         path = find_weights(name) or fetch_weights(name)
         size = fetch_size_model(name) if WEIGHTS[name].size_url else None
@@ -131,25 +133,29 @@ def load_model(name_or_path: str | Path) -> Model:
         return Model(name, path, model.network, model.info, diameter, load_size_model(size) if size else None)
     if not Path(name).exists():
         raise WeightsError(
-            f"No model '{name}': neither a file nor one of {', '.join([STARTER, *WEIGHTS])}. "
+            f"No model '{name}': neither a file nor one of {', '.join([*SHIPPED, *WEIGHTS])}. "
             "Name one of those or give the path of a model file"
         )
     return _from_file(name, Path(name))
 
 
-def starter_path() -> Path:
-    """The model that ships with the package."""
-    path = Path(str(resources.files("cellular.segment.model") / "starter" / "starter.safetensors"))
+def shipped_path(name: str) -> Path:
+    """File of one of the models that ship with the package."""
+    path = Path(str(resources.files("cellular.segment.model") / name / f"{name}.safetensors"))
     if not path.is_file():
-        raise WeightsError("This build of cellular ships no starter model; use cyto, cyto2, cyto3 or a model file")
+        raise WeightsError(f"This build of cellular ships no {name} model; use cyto, cyto2, cyto3 or a model file")
     return path
 
 
 def list_models() -> list[dict[str, str | None]]:
-    """A row for every model that can be named: the one that ships here first, then those of :func:`list_weights`."""
-    path = starter_path()
-    starter = {"name": STARTER, "path": str(path), "url": None, "sha256": sha256_of(path)}
-    return [starter | {"licence": "ships with cellular", "citation": read_info(path).about}, *list_weights()]
+    """A row for every model that can be named: those that ship here first, then those of :func:`list_weights`."""
+    return [*map(_shipped_row, SHIPPED), *list_weights()]
+
+
+def _shipped_row(name: str) -> dict[str, str | None]:
+    path = shipped_path(name)
+    row = {"name": name, "path": str(path), "url": None, "sha256": sha256_of(path)}
+    return row | {"licence": "ships with cellular", "citation": read_info(path).about}
 
 
 def _from_file(name: str, path: Path) -> Model:

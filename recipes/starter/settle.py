@@ -1,0 +1,57 @@
+"""Give a model that gpu.py trained its threshold and scores, by what the models of the folds found in unseen wells.
+
+    python recipes/starter/settle.py OUT/starter_43.safetensors OUT --fields FIELDS --out starter.safetensors
+
+Of the 35 training fields alone; without flips. On cells that it has learned by heart a model would flatter itself.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from boxes import FIELD_DIAMETER
+from crossval import best_threshold, read_predictions
+from gpu import FINAL, FLOW_THRESHOLD
+
+from cellular.files import read_json
+from cellular.segment.model.registry import load_model, save_model
+from cellular.settings import settings_to_dict
+
+ROLES = ("mRFP", "EGFP", "transmitted")
+ABOUT = "Starter model of cellular: Drosophila S2R+ cells of the CELLULAR dataset, nuclei and simulated sheets of cells"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("trained", type=Path, help="the folder OUT of gpu.py")
+    parser.add_argument("--fields", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    names = read_json(args.fields / "split.json")["train"]
+    found = read_predictions([args.trained / "predictions.zip"], args.fields, names)
+    by_threshold = {key[2]: value for key, value in found.items() if key[:2] == (FINAL, "all")}
+    value, threshold, score = best_threshold(by_threshold)
+    print(f"cell probability {threshold:g}: box AP50 {value:.3f} in the wells left out")
+    model = load_model(args.model)
+    model.network.diam_labels.data.fill_(FIELD_DIAMETER)
+    info = replace(
+        model.info,
+        roles=ROLES,
+        optional_roles=("transmitted",),
+        flow_threshold=FLOW_THRESHOLD,
+        cellprob_threshold=threshold,
+        augment=False,
+        resample=False,
+        score=settings_to_dict(score),
+        about=ABOUT,
+    )
+    save_model(args.out, model.network, info, half=True)
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB; {info}")
+
+
+if __name__ == "__main__":
+    main()
