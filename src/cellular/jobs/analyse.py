@@ -249,7 +249,7 @@ def _work(
         else:
             found = segment_image(image, segmenter, settings.segment)
             labels, tables["outlines"] = found.labels, cell_table(item.name, found)
-            write_labels(label_path(out / "labels", item.name), labels)
+            write_labels(label_path(out / "labels", item.name), labels, image.pixel_size_um)
         tables |= look(item, recorded, labels)
         nuclei = source.write(item, image, labels, out / "labels") if source else None
         tables |= measure_field(image, labels, item.name, settings.measure, about[item.name], nuclei)

@@ -58,7 +58,7 @@ class NucleiSource:
         if not self.has(item):
             return None
         found = match_nuclei(self._read(item, image), cells).labels
-        write_labels(nuclei_path(folder, item.name), found)
+        write_labels(nuclei_path(folder, item.name), found, image.pixel_size_um)
         return found
 
     def _read(self, item: FieldFiles, image: FieldImage) -> np.ndarray:

@@ -93,7 +93,7 @@ def segment_work(segmenter: Segmenter, out: Path, settings: SegmentSettings, ove
         found = segment_image(image, segmenter, settings)
         if overlays:
             draw_outlines(overlay_path(out, item.name), image, found.labels)
-        write_labels(label_path(out, item.name), found.labels)
+        write_labels(label_path(out, item.name), found.labels, image.pixel_size_um)
         return {CELLS: cell_table(item.name, found)}
 
     def outputs(item: FieldFiles) -> list[Path]:

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from cellular.data.formats.image_file import describe_image
 from cellular.data.formats.images import read_image, read_labels, write_image, write_labels
 from cellular.data.formats.metadata import read_metadata
 from cellular.errors import CellularError, InputError, MissingExtraError, MissingInputError
@@ -152,3 +153,9 @@ def test_names_of_255_characters_with_spaces_and_unicode(tmp_path):
     for name in ("x" * 251 + ".tif", "ein Feld ü 細胞.png"):
         write_image(tmp_path / name, GREY)
         np.testing.assert_array_equal(read_image(tmp_path / name), GREY)
+
+
+def test_a_label_image_carries_the_pixel_size(tmp_path):
+    path = write_labels(tmp_path / "a_masks.tif", np.eye(4, dtype=np.uint16), 0.325)
+    assert describe_image(path)[0].pixel_size_um == pytest.approx(0.325, rel=1e-5)
+    assert describe_image(write_labels(tmp_path / "b_masks.tif", np.eye(4, dtype=np.uint16)))[0].pixel_size_um is None

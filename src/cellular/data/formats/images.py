@@ -59,8 +59,10 @@ def read_labels(path: str | Path) -> np.ndarray:
     return as_labels(image)
 
 
-def write_labels(path: str | Path, labels: np.ndarray) -> Path:
+def write_labels(path: str | Path, labels: np.ndarray, pixel_size_um: float | None = None) -> Path:
     """Write a label image, 16 bit, or 32-bit TIFF above 65,535 cells. Returns the path written.
+
+    A TIFF carries the pixel size, um, where it is given.
 
     A PNG cannot hold 32 bits: with a .png path and more than 65,535 cells the file gets the ending .tif.
     """
@@ -68,11 +70,14 @@ def write_labels(path: str | Path, labels: np.ndarray) -> Path:
     labels = as_labels(labels)
     if labels.dtype == np.uint32 and path.suffix.lower() == ".png":
         path = path.with_suffix(".tif")
-    return write_image(path, labels)
+    return write_image(path, labels, pixel_size_um)
 
 
-def write_image(path: str | Path, image: np.ndarray) -> Path:
-    """Write (Y, X) or (Y, X, C), three as RGB, as TIFF (deflate), PNG or JPEG by its ending; whole or not at all."""
+def write_image(path: str | Path, image: np.ndarray, pixel_size_um: float | None = None) -> Path:
+    """Write (Y, X) or (Y, X, C), three as RGB, as TIFF (deflate), PNG or JPEG by its ending; whole or not at all.
+
+    A TIFF carries the pixel size, um, where it is given, as pixels a centimetre.
+    """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in WRITTEN_SUFFIXES:
@@ -89,5 +94,7 @@ def write_image(path: str | Path, image: np.ndarray) -> Path:
         if image.ndim == 3:
             # A fourth plane of RGB would be taken for alpha.
             layout = {"photometric": "rgb" if image.shape[2] == 3 else "minisblack", "planarconfig": "contig"}
+        if pixel_size_um:
+            layout |= {"resolution": (1e4 / pixel_size_um,) * 2, "resolutionunit": "CENTIMETER"}
         tifffile.imwrite(temporary, image, compression="zlib", **layout)
     return path
