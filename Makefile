@@ -9,8 +9,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 demo: $(VENV)/.installed
 	$(BIN)/cellular demo --out demo
 
+# Two processes of one thread each: two of two threads wait for each other.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check-long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m long

@@ -8,6 +8,7 @@ import tifffile
 from cellular.cli.main import main
 from cellular.data.find import find_plate
 from cellular.jobs import nuclei as job
+from cellular.segment.segmenter import Segmenter
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_the_model_sees_dna_alone_at_one_diameter_for_the_plate(plate, monkeypat
         def diameter(self, pixels, channels, invert):
             return 12.0
 
-    monkeypatch.setattr(job, "nuclei_segmenter", lambda device: Classical())
+    monkeypatch.setattr(Segmenter, "from_pretrained", lambda name, device="auto": Classical())
     monkeypatch.setattr("cellular.jobs.segment.network_image", lambda image, *_: (image.array(), (0, 0)))
     for path in (plate / "labels").glob("*_nuclei.tif"):
         path.unlink()

@@ -1,10 +1,12 @@
 """Nuclei for the jobs that measure: found on the DNA channel, or read from a folder of label images."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,11 +17,11 @@ from cellular.data.formats.images import read_labels, write_labels
 from cellular.data.formats.suffixes import NUCLEI_SUFFIX
 from cellular.data.image import FieldImage
 from cellular.data.plate import FieldFiles, Plate
-from cellular.errors import InputError, WeightsError
-from cellular.jobs.segment import model_record, plate_diameter, segment_image
-from cellular.segment.model.registry import STARTER
-from cellular.segment.segmenter import Segmenter
-from cellular.segment.settings import SegmentSettings
+from cellular.errors import InputError
+
+# torch is imported where a network is needed: a plate without DNA is measured without waiting for it
+if TYPE_CHECKING:
+    from cellular.segment.segmenter import Segmenter
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +65,9 @@ class NucleiSource:
 
     def _read(self, item: FieldFiles, image: FieldImage) -> np.ndarray:
         if self.segmenter:
+            from cellular.jobs.segment import segment_image
+            from cellular.segment.settings import SegmentSettings
+
             return segment_image(dna_of(image), self.segmenter, SegmentSettings(diameter=self.diameter)).labels
         labels = read_labels(self.files[item.name])
         if labels.shape != image.shape:
@@ -71,7 +76,11 @@ class NucleiSource:
 
     def record(self) -> dict[str, Any]:
         """For the record of the job's settings."""
-        return {**model_record(self.segmenter), "diameter": self.diameter} if self.segmenter else {"files": True}
+        if not self.segmenter:
+            return {"files": True}
+        from cellular.jobs.segment import model_record
+
+        return {**model_record(self.segmenter), "diameter": self.diameter}
 
 
 def nuclei_source(plate: Plate, choice: str, labels: str | Path | None, device: str = "auto") -> NucleiSource | None:
@@ -103,19 +112,14 @@ def nuclei_source(plate: Plate, choice: str, labels: str | Path | None, device: 
     files = match_nuclei_files(stained, labels) if labels is not None else {}
     if len(files) == len(stained):
         return NucleiSource(files=files)
-    segmenter = nuclei_segmenter(device)
+    from cellular.jobs.segment import plate_diameter
+    from cellular.segment.segmenter import Segmenter
+    from cellular.segment.settings import SegmentSettings
+
+    segmenter = Segmenter.from_pretrained(MODEL, device)
     diameter = plate_diameter(replace(plate, fields=tuple(map(_dna_alone, stained))), segmenter, SegmentSettings())
     logger.info("nuclei are found on DNA by the model %s, at a diameter of %.0f px", segmenter.model.name, diameter)
     return NucleiSource(segmenter, diameter)
-
-
-def nuclei_segmenter(device: str = "auto") -> Segmenter:
-    """The model of nuclei that ships, or the starter, which was trained on nuclei too, in a build without it."""
-    try:
-        return Segmenter.from_pretrained(MODEL, device)
-    except WeightsError as error:
-        logger.info("%s; nuclei are found by the starter", error)
-        return Segmenter.from_pretrained(STARTER, device)
 
 
 def dna_of(image: FieldImage) -> FieldImage:
