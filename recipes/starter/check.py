@@ -24,8 +24,8 @@ import tifffile
 sys.path.insert(0, str(Path(__file__).parent))
 
 from boxes import read_boxes
-from gpu import reporters
 from pack import NUCLEI_TRAIN, read_nuclei
+from planes import reporters
 
 from cellular.data.formats.images import read_image
 from cellular.evaluate.detection import Boxes, average_precision, match_boxes
