@@ -10,6 +10,6 @@ def weights() -> list[dict[str, str | None]]:
     --------
     >>> import cellular
     >>> [row["name"] for row in cellular.weights()][:2]
-    ['starter', 'cyto']
+    ['starter', 'nuclei']
     """
     return list_models()
