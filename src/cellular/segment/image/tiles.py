@@ -76,10 +76,19 @@ def _padding(side: int) -> tuple[int, int]:
 
 def _layout(shape: tuple[int, int], tiling: Tiling) -> _Layout:
     side, overlap = (TILE, OVERLAP) if tiling == "cellpose" else (WHOLE, 0.1)
-    size = tuple(min(side, length) for length in shape)
     counts = [1 if length <= side else int(np.ceil((1 + 2 * overlap) * length / side)) for length in shape]
+    size = tuple(min(side, length) for length in shape)
+    if tiling == "whole":
+        size = tuple(_even(length, count) for length, count in zip(shape, counts))
     starts = tuple(np.linspace(0, length - s, n).astype(int) for length, s, n in zip(shape, size, counts))
     return _Layout(size, starts)
+
+
+def _even(length: int, count: int) -> int:
+    """Side of `count` tiles that share a `length` and overlap by a tenth of WHOLE: an image a little wider than one
+    tile is two of half its width, not two whole ones on top of each other."""
+    shared = length if count == 1 else -(-(length + (count - 1) * WHOLE // 10) // count)
+    return min(length, -(-shared // 16) * 16)
 
 
 def _run_tiled(network: CPnet, image: np.ndarray, layout: _Layout, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
