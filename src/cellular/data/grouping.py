@@ -75,7 +75,7 @@ def _of_channels(
         slices = [(files[level], 0) for level in sorted(files, key=lambda level: -1 if level is None else level)]
         chosen, used = _project(slices, z, item.name)
         projection = projection or used
-        sources.append(Source(token, names.get(token, ""), None, chosen))
+        sources.append(Source(token, names.get(token, ""), None, chosen, index=None))
     return replace(item, sources=tuple(sources), projection=projection)
 
 

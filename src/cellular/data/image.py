@@ -109,7 +109,7 @@ def read_field(item: FieldFiles, mapped: bool = False) -> FieldImage:
     planes, infos = [], []
     for source in item.sources:
         info = _info(source)
-        _check_single(source, info, item)
+        _check_single(source, info)
         planes.append(_stack(source, item.projection, False)[:, :, source.index or 0])
         infos.append(info)
     first = item.sources[0].slices[0][0]
@@ -129,8 +129,7 @@ def _one_file(item: FieldFiles, mapped: bool) -> FieldImage:
     large = mapped and len(source.slices) == 1 and path.is_file() and path.stat().st_size >= MAPPED_BYTES
     pixels = _stack(source, item.projection, large)
     wanted = [s.index for s in item.sources]
-    if len(item.sources) == 1 and source.token and source.index is not None:
-        _check_single(source, info, item)
+    _check_single(source, info)
     if None not in wanted and wanted != list(range(pixels.shape[2])):
         pixels = np.ascontiguousarray(pixels[:, :, wanted])
     return _made(item, pixels, [info])
@@ -144,10 +143,10 @@ def _info(source: Source) -> ImageInfo:
     return scenes[source.scene]
 
 
-def _check_single(source: Source, info: ImageInfo, item: FieldFiles) -> None:
+def _check_single(source: Source, info: ImageInfo) -> None:
     """A file that stands for one channel by its name holds one plane."""
     many = {axis: n for axis, n in info.sizes.items() if axis in "TZC" and n > 1}
-    if many and len(item.sources) > 1 and len({s.slices for s in item.sources}) > 1:
+    if many and source.token and source.index is None:
         raise InputError(f"{source.slices[0][0]}: by its name one channel, but it holds {many}; give one plane a file")
 
 

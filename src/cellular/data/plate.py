@@ -26,7 +26,8 @@ class Source:
     name : what it is called where that is known ("HOECHST 33342"), else "".
     role : "mRFP", "EGFP", "DNA", "transmitted", "marker:NAME", or None where it is not known.
     slices : file and z plane in it, one, or the whole stack that a projection is made of.
-    index : which of the file's channels; None takes all of a picture's colours.
+    index : which of the file's channels; None takes all that is there: a picture's colours, or the one plane of a file
+        that its name calls a channel.
     scene, t : which image and timepoint of the file.
     """
 

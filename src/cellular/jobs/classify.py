@@ -19,7 +19,7 @@ from cellular.autophagy.state.tree_model import ClassifySettings, TreeModel, pre
 from cellular.autophagy.state.trees import explain, train, validate
 from cellular.autophagy.state.truth import add_truth, checked_cells, two_states
 from cellular.autophagy.state.unseen import UNIDENTIFIED, Validation
-from cellular.data.find import find_plate
+from cellular.data.find import as_plate
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, SettingsError
@@ -227,7 +227,7 @@ def pictures(images: str | Path | None, labels: str | Path | None) -> tuple[str 
 
 def fields_of(cells: pd.DataFrame, images: str | Path | Plate, labels: str | Path | None) -> dict[str, FieldFiles]:
     """Image and label image of every field of `cells`; InputError where one is missing."""
-    plate = images if isinstance(images, Plate) else find_plate(images, labels=labels)
+    plate = as_plate(images, labels)
     return _wanted(cells, {item.name: item for item in plate.fields if item.labels})
 
 

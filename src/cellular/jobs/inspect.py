@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cellular.data.find import find_plate
+from cellular.data.find import as_plate
 from cellular.data.formats.image_file import describe_image
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
@@ -40,7 +40,7 @@ def inspect(plate: Plate | str | Path, out: str | Path | None = None) -> Inspect
     >>> cellular.inspect(made.images).fields[["well", "size", "dtype", "treatment"]].values.tolist()
     [['C05', '160 x 160', 'uint16', 'fed']]
     """
-    plate = plate if isinstance(plate, Plate) else find_plate(plate)
+    plate = as_plate(plate)
     rows, problems = attempt(plate.fields, _row, desc="inspect")
     described = pd.DataFrame(list(rows.values()), columns=["field", *ALIKE, "labels"])
     fields = plate.table().merge(described, on="field", how="left")

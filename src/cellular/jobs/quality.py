@@ -13,7 +13,7 @@ from cellular.autophagy.quality.drift import drift_notes, measure_drift
 from cellular.autophagy.quality.exclusions import FLAGGED, ledger, read_exclusions
 from cellular.autophagy.quality.field import measure_quality
 from cellular.autophagy.quality.flags import flag_fields
-from cellular.data.find import find_plate
+from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
@@ -21,7 +21,7 @@ from cellular.errors import CellularError
 from cellular.files import write_csv, write_json
 from cellular.jobs.flat_field import FlatField, lit_fields, open_flat_field, report
 from cellular.jobs.measure import about_fields, roles_of
-from cellular.jobs.runner import Work, claimed, each_field, files_of, write_problems
+from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
 from cellular.report.html import Page
 from cellular.report.quality import add_quality, thumbnail
 
@@ -82,7 +82,7 @@ def quality(
     ------
     InputError : no field could be read. OutputExistsError : `out` was begun with another plate, labels or flat field.
     """
-    plate, out = plate if isinstance(plate, Plate) else find_plate(plate, labels=labels), Path(out)
+    plate, out = as_plate(plate, labels), Path(out)
     flat = open_flat_field(plate, flat_field)
     record = {"plate": str(plate.folder), "labels": str(labels) if labels else None, "channels": roles_of(plate)}
     with claimed(out, "quality", record | {"flat_field": flat_field}):
@@ -149,7 +149,7 @@ def _thumbnails(plate: Plate, table: pd.DataFrame, out: Path) -> dict[str, Path]
     """Small pictures of the flagged fields and of usual ones, all from dark to bright alike; a few of each."""
     odd = list(table.loc[table["flagged"].astype(bool), "field"])[:THUMBNAILS]
     usual = list(table.loc[~table["flagged"].astype(bool), "field"])
-    chosen = odd + usual[:: max(1, len(usual) // USUAL)][:USUAL]
+    chosen = odd + list(spread(usual, USUAL))
     channels = [name.removeprefix("signal__") for name in table if name.startswith("signal__")]
     levels = {}
     for channel in channels:

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from skimage.measure import regionprops_table
 
-from cellular.data.find import find_plate
+from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image, write_labels
 from cellular.data.image import FieldImage, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import sha256_of, write_csv, write_json
-from cellular.jobs.runner import Work, claimed, each, files_of, finished, joined
+from cellular.jobs.runner import Work, claimed, each, files_of, finished, joined, spread
 from cellular.progress import progress
 from cellular.report.outlines import PLAIN, outline_overlay
 from cellular.segment.inputs import network_image
@@ -73,7 +73,7 @@ def segment(
     >>> list(done.cells.columns)[:4], [path.name for path in done.labels.values()]
     (['image', 'label', 'score', 'area_px'], ['Timepoint_001_220518-ST_C05_s1_masks.tif'])
     """
-    plate = plate if isinstance(plate, Plate) else find_plate(plate)
+    plate = as_plate(plate)
     segmenter = model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model, device)
     settings = settings or SegmentSettings()
     with claimed(out, "segment", {**model_record(segmenter), "settings": asdict(settings)}) as folder:
@@ -120,8 +120,7 @@ def plate_diameter(plate: Plate, segmenter: Segmenter, settings: SegmentSettings
     Raises InputError where none of these fields can be used.
     """
     found, problem = [], "there are none"
-    chosen = plate.fields[:: max(1, len(plate.fields) // DIAMETER_FIELDS)][:DIAMETER_FIELDS]
-    for item in progress(chosen, desc="diameter", unit="field"):
+    for item in progress(spread(plate.fields, DIAMETER_FIELDS), desc="diameter", unit="field"):
         try:
             pixels, channels = network_image(read_field(item), segmenter.model.info, settings.channels)
             found.append(segmenter.diameter(pixels, channels, invert=settings.invert))
