@@ -51,7 +51,7 @@ def test_too_many_conditions_are_treatments_alone(tmp_path):
 def test_a_strip_of_each_condition_in_order_of_dose(tmp_path):
     table = cells(treatment=["x", "x", "x", "x"], dose=[10.0, 10.0, 2.5, 2.5], dose_unit="nM")
     puncta = pd.DataFrame({"field": ["a"], "label": [1], "kind": ["EGFP"], "y": [9.0], "x": [9.0], "sigma": [1.5]})
-    made = gallery(plate(tmp_path), {"cells": table, "puncta": puncta}, tmp_path / "out", "treatment", False)
+    made = gallery(plate(tmp_path), {"cells": table, "puncta": puncta}, tmp_path / "out", "treatment")
     assert [path.name for path in made.values()] == ["01_x_2.5_nM.png", "02_x_10_nM.png"]
     assert next(iter(made)).startswith("x, 2.5 nM: 2 cells")
     assert all(path.is_file() for path in made.values())

@@ -3,6 +3,7 @@
 import argparse
 
 from cellular.cli.arguments import (
+    add_corrections,
     add_flat_field,
     add_plate,
     add_puncta,
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plate(parser)
     add_reporter(parser)
     add_puncta(parser)
+    add_corrections(parser, "corrected fields are measured by them, and only these anew")
     add_flat_field(parser, "nothing is done")
     parser.add_argument("--parquet", action="store_true", help="write Parquet too")
     parser.add_argument("--anndata", action="store_true", help="write cells.h5ad too: obs cells, X features, spatial")
@@ -52,10 +54,14 @@ def run(args: argparse.Namespace) -> int | None:
         nuclei=args.nuclei,
         device=args.device,
         flat_field=args.flat_field,
+        corrections=args.corrections,
     )
     counted = ", ".join(
         f"{len(result.tables[name])} {words}" for name, words in COUNTED.items() if name in result.tables
     )
+    if args.corrections:
+        edited, deleted = (int(result.images[name].sum()) for name in ("cells_edited", "cells_deleted"))
+        print(f"{edited} cells edited by hand, {deleted} deleted")
     print(f"{counted} in {len(result.images)} fields: {args.out}")
     if "puncta_yellow" in result.cells:
         print(DESCRIPTION)

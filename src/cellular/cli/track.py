@@ -2,6 +2,8 @@
 
 import argparse
 
+from cellular.cli.arguments import add_corrections
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; the defaults are those of TrackSettings."""
@@ -11,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cells", help="cells.csv of measure or classify: appearance, and states along tracks")
     parser.add_argument("--appearance", nargs="+", default=[], metavar="COLUMN", help="columns of --cells to link by")
     parser.add_argument("--truth", help="tracks.csv of true tracks, label images beside it: score against it")
+    add_corrections(parser, "the series of corrected fields are followed anew")
     parser.add_argument("--export", nargs="+", default=[], help="laptrack, ctc, geff, napari")
     parser.add_argument(
         "--max_distance", "--max-distance", type=float, default=0.8, help="farthest step, in median cell diameters"
@@ -41,6 +44,7 @@ def run(args: argparse.Namespace) -> int | None:
         appearance=args.appearance,
         truth=args.truth,
         exports=args.export,
+        corrections=args.corrections,
     )
     print(result.summary.round(3).to_string(index=False))
     if result.scores is not None:

@@ -19,6 +19,7 @@ from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
+from cellular.jobs.corrections import Corrections, corrected, only_labelled, with_counts
 from cellular.jobs.export_plate import export_plates
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.gallery import gallery
@@ -38,7 +39,6 @@ from cellular.jobs.runner import Work, claimed, each_field, files_of, write_prob
 from cellular.jobs.segment import (
     cell_table,
     draw_outlines,
-    files_of_images,
     label_path,
     model_record,
     overlay_path,
@@ -121,6 +121,7 @@ def analyse(
     exclude: Sequence[str] = (),
     config: str | None = None,
     ome_zarr: bool = False,
+    corrections: str | Path | None = None,
 ) -> AnalyseResult:
     """Analyse every field of `plate` and write everything to `out`.
 
@@ -138,6 +139,8 @@ def analyse(
         the same; with others the same run is continued.
     config : what the command line was told, as TOML, to keep as ``config.toml``.
     ome_zarr : write each plate as ``ome-zarr/<plate>.ome.zarr`` too: images, outlines and cells' tables.
+    corrections : folder of corrections of the run's label images: the fields that it corrects are measured by these,
+        the same run is continued, and ``images`` tells how many cells were edited.
 
     Raises
     ------
@@ -163,6 +166,7 @@ def analyse(
     state_model = read_state_model(settings.state_model) if settings.state_model else None
     settings = _settled(plate, segmenter, settings)
     nuclei = nuclei_source(plate, settings.nuclei, labels, settings.device)
+    given, edits = _given(plate, out, segmenter is not None, corrections)
     record = {**settings_to_dict(settings), "plate": str(plate.folder), "labels": str(labels) if labels else None}
     record |= {"channels": roles_of(plate), "map": plate.map_file}
     record |= model_record(segmenter) if segmenter else {}
@@ -171,25 +175,27 @@ def analyse(
         write_json(out / "plate.json", plate.as_dict())
         if config is not None:
             write_text(out / "config.toml", config)
-        labelled = plate if segmenter else replace(plate, fields=tuple(f for f in plate.fields if f.labels))
-        missing = {f.name: f"no label image in {labels}" for f in plate.fields if not segmenter and not f.labels}
+        labelled = given if segmenter else only_labelled(given)
+        missing = {f.name: f"no label image in {labels}" for f in given.fields if not segmenter and not f.labels}
         flat = settle(flat, labelled, out)
         work = _work(labelled, out, settings, segmenter, state_model, nuclei, flat)
         done = each_field(labelled, out, work, desc="analyse")
         tables = dict(done.tables)
+        tables["images"] = with_counts(tables["images"], edits)
         tables["cells"] = with_wells(tables["cells"], tables["images"])
         quality = judge(labelled, tables, out, flat)
         tables = {name: table for name, table in tables.items() if name != LIGHT} | {"quality": quality.table}
         write_tables(tables, out, ("csv",))
         problems = missing | done.problems
-        tracks = _tracks(labelled, done.names, out, settings, segmenter is not None)
+        outlined = _outlined(labelled, done.names, out)
+        tracks = _tracks(outlined, out, settings)
         if tracks is not None:
             problems |= tracks.problems
             told = tracks.tracks[["field", "label", "track", "lineage"]]
             tables["cells"] = tables["cells"].merge(told, on=["field", "label"], how="left")
         comparison, figures, reason = _comparison(tables, out, settings, exclude)
         if ome_zarr:
-            problems |= _stores(labelled, done.names, out, tables["cells"], segmenter is not None)
+            problems |= _stores(outlined, out, tables["cells"])
         write_problems(out, problems)
         page = Analysis(
             plate,
@@ -202,7 +208,7 @@ def analyse(
             None if tracks is None else tracks.summary,
             _pictures(labelled, done.names, out, settings),
             record,
-            gallery(labelled, tables, out, settings.stats.treatment, segmenter is not None),
+            gallery(outlined, tables, out, settings.stats.treatment),
             partial(quality.add_to, excluded=left_out(exclude, tables)),
         )
         analysis_page(page, out).write(out / "report.html")
@@ -244,12 +250,14 @@ def _work(
         recorded = read_field(item)
         image = flat.correct(recorded)
         tables = {}
-        if segmenter is None:
-            labels = load_labels(item, image.shape)
+        if item.labels is not None:
+            labels, scores = load_labels(item, image.shape), None
         else:
             found = segment_image(image, segmenter, settings.segment)
-            labels, tables["outlines"] = found.labels, cell_table(item.name, found)
+            labels, scores = found.labels, found.scores
             write_labels(label_path(out / "labels", item.name), labels, image.pixel_size_um)
+        if segmenter is not None:
+            tables["outlines"] = cell_table(item.name, labels, scores)
         tables |= look(item, recorded, labels)
         nuclei = source.write(item, image, labels, out / "labels") if source else None
         tables |= measure_field(image, labels, item.name, settings.measure, about[item.name], nuclei)
@@ -261,13 +269,12 @@ def _work(
         return tables
 
     def outputs(item: FieldFiles) -> list[Path]:
-        made = [label_path(out / "labels", item.name)] if segmenter else []
+        made = [] if item.labels else [label_path(out / "labels", item.name)]
         made += source.outputs(item, out / "labels") if source else []
         return made + ([overlay_path(out, item.name), puncta_path(out, item.name)] if item.name in shown else [])
 
     def inputs(item: FieldFiles) -> tuple[Path, ...]:
-        own = files_of_images(item) if segmenter else files_of(item)
-        return (*own, *(source.inputs(item) if source else ()))
+        return (*files_of(item), *(source.inputs(item) if source else ()))
 
     return Work(do, inputs, outputs)
 
@@ -285,27 +292,38 @@ def _pictures(
     return {name: (overlay_path(out, name), puncta_path(out, name)) for name in shown[:PICTURES]}
 
 
-def _stores(plate: Plate, names: tuple[str, ...], out: Path, cells: pd.DataFrame, segmented: bool) -> dict[str, str]:
+def _given(
+    plate: Plate, out: Path, segmented: bool, corrections: str | Path | None
+) -> tuple[Plate, Corrections | None]:
+    """The plate with the label images that are not to be made: those given, and corrected ones; and the corrections."""
+    if not segmented:
+        return corrected(plate, corrections)
+    made = {item.name: label_path(out / "labels", item.name) for item in plate.fields}
+    made = {name: path for name, path in made.items() if path.is_file()}
+    fixed, edits = corrected(plate.with_labels(made), corrections)
+    return fixed.with_labels({f.name: f.labels for f in fixed.fields if f.labels != made.get(f.name)}), edits
+
+
+def _outlined(plate: Plate, names: tuple[str, ...], out: Path) -> Plate:
+    """The fields that are done, with their label images, those that the run made included."""
+    done = [item for item in plate.fields if item.name in set(names)]
+    own = [item.labels or label_path(out / "labels", item.name) for item in done]
+    return replace(plate, fields=tuple(replace(item, labels=path) for item, path in zip(done, own)))
+
+
+def _stores(plate: Plate, out: Path, cells: pd.DataFrame) -> dict[str, str]:
     """Write the plates as OME-Zarr, those of an earlier run anew; by field, what was left out and why."""
     shutil.rmtree(out / "ome-zarr", ignore_errors=True)
-    done = [item for item in plate.fields if item.name in set(names)]
-    if segmented:
-        done = [replace(item, labels=label_path(out / "labels", item.name)) for item in done]
-    return export_plates(replace(plate, fields=tuple(done)), out / "ome-zarr", cells)[1]
+    return export_plates(plate, out / "ome-zarr", cells)[1]
 
 
-def _tracks(
-    plate: Plate, names: tuple[str, ...], out: Path, settings: AnalyseSettings, segmented: bool
-) -> TrackResult | None:
+def _tracks(plate: Plate, out: Path, settings: AnalyseSettings) -> TrackResult | None:
     """Tracks, where any position was imaged more than once."""
-    done = [item for item in plate.fields if item.name in set(names) and item.timepoint is not None]
+    done = tuple(item for item in plate.fields if item.timepoint is not None)
     if len({item.series for item in done}) == len(done):
         logger.info("no position was imaged twice: nothing to track")
         return None
-    if segmented:
-        done = [replace(item, labels=label_path(out / "labels", item.name)) for item in done]
-    timed = replace(plate, fields=tuple(done))
-    return track(timed, out / "tracks", settings.track, cells=out / "cells.csv")
+    return track(replace(plate, fields=done), out / "tracks", settings.track, cells=out / "cells.csv")
 
 
 def _comparison(

@@ -94,7 +94,7 @@ def segment_work(segmenter: Segmenter, out: Path, settings: SegmentSettings, ove
         if overlays:
             draw_outlines(overlay_path(out, item.name), image, found.labels)
         write_labels(label_path(out, item.name), found.labels, image.pixel_size_um)
-        return {CELLS: cell_table(item.name, found)}
+        return {CELLS: cell_table(item.name, found.labels, found.scores)}
 
     def outputs(item: FieldFiles) -> list[Path]:
         return [label_path(out, item.name)] + ([overlay_path(out, item.name)] if overlays else [])
@@ -151,8 +151,11 @@ def draw_outlines(path: Path, image: FieldImage, labels: np.ndarray) -> None:
     write_image(path, outline_overlay(image.array(), [(labels, PLAIN)]))
 
 
-def cell_table(name: str, segmentation: Segmentation) -> pd.DataFrame:
-    """One row per cell: image, label, score (0..1), area_px, box (y0, x0, y1, x1; end exclusive) and centroid (px)."""
+def cell_table(name: str, labels: np.ndarray, scores: np.ndarray | None = None) -> pd.DataFrame:
+    """One row per cell: image, label, score (0..1), area_px, box (y0, x0, y1, x1; end exclusive) and centroid (px).
+
+    `scores` (N,) of cells 1 to N; without them, of outlines that no model stands for, they are missing.
+    """
     columns = {
         "label": "label",
         "area": "area_px",
@@ -163,9 +166,9 @@ def cell_table(name: str, segmentation: Segmentation) -> pd.DataFrame:
         "centroid-0": "y",
         "centroid-1": "x",
     }
-    values = regionprops_table(segmentation.labels, properties=("label", "area", "bbox", "centroid"))
+    values = regionprops_table(labels, properties=("label", "area", "bbox", "centroid"))
     table = pd.DataFrame(values).rename(columns=columns)
     table["area_px"] = table["area_px"].astype(np.int64)
     table.insert(0, "image", pd.Series([name] * len(table), dtype=object))
-    table.insert(2, "score", segmentation.scores[table["label"].to_numpy() - 1].round(4))
+    table.insert(2, "score", np.nan if scores is None else scores[table["label"].to_numpy() - 1].round(4))
     return table.round({"y": 2, "x": 2})
