@@ -14,6 +14,7 @@ from cellular.autophagy.compare.effects import Comparison
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
+from cellular.data.formats.suffixes import label_path
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
@@ -39,7 +40,6 @@ from cellular.jobs.runner import Work, claimed, each_field, files_of, write_prob
 from cellular.jobs.segment import (
     cell_table,
     draw_outlines,
-    label_path,
     model_record,
     overlay_path,
     plate_diameter,

@@ -20,11 +20,11 @@ import pandas as pd
 
 from cellular.data.find import as_plate, find_annotated
 from cellular.data.formats.images import read_labels, write_labels
+from cellular.data.formats.suffixes import label_path
 from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import alone_in, writing
-from cellular.jobs.segment import label_path
 from cellular.labels import edit
 
 LOG = "corrections.jsonl"
@@ -39,12 +39,18 @@ def _split(labels: np.ndarray, cell: int, new: list[int], line: Any = None, seed
     return edit.split_by_line(labels, cell, line, new) if by_line else edit.split_by_seeds(labels, cell, seeds, new)
 
 
+def _check(labels: np.ndarray) -> np.ndarray:
+    """Nothing to correct: somebody has looked the field over, and it is right as it is."""
+    return labels
+
+
 OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
     "delete": edit.delete,
     "merge": edit.merge,
     "split": _split,
     "draw": edit.draw,
     "reshape": edit.reshape,
+    "check": _check,
 }
 # How many numbers that no cell had before an operation is given. A cut may leave more than two parts.
 _NEW = {"merge": 1, "draw": 1, "split": 8}
@@ -203,6 +209,10 @@ class FieldCorrections:
         """Whether a stroke was taken back, and none made since."""
         return bool(_standing(self._entries)[1])
 
+    def edited(self) -> list[int]:
+        """The cells as they are now that are new or of another shape than in the original."""
+        return edit.changed_cells(self.original, self.labels)[0]
+
     def do(self, operation: str, **arguments: Any) -> list[int]:
         """Do one of :data:`OPERATIONS` with its `arguments` but for new cells' numbers; the cells that it touched."""
         if operation not in OPERATIONS:
@@ -251,11 +261,18 @@ class FieldCorrections:
             **dict(zip(COUNTS, (len(edited), len(gone)))),
         }
         with alone_in(self.folder, deep=False):
+            self._check_alone()
             _append(self.folder / LOG, entry)
             self._entries.append(entry)
             self.labels = after
             write_labels(label_path(self.folder, self.field), after, self.pixel_size_um)
         return touched
+
+    def _check_alone(self) -> None:
+        """Raise InputError where somebody else has corrected the field since this began."""
+        there = open_corrections(self.folder).of(self.field) if (self.folder / LOG).is_file() else []
+        if len(there) != len(self._entries):
+            raise InputError(f"{self.field} was corrected elsewhere meanwhile; open it again")
 
 
 def _standing(entries: Iterable[Mapping[str, Any]]) -> tuple[list, list]:

@@ -10,6 +10,7 @@ from skimage.measure import regionprops_table
 
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image, write_labels
+from cellular.data.formats.suffixes import label_path
 from cellular.data.image import FieldImage, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
@@ -134,11 +135,6 @@ def plate_diameter(plate: Plate, segmenter: Segmenter, settings: SegmentSettings
 def model_record(segmenter: Segmenter) -> dict[str, str]:
     """Which model it was: name and SHA-256 of its file."""
     return {"model": segmenter.model.name, "sha256": sha256_of(segmenter.model.path)}
-
-
-def label_path(out: Path, name: str) -> Path:
-    """Where the label image of a field goes."""
-    return out / f"{name}_masks.tif"
 
 
 def overlay_path(out: Path, name: str) -> Path:

@@ -95,6 +95,11 @@ def _without_ome(stem: str) -> str:
     return stem[:-4] if stem.casefold().endswith(".ome") else stem
 
 
+def label_path(out: Path, name: str) -> Path:
+    """Where the label image of a field called `name` goes in folder `out`."""
+    return out / f"{name}{MASKS_SUFFIX}.tif"
+
+
 def same_name(name: str) -> str:
     """A field's name as it is compared: two spellings of one letter in Unicode are one name.
 
