@@ -1,7 +1,7 @@
 """A field looked at: any part of any channel at any scale, read when it is asked for."""
 
 from collections import OrderedDict
-from threading import Lock
+from threading import Lock, RLock
 
 import numpy as np
 
@@ -45,18 +45,29 @@ class FieldWindows:
         )
         self._bytes = self.shape[0] * self.shape[1] * count * info.dtype.itemsize
         self._whole: FieldImage | None = None
-        self._lock = Lock()
+        self._overviews: dict[tuple, np.ndarray] = {}
+        self._lock = RLock()
 
     def window(self, channel: int, rows: slice, columns: slice) -> np.ndarray:
         """(h, w) of a channel's pixels; `rows` and `columns` have a step for a coarser look."""
-        if self._parted:
-            source = self.item.sources[channel if len(self.item.sources) > 1 else 0]
-            path, z = source.slices[0]
-            index = (source.index or 0) if len(self.item.sources) > 1 else channel
-            found = read_tiff_window(path, source.scene, source.t, z, index, (rows, columns))
-            if found is not None:
-                return found
-        return self._image().pixels[rows, columns, channel]
+        if not self._parted:
+            return self._image().pixels[rows, columns, channel]
+        whole = (rows.start or 0, rows.stop, columns.start or 0, columns.stop) == (0, self.shape[0], 0, self.shape[1])
+        if not whole:
+            return self._part(channel, rows, columns)
+        key = (channel, rows.step, columns.step)
+        with self._lock:
+            if key not in self._overviews:  # of a large image every tile has to be decoded for it
+                self._overviews[key] = self._part(channel, rows, columns)
+            return self._overviews[key]
+
+    def _part(self, channel: int, rows: slice, columns: slice) -> np.ndarray:
+        apart = len(self.item.sources) > 1
+        source = self.item.sources[channel if apart else 0]
+        path, z = source.slices[0]
+        index = (source.index or 0) if apart else channel
+        found = read_tiff_window(path, source.scene, source.t, z, index, (rows, columns))
+        return self._image().pixels[rows, columns, channel] if found is None else found
 
     def _image(self) -> FieldImage:
         with self._lock:

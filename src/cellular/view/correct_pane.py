@@ -61,14 +61,24 @@ class CorrectPane:
         """Enable what can be done now."""
         if self.pane.item is None:
             return
-        found = self.pane.desk.correcting(self.pane.item)
+        try:
+            found = self.pane.desk.correcting(self.pane.item)
+        except CellularError as error:
+            self.tell(str(error))
+            self.view.visible = False
+            return
+        self.view.visible = True
         self.buttons["Undo"].disabled, self.buttons["Redo"].disabled = not found.can_undo, not found.can_redo
 
     def _switch(self, event: Any) -> None:
         """Give the mouse to the mode's tool."""
         bar, tool = self.pane.figure.toolbar, self.pane.tools[MODES[event.new]]
-        bar.active_drag = None if MODES[event.new] == "seeds" else tool
-        bar.active_tap = tool if MODES[event.new] == "seeds" else self.pane.tools["tap"]
+        drawing = MODES[event.new] in ("pen", "seeds")  # Bokeh's tools for several gestures have a place of their own
+        bar.update(
+            active_drag=None if drawing else tool,
+            active_tap=None if drawing else self.pane.tools["tap"],
+            active_multi=tool if drawing else None,
+        )
         self._clear()
 
     def _clear(self) -> None:

@@ -18,7 +18,7 @@ from cellular.jobs.view import TABLES, Run
 
 # Fields whose label images are kept in memory.
 MOST_FIELDS = 8
-# Larger label images are drawn, not outlined cell by cell; correcting one takes seconds a stroke.
+# A stroke on a larger label image would take seconds, and gigabytes.
 MOST_LABELS_PX = 1 << 26
 
 
@@ -64,6 +64,9 @@ class Desk:
 
     def correcting(self, item: FieldFiles) -> FieldCorrections:
         """The field under correction, one object for all pages; on a field without label image cells can be drawn."""
+        rows, columns = self.windows(item).shape
+        if rows * columns > MOST_LABELS_PX:
+            raise InputError(f"{item.name}: {columns} x {rows} px are looked at here, and not outlined or corrected")
         with self._lock:
             found = self._corrections.pop(item.name, None)
             if found is None:
@@ -85,9 +88,6 @@ class Desk:
 
         Raises InputError for one that is too large to be held.
         """
-        rows, columns = self.windows(item).shape
-        if rows * columns > MOST_LABELS_PX:
-            raise InputError(f"{item.name}: outlines of {columns} x {rows} px are not drawn here; only the image is")
         found = self.correcting(item)
         return found.labels if item.labels is not None or found.can_undo else None
 

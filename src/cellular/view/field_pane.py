@@ -38,6 +38,8 @@ from cellular.view.picture import (
     ramp,
 )
 
+# Of the picture on the page, px of the screen.
+HEIGHT = 620
 # Pixels of the picture along a side, at most; how much more than is seen is read, so that panning meets it.
 SIDE, MARGIN = 1400, 0.5
 # How long the view must rest before its tiles are read, ms.
@@ -62,7 +64,7 @@ class FieldPane:
         self.ranges: list[tuple[float, float]] = []
         self._seen: tuple | None = None
         self._waiting: Any = None
-        self._busy = False
+        self._busy, self._size = False, {}
         self.image = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
         self.cells = ColumnDataSource({"label": [], "xs": [], "ys": [], "edge": []})
         self.puncta = ColumnDataSource({"x": [], "y": [], "kind": [], "colour": []})
@@ -85,10 +87,12 @@ class FieldPane:
         self.x_range, self.y_range = Range1d(0, 1), Range1d(1, 0)
         pan, wheel = PanTool(), WheelZoomTool()
         plot = figure(
-            x_range=self.x_range, y_range=self.y_range, tools=[pan, wheel], toolbar_location=None, aspect_ratio=1,
-            sizing_mode="scale_width", min_border=0, background_fill_color="#000000", name="field",
+            x_range=self.x_range, y_range=self.y_range, tools=[pan, wheel], toolbar_location=None,
+            sizing_mode="stretch_width", min_border=0, background_fill_color="#000000",
+            border_fill_color="#000000", outline_line_color=None, name="field", x_axis_type=None,
+            y_axis_type=None, height=HEIGHT,
         )  # fmt: skip
-        plot.axis.visible = plot.grid.visible = False
+        plot.grid.visible = False
         plot.image_rgba("image", "x", "y", "dw", "dh", source=self.image)
         cells = plot.patches(
             "xs", "ys", source=self.cells, fill_alpha=0, line_color="edge", line_width=1.2, selection_line_width=3,
@@ -115,6 +119,8 @@ class FieldPane:
         plot.toolbar.active_scroll, plot.toolbar.active_drag = wheel, pan
         plot.toolbar.active_tap = self.tools["tap"]
         plot.on_event(RangesUpdate, self._moved)
+        for name in ("inner_width", "inner_height"):
+            plot.on_change(name, lambda attr, old, new: self._resized(attr, new))
         self.figure = plot
 
     def _make_controls(self) -> None:
@@ -134,7 +140,7 @@ class FieldPane:
         self.colour_by.param.watch(lambda _: self.show_cells(), "value")
 
     def _make_plot(self) -> None:
-        self.x_column, self.y_column = (pn.widgets.Select(name=name, options=["area"], width=180) for name in "xy")
+        self.x_column, self.y_column = (pn.widgets.Select(name=name, options=[], width=180) for name in "xy")
         self.plot = figure(
             height=280, sizing_mode="stretch_width", tools="tap,lasso_select,wheel_zoom,pan,reset", name="plot"
         )
@@ -149,7 +155,7 @@ class FieldPane:
         windows = self.desk.windows(item)
         self.item, self._seen = item, None
         self.cells.selected.indices = []
-        step = step_for(max(windows.shape), 500)
+        step = step_for(max(windows.shape), SIDE)  # that of the whole field in view: read once
         sample = [slice(0, size, step) for size in windows.shape]
         self.ranges = [contrast(windows.window(k, *sample)) for k in range(len(windows.channels))]
         self._show_channels(windows.channels)
@@ -159,21 +165,38 @@ class FieldPane:
     def fit(self) -> None:
         """The whole field in view."""
         height, width = self.desk.windows(self.item).shape
-        self._look(width / 2, height / 2, max(height, width) / 2)
+        self._look(width / 2, height / 2, max(height, width / self._aspect()) / 2)
 
     def zoom(self, factor: float) -> None:
         """Show `factor` as much along either side."""
-        x0, x1, y0, y1 = self.x_range.start, self.x_range.end, self.y_range.end, self.y_range.start
-        self._look((x0 + x1) / 2, (y0 + y1) / 2, (x1 - x0) / 2 * factor)
+        x, y, half = self._middle()
+        self._look(x, y, half * factor)
 
     def centre_on(self, x: float, y: float) -> None:
         """Bring a place into the middle, without a change of scale."""
-        self._look(x, y, (self.x_range.end - self.x_range.start) / 2)
+        self._look(x, y, abs(self.y_range.end - self.y_range.start) / 2)
+
+    def _aspect(self) -> float:
+        """Width over height of what the picture is drawn in, as the browser says; 1 before it has."""
+        width, height = (self._size.get(name) for name in ("inner_width", "inner_height"))
+        return width / height if width and height else 1.0
 
     def _look(self, x: float, y: float, half: float) -> None:
-        self.x_range.update(start=x - half, end=x + half)
+        """Show what lies `half` above and below a place, and as much beside it as there is room for."""
+        wide = half * self._aspect()
+        self.x_range.update(start=x - wide, end=x + wide)
         self.y_range.update(start=y + half, end=y - half)
         self.paint()
+
+    def _resized(self, name: str, size: int) -> None:
+        """A pixel is square whatever the width of the window."""
+        self._size[name] = size
+        if self.item is not None:
+            self._look(*self._middle())
+
+    def _middle(self) -> tuple[float, float, float]:
+        (x0, x1), (y0, y1) = ((axis.start, axis.end) for axis in (self.x_range, self.y_range))
+        return (x0 + x1) / 2, (y0 + y1) / 2, abs(y1 - y0) / 2
 
     # --- the image
 
@@ -279,20 +302,17 @@ class FieldPane:
         table["edge"] = self._edges(table)
         for axis, part in (("plot_x", self.x_column), ("plot_y", self.y_column)):
             table[axis] = table.get(part.value, np.nan)
-        chosen = [int(k) for k in np.flatnonzero(table["label"].isin(list(keep)))]
-        self.cells.selected.indices = []
-        self.cells.data = {name: table[name].tolist() for name in table}
-        self.cells.selected.indices = chosen
-        self.plot.xaxis.axis_label, self.plot.yaxis.axis_label = self.x_column.value, self.y_column.value
         shown = [name for name in FIRST_COLUMNS if name in table]
-        self.tools["hover"].tooltips = [
-            ("cell", "@label"),
-            *((name.replace("_", " "), f"@{{{name}}}") for name in shown),
-        ]
         names = ["label", *shown, *(name for name in numbers if name not in shown)][:24]
-        self._busy = True
-        self.table.value, self.table.selection = table[names].round(4), chosen
+        self.tools["hover"].tooltips = [("cell", "@label"), *((n.replace("_", " "), f"@{{{n}}}") for n in shown)]
+        self.plot.xaxis.axis_label, self.plot.yaxis.axis_label = self.x_column.value, self.y_column.value
+        chosen = [int(k) for k in np.flatnonzero(table["label"].isin(list(keep)))]
+        self._busy = True  # rows that are chosen must be there
+        self.cells.selected.indices, self.table.selection = [], []
+        self.cells.data = {name: table[name].tolist() for name in table}
+        self.table.value = table[names].round(4)
         self._busy = False
+        self.cells.selected.indices = chosen
         self._show_puncta()
         self._show_layers()
 

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import pandas.io.formats.style  # noqa: F401  what tables need at their first row, before somebody waits for it
 import panel as pn
 import param
 
@@ -35,7 +36,10 @@ class Page:
 
     def __init__(self, desk: Desk) -> None:
         self.desk, self.choice = desk, Choice()
-        self.message = pn.pane.Alert("", alert_type="light", visible=False, sizing_mode="stretch_width")
+        # of one height, said or not: what moves under the mouse is hit wrongly
+        self.message = pn.pane.Markdown(
+            "", sizing_mode="stretch_width", height=60, styles={"overflow": "auto", "flex": "1 1 300px"}
+        )
         self.title = pn.pane.Markdown("", sizing_mode="stretch_width")
         self.field = FieldPane(desk, self.tell)
         self.correct = CorrectPane(self.field, self.tell, self._corrected)
@@ -53,7 +57,7 @@ class Page:
         right = pn.Column(
             self.title,
             self.correct.view,
-            pn.pane.Bokeh(field.figure, sizing_mode="scale_width"),
+            pn.pane.Bokeh(field.figure, sizing_mode="stretch_width"),
             pn.FlexBox(field.fit_button, field.in_button, field.out_button, field.layers, field.colour_by, field.safe),
             field.channels,
             field.table,
@@ -74,8 +78,8 @@ class Page:
         names = [item.name for item in self.desk.run.plate.fields]
         self.open(self.choice.field if self.choice.field in names else names[0], self.choice.cell or None)
         pn.state.add_periodic_callback(self._look, LOOK_MS)
-        head_row = pn.FlexBox(pn.pane.Markdown(head), self.measure, justify_content="space-between")
-        return pn.Column(head_row, self.message, tabs, sizing_mode="stretch_width", stylesheets=[STYLE])
+        head_row = pn.FlexBox(pn.pane.Markdown(head), self.message, self.measure, justify_content="space-between")
+        return pn.Column(head_row, tabs, sizing_mode="stretch_width", stylesheets=[STYLE])
 
     def _told(self) -> str:
         run = self.desk.run
@@ -85,7 +89,7 @@ class Page:
 
     def tell(self, sentence: str) -> None:
         """Say it at the top of the page."""
-        self.message.object, self.message.visible = sentence, bool(sentence)
+        self.message.object = sentence
 
     def open(self, name: str, cell: int | None = None) -> None:
         """Show a field, and in it a cell."""
@@ -94,9 +98,7 @@ class Page:
                 item = self.desk.run.field(name)
                 self.field.open(item)
                 self.correct.refresh()
-                given = {key: value for key, value in self.desk.run.plate.given(item).items() if value is not None}
-                told = ", ".join(f"{key} {value}" for key, value in given.items())
-                self.title.object = f"**{name}**{f' · {told}' if told else ''}"
+                self.title.object = " · ".join([f"**{name}**", *self.plate.told(name)])
         except CellularError as error:
             self.tell(str(error))
             return

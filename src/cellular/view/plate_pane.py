@@ -28,7 +28,8 @@ class PlatePane:
         plates = sorted({str(name) for name in self.fields["plate"].dropna()}) or [""]
         self.plate = pn.widgets.Select(name="Plate", options=plates, width=140, visible=len(plates) > 1)
         self.groups = [name for name in self.fields if _is_group(self.fields[name], name)]
-        self.by = pn.widgets.Select(name="Compare by", options=self.groups or ["well"], width=160)
+        first = "treatment" if "treatment" in self.groups else (self.groups or ["well"])[0]
+        self.by = pn.widgets.Select(name="Compare by", options=self.groups or ["well"], value=first, width=160)
         self.only = pn.widgets.MultiChoice(name="Only", options=[], width=240)
         self.good = pn.widgets.Checkbox(name="fields without a flag only", visible="flagged" in self.fields)
         self.wells = ColumnDataSource({name: [] for name in ("x", "y", "well", "value", "fields")})
@@ -117,6 +118,7 @@ class PlatePane:
         self._draw_dots(fields, values)
         names = ["field", *(n for n in ("well", self.by.value) if n in fields and n != "field"), "value"]
         rest = [name for name in fields if name not in names and fields[name].notna().any()]
+        self.table.selection = []
         self.table.value = known[[*dict.fromkeys(names), *rest[:12]]].reset_index(drop=True)
 
     def _values(self, fields: pd.DataFrame) -> pd.DataFrame:
@@ -176,6 +178,11 @@ class PlatePane:
             "well": table["well"].fillna("").tolist(),
             "colour": [colour[name] for name in table["group"]],
         }
+
+    def told(self, field: str) -> list[str]:
+        """What is known of a field, in words: what its well was given, and why it is flagged."""
+        row = self.fields[self.fields["field"] == field].iloc[0]
+        return [f"{name} {row[name]}" for name in (*self.groups, "reasons") if name in row and not pd.isna(row[name])]
 
     # --- what is chosen
 
