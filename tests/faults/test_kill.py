@@ -12,8 +12,8 @@ from verbs import commands, contents, make_inputs
 from cellular.cli.main import CONTINUES, EXIT_ERROR, EXIT_INTERRUPTED, VERBS
 from cellular.files import LOCK, PARTIAL
 
-# Looks only, or is another's test: what is left are the verbs that write files of results.
-OTHERS = {"download", "weights", "inspect"}
+# Looks only, serves, or is another's test: what is left are the verbs that write files of results.
+OTHERS = {"download", "weights", "inspect", "view"}
 NAMES = tuple(commands("", ""))
 
 
