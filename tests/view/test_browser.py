@@ -54,15 +54,16 @@ class Visitor:
         self.page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", self._asked)
+        self.page.set_default_timeout(180_000)  # a machine at work on other things too
         self.page.goto(address)
-        self.page.wait_for_selector(".bk-Figure canvas", state="attached", timeout=120_000)
+        self.page.wait_for_selector(".bk-Figure canvas", state="attached")
         self.wait(lambda: self.page.evaluate(FRAME)["w"] > 100)
 
     def _asked(self, request):
         if not request.url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")):
             self.outside.append(request.url)
 
-    def wait(self, said, seconds=120):
+    def wait(self, said, seconds=180):
         until = time.monotonic() + seconds
         while not (found := said()):
             assert time.monotonic() < until, "the page did not do it"
@@ -132,8 +133,9 @@ def test_cells_are_corrected_by_mouse(chromium, run):
         drawn = visitor.after(2)[1]
         assert drawn["operation"] == "draw"
         new = int(labels.max()) + 1
-        corrected = read_labels(run / "corrections" / f"{first.name}_masks.tif")
-        assert abs(int((corrected == new).sum()) - 256) <= 40, "a square of 16 px, as well as a mouse can"
+        corrected = run / "corrections" / f"{first.name}_masks.tif"  # written after the log
+        area = visitor.wait(lambda: int((read_labels(corrected) == new).sum()))
+        assert abs(area - 256) <= 40, "a square of 16 px, as well as a mouse can"
         assert visitor.wait(lambda: visitor.page.evaluate(CHOSEN)) == [new], "what was drawn is chosen"
         visitor.mode("Cut the chosen")
         visitor.stroke([(x - 14, y), (x + 14, y)])
@@ -141,7 +143,7 @@ def test_cells_are_corrected_by_mouse(chromium, run):
         visitor.press("Undo")
         visitor.press("Undo")
         visitor.after(5)
-        assert (read_labels(run / "corrections" / f"{first.name}_masks.tif") == new).sum() == 0
+        visitor.wait(lambda: not (read_labels(corrected) == new).any())
         visitor.press("Redo")
         visitor.after(6)
         assert read_labels(first.labels).tolist() == labels.tolist(), "the original is as it was"
@@ -183,6 +185,6 @@ def test_a_row_a_dot_and_a_cell_are_one(chromium, analysed, width):
         wide = visitor.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"the page is {wide} px wide in a window of {width}"
         visitor.page.reload()
-        visitor.page.wait_for_selector(".bk-Figure canvas", state="attached", timeout=120_000)
+        visitor.page.wait_for_selector(".bk-Figure canvas", state="attached")
         assert visitor.wait(lambda: visitor.page.evaluate(CHOSEN)) == [2], "a reload shows the same"
         assert visitor.errors == []

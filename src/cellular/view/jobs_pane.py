@@ -96,8 +96,8 @@ class TeachPane:
             self.epochs.value,
         ]
         try:
-            self.desk.add_job(f"Teach {number}", words)
             self._folder.joinpath(f"{number:06d}").mkdir(parents=True)
+            self.desk.add_job(f"Teach {number}", words)
         except CellularError as error:
             self.tell(str(error))
 
