@@ -44,7 +44,9 @@ def download(
     fields, annotated : of "images" only: patterns such as ``*_C03_*``; the fields that have masks.
     keep_archive : keep the zip once unpacked.
 
-    Returns the files of weights, the names of fields, or the folder of an archive.
+    Returns
+    -------
+    The files of weights, the names of fields, or the folder of an archive.
 
     Raises
     ------

@@ -72,8 +72,10 @@ def track(
     truth : table of true tracks (``series, track, timepoint, field, cell, parent``) whose label images
         ``<field>_labels.tif`` lie beside it; the tracks are scored against it.
 
-    Raises InputError where no position was imaged twice. A series with a file that cannot be read, or with images of
-    different sizes, is reported and passed over.
+    Raises
+    ------
+    InputError : no position was imaged twice. A series with a file that cannot be read, or with images of different
+        sizes, is reported and passed over.
 
     Examples
     --------
