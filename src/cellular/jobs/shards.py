@@ -41,10 +41,6 @@ class Shard:
     inner: Engine = HERE
     command: Command | None = None
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.index <= self.count:
-            raise SettingsError(f"a shard is I/N with I from 1 to N, got {self}")
-
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
 
@@ -97,6 +93,8 @@ def parse_shard(text: str) -> tuple[int, int]:
     index, _, count = text.partition("/")
     if not (index.isdecimal() and count.isdecimal()):
         raise SettingsError(f"a shard is I/N, such as 3/16, got '{text}'")
+    if not 1 <= int(index) <= int(count):
+        raise SettingsError(f"a shard is I/N with I from 1 to N, got {text}")
     return int(index), int(count)
 
 
