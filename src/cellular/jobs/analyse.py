@@ -12,6 +12,8 @@ import pandas as pd
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import Comparison
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
+from cellular.autophagy.state.crop_model import CropModel
+from cellular.autophagy.state.tree_model import TreeModel
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
 from cellular.data.formats.suffixes import label_path
@@ -21,11 +23,11 @@ from cellular.errors import InputError
 from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
 from cellular.jobs.corrections import Corrections, corrected, only_labelled, with_counts
+from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.export_plate import export_plates
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.gallery import gallery
 from cellular.jobs.measure import (
-    about_fields,
     draw_puncta,
     roles_of,
     spread,
@@ -35,7 +37,7 @@ from cellular.jobs.measure import (
     write_tables,
 )
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
-from cellular.jobs.quality import LIGHT, check_exclusions, judge, left_out, looking
+from cellular.jobs.quality import LIGHT, Looking, check_exclusions, judge, left_out
 from cellular.jobs.runner import Work, claimed, each_field, files_of, write_problems
 from cellular.jobs.segment import (
     cell_table,
@@ -45,6 +47,7 @@ from cellular.jobs.segment import (
     plate_diameter,
     segment_image,
 )
+from cellular.jobs.shards import for_the_rest
 from cellular.jobs.stats import Figures, compare_tables
 from cellular.jobs.track import TrackResult, track
 from cellular.report.analysis import PICTURES, Analysis, analysis_page
@@ -122,6 +125,7 @@ def analyse(
     config: str | None = None,
     ome_zarr: bool = False,
     corrections: str | Path | None = None,
+    engine: Engine = HERE,
 ) -> AnalyseResult:
     """Analyse every field of `plate` and write everything to `out`.
 
@@ -141,6 +145,7 @@ def analyse(
     ome_zarr : write each plate as ``ome-zarr/<plate>.ome.zarr`` too: images, outlines and cells' tables.
     corrections : folder of corrections of the run's label images: the fields that it corrects are measured by these,
         the same run is continued, and ``images`` tells how many cells were edited.
+    engine : where the fields are done; the result is the same. See :mod:`cellular.jobs.engines`.
 
     Raises
     ------
@@ -171,15 +176,15 @@ def analyse(
     record |= {"channels": roles_of(plate), "map": plate.map_file}
     record |= model_record(segmenter) if segmenter else {}
     record |= {"nuclei_from": nuclei.record()} if nuclei else {}
-    with claimed(out, "analyse", record):
+    with claimed(out, "analyse", record, engine):
         write_json(out / "plate.json", plate.as_dict())
         if config is not None:
             write_text(out / "config.toml", config)
         labelled = given if segmenter else only_labelled(given)
         missing = {f.name: f"no label image in {labels}" for f in given.fields if not segmenter and not f.labels}
-        flat = settle(flat, labelled, out)
+        flat = settle(flat, labelled, out, engine)
         work = _work(labelled, out, settings, segmenter, state_model, nuclei, flat)
-        done = each_field(labelled, out, work, desc="analyse")
+        done = each_field(labelled, out, work, desc="analyse", engine=engine)
         tables = dict(done.tables)
         tables["images"] = with_counts(tables["images"], edits)
         tables["cells"] = with_wells(tables["cells"], tables["images"])
@@ -188,7 +193,7 @@ def analyse(
         write_tables(tables, out, ("csv",))
         problems = missing | done.problems
         outlined = _outlined(labelled, done.names, out)
-        tracks = _tracks(outlined, out, settings)
+        tracks = _tracks(outlined, out, settings, engine)
         if tracks is not None:
             problems |= tracks.problems
             told = tracks.tracks[["field", "label", "track", "lineage"]]
@@ -237,46 +242,58 @@ def _work(
     out: Path,
     settings: AnalyseSettings,
     segmenter: Segmenter | None,
-    state_model: object | None,
+    state_model: CropModel | TreeModel | None,
     source: NucleiSource | None,
     flat: FlatField,
 ) -> Work:
     """Everything that is done to one field."""
-    about = about_fields(plate)
     shown = {item.name for item in spread(plate.fields, settings.overlays)}
-    look = looking(plate)
+    one = _Analysing(out, settings, segmenter, state_model, source, flat.to_apply(), shown, Looking.at(plate))
+    return Work(one.do, one.inputs, one.outputs)
 
-    def do(item: FieldFiles) -> Mapping[str, pd.DataFrame]:
+
+@dataclass(frozen=True)
+class _Analysing:
+    out: Path
+    settings: AnalyseSettings
+    segmenter: Segmenter | None
+    state_model: CropModel | TreeModel | None
+    source: NucleiSource | None
+    flat: FlatField
+    shown: set[str]
+    looking: Looking
+
+    def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
         recorded = read_field(item)
-        image = flat.correct(recorded)
-        tables = {}
+        image = self.flat.correct(recorded)
+        tables, folder = {}, self.out / "labels"
         if item.labels is not None:
             labels, scores = load_labels(item, image.shape), None
         else:
-            found = segment_image(image, segmenter, settings.segment)
+            found = segment_image(image, self.segmenter, self.settings.segment)
             labels, scores = found.labels, found.scores
-            write_labels(label_path(out / "labels", item.name), labels, image.pixel_size_um)
-        if segmenter is not None:
+            write_labels(label_path(folder, item.name), labels, image.pixel_size_um)
+        if self.segmenter is not None:
             tables["outlines"] = cell_table(item.name, labels, scores)
-        tables |= look(item, recorded, labels)
-        nuclei = source.write(item, image, labels, out / "labels") if source else None
-        tables |= measure_field(image, labels, item.name, settings.measure, about[item.name], nuclei)
-        if state_model is not None:
-            tables["cells"] = classify_field(state_model, tables["cells"], image, labels)
-        if item.name in shown:
-            draw_outlines(overlay_path(out, item.name), image, labels)
-            draw_puncta(puncta_path(out, item.name), image, labels, tables, nuclei)
+        tables |= self.looking.look(item, recorded, labels)
+        nuclei = self.source.write(item, image, labels, folder) if self.source else None
+        about = self.looking.about[item.name]
+        tables |= measure_field(image, labels, item.name, self.settings.measure, about, nuclei)
+        if self.state_model is not None:
+            tables["cells"] = classify_field(self.state_model, tables["cells"], image, labels)
+        if item.name in self.shown:
+            draw_outlines(overlay_path(self.out, item.name), image, labels)
+            draw_puncta(puncta_path(self.out, item.name), image, labels, tables, nuclei)
         return tables
 
-    def outputs(item: FieldFiles) -> list[Path]:
-        made = [] if item.labels else [label_path(out / "labels", item.name)]
-        made += source.outputs(item, out / "labels") if source else []
-        return made + ([overlay_path(out, item.name), puncta_path(out, item.name)] if item.name in shown else [])
+    def outputs(self, item: FieldFiles) -> list[Path]:
+        made = [] if item.labels else [label_path(self.out / "labels", item.name)]
+        made += self.source.outputs(item, self.out / "labels") if self.source else []
+        drawn = [overlay_path(self.out, item.name), puncta_path(self.out, item.name)]
+        return made + (drawn if item.name in self.shown else [])
 
-    def inputs(item: FieldFiles) -> tuple[Path, ...]:
-        return (*files_of(item), *(source.inputs(item) if source else ()))
-
-    return Work(do, inputs, outputs)
+    def inputs(self, item: FieldFiles) -> tuple[Path, ...]:
+        return (*files_of(item), *(self.source.inputs(item) if self.source else ()))
 
 
 def puncta_path(out: Path, name: str) -> Path:
@@ -317,13 +334,14 @@ def _stores(plate: Plate, out: Path, cells: pd.DataFrame) -> dict[str, str]:
     return export_plates(plate, out / "ome-zarr", cells)[1]
 
 
-def _tracks(plate: Plate, out: Path, settings: AnalyseSettings) -> TrackResult | None:
+def _tracks(plate: Plate, out: Path, settings: AnalyseSettings, engine: Engine) -> TrackResult | None:
     """Tracks, where any position was imaged more than once."""
     done = tuple(item for item in plate.fields if item.timepoint is not None)
     if len({item.series for item in done}) == len(done):
         logger.info("no position was imaged twice: nothing to track")
         return None
-    return track(replace(plate, fields=done), out / "tracks", settings.track, cells=out / "cells.csv")
+    timed = replace(plate, fields=done)
+    return track(timed, out / "tracks", settings.track, cells=out / "cells.csv", engine=for_the_rest(engine))
 
 
 def _comparison(
