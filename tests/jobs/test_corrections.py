@@ -110,6 +110,17 @@ def test_a_torn_last_line_is_left_out_and_cut_off(tmp_path):
     assert [entry["cells"] for entry in open_corrections(tmp_path).log] == [[1], [2]]
 
 
+def test_a_field_that_was_corrected_elsewhere_meanwhile_is_not_corrected_blindly(tmp_path):
+    one, other = (FieldCorrections(tmp_path, "f", FIELD) for _ in range(2))
+    another_field = FieldCorrections(tmp_path, "g", FIELD)
+    one.do("delete", cells=[1])
+    another_field.do("delete", cells=[1])
+    one.do("delete", cells=[2])
+    with pytest.raises(InputError, match="corrected elsewhere meanwhile"):
+        other.do("delete", cells=[3])
+    assert len(open_corrections(tmp_path).of("f")) == 2
+
+
 def test_a_damaged_line_within_is_refused(tmp_path):
     FieldCorrections(tmp_path, "f", FIELD).do("delete", cells=[1])
     (tmp_path / LOG).write_text("nonsense\n" + (tmp_path / LOG).read_text())

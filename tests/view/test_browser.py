@@ -6,10 +6,11 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from live import viewing
 
-from cellular.data.formats.images import read_labels
+from cellular.data.formats.images import read_labels, write_image
 from cellular.errors import InputError
 from cellular.jobs.view import open_run
 
@@ -196,4 +197,27 @@ def test_a_row_a_dot_and_a_cell_are_one(chromium, analysed, width):
         visitor.page.reload()
         visitor.page.wait_for_selector(".bk-Figure canvas", state="attached")
         assert visitor.wait(lambda: visitor.page.evaluate(CHOSEN)) == [2], "a reload shows the same"
+        assert visitor.errors == []
+
+
+def test_dropped_images_are_checked_queued_and_survive_a_reload(chromium, run, tmp_path):
+    image = tmp_path / "A01_s1_w1.png"
+    write_image(image, np.zeros((32, 32), np.uint8))
+    wrong = tmp_path / "A02_s1_w1.png"
+    wrong.write_bytes(b"MZ no image")
+    with viewing(run) as (address, _):
+        visitor = Visitor(chromium, run, address)
+        visitor.page.get_by_text("New images", exact=True).click()
+        visitor.page.locator("input[type=file]").set_input_files([image, wrong])
+        kept = run / "uploads" / "000001" / "images"
+        visitor.wait(lambda: kept.is_dir() and [path.name for path in kept.iterdir()] == [image.name])
+        visitor.page.get_by_text("A02_s1_w1.png cannot be read as an image").wait_for()
+        visitor.page.get_by_text("1 images in lot 1").wait_for()
+        visitor.press("Segment and measure")
+        job = run / "jobs" / "000001" / "job.json"
+        visitor.wait(job.is_file)
+        assert json.loads(job.read_text())["words"][:2] == ["analyse", str(kept)]
+        visitor.page.reload()
+        visitor.page.get_by_text("Jobs", exact=True).click()
+        visitor.page.get_by_text("Lot 1: ").wait_for()
         assert visitor.errors == []

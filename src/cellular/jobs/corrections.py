@@ -192,11 +192,10 @@ class FieldCorrections:
         self.who = who or getpass.getuser()
         self.pixel_size_um = pixel_size_um
         self._hash = pixel_hash(original)
-        self._entries: list[dict[str, Any]] = []
-        if (self.folder / LOG).is_file():
-            found = open_corrections(self.folder)
-            check_original(found, field, original)
-            self._entries = found.of(field)
+        log, self._whole = _read_log(self.folder / LOG)  # and how many bytes of it are known
+        found = Corrections(self.folder, tuple(log))
+        check_original(found, field, original)
+        self._entries = found.of(field)
         self.labels = _replayed(original, self._entries)
 
     @property
@@ -262,7 +261,7 @@ class FieldCorrections:
         }
         with alone_in(self.folder, deep=False):
             self._check_alone()
-            _append(self.folder / LOG, entry)
+            self._whole = _append(self.folder / LOG, entry, self._whole)
             self._entries.append(entry)
             self.labels = after
             write_labels(label_path(self.folder, self.field), after, self.pixel_size_um)
@@ -270,8 +269,8 @@ class FieldCorrections:
 
     def _check_alone(self) -> None:
         """Raise InputError where somebody else has corrected the field since this began."""
-        there = open_corrections(self.folder).of(self.field) if (self.folder / LOG).is_file() else []
-        if len(there) != len(self._entries):
+        new, self._whole = _read_log(self.folder / LOG, self._whole)
+        if any(entry["field"] == self.field for entry in new):
             raise InputError(f"{self.field} was corrected elsewhere meanwhile; open it again")
 
 
@@ -311,19 +310,26 @@ def pixel_hash(labels: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def _append(path: Path, entry: Mapping[str, Any]) -> None:
-    """Add a line, on the disk when this returns; what a killed program left of one is cut off first."""
-    whole = _read_log(path)[1] if path.is_file() else 0
+def _append(path: Path, entry: Mapping[str, Any], whole: int) -> int:
+    """Add a line after the `whole` bytes of finished ones, on the disk when this returns; how many these are now.
+
+    What a killed program left of a line is cut off first.
+    """
     with writing(path), open(path, "ab") as file:
         file.truncate(whole)
         file.write((json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n").encode())
         file.flush()
         os.fsync(file.fileno())
+        return file.tell()
 
 
-def _read_log(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The entries, and how many bytes they take: a last line without an end was never finished."""
-    whole, _, _ = path.read_bytes().rpartition(b"\n")
+def _read_log(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """The entries from byte `start`, none without a file, and where they end: a line without an end is unfinished."""
+    if not path.is_file():
+        return [], 0
+    with open(path, "rb") as file:
+        file.seek(start)
+        whole, ended, _ = file.read().rpartition(b"\n")
     entries = []
     for number, line in enumerate(whole.splitlines(), 1):
         try:
@@ -333,7 +339,7 @@ def _read_log(path: Path) -> tuple[list[dict[str, Any]], int]:
         if not isinstance(entry, dict) or not entry.keys() >= _KEYS:
             raise InputError(f"{path}: line {number} is no correction; restore the file from a copy")
         entries.append(entry)
-    return entries, len(whole) + 1 if whole else 0
+    return entries, start + len(whole) + len(ended)
 
 
 def _plain(value: Any) -> Any:
