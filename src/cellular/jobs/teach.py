@@ -47,6 +47,7 @@ class TeachSettings:
     train: TrainSettings = field(
         default_factory=lambda: TrainSettings(
             optimizer="adamw",
+            schedule="cosine",
             learning_rate=0.001,
             n_epochs=20,
             fields_per_epoch=16,
