@@ -34,6 +34,7 @@ VERBS = {
     "track": "follow cells over timepoints",
     "stats": "compare treatments with replicate-aware statistics",
     "analyse": "segment, measure, classify, track and compare a plate",
+    "report": "make the page of a run again",
 }
 
 # What the same command does after Ctrl-C; the verbs that are not named start again.

@@ -3,25 +3,21 @@
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from cellular.autophagy.compare.design import StatsSettings
-from cellular.autophagy.compare.effects import Comparison
-from cellular.autophagy.measure.field import MeasureSettings, measure_field
+from cellular.autophagy.measure.field import measure_field
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
-from cellular.errors import InputError
 from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
+from cellular.jobs.conclude import MADE_WITH, AnalyseResult, AnalyseSettings, conclude
 from cellular.jobs.export_plate import export_plates
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
-from cellular.jobs.gallery import gallery
 from cellular.jobs.measure import (
     about_fields,
     draw_puncta,
@@ -29,11 +25,9 @@ from cellular.jobs.measure import (
     spread,
     with_puncta_sizes,
     with_reporter,
-    with_wells,
-    write_tables,
 )
-from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
-from cellular.jobs.quality import LIGHT, check_exclusions, judge, left_out, looking
+from cellular.jobs.nuclei import NucleiSource, nuclei_source
+from cellular.jobs.quality import check_exclusions, looking
 from cellular.jobs.runner import Work, claimed, each_field, files_of, write_problems
 from cellular.jobs.segment import (
     cell_table,
@@ -45,71 +39,11 @@ from cellular.jobs.segment import (
     plate_diameter,
     segment_image,
 )
-from cellular.jobs.stats import Figures, compare_tables
-from cellular.jobs.track import TrackResult, track
-from cellular.report.analysis import PICTURES, Analysis, analysis_page
+from cellular.report.provenance import versions
 from cellular.segment.segmenter import Segmenter
-from cellular.segment.settings import SegmentSettings
 from cellular.settings import settings_to_dict
-from cellular.track.link import TrackSettings
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class AnalyseSettings:
-    """The settings of every stage.
-
-    Attributes
-    ----------
-    model : segmentation model, by name or file. device : where to segment.
-    segment : how to segment. A diameter of None is the model's own for CELLULAR's fields, and estimated once for the
-        plate for all others.
-    measure, track, stats : of those stages.
-    state_model : ``model.safetensors`` of classify; None leaves states untold.
-    overlays : pictures of outlines and puncta, of as many fields.
-    nuclei : "auto" finds them where DNA is imaged, "off", or a folder of label images.
-    flat_field : "auto" or a folder of flat-field images evens out the light before all else; None only reports it.
-    """
-
-    model: str = "starter"
-    device: str = "auto"
-    segment: SegmentSettings = field(default_factory=SegmentSettings)
-    measure: MeasureSettings = field(default_factory=MeasureSettings)
-    track: TrackSettings = field(default_factory=TrackSettings)
-    stats: StatsSettings = field(default_factory=StatsSettings)
-    state_model: str | None = None
-    overlays: int = 8
-    nuclei: str = AUTO
-    flat_field: str | None = None
-
-
-@dataclass(frozen=True)
-class AnalyseResult:
-    """What came out.
-
-    Attributes
-    ----------
-    plate : as it was understood.
-    tables : cells, puncta, images and outlines of all fields.
-    tracks : None where no position was imaged twice.
-    comparison : None where there was nothing to compare; `no_comparison` says why.
-    problems : by field or series, what was passed over and why.
-    page : the report.
-    """
-
-    plate: Plate
-    tables: dict[str, pd.DataFrame]
-    tracks: TrackResult | None
-    comparison: Comparison | None
-    no_comparison: str
-    problems: dict[str, str]
-    page: Path
-
-    @property
-    def cells(self) -> pd.DataFrame:
-        """The cells of all fields, with their tracks where there are any."""
-        return self.tables["cells"]
 
 
 def analyse(
@@ -171,42 +105,19 @@ def analyse(
         write_json(out / "plate.json", plate.as_dict())
         if config is not None:
             write_text(out / "config.toml", config)
+        write_json(out / MADE_WITH, {"versions": versions(), "exclude": list(exclude)})
         labelled = plate if segmenter else replace(plate, fields=tuple(f for f in plate.fields if f.labels))
         missing = {f.name: f"no label image in {labels}" for f in plate.fields if not segmenter and not f.labels}
         flat = settle(flat, labelled, out)
         work = _work(labelled, out, settings, segmenter, state_model, nuclei, flat)
         done = each_field(labelled, out, work, desc="analyse")
-        tables = dict(done.tables)
-        tables["cells"] = with_wells(tables["cells"], tables["images"])
-        quality = judge(labelled, tables, out, flat)
-        tables = {name: table for name, table in tables.items() if name != LIGHT} | {"quality": quality.table}
-        write_tables(tables, out, ("csv",))
-        problems = missing | done.problems
-        tracks = _tracks(labelled, done.names, out, settings, segmenter is not None)
-        if tracks is not None:
-            problems |= tracks.problems
-            told = tracks.tracks[["field", "label", "track", "lineage"]]
-            tables["cells"] = tables["cells"].merge(told, on=["field", "label"], how="left")
-        comparison, figures, reason = _comparison(tables, out, settings, exclude)
+        found = conclude(plate, done, out, settings, record, flat, exclude, missing)
         if ome_zarr:
-            problems |= _stores(labelled, done.names, out, tables["cells"], segmenter is not None)
-        write_problems(out, problems)
-        page = Analysis(
-            plate,
-            tables,
-            problems,
-            comparison,
-            figures,
-            reason,
-            None if tracks is None else tracks.tracks,
-            None if tracks is None else tracks.summary,
-            _pictures(labelled, done.names, out, settings),
-            record,
-            gallery(labelled, tables, out, settings.stats.treatment, segmenter is not None),
-            partial(quality.add_to, excluded=left_out(exclude, tables)),
-        )
-        analysis_page(page, out).write(out / "report.html")
-    return AnalyseResult(plate, tables, tracks, comparison, reason, problems, out / "report.html")
+            tables, names = found.tables, done.names
+            problems = found.problems | _stores(labelled, names, out, tables["cells"], segmenter is not None)
+            write_problems(out, problems)
+            found = replace(found, problems=problems)
+    return found
 
 
 def _settled(plate: Plate, segmenter: Segmenter | None, settings: AnalyseSettings) -> AnalyseSettings:
@@ -277,14 +188,6 @@ def puncta_path(out: Path, name: str) -> Path:
     return out / "overlays" / f"{name}_puncta.jpg"
 
 
-def _pictures(
-    plate: Plate, names: tuple[str, ...], out: Path, settings: AnalyseSettings
-) -> dict[str, tuple[Path, Path]]:
-    """Outlines and puncta of the fields that were drawn and done, by field."""
-    shown = [item.name for item in spread(plate.fields, settings.overlays) if item.name in set(names)]
-    return {name: (overlay_path(out, name), puncta_path(out, name)) for name in shown[:PICTURES]}
-
-
 def _stores(plate: Plate, names: tuple[str, ...], out: Path, cells: pd.DataFrame, segmented: bool) -> dict[str, str]:
     """Write the plates as OME-Zarr, those of an earlier run anew; by field, what was left out and why."""
     shutil.rmtree(out / "ome-zarr", ignore_errors=True)
@@ -292,28 +195,3 @@ def _stores(plate: Plate, names: tuple[str, ...], out: Path, cells: pd.DataFrame
     if segmented:
         done = [replace(item, labels=label_path(out / "labels", item.name)) for item in done]
     return export_plates(replace(plate, fields=tuple(done)), out / "ome-zarr", cells)[1]
-
-
-def _tracks(
-    plate: Plate, names: tuple[str, ...], out: Path, settings: AnalyseSettings, segmented: bool
-) -> TrackResult | None:
-    """Tracks, where any position was imaged more than once."""
-    done = [item for item in plate.fields if item.name in set(names) and item.timepoint is not None]
-    if len({item.series for item in done}) == len(done):
-        logger.info("no position was imaged twice: nothing to track")
-        return None
-    if segmented:
-        done = [replace(item, labels=label_path(out / "labels", item.name)) for item in done]
-    timed = replace(plate, fields=tuple(done))
-    return track(timed, out / "tracks", settings.track, cells=out / "cells.csv")
-
-
-def _comparison(
-    tables: Mapping[str, pd.DataFrame], out: Path, settings: AnalyseSettings, exclude: Sequence[str]
-) -> tuple[Comparison | None, Figures | None, str]:
-    """Statistics, where there is something to compare; else the reason why not."""
-    try:
-        how = {"images": tables["images"], "quality": tables["quality"], "exclude": exclude}
-        return *compare_tables(tables["cells"], out / "stats", settings.stats, **how), ""
-    except InputError as error:
-        return None, None, str(error)

@@ -109,14 +109,14 @@ def track(
         for kind in exports:
             write_export(kind, tracks, images, out / "exports" / kind / one.name)
         figure = draw_tracks(tracks, images[-1], f"{one.name}: {len(one.frames)} timepoints")
-        save(figure, out / "figures" / f"{one.name}.png")
+        save(figure, out / "figures" / f"{one.name}.svg", tracks)
         return tables | {"tracks": _named(tracks, one.name, one.frames).round({"y": 3, "x": 3})}
 
     tables_read = [Path(path) for path in (truth, cells if appearance else None) if path]
     work = Work(
         do,
         lambda one: (*(frame.labels for frame in one.frames), *tables_read),
-        lambda one: (out / "figures" / f"{one.name}.png",),
+        lambda one: (out / "figures" / f"{one.name}.svg",),
     )
     record = {**settings_to_dict(settings), "labels": str(plate.folder), "pattern": pattern}
     record |= {"appearance": list(appearance), "truth": str(truth) if truth else None, "exports": list(exports)}
@@ -205,7 +205,7 @@ def _write(result: TrackResult, out: Path) -> None:
     write_csv(out / "summary.csv", result.summary)
     if result.scores is not None:
         write_csv(out / "scores.csv", result.scores)
-    save(draw_lengths(result.tracks), out / "figures" / "track_lengths.png")
+    save(draw_lengths(result.tracks), out / "figures" / "track_lengths.svg")
 
 
 def write_states(tracks: pd.DataFrame, out: Path, step: int = 1) -> None:

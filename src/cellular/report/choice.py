@@ -44,8 +44,8 @@ def choose_fields(fields: pd.DataFrame, most: int = FIELDS_SHOWN, seed: int = SE
         if len(why) < most:
             why.setdefault(str(name), "drawn at random")
     words = (
-        f"{len(why)} of {len(rows)} positions are on this page: one of median sharpness of each treatment, the worst and "
-        f"the median of all, the rest drawn at random (seed {seed}). To see any other: cellular view."
+        f"{len(why)} of {len(rows)} positions are on this page: one of median sharpness of each treatment, the worst "
+        f"and the median of all, the rest drawn at random (seed {seed}). To see any other: cellular view."
     )
     return Choice(why, words)
 

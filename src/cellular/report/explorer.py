@@ -38,7 +38,7 @@ class Explored:
     Attributes
     ----------
     frames : the fields that are shown. outlines : of their cells, by (field, label).
-    cells : rows as of :func:`cellular.report.linked.cell_source`. features : measurements, those to show first in front.
+    cells : rows as of :func:`cellular.report.linked.cell_source`. features : measurements, the main ones first.
     means : of units, as :func:`cellular.report.linked.superplot_figure` takes them; None without treatments.
     wells : as :func:`cellular.report.linked.plate_figures` takes them; None without.
     puncta, steps, layers : as :func:`cellular.report.viewer.field_viewer` takes them.

@@ -96,7 +96,7 @@ if (rows.size !== now.size || [...rows].some((row) => !now.has(row)))
   cells.selected.indices = Array.from(of.keys()).filter((k) => rows.has(of[k]))
 """
 
-# args: cells, passing (BooleanFilter), chosen {column: MultiChoice}, quality (Select), what (Select), value (RangeSlider)
+# args: cells, passing (BooleanFilter), columns, choices (a MultiChoice each), quality, what, value (RangeSlider)
 FILTER = """
 const data = cells.data, values = data[what.value], [low, high] = value.value
 const whole = low <= value.start && high >= value.end
@@ -113,7 +113,8 @@ told.text = `${passes.filter(Boolean).length} of ${passes.length} cells pass the
 SPAN = """
 const known = Array.from(cells.data[what.value]).filter(Number.isFinite)
 const low = known.reduce((a, b) => Math.min(a, b), Infinity), high = known.reduce((a, b) => Math.max(a, b), -Infinity)
-value.setv({start: low, end: high > low ? high : low + 1, step: (high - low) / 200 || 0.01, value: [low, high > low ? high : low + 1]})
+const end = high > low ? high : low + 1
+value.setv({start: low, end, step: (end - low) / 200, value: [low, end]})
 """
 
 # args: glyphs [[renderer, property]], axis, labels {feature: text}, what (Select), mapper, wells

@@ -195,7 +195,13 @@ def cell_table(cells: ColumnDataSource, features: Sequence[str], view: CDSView, 
     columns = [TableColumn(field=name, title=name, width=190 if name == "field" else 80) for name in told]
     numbers = NumberFormatter(format="0,0.[000]")
     columns += [TableColumn(field=f, title=axis_label(f), formatter=numbers, width=130) for f in features]
-    look = {"autosize_mode": "none", "scroll_to_selection": True, "selectable": True, "index_position": None}
+    look = {
+        "reorderable": False,
+        "autosize_mode": "none",
+        "scroll_to_selection": True,
+        "selectable": True,
+        "index_position": None,
+    }
     return DataTable(source=cells, columns=columns, view=view, width=width, height=300, name="table", **look)
 
 
@@ -283,7 +289,7 @@ def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFi
 
 
 def link(cells: ColumnDataSource, viewer: Viewer, wells: ColumnDataSource | None = None) -> Div:
-    """Let a selection of cells show their field and wells, and one of wells select their cells; returns what it says."""
+    """Let cells that are selected show their field and wells, and wells select their cells; returns what it says."""
     told = Div(text="No cell is selected.", name="selected")
     if wells is not None:
         row = {key: k for k, key in enumerate(zip(wells.data["plate"], wells.data["well"]))}
