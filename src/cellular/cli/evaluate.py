@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the intervals resample; fields of one well are alike",
     )
     add_segmentation(parser)
-    parser.add_argument("--figures", type=boolean, default=True, help="draw every field and the precision-recall curve")
+    parser.add_argument(
+        "--figures", type=boolean, default=True, help="draw every field and curve, and the page report.html"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,8 +44,11 @@ def run(args: argparse.Namespace) -> int:
     result = evaluate(args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes, args.interval_unit)
     if args.figures:
         from cellular.jobs.evaluate import draw_evaluation
+        from cellular.jobs.evaluation_page import write_evaluation_page
 
         draw_evaluation(result)
+        name = Path(model or args.labels).name
+        print(f"report: {write_evaluation_page({name: result}, result.output_dir)}")
     for name, value in headline(result.values).items():
         low, high = result.intervals.get(name, (None, None))
         print(f"{name:28} {value:7.3f}" + (f"   [{low:.3f}, {high:.3f}]" if low is not None else ""))

@@ -128,7 +128,11 @@ def _read(shown: Sequence[str], fields: Mapping[str, FieldFiles], positions: Map
 
 
 def _still(image: FieldImage, labels: np.ndarray) -> np.ndarray:
-    picture = outline_overlay(colour_image(image), [(labels, PLAIN)])
+    return for_paper(outline_overlay(colour_image(image), [(labels, PLAIN)]))
+
+
+def for_paper(picture: np.ndarray) -> np.ndarray:
+    """The picture (Y, X, 3), its longer side at most 700 px."""
     scale = _STILL / max(picture.shape[:2])
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 

@@ -81,15 +81,16 @@ def explorer(told: Explored) -> Document:
     if told.means is not None and len(told.means):
         superplot, changed = superplot_figure(cells, told.means, features[0], view, unit=told.unit)
         plots.append(superplot)
-    if "first" in cells.data:
-        plots.append(map_figure(cells, view, names=told.map_names))
+    by = next((name for name in ("treatment", "verdict") if name in cells.data), None)
+    if "first" in cells.data and by is not None:
+        plots.append(map_figure(cells, view, by, names=told.map_names))
     mapper, drawn = None, ()
     if told.wells is not None and len(told.wells):
         wells, mapper, plates, drawn = plate_figures(told.wells, features[0])
     axis = plots[0].yaxis[0] if changed else None
     choice = [feature_choice(features, changed, axis, wells, mapper, drawn)] if changed or wells else []
     said = link(cells, viewer, wells)
-    parts = [viewer.layout, said, *choice, row(*plots, **_WRAP), row(*plates, **_WRAP)]
+    parts = [viewer.layout, said, *choice, *(row(*figures, **_WRAP) for figures in (plots, plates) if figures)]
     parts += [row(*filters(cells, features, viewer.passing), **_WRAP), cell_table(cells, features[:_TOLD], view)]
     document = Document()
     document.add_root(column(*parts, name="explorer"))

@@ -141,6 +141,10 @@ class Page:
             f'<div class="still pair">{pictures}</div><noscript><style>.still{{display:grid}}</style></noscript>'
         )
 
+    def picture(self, pixels: np.ndarray, caption: str) -> "Page":
+        """A picture (Y, X, 3) RGB, embedded."""
+        return self._add(_figure(caption, _webp(pixels), "image/webp"))
+
     def figures(self, pictures: dict[str, Figure | str | Path]) -> "Page":
         """Pictures by caption, two beside each other where the window is wide enough."""
         start = len(self._body)

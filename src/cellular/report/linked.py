@@ -164,20 +164,28 @@ def superplot_figure(
 
 
 def map_figure(
-    cells: ColumnDataSource, view: CDSView, *, names: tuple[str, str] = ("component 1", "component 2"), width: int = 460
+    cells: ColumnDataSource, view: CDSView, by: str = "treatment", *, names: tuple[str, str], width: int = 460
 ) -> figure:
-    """All cells in two dimensions, ``first`` and ``second``, coloured by treatment."""
-    treatments = _treatments(cells.data["treatment"])
-    colours = treatment_colours(treatments)
-    markers = {name: MARKERS[k % len(MARKERS)] for k, name in enumerate(treatments)}
-    cells.data["treatment_colour"] = [colours.get(name, "#666666") for name in cells.data["treatment"]]
-    cells.data["treatment_marker"] = [markers.get(name, "dot") for name in cells.data["treatment"]]
+    """All cells in two dimensions, ``first`` and ``second``, coloured and marked by what column `by` says."""
+    entries = _treatments(cells.data[by])
+    colours = treatment_colours(entries)
+    markers = {name: MARKERS[k % len(MARKERS)] for k, name in enumerate(entries)}
+    cells.data["map_colour"] = [colours.get(name, "#666666") for name in cells.data[by]]
+    cells.data["map_marker"] = [markers.get(name, "dot") for name in cells.data[by]]
     shown = figure(
-        width=width, height=360, tools=_TOOLS, active_drag="lasso_select", toolbar_location="above", name="map",
-        x_axis_label=names[0], y_axis_label=names[1], title="Map of all cells",
-    )  # fmt: skip
-    look = {"color": "treatment_colour", "marker": "treatment_marker", "size": 5, "alpha": 0.5}
-    _marked(shown.scatter("first", "second", source=cells, view=view, legend_group="treatment", **look))
+        width=width,
+        height=360,
+        tools=_TOOLS,
+        active_drag="lasso_select",
+        toolbar_location="above",
+        name="map",
+        x_axis_label=names[0],
+        y_axis_label=names[1],
+        title="Map of all cells",
+    )
+    look = {"color": "map_colour", "marker": "map_marker", "size": 5, "alpha": 0.5}
+    _marked(shown.scatter("first", "second", source=cells, view=view, legend_group=by, **look))
+    shown.add_layout(shown.legend[0], "right" if len(entries) > 4 else "center")
     shown.legend.label_text_font_size = "8pt"
     shown.legend.background_fill_alpha = 0.6
     return shown

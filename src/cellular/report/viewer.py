@@ -89,7 +89,7 @@ def field_viewer(
     pixel_size_um: float | None = None,
     puncta: pd.DataFrame | None = None,
     outlines: Mapping[str, tuple[str, object, str, str]] | None = None,
-    further: Mapping[str, tuple[ColumnDataSource, str, str]] | None = None,
+    further: Mapping[str, tuple[pd.DataFrame, str, str]] | None = None,
     steps: pd.DataFrame | None = None,
     tooltips: Sequence[tuple[str, str]] = (),
 ) -> Viewer:
@@ -100,7 +100,7 @@ def field_viewer(
     cells : a row a cell: ``frame`` (index into `frames`, -1 for none), ``x``, ``y`` (px), ``xs``, ``ys`` (its outline).
     puncta : ``frame, x, y, kind``. steps : of tracks, ``frame, x0, y0, x1, y1`` (a row a frame in which it is drawn).
     outlines : layers of cells by name: (column, its value, colour, dash); all cells in one layer without.
-    further : layers of outlines that are no cells: (source of ``frame, xs, ys``, colour, dash).
+    further : layers of outlines that are no cells: (``frame, xs, ys``, colour, dash).
     tooltips : what hovering a cell tells, as Bokeh's.
     """
     here, passing = GroupFilter(column_name="frame", group=0), BooleanFilter()
@@ -108,7 +108,8 @@ def field_viewer(
     image = ColumnDataSource({"image": [np.zeros((1, 1), np.uint32)], "width": [1.0], "height": [1.0]})
     shown.image_rgba("image", source=image, x=0, y=0, dw="width", dh="height")
     layers: dict[str, list[GlyphRenderer]] = {}
-    for name, (source, colour, dash) in (further or {}).items():
+    for name, (rings, colour, dash) in (further or {}).items():
+        source = ColumnDataSource({column: rings[column].tolist() for column in ("frame", "xs", "ys")})
         look = {"line_color": colour, "line_dash": dash, "line_width": 1.5}
         layers[name] = [shown.multi_line("xs", "ys", source=source, view=CDSView(filter=here), **look)]
     for name, (by, value, colour, dash) in (outlines or {"outlines": ("", None, "#FFFFFF", "solid")}).items():
