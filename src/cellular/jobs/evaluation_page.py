@@ -11,7 +11,7 @@ from cellular.data.image import load_ignore, load_labels, read_field
 from cellular.evaluate.cells import calibration, cell_verdicts, errors_by
 from cellular.evaluate.paired import paired_differences
 from cellular.evaluate.result import EvaluationResult
-from cellular.files import read_csv, write_csv
+from cellular.files import read_csv, read_json, write_csv
 from cellular.jobs.explore import for_paper
 from cellular.report.choice import choose_fields
 from cellular.report.evaluation import field_picture
@@ -59,12 +59,16 @@ def write_evaluation_page(results: Mapping[str, EvaluationResult], out: str | Pa
         explored,
         still,
         words,
-        {
-            "test fields": str(result.items[0].images[0].parent),
-            "labels": str(next(iter(result.labels.values())).parent),
-        },
+        _record(result),
     )
     return evaluation_page(told, out).write(out / "report.html")
+
+
+def _record(result: EvaluationResult) -> dict[str, object]:
+    """What was scored: the record of the model's run, where there was one, else whose label images."""
+    folder = next(iter(result.labels.values())).parent
+    made = read_json(folder / "segment.json") if (folder / "segment.json").is_file() else {"labels": str(folder)}
+    return made | {"test fields": str(result.items[0].images[0].parent)}
 
 
 def _read(result: EvaluationResult, name: str):

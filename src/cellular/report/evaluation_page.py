@@ -183,7 +183,7 @@ def cell_crop(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, row:
     told = f"score {row['score']:.2f}" if row["verdict"] == "spurious" else f"IoU {row['iou']:.2f}"
     words = f"{row['verdict']}, {told}"
     band = np.full((34, _SIDE, 3), 255, np.uint8)
-    for y, text in ((13, words), (28, f"{row['field'][-18:]} {row['label']}")):
+    for y, text in ((13, words), (28, f"{row['field'][-15:]} {row['label']}")):
         cv2.putText(band, text, (0, y), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
     return np.vstack([shown, band])
 

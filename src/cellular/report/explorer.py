@@ -8,9 +8,11 @@ import pandas as pd
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 from bokeh.layouts import column, row
-from bokeh.models import CDSView
+from bokeh.models import CDSView, CustomJS
+from bokeh.models.widgets.sliders import AbstractSlider
 
 from cellular.autophagy.measure.columns import axis_label
+from cellular.report import glue
 from cellular.report.linked import (
     FEATURES_SHOWN,
     cell_source,
@@ -22,11 +24,10 @@ from cellular.report.linked import (
     plate_figures,
     superplot_figure,
 )
-from cellular.report.viewer import Frame, field_viewer
+from cellular.report.viewer import WRAP, Frame, field_viewer
 
 # Columns that say which cell it is, not how it is.
 _NO_MEASUREMENT = {"label", "site", "timepoint", "dose", "track", "lineage", "first", "second"}
-_WRAP = {"styles": {"flex-wrap": "wrap"}}
 # Columns of the table and of what is said where a cell is hovered.
 _TOLD = 10
 
@@ -90,11 +91,12 @@ def explorer(told: Explored) -> Document:
     axis = plots[0].yaxis[0] if changed else None
     choice = [feature_choice(features, changed, axis, wells, mapper, drawn)] if changed or wells else []
     said = link(cells, viewer, wells)
-    parts = [viewer.layout, said, *choice, *(row(*figures, **_WRAP) for figures in (plots, plates) if figures)]
-    parts += [row(*filters(cells, features, viewer.passing), **_WRAP), cell_table(cells, features[:_TOLD], view)]
+    parts = [viewer.layout, said, *choice, *(row(*figures, **WRAP) for figures in (plots, plates) if figures)]
+    parts += [row(*filters(cells, features, viewer.passing), **WRAP), cell_table(cells, features[:_TOLD], view)]
     document = Document()
-    document.add_root(column(*parts, name="explorer"))
-    document.js_on_event(DocumentReady, viewer.show)
+    document.add_root(column(*parts, name="explorer", sizing_mode="stretch_width"))
+    sliders = list(document.roots[0].select({"type": AbstractSlider}))
+    document.js_on_event(DocumentReady, viewer.show, CustomJS(args={"sliders": sliders}, code=glue.NAMES))
     return document
 
 

@@ -96,7 +96,7 @@ if (rows.size !== now.size || [...rows].some((row) => !now.has(row)))
   cells.selected.indices = Array.from(of.keys()).filter((k) => rows.has(of[k]))
 """
 
-# args: cells, passing (BooleanFilter), columns, choices (a MultiChoice each), quality, what, value (RangeSlider)
+# args: cells, passing (BooleanFilter), columns, choices (a MultiSelect each), quality, what, value (RangeSlider)
 FILTER = """
 const data = cells.data, values = data[what.value], [low, high] = value.value
 const whole = low <= value.start && high >= value.end
@@ -146,6 +146,10 @@ STEP = """
 const {frame} = cells.data, keep = passing.booleans
 const own = Array.from(frame.keys()).filter((k) => frame[k] === here.group && (!keep || keep[k]))
 const now = own.indexOf(cells.selected.indices[0])
+let held = document.activeElement
+while (held?.shadowRoot?.activeElement) held = held.shadowRoot.activeElement
+// the table takes the focus when a row is selected
+setTimeout(() => held?.focus(), 0)
 if (own.length) cells.selected.indices = [own[(now + by + own.length + (now < 0 && by < 0 ? 1 : 0)) % own.length]]
 """
 
@@ -156,3 +160,12 @@ renderers.forEach((group, k) => group.forEach((renderer) => { renderer.visible =
 
 # args: own (the scale bar's range, um), px (the picture's), size (um)
 SCALE = "own.setv({start: px.start * size, end: px.end * size})"
+
+# args: sliders: what a screen reader calls their handles, which Bokeh leaves without a name
+NAMES = """
+for (const slider of sliders) {
+  const handles = [...(Bokeh.index.get_one(slider)?.shadow_el.querySelectorAll("[role=slider]") ?? [])]
+  const ends = handles.length > 1 ? [", from", ", to"] : [""]
+  handles.forEach((handle, k) => handle.setAttribute("aria-label", slider.title + ends[k]))
+}
+"""

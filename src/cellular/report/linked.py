@@ -21,7 +21,7 @@ from bokeh.models import (
     GroupFilter,
     HoverTool,
     LinearColorMapper,
-    MultiChoice,
+    MultiSelect,
     NumberFormatter,
     RangeSlider,
     Select,
@@ -185,7 +185,8 @@ def map_figure(
     )
     look = {"color": "map_colour", "marker": "map_marker", "size": 5, "alpha": 0.5}
     _marked(shown.scatter("first", "second", source=cells, view=view, legend_group=by, **look))
-    shown.add_layout(shown.legend[0], "right" if len(entries) > 4 else "center")
+    if len(entries) > 4:
+        shown.add_layout(shown.legend[0], "right")
     shown.legend.label_text_font_size = "8pt"
     shown.legend.background_fill_alpha = 0.6
     return shown
@@ -197,7 +198,7 @@ def _marked(dots) -> None:
     dots.nonselection_glyph = dots.glyph.clone(fill_alpha=_FAINT, line_alpha=_FAINT)
 
 
-def cell_table(cells: ColumnDataSource, features: Sequence[str], view: CDSView, width: int = 1060) -> DataTable:
+def cell_table(cells: ColumnDataSource, features: Sequence[str], view: CDSView) -> DataTable:
     """The cells as a table; wider than the page it scrolls."""
     told = [name for name in ("field", "label", "treatment", "well", "state", "verdict") if name in cells.data]
     columns = [TableColumn(field=name, title=name, width=190 if name == "field" else 80) for name in told]
@@ -210,7 +211,9 @@ def cell_table(cells: ColumnDataSource, features: Sequence[str], view: CDSView, 
         "selectable": True,
         "index_position": None,
     }
-    return DataTable(source=cells, columns=columns, view=view, width=width, height=300, name="table", **look)
+    return DataTable(
+        source=cells, columns=columns, view=view, sizing_mode="stretch_width", height=300, name="table", **look
+    )
 
 
 def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, LinearColorMapper, list[figure], list]:
@@ -273,7 +276,7 @@ def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFi
     """Widgets that narrow all figures to cells of some treatments, wells, quality or values."""
     columns = [name for name in ("treatment", "well") if len(set(cells.data.get(name, ()))) > 1]
     choices = [
-        MultiChoice(
+        MultiSelect(
             title=name.capitalize(), options=sorted({v for v in cells.data[name] if v}), name=f"by_{name}", width=230
         )
         for name in columns

@@ -67,11 +67,11 @@ def size_choice(pictures: Sequence[ChannelPicture]) -> str:
 
 def _picture(plane: np.ndarray, most_bytes: float) -> ChannelPicture:
     if plane.dtype == np.uint8:
-        low, high = 0.0, 255.0
+        # colours of 8 bits are shown as they are
+        low, high = dark, bright = 0.0, 255.0
     else:
-        low, high = (float(v) for v in np.quantile(plane, _KEPT))
+        low, high, dark, bright = (float(v) for v in np.quantile(plane, (*_KEPT, *_SHOWN)))
     high = max(high, low + 1e-9)
-    dark, bright = (float(v) for v in np.quantile(plane, _SHOWN))
     grey = (255 * ((plane - np.float32(low)) / np.float32(high - low)).clip(0, 1)).round().astype(np.uint8)
     data, quality, halved = _encoded(grey, most_bytes)
     url = f"data:image/webp;base64,{base64.b64encode(data).decode()}"

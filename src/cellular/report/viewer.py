@@ -36,6 +36,8 @@ from cellular.report.pictures import ChannelPicture
 
 # Side of the picture on the page, px.
 SIDE = 600
+# What does not fit beside the rest goes below it.
+WRAP = {"sizing_mode": "stretch_width", "styles": {"flex-wrap": "wrap"}}
 # Markers of puncta by kind: colours of autophagy.KIND_COLOURS, and a shape for those who do not see them.
 PUNCTA = {
     "yellow": ("#F0E442", "circle"),
@@ -131,11 +133,11 @@ def field_viewer(
         }
     )
     where, when = _choosing(frames)
-    viewer = Viewer(column(), shown, here, passing, table, where, when, layers)
+    viewer = Viewer(column(sizing_mode="stretch_width"), shown, here, passing, table, where, when, layers)
     viewer.layout.children = [
         row(where, when),
-        row(shown, column(*_light(frames, image, viewer), *_layers(viewer)), styles={"flex-wrap": "wrap"}),
-        row(*_moving(shown), *_stepping(cells, viewer), styles={"flex-wrap": "wrap"}),
+        row(shown, column(*_light(frames, image, viewer), *_layers(viewer)), **WRAP),
+        row(*_moving(shown), *_stepping(cells, viewer), **WRAP),
     ]
     return viewer
 
@@ -200,7 +202,7 @@ def _scale_bar(shown: figure, pixel_size_um: float | None) -> ScaleBar:
     """A bar of a round length in um; in px where the pixel size is not known."""
     look = {"location": "bottom_right", "background_fill_alpha": 0.7, "name": "scale"}
     if pixel_size_um is None:
-        return ScaleBar(range=shown.x_range, unit="px", dimensional=Metric(base_unit="px"), **look)
+        return ScaleBar(range=shown.x_range, unit="px", dimensional=Metric(base_unit="px", include=["px"]), **look)
     own = Range1d(shown.x_range.start * pixel_size_um, shown.x_range.end * pixel_size_um)
     follow = CustomJS(args={"own": own, "px": shown.x_range, "size": pixel_size_um}, code=glue.SCALE)
     shown.x_range.js_on_change("end", follow)
@@ -271,16 +273,16 @@ def _title(text: str) -> UIElement:
 def _moving(shown: figure) -> list[Button]:
     """Moving without a mouse."""
     moves = {
-        "+": (0, 0, 0.5),
-        "−": (0, 0, 2),
-        "←": (-0.25, 0, 1),
-        "→": (0.25, 0, 1),
-        "↑": (0, -0.25, 1),
-        "↓": (0, 0.25, 1),
+        "zoom in": (0, 0, 0.5),
+        "zoom out": (0, 0, 2),
+        "left": (-0.25, 0, 1),
+        "right": (0.25, 0, 1),
+        "up": (0, -0.25, 1),
+        "down": (0, 0.25, 1),
     }
     buttons = []
     for label, (across, down, zoom) in moves.items():
-        button = Button(label=label, width=40, name=f"move{label}")
+        button = Button(label=label, width=70, name=label)
         args = {"figure": shown, "across": across, "down": down, "zoom": zoom}
         button.js_on_click(CustomJS(args=args, code=glue.MOVE))
         buttons.append(button)
