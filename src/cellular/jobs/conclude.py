@@ -17,6 +17,7 @@ from cellular.autophagy.measure.field import MeasureSettings
 from cellular.data.plate import Plate
 from cellular.errors import InputError
 from cellular.files import read_json
+from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.explore import explore
 from cellular.jobs.flat_field import FlatField
 from cellular.jobs.gallery import gallery
@@ -25,6 +26,7 @@ from cellular.jobs.nuclei import AUTO
 from cellular.jobs.quality import LIGHT, judge, left_out
 from cellular.jobs.runner import Done, write_problems
 from cellular.jobs.segment import label_path
+from cellular.jobs.shards import for_the_rest
 from cellular.jobs.stats import HEADLINES, Figures, compare_tables, headlines, unit_of
 from cellular.jobs.track import TrackResult, track
 from cellular.report.analysis import Analysis, analysis_page
@@ -102,10 +104,12 @@ def conclude(
     flat: FlatField,
     exclude: Sequence[str],
     missing: Mapping[str, str],
+    engine: Engine = HERE,
 ) -> AnalyseResult:
     """Judge, track and compare the fields that are `done`, and write tables, figures and page to `out`.
 
     `record` says what was used; it has "labels" where these were given. `missing` are fields without any, and why.
+    `engine` is where the series are tracked.
     """
     segmented = not record.get("labels")
     labelled = replace(plate, fields=tuple(item for item in plate.fields if item.name in set(done.names)))
@@ -118,7 +122,7 @@ def conclude(
     tables = {name: table for name, table in tables.items() if name != LIGHT} | {"quality": quality.table}
     write_tables(tables, out, ("csv",))
     problems = {**missing, **done.problems}
-    tracks = _tracks(labelled, out, settings.track)
+    tracks = _tracks(labelled, out, settings.track, engine)
     if tracks is not None:
         problems |= tracks.problems
         told = tracks.tracks[["field", "label", "track", "lineage"]]
@@ -156,13 +160,13 @@ def conclude(
     return AnalyseResult(plate, tables, tracks, comparison, reason, problems, out / "report.html")
 
 
-def _tracks(plate: Plate, out: Path, settings: TrackSettings) -> TrackResult | None:
+def _tracks(plate: Plate, out: Path, settings: TrackSettings, engine: Engine) -> TrackResult | None:
     """Tracks, where any position was imaged more than once."""
     timed = replace(plate, fields=tuple(item for item in plate.fields if item.timepoint is not None))
     if len({item.series for item in timed.fields}) == len(timed):
         logger.info("no position was imaged twice: nothing to track")
         return None
-    return track(timed, out / "tracks", settings, cells=out / "cells.csv")
+    return track(timed, out / "tracks", settings, cells=out / "cells.csv", engine=for_the_rest(engine))
 
 
 def _comparison(
