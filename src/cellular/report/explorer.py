@@ -8,7 +8,7 @@ import pandas as pd
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 from bokeh.layouts import column, row
-from bokeh.models import CDSView, CustomJS
+from bokeh.models import CDSView, CustomJS, Toolbar
 from bokeh.models.widgets.sliders import AbstractSlider
 
 from cellular.autophagy.measure.columns import axis_label
@@ -95,6 +95,8 @@ def explorer(told: Explored) -> Document:
     parts += [row(*filters(cells, features, viewer.passing), **WRAP), cell_table(cells, features[:_TOLD], view)]
     document = Document()
     document.add_root(column(*parts, name="explorer", sizing_mode="stretch_width"))
+    for toolbar in document.roots[0].select({"type": Toolbar}):
+        toolbar.logo = None
     sliders = list(document.roots[0].select({"type": AbstractSlider}))
     document.js_on_event(DocumentReady, viewer.show, CustomJS(args={"sliders": sliders}, code=glue.NAMES))
     return document
