@@ -244,12 +244,15 @@ def test_the_tab_key_reaches_every_control_and_leaves_again(opened):
     deepest = "let a = document.activeElement; while (a?.shadowRoot?.activeElement) a = a.shadowRoot.activeElement"
     told = "[a.tagName, a.getAttribute('role') ?? a.type ?? '', a.textContent.slice(0, 12).trim()].join(' ')"
     reached = []
+    # past the last control and back to the first, not caught in the table
     for _ in range(100):
         tab.keyboard.press("Tab")
         reached.append(tab.evaluate(f"(() => {{{deepest}; return a ? {told} : ''}})()"))
         if reached[-1].startswith(("A  Cells", "BODY")):
             break
-    assert reached[-1].startswith(("A  Cells", "BODY")), " | ".join(reached)  # past the last control, not caught in the table
+    assert reached[-1].startswith(("A  Cells", "BODY")), " | ".join(
+        reached
+    )  # past the last control, not caught in the table
     kinds = [word.split(" ")[0] + " " + word.split(" ")[1] for word in reached]
     assert kinds.count("INPUT checkbox") == 2 + 4
     assert kinds.count("DIV slider") == 1 + 2 * 2 + 2

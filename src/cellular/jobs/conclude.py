@@ -15,7 +15,7 @@ from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import Comparison
 from cellular.autophagy.measure.field import MeasureSettings
 from cellular.data.plate import Plate
-from cellular.errors import InputError
+from cellular.errors import InputError, MissingInputError
 from cellular.files import read_json
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.explore import explore
@@ -153,11 +153,20 @@ def conclude(
         record,
         read_json(out / MADE_WITH)["versions"],
         left_out(exclude, tables),
-        gallery(labelled, tables, out, settings.stats.treatment),
+        _gallery(labelled, tables, out, settings.stats.treatment),
         quality.add_to,
     )
     analysis_page(page, out).write(out / "report.html")
     return AnalyseResult(plate, tables, tracks, comparison, reason, problems, out / "report.html")
+
+
+def _gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatment: str) -> dict[str, Path]:
+    """The strips of cells; none where images are gone since they were measured."""
+    try:
+        return gallery(plate, tables, out, treatment)
+    except MissingInputError as error:
+        logger.warning("no gallery: %s", error)
+        return {}
 
 
 def _tracks(plate: Plate, out: Path, settings: TrackSettings, engine: Engine) -> TrackResult | None:

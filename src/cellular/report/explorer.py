@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 from bokeh.document import Document
 from bokeh.events import DocumentReady
-from bokeh.layouts import column, row
-from bokeh.models import CDSView, CustomJS, Toolbar
+from bokeh.models import CDSView, Column, CustomJS, Row, Toolbar
 from bokeh.models.widgets.sliders import AbstractSlider
 
 from cellular.autophagy.measure.columns import axis_label
@@ -91,14 +90,16 @@ def explorer(told: Explored) -> Document:
     axis = plots[0].yaxis[0] if changed else None
     choice = [feature_choice(features, changed, axis, wells, mapper, drawn)] if changed or wells else []
     said = link(cells, viewer, wells)
-    parts = [viewer.layout, said, *choice, *(row(*figures, **WRAP) for figures in (plots, plates) if figures)]
-    parts += [row(*filters(cells, features, viewer.passing), **WRAP), cell_table(cells, features[:_TOLD], view)]
+    parts = [viewer.layout, said, *choice, *(Row(*figures, **WRAP) for figures in (plots, plates) if figures)]
+    parts += [Row(*filters(cells, features, viewer.passing), **WRAP), cell_table(cells, features[:_TOLD], view)]
     document = Document()
-    document.add_root(column(*parts, name="explorer", sizing_mode="stretch_width"))
+    document.add_root(Column(*parts, name="explorer", sizing_mode="stretch_width"))
     for toolbar in document.roots[0].select({"type": Toolbar}):
         toolbar.logo = None
     sliders = list(document.roots[0].select({"type": AbstractSlider}))
-    document.js_on_event(DocumentReady, viewer.show, CustomJS(args={"sliders": sliders}, code=glue.NAMES))
+    document.js_on_event(
+        DocumentReady, viewer.show, CustomJS(args={"sliders": sliders, "table": parts[-1]}, code=glue.NAMES)
+    )
     return document
 
 

@@ -161,8 +161,12 @@ renderers.forEach((group, k) => group.forEach((renderer) => { renderer.visible =
 # args: own (the scale bar's range, um), px (the picture's), size (um)
 SCALE = "own.setv({start: px.start * size, end: px.end * size})"
 
-# args: sliders: what a screen reader calls their handles, which Bokeh leaves without a name
+# args: sliders, table: what a screen reader calls the sliders' handles, which Bokeh leaves without a name; and the tab
+# key leaves the table, where it would walk through every cell
 NAMES = """
+Bokeh.index.get_one(table)?.el.addEventListener("keydown", (event) => {
+  if (event.key === "Tab") event.stopImmediatePropagation()
+}, true)
 for (const slider of sliders) {
   const handles = [...(Bokeh.index.get_one(slider)?.shadow_el.querySelectorAll("[role=slider]") ?? [])]
   const ends = handles.length > 1 ? [", from", ", to"] : [""]

@@ -237,7 +237,7 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
     for plate in dict.fromkeys(data["plate"]):
         shown = figure(
             frame_width=min(460, 22 * columns), frame_height=min(300, 22 * rows), tools="tap,box_select,save",
-            x_range=(0.5, columns + 0.5), y_range=(rows + 0.5, 0.5), title=plate or "plate", name="plate",
+            x_range=(0.5, columns + 0.5), y_range=(rows + 0.5, 0.5), title=plate or "plate", name="plate", styles={"flex": "none"}, sizing_mode="fixed", width=min(460, 22 * columns) + 130,
             toolbar_location="above", x_axis_location="above",
         )  # fmt: skip
         shown.grid.visible = False

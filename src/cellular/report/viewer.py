@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from bokeh.layouts import column, row
 from bokeh.models import (
     BooleanFilter,
     Button,
     CDSView,
     CheckboxGroup,
+    Column,
     ColumnDataSource,
     CustomJS,
     Div,
@@ -24,6 +24,7 @@ from bokeh.models import (
     MetricLength,
     Range1d,
     RangeSlider,
+    Row,
     ScaleBar,
     Select,
     Slider,
@@ -133,11 +134,11 @@ def field_viewer(
         }
     )
     where, when = _choosing(frames)
-    viewer = Viewer(column(sizing_mode="stretch_width"), shown, here, passing, table, where, when, layers)
+    viewer = Viewer(Column(sizing_mode="stretch_width"), shown, here, passing, table, where, when, layers)
     viewer.layout.children = [
-        row(where, when),
-        row(shown, column(*_light(frames, image, viewer), *_layers(viewer)), **WRAP),
-        row(*_moving(shown), *_stepping(cells, viewer), **WRAP),
+        Row(where, when),
+        Row(shown, Column(*_light(frames, image, viewer), *_layers(viewer)), **WRAP),
+        Row(*_moving(shown), *_stepping(cells, viewer), **WRAP),
     ]
     return viewer
 
@@ -192,6 +193,10 @@ def _figure(shape: tuple[int, int], pixel_size_um: float | None) -> figure:
         background_fill_color="#202020",
         tags=["", -1],
         name="field",
+        # of its own width beside what is stretched: pixels stay square
+        styles={"flex": "none"},
+        sizing_mode="fixed",
+        width=SIDE + 10,
     )
     shown.grid.visible = shown.axis.visible = False
     shown.add_layout(_scale_bar(shown, pixel_size_um))
