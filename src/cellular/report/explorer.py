@@ -98,7 +98,7 @@ def explorer(told: Explored) -> Document:
         toolbar.logo = None
     sliders = list(document.roots[0].select({"type": AbstractSlider}))
     document.js_on_event(
-        DocumentReady, viewer.show, CustomJS(args={"sliders": sliders, "table": parts[-1]}, code=glue.NAMES)
+        DocumentReady, *viewer.show, CustomJS(args={"sliders": sliders, "table": parts[-1]}, code=glue.NAMES)
     )
     return document
 

@@ -52,7 +52,7 @@ OPEN = """
 const {position, time, width, height} = frames.data
 const found = position.findIndex((name, k) => name == where.value && (!when.visible || time[k] == when.value))
 if (found >= 0) {
-  const across = figure.inner_width || figure.frame_width, down = figure.inner_height || figure.frame_height
+  const across = figure.inner_width, down = figure.inner_height
   if (figure.tags[1] !== -1 && position[here.group] != where.value || figure.tags[0] === "") {
     const scale = Math.max(width[found] / across, height[found] / down)
     figure.x_range.setv({start: 0, end: scale * across})

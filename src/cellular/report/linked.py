@@ -236,8 +236,9 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
     figures, drawn = [], []
     for plate in dict.fromkeys(data["plate"]):
         shown = figure(
-            frame_width=min(460, 22 * columns), frame_height=min(300, 22 * rows), tools="tap,box_select,save",
-            x_range=(0.5, columns + 0.5), y_range=(rows + 0.5, 0.5), title=plate or "plate", name="plate", styles={"flex": "none"}, sizing_mode="fixed", width=min(460, 22 * columns) + 130,
+            width=min(460, 22 * columns) + 150,
+            height=min(300, 22 * rows) + 70, tools="tap,box_select,save",
+            x_range=(0.5, columns + 0.5), y_range=(rows + 0.5, 0.5), title=plate or "plate", name="plate", styles={"flex": "none"}, sizing_mode="fixed",
             toolbar_location="above", x_axis_location="above",
         )  # fmt: skip
         shown.grid.visible = False

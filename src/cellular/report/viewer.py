@@ -82,7 +82,7 @@ class Viewer:
     where: Select
     when: Slider
     layers: dict[str, list[GlyphRenderer]] = field(default_factory=dict)
-    show: CustomJS | None = None
+    show: list[CustomJS] = field(default_factory=list)
 
 
 def field_viewer(
@@ -183,8 +183,6 @@ def add_steps(shown: figure, steps: pd.DataFrame, here: GroupFilter) -> GlyphRen
 def _figure(shape: tuple[int, int], pixel_size_um: float | None) -> figure:
     scale = max(shape) / SIDE
     shown = figure(
-        frame_width=SIDE,
-        frame_height=SIDE,
         x_range=(0, scale * SIDE),
         y_range=(scale * SIDE, 0),
         tools="pan,wheel_zoom,tap,lasso_select,reset,save",
@@ -196,7 +194,9 @@ def _figure(shape: tuple[int, int], pixel_size_um: float | None) -> figure:
         # of its own width beside what is stretched: pixels stay square
         styles={"flex": "none"},
         sizing_mode="fixed",
-        width=SIDE + 10,
+        width=SIDE,
+        height=SIDE + 30,
+        min_border=0,
     )
     shown.grid.visible = shown.axis.visible = False
     shown.add_layout(_scale_bar(shown, pixel_size_um))
@@ -253,7 +253,7 @@ def _light(frames: Sequence[Frame], image: ColumnDataSource, viewer: Viewer) -> 
     go = CustomJS(args=_going(viewer), code=glue.OPEN)
     viewer.where.js_on_change("value", go)
     viewer.when.js_on_change("value", go)
-    viewer.show = show
+    viewer.show = [go, show]
     return [_title("Channels"), on, *contrast]
 
 
