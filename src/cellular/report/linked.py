@@ -237,10 +237,17 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
     for plate in dict.fromkeys(data["plate"]):
         shown = figure(
             width=min(460, 22 * columns) + 150,
-            height=min(300, 22 * rows) + 70, tools="tap,box_select,save",
-            x_range=(0.5, columns + 0.5), y_range=(rows + 0.5, 0.5), title=plate or "plate", name="plate", styles={"flex": "none"}, sizing_mode="fixed",
-            toolbar_location="above", x_axis_location="above",
-        )  # fmt: skip
+            height=min(300, 22 * rows) + 70,
+            sizing_mode="fixed",
+            tools="tap,box_select,save",
+            x_range=(0.5, columns + 0.5),
+            y_range=(rows + 0.5, 0.5),
+            title=plate or "plate",
+            name="plate",
+            toolbar_location="above",
+            x_axis_location="above",
+        )
+        shown.xaxis.ticker = FixedTicker(ticks=list(range(1, columns + 1, max(1, columns // 12))))
         shown.grid.visible = False
         step = max(1, rows // 16)
         shown.yaxis.ticker = FixedTicker(ticks=list(range(1, rows + 1, step)))
