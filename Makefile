@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check-long bench lint
+.PHONY: demo test check-long check-cluster bench lint
 
 demo: $(VENV)/.installed
 	$(BIN)/cellular demo --out demo
@@ -15,6 +15,10 @@ test: $(VENV)/.installed-test
 
 check-long: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m long
+
+# Slurm on this machine for a few minutes; needs root and: apt-get install slurmctld slurmd munge
+check-cluster: $(VENV)/.installed-test
+	$(BIN)/python tests/cluster/check.py
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks
