@@ -47,7 +47,9 @@ def download(
     keep_archive : keep the zip once unpacked.
     shard : "I/N": of these fields every N-th from the I-th on; each job of an array holds one connection.
 
-    Returns the files of weights, the names of fields, or the folder of an archive.
+    Returns
+    -------
+    The files of weights, the names of fields, or the folder of an archive.
 
     Raises
     ------

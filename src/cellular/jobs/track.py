@@ -75,8 +75,10 @@ def track(
         ``<field>_labels.tif`` lie beside it; the tracks are scored against it.
     engine : where the series are done; the result is the same. See :mod:`cellular.jobs.engines`.
 
-    Raises InputError where no position was imaged twice. A series with a file that cannot be read, or with images of
-    different sizes, is reported and passed over.
+    Raises
+    ------
+    InputError : no position was imaged twice. A series with a file that cannot be read, or with images of different
+        sizes, is reported and passed over.
 
     Examples
     --------
