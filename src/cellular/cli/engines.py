@@ -34,7 +34,7 @@ def add_engine(parser: argparse.ArgumentParser, shards: bool = True) -> None:
         "--workers",
         metavar="N",
         type=int,
-        help="processes on this machine, which share its cores; left out: none, each field is done on all cores",
+        help="processes on this machine, sharing its cores; left out: this one, on all cores",
     )
     add(
         "--memory",
