@@ -80,4 +80,5 @@ def _workers(args: argparse.Namespace, gpu: bool) -> Engine:
         return HERE
     from cellular.jobs.processes import Processes, cores
 
-    return Processes(args.workers or (1 if gpu else cores()), memory=args.memory)
+    most = (1 if gpu else cores()) if args.workers is None else args.workers
+    return Processes(most, memory=args.memory)
