@@ -118,6 +118,4 @@ def _content(path: Path) -> bytes | str:
         return json.dumps(kept)
     if path.name == "checkpoint.pt":
         return "a checkpoint"  # it holds the log, times included
-    if path.name == ".prepare.jsonl":
-        return "a journal"  # a line a field, in the order in which they were done
     return data

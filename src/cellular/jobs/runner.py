@@ -7,9 +7,12 @@ is here, and only here.
 import errno
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -113,18 +116,18 @@ def _difference(made: Any, wanted: Mapping[str, Any]) -> str:
     return "; ".join(f"{key} was {made.get(key)!r}, now {wanted.get(key)!r}" for key in keys[:3])
 
 
-def each(items: Sequence[Item], out: Path, work: Work, *, desc: str, unit: str = "field") -> Done:
-    """Do `work` to each of `items`, into ``out``; what is there already, of the same files, is kept.
+def each(items: Sequence[Item], out: Path, work: Work, *, desc: str, unit: str = "field", workers: int = 1) -> Done:
+    """Do `work` to each of `items`, into ``out``, on so many threads; what is there, of the same files, is kept.
 
     An item whose work raises a :class:`CellularError` is passed over and named; a disk that cannot be written to and
     other errors stop the run, which the same call continues. Tables lie in ``out/fields/<name>/<table>.csv``.
     """
-    results, problems = attempt(items, lambda item: do_one(item, out, work), desc=desc, unit=unit)
+    results, problems = attempt(items, lambda item: do_one(item, out, work), desc=desc, unit=unit, workers=workers)
     return Done(joined(out, results), problems, tuple(results))
 
 
 def attempt(
-    items: Sequence[Item], do: Callable[[Any], Any], *, desc: str, unit: str = "field"
+    items: Sequence[Item], do: Callable[[Any], Any], *, desc: str, unit: str = "field", workers: int = 1
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Results of `do` by name of item, with progress; and, by name, what was passed over and why.
 
@@ -132,15 +135,34 @@ def attempt(
     """
     results: dict[str, Any] = {}
     problems: dict[str, str] = {}
-    for item in progress(items, desc=desc, unit=unit):
-        try:
-            results[item.name] = do(item)
-        except CellularError as error:
-            if _is_of_the_disk(error):
-                raise
-            problems[item.name] = str(error)
-            logger.debug("%s passed over", item.name, exc_info=True)
+    with closing(_started(items, do, workers)) as started:
+        for item, result in progress(started, total=len(items), desc=desc, unit=unit):
+            try:
+                results[item.name] = result()
+            except CellularError as error:
+                if _is_of_the_disk(error):
+                    raise
+                problems[item.name] = str(error)
+                logger.debug("%s passed over", item.name, exc_info=True)
     return results, problems
+
+
+def _started(items: Sequence[Item], do: Callable, workers: int) -> Iterator[tuple[Item, Callable[[], Any]]]:
+    """Each item, in order, and what gives its result; threads are at most two items each ahead."""
+    if workers == 1:
+        yield from ((item, partial(do, item)) for item in items)
+        return
+    ahead: deque[tuple[Item, Future]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                ahead.append((item, pool.submit(do, item)))
+                if len(ahead) >= 2 * workers:
+                    first, future = ahead.popleft()
+                    yield first, future.result
+            yield from ((first, future.result) for first, future in ahead)
+        finally:  # the run is stopped: what has begun comes to its end, what has not does not begin
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _is_of_the_disk(error: CellularError) -> bool:
