@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,34 @@ def test_labels_are_exported(tmp_path, capsys, name):
     assert "1 field(s)" in capsys.readouterr().out
     path = next(path for path in (tmp_path / "out").iterdir() if path.suffix != ".tif" and path.is_file())
     np.testing.assert_array_equal(draw(read_annotations(path, LABELS.shape), LABELS.shape), LABELS)
+
+
+@pytest.mark.parametrize("name", sorted(EXPORTS))
+def test_what_is_exported_is_kept_while_its_files_are_the_same(tmp_path, name):
+    pytest.importorskip({"ome-zarr": "ome_zarr", "imagej": "roifile", "hdf5": "h5py"}.get(name, "numpy"))
+    for field in "abc":
+        write_labels(tmp_path / "in" / f"{field}_masks.png", LABELS)
+        write_image(tmp_path / "in" / f"{field}.tif", np.zeros((*LABELS.shape, 3), np.uint8))
+    argv = ["export", str(tmp_path / "in"), "--to", name, "-o", str(tmp_path / "out")]
+    shared = {"classes.txt", "data.yaml", "annotations.json"}
+
+    def made():
+        files = (path for path in (tmp_path / "out").rglob("*") if path.is_file() and ".export" not in path.parts)
+        return {path: path.stat().st_mtime_ns for path in files if path.name not in shared}
+
+    assert main(argv) == 0
+    first = made()
+    assert main(argv) == 0
+    assert made() == first
+    if name != "ome-zarr":  # whose stores are never written over
+        write_labels(tmp_path / "in" / "b_masks.png", np.where(LABELS == 2, 0, LABELS).astype(np.uint16))
+        assert main(argv) == 0
+        changed = {path.name[0] for path, time in made().items() if time != first[path]}
+        assert changed == ({"b"} if name != "coco" else set())
+    if name == "coco":
+        told = json.loads((tmp_path / "out" / "annotations.json").read_text())
+        assert [row["image_id"] for row in told["annotations"]] == [1, 1, 2, 3, 3]
+        assert [row["area"] for row in told["annotations"]] == [3, 2, 3, 3, 2]
 
 
 def test_what_is_not_there_is_named(tmp_path, capsys):

@@ -2,6 +2,8 @@
 
 import argparse
 
+from cellular.cli.arguments import report_problems
+
 LABEL_FORMATS = ("cellpose", "coco", "yolo", "geojson", "imagej", "ome-zarr", "hdf5")
 MODEL_FORMATS = ("bioimageio", "onnx")
 
@@ -28,3 +30,4 @@ def run(args: argparse.Namespace) -> int | None:
     print(what, *done.written[:5], sep="\n  ")
     if len(done.written) > 5:
         print(f"  and {len(done.written) - 5} more")
+    return report_problems(done.problems)

@@ -38,7 +38,7 @@ VERBS = {
 
 # What the same command does after Ctrl-C; the verbs that are not named start again.
 CONTINUES = "the same command continues where it stopped"
-_BY_FIELD = ("prepare", "quality", "segment", "measure", "analyse", "track", "evaluate")
+_BY_FIELD = ("prepare", "quality", "segment", "measure", "analyse", "track", "evaluate", "export")
 AFTER_INTERRUPT = dict.fromkeys((*_BY_FIELD, "download", "reproduce"), CONTINUES)
 AFTER_INTERRUPT["train"] = "with --resume the same command continues from the last checkpoint"
 

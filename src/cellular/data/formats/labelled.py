@@ -143,17 +143,20 @@ def label_files(folder: Path) -> dict[str, Path]:
     return dict(sorted(chosen.items()))
 
 
+def table_above(labels: Path) -> Path | None:
+    """The ``cells.csv`` in one of the three folders above a label image, as `prepare` and `segment` write it."""
+    beside = (folder / "cells.csv" for folder in labels.absolute().parents[:3])
+    return next((file for file in beside if file.is_file()), None)
+
+
 _Cells = tuple[dict[int, str], dict[int, dict[str, float]]]
 
 
 def _cells_of(labels: Path, cells: str | Path | None, names: list[str]) -> dict[str, _Cells]:
     """Classes and measurements by label, by field. The labels of a class's own folder are counted on their own."""
     given = cells is not None
-    if not given:
-        beside = (folder / "cells.csv" for folder in labels.absolute().parents[:3])
-        cells = next((file for file in beside if file.is_file()), None)
-        if cells is None:
-            return {}
+    if (cells := cells if given else table_above(labels)) is None:
+        return {}
     table = _read_cells(cells)
     folder, column = labels.absolute().parent.parent.name, "label"
     if {"class", "class_label"} <= set(table) and folder in set(table["class"]):
