@@ -8,7 +8,7 @@ import pandas as pd
 
 from cellular.data.formats.write_plate import PlateField, write_plate
 from cellular.data.image import load_labels, read_field
-from cellular.data.plate import FieldFiles, Plate
+from cellular.data.plate import IDENTITY, FieldFiles, Plate
 from cellular.errors import CellularError, InputError
 from cellular.progress import progress
 
@@ -41,8 +41,17 @@ def export_plates(
     for name in sorted({item.plate or "plate" for item in placed}):
         fields = [item for item in placed if (item.plate or "plate") == name]
         path = Path(out) / f"{name}.ome.zarr"
-        stores.append(write_plate(path, _written(fields, cells, problems, name), name=name, version=version))
+        told = table_of_names(cells, plate.map_columns)
+        stores.append(write_plate(path, _written(fields, told, problems, name), name=name, version=version))
     return stores, problems
+
+
+def table_of_names(cells: pd.DataFrame | None, map_columns: Sequence[str]) -> pd.DataFrame | None:
+    """The cells with where they are and what they were given as words: a store's numbers are measurements."""
+    if cells is None:
+        return None
+    words = [name for name in (*IDENTITY, *map_columns) if name in cells]
+    return cells.astype(dict.fromkeys(words, str))
 
 
 def _first_time(plate: Plate) -> int | None:

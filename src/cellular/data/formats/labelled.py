@@ -15,7 +15,7 @@ from cellular.data.formats.metadata import read_metadata
 from cellular.data.formats.read import format_of, read_any_labels
 from cellular.data.formats.suffixes import field_name, kind_of, same_name
 from cellular.data.image import read_field
-from cellular.data.plate import FieldFiles
+from cellular.data.plate import IDENTITY, FieldFiles
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_csv
 
@@ -176,6 +176,7 @@ def _cells_of(labels: Path, cells: str | Path | None, names: list[str]) -> dict[
 def _read_cells(path: str | Path) -> pd.DataFrame:
     """The table, with a column field of text, a column label of whole numbers, and text kept to the letter."""
     table = read_csv(path)
+    table = table.drop(columns=_not_measured(Path(path)), errors="ignore")
     if "field" not in table and "image" in table:
         table = table.rename(columns={"image": "field"})
     if missing := {"field", "label"} - set(table.columns):
@@ -186,6 +187,13 @@ def _read_cells(path: str | Path) -> pd.DataFrame:
             raise InputError(f"{path}: a {column} is a whole number, not {table[column][bad].iloc[0]!r}")
         table[column] = numbers.astype(np.int64)
     return table
+
+
+def _not_measured(cells: Path) -> list[str]:
+    """Columns that say where a field is and what its well was given: those that the table of images beside has too."""
+    images = cells.parent / "images.csv"
+    told = list(read_csv(images)) if images.is_file() else []
+    return [name for name in (*IDENTITY, "dose", *told) if name not in ("field", "label", "class")]
 
 
 def _by_label(rows: pd.DataFrame) -> _Cells:
