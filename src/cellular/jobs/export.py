@@ -8,9 +8,11 @@ import pandas as pd
 
 from cellular.data.formats.labelled import LabelledField, find_labelled, table_above
 from cellular.data.formats.write import EXPORTS
+from cellular.data.plate import Plate
 from cellular.errors import InputError, SettingsError
 from cellular.files import alone_in, read_csv, read_json, write_json
 from cellular.jobs.export_model import export_bioimageio, export_onnx
+from cellular.jobs.export_plate import export_plates, is_run, plate_of_run
 from cellular.jobs.runner import ITEMS, Work, each, files_of
 
 MODELS = ("bioimageio", "onnx")
@@ -29,7 +31,7 @@ class Exported:
 
 
 def export(
-    source: str | Path,
+    source: str | Path | Plate,
     to: str,
     out: str | Path,
     *,
@@ -44,7 +46,9 @@ def export(
 
     Parameters
     ----------
-    source : labels or outlines, a file or a folder of them; for "bioimageio" and "onnx" a model's name or file.
+    source : labels or outlines, a file or a folder of them; for "bioimageio" and "onnx" a model's name or file; for
+        "ome-zarr" also a Plate, or the folder of a run of `analyse`, `measure` or `segment`. These become a store a
+        plate, with label images and tables; a run whose fields have no wells a store a field.
     to : a key of :data:`cellular.data.formats.write.EXPORTS`, "bioimageio" or "onnx".
     out : folder; for a model the file.
     images : folder of the labels' images; None looks beside the labels.
@@ -71,9 +75,22 @@ def export(
             return Exported([export_bioimageio(source, out, author=author, test_image=test_image)])
     if to not in EXPORTS:
         raise SettingsError(f"Unknown format '{to}'; known: {', '.join((*EXPORTS, *MODELS))}")
+    if to == "ome-zarr" and (isinstance(source, Plate) or is_run(source)):
+        plate, table = (source, None) if isinstance(source, Plate) else plate_of_run(source)
+        if isinstance(source, Plate) or any(item.well for item in plate.fields):
+            return _export_plate(plate, out, read_csv(cells) if cells else table)
+    if isinstance(source, Plate):
+        raise SettingsError(f"A plate of images is exported to ome-zarr, not to {to}; give its label images")
     fields = find_labelled(source, images, cells)
     with alone_in(out) as folder:
         return _export_fields(to, fields, folder, Path(cells) if cells else table_above(fields[0].labels_path))
+
+
+def _export_plate(plate: Plate, out: str | Path, cells: pd.DataFrame | None) -> Exported:
+    """A store a plate; each is whole or not at all, so a run that was cut off begins the one it was at again."""
+    with alone_in(out) as folder:
+        stores, problems = export_plates(plate, folder, cells)
+    return Exported(stores, len(plate) - len(problems), problems)
 
 
 def _export_fields(to: str, fields: Sequence[LabelledField], out: Path, cells: Path | None) -> Exported:
