@@ -10,8 +10,8 @@ import pandas as pd
 from cellular.data.find import find_images
 from cellular.data.formats.annotation import DEFAULT_CLASS
 from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
+from cellular.data.formats.image_file import describe_image
 from cellular.data.formats.images import IMAGE_SUFFIXES
-from cellular.data.formats.metadata import read_metadata
 from cellular.data.formats.read import format_of, read_any_labels
 from cellular.data.formats.suffixes import field_name, kind_of, same_name
 from cellular.data.image import read_field
@@ -77,7 +77,7 @@ class LabelledField:
     def pixel_size(self) -> float | None:
         """Pixel size in µm, from the image's metadata or else the labels'; None where neither has it."""
         files = (path for path in (*self.images, self.labels_path) if path.suffix.lower() in IMAGE_SUFFIXES)
-        sizes = (read_metadata(path).pixel_size for path in files)
+        sizes = (describe_image(path)[0].pixel_size_um for path in files)
         return next((size for size in sizes if size is not None), None)
 
 
