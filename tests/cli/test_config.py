@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cellular.cli.analyse import add_arguments
-from cellular.cli.config import add_config, config_text, parse_with_config, read_config
+from cellular.cli.config import NOT_SETTINGS, add_config, config_text, parse_with_config, read_config
 from cellular.cli.main import CONFIGURED, build_parser, main
 from cellular.data.formats.images import write_labels
 from cellular.errors import InputError, MissingInputError, SettingsError
@@ -167,7 +167,7 @@ def test_what_was_used_lies_in_the_output_and_does_the_same_again(tmp_path):
 def test_the_text_names_every_option_once():
     made = parser()
     text = config_text(made, made.parse_args(["plate", "--out", "o"]))
-    options = {a.dest for a in made._actions if a.option_strings} - {"help", "out", "config", "dry_run"}
+    options = {a.dest for a in made._actions if a.option_strings} - set(NOT_SETTINGS)
     assert all(sum(line.startswith((f"{o} = ", f"# {o} is")) for line in text.splitlines()) == 1 for o in options)
 
 

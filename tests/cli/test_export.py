@@ -66,7 +66,7 @@ def test_a_plate_or_a_run_becomes_plates_that_ngio_and_ome_zarr_models_open(tmp_
         assert main([*run, "--out", str(tmp_path / "run")]) == 0
         source = [str(tmp_path / "run")]
     else:
-        source = [str(images), "--plate", "--labels", labels]
+        source = [str(images), "--is_plate", "--labels", labels]
     assert main(["export", *source, "--to", "ome-zarr", "-o", str(tmp_path / "out")]) == 0
     assert "6 field(s) in 3 file(s)" in capsys.readouterr().out
     stores = sorted(path.name for path in (tmp_path / "out").glob("*.zarr"))
@@ -90,7 +90,7 @@ def test_a_plate_or_a_run_becomes_plates_that_ngio_and_ome_zarr_models_open(tmp_
 
 
 def test_a_plate_of_images_has_one_format(tmp_path, capsys):
-    words = ["export", str(write_plate(tmp_path, "ometiff")), "--plate", "--to", "coco", "-o", str(tmp_path / "out")]
+    words = ["export", str(write_plate(tmp_path, "ometiff")), "--is_plate", "--to", "coco", "-o", str(tmp_path / "out")]
     assert main(words) == 2
     assert "to ome-zarr, not to coco" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -9,11 +9,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from cellular.cli.engines import OPTIONS
 from cellular.errors import InputError, MissingInputError, SettingsError
 
 # What names this run, or is about it alone, and not how it is done.
 _OUTPUTS = ("out", "output_dir")
-NOT_SETTINGS = ("help", "config", "dry_run", "verbose", "verb", "task", "resume", "force", *_OUTPUTS)
+NOT_SETTINGS = ("help", "config", "dry_run", "verbose", "verb", "task", "resume", "force", *_OUTPUTS, *OPTIONS)
 YAML = (".yaml", ".yml")
 
 

@@ -19,8 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cells", help="labels: table of field, label, class, measurements; default: prepare's cells.csv"
     )
-    parser.add_argument("--plate", action="store_true", help="ome-zarr: INPUT is a plate's folder of images")
-    parser.add_argument("--labels", help="with --plate: folder of the label images")
+    parser.add_argument(
+        "--is_plate", "--is-plate", action="store_true", help="ome-zarr: INPUT is a plate's folder of images"
+    )
+    parser.add_argument("--labels", help="with --is_plate: folder of the label images")
     add_plate(parser)
     parser.add_argument("--author", help="bioimageio: your name, for the package's description")
     parser.add_argument("--test_image", "--test-image", help="bioimageio: an image to make the test input of")
@@ -31,7 +33,7 @@ def run(args: argparse.Namespace) -> int | None:
     from cellular.jobs.export import export
 
     options = {name: getattr(args, name) for name in ("images", "cells", "author", "test_image")}
-    source = find(args, args.input, args.labels) if args.plate else args.input
+    source = find(args, args.input, args.labels) if args.is_plate else args.input
     done = export(source, args.to, args.out, **options)
     what = f"{done.fields} field(s) in {len(done.written)} file(s):" if done.fields else "wrote"
     print(what, *done.written[:5], sep="\n  ")

@@ -72,7 +72,7 @@ def plate_of_run(run: str | Path) -> tuple[Plate, pd.DataFrame | None]:
     if len(plate) != told["fields"]:
         raise InputError(
             f"{told['folder']} has {len(plate)} fields, {run} was made of {told['fields']}: export the folder of "
-            "images with --plate, and the options of that run"
+            "images with --is_plate, and the options of that run"
         )
     table = read_csv(run / "cells.csv") if (run / "cells.csv").is_file() else None
     table = table.rename(columns={"image": "field"}) if table is not None and "field" not in table else table

@@ -21,6 +21,7 @@ from cellular.data.masks.sources import ALL, Sources, find_sources
 from cellular.data.masks.splits import PAPER_TEST, PAPER_VALID, SPLITS, Split, resolve_split
 from cellular.errors import InputError, OutputExistsError, SettingsError
 from cellular.files import alone_in, empty_folder, is_leftover, read_csv, write_csv, write_json
+from cellular.jobs.engines import Threads
 from cellular.jobs.prepare_field import CELLS, RECORDS, REMARKS, Field, FieldWork, Strict, told_of
 from cellular.jobs.runner import ITEMS, RECORD, Done, Work, claimed, each, finished
 from cellular.settings import settings_to_dict
@@ -111,8 +112,11 @@ def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | N
         tool's annotations, a file or a folder of them (`cellular.data.formats.annotated`).
     output : a new or empty folder, or one that the same call began to fill.
 
-    Raises MissingInputError or InputError when there is nothing to prepare, OutputExistsError when `output` holds
-    something else, OutputError when it cannot be written, and with `strict` InputError at the first problem.
+    Raises
+    ------
+    MissingInputError, InputError : there is nothing to prepare; with `strict`, the first problem.
+    OutputExistsError : `output` holds something else.
+    OutputError : it cannot be written.
 
     Examples
     --------
@@ -232,7 +236,7 @@ def _each(assigned: list[Field], records: Path, do: FieldWork, settings: Prepare
     work = Work(do, do.inputs, do.outputs)
     workers = settings.workers or min(os.cpu_count() or 1, 8)
     try:
-        return each(assigned, records, work, desc="prepare", workers=workers)
+        return each(assigned, records, work, desc="prepare", engine=Threads(workers))
     except Strict as problem:
         _stop_if(True, list(problem.args))
         raise
