@@ -34,7 +34,7 @@ def test_what_is_exported_is_kept_while_its_files_are_the_same(tmp_path, name):
         write_labels(tmp_path / "in" / f"{field}_masks.png", LABELS)
         write_image(tmp_path / "in" / f"{field}.tif", np.zeros((*LABELS.shape, 3), np.uint8))
     argv = ["export", str(tmp_path / "in"), "--to", name, "-o", str(tmp_path / "out")]
-    shared = {"classes.txt", "data.yaml", "annotations.json"}
+    shared = {"classes.txt", "data.yaml", "annotations.json", "export.toml"}
 
     def made():
         files = (path for path in (tmp_path / "out").rglob("*") if path.is_file() and ".export" not in path.parts)
