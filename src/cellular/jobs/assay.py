@@ -35,10 +35,10 @@ def assess(result: Comparison, settings: StatsSettings, shown: Sequence[str]) ->
 
     `shown` are the features to show first. Raises InputError for options that the table cannot follow.
     """
-    features = list(dict.fromkeys(result.effects["feature"]))
-    flux = compare_flux(result.with_inhibitor, result.arms, features, settings) if result.arms else None
-    factor = compare_factor(result, settings) if settings.factor else None
-    curves, points = compare_doses(result.cells, features, settings, result.control)
+    features, before = list(result.features), result.before
+    flux = compare_flux(result.with_inhibitor, result.arms, features, settings, before) if result.arms else None
+    factor = compare_factor(result, settings) if settings.factor and len(result.effects) else None
+    curves, points = compare_doses(result.cells, features, settings, result.control, result.cells_before)
     series = [name for name in (curves["treatment"].unique() if len(curves) else ()) if name != settings.dose]
     notes = [f"Wells of '{result.control}' without a dose are dose zero of {', '.join(series)}"] if series else []
     wells, places, quality = _plate(result, settings, features)
@@ -56,7 +56,7 @@ def _plate(
     inhibitor = result.arms.column if result.arms else None
     given = ["treatment", inhibitor, settings.dose, settings.factor, "control"]
     given = list(dict.fromkeys(name for name in given if name and name in table))
-    wells = well_means(table, list(dict.fromkeys([*features, *asked])), given)
+    wells = well_means(table, list(dict.fromkeys([*features, *asked])), given, result.before)
     if wells["well"].nunique() < FEWEST_WELLS:
         return nothing, nothing, nothing
     control = wells["treatment"] == result.control
