@@ -104,6 +104,17 @@ def test_bleaching_is_a_drift_and_an_even_lamp_is_none():
     assert measure_drift(pd.concat(times[:3])).empty
 
 
+def test_drift_goes_by_the_timepoint_where_some_are_lost():
+    """1000 - 40 t at timepoints 2, 3, 4, 10 and 21: by place in the list that is no line."""
+    times = [plate().assign(timepoint=t, signal__mRFP=1000 - 40 * t) for t in (21, 10, 2, 4, 3)]
+    drift = measure_drift(pd.concat(times)).set_index("measure").loc["signal"]
+    assert drift[["timepoints", "first", "last"]].tolist() == [5, 920, 160]
+    assert drift["change"] == pytest.approx(-40 * 19 / 920)
+    assert drift["drifts"]
+    lost = measure_drift(pd.concat([*times, plate().assign(timepoint=22, signal__mRFP=np.nan)])).set_index("measure")
+    assert lost.loc["signal", "timepoints"] == 5, "a timepoint without a value is none"
+
+
 CELLS = pd.DataFrame({"field": ["a", "a", "b", "c"], "label": [1, 2, 1, 1]})
 QUALITY = pd.DataFrame({"field": ["a", "b", "d"], "flagged": [False, True, True], "reasons": ["", "blurred", "dark"]})
 
