@@ -242,7 +242,7 @@ def _work(
 
     def do(item: FieldFiles) -> Mapping[str, pd.DataFrame]:
         recorded = read_field(item)
-        image = flat.correct(recorded)
+        image = flat.correct(recorded, item)
         tables = {}
         if segmenter is None:
             labels = load_labels(item, image.shape)

@@ -165,7 +165,7 @@ def measure_work(
     folder = out / "labels"
 
     def do(item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        image = flat.correct(read_field(item))
+        image = flat.correct(read_field(item), item)
         labels = load_labels(item, image.shape)
         nuclei = source.write(item, image, labels, folder) if source else None
         tables = measure_field(image, labels, item.name, settings, about[item.name], nuclei)
