@@ -3,10 +3,10 @@
     python recipes/plate_seeds.py [--plates 20] [--nulls 100] [--seed 0]
 
 A plate a replicate: DMSO and EBSS with and without bafilomycin, rapamycin at four doses, two sites a well, some 80
-cells a field. Two fields of every experiment are spoilt, one out of focus and one saturated, in their quality as in their
-counts; the flags have to find them. Puncta scatter as in ``flux_power.py``. Prints, for 3, 4 and 6 replicates: what was
-flagged; how often 95 % intervals hold the truth and p < 0.05, with flagged fields in and out; EC50; and the same where
-EBSS does nothing.
+cells a field. Two fields of every experiment are spoilt, one out of focus and one saturated, in quality as in their
+counts; the flags have to find them. Puncta scatter as in ``flux_power.py``. Prints, for 3, 4 and 6 replicates: what
+was flagged; how often 95 % intervals hold the truth and p < 0.05, with flagged fields in and out; EC50; and the same
+where EBSS does nothing.
 """
 
 import argparse
@@ -106,13 +106,16 @@ def truths(null: bool) -> dict[tuple[str, str], float]:
     return both | {("difference of fluxes", "EBSS"): rise["EBSS"] - rise["DMSO"]}
 
 
-def analysed(cells: pd.DataFrame, left_out: list[str]) -> tuple[pd.DataFrame, pd.Series]:
+def analysed(cells: pd.DataFrame, left_out: list[str], doses: bool) -> tuple[pd.DataFrame, pd.Series | None]:
     """Flux by quantity and treatment, and the curve of rapamycin."""
     result = compare(cells, SETTINGS, left_out=left_out)
     flux = compare_flux(result.with_inhibitor, result.arms, [YELLOW], SETTINGS, result.before).table
     rows = flux[(flux["timepoint"] == ALL) & flux["measure"].str.startswith("difference")]
+    rows = rows.set_index(["quantity", "treatment"])
+    if not doses:
+        return rows, None
     curves, _ = compare_doses(result.cells, [RED], SETTINGS, "DMSO", result.cells_before)
-    return rows.set_index(["quantity", "treatment"]), curves.iloc[0]
+    return rows, curves.iloc[0]
 
 
 def run(seed: list[int], count: int, replicates: int, null: bool) -> None:
@@ -124,11 +127,13 @@ def run(seed: list[int], count: int, replicates: int, null: bool) -> None:
         flagged = list(table.loc[table["flagged"], "field"])
         flags += Counter(found=len(set(flagged) & set(spoilt)), good=len(set(flagged) - set(spoilt)), all=len(table))
         for way, left_out in (("in", []), ("out", flagged)):
-            rows, curve = analysed(cells, left_out)
+            rows, curve = analysed(cells, left_out, doses=not null)
             for asked, true in truths(null).items():
                 row, name = rows.loc[asked], f"{asked[0]}, {asked[1]}"
                 found[way][name, "covers"] += bool(row["ci_low"] <= true <= row["ci_high"])
                 found[way][name, "p"] += bool(row["p_value"] < 0.05)
+            if curve is None:
+                continue
             found[way]["drawn"] += not curve["refusal"]
             found[way]["covers"] += bool(curve["ec50_low"] <= EC50 <= curve["ec50_high"])
             ratios[way] += [] if curve["refusal"] else [max(curve["ec50"] / EC50, EC50 / curve["ec50"])]
@@ -141,8 +146,12 @@ def run(seed: list[int], count: int, replicates: int, null: bool) -> None:
             covers, called = (counts[name, what] / count for what in ("covers", "p"))
             said.append(f"{name}: covers {covers:.2f}, p < 0.05 {called:.2f}")
         off = f"{np.median(ratios[way]):.2f}" if ratios[way] else "-"
-        ec50 = f"EC50: drawn {counts['drawn']} of {count}, covers {counts['covers']}, off by x {off} at the median"
-        print(f"  flagged {way:3}: {'; '.join(said)}; {ec50}", flush=True)
+        ec50 = (
+            ""
+            if null
+            else f"; EC50: drawn {counts['drawn']} of {count}, covers {counts['covers']}, off by x {off} at the median"
+        )
+        print(f"  flagged {way:3}: {'; '.join(said)}{ec50}", flush=True)
 
 
 def main() -> None:
@@ -151,9 +160,10 @@ def main() -> None:
     parser.add_argument("--nulls", type=int, default=100, help="experiments in which EBSS does nothing, 3 replicates")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    for replicates in (3, 4, 6):
+    for replicates in (3, 4, 6) if args.plates else ():
         run([args.seed, 0], args.plates, replicates, null=False)
-    run([args.seed, 1], args.nulls, 3, null=True)
+    if args.nulls:
+        run([args.seed, 1], args.nulls, 3, null=True)
 
 
 if __name__ == "__main__":

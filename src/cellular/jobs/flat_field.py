@@ -17,7 +17,7 @@ from cellular.data.formats.suffixes import IMAGE_SUFFIXES
 from cellular.data.image import FieldImage, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, MissingInputError
-from cellular.files import read_csv, together, write_csv
+from cellular.files import plain_name, read_csv, together, write_csv
 from cellular.jobs.runner import attempt, spread
 
 logger = logging.getLogger(__name__)
@@ -186,6 +186,4 @@ def _read(flat: FlatField, out: Path) -> FlatField:
 
 
 def _file(out: Path, plate: str, channel: str) -> Path:
-    name = f"{plate}_{channel}" if plate else channel
-    safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
-    return out / FOLDER / f"{safe}.tif"
+    return out / FOLDER / f"{plain_name(f'{plate}_{channel}' if plate else channel)}.tif"

@@ -10,7 +10,7 @@ import pandas as pd
 from cellular.autophagy.compare.effects import ALL, Comparison, StatsSettings, compare
 from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
 from cellular.errors import InputError
-from cellular.files import alone_in, read_csv, write_csv, write_json
+from cellular.files import alone_in, plain_name, read_csv, write_csv, write_json
 from cellular.jobs.assay import assess, write_assay
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
@@ -150,7 +150,9 @@ def draw(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[
     folder, shown = out / "figures", headlines(result)
     units = result.effects["unit"] if len(result.effects) else result.over_time["unit"]
     unit = "replicate" if units.eq("replicate").any() else "well"
-    superplots = {name: save(superplot(result.cells, name, unit=unit), folder / f"{name}.png") for name in shown}
+    superplots = {
+        name: save(superplot(result.cells, name, unit=unit), folder / f"{plain_name(name)}.png") for name in shown
+    }
     timepoints = result.over_time["timepoint"].nunique()
     lines = (
         save(over_time(result.over_time, shown, settings.level), folder / "over_time.png") if timepoints > 1 else None
