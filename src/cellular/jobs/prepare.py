@@ -116,8 +116,11 @@ def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | N
         tool's annotations, a file or a folder of them (`cellular.data.formats.annotated`).
     output : a new or empty folder, or one that the same call began to fill.
 
-    Raises MissingInputError or InputError when there is nothing to prepare, OutputExistsError when `output` holds
-    something else, OutputError when it cannot be written, and with `strict` InputError at the first problem.
+    Raises
+    ------
+    MissingInputError, InputError : there is nothing to prepare; with `strict`, the first problem.
+    OutputExistsError : `output` holds something else.
+    OutputError : it cannot be written.
 
     Examples
     --------
