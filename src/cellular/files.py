@@ -313,3 +313,12 @@ def _digest(file: Any) -> str:
     while block := file.read(1 << 20):
         digest.update(block)
     return digest.hexdigest()
+
+
+def plain_name(name: str) -> str:
+    """A name that any file system takes, in one folder: letters, digits, ``-``, ``_`` and points; others are ``_``.
+
+    >>> plain_name("puncta/cell (µm²)")
+    'puncta_cell__µm²_'
+    """
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)

@@ -23,7 +23,8 @@ def test_labels_are_exported(tmp_path, capsys, name):
     write_labels(tmp_path / "in" / "a_masks.png", LABELS)
     assert main(["export", str(tmp_path / "in"), "--to", name, "-o", str(tmp_path / "out")]) == 0
     assert "1 field(s)" in capsys.readouterr().out
-    path = next(path for path in (tmp_path / "out").iterdir() if path.suffix not in (".tif", ".toml") and path.is_file())
+    written = [path for path in (tmp_path / "out").iterdir() if path.is_file()]
+    path = next(path for path in written if path.suffix not in (".tif", ".toml"))
     np.testing.assert_array_equal(draw(read_annotations(path, LABELS.shape), LABELS.shape), LABELS)
 
 

@@ -180,7 +180,7 @@ class _Measuring:
     about: Mapping[str, dict]
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        image = self.flat.correct(read_field(item))
+        image = self.flat.correct(read_field(item), item)
         labels = load_labels(item, image.shape)
         nuclei = self.source.write(item, image, labels, self.out / "labels") if self.source else None
         tables = measure_field(image, labels, item.name, self.settings, self.about[item.name], nuclei)
