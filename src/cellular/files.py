@@ -175,7 +175,7 @@ def write_csv(path: str | Path, table: pd.DataFrame) -> None:
 # and a treatment called None is a treatment.
 TEXT_COLUMNS = frozenset(
     (
-        *("field", "image", "name", "file", "series", "source", "split", "kind", "problem"),
+        *("field", "image", "name", "file", "series", "source", "split", "kind", "problem", "text"),
         *("date", "plate", "well", "replicate", "treatment", "control", "inhibitor", "class", "state", "truth"),
     )
 )

@@ -25,7 +25,7 @@ from cellular.autophagy.compare.design import (
 from cellular.autophagy.compare.images import ImageSums, sum_images, with_n
 from cellular.autophagy.compare.inhibitor import Arms, find_arms, not_pooled
 from cellular.autophagy.compare.models import Fit, fit_count, fit_mean
-from cellular.autophagy.measure.columns import OF_IMAGES
+from cellular.autophagy.measure.columns import OF_IMAGES, describe
 from cellular.errors import InputError
 from cellular.progress import progress
 
@@ -119,7 +119,7 @@ def compare(
         table, *kept_apart = not_pooled(table, arms)
         before = not_pooled(before, arms)[0]
     control = control_of(table, settings, alone=arms is not None)
-    measured, described = _measured(table, cells, settings)
+    measured, described = _measured(table, cells, settings, images)
     features = list(dict.fromkeys(settings.features)) or measured.features
     sums = measured if set(features) <= set(measured.features) else sum_images(table, features)
     if not features:
@@ -164,13 +164,17 @@ def _without(table: pd.DataFrame, left_out: Collection[str]) -> pd.DataFrame:
     return left
 
 
-def _measured(table: pd.DataFrame, cells: pd.DataFrame, settings: StatsSettings) -> tuple[ImageSums, list[str]]:
+def _measured(
+    table: pd.DataFrame, cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | None
+) -> tuple[ImageSums, list[str]]:
     """Sums of all that was measured in cells, and the names of the other columns: what is known of wells and images.
 
     A number that came from the table of images, or is the same for all cells of every image, measures no cell.
     """
     choose_features(table, settings)
-    sums = sum_images(table, [name for name in choose_features(table, StatsSettings()) if name in cells])
+    told = set() if images is None else set(images)  # a plate map's numbers, which cells have from there
+    numbers = [name for name in choose_features(table, StatsSettings()) if name in cells]
+    sums = sum_images(table, [name for name in numbers if name not in told or describe("cells", name)])
     crowded = sums.size > 1
     steady = sums.scatter <= (1e-10 * np.nan_to_num(sums.mean)) ** 2 * sums.size
     same = crowded.any(0) & (steady | ~crowded).all(0)
