@@ -25,11 +25,15 @@ from cellular.autophagy.compare.images import ImageSums, sum_images
 from cellular.autophagy.compare.inhibitor import Arms, find_arms, not_pooled
 from cellular.autophagy.compare.models import Fit, fit_count, fit_mean
 from cellular.autophagy.measure.columns import OF_IMAGES
+from cellular.data.platemap import look_alike
 from cellular.errors import InputError
+from cellular.files import as_numbers
 from cellular.progress import progress
 
 ALL = "all"
 
+# Numbers in another spelling: 1,234.5, 0,5, <3, 1 234
+_NEARLY = re.compile(r"[<>~≤≥]?\s*[-+]?\d[\d.,'\s\xa0]*(?:[eE][-+]?\d+)?\s*%?")
 # Who a cell is and where, not what it is like.
 _IDENTITY = {
     *LEVELS,
@@ -99,6 +103,7 @@ def compare(
     if arms:
         table, *kept_apart = not_pooled(table, arms)
     control = control_of(table, settings)
+    table = _shares(table, settings.features)
     measured, described = _measured(table, cells, settings)
     features = list(dict.fromkeys(settings.features)) or measured.features
     sums = measured if set(features) <= set(measured.features) else sum_images(table, features)
@@ -130,6 +135,16 @@ def compare(
     )
 
 
+def _shares(table: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
+    """What is true or false of a cell as 1 and 0, whose means are shares."""
+    flags = [
+        name
+        for name in features
+        if name in table and table[name].dropna().map(lambda value: isinstance(value, bool)).all()
+    ]
+    return table.assign(**{name: table[name].astype(float) for name in flags})
+
+
 def _measured(table: pd.DataFrame, cells: pd.DataFrame, settings: StatsSettings) -> tuple[ImageSums, list[str]]:
     """Sums of all that was measured in cells, and the names of the other columns: what is known of wells and images.
 
@@ -153,10 +168,28 @@ def _notes(table: pd.DataFrame, given: int, treated: int, settings: StatsSetting
             yield f"Each date is taken as one biological replicate, however many plates it has ({listed}); " + (
                 "--replicate names another column"
             )
+        began = table.loc[table["date"].notna() & (table["date"] != table["replicate"]), ["date", "replicate"]]
+        for first, days in began.groupby("replicate")["date"].unique().items():
+            yield (
+                f"Images of {first} go on to {', '.join(sorted(days)[:6])}, each a site or timepoint of the same "
+                "wells: they are one replicate; --replicate date takes every date for one"
+            )
     if settings.factor:
         yield f"Effects are averages over '{settings.factor}'; those at each of its levels stand apart"
+    yield from look_alike(settings.treatment, in_order(table["treatment"]))
+    for name in table.select_dtypes(object):
+        if (word := _stray_word(table[name])) is not None:
+            yield f"Column '{name}' is not compared: '{word}' in it is no number"
     if treated < given:
         yield f"{given - treated} of {given} cells have no treatment and are left out"
+
+
+def _stray_word(values: pd.Series) -> str | None:
+    """What keeps a column that is mostly of numbers, or looks so, from being one; None for a column of words."""
+    known = pd.Series(pd.unique(values.dropna())).astype(str)
+    words = known[as_numbers(known).isna()]
+    numbers = len(known) - len(words) + words.str.fullmatch(_NEARLY).sum()
+    return words.iloc[0] if len(words) and 2 * numbers > len(known) > 2 else None
 
 
 def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
@@ -170,7 +203,9 @@ def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
             raise InputError(f"No column(s) {missing}; there are: {', '.join(map(str, table.columns[:60]))}")
         words = [name for name in settings.features if table[name].dtype.kind not in "iufb"]
         if words:
-            raise InputError(f"Column(s) {words} hold no numbers")
+            stray = {name: _stray_word(table[name]) for name in words}
+            said = ", ".join(f"{name} ('{word}')" if word is not None else name for name, word in stray.items())
+            raise InputError(f"Column(s) hold what is no number: {said}; leave the field empty where there is none")
         return list(dict.fromkeys(settings.features))
     return [
         name
