@@ -1,15 +1,16 @@
 """The evaluation stage: segment a test folder, score it, say how sure the scores are."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from cellular.data.find import find_annotated, match_labels
-from cellular.data.formats.images import read_labels, write_image
-from cellular.data.image import load_ignore, load_labels, read_field
+from cellular.data.formats.images import write_image
+from cellular.data.formats.read import read_any_labels
+from cellular.data.image import load_ignore, load_labels, read_cells, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.evaluate.bootstrap import Unit, clusters_of, intervals
@@ -88,7 +89,7 @@ def _evaluate(plate, output_dir, segmenter, settings, labels_dir, boxes_dir, int
     truth_table = _truth_table(test_dir)
 
     def score(item: FieldFiles) -> tuple[FieldScores, Boxes, Boxes]:
-        scores, truth, prediction = _score(item, labels[item.name])
+        scores, truth, prediction = _score(item, labels[item.name], read_any_labels if segmenter else read_cells)
         true_boxes = _true_boxes(item, truth, boxes_dir, truth_table)
         return scores, true_boxes, _found_boxes(cells, scores, prediction, labels[item.name])
 
@@ -106,12 +107,10 @@ def _evaluate(plate, output_dir, segmenter, settings, labels_dir, boxes_dir, int
     return result
 
 
-def _score(item: FieldFiles, labels: Path) -> tuple[FieldScores, np.ndarray, np.ndarray]:
+def _score(item: FieldFiles, labels: Path, read: Callable) -> tuple[FieldScores, np.ndarray, np.ndarray]:
     """Scores of one field, and its true and predicted labels."""
-    prediction = read_labels(labels)
     truth = load_labels(item)
-    if prediction.shape != truth.shape:
-        raise InputError(f"{labels}: shape {prediction.shape} differs from that of {item.labels}, {truth.shape}")
+    prediction = read(labels, truth.shape, field=item.name)
     return score_field(truth, prediction, load_ignore(item, truth.shape), item.name), truth, prediction
 
 
@@ -249,5 +248,6 @@ def draw_before_after(before: EvaluationResult, after: EvaluationResult, path: s
 def _picture(result: EvaluationResult, name: str, model: str = "") -> np.ndarray:
     item = next(item for item in result.items if item.name == name)
     scores = next(one for one in result.fields if one.name == name)
-    image, prediction = read_field(item), read_labels(result.labels[name])
+    image = read_field(item)
+    prediction = read_any_labels(result.labels[name], image.shape, field=name)
     return field_picture(image.array(), load_labels(item, image.shape), prediction, scores, model)

@@ -254,12 +254,14 @@ def pixel_size_of(items: Sequence[FieldFiles]) -> float | None:
 
 def labelled_diameter(items: Sequence[FieldFiles]) -> float:
     """Median diameter, px, of the cells of a few label images."""
-    found = []
+    found, wrong = [], []
     for item in spread(items, DIAMETER_FIELDS):
         try:
             found.append(median_diameter(load_labels(item)))
         except CellularError as error:
-            logger.debug("%s", error)
+            wrong.append(str(error))
+    if wrong and not found:
+        raise InputError(f"No label image can be read, first: {wrong[0]}")
     found = [value for value in found if value > 0]
     if not found:
         raise InputError("No label image shows a cell to go by: give puncta's sizes with --min_sigma and --max_sigma")

@@ -329,10 +329,12 @@ class _Job:
         if hidden:
             notices.append(f"{len(hidden)} cell(s) lie wholly under others and have no pixel left, first {hidden[0]}")
         if not sum(fields.values()):
+            # what is wrong with the fields, before what is therefore missing in a split
+            why = [text for record in journal.records(list(self.assigned)) for text in record["problems"]] or problems
             journal.discard()
             raise InputError(
                 f"No field of {self.sources.masks} could be prepared; {len(problems)} problem(s), first: "
-                f"{problems[0] if problems else 'the split names no field'}"
+                f"{why[0] if why else 'the split names no field'}"
             )
         write_cells(self.output / "cells.csv", journal.records(list(self.assigned)))
         write_json(

@@ -193,7 +193,9 @@ def test_counts_absent_from_one_arm_have_no_ratio():
 
 
 def test_which_columns_are_compared():
-    cells = experiment(np.random.default_rng(0)).assign(label=lambda table: np.arange(len(table)), area=3.5, y=1.0, touches_border=0)
+    cells = experiment(np.random.default_rng(0)).assign(
+        label=lambda table: np.arange(len(table)), area=3.5, y=1.0, touches_border=0
+    )
     cells["area"] += np.arange(len(cells))
     assert choose_features(nest(cells, StatsSettings()), StatsSettings()) == ["ratio", "puncta_total", "area"]
     with pytest.raises(InputError, match="nothing_like_it"):

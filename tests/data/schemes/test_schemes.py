@@ -287,3 +287,20 @@ def test_no_name_breaks_a_scheme(name):
         found = scheme.read(Path(name))
         assert found is None or found.well is None or len(found.well) in (3, 4)
         assert scheme.is_extra(Path(name)) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("scans", "numbers"),
+    [
+        (["00d00h00m", "00d02h00m", "00d06h00m", "00d08h00m"], [1, 2, 4, 5]),
+        (["00d00h00m", "00d02h01m", "00d04h00m", "00d08h02m"], [1, 2, 3, 5]),
+        (["2024y03m01d_22h00m", "2024y03m02d_00h00m", "2024y03m02d_04h00m", "2024y03m02d_06h00m"], [1, 2, 4, 5]),
+        (["00d00h00m", "00d02h00m", "00d05h00m"], [1, 2, 3]),
+        (["00d00h00m"], [None]),
+    ],
+    ids=["lost", "drift", "clock", "no step", "one"],
+)
+def test_a_lost_scan_of_an_incucyte_leaves_out_its_number(scans, numbers):
+    paths = [PurePosixPath(f"VID1_A1_1_{scan}.tif") for scan in scans]
+    reading = read_names(paths, choose(paths))
+    assert [reading.parts[path].timepoint for path in paths] == numbers
