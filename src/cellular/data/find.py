@@ -324,7 +324,9 @@ def _with_map(plate: Plate, plate_map: str | Path | PlateMap | None) -> Plate:
     if unused:
         notes.append(f"{len(unused)} entries of the plate map have no images, first {_well_words(unused[0])}")
     if len(bare) == len(wells):
-        raise InputError(f"{source}: no well of {plate.folder} is in this map ({notes[-1]})")
+        first = f"its first is {_well_words(unused[0])}" if unused else "it has none"
+        seen = f"the images' first is {_well_words(bare[0])}" if bare else "no name of an image tells a well"
+        raise InputError(f"{source}: no well of {plate.folder} is in this map: {first}, {seen}")
     source = "CELLULAR's own map" if plate.scheme == "cellular" and not isinstance(plate_map, str | Path) else source
     return replace(plate, wells=wells, map_file=source, notes=(*plate.notes, *notes))
 

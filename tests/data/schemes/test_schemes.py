@@ -304,3 +304,10 @@ def test_a_lost_scan_of_an_incucyte_leaves_out_its_number(scans, numbers):
     paths = [Path(f"VID1_A1_1_{scan}.tif") for scan in scans]
     reading = read_names(paths, choose(paths))
     assert [reading.parts[path].timepoint for path in paths] == numbers
+
+
+def test_channels_are_compared_without_case_and_letters_without_their_form():
+    paths = [Path(name) for name in ("caf\u00e9_W1.tif", "cafe\u0301_w2.tif", "b_w1.tif", "b_W2.tif")]
+    parts = read_names(paths, choose(paths)).parts
+    assert {parts[path].channel for path in paths} == {"W1", "w2"}
+    assert {parts[path].name for path in paths} == {"caf\u00e9", "b"}
