@@ -1,9 +1,11 @@
 """`cellular measure`: images and label images in; tables of cells, puncta and images out."""
 
+import io
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -277,9 +279,18 @@ def write_tables(tables: Mapping[str, pd.DataFrame], out: Path, formats: Sequenc
             with whole_file(out / f"{name}.parquet") as temporary:
                 table.to_parquet(temporary, index=False)
     if "anndata" in formats:
-        with whole_file(out / "cells.h5ad") as temporary:
-            to_anndata(tables["cells"], tables["images"]).write_h5ad(temporary)
+        write_h5ad(out / "cells.h5ad", to_anndata(tables["cells"], tables["images"]))
     write_csv(out / "columns.csv", documentation(tables))
+
+
+def write_h5ad(path: Path, table: Any) -> None:
+    """Write an AnnData. HDF5's library cannot close a file on a full disk, so it gets memory to write to."""
+    h5py, write_elem = import_extra("h5py", "anndata"), import_extra("anndata.io", "anndata").write_elem
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        write_elem(file, "/", table)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def to_anndata(cells: pd.DataFrame, images: pd.DataFrame):
