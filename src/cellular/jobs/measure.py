@@ -144,11 +144,18 @@ def with_reporter(plate: Plate, settings: MeasureSettings) -> MeasureSettings:
     """
     plate.require(*settings.needs, what=f"the reporter {settings.reporter}")
     missing = [role for role in REPORTER if not any(item.has(role) for item in plate.fields)]
+    known = measured_roles([source.role for source in plate.channels]) or any(
+        f.kind == "composite" for f in plate.fields
+    )
+    if not known:
+        token = next((source.token for source in plate.channels if source.token), "w1")
+        what = f"measuring (a channel that is neither can be called --channels marker:NAME={token})"
+        plate.require(*missing, what=what)
     if settings.reporter != "auto":
         return settings
     if not missing:
         return replace(settings, reporter="tandem")
-    if any(source.role is None for source in plate.channels) or not measured_roles([s.role for s in plate.channels]):
+    if any(source.role is None for source in plate.channels):
         plate.require(*missing, what="the tandem reporter (--reporter none measures only the channels that are named)")
     logger.info("without %s no puncta are told to be yellow or red-only", " and ".join(missing))
     return settings
