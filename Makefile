@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check-long bench lint
+.PHONY: demo test check-long bench lint types docs
 
 demo: $(VENV)/.installed
 	$(BIN)/cellular demo --out demo
@@ -20,8 +20,14 @@ check-long: $(VENV)/.installed-test
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks
 
-lint: $(VENV)/.installed-test
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(VENV)/.installed-lint
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/deptry src
+
+types: $(VENV)/.installed-lint
+	$(BIN)/mypy
+
+docs: $(VENV)/.installed-lint
+	$(BIN)/mkdocs build --quiet
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -34,4 +40,8 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) --editable ".[test]"
+	touch $@
+
+$(VENV)/.installed-lint: $(VENV)/.installed
+	$(PIP) --editable ".[lint]"
 	touch $@

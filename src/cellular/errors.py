@@ -1,11 +1,25 @@
 """The errors a user can meet. Every message names the file or value at fault and what to do about it."""
 
 import importlib
+from collections.abc import Mapping
 from types import ModuleType
 
 
 class CellularError(Exception):
     """Base of every error this package raises on purpose."""
+
+
+class PartDone(Exception):
+    """Not a fault: a part of a job is done, and the rest is for ``cellular gather``.
+
+    Attributes
+    ----------
+    problems : name of an item that was passed over -> why.
+    """
+
+    def __init__(self, message: str, problems: Mapping[str, str]):
+        super().__init__(message)
+        self.problems = dict(problems)
 
 
 class InputError(CellularError, ValueError):
@@ -38,6 +52,10 @@ class DeviceError(CellularError):
 
 class DownloadError(CellularError):
     """A download failed, was cut short or is not what it should be."""
+
+
+class EngineError(CellularError):
+    """The workers that were asked for cannot start, or cannot be reached."""
 
 
 class MissingExtraError(CellularError, ImportError):

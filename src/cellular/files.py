@@ -75,7 +75,9 @@ def alone_in(folder: str | Path, deep: bool = True) -> Iterator[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
-        sweep_partial(folder, deep)
+        parts = parts_at_work(folder)
+        if not parts:
+            sweep_partial(folder, deep)
     except Timeout as error:
         raise OutputExistsError(
             f"{folder} is being written by another command; wait for it, or choose another --out"
@@ -83,6 +85,9 @@ def alone_in(folder: str | Path, deep: bool = True) -> Iterator[Path]:
     except OSError as error:
         lock.release()
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from error
+    if parts:
+        lock.release()
+        raise OutputExistsError(f"{folder}: shard {parts[0].replace('-of-', '/')} is at work there; wait for it")
     try:
         yield folder
     finally:
@@ -95,14 +100,34 @@ def alone_in(folder: str | Path, deep: bool = True) -> Iterator[Path]:
                 folder.rmdir()
 
 
+def part_lock(folder: Path, part: str) -> FileLock:
+    """The lock of whoever does a part ("3-of-16") of what is written to `folder`, and lets others do theirs."""
+    return FileLock(folder / f"{LOCK}-{part}")
+
+
+def parts_at_work(folder: Path) -> list[str]:
+    """Names of the parts whose lock is held, for whoever holds that of the folder; those of the dead are removed."""
+    held = []
+    for path in sorted(folder.glob(f"{LOCK}-*")):
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            held.append(path.name.removeprefix(f"{LOCK}-"))
+        else:
+            path.unlink(missing_ok=True)
+            lock.release()
+    return held
+
+
 def is_leftover(entry: Path) -> bool:
     """Whether this is what a killed run leaves behind: a lock, or something half-written."""
-    return entry.name == LOCK or entry.name.startswith(PARTIAL)
+    return entry.name.startswith((LOCK, PARTIAL))
 
 
 def empty_folder(folder: Path, mark: str) -> None:
     """Delete all in `folder`, last of all the file `mark` by which its owner is known: a killed deletion can go on."""
-    for entry in [entry for entry in folder.iterdir() if entry.name not in (mark, LOCK)]:
+    for entry in [entry for entry in folder.iterdir() if entry.name != mark and not entry.name.startswith(LOCK)]:
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:

@@ -37,6 +37,8 @@ def test_masks_then_annotated_images_with_the_terms_first(archives, tmp_path, ca
     assert "10.1038/s41597-023-02687-x" in said
     assert main(["download", "images", "--annotated", "-o", str(out)]) == 0
     assert "1 fields in" in capsys.readouterr().out
+    assert main(["download", "images", "--annotated", "-o", str(out), "--shard", "2/2"]) == 0
+    assert "0 fields in" in capsys.readouterr().out
     assert sorted(path.name for path in (out / "images").iterdir()) == [f"{FIELD}_w{n}.TIF" for n in (1, 2, 3)]
 
 
@@ -49,6 +51,8 @@ def test_a_failure_is_one_line_and_exit_code_2(archives, tmp_path, capsys):
 def test_options_that_do_not_go_together_are_refused(tmp_path, capsys):
     assert main(["download", "masks", "--annotated"]) == 2
     assert main(["download", "masks", "cyto"]) == 2
+    assert main(["download", "images", "--shard", "1/2"]) == 2
+    assert main(["download", "images", "--fields", "*", "--shard", "3/2"]) == 2
     assert "go with 'images' only" in capsys.readouterr().err
 
 

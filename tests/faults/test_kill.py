@@ -15,7 +15,7 @@ from cellular.cli.main import CONTINUES, EXIT_ERROR, EXIT_INTERRUPTED, VERBS
 from cellular.files import LOCK, PARTIAL
 
 # Looks only, or is another's test: what is left are the verbs that write files of results.
-OTHERS = {"download", "weights", "inspect"}
+OTHERS = {"download", "weights", "inspect", "gather"}
 NAMES = tuple(commands("", ""))
 MOMENTS = 10**6 if os.environ.get("CELLULAR_LONG") == "all" else 12
 

@@ -22,6 +22,7 @@ class Behaviour:
     statuses : statuses to answer the next requests with before behaving well.
     claim : Content-Length to claim instead of the true one.
     etag : ETag to send.
+    sent, at_once, most_at_once : bytes of bodies so far; connections now, and the most there were.
     """
 
     files: dict[str, bytes | Path] = field(default_factory=dict)
@@ -32,6 +33,8 @@ class Behaviour:
     etag: str | None = '"v1"'
     content_type: str = "application/octet-stream"
     sent: int = 0
+    at_once: int = 0
+    most_at_once: int = 0
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
 
     @property
@@ -39,8 +42,23 @@ class Behaviour:
         return Counter(method for method, _, _ in self.requests)
 
 
+_COUNTING = threading.Lock()
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        day: Behaviour = self.server.behaviour
+        with _COUNTING:
+            day.at_once += 1
+            day.most_at_once = max(day.most_at_once, day.at_once)
+        super().setup()
+
+    def finish(self) -> None:
+        with _COUNTING:
+            self.server.behaviour.at_once -= 1
+        super().finish()
 
     def log_message(self, *args: object) -> None:
         pass

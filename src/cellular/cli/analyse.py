@@ -17,6 +17,7 @@ from cellular.cli.arguments import (
     segmentation_settings,
 )
 from cellular.cli.config import add_config
+from cellular.cli.engines import add_engine, engine_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value"
     )
     add_assay(parser)
+    add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -83,7 +85,8 @@ def run(args: argparse.Namespace) -> int | None:
         print("\n".join(plate.summary()))
         return None
     options = {"labels": args.labels, "exclude": args.exclude, "config": args.config_text, "ome_zarr": args.ome_zarr}
-    result = analyse(plate, args.out, settings, **options)
+    with engine_of(args) as engine:
+        result = analyse(plate, args.out, settings, engine=engine, **options)
     print(f"{len(result.cells)} cells in {len(result.tables['images'])} fields")
     compared = result.comparison
     for line in (*compared.refusals, *compared.notes) if compared else [f"no comparison: {result.no_comparison}"]:

@@ -9,10 +9,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from cellular.cli.engines import OPTIONS
 from cellular.errors import InputError, MissingInputError, SettingsError
 
 # What names this run and not how it is done.
-NOT_SETTINGS = ("help", "config", "out", "dry_run", "verbose", "verb")
+NOT_SETTINGS = ("help", "config", "out", "dry_run", "verbose", "verb", *OPTIONS)
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

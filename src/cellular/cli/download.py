@@ -11,6 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fields", action="append", default=[], metavar="PATTERN", help="images: only these fields, e.g. '*_C03_*'"
     )
+    parser.add_argument("--shard", metavar="I/N", help="with --annotated or --fields: part I of N, for job arrays")
     parser.add_argument("--keep_archive", "--keep-archive", action="store_true", help="keep the zip once unpacked")
 
 
@@ -18,8 +19,8 @@ def run(args: argparse.Namespace) -> int | None:
     """Say the terms, fetch, and say what came."""
     from cellular.jobs.download import check_options, download, terms
 
-    options = {name: getattr(args, name) for name in ("names", "fields", "annotated", "keep_archive")}
-    check_options(args.what, args.names, args.fields, args.annotated)
+    options = {name: getattr(args, name) for name in ("names", "fields", "annotated", "keep_archive", "shard")}
+    check_options(args.what, args.names, args.fields, args.annotated, args.shard)
     print(terms(args.what, args.names), flush=True)
     done = download(args.what, args.out, **options)
     if args.what == "weights":

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from cellular import __version__
 from cellular.cli.config import parse_with_config
-from cellular.errors import CellularError
+from cellular.errors import CellularError, PartDone
 
 VERBS = {
     "demo": "simulate, prepare, train, evaluate: the whole job in minutes",
@@ -34,6 +34,7 @@ VERBS = {
     "track": "follow cells over timepoints",
     "stats": "compare treatments with replicate-aware statistics",
     "analyse": "segment, measure, classify, track and compare a plate",
+    "gather": "join what shards of a command did",
 }
 
 # What the same command does after Ctrl-C; the verbs that are not named start again.
@@ -81,10 +82,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.DEBUG if args.verbose else logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr
     )
-    for noisy in ("matplotlib", "numba", "PIL", "fontTools"):
+    for noisy in ("matplotlib", "numba", "PIL", "fontTools", "distributed"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
+        args.argv = argv
         return importlib.import_module(f"cellular.cli.{args.verb}").run(args) or 0
+    except PartDone as part:
+        print(part)
+        for name, problem in part.problems.items():
+            print(f"  passed over {name}: {problem}")
+        return EXIT_PROBLEMS if part.problems else 0
     except CellularError as error:
         from tqdm import tqdm
 

@@ -11,6 +11,7 @@ from cellular.cli.arguments import (
     measure_settings,
     report_problems,
 )
+from cellular.cli.engines import add_engine, engine_of
 
 DESCRIPTION = (
     "Yellow puncta are autophagosomes, red-only puncta autolysosomes (green is quenched in acid). Green means not "
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--anndata", action="store_true", help="write cells.h5ad too: obs cells, X features, spatial")
     parser.add_argument("--device", default="auto", help="where nuclei are found: auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--overlays", type=int, default=4, help="fields to draw puncta over")
+    add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -42,17 +44,9 @@ def run(args: argparse.Namespace) -> int | None:
     settings = measure_settings(args)
     formats = ["csv", *(name for name in ("parquet", "anndata") if getattr(args, name))]
     plate = find(args, args.images, args.labels)
-    result = measure(
-        plate,
-        args.labels,
-        args.out,
-        settings,
-        formats=formats,
-        overlays=args.overlays,
-        nuclei=args.nuclei,
-        device=args.device,
-        flat_field=args.flat_field,
-    )
+    options = {name: getattr(args, name) for name in ("overlays", "nuclei", "device", "flat_field")}
+    with engine_of(args) as engine:
+        result = measure(plate, args.labels, args.out, settings, formats=formats, engine=engine, **options)
     counted = ", ".join(
         f"{len(result.tables[name])} {words}" for name, words in COUNTED.items() if name in result.tables
     )

@@ -3,6 +3,7 @@
 import argparse
 
 from cellular.cli.arguments import add_plate, find, report_problems
+from cellular.cli.engines import add_engine, engine_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="off, or a folder of flat-field images to judge; left out, it is estimated over the fields",
     )
     add_plate(parser)
+    add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -23,7 +25,8 @@ def run(args: argparse.Namespace) -> int | None:
     from cellular.jobs.quality import quality
 
     plate = find(args, args.folder, args.labels)
-    result, problems = quality(plate, args.out, labels=args.labels, flat_field=args.flat_field)
+    with engine_of(args) as engine:
+        result, problems = quality(plate, args.out, labels=args.labels, flat_field=args.flat_field, engine=engine)
     odd = result.table[result.table["flagged"].astype(bool)]
     print(f"{len(odd)} of {len(result.table)} fields are set apart from their plate")
     for row in odd.itertuples():

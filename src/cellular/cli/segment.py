@@ -10,6 +10,7 @@ from cellular.cli.arguments import (
     report_problems,
     segmentation_settings,
 )
+from cellular.cli.engines import add_engine, engine_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_segmentation(parser, channels=False)
     add_plate(parser, wells=False, numbers=True)
     parser.add_argument("--overlays", type=boolean, default=True, help="draw outlines over each image")
+    add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     settings = segmentation_settings(args)
     plate = find(args, args.images)
     segmenter = Segmenter.from_pretrained(args.model, args.device)
-    result = segment(plate, args.out, segmenter, settings, overlays=args.overlays)
+    with engine_of(args, gpu=segmenter.device.type != "cpu") as engine:
+        result = segment(plate, args.out, segmenter, settings, overlays=args.overlays, engine=engine)
     print(f"{len(result.cells)} cells in {len(result.labels)} of {len(plate)} images -> {args.out}")
     return report_problems(result.problems)

@@ -2,6 +2,8 @@
 
 import argparse
 
+from cellular.cli.engines import add_engine, engine_of
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; the defaults are those of TrackSettings."""
@@ -17,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max_gap", "--max-gap", type=int, default=1, help="missing timepoints a track may bridge")
     parser.add_argument("--no_divisions", "--no-divisions", action="store_true", help="never split a track")
+    add_engine(parser)
     parser.add_argument("--no_drift", "--no-drift", action="store_true", help="leave the field's common movement in")
 
 
@@ -32,16 +35,9 @@ def run(args: argparse.Namespace) -> int | None:
         divisions=not args.no_divisions,
         correct_drift=not args.no_drift,
     )
-    result = track(
-        args.labels,
-        args.out,
-        settings,
-        pattern=args.pattern,
-        cells=args.cells,
-        appearance=args.appearance,
-        truth=args.truth,
-        exports=args.export,
-    )
+    options = {name: getattr(args, name) for name in ("pattern", "cells", "appearance", "truth")}
+    with engine_of(args) as engine:
+        result = track(args.labels, args.out, settings, exports=args.export, engine=engine, **options)
     print(result.summary.round(3).to_string(index=False))
     if result.scores is not None:
         print(result.scores.round(3).to_string(index=False))

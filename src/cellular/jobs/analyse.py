@@ -12,6 +12,8 @@ import pandas as pd
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import Comparison
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
+from cellular.autophagy.state.crop_model import CropModel
+from cellular.autophagy.state.tree_model import TreeModel
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
 from cellular.data.image import load_labels, read_field
@@ -19,11 +21,11 @@ from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
+from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.export_plate import export_plates
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.gallery import gallery
 from cellular.jobs.measure import (
-    about_fields,
     draw_puncta,
     roles_of,
     spread,
@@ -33,7 +35,7 @@ from cellular.jobs.measure import (
     write_tables,
 )
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
-from cellular.jobs.quality import LIGHT, check_exclusions, judge, left_out, looking
+from cellular.jobs.quality import LIGHT, Looking, check_exclusions, judge, left_out
 from cellular.jobs.runner import Work, claimed, each_field, files_of, write_problems
 from cellular.jobs.segment import (
     cell_table,
@@ -45,6 +47,7 @@ from cellular.jobs.segment import (
     plate_diameter,
     segment_image,
 )
+from cellular.jobs.shards import for_the_rest
 from cellular.jobs.stats import Figures, compare_tables
 from cellular.jobs.track import TrackResult, track
 from cellular.report.analysis import PICTURES, Analysis, analysis_page
@@ -121,6 +124,7 @@ def analyse(
     exclude: Sequence[str] = (),
     config: str | None = None,
     ome_zarr: bool = False,
+    engine: Engine = HERE,
 ) -> AnalyseResult:
     """Analyse every field of `plate` and write everything to `out`.
 
@@ -138,6 +142,7 @@ def analyse(
         the same; with others the same run is continued.
     config : what the command line was told, as TOML, to keep as ``config.toml``.
     ome_zarr : write each plate as ``ome-zarr/<plate>.ome.zarr`` too: images, outlines and cells' tables.
+    engine : where the fields are done; the result is the same. See :mod:`cellular.jobs.engines`.
 
     Raises
     ------
@@ -167,22 +172,22 @@ def analyse(
     record |= {"channels": roles_of(plate), "map": plate.map_file}
     record |= model_record(segmenter) if segmenter else {}
     record |= {"nuclei_from": nuclei.record()} if nuclei else {}
-    with claimed(out, "analyse", record):
+    with claimed(out, "analyse", record, engine):
         write_json(out / "plate.json", plate.as_dict())
         if config is not None:
             write_text(out / "config.toml", config)
         labelled = plate if segmenter else replace(plate, fields=tuple(f for f in plate.fields if f.labels))
         missing = {f.name: f"no label image in {labels}" for f in plate.fields if not segmenter and not f.labels}
-        flat = settle(flat, labelled, out)
+        flat = settle(flat, labelled, out, engine)
         work = _work(labelled, out, settings, segmenter, state_model, nuclei, flat)
-        done = each_field(labelled, out, work, desc="analyse")
+        done = each_field(labelled, out, work, desc="analyse", engine=engine)
         tables = dict(done.tables)
         tables["cells"] = with_wells(tables["cells"], tables["images"])
         quality = judge(labelled, tables, out, flat)
         tables = {name: table for name, table in tables.items() if name != LIGHT} | {"quality": quality.table}
         write_tables(tables, out, ("csv",))
         problems = missing | done.problems
-        tracks = _tracks(labelled, done.names, out, settings, segmenter is not None)
+        tracks = _tracks(labelled, done.names, out, settings, segmenter is not None, engine)
         if tracks is not None:
             problems |= tracks.problems
             told = tracks.tracks[["field", "label", "track", "lineage"]]
@@ -231,45 +236,57 @@ def _work(
     out: Path,
     settings: AnalyseSettings,
     segmenter: Segmenter | None,
-    state_model: object | None,
+    state_model: CropModel | TreeModel | None,
     source: NucleiSource | None,
     flat: FlatField,
 ) -> Work:
     """Everything that is done to one field."""
-    about = about_fields(plate)
     shown = {item.name for item in spread(plate.fields, settings.overlays)}
-    look = looking(plate)
+    one = _Analysing(out, settings, segmenter, state_model, source, flat.to_apply(), shown, Looking.at(plate))
+    return Work(one.do, one.inputs, one.outputs)
 
-    def do(item: FieldFiles) -> Mapping[str, pd.DataFrame]:
+
+@dataclass(frozen=True)
+class _Analysing:
+    out: Path
+    settings: AnalyseSettings
+    segmenter: Segmenter | None
+    state_model: CropModel | TreeModel | None
+    source: NucleiSource | None
+    flat: FlatField
+    shown: set[str]
+    looking: Looking
+
+    def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
         recorded = read_field(item)
-        image = flat.correct(recorded)
-        tables = {}
-        if segmenter is None:
+        image = self.flat.correct(recorded)
+        tables, folder = {}, self.out / "labels"
+        if self.segmenter is None:
             labels = load_labels(item, image.shape)
         else:
-            found = segment_image(image, segmenter, settings.segment)
+            found = segment_image(image, self.segmenter, self.settings.segment)
             labels, tables["outlines"] = found.labels, cell_table(item.name, found)
-            write_labels(label_path(out / "labels", item.name), labels, image.pixel_size_um)
-        tables |= look(item, recorded, labels)
-        nuclei = source.write(item, image, labels, out / "labels") if source else None
-        tables |= measure_field(image, labels, item.name, settings.measure, about[item.name], nuclei)
-        if state_model is not None:
-            tables["cells"] = classify_field(state_model, tables["cells"], image, labels)
-        if item.name in shown:
-            draw_outlines(overlay_path(out, item.name), image, labels)
-            draw_puncta(puncta_path(out, item.name), image, labels, tables, nuclei)
+            write_labels(label_path(folder, item.name), labels, image.pixel_size_um)
+        tables |= self.looking.look(item, recorded, labels)
+        nuclei = self.source.write(item, image, labels, folder) if self.source else None
+        about = self.looking.about[item.name]
+        tables |= measure_field(image, labels, item.name, self.settings.measure, about, nuclei)
+        if self.state_model is not None:
+            tables["cells"] = classify_field(self.state_model, tables["cells"], image, labels)
+        if item.name in self.shown:
+            draw_outlines(overlay_path(self.out, item.name), image, labels)
+            draw_puncta(puncta_path(self.out, item.name), image, labels, tables, nuclei)
         return tables
 
-    def outputs(item: FieldFiles) -> list[Path]:
-        made = [label_path(out / "labels", item.name)] if segmenter else []
-        made += source.outputs(item, out / "labels") if source else []
-        return made + ([overlay_path(out, item.name), puncta_path(out, item.name)] if item.name in shown else [])
+    def outputs(self, item: FieldFiles) -> list[Path]:
+        made = [label_path(self.out / "labels", item.name)] if self.segmenter else []
+        made += self.source.outputs(item, self.out / "labels") if self.source else []
+        drawn = [overlay_path(self.out, item.name), puncta_path(self.out, item.name)]
+        return made + (drawn if item.name in self.shown else [])
 
-    def inputs(item: FieldFiles) -> tuple[Path, ...]:
-        own = files_of_images(item) if segmenter else files_of(item)
-        return (*own, *(source.inputs(item) if source else ()))
-
-    return Work(do, inputs, outputs)
+    def inputs(self, item: FieldFiles) -> tuple[Path, ...]:
+        own = files_of_images(item) if self.segmenter else files_of(item)
+        return (*own, *(self.source.inputs(item) if self.source else ()))
 
 
 def puncta_path(out: Path, name: str) -> Path:
@@ -295,7 +312,7 @@ def _stores(plate: Plate, names: tuple[str, ...], out: Path, cells: pd.DataFrame
 
 
 def _tracks(
-    plate: Plate, names: tuple[str, ...], out: Path, settings: AnalyseSettings, segmented: bool
+    plate: Plate, names: tuple[str, ...], out: Path, settings: AnalyseSettings, segmented: bool, engine: Engine
 ) -> TrackResult | None:
     """Tracks, where any position was imaged more than once."""
     done = [item for item in plate.fields if item.name in set(names) and item.timepoint is not None]
@@ -305,7 +322,7 @@ def _tracks(
     if segmented:
         done = [replace(item, labels=label_path(out / "labels", item.name)) for item in done]
     timed = replace(plate, fields=tuple(done))
-    return track(timed, out / "tracks", settings.track, cells=out / "cells.csv")
+    return track(timed, out / "tracks", settings.track, cells=out / "cells.csv", engine=for_the_rest(engine))
 
 
 def _comparison(

@@ -7,6 +7,7 @@ from cellular.data.archive.catalogue import WEIGHTS, find_archive, weights_recor
 from cellular.data.archive.dataset import fetch_archive, fetch_fields
 from cellular.data.archive.download import fetch_size_model, fetch_weights
 from cellular.errors import SettingsError
+from cellular.jobs.shards import parse_shard
 
 
 def terms(what: str, names: Sequence[str] = ()) -> str:
@@ -32,6 +33,7 @@ def download(
     fields: Sequence[str] = (),
     annotated: bool = False,
     keep_archive: bool = False,
+    shard: str | None = None,
 ) -> list[str]:
     """Fetch an archive into folder `out`, or weights into the cache; :func:`terms` says under which terms.
 
@@ -43,8 +45,11 @@ def download(
     names : of weights; empty takes all.
     fields, annotated : of "images" only: patterns such as ``*_C03_*``; the fields that have masks.
     keep_archive : keep the zip once unpacked.
+    shard : "I/N": of these fields every N-th from the I-th on; each job of an array holds one connection.
 
-    Returns the files of weights, the names of fields, or the folder of an archive.
+    Returns
+    -------
+    The files of weights, the names of fields, or the folder of an archive.
 
     Raises
     ------
@@ -58,18 +63,24 @@ def download(
     Traceback (most recent call last):
     cellular.errors.SettingsError: annotated and fields go with 'images' only, not with 'masks'
     """
-    check_options(what, names, fields, annotated)
+    check_options(what, names, fields, annotated, shard)
     if what == "weights":
         files = (file for name in names or WEIGHTS for file in (fetch_weights(name), fetch_size_model(name)))
         return [str(file) for file in files if file]
     if annotated or fields:
-        return fetch_fields(out, fields, annotated=annotated)
+        return fetch_fields(out, fields, annotated=annotated, shard=parse_shard(shard) if shard else (1, 1))
     return [str(fetch_archive(what, out, keep_archive=keep_archive))]
 
 
-def check_options(what: str, names: Sequence[str], fields: Sequence[str], annotated: bool) -> None:
+def check_options(
+    what: str, names: Sequence[str], fields: Sequence[str], annotated: bool, shard: str | None = None
+) -> None:
     """SettingsError for options that do not go with `what`."""
     if names and what != "weights":
         raise SettingsError(f"Names ({', '.join(names)}) go with 'weights' only, not with '{what}'")
     if (annotated or fields) and what != "images":
         raise SettingsError(f"annotated and fields go with 'images' only, not with '{what}'")
+    if shard and not (annotated or fields):
+        raise SettingsError("a shard is one of single fields: give fields or annotated")
+    if shard:
+        parse_shard(shard)

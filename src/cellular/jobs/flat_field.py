@@ -18,6 +18,7 @@ from cellular.data.image import FieldImage, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, MissingInputError
 from cellular.files import read_csv, together, write_csv
+from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.runner import attempt, spread
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,10 @@ class FlatField:
         """The image as it is measured."""
         return correct_field(image, self.applied)
 
+    def to_apply(self) -> "FlatField":
+        """The same with no more than :meth:`correct` needs: what travels to workers."""
+        return FlatField(self.choice, applied=self.applied)
+
 
 def lit_fields(plate: Plate) -> list[FieldFiles]:
     """The fields that a flat field is estimated from: raw ones, at most :data:`FIELDS`."""
@@ -90,7 +95,7 @@ def open_flat_field(plate: Plate, choice: str | None) -> FlatField:
     return FlatField(choice, found)
 
 
-def settle(flat: FlatField, plate: Plate, out: Path) -> FlatField:
+def settle(flat: FlatField, plate: Plate, out: Path, engine: Engine = HERE) -> FlatField:
     """The same with the profiles to apply to every field: those that help for "auto", those given for a folder.
 
     They are settled once for an output: a run that goes on takes those that lie there. Raises InputError where no field
@@ -100,7 +105,7 @@ def settle(flat: FlatField, plate: Plate, out: Path) -> FlatField:
         return flat
     if not (out / FOLDER / TABLE).is_file():
         chosen = lit_fields(plate)
-        light, problems = attempt(chosen, lambda item: light_of_field(read_field(item), item.name), desc="flat field")
+        light, problems = attempt(chosen, _light, desc="flat field", engine=engine)
         if not light:
             raise InputError(
                 f"No field could be read for the flat field; first problem: {next(iter(problems.values()))}"
@@ -109,6 +114,10 @@ def settle(flat: FlatField, plate: Plate, out: Path) -> FlatField:
         applied = {name for name, profile in profiles.items() if flat.given or profile.helps}
         _write(out, profiles, applied, plate)
     return _read(flat, out)
+
+
+def _light(item: FieldFiles) -> pd.DataFrame:
+    return light_of_field(read_field(item), item.name)
 
 
 def report(flat: FlatField, light: pd.DataFrame | None, plate: Plate, out: Path) -> FlatField:

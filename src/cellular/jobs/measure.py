@@ -21,6 +21,7 @@ from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, import_extra
 from cellular.files import whole_file, write_csv, write_json
+from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
 from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
@@ -69,6 +70,7 @@ def measure(
     nuclei: str = AUTO,
     device: str = "auto",
     flat_field: str | None = None,
+    engine: Engine = HERE,
 ) -> MeasureResult:
     """Measure every field of `plate` that has a label image, and write the tables to folder `out`.
 
@@ -86,6 +88,7 @@ def measure(
     nuclei, device : "auto", "off" or a folder, and on what they are found; see
         :func:`cellular.jobs.nuclei.nuclei_source`.
     flat_field : "auto" evens out the light where that helps, a folder by its flat-field images; ``flat_field/`` tells.
+    engine : where the fields are done; the result is the same. See :mod:`cellular.jobs.engines`.
 
     Raises
     ------
@@ -121,12 +124,12 @@ def measure(
         "nuclei": {"from": nuclei, **(source.record() if source else {})},
         "flat_field": flat_field,
     }
-    with claimed(out, "measure", record) as folder:
+    with claimed(out, "measure", record, engine) as folder:
         write_json(folder / "plate.json", plate.as_dict())
         shown = spread(labelled, overlays)
-        flat = settle(flat, plate, folder)
+        flat = settle(flat, plate, folder, engine)
         work = measure_work(plate, folder, settings, {item.name for item in shown}, flat, source)
-        done = each_field(replace(plate, fields=labelled), folder, work, desc="measure")
+        done = each_field(replace(plate, fields=labelled), folder, work, desc="measure", engine=engine)
         problems = {item.name: f"no label image in {where}" for item in plate.fields if not item.labels} | done.problems
         tables = {name: done.tables[name] for name in (*TABLES, *OPTIONAL) if name in done.tables}
         tables["cells"] = with_wells(tables["cells"], tables["images"])
@@ -170,23 +173,33 @@ def measure_work(
     source: NucleiSource | None = None,
 ) -> Work:
     """Measuring one field that has labels; fields in `shown` get a picture of their puncta."""
-    about = about_fields(plate)
-    folder = out / "labels"
+    one = _Measuring(out, settings, shown, flat.to_apply(), source, about_fields(plate))
+    return Work(one.do, one.inputs, one.outputs)
 
-    def do(item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        image = flat.correct(read_field(item))
+
+@dataclass(frozen=True)
+class _Measuring:
+    out: Path
+    settings: MeasureSettings
+    shown: set[str]
+    flat: FlatField
+    source: NucleiSource | None
+    about: Mapping[str, dict]
+
+    def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
+        image = self.flat.correct(read_field(item))
         labels = load_labels(item, image.shape)
-        nuclei = source.write(item, image, labels, folder) if source else None
-        tables = measure_field(image, labels, item.name, settings, about[item.name], nuclei)
-        if item.name in shown:
-            draw_puncta(out / "overlays" / f"{item.name}.jpg", image, labels, tables, nuclei)
+        nuclei = self.source.write(item, image, labels, self.out / "labels") if self.source else None
+        tables = measure_field(image, labels, item.name, self.settings, self.about[item.name], nuclei)
+        if item.name in self.shown:
+            draw_puncta(self.out / "overlays" / f"{item.name}.jpg", image, labels, tables, nuclei)
         return tables
 
-    return Work(
-        do,
-        lambda item: (*files_of(item), *(source.inputs(item) if source else ())),
-        lambda item: source.outputs(item, folder) if source else (),
-    )
+    def inputs(self, item: FieldFiles) -> tuple[Path, ...]:
+        return (*files_of(item), *(self.source.inputs(item) if self.source else ()))
+
+    def outputs(self, item: FieldFiles) -> Sequence[Path]:
+        return self.source.outputs(item, self.out / "labels") if self.source else ()
 
 
 def draw_puncta(

@@ -116,8 +116,11 @@ def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | N
         tool's annotations, a file or a folder of them (`cellular.data.formats.annotated`).
     output : a new or empty folder, or one that the same call began to fill.
 
-    Raises MissingInputError or InputError when there is nothing to prepare, OutputExistsError when `output` holds
-    something else, OutputError when it cannot be written, and with `strict` InputError at the first problem.
+    Raises
+    ------
+    MissingInputError, InputError : there is nothing to prepare; with `strict`, the first problem.
+    OutputExistsError : `output` holds something else.
+    OutputError : it cannot be written.
 
     Examples
     --------
@@ -332,10 +335,8 @@ class _Job:
             # what is wrong with the fields, before what is therefore missing in a split
             why = [text for record in journal.records(list(self.assigned)) for text in record["problems"]] or problems
             journal.discard()
-            raise InputError(
-                f"No field of {self.sources.masks} could be prepared; {len(problems)} problem(s), first: "
-                f"{why[0] if why else 'the split names no field'}"
-            )
+            first = f"{len(problems)} problem(s), first: {why[0] if why else 'the split names no field'}"
+            raise InputError(f"No field of {self.sources.masks} could be prepared; {first}")
         write_cells(self.output / "cells.csv", journal.records(list(self.assigned)))
         write_json(
             self.output / "manifest.json",

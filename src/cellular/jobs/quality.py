@@ -1,6 +1,6 @@
 """`cellular quality`: which fields of a plate are out of focus, saturated or odd, and how evenly they are lit."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError
 from cellular.files import write_csv, write_json
+from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.flat_field import FlatField, lit_fields, open_flat_field, report
 from cellular.jobs.measure import about_fields, roles_of
 from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
@@ -66,6 +67,7 @@ def quality(
     *,
     labels: str | Path | None = None,
     flat_field: str | None = None,
+    engine: Engine = HERE,
 ) -> tuple[Quality, dict[str, str]]:
     """Look at every field of `plate` and write what is odd to folder `out`; returned with what was passed over.
 
@@ -77,6 +79,7 @@ def quality(
     plate : or a folder for :func:`cellular.data.find.find_plate`. Any channels will do.
     labels : folder of label images, for the number of cells and debris.
     flat_field : None estimates it over the fields, "off" does not; images in a folder are judged.
+    engine : where the fields are done; the result is the same. See :mod:`cellular.jobs.engines`.
 
     Raises
     ------
@@ -85,9 +88,9 @@ def quality(
     plate, out = as_plate(plate, labels), Path(out)
     flat = open_flat_field(plate, flat_field)
     record = {"plate": str(plate.folder), "labels": str(labels) if labels else None, "channels": roles_of(plate)}
-    with claimed(out, "quality", record | {"flat_field": flat_field}):
+    with claimed(out, "quality", record | {"flat_field": flat_field}, engine):
         write_json(out / "plate.json", plate.as_dict())
-        done = each_field(plate, out, _work(plate), desc="quality")
+        done = each_field(plate, out, Work(Looking.at(plate).do, files_of), desc="quality", engine=engine)
         result = judge(plate, done.tables, out, flat)
         write_csv(out / "columns.csv", documentation().query("table == 'quality'"))
         write_problems(out, done.problems)
@@ -96,26 +99,27 @@ def quality(
     return result, done.problems
 
 
-def _work(plate: Plate) -> Work:
-    """Looking at one field."""
-    look = looking(plate)
+@dataclass(frozen=True)
+class Looking:
+    """Looking at one field: what is known of each by name, and which of them tell how the plate is lit."""
 
-    def do(item: FieldFiles) -> Mapping[str, pd.DataFrame]:
+    about: Mapping[str, dict]
+    lit: set[str]
+
+    @classmethod
+    def at(cls, plate: Plate) -> "Looking":
+        """For the fields of a plate."""
+        return cls(about_fields(plate), {item.name for item in lit_fields(plate)})
+
+    def look(self, item: FieldFiles, image: FieldImage, labels: np.ndarray | None) -> dict[str, pd.DataFrame]:
+        """The tables that :func:`judge` needs, of a field's image as recorded and its labels."""
+        tables = measure_quality(image, item.name, labels, self.about[item.name])
+        return {name: table for name, table in tables.items() if name != LIGHT or item.name in self.lit}
+
+    def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
+        """The same of its files."""
         image = read_field(item)
-        return look(item, image, load_labels(item, image.shape) if item.labels else None)
-
-    return Work(do, files_of)
-
-
-def looking(plate: Plate) -> Callable[[FieldFiles, FieldImage, np.ndarray | None], dict[str, pd.DataFrame]]:
-    """A function from a field, its image as recorded and its labels to the tables that :func:`judge` needs."""
-    about, lit = about_fields(plate), {item.name for item in lit_fields(plate)}
-
-    def look(item: FieldFiles, image: FieldImage, labels: np.ndarray | None) -> dict[str, pd.DataFrame]:
-        tables = measure_quality(image, item.name, labels, about[item.name])
-        return {name: table for name, table in tables.items() if name != LIGHT or item.name in lit}
-
-    return look
+        return self.look(item, image, load_labels(item, image.shape) if item.labels else None)
 
 
 def judge(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, flat: FlatField) -> Quality:

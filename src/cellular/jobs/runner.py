@@ -4,20 +4,22 @@ Every job goes through :func:`each`. What a job adds is the work on one item; ho
 is here, and only here.
 """
 
-import errno
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
 
 from cellular.data.plate import FieldFiles, Plate
-from cellular.errors import CellularError, InputError, OutputError, OutputExistsError
+from cellular.errors import InputError, OutputExistsError, PartDone
 from cellular.files import alone_in, is_leftover, read_csv, read_json, sha256_of, together, write_csv, write_json
+from cellular.jobs.engines import HERE, Engine, Outcome
+from cellular.jobs.shards import Gather, Shard, beside_others, check_whole, problems_of, write_command, write_part
 from cellular.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -33,9 +35,14 @@ class Item(Protocol):
     name: str
 
 
+def nothing(item: Item) -> tuple[Path, ...]:
+    """The outputs of work that writes nothing besides its tables."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Work:
-    """What to do to one item.
+    """What to do to one item; it may travel to other processes, so its functions are such as can be pickled.
 
     Attributes
     ----------
@@ -46,7 +53,7 @@ class Work:
 
     do: Callable[[Any], Mapping[str, pd.DataFrame]]
     inputs: Callable[[Any], Sequence[Path]]
-    outputs: Callable[[Any], Sequence[Path]] = lambda item: ()
+    outputs: Callable[[Any], Sequence[Path]] = nothing
 
 
 @dataclass(frozen=True)
@@ -66,11 +73,11 @@ class Done:
 
 
 @contextmanager
-def claimed(out: str | Path, job: str, record: Mapping[str, Any]) -> Iterator[Path]:
+def claimed(out: str | Path, job: str, record: Mapping[str, Any], engine: Engine = HERE) -> Iterator[Path]:
     """`out` as the output of `job` with this `record` of settings, for the time of the block, and for nobody else.
 
     ``out/<job>.json`` holds the record. Leftovers of a killed run are swept. A folder in which no
-    item is finished stands for nothing yet and may be claimed anew.
+    item is finished stands for nothing yet and may be claimed anew. Shards of the same record may be there together.
 
     Raises OutputExistsError where `out` is a file, holds something else, was begun with another record, or is being
     written by another process.
@@ -78,18 +85,28 @@ def claimed(out: str | Path, job: str, record: Mapping[str, Any]) -> Iterator[Pa
     out = Path(out)
     wanted = json.loads(json.dumps(record, default=str))
     _check_claim(out, job, wanted)
+
+    def claim(shared: bool = False) -> None:
+        _check_claim(out, job, wanted, shared)
+        if not shared:
+            write_json(out / f"{job}.json", wanted)
+
+    if isinstance(engine, Shard):
+        with beside_others(out, engine, claim):
+            yield out
+        return
     with alone_in(out):
-        _check_claim(out, job, wanted)
-        write_json(out / f"{job}.json", wanted)
+        claim()
         yield out
 
 
-def _check_claim(out: Path, job: str, wanted: Mapping[str, Any]) -> None:
+def _check_claim(out: Path, job: str, wanted: Mapping[str, Any], shared: bool = False) -> None:
+    """Raise OutputExistsError for an `out` of something else; `shared`: others are at work by the record there."""
     path = out / f"{job}.json"
     others = [entry for entry in out.iterdir() if entry != path and not is_leftover(entry)] if out.is_dir() else []
     if others and not path.is_file():
         raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
-    if finished(out) and (made := _claim_of(path)) != wanted:
+    if (shared or finished(out)) and (made := _claim_of(path)) != wanted:
         raise OutputExistsError(
             f"{out} was begun with other settings ({_difference(made, wanted)}); choose another --out"
         )
@@ -113,44 +130,61 @@ def _difference(made: Any, wanted: Mapping[str, Any]) -> str:
     return "; ".join(f"{key} was {made.get(key)!r}, now {wanted.get(key)!r}" for key in keys[:3])
 
 
-def each(items: Sequence[Item], out: Path, work: Work, *, desc: str, unit: str = "field") -> Done:
+def each(
+    items: Sequence[Item], out: Path, work: Work, *, desc: str, unit: str = "field", engine: Engine = HERE
+) -> Done:
     """Do `work` to each of `items`, into ``out``; what is there already, of the same files, is kept.
 
     An item whose work raises a :class:`CellularError` is passed over and named; a disk that cannot be written to and
-    other errors stop the run, which the same call continues. Tables lie in ``out/fields/<name>/<table>.csv``.
+    other errors stop the run, which the same call continues. Tables lie in ``out/fields/<name>/<table>.csv``, the same
+    whatever the engine.
+
+    Raises PartDone at the end of a shard, InputError where something is missing when shards are gathered.
     """
-    results, problems = attempt(items, lambda item: do_one(item, out, work), desc=desc, unit=unit)
+    if isinstance(engine, Gather):
+        return _gathered(items, out, work, engine)
+    mine = items
+    if isinstance(engine, Shard):
+        mine = engine.part(items)
+        write_command(out, engine)
+    results, problems = attempt(mine, partial(do_one, out=out, work=work), desc=desc, unit=unit, engine=engine)
+    if isinstance(engine, Shard):
+        write_part(out, engine, list(results), problems)
+        raise PartDone(f"shard {engine}: {len(results)} done in {out}; cellular gather {out} joins all", problems)
     return Done(joined(out, results), problems, tuple(results))
 
 
+def _gathered(items: Sequence[Item], out: Path, work: Work, engine: Gather) -> Done:
+    """What shards have made of the items."""
+    names, missing, told = [], [], problems_of(out)
+    for item in items:
+        there = is_done(out / ITEMS / item.name, work.inputs(item), work.outputs(item))
+        (names if there else missing).append(item.name)
+    problems = {name: told[name] for name in missing if name in told}
+    problems |= check_whole(out, [name for name in missing if name not in told], engine.partial)
+    return Done(joined(out, names), {name: problems[name] for name in missing}, tuple(names))
+
+
 def attempt(
-    items: Sequence[Item], do: Callable[[Any], Any], *, desc: str, unit: str = "field"
+    items: Sequence[Item], do: Callable[[Any], Any], *, desc: str, unit: str = "field", engine: Engine = HERE
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Results of `do` by name of item, with progress; and, by name, what was passed over and why.
 
     For what is quick and kept in memory; :func:`each` keeps results on disk.
     """
-    results: dict[str, Any] = {}
-    problems: dict[str, str] = {}
-    for item in progress(items, desc=desc, unit=unit):
-        try:
-            results[item.name] = do(item)
-        except CellularError as error:
-            if _is_of_the_disk(error):
-                raise
-            problems[item.name] = str(error)
-            logger.debug("%s passed over", item.name, exc_info=True)
-    return results, problems
+    came: dict[int, Outcome] = {}
+    with closing(engine.run(do, items)) as outcomes, progress(total=len(items), desc=desc, unit=unit) as bar:
+        for number, outcome in outcomes:
+            came[number] = outcome
+            bar.update()
+    in_order = [(items[number].name, came[number]) for number in sorted(came)]
+    results = {name: outcome.value for name, outcome in in_order if outcome.problem is None}
+    return results, {name: outcome.problem for name, outcome in in_order if outcome.problem is not None}
 
 
-def _is_of_the_disk(error: CellularError) -> bool:
-    """Whether the next item would meet it too: a full or read-only disk, but not a name that is too long."""
-    return isinstance(error, OutputError) and getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG
-
-
-def each_field(plate: Plate, out: Path, work: Work, *, desc: str) -> Done:
+def each_field(plate: Plate, out: Path, work: Work, *, desc: str, engine: Engine = HERE) -> Done:
     """:func:`each` over the fields of a plate; InputError where none of them could be done."""
-    done = each(plate.fields, out, work, desc=desc)
+    done = each(plate.fields, out, work, desc=desc, engine=engine)
     if not done.names:
         first = next(iter(done.problems.values()), "there are none")
         raise InputError(f"No field could be done ({desc}); first problem: {first}")

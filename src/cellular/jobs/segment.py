@@ -14,6 +14,7 @@ from cellular.data.image import FieldImage, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import sha256_of, write_csv, write_json
+from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.runner import Work, claimed, each, files_of, finished, joined, spread
 from cellular.progress import progress
 from cellular.report.outlines import PLAIN, outline_overlay
@@ -44,6 +45,7 @@ def segment(
     *,
     device: str = "auto",
     overlays: bool = False,
+    engine: Engine = HERE,
 ) -> SegmentResult:
     """Segment every field of `plate` into folder `out`.
 
@@ -58,6 +60,7 @@ def segment(
     ----------
     plate : or a folder or image for :func:`cellular.data.find.find_plate`.
     model : a model's name or file, or a Segmenter.
+    engine : where the fields are done; the result is the same. See :mod:`cellular.jobs.engines`.
 
     Raises
     ------
@@ -76,9 +79,10 @@ def segment(
     plate = as_plate(plate)
     segmenter = model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model, device)
     settings = settings or SegmentSettings()
-    with claimed(out, "segment", {**model_record(segmenter), "settings": asdict(settings)}) as folder:
+    with claimed(out, "segment", {**model_record(segmenter), "settings": asdict(settings)}, engine) as folder:
         write_json(folder / "plate.json", plate.as_dict())
-        done = each(plate.fields, folder, segment_work(segmenter, folder, settings, overlays), desc="segment")
+        work = segment_work(segmenter, folder, settings, overlays)
+        done = each(plate.fields, folder, work, desc="segment", engine=engine)
         if every := joined(folder, finished(folder)):
             write_csv(folder / "cells.csv", every[CELLS])
     labels = {name: label_path(folder, name) for name in done.names}
@@ -87,19 +91,27 @@ def segment(
 
 def segment_work(segmenter: Segmenter, out: Path, settings: SegmentSettings, overlays: bool = False) -> Work:
     """Segmenting one field into `out`: its label image, its table "cells" and, where asked for, its picture."""
+    one = _Segmenting(segmenter, out, settings, overlays)
+    return Work(one.do, files_of_images, one.outputs)
 
-    def do(item: FieldFiles) -> Mapping[str, pd.DataFrame]:
+
+@dataclass(frozen=True)
+class _Segmenting:
+    segmenter: Segmenter
+    out: Path
+    settings: SegmentSettings
+    overlays: bool
+
+    def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
         image = read_field(item, mapped=True)
-        found = segment_image(image, segmenter, settings)
-        if overlays:
-            draw_outlines(overlay_path(out, item.name), image, found.labels)
-        write_labels(label_path(out, item.name), found.labels, image.pixel_size_um)
+        found = segment_image(image, self.segmenter, self.settings)
+        if self.overlays:
+            draw_outlines(overlay_path(self.out, item.name), image, found.labels)
+        write_labels(label_path(self.out, item.name), found.labels, image.pixel_size_um)
         return {CELLS: cell_table(item.name, found)}
 
-    def outputs(item: FieldFiles) -> list[Path]:
-        return [label_path(out, item.name)] + ([overlay_path(out, item.name)] if overlays else [])
-
-    return Work(do, files_of_images, outputs)
+    def outputs(self, item: FieldFiles) -> list[Path]:
+        return [label_path(self.out, item.name)] + ([overlay_path(self.out, item.name)] if self.overlays else [])
 
 
 def files_of_images(item: FieldFiles) -> tuple[Path, ...]:

@@ -14,6 +14,7 @@ from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import as_numbers, read_csv, write_csv
+from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.runner import Work, claimed, each, write_problems
 from cellular.report.style import save
 from cellular.report.tracks import draw_lengths, draw_tracks
@@ -59,6 +60,7 @@ def track(
     appearance: Sequence[str] = (),
     truth: str | Path | None = None,
     exports: Sequence[str] = (),
+    engine: Engine = HERE,
 ) -> TrackResult:
     """Follow the cells of every series in folder `labels` and write the results to folder `out`.
 
@@ -71,9 +73,12 @@ def track(
         a column ``probability_activated``, the states that are followed along the tracks.
     truth : table of true tracks (``series, track, timepoint, field, cell, parent``) whose label images
         ``<field>_labels.tif`` lie beside it; the tracks are scored against it.
+    engine : where the series are done; the result is the same. See :mod:`cellular.jobs.engines`.
 
-    Raises InputError where no position was imaged twice. A series with a file that cannot be read, or with images of
-    different sizes, is reported and passed over.
+    Raises
+    ------
+    InputError : no position was imaged twice. A series with a file that cannot be read, or with images of different
+        sizes, is reported and passed over.
 
     Examples
     --------
@@ -97,31 +102,16 @@ def track(
     step = _step(plate, series)
     truths = _read_truth(truth) if truth else None
 
-    def do(one: Series) -> dict[str, pd.DataFrame]:
-        images = [load_labels(frame) for frame in one.frames]
-        features = [_features(measured, frame, appearance) for frame in one.frames] if appearance else None
-        times = [(frame.timepoint - one.frames[0].timepoint) // step for frame in one.frames]
-        tracks = link(images, settings, features, times)
-        tables = {"summary": pd.DataFrame([{"series": one.name, **summarise(tracks, images, settings, times)}])}
-        if truths is not None:
-            scores = _scores(truths, Path(truth).parent, one.name, one.frames, tracks, images)
-            tables["scores"] = pd.DataFrame([{"series": one.name, **scores}])
-        for kind in exports:
-            write_export(kind, tracks, images, out / "exports" / kind / one.name)
-        figure = draw_tracks(tracks, images[-1], f"{one.name}: {len(one.frames)} timepoints")
-        save(figure, out / "figures" / f"{one.name}.png")
-        return tables | {"tracks": _named(tracks, one.name, one.frames).round({"y": 3, "x": 3})}
-
-    tables_read = [Path(path) for path in (truth, cells if appearance else None) if path]
-    work = Work(
-        do,
-        lambda one: (*(frame.labels for frame in one.frames), *tables_read),
-        lambda one: (out / "figures" / f"{one.name}.png",),
-    )
+    given = tuple(Path(path) for path in (truth, cells if appearance else None) if path)
+    folder = Path(truth).parent if truth else None
+    looks = measured[list(dict.fromkeys(("field", "label", *appearance)))] if appearance else None
+    one = _Tracking(out, settings, looks, tuple(appearance), step, truths, folder, tuple(exports), given)
     record = {**settings_to_dict(settings), "labels": str(plate.folder), "pattern": pattern}
     record |= {"appearance": list(appearance), "truth": str(truth) if truth else None, "exports": list(exports)}
-    with claimed(out, "track", record):
-        done = each([Series(*item) for item in series.items()], out, work, desc="track", unit="series")
+    with claimed(out, "track", record, engine):
+        work = Work(one.do, one.inputs, one.outputs)
+        followed = [Series(*item) for item in series.items()]
+        done = each(followed, out, work, desc="track", unit="series", engine=engine)
         write_problems(out, done.problems)
         if not done.names:
             raise InputError(f"No series could be tracked; first problem: {next(iter(done.problems.values()))}")
@@ -141,6 +131,44 @@ def _step(plate: Plate, series: dict[str, list[FieldFiles]]) -> int:
     if step > 1:
         logger.info("timepoints go in steps of %d", step)
     return step
+
+
+@dataclass(frozen=True)
+class _Tracking:
+    """Following the cells of one series."""
+
+    out: Path
+    settings: TrackSettings
+    looks: pd.DataFrame | None
+    appearance: tuple[str, ...]
+    step: int
+    truths: pd.DataFrame | None
+    truth_folder: Path | None
+    exports: tuple[str, ...]
+    given: tuple[Path, ...]
+
+    def do(self, one: Series) -> dict[str, pd.DataFrame]:
+        images = [load_labels(frame) for frame in one.frames]
+        columns = self.appearance
+        features = [_features(self.looks, frame, columns) for frame in one.frames] if columns else None
+        times = [(frame.timepoint - one.frames[0].timepoint) // self.step for frame in one.frames]
+        tracks = link(images, self.settings, features, times)
+        summary = summarise(tracks, images, self.settings, times)
+        tables = {"summary": pd.DataFrame([{"series": one.name, **summary}])}
+        if self.truths is not None:
+            scores = _scores(self.truths, self.truth_folder, one.name, one.frames, tracks, images)
+            tables["scores"] = pd.DataFrame([{"series": one.name, **scores}])
+        for kind in self.exports:
+            write_export(kind, tracks, images, self.out / "exports" / kind / one.name)
+        figure = draw_tracks(tracks, images[-1], f"{one.name}: {len(one.frames)} timepoints")
+        save(figure, self.out / "figures" / f"{one.name}.png")
+        return tables | {"tracks": _named(tracks, one.name, one.frames).round({"y": 3, "x": 3})}
+
+    def inputs(self, one: Series) -> tuple[Path, ...]:
+        return (*(frame.labels for frame in one.frames), *self.given)
+
+    def outputs(self, one: Series) -> tuple[Path, ...]:
+        return (self.out / "figures" / f"{one.name}.png",)
 
 
 def _check_exports(exports: Sequence[str]) -> None:

@@ -51,6 +51,10 @@ class Segmenter:
         self.model = model
         self.network = model.network.to(self.device, memory_format=torch.channels_last).eval()
 
+    def __reduce__(self) -> tuple:
+        """It travels as its model does: the weights are read from their file where they arrive."""
+        return Segmenter, (self.model, str(self.device))
+
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, device: str | torch.device = "auto") -> "Segmenter":
         """Segmenter with a named model ("starter", "nuclei", "cyto2", "cyto3", ...) or a model file.

@@ -3,6 +3,7 @@ import hashlib
 import io
 import os
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -94,6 +95,16 @@ def test_patterns_choose_fields(archives, tmp_path):
     assert fetch_fields(tmp_path, ["*_C03_s1"], show_progress=False) == [FIELDS[0]]
     with pytest.raises(InputError, match="No field of images matches"):
         fetch_fields(tmp_path, ["*_A01_*"], show_progress=False)
+
+
+def test_shards_part_the_fields_and_hold_a_connection_each(archives, tmp_path):
+    """Two at once: each field once, by ranges, over no more connections than there are shards."""
+    with ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(lambda i: fetch_fields(tmp_path, ["*"], shard=(i, 2), show_progress=False), (1, 2)))
+    assert parts == [sorted(FIELDS)[::2], sorted(FIELDS)[1::2]]
+    assert all((tmp_path / name).read_bytes() == content for name, content in archives.images.items())
+    assert archives.sent < 1.1 * sum(map(len, archives.images.values())) + 2 * 9 * 65536
+    assert 1 <= archives.most_at_once <= 2
 
 
 def test_cut_ranges_are_tried_again_and_whole_members_stay(archives, tmp_path):

@@ -90,6 +90,7 @@ def fetch_fields(
     patterns: Iterable[str] = (),
     *,
     annotated: bool = False,
+    shard: tuple[int, int] = (1, 1),
     show_progress: bool = True,
 ) -> list[str]:
     """Fetch single fields' images out of the remote archive by HTTP ranges; returns the names of the fields.
@@ -100,6 +101,7 @@ def fetch_fields(
     patterns : shell patterns of field names, e.g. ``*_C03_*``.
     annotated : take the fields that have masks: those under ``<out>/masks`` if it is there, else those that the
         remote masks archive lists (its table of contents is read, not the masks).
+    shard : (i, n): of these fields every n-th from the i-th on, in order of their names, over one connection.
 
     Raises
     ------
@@ -114,9 +116,11 @@ def fetch_fields(
         if not members:
             raise InputError(f"No field of {record.name} matches {patterns or 'the fields that have masks'}")
         check_members(members, size, record.name)
-        targets = [(member, member_path(record, member, out)) for member in members]
+        mine = sorted({field_of(member) for member in members})[shard[0] - 1 :: shard[1]]
+        chosen = set(mine)
+        targets = [(member, member_path(record, member, out)) for member in members if field_of(member) in chosen]
         extract(archive, targets, record.name, show_progress=show_progress)
-    return sorted({field_of(member) for member in members})
+    return mine
 
 
 def _is_wanted(field: str, names: set[str], patterns: list[str]) -> bool:

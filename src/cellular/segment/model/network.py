@@ -12,12 +12,25 @@ from torch.nn import functional
 
 BATCH_NORM = {"eps": 1e-5, "momentum": 0.05}
 LEVELS = 4
+# oneDNN shares a convolution to fewer channels than a vector holds out among threads so that their number rounds it.
+_VECTOR = 16
 
 
-def _bn_relu_conv(inputs: int, outputs: int, size: int) -> nn.Sequential:
+class _FewOutputs(nn.Conv2d):
+    """A 1x1 convolution to few channels; in inference on a CPU the same to the last bit for any number of threads."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not torch.is_inference_mode_enabled() or x.device.type != "cpu":
+            return super().forward(x)
+        more = max(0, _VECTOR - self.out_channels)
+        weight = functional.pad(self.weight, (0, 0, 0, 0, 0, 0, 0, more))
+        return functional.conv2d(x, weight, functional.pad(self.bias, (0, more)))[:, : self.out_channels]
+
+
+def _bn_relu_conv(inputs: int, outputs: int, size: int, conv: type[nn.Conv2d] = nn.Conv2d) -> nn.Sequential:
     """Pre-activation convolution: batch norm (0), ReLU (1), convolution (2)."""
     return nn.Sequential(
-        nn.BatchNorm2d(inputs, **BATCH_NORM), nn.ReLU(inplace=True), nn.Conv2d(inputs, outputs, size, padding=size // 2)
+        nn.BatchNorm2d(inputs, **BATCH_NORM), nn.ReLU(inplace=True), conv(inputs, outputs, size, padding=size // 2)
     )
 
 
@@ -119,7 +132,7 @@ class CPnet(nn.Module):
         self.nout = nout
         self.downsample = Encoder(nbase)
         self.upsample = Decoder([*nbase[1:], nbase[-1]])
-        self.output = _bn_relu_conv(nbase[1], nout, 1)
+        self.output = _bn_relu_conv(nbase[1], nout, 1, _FewOutputs)
         self.diam_mean = nn.Parameter(torch.full((1,), 30.0), requires_grad=False)
         self.diam_labels = nn.Parameter(torch.full((1,), 30.0), requires_grad=False)
 

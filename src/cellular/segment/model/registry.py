@@ -110,6 +110,11 @@ class Model:
     diameter: float | None
     size: SizeModel | None = None
 
+    def __reduce__(self) -> tuple:
+        """Pickled, a model is the name of its file: weights stay out of messages to workers, who share the disk."""
+        about = (self.name, self.path.resolve(), self.info, self.diameter, self.size)
+        return _arrived, (*about, sha256_of(self.path))
+
     @property
     def score_model(self) -> ScoreModel:
         """Calibrated per-cell score, or the uncalibrated default."""
@@ -156,6 +161,16 @@ def _shipped_row(name: str) -> dict[str, str | None]:
     path = shipped_path(name)
     row = {"name": name, "path": str(path), "url": None, "sha256": sha256_of(path)}
     return row | {"licence": "ships with cellular", "citation": read_info(path).about}
+
+
+def _arrived(
+    name: str, path: Path, info: ModelInfo, diameter: float | None, size: SizeModel | None, sha256: str
+) -> Model:
+    """The model of another process; WeightsError where this one finds another file, or none."""
+    path = shipped_path(name) if name in SHIPPED else path
+    if not path.is_file() or sha256_of(path) != sha256:
+        raise WeightsError(f"{path} is not here, or not the file that the run was begun with; is the disk shared?")
+    return Model(name, path, load_network(path), info, diameter, size)
 
 
 def _from_file(name: str, path: Path) -> Model:

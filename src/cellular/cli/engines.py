@@ -1,0 +1,78 @@
+"""Where the work on fields is done: options that the verbs on fields share."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cellular.jobs.engines import Engine
+
+# Options that say where a run is done and not what: they are no settings of its result.
+OPTIONS = ("workers", "memory", "dask", "cluster", "shard", "gather")
+
+
+def size(text: str) -> int:
+    """Parse bytes: a number with kB, MB, GB, TB (thousands) or KiB, MiB, GiB, TiB.
+
+    >>> size("1.5GB"), size("2 GiB"), size("4G")
+    (1500000000, 2147483648, 4000000000)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)[bB]?\s*", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"expected a size such as 8GB, got {text!r}")
+    number, letter, binary = match.groups()
+    return int(float(number) * (1024 if binary else 1000) ** "_KMGT".index(letter.upper() or "_"))
+
+
+def add_engine(parser: argparse.ArgumentParser, shards: bool = True) -> None:
+    """Declare where the fields are done; `shards` for verbs whose parts can be joined."""
+    add = parser.add_argument_group("engine").add_argument
+    add("--workers", metavar="N", type=int, help="processes on this machine; left out, what suits it, and 1 with a GPU")
+    add(
+        "--memory",
+        metavar="SIZE",
+        type=size,
+        help="for all workers together, such as 8GB: fewer work where more would not fit",
+    )
+    add("--dask", metavar="ADDRESS", help="a running Dask cluster's scheduler, such as tcp://host:8786")
+    add("--cluster", metavar="FILE", help="YAML: workers as jobs of Slurm, PBS, LSF, SGE or HTCondor (docs/cluster.md)")
+    if shards:
+        add("--shard", metavar="I/N", help="only part I of N, for job arrays; cellular gather joins them")
+        add("--gather", choices=("whole", "partial"), help=argparse.SUPPRESS)
+
+
+def engine_of(args: argparse.Namespace, gpu: bool = False) -> Engine:
+    """The engine that the arguments of :func:`add_engine` ask for; it is said in one line.
+
+    `gpu`: the work is on a GPU, which processes would only share.
+    """
+    from cellular.errors import SettingsError
+    from cellular.jobs.shards import Command, Gather, Shard, parse_shard
+
+    given = [f"--{name}" for name in ("dask", "cluster") if getattr(args, name)]
+    local = [f"--{name}" for name in ("workers", "memory") if getattr(args, name) is not None]
+    if len(given) > 1 or (given and local):
+        raise SettingsError(f"{' and '.join(given + local)}: give one kind of workers")
+    inner = _workers(args, gpu)
+    if getattr(args, "gather", None):  # before the shard: it is the shard's own command that is run again
+        return Gather(args.gather == "partial", inner)
+    if getattr(args, "shard", None):
+        return Shard(*parse_shard(args.shard), inner, Command(list(args.argv), Path.cwd()))
+    return inner
+
+
+def _workers(args: argparse.Namespace, gpu: bool) -> Engine:
+    from cellular.jobs.engines import HERE
+
+    if args.dask or args.cluster:
+        from cellular.jobs.dask import Dask, read_cluster
+
+        return Dask(args.dask) if args.dask else Dask(cluster=read_cluster(args.cluster))
+    if args.workers is None and args.memory is None:
+        return HERE
+    from cellular.jobs.processes import Processes, cores
+
+    return Processes(args.workers or (1 if gpu else cores()), memory=args.memory)

@@ -1,0 +1,258 @@
+"""Processes of this machine, each with its share of the threads."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from cellular.errors import EngineError, SettingsError
+from cellular.jobs.engines import Died, Outcome, Place, outcome_in_worker, share_out
+
+logger = logging.getLogger(__name__)
+
+# By these, libraries settle how many threads they take when they are first imported.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_READY = "ready"
+
+
+@dataclass(frozen=True)
+class Processes(Place):
+    """Worker processes of this machine.
+
+    Attributes
+    ----------
+    workers : most processes at once.
+    threads : of each; None shares the cores out.
+    memory : bytes that they may take together. The first works alone until it is known what a field takes; None starts
+        with as many as fit into the memory that is free if each took what this process has.
+    """
+
+    workers: int
+    threads: int | None = None
+    memory: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1 or (self.threads is not None and self.threads < 1):
+            raise SettingsError(f"workers and threads are 1 or more, got {self.workers} and {self.threads}")
+        if self.memory is not None and (self.memory < 1 or peak_memory() is None):
+            raise SettingsError(
+                f"memory of {self.memory} bytes: must be above 0, and this system must tell what is used"
+            )
+
+    def run(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
+        """See :class:`cellular.jobs.engines.Engine`. Scripts call it below ``if __name__ == "__main__":``."""
+        if not items:
+            return
+        threads = self.threads or max(1, cores() // self.workers)
+        crew = _Processes(pickle.dumps(do), min(self.workers, len(items)), threads, self.memory)
+        try:
+            yield from share_out(items, crew)
+        finally:
+            crew.stop()
+
+
+class _Worker:
+    """One process, the pipe to it, and the number of what it is at."""
+
+    def __init__(self, work: bytes, threads: int):
+        context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+        self.pipe, theirs = context.Pipe()
+        level = logging.getLogger().getEffectiveLevel()
+        self.process = context.Process(target=_serve, args=(theirs, threads, level), daemon=True)
+        self.ready, self.number = False, None
+        with _threads(threads):
+            self.process.start()
+        theirs.close()
+        with suppress(BrokenPipeError):  # it died; that is seen when it is waited for
+            self.pipe.send_bytes(work)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.join()
+        self.pipe.close()
+
+    def how_it_died(self) -> str:
+        self.process.join()
+        code = self.process.exitcode
+        if code == -9:
+            return "was killed (signal 9; the memory may have been full)"
+        return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+
+class _Processes:
+    """The crew; see :class:`cellular.jobs.engines.Crew`."""
+
+    def __init__(self, work: bytes, most: int, threads: int, memory: int | None):
+        self.work, self.threads = work, threads
+        self.memory, self.most = memory or free_memory(), most
+        own = peak_memory()
+        # until the first has told what a field takes: alone, or by what this process has
+        self.limit = 1 if memory else min(most, max(1, self.memory // own) if self.memory and own else most)
+        self.workers: list[_Worker] = []
+
+    def idle(self, waiting: int) -> list[_Worker]:
+        busy = [worker for worker in self.workers if worker.number is not None]
+        wanted = min(self.limit, len(busy) + waiting)
+        for worker in [worker for worker in self.workers if worker.number is None][max(0, wanted - len(busy)) :]:
+            worker.stop()
+            self.workers.remove(worker)
+        while len(self.workers) < wanted:
+            self.workers.append(_Worker(self.work, self.threads))
+        return [worker for worker in self.workers if worker.ready and worker.number is None][:waiting]
+
+    def give(self, worker: _Worker, number: int, item: Any) -> None:
+        worker.number = number
+        with suppress(BrokenPipeError):  # it died; that is seen when it is waited for
+            worker.pipe.send((number, item))
+
+    def wait(self) -> list[tuple[int, Outcome | Died]]:
+        came = []
+        by_pipe = {worker.pipe: worker for worker in self.workers}
+        for pipe in wait(list(by_pipe)):
+            worker = by_pipe[pipe]
+            try:
+                message = pipe.recv()
+            except (EOFError, ConnectionResetError):
+                came += self._buried(worker)
+                continue
+            if message == _READY:
+                worker.ready = True
+                continue
+            if not worker.ready:
+                raise EngineError(f"A worker process cannot start: {message.error}") from message.error
+            came.append((worker.number, message))
+            worker.number = None
+            self._reckon(message.peak)
+        return came
+
+    def _buried(self, worker: _Worker) -> list[tuple[int, Died]]:
+        """Take a dead worker off the list; what it died of."""
+        how = worker.how_it_died()
+        self.workers.remove(worker)
+        if not worker.ready:
+            raise EngineError(
+                f"A worker process {how} before it could begin; in a script, call this below "
+                "if __name__ == '__main__':, or leave the engine out"
+            )
+        if worker.process.exitcode == -9:
+            self.most = max(1, self.most - 1)
+            self.limit = min(self.limit, self.most)
+        return [] if worker.number is None else [(worker.number, Died(how))]
+
+    def _reckon(self, peak: int | None) -> None:
+        """As many workers as fit, each with the most that any has taken."""
+        if not (self.memory and peak):
+            return
+        fits = self.memory // peak
+        if not fits and self.limit > 1:
+            logger.warning("a worker takes %.1f GB, more than there is; one works at a time", peak / 1e9)
+        self.limit = max(1, min(self.most, fits))
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.stop()
+
+
+def _serve(pipe: Connection, threads: int, level: int) -> None:
+    """What a worker process does until its parent closes the pipe, or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent decides
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
+    for noisy in ("matplotlib", "numba", "PIL", "fontTools"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    with suppress(EOFError):
+        try:
+            do = pickle.loads(pipe.recv_bytes())
+        except Exception as error:
+            pipe.send(Outcome(error=RuntimeError(f"{type(error).__name__}: {error}")))
+            return
+        limit_threads(threads)
+        pipe.send(_READY)
+        while True:
+            _, item = pipe.recv()
+            outcome = outcome_in_worker(do, item)
+            pipe.send(Outcome(outcome.value, outcome.problem, outcome.error, outcome.trace, peak_memory()))
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """The environment of a process to be started, in which libraries take `count` threads."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, str(count)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def limit_threads(count: int) -> None:
+    """Have libraries take `count` threads: those to be imported yet, and those that are."""
+    os.environ.update(dict.fromkeys(THREADS, str(count)))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(count)
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.NUMBA_NUM_THREADS = count
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(count)
+
+
+def cores() -> int:
+    """Cores that this process may use: fewer than the machine has in a job of a cluster."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def peak_memory() -> int | None:
+    """Most memory that this process has held, bytes; None where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # getrusage of Linux would count what the parent held when it started this process
+        lines = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        if lines:
+            return int(lines[0].split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def free_memory() -> int | None:
+    """Memory, bytes, that can be had without swapping, in a container or job no more than its own; None if unknown."""
+    found = []
+    with suppress(OSError, IndexError, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")))
+    for path in _cgroup_limits():
+        with suppress(OSError, ValueError):  # "max" is no number, and no limit
+            found.append(int(path.read_text()))
+    return min(found, default=None)
+
+
+def _cgroup_limits() -> Iterator[Path]:
+    """Files that may hold a limit on this process: of its own control group, and of those that this lies in."""
+    own = "/"
+    with suppress(OSError):
+        own = next(
+            (line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")), "/"
+        )
+    group = Path("/sys/fs/cgroup") / own.lstrip("/")
+    for folder in (group, *group.parents):
+        if folder.is_relative_to("/sys/fs/cgroup"):
+            yield folder / "memory.max"
+    yield Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
