@@ -131,3 +131,20 @@ def test_a_picture_of_unknown_colours_is_asked_about_and_both_answers_work(tmp_p
     for number, answer in enumerate(answers):
         assert main(["measure", lab, lab, "--out", str(tmp_path / f"m{number}"), "--channels", *answer, *size]) == 0
         assert pd.read_csv(tmp_path / f"m{number}" / "cells.csv")["area"].tolist() == [400, 400]
+
+
+def test_colours_of_different_kinds_have_no_ratio(tmp_path, capsys):
+    """Counts of one, fractions of 65,535 of the other: log2_ratio was 17 in place of 1."""
+    labels = np.zeros((64, 64), np.uint16)
+    labels[5:25, 5:25] = 1
+    light = np.where(labels > 0, 160, 100).astype(np.uint16)
+    write_labels(tmp_path / "labels" / "A01_s1_masks.tif", labels)
+    write_image(tmp_path / "images" / "A01_s1_w1.tif", light)
+    command = ["measure", tmp_path / "images", tmp_path / "labels", "--out", tmp_path / "out"]
+    command += ["--channels", "mRFP=w1", "EGFP=w2", "--min_sigma", 1, "--max_sigma", 3]
+    for other in ((light / 65535).astype(np.float32), light.astype(np.uint8)):
+        write_image(tmp_path / "images" / "A01_s1_w2.tif", other)
+        assert main([str(word) for word in command]) == 2
+        said = capsys.readouterr().err
+        assert f"A01_s1_w2.tif has {other.dtype} pixels, A01_s1_w1.tif uint16" in said
+        assert "the levels of EGFP and mRFP cannot be compared; save both alike" in said

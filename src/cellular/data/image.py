@@ -119,7 +119,19 @@ def read_field(item: FieldFiles, mapped: bool = False) -> FieldImage:
             raise InputError(
                 f"{source.slices[0][0]}: shape {plane.shape} differs from {first.name}'s, {planes[0].shape}"
             )
+    _check_levels(item.sources, planes)
     return _made(item, np.stack(planes, axis=-1), infos)
+
+
+def _check_levels(sources: Sequence[Source], planes: Sequence[np.ndarray]) -> None:
+    """Refuse a reporter whose two colours are of different kinds, counts and fractions say: no ratio holds for both."""
+    found = [(source, plane.dtype) for source, plane in zip(sources, planes) if source.role in ROLE_ORDER[:2]]
+    for source, dtype in found[1:]:
+        if dtype != found[0][1]:
+            raise InputError(
+                f"{source.slices[0][0]} has {dtype} pixels, {found[0][0].slices[0][0].name} {found[0][1]}: the levels "
+                f"of {source.role} and {found[0][0].role} cannot be compared; save both alike"
+            )
 
 
 def _one_file(item: FieldFiles, mapped: bool) -> FieldImage:

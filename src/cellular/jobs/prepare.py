@@ -203,6 +203,7 @@ class _Job:
         found = Counter(self.assigned.values())
         empty = [name for name in self.split.expected() if not found[name]]
         problems = [f"No field of {self.sources.masks} is in split '{name}' ({self._how(name)})" for name in empty]
+        problems += self.split.strangers(self.sources.fields)
         # The default need not be there; a class that was named but is nowhere is a typing error.
         if named := sorted(set(self.settings.exclude) - set(PrepareSettings.exclude)):
             classes = self.sources.classes()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -103,6 +104,17 @@ def test_a_seg_npy_of_foreground_is_refused(tmp_path):
         areas(tmp_path / "f_seg.npy")
 
 
+def test_our_own_export_of_no_cells_is_a_field_without_cells(tmp_path):
+    write_labels(tmp_path / "f_masks.tif", np.zeros(SHAPE, np.uint16))
+    for name, file in (("imagej", "f_rois.zip"), ("geojson", "f.geojson"), ("cellpose", "f_seg.npy")):
+        assert main(["export", str(tmp_path / "f_masks.tif"), "--to", name, "-o", str(tmp_path / name)]) == 0
+        assert areas(tmp_path / name / file) == []
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as other:
+        other.writestr("readme.txt", "no ROI")
+    with pytest.raises(InputError, match="holds no ImageJ ROIs"):
+        areas(tmp_path / "other.zip")
+
+
 @pytest.fixture
 def lab(tmp_path):
     for name in ("f", "g"):
@@ -151,3 +163,16 @@ def test_a_folder_of_which_nothing_can_be_used_says_why(lab, tmp_path, capsys, f
     err = capsys.readouterr().err
 
     assert re.search(said, err), err
+
+
+def test_names_in_a_split_may_be_files_and_those_of_no_field_are_told(lab, tmp_path, capsys):
+    for name in "fg":
+        (tmp_path / "drawn" / f"{name}.geojson").write_text("[]")
+    put(tmp_path / "split.json", {"train": ["f.png", "typo"], "valid": ["g"]})
+    argv = ["prepare", "-i", tmp_path / "drawn", "-o", tmp_path / "out", "--corresponding", tmp_path / "images"]
+    assert main([str(word) for word in [*argv, "--split", tmp_path / "split.json"]]) == 1
+    said = capsys.readouterr()
+    assert "1 name(s) in" in said.out + said.err
+    assert "are no field, first typo" in said.out + said.err
+    assert (tmp_path / "out" / "all" / "train" / "f_masks.png").is_file()
+    assert (tmp_path / "out" / "all" / "valid" / "g_masks.png").is_file()
