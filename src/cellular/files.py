@@ -177,7 +177,7 @@ def write_csv(path: str | Path, table: pd.DataFrame) -> None:
 # and a treatment called None is a treatment.
 TEXT_COLUMNS = frozenset(
     (
-        *("field", "image", "name", "file", "series", "source", "split", "kind", "problem"),
+        *("field", "image", "name", "file", "series", "source", "split", "kind", "problem", "text"),
         *("date", "plate", "well", "replicate", "treatment", "control", "inhibitor", "class", "state", "truth"),
     )
 )
@@ -350,3 +350,12 @@ def _digest(file: Any) -> str:
     while block := file.read(1 << 20):
         digest.update(block)
     return digest.hexdigest()
+
+
+def plain_name(name: str) -> str:
+    """A name that any file system takes, in one folder: letters, digits, ``-``, ``_`` and points; others are ``_``.
+
+    >>> plain_name("puncta/cell (µm²)")
+    'puncta_cell__µm²_'
+    """
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)

@@ -5,9 +5,14 @@ import pandas as pd
 import pytest
 import tifffile
 
+from cellular.autophagy.compare.design import StatsSettings, nest
+from cellular.autophagy.compare.effects import _measured
 from cellular.autophagy.measure.columns import TABLES
 from cellular.cli.main import main
 from cellular.data.formats.images import write_image, write_labels
+from cellular.data.formats.labelled import find_labelled
+from cellular.files import read_csv
+from cellular.jobs.export_plate import table_of_names
 from cellular.jobs.simulate import simulate
 from cellular.simulate.settings import SimulationSettings
 
@@ -43,6 +48,34 @@ def test_tables_columns_and_pictures(sim, tmp_path, capsys):
     assert set(TABLES["cells"]) <= {*data.var_names, *data.obs, "y", "x"}
     np.testing.assert_allclose(data.obsm["spatial"], cells[["x", "y"]])
     assert {"well", "treatment", "label"} <= set(data.obs)
+
+
+def test_the_plate_map_travels_into_every_table_and_is_never_a_measurement(sim, tmp_path):
+    """`passage` is a number that tells of a well; with one cell a field too, where it differs from cell to cell."""
+    wells = sorted({path.name.split("ST_")[1].split("_")[0] for path in sim.composites.iterdir()})
+    rows = [f"{well},drug {k},{k},{10 + k}" for k, well in enumerate(wells)]
+    (tmp_path / "map.csv").write_text("\n".join(["well,treatment,dose,passage", *rows]))
+    out = tmp_path / "out"
+    command = ["measure", str(sim.images), str(sim.truth), "--out", str(out), "--overlays", "0"]
+    assert main([*command, "--plate_map", str(tmp_path / "map.csv")]) == 0
+    for name in ("cells", "puncta"):
+        table = read_csv(out / f"{name}.csv")
+        told = table[["well", "treatment", "dose", "passage"]].drop_duplicates().sort_values("well").values.tolist()
+        assert told == [[well, f"drug {k}", k, 10 + k] for k, well in enumerate(wells)]
+    cells, images = (read_csv(out / f"{name}.csv") for name in ("cells", "images"))
+    alone = cells.groupby("field").head(1)
+    names = _measured(nest(alone, StatsSettings(), images), alone, StatsSettings(), images)[0].features
+    assert "area" in names
+    assert {"dose", "passage", "site"}.isdisjoint(names)
+    labelled = find_labelled(sim.truth, cells=out / "cells.csv")
+    measured = next(iter(labelled[0].measurements.values()))
+    assert "area" in measured
+    assert {"dose", "passage", "site", "timepoint"}.isdisjoint(measured)
+    assert list(table_of_names(cells, ("dose", "passage")).select_dtypes("number")[["label", "area"]]) == [
+        "label",
+        "area",
+    ]
+    assert {"dose", "passage"}.isdisjoint(table_of_names(cells, ("dose", "passage")).select_dtypes("number"))
 
 
 def test_a_bad_field_is_passed_over_and_the_rest_resumed(sim, tmp_path, capsys):

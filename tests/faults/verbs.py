@@ -12,6 +12,7 @@ import pandas as pd
 from cellular.autophagy.state.tree_model import FEATURES
 from cellular.files import LOCK, write_csv
 from cellular.jobs.prepare import PrepareSettings, prepare
+from cellular.jobs.runner import RECORD
 from cellular.jobs.simulate import simulate
 from cellular.segment.model.network import build_network
 from cellular.segment.model.registry import ModelInfo, save_model
@@ -116,10 +117,10 @@ def _content(path: Path) -> bytes | str:
         return json.dumps([{k: v for k, v in row.items() if k not in VOLATILE} for row in rows])
     if path.suffix == ".json":
         values = json.loads(data)
+        if path.name == RECORD:  # a run's own files are inputs too, with the times at which it wrote them
+            values["inputs"] = [[name, size] for name, size, time in values["inputs"]]
         kept = {key: values[key] for key in values if key not in VOLATILE} if isinstance(values, dict) else values
         return json.dumps(kept)
     if path.name == "checkpoint.pt":
         return "a checkpoint"  # it holds the log, times included
-    if path.name == ".prepare.jsonl":
-        return "a journal"  # a line a field, in the order in which they were done
     return data

@@ -32,6 +32,8 @@ from cellular.settings import settings_to_dict
 
 logger = logging.getLogger(__name__)
 
+# Tables of cells, and of what is in them: each row tells of its well.
+OF_CELLS = ("cells", "puncta", "nuclei", "marker_puncta")
 # The cells' diameter, where puncta's sizes go by it, is the median over this many fields.
 DIAMETER_FIELDS = 8
 
@@ -132,7 +134,7 @@ def measure(
         done = each_field(replace(plate, fields=labelled), folder, work, desc="measure", engine=engine)
         problems = {item.name: f"no label image in {where}" for item in plate.fields if not item.labels} | done.problems
         tables = {name: done.tables[name] for name in (*TABLES, *OPTIONAL) if name in done.tables}
-        tables["cells"] = with_wells(tables["cells"], tables["images"])
+        tables = told_wells(tables)
         write_tables(tables, folder, formats)
         write_problems(folder, problems)
     return MeasureResult(tables, problems)
@@ -187,7 +189,7 @@ class _Measuring:
     about: Mapping[str, dict]
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        image = self.flat.correct(read_field(item))
+        image = self.flat.correct(read_field(item), item)
         labels = load_labels(item, image.shape)
         nuclei = self.source.write(item, image, labels, self.out / "labels") if self.source else None
         tables = measure_field(image, labels, item.name, self.settings, self.about[item.name], nuclei)
@@ -225,13 +227,20 @@ def roles_of(plate: Plate) -> dict[str, str | None]:
     return {source.token: source.role for source in plate.channels}
 
 
-def with_wells(cells: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
-    """The cells with plate, well, site, timepoint and what the plate map says after their field and label."""
-    names = [name for name in told_of_wells(images) if name not in cells and name != "date"]
-    known = images.set_index("field")[names].reindex(cells["field"])
-    told = [name for name in names if known[name].notna().any()]
-    parts = [cells[["field", "label"]], known[told].set_axis(cells.index), cells.drop(columns=["field", "label"])]
-    return pd.concat(parts, axis=1)
+def told_wells(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables; those of cells and of what is in them with what is known of wells, see :func:`with_wells`."""
+    return {name: with_wells(table, tables["images"]) if name in OF_CELLS else table for name, table in tables.items()}
+
+
+def with_wells(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """The table with plate, well, site, timepoint and what the plate map says after its field and label."""
+    names = [name for name in told_of_wells(images) if name not in table and name != "date"]
+    # a field's few words are looked up once a field and then repeated: a table of puncta has millions of rows
+    codes, fields = pd.factorize(table["field"])
+    known = images.set_index("field")[names].reindex(fields)
+    known = known[[name for name in names if known[name].notna().any()]].take(codes).set_axis(table.index)
+    lead = [name for name in ("field", "nucleus", "label") if name in table]
+    return pd.concat([table[lead], known, table.drop(columns=lead)], axis=1)
 
 
 def told_of_wells(images: pd.DataFrame) -> list[str]:

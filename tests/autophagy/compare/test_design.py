@@ -4,6 +4,7 @@ import pytest
 
 from cellular.autophagy.compare.design import (
     StatsSettings,
+    before_and_after,
     control_of,
     count_units,
     in_order,
@@ -99,6 +100,9 @@ def test_unclear_controls_are_asked_about():
         control_of(table, StatsSettings(control="dmso"))
     with pytest.raises(InputError, match="Only one treatment"):
         control_of(table[table["treatment"] == "fed"], StatsSettings())
+    assert control_of(table[table["treatment"] == "starved"], StatsSettings(), alone=True) == "starved"
+    with pytest.raises(InputError, match="No treatment is called 'dmso'"):
+        control_of(table[table["treatment"] == "starved"], StatsSettings(control="dmso"), alone=True)
     with pytest.raises(InputError, match="outside the dataset's grammar"):
         nest(cells("image_1"), StatsSettings())
     with pytest.raises(SettingsError, match="min_replicates"):
@@ -275,3 +279,12 @@ def test_blanks_about_names_are_nobodys():
     cells, images = dated(lambda day, n: f"2022-05-{day}")
     blank = images.assign(treatment=[f" {name} " if n % 2 else name for n, name in enumerate(images["treatment"])])
     assert nest(cells, StatsSettings(), blank)["treatment"].unique().tolist() == ["C", "D"]
+
+
+def test_n_before_and_after():
+    before = pd.DataFrame({"treatment": ["fed", "gone"], "wells": [3, 1], "cells": [30, 9]})
+    after = pd.DataFrame({"treatment": ["fed"], "wells": [2], "cells": [20]})
+    assert before_and_after(before, after).to_dict("records") == [
+        {"treatment": "fed", "wells": 2, "wells_before": 3, "cells": 20, "cells_before": 30},
+        {"treatment": "gone", "wells": 0, "wells_before": 1, "cells": 0, "cells_before": 9},
+    ]

@@ -271,14 +271,19 @@ def in_order(treatments: Iterable[str]) -> list[str]:
     return sorted(set(treatments), key=lambda name: (name != "fed", number_order(name)))
 
 
-def control_of(table: pd.DataFrame, settings: StatsSettings) -> str:
-    """The control treatment; raises InputError naming the choices where it is not clear or not there."""
+def control_of(table: pd.DataFrame, settings: StatsSettings, *, alone: bool = False) -> str:
+    """The control treatment; raises InputError naming the choices where it is not clear or not there.
+
+    A single treatment is refused, unless it may stand `alone`, for a flux: then it is what is returned.
+    """
     treatments = in_order(table["treatment"])
     control = (settings.control or "").strip() or ("fed" if "fed" in treatments else None)
+    if len(treatments) == 1 and control is None:
+        control = treatments[0]
     if control is None or control not in treatments:
         said = f"No treatment is called '{control}'" if control else "Which treatment is the control?"
         raise InputError(f"{said.rstrip('?')}: name one with --control; there are: {', '.join(treatments)}")
-    if len(treatments) < 2:
+    if len(treatments) < 2 and not alone:
         raise InputError(f"Only one treatment, '{treatments[0]}': nothing to compare")
     return control
 
@@ -290,6 +295,17 @@ def count_units(table: pd.DataFrame) -> pd.DataFrame:
     counts = counts.nunique().add_suffix("s")
     counts = counts.assign(cells=table.groupby("treatment").size())
     return counts.loc[in_order(counts.index)].reset_index()
+
+
+def before_and_after(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """n at every level before and after fields are left out: two tables of :func:`count_units` in one.
+
+    Columns: ``treatment``, and for every level ``<level>`` (what results rest on) and ``<level>_before``.
+    """
+    table = before.merge(after, on="treatment", how="left", suffixes=("_before", ""))
+    levels = [name for name in before if name != "treatment"]
+    table = table[["treatment", *(part for name in levels for part in (name, f"{name}_before"))]]
+    return table.fillna(dict.fromkeys(levels, 0)).astype(dict.fromkeys(levels, int))
 
 
 _ALL_OF = {True: "both", False: "all"}

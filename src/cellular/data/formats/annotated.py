@@ -39,13 +39,21 @@ class AnnotatedSources(Sources):
     def listing(self, field: str) -> tuple[str, list[str]]:
         """A hash that changes with the content of the field's annotations, their class list and its list of images."""
         images = listing_hash(self.images.get(same_name(field), []))
+        if isinstance(self.files[field], str):
+            return images, []
+        digests = [_digest(file, *_stamp(file)) for file in self._annotations_of(field)]
+        return hashlib.sha256("".join([images, *digests]).encode()).hexdigest(), []
+
+    def files_of(self, field: str) -> list[Path]:
+        """The field's images, its annotations and their class list."""
+        return [*(entry.path for entry in self.images.get(same_name(field), [])), *self._annotations_of(field)]
+
+    def _annotations_of(self, field: str) -> list[Path]:
         path = self.files[field]
         if isinstance(path, str):
-            return images, []
-        files = [path] if path.is_file() else []
+            return []
         names = class_list(path) if path.suffix.lower() == ".txt" else None
-        digests = [_digest(file, *_stamp(file)) for file in (*files, *([names] if names else []))]
-        return hashlib.sha256("".join([images, *digests]).encode()).hexdigest(), []
+        return [*([path] if path.is_file() else []), *([names] if names else [])]
 
     def cells(self, field: str, shape: tuple[int, int], remarks: Remarks) -> Iterator[MaskCell]:
         """The field's cells; none where somebody looked and found none."""
