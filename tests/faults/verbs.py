@@ -60,6 +60,7 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
     folders = ("--train_dir", prepared / "train", "--valid_dir", prepared / "valid", "--min_train_masks", 1)
     simulated = ("--fields", 1, "--size", 64, "--diameter", 24, "--cells_per_field", 3)
     measuring = ("--min_sigma", 1, "--max_sigma", 3)
+    measured = ["measure", once / "images", once / "truth", "--out", out, *measuring]
     images, truth = made / "thrice" / "images", made / "thrice" / "truth"
     return {
         "simulate": ["simulate", out, *simulated],
@@ -85,7 +86,8 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
         "export coco": ["export", labels, "--to", "coco", "-o", out],
         "export hdf5": ["export", labels, "--to", "hdf5", "-o", out],
         "quality": ["quality", once / "images", "--out", out],
-        "measure": ["measure", once / "images", once / "truth", "--out", out, *measuring],
+        "measure": measured,
+        "measure anndata": [*measured, "--overlays", 0, "--anndata", "--parquet"],
         "analyse": ["analyse", images, "--labels", truth, "--out", out, *measuring],
         "track": ["track", truth, "--out", out, "--export", "ctc", "geff"],
         "stats": ["stats", made / "cells.csv", "--out", out],

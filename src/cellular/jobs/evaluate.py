@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from cellular.data.find import find_annotated, match_labels
-from cellular.data.formats.images import read_labels, write_image
+from cellular.data.formats.images import write_image
+from cellular.data.formats.read import read_any_labels
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
@@ -91,7 +92,7 @@ def _evaluate(plate, output_dir, segmenter, settings, labels_dir, boxes_dir, int
         labels, cells, problems = _given_labels(plate.fields, Path(labels_dir))
     truth_table = _truth_table(test_dir)
     predicted = [item for item in plate.fields if item.name in labels]
-    score = ScoreField(labels)
+    score = ScoreField(labels, given=segmenter is None)
     done = each(predicted, output_dir / RECORDS / test_dir.name, Work(score, score.inputs), desc="score")
     scored = {one.scores.name: one for one in scored_fields(done.tables)} if done.names else {}
 
@@ -266,5 +267,6 @@ def draw_before_after(before: EvaluationResult, after: EvaluationResult, path: s
 def _picture(result: EvaluationResult, name: str, model: str = "") -> np.ndarray:
     item = next(item for item in result.items if item.name == name)
     scores = next(one for one in result.fields if one.name == name)
-    image, prediction = read_field(item), read_labels(result.labels[name])
+    image = read_field(item)
+    prediction = read_any_labels(result.labels[name], image.shape, field=name)
     return field_picture(image.array(), load_labels(item, image.shape), prediction, scores, model)

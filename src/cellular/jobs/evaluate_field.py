@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellular.data.formats.images import read_labels
-from cellular.data.image import load_ignore, load_labels
+from cellular.data.formats.read import read_any_labels
+from cellular.data.image import load_ignore, load_labels, read_cells
 from cellular.data.plate import FieldFiles
-from cellular.errors import InputError
 from cellular.evaluate.scores import THRESHOLDS, FieldScores, score_field
 from cellular.labels.cells import cell_boxes
 
@@ -27,10 +26,12 @@ class ScoreField:
 
     Attributes
     ----------
-    labels : predicted label image by field.
+    labels : predicted label image, or outlines, by field.
+    given : they are a user's files: a mask of foreground among them is refused.
     """
 
     labels: Mapping[str, Path]
+    given: bool = False
 
     def inputs(self, item: FieldFiles) -> list[Path]:
         """The two label images, and what is to be ignored."""
@@ -39,9 +40,8 @@ class ScoreField:
     def __call__(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
         """Counts, and the cells of both label images: whether each counts, whether it is wrong, its box (px)."""
         path = self.labels[item.name]
-        prediction, truth = read_labels(path), load_labels(item)
-        if prediction.shape != truth.shape:
-            raise InputError(f"{path}: shape {prediction.shape} differs from that of {item.labels}, {truth.shape}")
+        truth = load_labels(item)
+        prediction = (read_cells if self.given else read_any_labels)(path, truth.shape, field=item.name)
         scores = score_field(truth, prediction, load_ignore(item, truth.shape), item.name)
         return {
             COUNTS: _counts(scores, truth.shape),

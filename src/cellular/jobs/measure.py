@@ -1,9 +1,11 @@
 """`cellular measure`: images and label images in; tables of cells, puncta and images out."""
 
+import io
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -147,11 +149,18 @@ def with_reporter(plate: Plate, settings: MeasureSettings) -> MeasureSettings:
     """
     plate.require(*settings.needs, what=f"the reporter {settings.reporter}")
     missing = [role for role in REPORTER if not any(item.has(role) for item in plate.fields)]
+    known = measured_roles([source.role for source in plate.channels]) or any(
+        f.kind == "composite" for f in plate.fields
+    )
+    if not known:
+        token = next((source.token for source in plate.channels if source.token), "w1")
+        what = f"measuring (a channel that is neither can be called --channels marker:NAME={token})"
+        plate.require(*missing, what=what)
     if settings.reporter != "auto":
         return settings
     if not missing:
         return replace(settings, reporter="tandem")
-    if any(source.role is None for source in plate.channels) or not measured_roles([s.role for s in plate.channels]):
+    if any(source.role is None for source in plate.channels):
         plate.require(*missing, what="the tandem reporter (--reporter none measures only the channels that are named)")
     logger.info("without %s no puncta are told to be yellow or red-only", " and ".join(missing))
     return settings
@@ -276,12 +285,14 @@ def pixel_size_of(items: Sequence[FieldFiles]) -> float | None:
 
 def labelled_diameter(items: Sequence[FieldFiles]) -> float:
     """Median diameter, px, of the cells of a few label images."""
-    found = []
+    found, wrong = [], []
     for item in spread(items, DIAMETER_FIELDS):
         try:
             found.append(median_diameter(load_labels(item)))
         except CellularError as error:
-            logger.debug("%s", error)
+            wrong.append(str(error))
+    if wrong and not found:
+        raise InputError(f"No label image can be read, first: {wrong[0]}")
     found = [value for value in found if value > 0]
     if not found:
         raise InputError("No label image shows a cell to go by: give puncta's sizes with --min_sigma and --max_sigma")
@@ -297,9 +308,18 @@ def write_tables(tables: Mapping[str, pd.DataFrame], out: Path, formats: Sequenc
             with whole_file(out / f"{name}.parquet") as temporary:
                 table.to_parquet(temporary, index=False)
     if "anndata" in formats:
-        with whole_file(out / "cells.h5ad") as temporary:
-            to_anndata(tables["cells"], tables["images"]).write_h5ad(temporary)
+        write_h5ad(out / "cells.h5ad", to_anndata(tables["cells"], tables["images"]))
     write_csv(out / "columns.csv", documentation(tables))
+
+
+def write_h5ad(path: Path, table: Any) -> None:
+    """Write an AnnData. HDF5's library cannot close a file on a full disk, so it gets memory to write to."""
+    h5py, write_elem = import_extra("h5py", "anndata"), import_extra("anndata.io", "anndata").write_elem
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        write_elem(file, "/", table)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def to_anndata(cells: pd.DataFrame, images: pd.DataFrame):

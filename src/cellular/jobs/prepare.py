@@ -203,6 +203,7 @@ def _survey(
     found = Counter(field.split for field in assigned)
     empty = [name for name in split.expected() if not found[name]]
     problems = [f"No field of {sources.masks} is in split '{name}' ({_how(settings, name)})" for name in empty]
+    problems += split.strangers(sources.fields)
     # The default need not be there; a class that was named but is nowhere is a typing error.
     if named := sorted(set(settings.exclude) - set(PrepareSettings.exclude)):
         classes = sources.classes()
@@ -247,6 +248,7 @@ def _finish(
 ) -> PrepareResult:
     """Write cells.csv and manifest.json from the tables of all fields."""
     fields, inputs = Counter({name: 0 for name in SPLITS}), {}
+    surveyed = len(problems)
     notices, problems, split_of = list(notices), list(problems), {field.name: field.split for field in assigned}
     for name, remarks in _by_field(done.tables.get(REMARKS)):
         fields[split_of[name]] += bool(told_of(remarks, "output"))
@@ -254,12 +256,14 @@ def _finish(
         notices += told_of(remarks, "notice")
         inputs[name] = {"split": split_of[name], "sha256": told_of(remarks, "listing")[0]}
     problems += done.problems.values()
+    # what is wrong with the fields, before what is therefore missing in a split
+    why = [*problems[surveyed:], *problems]
     if not sum(fields.values()):
         empty_folder(output / RECORDS, f"{JOB}.json")
         (output / RECORDS).rmdir()
         raise InputError(
             f"No field of {settings['masks']} could be prepared; {len(problems)} problem(s), first: "
-            f"{problems[0] if problems else 'the split names no field'}"
+            f"{why[0] if why else 'the split names no field'}"
         )
     table = done.tables[CELLS]
     hidden = table.loc[table["lost_px"] == table["area_px"], "source"].tolist()

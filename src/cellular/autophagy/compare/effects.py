@@ -25,6 +25,7 @@ from cellular.autophagy.compare.design import (
 from cellular.autophagy.compare.images import ImageSums, sum_images, with_n
 from cellular.autophagy.compare.inhibitor import Arms, find_arms, not_pooled
 from cellular.autophagy.compare.models import Fit, fit_count, fit_mean
+from cellular.autophagy.compare.notes import shares, stray_word, taken_for_granted
 from cellular.autophagy.measure.columns import OF_IMAGES, describe
 from cellular.errors import InputError
 from cellular.progress import progress
@@ -119,6 +120,7 @@ def compare(
         table, *kept_apart = not_pooled(table, arms)
         before = not_pooled(before, arms)[0]
     control = control_of(table, settings, alone=arms is not None)
+    table = shares(table, settings.features)
     measured, described = _measured(table, cells, settings, images)
     features = list(dict.fromkeys(settings.features)) or measured.features
     sums = measured if set(features) <= set(measured.features) else sum_images(table, features)
@@ -143,7 +145,7 @@ def compare(
         refusals=tuple(effects.loc[(effects["timepoint"] == ALL) & (effects["refusal"] != ""), "refusal"].unique()),
         notes=(
             *kept_apart,
-            *_notes(table, len(cells), len(all_fields), settings),
+            *taken_for_granted(table, len(cells), len(all_fields), settings),
             *pooled_factors(table, described, settings),
         ),
         measurements=measured.features,
@@ -182,23 +184,6 @@ def _measured(
     return sums.only(kept), [name for name in table if name not in kept and name not in _IDENTITY]
 
 
-def _notes(table: pd.DataFrame, given: int, treated: int, settings: StatsSettings) -> Iterator[str]:
-    """What was taken for granted, a sentence each."""
-    if settings.replicate is None:
-        dates = sorted(told(table["replicate"]).dropna().unique())
-        if dates:
-            listed = ", ".join(dates[:6]) + (", ..." if len(dates) > 6 else "")
-            yield f"Each date is taken as one biological replicate, however many plates it has ({listed}); " + (
-                "--replicate names another column"
-            )
-    if table["treatment"].nunique() < 2:
-        yield f"There is one treatment, '{table['treatment'].iloc[0]}': its flux stands alone, without a difference"
-    elif settings.factor:
-        yield f"Effects are averages over '{settings.factor}'; those at each of its levels stand apart"
-    if treated < given:
-        yield f"{given - treated} of {given} cells have no treatment and are left out"
-
-
 def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
     """The columns to compare: those asked for, or every number that describes a cell and is not constant.
 
@@ -210,7 +195,9 @@ def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
             raise InputError(f"No column(s) {missing}; there are: {', '.join(map(str, table.columns[:60]))}")
         words = [name for name in settings.features if table[name].dtype.kind not in "iufb"]
         if words:
-            raise InputError(f"Column(s) {words} hold no numbers")
+            stray = {name: stray_word(table[name]) for name in words}
+            said = ", ".join(f"{name} ('{word}')" if word is not None else name for name, word in stray.items())
+            raise InputError(f"Column(s) hold what is no number: {said}; leave the field empty where there is none")
         return list(dict.fromkeys(settings.features))
     return [
         name

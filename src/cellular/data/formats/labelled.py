@@ -12,7 +12,7 @@ from cellular.data.formats.annotation import DEFAULT_CLASS
 from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
 from cellular.data.formats.image_file import describe_image
 from cellular.data.formats.images import IMAGE_SUFFIXES
-from cellular.data.formats.read import format_of, read_any_labels
+from cellular.data.formats.read import has_size, read_any_labels
 from cellular.data.formats.suffixes import field_name, kind_of, same_name
 from cellular.data.image import read_field
 from cellular.data.plate import IDENTITY, FieldFiles
@@ -52,8 +52,7 @@ class LabelledField:
 
     def labels(self) -> np.ndarray:
         """The label image (Y, X), uint16 or uint32; outlines are painted in the image's size."""
-        sized = format_of(self.labels_path) in ("labels", "cellpose")
-        shape = None if sized or not self.images else read_field(self.files).shape
+        shape = None if has_size(self.labels_path) or not self.images else read_field(self.files).shape
         return read_any_labels(self.labels_path, shape, field=self.name)
 
     def image(self) -> np.ndarray | None:
