@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.DEBUG if args.verbose else logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr
     )
-    for noisy in ("matplotlib", "numba", "PIL", "fontTools", "distributed"):
+    for noisy in ("matplotlib", "numba", "PIL", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         args.argv = argv
