@@ -13,8 +13,9 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
+# A sample of what may be checked; CELLULAR_LONG=all kills every verb at every change to the disk (hours).
 check-long: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m long
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long -n 2 --dist loadfile
 
 # Slurm on this machine for a few minutes; needs root and: apt-get install slurmctld slurmd munge
 check-cluster: $(VENV)/.installed-test
