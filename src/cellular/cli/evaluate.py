@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         from cellular.jobs.evaluate import draw_evaluation
         from cellular.jobs.evaluation_page import write_evaluation_page
 
-        draw_evaluation(result)
+        result.problems.update(draw_evaluation(result))
         name = Path(model or args.labels).name
         print(f"report: {write_evaluation_page({name: result}, result.output_dir)}")
     for name, value in headline(result.values).items():

@@ -169,7 +169,7 @@ class _Analysing:
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
         recorded = read_field(item)
-        image = self.flat.correct(recorded)
+        image = self.flat.correct(recorded, item)
         tables, folder = {}, self.out / "labels"
         if self.segmenter is None:
             labels = load_labels(item, image.shape)

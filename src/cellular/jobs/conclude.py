@@ -21,7 +21,7 @@ from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.explore import explore
 from cellular.jobs.flat_field import FlatField
 from cellular.jobs.gallery import gallery
-from cellular.jobs.measure import with_wells, write_tables
+from cellular.jobs.measure import told_wells, write_tables
 from cellular.jobs.nuclei import AUTO
 from cellular.jobs.quality import LIGHT, judge, left_out
 from cellular.jobs.runner import Done, write_problems
@@ -116,8 +116,7 @@ def conclude(
     if segmented:
         own = {item.name: label_path(out / "labels", item.name) for item in labelled.fields}
         labelled = labelled.with_labels(own)
-    tables = dict(done.tables)
-    tables["cells"] = with_wells(tables["cells"], tables["images"])
+    tables = told_wells(done.tables)
     quality = judge(labelled, tables, out, flat)
     tables = {name: table for name, table in tables.items() if name != LIGHT} | {"quality": quality.table}
     write_tables(tables, out, ("csv",))
