@@ -23,7 +23,7 @@ class JobsPane:
     def __init__(self, desk: Desk, finished: Callable[[Job], None]) -> None:
         self.desk, self.finished = desk, finished
         self._over = {job.name for job in desk.queue.jobs() if job.state not in (QUEUED, RUNNING)}
-        self._drawn: list[tuple] = []
+        self._drawn: list[tuple] | None = None
         self.view = pn.Column(sizing_mode="stretch_width", name="jobs")
         self.refresh()
 
@@ -131,7 +131,7 @@ class UploadPane:
         self.desk, self.tell = desk, tell
         self.drop = BoundedDropper(
             multiple=True, accepted_filetypes=list(IMAGE_SUFFIXES), max_file_size=f"{MOST_BYTES >> 20}MB", previews=[],
-            chunk_size=8 << 20, sizing_mode="stretch_width", height=160, name="drop",
+            chunk_size=8 << 20, sizing_mode="stretch_width", height=160, name="Images",
         )  # fmt: skip
         self.drop.param.watch(self._dropped, "value")
         self.lot = pn.widgets.StaticText(value="no image yet")
