@@ -70,6 +70,31 @@ def test_errors_show_in_the_scores(test_folder, tmp_path):
     assert not (out / "figures").exists()
 
 
+def test_what_is_scored_and_drawn_is_kept_while_its_files_are_the_same(test_folder, tmp_path, monkeypatch):
+    import cellular.jobs.evaluate_field as module
+
+    predictions, out = tmp_path / "predictions", tmp_path / "out"
+    for path in test_folder.glob("*_masks.png"):
+        write_labels(predictions / path.name, read_image(path))
+    real, scored = module.score_field, []
+    monkeypatch.setattr(module, "score_field", lambda *args: scored.append(args[3]) or real(*args))
+    argv = ["evaluate", "--test_dir", str(test_folder), "--labels", str(predictions), "--output_dir", str(out)]
+    assert main(argv) == 0
+    first = (out / "test_eval.json").read_bytes()
+    drawn = {path: path.stat().st_mtime_ns for path in (out / "figures").glob("*.jpg")}
+    assert main(argv) == 0
+    assert len(scored) == 3
+    assert (out / "test_eval.json").read_bytes() == first
+    changed = predictions / "Timepoint_001_220518-ST_I04_s1_masks.png"
+    write_labels(changed, np.where(read_image(changed) == 1, 1, 0).astype(np.uint16))
+    assert main(argv) == 0
+    assert scored[3:] == ["Timepoint_001_220518-ST_I04_s1"]
+    assert {path.name for path, time in drawn.items() if path.stat().st_mtime_ns != time} == {
+        "Timepoint_001_220518-ST_I04_s1.jpg"
+    }
+    assert json.loads((out / "test_eval.json").read_text())["instance"]["0.50"]["recall"] == pytest.approx(5 / 6)
+
+
 def test_boxes_as_truth(test_folder, tmp_path):
     boxes = tmp_path / "boxes"
     boxes.mkdir()

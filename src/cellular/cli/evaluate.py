@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if args.figures:
         from cellular.jobs.evaluate import draw_evaluation
 
-        draw_evaluation(result)
+        result.problems.update(draw_evaluation(result))
     for name, value in headline(result.values).items():
         low, high = result.intervals.get(name, (None, None))
         print(f"{name:28} {value:7.3f}" + (f"   [{low:.3f}, {high:.3f}]" if low is not None else ""))

@@ -31,9 +31,9 @@ from cellular.jobs.measure import (
     draw_puncta,
     roles_of,
     spread,
+    told_wells,
     with_puncta_sizes,
     with_reporter,
-    with_wells,
     write_tables,
 )
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
@@ -185,9 +185,7 @@ def analyse(
         flat = settle(flat, labelled, out, engine)
         work = _work(labelled, out, settings, segmenter, state_model, nuclei, flat)
         done = each_field(labelled, out, work, desc="analyse", engine=engine)
-        tables = dict(done.tables)
-        tables["images"] = with_counts(tables["images"], edits)
-        tables["cells"] = with_wells(tables["cells"], tables["images"])
+        tables = told_wells({**done.tables, "images": with_counts(done.tables["images"], edits)})
         quality = judge(labelled, tables, out, flat)
         tables = {name: table for name, table in tables.items() if name != LIGHT} | {"quality": quality.table}
         write_tables(tables, out, ("csv",))
@@ -265,7 +263,7 @@ class _Analysing:
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
         recorded = read_field(item)
-        image = self.flat.correct(recorded)
+        image = self.flat.correct(recorded, item)
         tables, folder = {}, self.out / "labels"
         if item.labels is not None:
             labels, scores = load_labels(item, image.shape), None

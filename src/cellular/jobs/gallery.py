@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.data.formats.images import read_labels, write_image
-from cellular.data.image import read_field
+from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import number_order
 from cellular.jobs.nuclei import nuclei_path
@@ -86,8 +86,9 @@ def _cut(
 
 def _read(item: FieldFiles, out: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """A field's colours (Y, X, 3), the label image of its cells, and that of its nuclei where there is one."""
-    colours = np.atleast_3d(colour_image(read_field(item)))[..., :3]
+    picture = read_field(item)
+    colours = np.atleast_3d(colour_image(picture))[..., :3]
     colours = np.repeat(colours, 3, axis=2) if colours.shape[2] == 1 else colours
-    labels = read_labels(item.labels)
+    labels = load_labels(item, picture.shape)
     path = nuclei_path(out / "labels", item.name)
     return colours, labels, read_labels(path) if path.is_file() else None

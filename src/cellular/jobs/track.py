@@ -103,7 +103,7 @@ def track(
             "Where the names hide the timepoint, --pattern tells how to read it"
         )
     measured = _read_cells(cells, appearance) if cells else None
-    step = step_of([frame.timepoint for frame in frames] for frames in series.values())
+    step = _step(plate, series)
     truths = _read_truth(truth) if truth else None
 
     given = tuple(Path(path) for path in (truth, cells if appearance else None) if path)
@@ -124,6 +124,17 @@ def track(
         if measured is not None and PROBABILITY in measured:
             write_states(result.tracks.merge(measured[["field", "label", PROBABILITY]], how="left"), out, step)
     return result
+
+
+def _step(plate: Plate, series: dict[str, list[FieldFiles]]) -> int:
+    """From one timepoint to the next. One gap tells nothing where names count images: 1 and 3 have lost 2."""
+    step = step_of([frame.timepoint for frame in frames] for frames in series.values())
+    times = {frame.timepoint for frames in series.values() for frame in frames}
+    if len(times) == 2 and plate.scheme != "pattern":
+        return 1
+    if step > 1:
+        logger.info("timepoints go in steps of %d", step)
+    return step
 
 
 @dataclass(frozen=True)
