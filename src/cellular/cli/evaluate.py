@@ -2,7 +2,7 @@
 
 import argparse
 
-from cellular.cli.arguments import add_segmentation, boolean, segmentation_settings
+from cellular.cli.arguments import add_corrections, add_segmentation, boolean, segmentation_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--model_path", "--model-path", help="trained model file")
     what.add_argument("--model_type", "--model-type", help="model by name: starter, cyto, cyto2, cyto3")
     what.add_argument("--labels", metavar="DIR", help="score label images made elsewhere, <field>_masks.tif")
+    add_corrections(parser, "the truth of corrected fields; fields with no label image are left out")
     parser.add_argument("--boxes", metavar="DIR", help="true boxes for the box AP, as YOLO files <field>.txt")
     parser.add_argument(
         "--interval_unit",
@@ -41,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     settings = segmentation_settings(args)
     model = args.model_path or args.model_type
     segmenter = Segmenter.from_pretrained(model, args.device) if model else None
-    result = evaluate(args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes, args.interval_unit)
+    where = (args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes, args.interval_unit)
+    result = evaluate(*where, corrections=args.corrections)
     if args.figures:
         from cellular.jobs.evaluate import draw_evaluation
         from cellular.jobs.evaluation_page import write_evaluation_page

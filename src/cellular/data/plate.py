@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,12 +135,14 @@ class Plate:
 
     def given(self, item: FieldFiles) -> dict[str, Any]:
         """What the map says of the field's well: the map's columns; None where it says nothing."""
-        if self.wells is None:
-            return {}
-        rows = self.wells[self.wells["well"] == item.well]
-        rows = rows[rows["plate"].eq(item.plate) | (rows["plate"].isna() if item.plate is None else False)]
-        row = rows.iloc[0].to_dict() if len(rows) else {}
+        row = self._told.get((item.plate, item.well), {})
         return {name: row.get(name) for name in self.map_columns}
+
+    @cached_property
+    def _told(self) -> dict[tuple[str | None, str], dict[str, Any]]:
+        """The map's rows by plate and well: a plate has thousands of fields."""
+        rows = [] if self.wells is None else self.wells.to_dict("records")
+        return {(row["plate"] if isinstance(row["plate"], str) else None, row["well"]): row for row in reversed(rows)}
 
     def table(self) -> pd.DataFrame:
         """A row a field: ``field, plate, well, site, timepoint, date`` and the map's columns."""

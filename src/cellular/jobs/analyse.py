@@ -13,11 +13,13 @@ from cellular.autophagy.state.crop_model import CropModel
 from cellular.autophagy.state.tree_model import TreeModel
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
+from cellular.data.formats.suffixes import label_path
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
-from cellular.jobs.conclude import MADE_WITH, AnalyseResult, AnalyseSettings, conclude
+from cellular.jobs.conclude import MADE_WITH, AnalyseResult, AnalyseSettings, conclude, outlined
+from cellular.jobs.corrections import Corrections, corrected, only_labelled
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.export_plate import export_plates
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
@@ -34,8 +36,6 @@ from cellular.jobs.runner import Work, claimed, each_field, files_of, write_prob
 from cellular.jobs.segment import (
     cell_table,
     draw_outlines,
-    files_of_images,
-    label_path,
     model_record,
     overlay_path,
     plate_diameter,
@@ -57,6 +57,7 @@ def analyse(
     exclude: Sequence[str] = (),
     config: str | None = None,
     ome_zarr: bool = False,
+    corrections: str | Path | None = None,
     engine: Engine = HERE,
 ) -> AnalyseResult:
     """Analyse every field of `plate` and write everything to `out`.
@@ -75,6 +76,8 @@ def analyse(
         the same; with others the same run is continued.
     config : what the command line was told, as TOML, to keep as ``config.toml``.
     ome_zarr : write each plate as ``ome-zarr/<plate>.ome.zarr`` too: images, outlines and cells' tables.
+    corrections : folder of corrections of the run's label images: the fields that it corrects are measured by these,
+        the same run is continued, and ``images`` tells how many cells were edited.
     engine : where the fields are done; the result is the same. See :mod:`cellular.jobs.engines`.
 
     Raises
@@ -101,24 +104,25 @@ def analyse(
     state_model = read_state_model(settings.state_model) if settings.state_model else None
     settings = _settled(plate, segmenter, settings)
     nuclei = nuclei_source(plate, settings.nuclei, labels, settings.device)
+    given, edits = _given(plate, out, segmenter is not None, corrections)
     record = {**settings_to_dict(settings), "plate": str(plate.folder), "labels": str(labels) if labels else None}
     record |= {"channels": roles_of(plate), "map": plate.map_file}
     record |= model_record(segmenter) if segmenter else {}
     record |= {"nuclei_from": nuclei.record()} if nuclei else {}
     with claimed(out, "analyse", record, engine):
-        write_json(out / "plate.json", plate.as_dict())
+        write_json(out / "plate.json", given.as_dict())
         if config is not None:
             write_text(out / "config.toml", config)
-        write_json(out / MADE_WITH, {"versions": versions(), "exclude": list(exclude)})
-        labelled = plate if segmenter else replace(plate, fields=tuple(f for f in plate.fields if f.labels))
-        missing = {f.name: f"no label image in {labels}" for f in plate.fields if not segmenter and not f.labels}
+        used = {"exclude": list(exclude), "corrections": str(corrections) if corrections else None}
+        write_json(out / MADE_WITH, {"versions": versions(), **used})
+        labelled = given if segmenter else only_labelled(given)
+        missing = {f.name: f"no label image in {labels}" for f in given.fields if not segmenter and not f.labels}
         flat = settle(flat, labelled, out, engine)
         work = _work(labelled, out, settings, segmenter, state_model, nuclei, flat)
         done = each_field(labelled, out, work, desc="analyse", engine=engine)
-        found = conclude(plate, done, out, settings, record, flat, exclude, missing, engine)
+        found = conclude(given, done, out, settings, record, flat, exclude, missing, edits, engine)
         if ome_zarr:
-            tables, names = found.tables, done.names
-            problems = found.problems | _stores(labelled, names, out, tables["cells"], segmenter is not None)
+            problems = found.problems | _stores(outlined(given, done.names, out), out, found.tables["cells"])
             write_problems(out, problems)
             found = replace(found, problems=problems)
     return found
@@ -171,12 +175,14 @@ class _Analysing:
         recorded = read_field(item)
         image = self.flat.correct(recorded, item)
         tables, folder = {}, self.out / "labels"
-        if self.segmenter is None:
-            labels = load_labels(item, image.shape)
+        if item.labels is not None:
+            labels, scores = load_labels(item, image.shape), None
         else:
             found = segment_image(image, self.segmenter, self.settings.segment)
-            labels, tables["outlines"] = found.labels, cell_table(item.name, found)
+            labels, scores = found.labels, found.scores
             write_labels(label_path(folder, item.name), labels, image.pixel_size_um)
+        if self.segmenter is not None:
+            tables["outlines"] = cell_table(item.name, labels, scores)
         tables |= self.looking.look(item, recorded, labels)
         nuclei = self.source.write(item, image, labels, folder) if self.source else None
         about = self.looking.about[item.name]
@@ -189,14 +195,13 @@ class _Analysing:
         return tables
 
     def outputs(self, item: FieldFiles) -> list[Path]:
-        made = [label_path(self.out / "labels", item.name)] if self.segmenter else []
+        made = [] if item.labels else [label_path(self.out / "labels", item.name)]
         made += self.source.outputs(item, self.out / "labels") if self.source else []
         drawn = [overlay_path(self.out, item.name), puncta_path(self.out, item.name)]
         return made + (drawn if item.name in self.shown else [])
 
     def inputs(self, item: FieldFiles) -> tuple[Path, ...]:
-        own = files_of_images(item) if self.segmenter else files_of(item)
-        return (*own, *(self.source.inputs(item) if self.source else ()))
+        return (*files_of(item), *(self.source.inputs(item) if self.source else ()))
 
 
 def puncta_path(out: Path, name: str) -> Path:
@@ -204,10 +209,19 @@ def puncta_path(out: Path, name: str) -> Path:
     return out / "overlays" / f"{name}_puncta.jpg"
 
 
-def _stores(plate: Plate, names: tuple[str, ...], out: Path, cells: pd.DataFrame, segmented: bool) -> dict[str, str]:
+def _given(
+    plate: Plate, out: Path, segmented: bool, corrections: str | Path | None
+) -> tuple[Plate, Corrections | None]:
+    """The plate with the label images that are not to be made: those given, and corrected ones; and the corrections."""
+    if not segmented:
+        return corrected(plate, corrections)
+    made = {item.name: label_path(out / "labels", item.name) for item in plate.fields}
+    made = {name: path for name, path in made.items() if path.is_file()}
+    fixed, edits = corrected(plate.with_labels(made), corrections)
+    return fixed.with_labels({f.name: f.labels for f in fixed.fields if f.labels != made.get(f.name)}), edits
+
+
+def _stores(plate: Plate, out: Path, cells: pd.DataFrame) -> dict[str, str]:
     """Write the plates as OME-Zarr, those of an earlier run anew; by field, what was left out and why."""
     shutil.rmtree(out / "ome-zarr", ignore_errors=True)
-    done = [item for item in plate.fields if item.name in set(names)]
-    if segmented:
-        done = [replace(item, labels=label_path(out / "labels", item.name)) for item in done]
-    return export_plates(replace(plate, fields=tuple(done)), out / "ome-zarr", cells)[1]
+    return export_plates(plate, out / "ome-zarr", cells)[1]

@@ -17,6 +17,7 @@ from cellular.autophagy.measure.field import MeasureSettings
 from cellular.data.plate import Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_json
+from cellular.jobs.corrections import Corrections, with_counts
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.explore import explore
 from cellular.jobs.flat_field import FlatField
@@ -104,19 +105,17 @@ def conclude(
     flat: FlatField,
     exclude: Sequence[str],
     missing: Mapping[str, str],
+    edits: Corrections | None = None,
     engine: Engine = HERE,
 ) -> AnalyseResult:
     """Judge, track and compare the fields that are `done`, and write tables, figures and page to `out`.
 
-    `record` says what was used; it has "labels" where these were given. `missing` are fields without any, and why.
+    Fields of `plate` have a label image where it was given, or corrected; those of the others are the run's own.
+    `record` says what was used. `missing` are fields without outlines, and why. `edits` are what was corrected by hand.
     `engine` is where the series are tracked.
     """
-    segmented = not record.get("labels")
-    labelled = replace(plate, fields=tuple(item for item in plate.fields if item.name in set(done.names)))
-    if segmented:
-        own = {item.name: label_path(out / "labels", item.name) for item in labelled.fields}
-        labelled = labelled.with_labels(own)
-    tables = told_wells(done.tables)
+    labelled = outlined(plate, done.names, out)
+    tables = told_wells({**done.tables, "images": with_counts(done.tables["images"], edits)})
     quality = judge(labelled, tables, out, flat)
     tables = {name: table for name, table in tables.items() if name != LIGHT} | {"quality": quality.table}
     write_tables(tables, out, ("csv",))
@@ -157,6 +156,13 @@ def conclude(
     )
     analysis_page(page, out).write(out / "report.html")
     return AnalyseResult(plate, tables, tracks, comparison, reason, problems, out / "report.html")
+
+
+def outlined(plate: Plate, names: Sequence[str], out: Path) -> Plate:
+    """The named fields with their label images, those that the run in `out` made included."""
+    done = [item for item in plate.fields if item.name in set(names)]
+    own = [item.labels or label_path(out / "labels", item.name) for item in done]
+    return replace(plate, fields=tuple(replace(item, labels=path) for item, path in zip(done, own)))
 
 
 def _gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatment: str) -> dict[str, Path]:

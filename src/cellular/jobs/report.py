@@ -7,6 +7,7 @@ from cellular.data.plate import Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import alone_in, read_csv, read_json
 from cellular.jobs.conclude import MADE_WITH, AnalyseSettings, conclude
+from cellular.jobs.corrections import open_corrections
 from cellular.jobs.flat_field import open_flat_field, settle
 from cellular.jobs.runner import Done, finished, joined
 from cellular.settings import settings_from
@@ -33,10 +34,11 @@ def report(run: str | Path) -> Path:
         if not names:
             raise InputError(f"{run} has no field that is done; run cellular analyse")
         flat = settle(open_flat_field(plate, settings.flat_field), plate, run)
-        exclude = read_json(run / MADE_WITH)["exclude"]
+        made_with = read_json(run / MADE_WITH)
+        edits = open_corrections(made_with["corrections"]) if made_with.get("corrections") else None
         passed_over = read_csv(run / "problems.csv")
         missing = {
             name: why for name, why in zip(passed_over["field"], passed_over["problem"]) if name not in set(names)
         }
         done = Done(joined(run, names), {}, tuple(names))
-        return conclude(plate, done, run, settings, record, flat, exclude, missing).page
+        return conclude(plate, done, run, settings, record, flat, made_with["exclude"], missing, edits).page

@@ -77,6 +77,8 @@ def analysis_page(analysis: Analysis, out: Path) -> Page:
     facts = {"fields": fields, "cells": len(cells), "cells per field": round(len(cells) / max(1, fields))}
     if analysis.tracks is not None:
         facts["tracks"] = len(analysis.tracks[["series", "track"]].drop_duplicates())
+    if "cells_edited" in analysis.tables["images"]:
+        facts["cells edited by hand"] = int(analysis.tables["images"]["cells_edited"].sum())
     page.facts(facts | {"problems": len(analysis.problems)})
     page.section("Plate").text("What was understood of names, files and plate map. If this is wrong, so is the rest.")
     page.table(
