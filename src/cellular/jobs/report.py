@@ -18,7 +18,18 @@ def report(run: str | Path) -> Path:
 
     The images are read for pictures alone; fields whose images are gone are left out of these, and named.
 
-    Raises MissingInputError or InputError for a folder that no `analyse` of this version wrote, or that has no field.
+    Raises
+    ------
+    MissingInputError, InputError : no `analyse` of this version wrote the folder, or it has no field.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> result = cellular.analyse(made.images, "analysis", labels=made.truth)
+    >>> cellular.report("analysis") == result.page
+    True
     """
     run = Path(run)
     if not (run / "analyse.json").is_file():
