@@ -181,8 +181,10 @@ def test_a_word_late_in_a_long_table_makes_the_whole_column_text(tmp_path):
     [
         (b"field,x,x\na,1,2\n", "names the column.s. x twice"),
         (b"field,x\na,1\nb,2,3\n", "line 3"),
-        (b"field,x\na,1,2\nb,2,3\n", "Length of header"),
-        ("field,x\na,1\n".encode("utf-16"), "in UTF-8"),
+        (b"field,x\na,1,2\nb,2,3\n", "line 2 has 3 values for 2 columns"),
+        (b"field,x\na,\x001\n", "bytes of zero"),
+        (b"PK\x03\x04rest of a workbook", "is a workbook"),
+        (b"# made on Monday\nfield,x\na,1\n", "line 2 has 2 values for 1 columns"),
         (b"\n", "No columns"),
     ],
 )
@@ -190,6 +192,44 @@ def test_tables_that_would_be_misread_are_refused(content, message, tmp_path):
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_csv(tmp_path / "a.csv")
+
+
+PLAIN = "field,treatment,n,x\na,µ,1,0.5\nb,NA,22,-12.25\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PLAIN.encode("utf-16"),
+        PLAIN.encode("cp1252"),
+        PLAIN.replace(",", ";").encode(),
+        PLAIN.replace(",", "\t").encode(),
+        PLAIN.replace(",", ";").replace(".", ",").encode(),
+        PLAIN.replace(",", "\t").replace(".", ",").replace("\n", "\r\n").encode("utf-16"),
+        f"sep=,\n{PLAIN}".encode(),
+        f"sep=;\n{PLAIN.replace(',', ';')}".encode(),
+        f"{PLAIN},,,\n\n,,,\n".encode(),
+        PLAIN.replace("field,", "field, ").encode(),
+    ],
+    ids=["utf16", "cp1252", "semicolon", "tab", "comma", "excel", "sep", "sep;", "trailing", "space"],
+)
+def test_what_spreadsheets_save_is_one_table(content, tmp_path):
+    (tmp_path / "a.csv").write_bytes(content)
+    table = read_csv(tmp_path / "a.csv")
+    assert table.to_dict("list") == {"field": ["a", "b"], "treatment": ["µ", "NA"], "n": [1, 22], "x": [0.5, -12.25]}
+    assert table.dtypes.tolist() == [object, object, int, float]
+
+
+def test_numbers_that_may_be_thousands_and_words_stay_text_and_errors_of_spreadsheets_are_missing(tmp_path):
+    (tmp_path / "a.csv").write_text('field,x,y,z\na,"1,000","0,5",#DIV/0!\nb,"2,500","1,5",3\n')
+    table = read_csv(tmp_path / "a.csv")
+    assert table["x"].tolist() == ["1,000", "2,500"]
+    assert table["y"].tolist() == ["0,5", "1,5"], "between commas a comma is in doubt"
+    assert table["z"].fillna(-1).tolist() == [-1, 3]
+    (tmp_path / "a.csv").write_text("field;x;y\na;1,000;0,5\nb;2,500;1.5\n")
+    table = read_csv(tmp_path / "a.csv")
+    assert table["x"].tolist() == ["1,000", "2,500"]
+    assert table["y"].tolist() == ["0,5", "1.5"], "points and commas in one column"
 
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and the tables and JSON inside them."""
 
+import csv
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from cellular.delimited import Dialect, dialect_of, longer_row
 from cellular.errors import CellularError, InputError, MissingInputError, OutputError, OutputExistsError
 
 # How the names of files begin that are not whole yet; a run that was killed leaves them, the next one sweeps them.
@@ -175,37 +177,46 @@ def write_csv(path: str | Path, table: pd.DataFrame) -> None:
 # and a treatment called None is a treatment.
 TEXT_COLUMNS = frozenset(
     (
-        *("field", "image", "name", "file", "series", "source", "split", "kind", "problem"),
+        *("field", "image", "name", "file", "series", "source", "split", "kind", "problem", "text"),
         *("date", "plate", "well", "replicate", "treatment", "control", "inhibitor", "class", "state", "truth"),
     )
 )
 # How other programs write a missing number. In a column of text they are words like any other.
 _NO_NUMBER = frozenset(("nan", "NaN", "NAN", "-nan", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "None"))
+_NO_NUMBER |= {"#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#NULL!"}  # spreadsheets
 _TRUTH = {"True": True, "False": False, "TRUE": True, "FALSE": False, "true": True, "false": False}
 
 
 def read_csv(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
-    """Read a CSV in UTF-8, with or without a byte order mark; an error names the file and what is wrong with it.
+    """Read a table of text, see :func:`cellular.delimited.dialect_of`; an error names the file and what is wrong.
 
     Columns of :data:`TEXT_COLUMNS` and of `text` are text, kept to the letter; only an empty field is missing in them.
-    Any other column is numbers or true and false if all its values are (``nan``, ``NA`` and the like are missing
-    numbers there), else text. Columns without a name are left out.
+    Any other column is numbers or true and false if all its values are (``nan``, ``NA``, ``#DIV/0!`` and the like are
+    missing numbers there), else text. Between semicolons or tabs numbers may have decimal commas. Columns without a
+    name and rows without a value are left out.
 
     Raises MissingInputError, and InputError for what is no table or names a column twice.
     """
     try:
-        names = _header(path)
-        return _typed(path, names, TEXT_COLUMNS.union(text))
+        dialect = dialect_of(path)
+        names = _header(path, dialect)
+        try:
+            return _typed(path, dialect, names, TEXT_COLUMNS.union(text))
+        except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+            raise InputError(
+                f"{path} is not a readable table: {longer_row(path, dialect, len(names)) or error}"
+            ) from error
     except FileNotFoundError as error:
         raise MissingInputError(f"No such file: {path}") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read as a table; give the CSV file: {error.strerror}") from error
-    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a readable CSV table in UTF-8: {error}") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError, csv.Error) as error:
+        raise InputError(f"{path} is not a readable table: {error}") from error
 
 
-def _header(path: str | Path) -> list[str]:
-    first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+def _header(path: str | Path, dialect: Dialect) -> list[str]:
+    how = {"sep": dialect.separator, "encoding": dialect.encoding, "skiprows": dialect.skip}
+    first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, skipinitialspace=True, **how)
     names = [name.strip() for name in first.iloc[0]]
     twice = sorted({name for name in names if name and names.count(name) > 1})
     if twice:
@@ -213,52 +224,78 @@ def _header(path: str | Path) -> list[str]:
     return names
 
 
-def _typed(path: str | Path, names: list[str], text: frozenset[str]) -> pd.DataFrame:
+def _typed(path: str | Path, dialect: Dialect, names: list[str], text: frozenset[str]) -> pd.DataFrame:
     def read(**options: Any) -> pd.DataFrame:
         with warnings.catch_warnings():
             # rows longer than the header: pandas would drop their last values
             warnings.simplefilter("error", pd.errors.ParserWarning)
             warnings.simplefilter("ignore", pd.errors.DtypeWarning)
-            table = pd.read_csv(
+            return pd.read_csv(
                 path,
                 header=0,
+                sep=dialect.separator,
+                encoding=dialect.encoding,
+                skiprows=dialect.skip,
                 names=[name or f"{number}\0" for number, name in enumerate(names)],
                 index_col=False,
                 keep_default_na=False,
                 na_values=[""],
-                encoding="utf-8-sig",
                 # Python's own parser: numbers as they were written; pandas' faster one is off in the last digit and
                 # crashes on an exponent of many digits
                 float_precision="round_trip",
                 **options,
             )
-        nameless = [name for name in table if name.endswith("\0")]
-        return table.drop(columns=nameless) if nameless else table
 
     table = read(dtype={name: str for name in names if name in text})
+    table = table.drop(columns=[name for name in table if name.endswith("\0")])
+    filled = table.notna().any(axis=1)
+    table = _without(table, ~filled)
     words = [name for name in table if table[name].dtype == object and name not in text]
     # pandas reads large files in pieces, and takes a column for numbers in one and for words in the next
     mixed = [
         name for name in words if not table[name].map(lambda value: isinstance(value, str) or value != value).all()
     ]
     if mixed:
-        table[mixed] = read(dtype=dict.fromkeys(mixed, str), usecols=mixed)
+        table[mixed] = _without(read(dtype=dict.fromkeys(mixed, str), usecols=mixed), ~filled)
     for name in words:
-        table[name] = _settled(table[name])
+        table[name] = _settled(table[name], decimal_comma=dialect.separator != ",")
     return table
 
 
-def _settled(column: pd.Series) -> pd.Series:
+def _without(table: pd.DataFrame, empty: pd.Series) -> pd.DataFrame:
+    """Without the rows of separators alone that spreadsheets save behind the last; whole numbers stay whole."""
+    if not empty.any():
+        return table
+    kept = table[~empty].reset_index(drop=True)
+    whole = [
+        name for name in kept.select_dtypes("float") if (kept[name].abs() < 2**53).all() and not (kept[name] % 1).any()
+    ]
+    return kept.astype(dict.fromkeys(whole, "int64")) if len(kept) else kept
+
+
+def _settled(column: pd.Series, decimal_comma: bool) -> pd.Series:
     """A column of text as numbers or truth values, where all it holds are such."""
     known = column.dropna()
     if known.empty:
         return column.astype(float)
     if known.isin(_TRUTH).all():
         return column.map(_TRUTH)
-    numbers = as_numbers(known[~known.isin(_NO_NUMBER)])
+    given = known[~known.isin(_NO_NUMBER)]
+    numbers = as_numbers(given)
+    if decimal_comma and numbers.isna().any() and _has_decimal_commas(given):
+        numbers = as_numbers(given.str.replace(",", "."))
     if numbers.isna().any() or (numbers.empty and not known.isin(("nan", "NaN")).all()):
         return column
     return numbers.reindex(column.index)
+
+
+def _has_decimal_commas(values: pd.Series) -> bool:
+    """Whether numbers with commas can only be fractions: ``1,000`` alone may be a thousand, ``0,5`` is a half."""
+    commas = values[values.str.contains(",", regex=False)]
+    return (
+        not values.str.contains(".", regex=False).any()
+        and not commas.str.fullmatch(r"[-+]?[1-9]\d{0,2}(,\d{3})+").all()
+    )
 
 
 _FLOAT = r"\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[iI]nf(?:inity)?)\s*"
@@ -313,3 +350,12 @@ def _digest(file: Any) -> str:
     while block := file.read(1 << 20):
         digest.update(block)
     return digest.hexdigest()
+
+
+def plain_name(name: str) -> str:
+    """A name that any file system takes, in one folder: letters, digits, ``-``, ``_`` and points; others are ``_``.
+
+    >>> plain_name("puncta/cell (µm²)")
+    'puncta_cell__µm²_'
+    """
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)

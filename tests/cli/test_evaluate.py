@@ -47,8 +47,9 @@ def test_perfect_labels_score_one(test_folder, tmp_path, capsys):
     assert report["recall_by_class"]["unfed"] == {"cells": 3, "found": 3, "recall": 1}
     assert len(pd.read_csv(out / "test_fields.csv")) == 3
     figures = sorted(p.name for p in (out / "figures").iterdir())
-    assert len(figures) == 4
-    assert figures[-1] == "precision_recall.png"
+    assert len(figures) == 4 + 2 * 2
+    assert {"precision_recall.png", "ap_iou.svg", "ap_iou.csv", "calibration.svg", "calibration.csv"} < set(figures)
+    assert "The worst cells" in (out / "report.html").read_text(encoding="utf-8")
     assert read_image(out / "figures" / figures[0]).ndim == 3
     assert "box.ap50" in capsys.readouterr().out
 
@@ -68,6 +69,31 @@ def test_errors_show_in_the_scores(test_folder, tmp_path):
     assert report["box"]["ap50"] == pytest.approx(51 / 101)
     assert report["count"]["bias"] == -1
     assert not (out / "figures").exists()
+
+
+def test_what_is_scored_and_drawn_is_kept_while_its_files_are_the_same(test_folder, tmp_path, monkeypatch):
+    import cellular.jobs.evaluate_field as module
+
+    predictions, out = tmp_path / "predictions", tmp_path / "out"
+    for path in test_folder.glob("*_masks.png"):
+        write_labels(predictions / path.name, read_image(path))
+    real, scored = module.score_field, []
+    monkeypatch.setattr(module, "score_field", lambda *args: scored.append(args[3]) or real(*args))
+    argv = ["evaluate", "--test_dir", str(test_folder), "--labels", str(predictions), "--output_dir", str(out)]
+    assert main(argv) == 0
+    first = (out / "test_eval.json").read_bytes()
+    drawn = {path: path.stat().st_mtime_ns for path in (out / "figures").glob("*.jpg")}
+    assert main(argv) == 0
+    assert len(scored) == 3
+    assert (out / "test_eval.json").read_bytes() == first
+    changed = predictions / "Timepoint_001_220518-ST_I04_s1_masks.png"
+    write_labels(changed, np.where(read_image(changed) == 1, 1, 0).astype(np.uint16))
+    assert main(argv) == 0
+    assert scored[3:] == ["Timepoint_001_220518-ST_I04_s1"]
+    assert {path.name for path, time in drawn.items() if path.stat().st_mtime_ns != time} == {
+        "Timepoint_001_220518-ST_I04_s1.jpg"
+    }
+    assert json.loads((out / "test_eval.json").read_text())["instance"]["0.50"]["recall"] == pytest.approx(5 / 6)
 
 
 def test_boxes_as_truth(test_folder, tmp_path):

@@ -1,5 +1,9 @@
+import json
+import sys
+
 import numpy as np
 import pytest
+from microscopes import write_plate
 
 from cellular.cli.export import LABEL_FORMATS
 from cellular.cli.main import main
@@ -19,8 +23,78 @@ def test_labels_are_exported(tmp_path, capsys, name):
     write_labels(tmp_path / "in" / "a_masks.png", LABELS)
     assert main(["export", str(tmp_path / "in"), "--to", name, "-o", str(tmp_path / "out")]) == 0
     assert "1 field(s)" in capsys.readouterr().out
-    path = next(path for path in (tmp_path / "out").iterdir() if path.suffix != ".tif" and path.is_file())
+    written = [path for path in (tmp_path / "out").iterdir() if path.is_file()]
+    path = next(path for path in written if path.suffix not in (".tif", ".toml"))
     np.testing.assert_array_equal(draw(read_annotations(path, LABELS.shape), LABELS.shape), LABELS)
+
+
+@pytest.mark.parametrize("name", sorted(EXPORTS))
+def test_what_is_exported_is_kept_while_its_files_are_the_same(tmp_path, name):
+    pytest.importorskip({"ome-zarr": "ome_zarr", "imagej": "roifile", "hdf5": "h5py"}.get(name, "numpy"))
+    for field in "abc":
+        write_labels(tmp_path / "in" / f"{field}_masks.png", LABELS)
+        write_image(tmp_path / "in" / f"{field}.tif", np.zeros((*LABELS.shape, 3), np.uint8))
+    argv = ["export", str(tmp_path / "in"), "--to", name, "-o", str(tmp_path / "out")]
+    shared = {"classes.txt", "data.yaml", "annotations.json", "export.toml"}
+
+    def made():
+        files = (path for path in (tmp_path / "out").rglob("*") if path.is_file() and ".export" not in path.parts)
+        return {path: path.stat().st_mtime_ns for path in files if path.name not in shared}
+
+    assert main(argv) == 0
+    first = made()
+    assert main(argv) == 0
+    assert made() == first
+    if name != "ome-zarr":  # whose stores are never written over
+        write_labels(tmp_path / "in" / "b_masks.png", np.where(LABELS == 2, 0, LABELS).astype(np.uint16))
+        assert main(argv) == 0
+        changed = {path.name[0] for path, time in made().items() if time != first[path]}
+        assert changed == ({"b"} if name != "coco" else set())
+    if name == "coco":
+        told = json.loads((tmp_path / "out" / "annotations.json").read_text())
+        assert [row["image_id"] for row in told["annotations"]] == [1, 1, 2, 3, 3]
+        assert [row["area"] for row in told["annotations"]] == [3, 2, 3, 3, 2]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="ome-zarr needs Python 3.11")
+@pytest.mark.parametrize("way", ["run", "plate"])
+def test_a_plate_or_a_run_becomes_plates_that_ngio_and_ome_zarr_models_open(tmp_path, way, capsys):
+    models, ngio = pytest.importorskip("ome_zarr_models.v04"), pytest.importorskip("ngio")
+    zarr = pytest.importorskip("zarr")
+    images, labels, told = write_plate(tmp_path, "ometiff"), str(tmp_path / "labels"), str(tmp_path / "map.csv")
+    if way == "run":
+        run = ["measure", str(images), labels, "--plate_map", told, "--nuclei", "off", "--overlays", "0"]
+        assert main([*run, "--out", str(tmp_path / "run")]) == 0
+        source = [str(tmp_path / "run")]
+    else:
+        source = [str(images), "--is_plate", "--labels", labels]
+    assert main(["export", *source, "--to", "ome-zarr", "-o", str(tmp_path / "out")]) == 0
+    assert "6 field(s) in 3 file(s)" in capsys.readouterr().out
+    stores = sorted(path.name for path in (tmp_path / "out").glob("*.zarr"))
+    assert stores == ["P1.ome.zarr", "P2.ome.zarr", "P3.ome.zarr"]
+    path = tmp_path / "out" / "P2.ome.zarr"
+    plate = ngio.open_ome_zarr_plate(path, mode="r")
+    assert sorted(plate.get_images()) == ["C/03/1", "I/02/1"]
+    image = plate.get_image("C", "03", "1")
+    assert image.channel_labels == ["mRFP", "EGFP", "DNA"]
+    assert image.get_image().pixel_size.x == pytest.approx(0.3)
+    assert image.get_label("cells").get_as_numpy().max() == 4
+    assert [well.path for well in models.HCS.from_zarr(zarr.open_group(path, mode="r")).attributes.plate.wells] == [
+        "C/03",
+        "I/02",
+    ]
+    if way == "run":
+        table = image.get_table("cells").dataframe
+        assert table["puncta_yellow"].tolist() == [2, 2, 2, 3]
+        assert set(table["treatment"]) == {"EBSS"}
+        assert "site" not in table.select_dtypes("number")
+
+
+def test_a_plate_of_images_has_one_format(tmp_path, capsys):
+    words = ["export", str(write_plate(tmp_path, "ometiff")), "--is_plate", "--to", "coco", "-o", str(tmp_path / "out")]
+    assert main(words) == 2
+    assert "to ome-zarr, not to coco" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_not_there_is_named(tmp_path, capsys):

@@ -5,8 +5,14 @@ import pandas as pd
 import pytest
 import tifffile
 
+from cellular.autophagy.compare.design import StatsSettings, nest
+from cellular.autophagy.compare.effects import _measured
 from cellular.autophagy.measure.columns import TABLES
 from cellular.cli.main import main
+from cellular.data.formats.images import write_image, write_labels
+from cellular.data.formats.labelled import find_labelled
+from cellular.files import read_csv
+from cellular.jobs.export_plate import table_of_names
 from cellular.jobs.simulate import simulate
 from cellular.simulate.settings import SimulationSettings
 
@@ -42,6 +48,34 @@ def test_tables_columns_and_pictures(sim, tmp_path, capsys):
     assert set(TABLES["cells"]) <= {*data.var_names, *data.obs, "y", "x"}
     np.testing.assert_allclose(data.obsm["spatial"], cells[["x", "y"]])
     assert {"well", "treatment", "label"} <= set(data.obs)
+
+
+def test_the_plate_map_travels_into_every_table_and_is_never_a_measurement(sim, tmp_path):
+    """`passage` is a number that tells of a well; with one cell a field too, where it differs from cell to cell."""
+    wells = sorted({path.name.split("ST_")[1].split("_")[0] for path in sim.composites.iterdir()})
+    rows = [f"{well},drug {k},{k},{10 + k}" for k, well in enumerate(wells)]
+    (tmp_path / "map.csv").write_text("\n".join(["well,treatment,dose,passage", *rows]))
+    out = tmp_path / "out"
+    command = ["measure", str(sim.images), str(sim.truth), "--out", str(out), "--overlays", "0"]
+    assert main([*command, "--plate_map", str(tmp_path / "map.csv")]) == 0
+    for name in ("cells", "puncta"):
+        table = read_csv(out / f"{name}.csv")
+        told = table[["well", "treatment", "dose", "passage"]].drop_duplicates().sort_values("well").values.tolist()
+        assert told == [[well, f"drug {k}", k, 10 + k] for k, well in enumerate(wells)]
+    cells, images = (read_csv(out / f"{name}.csv") for name in ("cells", "images"))
+    alone = cells.groupby("field").head(1)
+    names = _measured(nest(alone, StatsSettings(), images), alone, StatsSettings(), images)[0].features
+    assert "area" in names
+    assert {"dose", "passage", "site"}.isdisjoint(names)
+    labelled = find_labelled(sim.truth, cells=out / "cells.csv")
+    measured = next(iter(labelled[0].measurements.values()))
+    assert "area" in measured
+    assert {"dose", "passage", "site", "timepoint"}.isdisjoint(measured)
+    assert list(table_of_names(cells, ("dose", "passage")).select_dtypes("number")[["label", "area"]]) == [
+        "label",
+        "area",
+    ]
+    assert {"dose", "passage"}.isdisjoint(table_of_names(cells, ("dose", "passage")).select_dtypes("number"))
 
 
 def test_a_bad_field_is_passed_over_and_the_rest_resumed(sim, tmp_path, capsys):
@@ -111,3 +145,39 @@ def test_raw_channels_of_8_bit_are_no_composite(sim, tmp_path):
         tifffile.imwrite(images / path.name, (plane / plane.max() * 255).astype(np.uint8))
     assert main(["measure", str(images), str(sim.truth), "--out", str(tmp_path / "out")]) == 0
     assert (pd.read_csv(tmp_path / "out" / "images.csv")["source"] == "raw").all()
+
+
+@pytest.mark.parametrize("how", [[], ["--reporter", "none"]])
+def test_a_picture_of_unknown_colours_is_asked_about_and_both_answers_work(tmp_path, capsys, how):
+    """As Cellpose's command leaves them: f.png and f_cp_masks.png. Red, green and blue are no dyes by themselves."""
+    labels = np.zeros((64, 64), np.uint16)
+    labels[5:25, 5:25], labels[35:55, 30:50] = 1, 2
+    write_image(tmp_path / "lab" / "f.png", np.dstack([(labels > 0) * 200 + 20] * 3).astype(np.uint8))
+    write_labels(tmp_path / "lab" / "f_cp_masks.png", labels)
+    lab, size = str(tmp_path / "lab"), ["--min_sigma", "1", "--max_sigma", "3"]
+    assert main(["measure", lab, lab, "--out", str(tmp_path / "m"), *how]) == 2
+    said = capsys.readouterr().err
+    assert "Say which it is, for instance: --channels mRFP=red EGFP=green" in said
+    assert "--channels marker:NAME=red" in said
+    assert not (tmp_path / "m").exists()
+    answers = (["mRFP=red", "EGFP=green"], ["marker:red=red", "--reporter", "none"])
+    for number, answer in enumerate(answers):
+        assert main(["measure", lab, lab, "--out", str(tmp_path / f"m{number}"), "--channels", *answer, *size]) == 0
+        assert pd.read_csv(tmp_path / f"m{number}" / "cells.csv")["area"].tolist() == [400, 400]
+
+
+def test_colours_of_different_kinds_have_no_ratio(tmp_path, capsys):
+    """Counts of one, fractions of 65,535 of the other: log2_ratio was 17 in place of 1."""
+    labels = np.zeros((64, 64), np.uint16)
+    labels[5:25, 5:25] = 1
+    light = np.where(labels > 0, 160, 100).astype(np.uint16)
+    write_labels(tmp_path / "labels" / "A01_s1_masks.tif", labels)
+    write_image(tmp_path / "images" / "A01_s1_w1.tif", light)
+    command = ["measure", tmp_path / "images", tmp_path / "labels", "--out", tmp_path / "out"]
+    command += ["--channels", "mRFP=w1", "EGFP=w2", "--min_sigma", 1, "--max_sigma", 3]
+    for other in ((light / 65535).astype(np.float32), light.astype(np.uint8)):
+        write_image(tmp_path / "images" / "A01_s1_w2.tif", other)
+        assert main([str(word) for word in command]) == 2
+        said = capsys.readouterr().err
+        assert f"A01_s1_w2.tif has {other.dtype} pixels, A01_s1_w1.tif uint16" in said
+        assert "the levels of EGFP and mRFP cannot be compared; save both alike" in said

@@ -81,8 +81,8 @@ def test_killed_run_leaves_nothing_that_looks_whole(dataset, tmp_path):
     script = (
         "import os, signal, sys\n"
         "from cellular.cli.main import main\n"
-        "import cellular.jobs.prepare\n"
-        "module, calls = sys.modules['cellular.jobs.prepare'], []\n"
+        "import cellular.jobs.prepare_field\n"
+        "module, calls = sys.modules['cellular.jobs.prepare_field'], []\n"
         "real = module.write_labels\n"
         "def write(path, labels):\n"
         "    calls.append(path)\n"

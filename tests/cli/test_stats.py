@@ -43,7 +43,7 @@ def test_one_date_is_described_and_its_p_values_refused(tmp_path, capsys):
     assert "counts at one time are not flux" in page
     assert json.loads((tmp_path / "out" / "stats.json").read_text())["control"] == "fed"
     for name in ("log2_ratio", "red_only_fraction", "over_time", "map_pca", "effects"):
-        assert (tmp_path / "out" / "figures" / f"{name}.png").stat().st_size > 5000
+        assert (tmp_path / "out" / "figures" / f"{name}.svg").stat().st_size > 5000
 
 
 def test_a_medium_that_tells_the_treatments_apart_is_said(tmp_path, capsys):
@@ -188,7 +188,35 @@ def test_flux_doses_and_plate_reach_tables_and_page(tmp_path, capsys):
     for heading in ("Flux", "Doses", "Wells on the plate"):
         assert f">{heading}</h2>" in page
     for name in ("flux_puncta_yellow_BafA1", "dose_puncta_yellow_drug", "plate_puncta_yellow"):
-        assert (out / "figures" / f"{name}.png").stat().st_size > 5000
+        assert (out / "figures" / f"{name}.svg").stat().st_size > 5000
+
+
+def test_one_treatment_and_a_slash_in_a_name_reach_tables_and_page(tmp_path, capsys):
+    """EBSS alone, with and without the inhibitor, three batches; one field is left out."""
+    rng, rows = np.random.default_rng(0), []
+    for batch in ("d1", "d2", "d3"):
+        for column, inhibitor, mean in (("01", "none", 8), ("02", "BafA1", 36)):
+            given = {"plate": batch, "treatment": "EBSS", "batch": batch, "inhibitor": inhibitor}
+            for row in "AB":
+                given |= {"well": row + column, "field": f"{batch}{row}{column}"}
+                counts = rng.poisson(mean, 20)
+                rows += [{**given, "label": i, "puncta_yellow": n, "red/green": n + 0.5} for i, n in enumerate(counts)]
+    pd.DataFrame(rows).to_csv(tmp_path / "cells.csv", index=False)
+    out = tmp_path / "out"
+    options = ["--replicate", "batch", "--features", "red/green", "puncta_yellow", "--exclude", "d1A01"]
+    options += ["--heatmaps", "red/green"]
+    assert main(["stats", str(tmp_path / "cells.csv"), "--out", str(out), *options]) == 0
+    said = capsys.readouterr().out
+    assert "its flux stands alone" in said
+    assert "fields with cells 12 before, 11 after; cells 240 before, 220 after; wells 12 before, 11 after" in said
+    flux = pd.read_csv(out / "flux.csv").query("measure == 'difference of rates'").iloc[0]
+    assert flux["estimate"] == pytest.approx(28, abs=3)
+    assert flux["p_value"] < 0.05
+    assert flux[["images", "images_before", "cells", "cells_before"]].tolist() == [11, 12, 220, 240]
+    ledger = pd.read_csv(out / "exclusions.csv").iloc[0]
+    assert ledger[["field", "well", "inhibitor", "cells"]].tolist() == ["d1A01", "A01", "none", 20]
+    assert (out / "figures" / "plate_red_green.png").is_file()
+    assert "11 of 12" in (out / "stats.html").read_text(encoding="utf-8")
 
 
 def test_an_unclear_inhibitor_or_factor_writes_nothing(tmp_path, capsys):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from cellular.data.find import find_label_fields, find_labels, find_plate, match_nuclei_files
+from cellular.data.find import find_label_fields, find_plate
+from cellular.data.label_files import find_labels, match_nuclei_files
 from cellular.errors import InputError, MissingInputError
 
 

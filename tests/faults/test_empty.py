@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from verbs import cells_table
 
+from cellular.autophagy.state.tree_model import FEATURES
 from cellular.cli.main import EXIT_ERROR, main
 from cellular.data.formats.images import write_image, write_labels
-from cellular.files import read_csv
+from cellular.files import read_csv, write_csv
 
 SIZES = ("--min_sigma", "1", "--max_sigma", "3")
 
@@ -46,3 +48,33 @@ def test_tables_without_rows(plate, capsys):
 @pytest.mark.parametrize("form", ["cellpose", "coco", "yolo", "geojson", "imagej", "hdf5"])
 def test_exports(plate, form):
     assert main(["export", str(plate / "labels"), "--to", form, "-o", str(plate / form)]) == 0
+
+
+def test_evaluate_of_fields_without_cells(plate):
+    """Nothing to find and nothing found is right, a cell found there is wrong; neither stops the other fields."""
+    spot = np.zeros((48, 48), np.uint16)
+    spot[5:20, 5:20] = 1
+    for name, found in (("a", spot * 0), ("b", spot)):
+        write_image(plate / "test" / f"{name}.png", np.full((48, 48, 3), 90, np.uint8))
+        write_labels(plate / "test" / f"{name}_masks.tif", spot * 0)
+        write_labels(plate / "found" / f"{name}_masks.tif", found)
+    folders = ("--test_dir", plate / "test", "--labels", plate / "found", "--output_dir", plate / "scores")
+    assert main(["evaluate", *map(str, folders)]) == 0
+    fields = next((plate / "scores").glob("*fields*.csv"))
+    scores = read_csv(fields).set_index("field")
+    column = next(name for name in scores if "f1" in name and "50" in name)
+    assert scores[column].to_dict() == {"a": 1, "b": 0}
+
+
+def test_classify_predict_of_a_table_without_cells(plate):
+    cells = cells_table(FEATURES)
+    write_csv(plate / "measured.csv", cells)
+    write_csv(plate / "truth.csv", cells[["field", "label"]].assign(**{"class": cells["treatment"]}))
+    write_csv(plate / "none.csv", cells.head(0))
+    train = ["classify", "train", plate / "measured.csv", "--truth", plate / "truth.csv", "--out", plate / "state"]
+    assert main([str(word) for word in [*train, "--trees", 3]]) == 0
+    told = ["classify", "predict", plate / "none.csv", "--model", plate / "state" / "model.safetensors"]
+    assert main([str(word) for word in [*told, "--out", plate / "told"]]) == 0
+    table = read_csv(plate / "told" / "cells.csv")
+    assert len(table) == 0
+    assert {"field", "label", "state", "probability_activated"} <= set(table)

@@ -56,7 +56,15 @@ def fill_then_mend(name, made, disk, kib, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "kib"), [("simulate", 8), ("prepare", 40), ("export hdf5", 4), ("export ome-zarr", 8), ("track", 40)]
+    ("name", "kib"),
+    [
+        ("simulate", 8),
+        ("prepare", 40),
+        ("export hdf5", 4),
+        ("export ome-zarr", 8),
+        ("measure anndata", 208),
+        ("track", 40),
+    ],
 )
 def test_a_full_disk(name, kib, made, disk, capsys):
     assert fill_then_mend(name, made, disk, kib, capsys)

@@ -14,6 +14,7 @@ from cellular.data.formats.images import read_labels
 from cellular.files import LOCK, write_csv
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.prepare import PrepareSettings, prepare
+from cellular.jobs.runner import RECORD
 from cellular.jobs.simulate import simulate
 from cellular.segment.model.network import build_network
 from cellular.segment.model.registry import ModelInfo, save_model
@@ -63,6 +64,7 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
     folders = ("--train_dir", prepared / "train", "--valid_dir", prepared / "valid", "--min_train_masks", 1)
     simulated = ("--fields", 1, "--size", 64, "--diameter", 24, "--cells_per_field", 3)
     measuring = ("--min_sigma", 1, "--max_sigma", 3)
+    measured = ["measure", once / "images", once / "truth", "--out", out, *measuring]
     images, truth = made / "thrice" / "images", made / "thrice" / "truth"
     return {
         "simulate": ["simulate", out, *simulated],
@@ -88,7 +90,8 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
         "export coco": ["export", labels, "--to", "coco", "-o", out],
         "export hdf5": ["export", labels, "--to", "hdf5", "-o", out],
         "quality": ["quality", once / "images", "--out", out],
-        "measure": ["measure", once / "images", once / "truth", "--out", out, *measuring],
+        "measure": measured,
+        "measure anndata": [*measured, "--overlays", 0, "--anndata", "--parquet"],
         "analyse": ["analyse", images, "--labels", truth, "--out", out, *measuring],
         "track": ["track", truth, "--out", out, "--export", "ctc", "geff"],
         "stats": ["stats", made / "cells.csv", "--out", out],
@@ -130,10 +133,10 @@ def _content(path: Path) -> bytes | str:
         return json.dumps([{k: v for k, v in row.items() if k not in VOLATILE} for row in rows])
     if path.suffix == ".json":
         values = json.loads(data)
+        if path.name == RECORD:  # a run's own files are inputs too, with the times at which it wrote them
+            values["inputs"] = [[name, size] for name, size, time in values["inputs"]]
         kept = {key: values[key] for key in values if key not in VOLATILE} if isinstance(values, dict) else values
         return json.dumps(kept)
     if path.name == "checkpoint.pt":
         return "a checkpoint"  # it holds the log, times included
-    if path.name == ".prepare.jsonl":
-        return "a journal"  # a line a field, in the order in which they were done
     return data

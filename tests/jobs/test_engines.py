@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from works import Doing, Thing, hold, threads_of
 
 from cellular.errors import EngineError, InputError, OutputError, OutputExistsError, PartDone, SettingsError
@@ -172,6 +174,25 @@ def test_a_cluster_file_that_does_not_fit(text, said, tmp_path):
         read_cluster(tmp_path / "c.yaml")
 
 
+def test_what_makes_jobs_leaves_ctrl_c_alone():
+    """In a process of its own: what is imported here already is not imported again."""
+    code = (
+        "import signal\nfrom cellular.jobs.dask import KINDS, _jobqueue\n"
+        "made = [getattr(_jobqueue(), name) for name in KINDS.values()]\n"
+        "print(len(made), signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "5 True\n"
+
+
+def test_a_cluster_that_cannot_be_asked_for_a_worker_says_so(tmp_path):
+    """Here there is no sbatch; elsewhere the one there is has no such partition."""
+    options = {"queue": "no-such-partition", "cores": 1, "memory": "1GB", "log_directory": str(tmp_path)}
+    engine = Dask(cluster=ClusterSettings("slurm", 1, 0, options))
+    with pytest.raises(EngineError, match="takes no worker"), engine:
+        attempt([Thing("a")], threads_of, desc="t", engine=engine)
+
+
 def test_a_cluster_file(tmp_path):
     (tmp_path / "c.yaml").write_text("kind: slurm\nmaximum: 64\nqueue: short\nmemory: 4GB\n")
     assert read_cluster(tmp_path / "c.yaml") == ClusterSettings("slurm", 64, 0, {"queue": "short", "memory": "4GB"})
@@ -204,6 +225,41 @@ def test_shards_and_what_joins_them(tmp_path):
     assert joined.names == whole.names == ("a", "b", "d", "e")
     assert joined.problems == whole.problems == {"c": "c is bad"}
     assert joined.tables["rows"].equals(whole.tables["rows"])
+
+
+BEHAVIOURS = st.lists(st.sampled_from(["well", "well", "bad", "once"]), max_size=7)
+
+
+@settings(max_examples=3, deadline=None)
+@given(behaviours=BEHAVIOURS, workers=st.integers(1, 3))
+def test_any_items_by_any_number_of_processes_come_out_the_same(behaviours, workers, tmp_path_factory):
+    check_same(behaviours, Processes(workers, 1), tmp_path_factory.mktemp("any"))
+
+
+@settings(max_examples=20, deadline=None)
+@given(behaviours=BEHAVIOURS, count=st.integers(1, 5), order=st.randoms(use_true_random=False))
+def test_any_items_by_shards_in_any_order_come_out_the_same(behaviours, count, order, tmp_path_factory):
+    place = tmp_path_factory.mktemp("any")
+    behaviours = ["well" if what == "once" else what for what in behaviours]
+    things = [Thing(f"item{n}", what) for n, what in enumerate(behaviours)]
+    for index in order.sample(range(1, count + 1), count):
+        with pytest.raises(PartDone):
+            run_each(Shard(index, count), things, place)
+    check_same(behaviours, Gather(), place)
+
+
+def check_same(behaviours, engine, place):
+    """What `engine` makes of items, against what is made of them here, where none has a worker to kill."""
+    things = [Thing(f"item{n}", what) for n, what in enumerate(behaviours)]
+    alive = [Thing(thing.name, "well" if thing.what == "once" else thing.what) for thing in things]
+    here, _ = run_each(HERE, alive, place, "here")
+    done, _ = run_each(engine, things, place)
+    assert (done.names, done.problems) == (here.names, here.problems)
+    assert list(done.problems) == [thing.name for thing in things if thing.what == "bad"], "in the items' order"
+    assert {name: table.to_csv() for name, table in done.tables.items()} == {
+        name: table.to_csv() for name, table in here.tables.items()
+    }
+    assert tree(place / "out" / "fields") == tree(place / "here" / "fields")
 
 
 def test_shards_share_a_folder_and_nobody_else_comes_in(tmp_path):

@@ -17,11 +17,11 @@ from cellular.data.formats.images import read_labels
 from cellular.data.image import load_labels, read_field
 from cellular.data.masks.combine import LabelCanvas
 from cellular.errors import InputError, MissingInputError, OutputError, OutputExistsError, SettingsError
+from cellular.files import alone_in
 from cellular.jobs.prepare import PrepareSettings, prepare
-from cellular.jobs.prepare_journal import Journal
 from cellular.labels.cells import CellMask, crop_mask
 
-MODULE = sys.modules["cellular.jobs.prepare"]  # the package's attribute of that name is the function
+MODULE = sys.modules["cellular.jobs.prepare_field"]
 SHAPE = (6, 8)
 TRAIN, VALID, TEST = (f"Timepoint_001_220518-ST_{well}_s1" for well in ("C05", "I06", "C03"))
 
@@ -69,7 +69,9 @@ def labels_of(folder, split, field=TRAIN, kind="masks"):
 
 
 def files_in(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """What is seen in a folder: all but the records of what is done."""
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in files if not name.startswith(".prepare/"))
 
 
 def test_label_images_as_worked_out_by_hand(dataset, tmp_path):
@@ -97,7 +99,6 @@ def test_folders_as_published(dataset, tmp_path):
     prepare(dataset, tmp_path / "out")
     assert files_in(tmp_path / "out") == sorted(
         [
-            ".prepare.jsonl",
             "cells.csv",
             "manifest.json",
             *(f"{folder}/train/{TRAIN}{end}" for folder in ("all", "fed", "unfed") for end in (".png", "_masks.png")),
@@ -368,20 +369,22 @@ def test_output_that_holds_something_else_is_refused(dataset, tmp_path):
 
 def test_output_of_other_settings_is_refused(dataset, tmp_path):
     prepare(dataset, tmp_path / "out")
-    with pytest.raises(OutputExistsError, match="overlap: 'last' there, 'first' now"):
+    with pytest.raises(OutputExistsError, match="other settings .overlap was 'last', now 'first'"):
         prepare(dataset, tmp_path / "out", PrepareSettings(overlap="first"))
 
 
 def test_output_that_another_run_is_filling_is_refused(dataset, tmp_path):
-    pytest.importorskip("fcntl")
-    with Journal(tmp_path / "out", {}), pytest.raises(OutputExistsError, match="another run"):
+    prepare(dataset, tmp_path / "out")
+    with alone_in(tmp_path / "out"), pytest.raises(OutputExistsError, match="by another command"):
         prepare(dataset, tmp_path / "out")
 
 
-def test_a_damaged_journal_is_refused(dataset, tmp_path):
+def test_a_damaged_record_is_refused_or_done_again(dataset, tmp_path):
     prepare(dataset, tmp_path / "out")
-    (tmp_path / "out" / ".prepare.jsonl").write_text("[]\n")
-    with pytest.raises(OutputExistsError, match="damaged"):
+    (tmp_path / "out" / ".prepare" / "fields" / TEST / "made_of.json").write_text("{")
+    assert prepare(dataset, tmp_path / "out").fields == {"train": 1, "valid": 1, "test": 1}
+    (tmp_path / "out" / ".prepare" / "prepare.json").write_text("{")
+    with pytest.raises(OutputExistsError, match=r"prepare\.json is not valid JSON"):
         prepare(dataset, tmp_path / "out")
 
 
@@ -394,7 +397,7 @@ def test_a_field_that_went_from_the_input_is_refused(dataset, tmp_path):
 
 
 def contents(folder):
-    return {name: (folder / name).read_bytes() for name in files_in(folder) if name != ".prepare.jsonl"}
+    return {name: (folder / name).read_bytes() for name in files_in(folder)}
 
 
 def test_interrupted_run_is_finished_by_the_next(dataset, tmp_path, monkeypatch):
@@ -413,8 +416,6 @@ def test_interrupted_run_is_finished_by_the_next(dataset, tmp_path, monkeypatch)
         prepare(dataset, tmp_path / "out", PrepareSettings(workers=1))
     assert not (tmp_path / "out" / "manifest.json").exists()
     monkeypatch.setattr(MODULE, "_place", real)
-    with open(tmp_path / "out" / ".prepare.jsonl", "ab") as journal:
-        journal.write(b'{"field": "cut sh')  # the power went while a line was written
     prepare(dataset, tmp_path / "out")
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
@@ -425,8 +426,8 @@ def test_second_run_does_only_what_is_left(dataset, tmp_path, monkeypatch):
     assert prepare(dataset, out).problems
     (out / "fed" / "test" / f"{TEST}_masks.png").unlink()
     write(dataset / "masks" / TRAIN / "fed" / "c_2.png", box(0, 0, 2, 3))
-    real, done = MODULE._Job._prepare_field, []
-    monkeypatch.setattr(MODULE._Job, "_prepare_field", lambda self, field: done.append(field) or real(self, field))
+    real, done = MODULE.FieldWork.__call__, []
+    monkeypatch.setattr(MODULE.FieldWork, "__call__", lambda self, field: done.append(field.name) or real(self, field))
     assert prepare(dataset, out).problems == ()
     assert sorted(done) == sorted([TEST, TRAIN])  # one lost a file, one had a problem; the valid field is whole
     prepare(dataset, tmp_path / "whole")
@@ -442,7 +443,7 @@ def test_full_disk_is_named_and_leaves_nothing_half_written(dataset, tmp_path, m
     monkeypatch.setattr(MODULE.shutil, "copy2", full)
     with pytest.raises(OutputError, match=r"\.png cannot be written: No space left"):
         prepare(dataset, tmp_path / "out")
-    assert files_in(tmp_path / "out") == [".prepare.jsonl"]
+    assert files_in(tmp_path / "out") == []
     monkeypatch.undo()
     assert prepare(dataset, tmp_path / "out").problems == ()
 

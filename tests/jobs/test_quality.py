@@ -16,12 +16,15 @@ from cellular.autophagy.measure.puncta_settings import PunctaSettings
 from cellular.cli.main import main
 from cellular.data.find import find_plate
 from cellular.data.formats.images import read_image, write_image, write_labels
+from cellular.data.image import read_field
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_csv
 from cellular.jobs.analyse import AnalyseSettings, analyse
+from cellular.jobs.flat_field import open_flat_field, settle
 from cellular.jobs.measure import measure
 from cellular.jobs.quality import quality
 from cellular.jobs.stats import compare_tables
+from cellular.report.quality import profile_figure
 
 SIDE, CHANNELS = 96, ["mRFP=w2", "EGFP=w1"]
 TOOL = Path(__file__).parents[3] / "shared" / "tools" / "make_plate.py"
@@ -161,3 +164,28 @@ def test_the_planted_fields_are_found_and_no_other(tmp_path):
     assert list(reasons.index) == ["Plate2_B01_s2", "Plate2_C03_s2"]
     assert "mRFP saturated" in reasons.iloc[0]
     assert "out of focus" in reasons.iloc[1]
+
+
+def test_plates_that_are_lit_differently_are_each_evened_out(tmp_path):
+    """Two plates of 14 fields of even cells, one dim at the left, one at the right: by one profile neither is right."""
+    side = np.linspace(-1, 1, SIDE)
+    for plate, tilt in (("P1", 0.3), ("P2", -0.3)):
+        for number in range(14):
+            rng = np.random.default_rng([number, len(plate)])
+            light = (600.0 * (cells_of(rng) > 0)) * (1 + tilt * side) * (1 + number % 3)
+            image = (rng.poisson(light + 50) + 200).astype(np.uint16)
+            for channel in (1, 2):
+                name = f"{plate}_A{number // 2 + 1:02d}_s{number % 2 + 1}_w{channel}.tif"
+                write_image(tmp_path / "images" / name, image)
+    plate = find_plate(tmp_path / "images", channels=CHANNELS)
+    flat = settle(open_flat_field(plate, "auto"), plate, tmp_path / "out")
+    assert sorted(flat.images) == ["P1 EGFP", "P1 mRFP", "P2 EGFP", "P2 mRFP"]
+    assert flat.table["applied"].all()
+    for item in plate.fields[:2] + plate.fields[-2:]:
+        recorded = read_field(item)
+        cells = recorded.plane("mRFP") > 500
+        plane = flat.correct(recorded, item).plane("mRFP")
+        left, right = (plane[:, part][cells[:, part]].mean() for part in (slice(0, 24), slice(72, 96)))
+        assert (left - 250) / (right - 250) == pytest.approx(1, abs=0.05)
+    titles = [axis.get_title() for axis in profile_figure(flat.images).axes]
+    assert sum(title.startswith("P1 mRFP: 0.7") for title in titles) == 1

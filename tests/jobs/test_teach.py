@@ -17,13 +17,16 @@ from cellular.segment.model.registry import ModelInfo, load_model, save_model
 from cellular.segment.settings import SegmentSettings
 from cellular.simulate.settings import SimulationSettings
 
+# not the default: a model that lost what it knows of its channels would be given others
+INFO = ModelInfo(channels=(1, 2))
+
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory):
     folder = tmp_path_factory.mktemp("taught")
     made = simulate(folder / "sim", SimulationSettings(fields=3, size_px=96, diameter_px=24, cells_per_field=6))
     plate = find_plate(made.images, labels=made.truth)
-    save_model(folder / "model", build_network(width=2), ModelInfo())
+    save_model(folder / "model", build_network(width=2), INFO)
     for item in plate.fields:
         FieldCorrections(folder / "corrections", item.name, read_labels(item.labels)).do("check")
     small = TeachSettings()
@@ -56,9 +59,9 @@ def test_what_is_kept_is_a_model_and_what_is_discarded_is_gone(taught, tmp_path)
     for name in ("1", "2"):
         shutil.copytree(folder / "000001", tmp_path / name)
     kept = decide(tmp_path / "1", True, tmp_path / "models")
-    assert load_model(kept).network is not None
+    assert load_model(kept).info == INFO, "with what it knows of its channels"
     assert decide(tmp_path / "2", False, tmp_path / "models") is None
-    assert [path.name for path in (tmp_path / "models").iterdir()] == ["1"]
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["1.safetensors"]
     assert {name: told["kept"] for name, told in lessons(tmp_path).items()} == {"1": True, "2": False}
     with pytest.raises(InputError, match="kept already"):
         decide(tmp_path / "1", False, tmp_path / "models")

@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from cellular.data.image import FieldImage
 from cellular.report.gallery import SORTS, brightness, choose_cells, cut_cell, strip
+from cellular.report.outlines import colour_image, display_image
 
 
 def table(values, border=()):
@@ -55,3 +57,12 @@ def test_one_brightness_for_all_and_outlines_only_below():
     assert np.unique(image[18 : 18 + 150, :150]).tolist() == [0]
     assert np.unique(image[18 : 18 + 150, 154:304]).tolist() == [255]
     assert np.unique(image[18 + half : 18 + half + 150, :150]).tolist() == [0, 255]
+
+
+def test_dim_channels_of_8_bit_are_stretched_in_their_own_colours():
+    """DNA at 10 of 255 and a marker at 40, each on half of the field: blue and red, not as the file orders them."""
+    pixels = np.zeros((20, 20, 2), np.uint8)
+    pixels[:10, :, 0], pixels[:, :10, 1] = 10, 40
+    shown = display_image(colour_image(FieldImage.of(pixels, ("DNA", "marker:actin"))))
+    assert shown[5, 15].tolist() == [0, 0, 255]
+    assert shown[15, 5].tolist() == [255, 0, 0]

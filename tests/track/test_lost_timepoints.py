@@ -62,3 +62,15 @@ def test_the_command(tmp_path, step):
     assert len(list(ctc.glob("mask*.tif"))) == 4
     assert read_csv(tmp_path / "out" / "exports" / "napari" / "a" / "tracks.csv")["T"].tolist() == [0, 1, 2, 3]
     assert read_json(tmp_path / "out" / "track.json")["labels"] == str(tmp_path / "labels")
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "gaps"), [("Timepoint_00{}_220518-ST_C05_s1", None, 1), ("a_{}h", "h", 0)]
+)
+def test_one_gap_is_a_lost_timepoint_where_names_count_images(tmp_path, names, pattern, gaps):
+    """Images 1 and 3 have lost the second; of hours, which --pattern reads, nothing is lost."""
+    for time, image in zip((1, 3), IMAGES):
+        write_labels(tmp_path / "labels" / f"{names.format(time)}_masks.tif", image)
+    how = ["--pattern", r"(?P<series>a)_(?P<timepoint>\d+)h"] if pattern else []
+    assert main(["track", str(tmp_path / "labels"), "--out", str(tmp_path / "out"), *how]) == 0
+    assert read_csv(tmp_path / "out" / "summary.csv")["bridged_gaps"].tolist() == [gaps]

@@ -219,5 +219,5 @@ def test_dropped_images_are_checked_queued_and_survive_a_reload(chromium, run, t
         assert json.loads(job.read_text())["words"][:2] == ["analyse", str(kept)]
         visitor.page.reload()
         visitor.page.get_by_text("Jobs", exact=True).click()
-        visitor.page.get_by_text("Lot 1: ").wait_for()
+        visitor.page.get_by_text("Lot 1: ").first.wait_for()
         assert visitor.errors == []

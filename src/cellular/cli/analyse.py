@@ -17,7 +17,6 @@ from cellular.cli.arguments import (
     report_problems,
     segmentation_settings,
 )
-from cellular.cli.config import add_config
 from cellular.cli.engines import add_engine, engine_of
 
 
@@ -25,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; the defaults are those of AnalyseSettings."""
     parser.add_argument("folder", metavar="FOLDER", help="folder of images as the microscope wrote them")
     parser.add_argument("--out", required=True, help="folder for everything; a second run goes on where this stopped")
-    add_config(parser)
     parser.add_argument("--dry_run", "--dry-run", action="store_true", help="say what is understood, and stop")
     parser.add_argument("--labels", help="folder of label images, in place of segmenting")
     parser.add_argument("--model", default="starter", help="segmentation model: a name or a file")

@@ -17,7 +17,7 @@ CHANNELS_HELP = (
 )
 PUNCTA = (
     *("min_sigma", "max_sigma", "unit", "snr", "visible", "contrast", "kind_ratio"),
-    *("second_look", "detector", "spotiflow_model", "spotiflow_probability"),
+    *("second_look", "looks", "detector", "spotiflow_model", "spotiflow_probability"),
 )
 
 
@@ -174,6 +174,7 @@ def add_puncta(parser: argparse.ArgumentParser) -> None:
         default=1.35,
         help="factor on --snr and --visible once brighter puncta are taken away; 0: look once",
     )
+    add("--looks", type=int, default=1, help="such looks, at most; 3 where puncta crowd, alike in all wells")
     add("--detector", choices=("log", "spotiflow"), default="log", help="what finds the puncta")
     add("--spotiflow_model", "--spotiflow-model", default="general", help="name or folder of a Spotiflow model")
     add("--spotiflow_probability", "--spotiflow-probability", type=float, help="least; the model's own by default")

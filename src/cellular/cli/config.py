@@ -1,4 +1,4 @@
-"""`--config FILE`: the options of a verb in a TOML file, by their names; what was used is written back the same way."""
+"""`--config FILE`: the options of a verb in a TOML or YAML file, by their names; what was used is written as TOML."""
 
 import argparse
 import json
@@ -12,34 +12,80 @@ from typing import Any
 from cellular.cli.engines import OPTIONS
 from cellular.errors import InputError, MissingInputError, SettingsError
 
-# What names this run and not how it is done.
-NOT_SETTINGS = ("help", "config", "out", "dry_run", "verbose", "verb", *OPTIONS)
+# What names this run, or is about it alone, and not how it is done.
+_OUTPUTS = ("out", "output_dir")
+NOT_SETTINGS = ("help", "config", "dry_run", "verbose", "verb", "task", "resume", "force", *_OUTPUTS, *OPTIONS)
+YAML = (".yaml", ".yml")
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--config``."""
-    parser.add_argument("--config", metavar="FILE", help="options from a TOML file, by their names; flags overrule it")
+    """Declare ``--config``, of each task where a verb has several."""
+    for each in _tasks(parser).values() or [parser]:
+        each.add_argument(
+            "--config", metavar="FILE", help="options from a TOML or YAML file, by their names; flags overrule it"
+        )
 
 
-def parse_with_config(parser: argparse.ArgumentParser, sub: argparse.ArgumentParser, argv: Sequence[str]):
+def _tasks(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    return next((a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)), {})
+
+
+def parse_with_config(parser: argparse.ArgumentParser, sub: argparse.ArgumentParser | None, argv: Sequence[str]):
     """The arguments of `argv`; where it names a file of options, those are taken for what `argv` does not give.
 
     Raises SettingsError, naming file and key, for a key or section that is not known and a value that does not fit.
     """
+    tasks = _tasks(sub) if sub else {}
+    sub = next((tasks[word] for word in argv if word in tasks), sub)
+    if sub and "--config" in sub._option_string_actions and (file := _config_of(argv)):
+        _take(sub, read_config(sub, file), argv, file)
     args = parser.parse_args(argv)
-    if getattr(args, "config", None):
-        sub.set_defaults(**read_config(sub, args.config))
-        args = parser.parse_args(argv)
     if hasattr(args, "config"):
         args.config_text = config_text(sub, args)
     return args
 
 
+def _config_of(argv: Sequence[str]) -> str | None:
+    """The file that `argv` names, before all that it needs is known to be there."""
+    alone = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    alone.add_argument("--config", nargs="?")
+    return alone.parse_known_args(argv)[0].config
+
+
+def _take(parser: argparse.ArgumentParser, values: dict[str, Any], argv: Sequence[str], path: str) -> None:
+    """Make `values` the defaults; they serve where an option is needed, and give way where `argv` has its rival."""
+    for group in parser._mutually_exclusive_groups:
+        given = [action for action in group._group_actions if action.dest in values]
+        if len(given) > 1:
+            raise SettingsError(f"{path}: give one of {' and '.join(action.dest for action in given)}")
+        flags = {flag for action in group._group_actions for flag in action.option_strings}
+        if any(word.partition("=")[0] in flags for word in argv):
+            for action in given:
+                del values[action.dest]
+        elif given:
+            group.required = False
+    parser.set_defaults(**values)
+    for action in parser._actions:
+        action.required = action.required and action.dest not in values
+
+
+def keep_config(args: argparse.Namespace) -> None:
+    """Write what was used as ``<verb>.toml`` into the folder of the results; `analyse` does it itself."""
+    out = next((Path(value) for name in _OUTPUTS if (value := getattr(args, name, None))), None)
+    if args.verb == "train":
+        out = Path(args.experiments_dir) / args.experiment_name
+    kept = hasattr(args, "config_text") and args.verb != "analyse" and not getattr(args, "dry_run", False)
+    if kept and out is not None and out.is_dir():
+        from cellular.files import write_text
+
+        write_text(out / f"{args.verb}.toml", args.config_text)
+
+
 def read_config(parser: argparse.ArgumentParser, path: str | Path) -> dict[str, Any]:
-    """Values by option of `parser` from a TOML file: keys at the top, or in the section of their group in the help."""
+    """Values by option of `parser` from a file: keys stand at the top, or in the section of their group in the help."""
     known = {action.dest: (section, action) for section, action in _options(parser)}
     values: dict[str, Any] = {}
-    for section, key, value in _entries(_read_toml(path), {section for section, _ in known.values()}, path):
+    for section, key, value in _entries(_read(path), {section for section, _ in known.values()}, path):
         if key not in known:
             raise SettingsError(f"{path}: unknown option '{key}'{_nearest(key, known)}")
         own, action = known[key]
@@ -75,19 +121,46 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Ac
                 yield section, action
 
 
-def _read_toml(path: str | Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+def _read(path: str | Path) -> dict[str, Any]:
+    parse, kind = (_yaml, "YAML") if Path(path).suffix.lower() in YAML else (_toml, "TOML")
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        return parse(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise MissingInputError(f"No such file: {path}") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from error
+    except ValueError as error:  # UnicodeDecodeError too
+        raise InputError(f"{path} is not valid {kind}: {error}") from error
+
+
+def _toml(text: str) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    return tomllib.loads(text)
+
+
+def _yaml(text: str) -> dict[str, Any]:
+    """A mapping; raises ValueError for anything else and for a key that stands twice, which YAML's readers let pass."""
+    import yaml
+
+    class Once(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            if twice := next((key for key in keys if keys.count(key) > 1), None):
+                raise ValueError(f"'{twice}' is given twice")
+            if words := [key for key in keys if not isinstance(key, str)]:
+                raise ValueError(f"the key {words[0]!r} is no word; put it in quotes")
+            return super().construct_mapping(node, deep)
+
+    try:
+        content = yaml.load(text, Once)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+    if content is not None and not isinstance(content, dict):
+        raise ValueError("it holds no options, as in 'diameter: 40'")
+    return content or {}
 
 
 def _entries(content: Mapping[str, Any], sections: set[str], path: str | Path) -> Iterator[tuple[str, str, Any]]:

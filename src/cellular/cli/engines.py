@@ -30,7 +30,12 @@ def size(text: str) -> int:
 def add_engine(parser: argparse.ArgumentParser, shards: bool = True) -> None:
     """Declare where the fields are done; `shards` for verbs whose parts can be joined."""
     add = parser.add_argument_group("engine").add_argument
-    add("--workers", metavar="N", type=int, help="processes on this machine; left out, what suits it, and 1 with a GPU")
+    add(
+        "--workers",
+        metavar="N",
+        type=int,
+        help="processes on this machine, sharing its cores; left out: this one, on all cores",
+    )
     add(
         "--memory",
         metavar="SIZE",
@@ -75,4 +80,5 @@ def _workers(args: argparse.Namespace, gpu: bool) -> Engine:
         return HERE
     from cellular.jobs.processes import Processes, cores
 
-    return Processes(args.workers or (1 if gpu else cores()), memory=args.memory)
+    most = (1 if gpu else cores()) if args.workers is None else args.workers
+    return Processes(most, memory=args.memory)

@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the intervals resample; fields of one well are alike",
     )
     add_segmentation(parser)
-    parser.add_argument("--figures", type=boolean, default=True, help="draw every field and the precision-recall curve")
+    parser.add_argument(
+        "--figures", type=boolean, default=True, help="draw every field and curve, and the page report.html"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,8 +46,11 @@ def run(args: argparse.Namespace) -> int:
     result = evaluate(*where, corrections=args.corrections)
     if args.figures:
         from cellular.jobs.evaluate import draw_evaluation
+        from cellular.jobs.evaluation_page import write_evaluation_page
 
-        draw_evaluation(result)
+        result.problems.update(draw_evaluation(result))
+        name = Path(model or args.labels).name
+        print(f"report: {write_evaluation_page({name: result}, result.output_dir)}")
     for name, value in headline(result.values).items():
         low, high = result.intervals.get(name, (None, None))
         print(f"{name:28} {value:7.3f}" + (f"   [{low:.3f}, {high:.3f}]" if low is not None else ""))

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from cellular import __version__
-from cellular.cli.config import parse_with_config
+from cellular.cli.config import add_config, keep_config, parse_with_config
 from cellular.errors import CellularError, PartDone
 
 VERBS = {
@@ -34,6 +34,7 @@ VERBS = {
     "track": "follow cells over timepoints",
     "stats": "compare treatments with replicate-aware statistics",
     "analyse": "segment, measure, classify, track and compare a plate",
+    "report": "make the page of a run again",
     "view": "look at a run or a plate in the browser, and correct it",
     "teach": "fine-tune a model on corrected fields",
     "gather": "join what shards of a command did",
@@ -41,12 +42,16 @@ VERBS = {
 
 # What the same command does after Ctrl-C; the verbs that are not named start again.
 CONTINUES = "the same command continues where it stopped"
-_BY_FIELD = ("prepare", "quality", "segment", "measure", "analyse", "track", "evaluate", "teach")
+_BY_FIELD = ("prepare", "quality", "segment", "measure", "analyse", "track", "evaluate", "export", "teach")
 AFTER_INTERRUPT = dict.fromkeys((*_BY_FIELD, "download", "reproduce"), CONTINUES)
 AFTER_INTERRUPT["train"] = "with --resume the same command continues from the last checkpoint"
 
 # What a disk may answer at any moment, to any library.
 FULL_OR_CLOSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+# Verbs whose options may come from a file: those that take long.
+_MORE = ("train", "calibrate", "classify", "stats", "reproduce")
+CONFIGURED = (*_BY_FIELD, *_MORE)
 
 # Exit codes: 0 all well; 1 finished, but some inputs were reported and passed over; 2 stopped by an error.
 EXIT_PROBLEMS = 1
@@ -68,6 +73,8 @@ def build_parser(verb: str | None) -> tuple[argparse.ArgumentParser, argparse.Ar
         if name == verb:
             chosen = sub
             importlib.import_module(f"cellular.cli.{name}").add_arguments(sub)
+            if name in CONFIGURED:
+                add_config(sub)
     return parser, chosen
 
 
@@ -84,11 +91,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.DEBUG if args.verbose else logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr
     )
-    for noisy in ("matplotlib", "numba", "PIL", "fontTools", "distributed"):
+    for noisy in ("matplotlib", "numba", "PIL", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         args.argv = argv
-        return importlib.import_module(f"cellular.cli.{args.verb}").run(args) or 0
+        code = importlib.import_module(f"cellular.cli.{args.verb}").run(args) or 0
+        keep_config(args)
+        return code
     except PartDone as part:
         print(part)
         for name, problem in part.problems.items():

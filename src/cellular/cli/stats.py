@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> None:
     print(result.units.to_string(index=False))
     overall = result.effects[result.effects["timepoint"] == ALL]
     columns = ["feature", "measure", "treatment", "estimate", "ci_low", "ci_high", "p_value", "q_value", "unit", "df"]
-    print(overall[columns].to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
+    if len(overall):
+        print(overall[columns].to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
     _print_assay(figures.assay)
     for line in (*result.refusals, *result.notes, *medium_warnings(result)):
         print(line)

@@ -8,9 +8,9 @@ from typing import Any
 
 from cellular.data.channels import parse_channels, role_of
 from cellular.data.formats.image_file import ome_zarr_plate
-from cellular.data.formats.ome_zarr import is_ome_zarr
-from cellular.data.formats.suffixes import field_name, kind_of, nuclei_field, same_name
+from cellular.data.formats.suffixes import UNREAD_SUFFIXES, field_name, kind_of, nuclei_field, same_name
 from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
+from cellular.data.label_files import claimed, entries, find_labels, is_image, match_labels, names_of
 from cellular.data.plate import FieldFiles, Plate, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
 from cellular.data.schemes import SCHEMES, choose, read_names
@@ -118,12 +118,13 @@ def _find_among(
     """The fields of these `files`, paths under `root`, channels without roles as yet; `source` is what errors name."""
     marked = [path for path in files if kind_of(path) in ("labels", "ignore")]
     images = [path for path in without_nuclei(files) if is_image(root / path)]
+    unread = [path for path in files if path.suffix.lower() in UNREAD_SUFFIXES]
     if not images:
-        where = f"{source} holds no images"
-        raise InputError(f"{where}, only label images" if marked else where)
+        kinds = "label images" if marked else f"{_kinds(unread)}: save them as TIFF or PNG" if unread else ""
+        raise InputError(f"{source} holds no images{', only ' + kinds if kinds else ''}")
     chosen = choose(images, scheme, pattern)
     reading = read_names(images, chosen)
-    notes = []
+    notes = [f"{len(unread)} files are not read, first {unread[0]}; save {_kinds(unread)} as TIFF"] if unread else []
     if reading.extra:
         notes.append(f"{len(reading.extra)} thumbnails or overviews left out, first {reading.extra[0]}")
     if reading.unread:
@@ -138,12 +139,16 @@ def _find_among(
     return Plate(source, chosen.name, tuple(fields), notes=tuple(notes))
 
 
+def _kinds(paths: Sequence[PurePosixPath]) -> str:
+    return ", ".join(sorted({path.suffix.lower() for path in paths}))
+
+
 def list_files(folder: Path) -> list[PurePosixPath]:
     """Files in `folder`, or, where it holds no image itself, in its subfolders; hidden ones left out; sorted.
 
     A Zarr group counts as a file, and so do this program's own outputs' folders as nothing.
     """
-    here = _entries(folder)
+    here = entries(folder)
     if any(is_image(folder / name) for name in here):
         return [PurePosixPath(name) for name in here]
     found: list[PurePosixPath] = []
@@ -174,18 +179,6 @@ def without_nuclei(files: Sequence[PurePosixPath]) -> list[PurePosixPath]:
     return kept
 
 
-def is_image(path: Path) -> bool:
-    """Whether a file, or a Zarr group, is an image by its name, and not a label image."""
-    return kind_of(path) == "image" and (is_ome_zarr(path) if path.is_dir() else True)
-
-
-def _entries(folder: Path) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except OSError as error:
-        raise InputError(f"{folder} cannot be listed: {error.strerror}") from error
-
-
 def _hcs_plate(folder: Path, wells: Sequence[tuple[str, int, Path]], z: ZChoice) -> Plate:
     """The fields of an OME-Zarr plate."""
     name = field_name(folder)
@@ -211,8 +204,8 @@ def _with_labels_beside(
     root: Path, fields: Sequence[FieldFiles], marked: Sequence[PurePosixPath]
 ) -> tuple[list[FieldFiles], list[str]]:
     """The fields with the label images that lie among their images; and the names of those that fit none."""
-    labels = _claimed([path for path in marked if kind_of(path) == "labels"], root)
-    ignore = _claimed([path for path in marked if kind_of(path) == "ignore"], root)
+    labels = claimed([path for path in marked if kind_of(path) == "labels"], root)
+    ignore = claimed([path for path in marked if kind_of(path) == "ignore"], root)
     used: set[str] = set()
     result = []
     for item in fields:
@@ -222,23 +215,6 @@ def _with_labels_beside(
         hidden = next((ignore[key] for key in keys if key in ignore), None)
         result.append(replace(item, labels=found, ignore=hidden))
     return result, sorted(set(labels) - used)
-
-
-def _claimed(paths: Iterable[PurePosixPath], root: Path) -> dict[str, Path]:
-    """File by comparable field name; two for one field are refused."""
-    found: dict[str, Path] = {}
-    for path in paths:
-        if (key := same_name(field_name(path))) in found:
-            raise InputError(
-                f"Two label images for field {field_name(path)}: {found[key]} and {root / path}; remove one"
-            )
-        found[key] = root / path
-    return found
-
-
-def names_of(item: FieldFiles) -> set[str]:
-    """What label images of this field may be called: its own name, or that of its files."""
-    return {same_name(item.name), *(same_name(field_name(path)) for path in item.images)}
 
 
 def find_annotated(folder: str | Path, **how: Any) -> Plate:
@@ -259,55 +235,13 @@ def find_annotated(folder: str | Path, **how: Any) -> Plate:
     return plate
 
 
-def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, Path]:
-    """Label image by name of field, from `folder` or its ``labels``.
-
-    Files ending as label images do are taken; only where there is none of these, all images under their own names.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise MissingInputError(f"No such folder of label images: {folder}")
-    found = find_labels(folder)
-    return {item.name: found[key] for item in fields for key in sorted(names_of(item) & found.keys())[:1]}
-
-
-def find_labels(folder: Path) -> dict[str, Path]:
-    """Label images in `folder`, or in its ``labels``, by comparable field name (see :func:`same_name`)."""
-    for place in (folder, folder / "labels"):
-        names = [PurePosixPath(name) for name in _entries(place)] if place.is_dir() else []
-        if marked := [path for path in names if kind_of(path) == "labels"]:
-            return _claimed(marked, place)
-    plain = [path for path in map(PurePosixPath, _entries(folder)) if is_image(folder / path)]
-    named = {same_name(field_name(path)) for path in plain}
-    plain = [path for path in plain if same_name(nuclei_field(path) or "") not in named]
-    if not plain:
-        raise InputError(f"{folder} holds no label images (<field>_masks.tif or .png, _cp_masks, _labels)")
-    return _claimed(plain, folder)
-
-
-def match_nuclei_files(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, Path]:
-    """Label image of the nuclei by name of field, ``<field>_nuclei.tif`` or ``.png`` in `folder` or its ``labels``.
-
-    Empty where none is so named.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise MissingInputError(f"No such folder of label images of nuclei: {folder}")
-    for place in (folder, folder / "labels"):
-        names = _entries(place) if place.is_dir() else []
-        found = {same_name(nuclei_field(name)): place / name for name in names if nuclei_field(name)}
-        if found:
-            return {item.name: found[key] for item in fields for key in sorted(names_of(item) & found.keys())[:1]}
-    return {}
-
-
 def find_images(folder: str | Path, names: Iterable[str], besides: Iterable[Path] = ()) -> dict[str, FieldFiles]:
     """The images in `folder` of the fields called `names`, by every name that label images of theirs may have.
 
     Files `besides` are no images of theirs. Raises as :func:`find_plate` does, but for a folder without such images.
     """
     folder, starts, besides = Path(folder), tuple(map(same_name, names)), {path.resolve() for path in besides}
-    files = [PurePosixPath(name) for name in _entries(folder) if (folder / name).resolve() not in besides]
+    files = [PurePosixPath(name) for name in entries(folder) if (folder / name).resolve() not in besides]
     files = [file for file in files if is_image(folder / file) and same_name(file.name).startswith(starts)]
     if not files:
         return {}
@@ -390,7 +324,9 @@ def _with_map(plate: Plate, plate_map: str | Path | PlateMap | None) -> Plate:
     if unused:
         notes.append(f"{len(unused)} entries of the plate map have no images, first {_well_words(unused[0])}")
     if len(bare) == len(wells):
-        raise InputError(f"{source}: no well of {plate.folder} is in this map ({notes[-1]})")
+        first = f"its first is {_well_words(unused[0])}" if unused else "it has none"
+        seen = f"the images' first is {_well_words(bare[0])}" if bare else "no name of an image tells a well"
+        raise InputError(f"{source}: no well of {plate.folder} is in this map: {first}, {seen}")
     source = "CELLULAR's own map" if plate.scheme == "cellular" and not isinstance(plate_map, str | Path) else source
     return replace(plate, wells=wells, map_file=source, notes=(*plate.notes, *notes))
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from cellular.data.formats.image_file import ImageInfo, describe_image, read_pixels
-from cellular.data.formats.images import read_labels
+from cellular.data.formats.read import has_size, read_any_labels
 from cellular.data.plate import ROLE_ORDER, FieldFiles, Kind, Source
 from cellular.errors import InputError, MissingInputError
+from cellular.labels.checks import check_cells
 
 COMPOSITE_ROLES = ROLE_ORDER[:3]
 # An uncompressed TIFF above this many bytes is mapped, not read, where that is asked for.
@@ -118,7 +119,19 @@ def read_field(item: FieldFiles, mapped: bool = False) -> FieldImage:
             raise InputError(
                 f"{source.slices[0][0]}: shape {plane.shape} differs from {first.name}'s, {planes[0].shape}"
             )
+    _check_levels(item.sources, planes)
     return _made(item, np.stack(planes, axis=-1), infos)
+
+
+def _check_levels(sources: Sequence[Source], planes: Sequence[np.ndarray]) -> None:
+    """Refuse a reporter whose two colours are of different kinds, counts and fractions say: no ratio holds for both."""
+    found = [(source, plane.dtype) for source, plane in zip(sources, planes) if source.role in ROLE_ORDER[:2]]
+    for source, dtype in found[1:]:
+        if dtype != found[0][1]:
+            raise InputError(
+                f"{source.slices[0][0]} has {dtype} pixels, {found[0][0].slices[0][0].name} {found[0][1]}: the levels "
+                f"of {source.role} and {found[0][0].role} cannot be compared; save both alike"
+            )
 
 
 def _one_file(item: FieldFiles, mapped: bool) -> FieldImage:
@@ -183,16 +196,16 @@ def load_labels(item: FieldFiles, shape: tuple[int, int] | None = None) -> np.nd
     """
     if item.labels is None:
         raise MissingInputError(f"Field {item.name} has no label image")
-    return _labels(item.labels, shape)
+    if shape is None and item.images and not has_size(item.labels):
+        shape = read_field(item).shape
+    return read_cells(item.labels, shape, item.name)
 
 
 def load_ignore(item: FieldFiles, shape: tuple[int, int] | None = None) -> np.ndarray | None:
     """The field's label image of cells that do not count, as :func:`load_labels`; None where there is none."""
-    return None if item.ignore is None else _labels(item.ignore, shape)
+    return None if item.ignore is None else read_any_labels(item.ignore, shape and tuple(shape[:2]), field=item.name)
 
 
-def _labels(path: Path, shape: tuple[int, int] | None) -> np.ndarray:
-    labels = read_labels(path)
-    if shape is not None and labels.shape != tuple(shape[:2]):
-        raise InputError(f"{path}: shape {labels.shape} differs from the image's {tuple(shape[:2])}")
-    return labels
+def read_cells(path: Path, shape: tuple[int, int] | None, field: str) -> np.ndarray:
+    """The label image (Y, X) in a file of labels or outlines of a field of `shape`; a foreground mask is refused."""
+    return check_cells(read_any_labels(path, shape and tuple(shape[:2]), field=field), path)

@@ -287,11 +287,11 @@ def _finished(path: Path, wells: _Wells) -> PlateMap:
             notes += said
         elif name != "dose_unit" or not doses:
             table[name] = pd.Series(texts, dtype=object)
-            notes += _look_alike(name, texts)
+            notes += look_alike(name, texts)
     return PlateMap(table, unit, tuple(notes))
 
 
-def _look_alike(name: str, texts: list[str | None]) -> list[str]:
+def look_alike(name: str, texts: Iterable[str | None]) -> list[str]:
     """Values that differ by capitals or spaces alone are kept apart, and said."""
     spelled: dict[str, dict[str, None]] = {}
     for text in texts:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cellular.delimited import encoding_of, separator_in
 from cellular.errors import InputError, MissingInputError, import_extra
 
 _TEXT = (".csv", ".tsv", ".txt")
@@ -49,25 +50,15 @@ def _lines(grid: list[list[str]]) -> Iterator[tuple[int, list[str]]]:
 def _delimited(path: Path) -> list[list[str]]:
     try:
         data = path.read_bytes()
-        text = _decoded(data)
+        text = data.decode(encoding_of(data))
         # A heading may stand alone on the first line of a drawn plate.
         first = next((line for line in text.splitlines() if any(mark in line for mark in "\t;,")), "")
         declared = re.fullmatch(r"sep=(.)", first)  # Excel's own line
-        separator = declared[1] if declared else max("\t;,", key=first.count)
+        separator = declared[1] if declared else separator_in(first)
         rows = list(csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True))
     except (OSError, UnicodeError, csv.Error) as error:
         raise InputError(f"{path} is not a readable table: {error}") from error
     return [[] if declared and row == first.split(separator) else row for row in rows]
-
-
-def _decoded(data: bytes) -> str:
-    """UTF-8 and UTF-16 with or without their marks, else Windows-1252, as older spreadsheets write."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252")
 
 
 def _workbook(path: Path) -> Iterator[tuple[str, list[list[str]]]]:

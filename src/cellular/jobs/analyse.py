@@ -3,15 +3,12 @@
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from cellular.autophagy.compare.design import StatsSettings
-from cellular.autophagy.compare.effects import Comparison
-from cellular.autophagy.measure.field import MeasureSettings, measure_field
+from cellular.autophagy.measure.field import measure_field
 from cellular.autophagy.state.crop_model import CropModel
 from cellular.autophagy.state.tree_model import TreeModel
 from cellular.data.find import as_plate
@@ -19,25 +16,22 @@ from cellular.data.formats.images import write_labels
 from cellular.data.formats.suffixes import label_path
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
-from cellular.errors import InputError
 from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
-from cellular.jobs.corrections import Corrections, corrected, only_labelled, with_counts
+from cellular.jobs.conclude import MADE_WITH, AnalyseResult, AnalyseSettings, conclude, outlined
+from cellular.jobs.corrections import Corrections, corrected, only_labelled
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.export_plate import export_plates
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
-from cellular.jobs.gallery import gallery
 from cellular.jobs.measure import (
     draw_puncta,
     roles_of,
     spread,
     with_puncta_sizes,
     with_reporter,
-    with_wells,
-    write_tables,
 )
-from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
-from cellular.jobs.quality import LIGHT, Looking, check_exclusions, judge, left_out
+from cellular.jobs.nuclei import NucleiSource, nuclei_source
+from cellular.jobs.quality import Looking, check_exclusions
 from cellular.jobs.runner import Work, claimed, each_field, files_of, write_problems
 from cellular.jobs.segment import (
     cell_table,
@@ -47,72 +41,11 @@ from cellular.jobs.segment import (
     plate_diameter,
     segment_image,
 )
-from cellular.jobs.shards import for_the_rest
-from cellular.jobs.stats import Figures, compare_tables
-from cellular.jobs.track import TrackResult, track
-from cellular.report.analysis import PICTURES, Analysis, analysis_page
+from cellular.report.provenance import versions
 from cellular.segment.segmenter import Segmenter
-from cellular.segment.settings import SegmentSettings
 from cellular.settings import settings_to_dict
-from cellular.track.link import TrackSettings
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class AnalyseSettings:
-    """The settings of every stage.
-
-    Attributes
-    ----------
-    model : segmentation model, by name or file. device : where to segment.
-    segment : how to segment. A diameter of None is the model's own for CELLULAR's fields, and estimated once for the
-        plate for all others.
-    measure, track, stats : of those stages.
-    state_model : ``model.safetensors`` of classify; None leaves states untold.
-    overlays : pictures of outlines and puncta, of as many fields.
-    nuclei : "auto" finds them where DNA is imaged, "off", or a folder of label images.
-    flat_field : "auto" or a folder of flat-field images evens out the light before all else; None only reports it.
-    """
-
-    model: str = "starter"
-    device: str = "auto"
-    segment: SegmentSettings = field(default_factory=SegmentSettings)
-    measure: MeasureSettings = field(default_factory=MeasureSettings)
-    track: TrackSettings = field(default_factory=TrackSettings)
-    stats: StatsSettings = field(default_factory=StatsSettings)
-    state_model: str | None = None
-    overlays: int = 8
-    nuclei: str = AUTO
-    flat_field: str | None = None
-
-
-@dataclass(frozen=True)
-class AnalyseResult:
-    """What came out.
-
-    Attributes
-    ----------
-    plate : as it was understood.
-    tables : cells, puncta, images and outlines of all fields.
-    tracks : None where no position was imaged twice.
-    comparison : None where there was nothing to compare; `no_comparison` says why.
-    problems : by field or series, what was passed over and why.
-    page : the report.
-    """
-
-    plate: Plate
-    tables: dict[str, pd.DataFrame]
-    tracks: TrackResult | None
-    comparison: Comparison | None
-    no_comparison: str
-    problems: dict[str, str]
-    page: Path
-
-    @property
-    def cells(self) -> pd.DataFrame:
-        """The cells of all fields, with their tracks where there are any."""
-        return self.tables["cells"]
 
 
 def analyse(
@@ -177,47 +110,22 @@ def analyse(
     record |= model_record(segmenter) if segmenter else {}
     record |= {"nuclei_from": nuclei.record()} if nuclei else {}
     with claimed(out, "analyse", record, engine):
-        write_json(out / "plate.json", plate.as_dict())
+        write_json(out / "plate.json", given.as_dict())
         if config is not None:
             write_text(out / "config.toml", config)
+        used = {"exclude": list(exclude), "corrections": str(corrections) if corrections else None}
+        write_json(out / MADE_WITH, {"versions": versions(), **used})
         labelled = given if segmenter else only_labelled(given)
         missing = {f.name: f"no label image in {labels}" for f in given.fields if not segmenter and not f.labels}
         flat = settle(flat, labelled, out, engine)
         work = _work(labelled, out, settings, segmenter, state_model, nuclei, flat)
         done = each_field(labelled, out, work, desc="analyse", engine=engine)
-        tables = dict(done.tables)
-        tables["images"] = with_counts(tables["images"], edits)
-        tables["cells"] = with_wells(tables["cells"], tables["images"])
-        quality = judge(labelled, tables, out, flat)
-        tables = {name: table for name, table in tables.items() if name != LIGHT} | {"quality": quality.table}
-        write_tables(tables, out, ("csv",))
-        problems = missing | done.problems
-        outlined = _outlined(labelled, done.names, out)
-        tracks = _tracks(outlined, out, settings, engine)
-        if tracks is not None:
-            problems |= tracks.problems
-            told = tracks.tracks[["field", "label", "track", "lineage"]]
-            tables["cells"] = tables["cells"].merge(told, on=["field", "label"], how="left")
-        comparison, figures, reason = _comparison(tables, out, settings, exclude)
+        found = conclude(given, done, out, settings, record, flat, exclude, missing, edits, engine)
         if ome_zarr:
-            problems |= _stores(outlined, out, tables["cells"])
-        write_problems(out, problems)
-        page = Analysis(
-            plate,
-            tables,
-            problems,
-            comparison,
-            figures,
-            reason,
-            None if tracks is None else tracks.tracks,
-            None if tracks is None else tracks.summary,
-            _pictures(labelled, done.names, out, settings),
-            record,
-            gallery(outlined, tables, out, settings.stats.treatment),
-            partial(quality.add_to, excluded=left_out(exclude, tables)),
-        )
-        analysis_page(page, out).write(out / "report.html")
-    return AnalyseResult(plate, tables, tracks, comparison, reason, problems, out / "report.html")
+            problems = found.problems | _stores(outlined(given, done.names, out), out, found.tables["cells"])
+            write_problems(out, problems)
+            found = replace(found, problems=problems)
+    return found
 
 
 def _settled(plate: Plate, segmenter: Segmenter | None, settings: AnalyseSettings) -> AnalyseSettings:
@@ -265,7 +173,7 @@ class _Analysing:
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
         recorded = read_field(item)
-        image = self.flat.correct(recorded)
+        image = self.flat.correct(recorded, item)
         tables, folder = {}, self.out / "labels"
         if item.labels is not None:
             labels, scores = load_labels(item, image.shape), None
@@ -301,14 +209,6 @@ def puncta_path(out: Path, name: str) -> Path:
     return out / "overlays" / f"{name}_puncta.jpg"
 
 
-def _pictures(
-    plate: Plate, names: tuple[str, ...], out: Path, settings: AnalyseSettings
-) -> dict[str, tuple[Path, Path]]:
-    """Outlines and puncta of the fields that were drawn and done, by field."""
-    shown = [item.name for item in spread(plate.fields, settings.overlays) if item.name in set(names)]
-    return {name: (overlay_path(out, name), puncta_path(out, name)) for name in shown[:PICTURES]}
-
-
 def _given(
     plate: Plate, out: Path, segmented: bool, corrections: str | Path | None
 ) -> tuple[Plate, Corrections | None]:
@@ -321,35 +221,7 @@ def _given(
     return fixed.with_labels({f.name: f.labels for f in fixed.fields if f.labels != made.get(f.name)}), edits
 
 
-def _outlined(plate: Plate, names: tuple[str, ...], out: Path) -> Plate:
-    """The fields that are done, with their label images, those that the run made included."""
-    done = [item for item in plate.fields if item.name in set(names)]
-    own = [item.labels or label_path(out / "labels", item.name) for item in done]
-    return replace(plate, fields=tuple(replace(item, labels=path) for item, path in zip(done, own)))
-
-
 def _stores(plate: Plate, out: Path, cells: pd.DataFrame) -> dict[str, str]:
     """Write the plates as OME-Zarr, those of an earlier run anew; by field, what was left out and why."""
     shutil.rmtree(out / "ome-zarr", ignore_errors=True)
     return export_plates(plate, out / "ome-zarr", cells)[1]
-
-
-def _tracks(plate: Plate, out: Path, settings: AnalyseSettings, engine: Engine) -> TrackResult | None:
-    """Tracks, where any position was imaged more than once."""
-    done = tuple(item for item in plate.fields if item.timepoint is not None)
-    if len({item.series for item in done}) == len(done):
-        logger.info("no position was imaged twice: nothing to track")
-        return None
-    timed = replace(plate, fields=done)
-    return track(timed, out / "tracks", settings.track, cells=out / "cells.csv", engine=for_the_rest(engine))
-
-
-def _comparison(
-    tables: Mapping[str, pd.DataFrame], out: Path, settings: AnalyseSettings, exclude: Sequence[str]
-) -> tuple[Comparison | None, Figures | None, str]:
-    """Statistics, where there is something to compare; else the reason why not."""
-    try:
-        how = {"images": tables["images"], "quality": tables["quality"], "exclude": exclude}
-        return *compare_tables(tables["cells"], out / "stats", settings.stats, **how), ""
-    except InputError as error:
-        return None, None, str(error)

@@ -20,7 +20,7 @@ from cellular.autophagy.compare.plate_effects import (
     with_b_scores,
 )
 from cellular.autophagy.measure.columns import axis_label
-from cellular.files import write_csv
+from cellular.files import plain_name, write_csv
 from cellular.report.assay import Assay, course_figure, dose_figure, flux_figure
 from cellular.report.plate import heatmap
 from cellular.report.style import save
@@ -35,10 +35,10 @@ def assess(result: Comparison, settings: StatsSettings, shown: Sequence[str]) ->
 
     `shown` are the features to show first. Raises InputError for options that the table cannot follow.
     """
-    features = list(dict.fromkeys(result.effects["feature"]))
-    flux = compare_flux(result.with_inhibitor, result.arms, features, settings) if result.arms else None
-    factor = compare_factor(result, settings) if settings.factor else None
-    curves, points = compare_doses(result.cells, features, settings, result.control)
+    features, before = list(result.features), result.before
+    flux = compare_flux(result.with_inhibitor, result.arms, features, settings, before) if result.arms else None
+    factor = compare_factor(result, settings) if settings.factor and len(result.effects) else None
+    curves, points = compare_doses(result.cells, features, settings, result.control, result.cells_before)
     series = [name for name in (curves["treatment"].unique() if len(curves) else ()) if name != settings.dose]
     notes = [f"Wells of '{result.control}' without a dose are dose zero of {', '.join(series)}"] if series else []
     wells, places, quality = _plate(result, settings, features)
@@ -56,7 +56,7 @@ def _plate(
     inhibitor = result.arms.column if result.arms else None
     given = ["treatment", inhibitor, settings.dose, settings.factor, "control"]
     given = list(dict.fromkeys(name for name in given if name and name in table))
-    wells = well_means(table, list(dict.fromkeys([*features, *asked])), given)
+    wells = well_means(table, list(dict.fromkeys([*features, *asked])), given, result.before)
     if wells["well"].nunique() < FEWEST_WELLS:
         return nothing, nothing, nothing
     control = wells["treatment"] == result.control
@@ -93,29 +93,34 @@ def _draw(assay: Assay, folder: Path) -> dict[str, dict[str, Path]]:
         for inhibitor in assay.flux.arms.inhibitors if assay.flux else ():
             rows = assay.flux.table
             if ((rows["feature"] == feature) & (rows["inhibitor"] == inhibitor)).any():
-                path = folder / f"flux_{feature}_{_plain(inhibitor)}.png"
+                path = folder / f"flux_{plain_name(feature)}_{plain_name(inhibitor)}.svg"
                 caption = f"{axis_label(feature)}: pools of the replicates, and their flux with {inhibitor}."
-                pictures["flux"][caption] = save(flux_figure(assay.flux, feature, inhibitor), path)
+                pictures["flux"][caption] = save(
+                    flux_figure(assay.flux, feature, inhibitor), path, _of(assay.flux.pools, feature)
+                )
             slopes = assay.flux.turnover
             if len(slopes) and (slopes["feature"].eq(feature) & slopes["inhibitor"].eq(inhibitor)).any():
-                path = folder / f"course_{feature}_{_plain(inhibitor)}.png"
+                path = folder / f"course_{plain_name(feature)}_{plain_name(inhibitor)}.svg"
                 caption = f"{axis_label(feature)} after the block: with {inhibitor} filled, without open."
-                pictures["flux"][caption] = save(course_figure(assay.flux, feature, inhibitor), path)
+                pictures["flux"][caption] = save(
+                    course_figure(assay.flux, feature, inhibitor), path, _of(assay.flux.courses, feature)
+                )
         if len(assay.wells) and (assay.wells["feature"] == feature).any():
             plates = sorted(assay.wells["plate"].unique())
             figure = heatmap(assay.wells[assay.wells["plate"].isin(plates[:MOST_PLATES])], feature)
             some = f", the first {MOST_PLATES} of {len(plates)} plates" if len(plates) > MOST_PLATES else ""
-            pictures["plate"][f"{axis_label(feature)}{some}."] = save(figure, folder / f"plate_{feature}.png")
+            path = folder / f"plate_{plain_name(feature)}.svg"
+            pictures["plate"][f"{axis_label(feature)}{some}."] = save(figure, path, _of(assay.wells, feature))
     for _, curve in assay.curves.iterrows():
         if curve["feature"] in assay.shown:
             own = assay.points["feature"].eq(curve["feature"]) & assay.points["treatment"].eq(curve["treatment"])
-            path = folder / f"dose_{curve['feature']}_{_plain(curve['treatment'])}.png"
+            path = folder / f"dose_{plain_name(curve['feature'])}_{plain_name(curve['treatment'])}.svg"
             what = f"{axis_label(curve['feature'])} over {curve['treatment']}"
             caption = f"{what}; dotted and grey: EC50 and its interval."
-            pictures["doses"][caption] = save(dose_figure(curve, assay.points[own]), path)
+            pictures["doses"][caption] = save(dose_figure(curve, assay.points[own]), path, assay.points[own])
     return pictures
 
 
-def _plain(name: str) -> str:
-    """A name that any file system takes."""
-    return "".join(letter if letter.isalnum() else "_" for letter in name)
+def _of(table: pd.DataFrame, feature: str) -> pd.DataFrame:
+    """The rows of one feature: what its figure shows."""
+    return table[table["feature"] == feature]

@@ -144,16 +144,18 @@ def with_counts(images: pd.DataFrame, found: Corrections | None) -> pd.DataFrame
 def _mended(found: Corrections, item: FieldFiles) -> Path:
     """The corrected label image of a field, made again from the log where it is not what the log says."""
     path, last = label_path(found.folder, item.name), found.of(item.name)[-1]
-    if item.labels is not None:
-        check_original(found, item.name, load_labels(item))
-    if path.is_file() and pixel_hash(read_labels(path)) == last["after"]:
+    fixed = read_labels(path) if path.is_file() else None
+    original = None if item.labels is None else load_labels(item, None if fixed is None else fixed.shape)
+    if original is not None:
+        check_original(found, item.name, original)
+    if fixed is not None and pixel_hash(fixed) == last["after"]:
         return path
     if item.labels is None:
         raise InputError(
             f"{path} is not what {LOG} says, and the label image that was corrected is not here to mend it"
         )
     with alone_in(found.folder, deep=False):
-        write_labels(path, _replayed(load_labels(item), found.of(item.name)))
+        write_labels(path, _replayed(original, found.of(item.name)))
     return path
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import signal
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ KINDS = {
     "htcondor": "HTCondorCluster",
 }
 LOCAL = "local"
+# An outcome is a small record: fetching it takes no longer than this, s.
+FETCH_S = 30.0
 # How often the list of workers is read anew, s; and how often it is said that there is none.
 LOOK_S, SAY_S = 1.0, 60.0
 
@@ -86,6 +89,8 @@ class Dask:
     def __init__(self, address: str | None = None, cluster: ClusterSettings | None = None, patience_s: float = 30):
         if (address is None) == (cluster is None):
             raise SettingsError("a Dask engine takes an address or a cluster, one of the two")
+        # read when distributed is imported; what the user has in a file of Dask's own goes before it
+        import_extra("dask.config", "dask").update_defaults({"logging": {"distributed": "warning"}})
         import_extra("distributed", "dask")
         self.address, self.settings, self.patience_s = address, cluster, patience_s
         self._open, self._client, self._left = ExitStack(), None, 0
@@ -132,11 +137,17 @@ class Dask:
             make = distributed.LocalCluster
             options = {"n_workers": 0, "threads_per_worker": 1, "dashboard_address": None, **options}
         else:
-            make = getattr(import_extra("dask_jobqueue", "dask"), KINDS[kind])
+            make = getattr(_jobqueue(), KINDS[kind])
         try:
             cluster = make(**options)
         except (TypeError, ValueError) as error:
             raise SettingsError(f"the cluster's file does not fit {make.__name__}: {error}") from error
+        cluster.scale(max(1, self.settings.minimum))
+        try:
+            cluster.sync(_settled, cluster)  # a job that is refused is refused now
+        except (RuntimeError, OSError) as error:
+            cluster.close()
+            raise EngineError(f"the cluster takes no worker: {' '.join(str(error).split())}") from error
         cluster.adapt(
             minimum=self.settings.minimum,
             maximum=self.settings.maximum,
@@ -147,14 +158,27 @@ class Dask:
         return cluster
 
 
+def _jobqueue() -> Any:
+    """dask-jobqueue, without what 0.9 does when it is imported: from then on Ctrl-C ends as if all were well."""
+    before = signal.getsignal(signal.SIGINT)
+    module = import_extra("dask_jobqueue", "dask")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, before)
+    return module
+
+
+async def _settled(cluster: Any) -> None:
+    """Wait until the cluster has asked for the workers that it should have, those too that were lost."""
+    await cluster
+
+
 def _adaptive(distributed: Any, left: Callable[[], int]) -> type:
     """Dask's way to grow and shrink, by what is left to do: tasks are handed out singly, so Dask sees only a few."""
 
     class ByItemsLeft(distributed.deploy.Adaptive):
         async def target(self) -> int:
-            # one that died is still on the cluster's list: what it should have is put right here
-            with suppress(AttributeError):
-                self.cluster.loop.add_callback(self.cluster._correct_state)
+            # one that died is still on the cluster's list, and is asked for again here
+            await _settled(self.cluster)
             return left()
 
     return ByItemsLeft
@@ -198,13 +222,14 @@ class _Workers:
 
     def _result(self, worker: str) -> Outcome | Died:
         _, future = self.at.pop(worker)
+        lost = (self.distributed.scheduler.KilledWorker, self.distributed.client.FutureCancelledError, TimeoutError)
         try:
-            result = future.result()
-        except self.distributed.scheduler.KilledWorker:
-            result = Died("was lost")
-        except self.distributed.client.FutureCancelledError:
-            result = Died("was lost")
-        if isinstance(result, Died):  # another process at the same address
+            # a worker may die with the outcome in its hands; Dask would wait for it to come back
+            result = future.result(timeout=FETCH_S)
+        except lost:
+            future.cancel()
+            result = Died(f"at {worker} was lost")
+        if isinstance(result, Died):  # gone, or another process at the same address
             self._forget(worker)
         return result
 

@@ -13,6 +13,7 @@ import pickle
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -98,6 +99,30 @@ class Here(Place):
 
 
 HERE = Here()
+
+
+@dataclass(frozen=True)
+class Threads(Place):
+    """Threads of this process, each at most two items ahead: for work that mostly lets go of the interpreter's lock."""
+
+    count: int
+
+    def run(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
+        """See :class:`Engine`."""
+        if self.count == 1:
+            yield from HERE.run(do, items)
+            return
+        ahead: deque[tuple[int, Future]] = deque()
+        pool = ThreadPoolExecutor(self.count)
+        try:
+            for number, item in enumerate(items):
+                ahead.append((number, pool.submit(outcome_of, do, item)))
+                if len(ahead) >= 2 * self.count:
+                    first, future = ahead.popleft()
+                    yield first, future.result()
+            yield from ((first, future.result()) for first, future in ahead)
+        finally:  # the run is stopped: what has begun comes to its end, what has not does not begin
+            pool.shutdown(cancel_futures=True)
 
 
 def outcome_of(do: Callable[[Any], Any], item: Any) -> Outcome:

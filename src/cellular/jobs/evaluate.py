@@ -1,33 +1,37 @@
 """The evaluation stage: segment a test folder, score it, say how sure the scores are."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from cellular.data.find import match_labels
-from cellular.data.formats.images import read_labels, write_image
-from cellular.data.image import load_ignore, load_labels, read_field
+from cellular.data.formats.images import write_image
+from cellular.data.formats.read import read_any_labels
+from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.evaluate.bootstrap import Unit, clusters_of, intervals
 from cellular.evaluate.detection import Boxes, average_precision, match_boxes, mean_average_precision
 from cellular.evaluate.result import EvaluationResult, as_json
-from cellular.evaluate.scores import FieldScores, score_field, summary
+from cellular.evaluate.scores import FieldScores, summary
 from cellular.files import alone_in, read_csv, write_csv, write_json
 from cellular.jobs.corrections import annotated
-from cellular.jobs.runner import attempt
+from cellular.jobs.evaluate_field import ScoredField, ScoreField, scored_fields
+from cellular.jobs.runner import Work, attempt, each, files_of
 from cellular.jobs.segment import segment
-from cellular.labels.cells import cell_boxes
-from cellular.progress import progress
 from cellular.report.evaluation import field_picture, precision_recall_figure
 from cellular.report.style import save
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
 
 logger = logging.getLogger(__name__)
+
+# The runner's records of what was scored and drawn, by split; hidden, since models may be scored into any folder.
+RECORDS = ".evaluate"
 
 
 def evaluate(
@@ -44,13 +48,14 @@ def evaluate(
     """Score a model, or label images made elsewhere, against the expert's labels.
 
     Writes ``<split>_eval.json`` (published keys, all other scores, intervals), ``<split>_fields.csv`` (a row per field)
-    and the predicted ``labels/`` into `output_dir`.
+    and the predicted ``labels/`` into `output_dir`. A second run goes on where the first one stopped: what is
+    labelled, scored and drawn is kept while its files are the same.
 
     Parameters
     ----------
     test_dir : folder of ``<field>.<ext>`` with ``<field>_masks.<png|tif>`` and, where some cells' truth is unknown,
         ``<field>_ignore.<png|tif>``.
-    segmenter, settings : the model to score; a second run with the same goes on where the first one stopped.
+    segmenter, settings : the model to score.
     labels_dir : instead of a model, a folder of ``<field>_masks.tif`` as ``cellular segment`` writes; scores are taken
         from its ``cells.csv``, and are all equal without it.
     boxes_dir : true boxes for the detection scores, as YOLO text files ``<field>.txt``; without it, the boxes in the
@@ -94,33 +99,27 @@ def _evaluate(
         labels, cells, problems = _given_labels(plate.fields, Path(labels_dir))
     # a table of the cells as they were says nothing of corrected ones
     truth_table = None if corrections else _truth_table(test_dir)
-
-    def score(item: FieldFiles) -> tuple[FieldScores, Boxes, Boxes]:
-        scores, truth, prediction = _score(item, labels[item.name])
-        true_boxes = _true_boxes(item, truth, boxes_dir, truth_table)
-        return scores, true_boxes, _found_boxes(cells, scores, prediction, labels[item.name])
-
     predicted = [item for item in plate.fields if item.name in labels]
-    scored, passed_over = attempt(predicted, score, desc="score")
-    problems |= passed_over
-    if not scored:
+    score = ScoreField(labels, given=segmenter is None)
+    done = each(predicted, output_dir / RECORDS / test_dir.name, Work(score, score.inputs), desc="score")
+    scored = {one.scores.name: one for one in scored_fields(done.tables)} if done.names else {}
+
+    def boxes(item: FieldFiles) -> tuple[Boxes, Boxes]:
+        one = scored[item.name]
+        return _true_boxes(one, boxes_dir, truth_table), _found_boxes(cells, one, labels[item.name])
+
+    boxed, without = attempt([item for item in predicted if item.name in scored], boxes, desc="boxes")
+    problems |= done.problems | without
+    if not boxed:
         raise InputError(f"{test_dir}: no field could be scored; first problem: {next(iter(problems.values()))}")
-    fields, true_boxes, found_boxes = map(list, zip(*scored.values()))
-    kept = [item for item in predicted if item.name in scored]
+    true_boxes, found_boxes = map(list, zip(*boxed.values()))
+    kept = [item for item in predicted if item.name in boxed]
+    fields = [scored[item.name].scores for item in kept]
     clusters = clusters_of(kept, interval_unit)
     detections = match_boxes(true_boxes, found_boxes)
     result = _summarise(output_dir, test_dir.name, fields, clusters, detections, labels, kept, problems, truth_table)
     _write(result)
     return result
-
-
-def _score(item: FieldFiles, labels: Path) -> tuple[FieldScores, np.ndarray, np.ndarray]:
-    """Scores of one field, and its true and predicted labels."""
-    prediction = read_labels(labels)
-    truth = load_labels(item)
-    if prediction.shape != truth.shape:
-        raise InputError(f"{labels}: shape {prediction.shape} differs from that of {item.labels}, {truth.shape}")
-    return score_field(truth, prediction, load_ignore(item, truth.shape), item.name), truth, prediction
 
 
 def _given_labels(fields: Sequence[FieldFiles], folder: Path) -> tuple[dict[str, Path], pd.DataFrame, dict[str, str]]:
@@ -145,13 +144,11 @@ def _truth_table(test_dir: Path) -> pd.DataFrame | None:
     return table if {"field", "class", "label", "y0", "x0", "y1", "x1"} <= set(table.columns) else None
 
 
-def _true_boxes(item: FieldFiles, truth: np.ndarray, folder: str | Path | None, table: pd.DataFrame | None) -> Boxes:
+def _true_boxes(one: ScoredField, folder: str | Path | None, table: pd.DataFrame | None) -> Boxes:
     if folder is not None:
-        return Boxes(read_yolo_boxes(Path(folder) / f"{item.name}.txt", truth.shape))
-    if table is not None:
-        rows = table[(table["field"] == item.name) & (table["label"] > 0)]
-        return Boxes(rows[["y0", "x0", "y1", "x1"]].to_numpy(float))
-    return Boxes(cell_boxes(truth)[1])
+        return Boxes(read_yolo_boxes(Path(folder) / f"{one.scores.name}.txt", one.shape))
+    rows = one.true if table is None else table[(table["field"] == one.scores.name) & (table["label"] > 0)]
+    return Boxes(rows[["y0", "x0", "y1", "x1"]].to_numpy(float))
 
 
 def read_yolo_boxes(path: Path, shape: tuple[int, int]) -> np.ndarray:
@@ -173,19 +170,19 @@ def read_yolo_boxes(path: Path, shape: tuple[int, int]) -> np.ndarray:
     return edges.clip(0, 1) * np.array([*shape, *shape])
 
 
-def _found_boxes(cells: pd.DataFrame, scores: FieldScores, prediction: np.ndarray, labels: Path) -> Boxes:
+def _found_boxes(cells: pd.DataFrame, one: ScoredField, labels: Path) -> Boxes:
     """Boxes of the predicted cells that count (those mainly in ignored pixels do not) with their scores."""
-    numbers, boxes = cell_boxes(prediction)
-    rows = cells[cells["image"] == scores.name]
+    counted = one.predicted[one.predicted["counts"]]
+    numbers, boxes = counted["label"].tolist(), counted[["y0", "x0", "y1", "x1"]].to_numpy(float)
+    rows = cells[cells["image"] == one.scores.name]
     try:
         score_of = dict(zip(rows["label"].astype(int), rows["score"].astype(float)))
     except ValueError as error:
         raise InputError(f"cells.csv beside {labels}: labels and scores are numbers: {error}") from error
-    keep = np.isin(numbers, scores.predicted_labels)
-    if len(cells) and (unknown := set(map(int, numbers[keep])) - set(score_of)):
-        cell = f"cell {min(unknown)} of {scores.name}"
+    if len(cells) and (unknown := set(numbers) - set(score_of)):
+        cell = f"cell {min(unknown)} of {one.scores.name}"
         raise InputError(f"cells.csv beside {labels} has no score for {cell}; is it another's?")
-    return Boxes(boxes[keep], np.array([score_of.get(int(n), 1.0) for n in numbers[keep]]))
+    return Boxes(boxes, np.array([score_of.get(number, 1.0) for number in numbers]))
 
 
 def _summarise(output_dir, split, fields, clusters, detections, labels, pairs, problems, table) -> EvaluationResult:
@@ -233,12 +230,33 @@ def _write(result: EvaluationResult) -> None:
     write_json(result.output_dir / f"{result.split}_eval.json", as_json(result))
 
 
-def draw_evaluation(result: EvaluationResult) -> None:
-    """Write ``figures/<field>.jpg`` for every field and ``figures/precision_recall.png`` into the output folder."""
-    folder = result.output_dir / "figures"
-    for item in progress(result.items, desc="draw", unit="field"):
-        write_image(folder / f"{item.name}.jpg", _picture(result, item.name))
-    save(precision_recall_figure(result), folder / "precision_recall.png")
+def draw_evaluation(result: EvaluationResult) -> dict[str, str]:
+    """Write ``figures/<field>.jpg`` for every field and ``figures/precision_recall.png`` into the output folder.
+
+    What is drawn already, of the same files, is kept. Returns why, by field, where one could not be drawn.
+    """
+    draw = _DrawField(result)
+    work = Work(draw, draw.inputs, lambda item: [draw.path(item)])
+    done = each(result.items, result.output_dir / RECORDS / f"{result.split} figures", work, desc="draw")
+    save(precision_recall_figure(result), result.output_dir / "figures" / "precision_recall.png")
+    return done.problems
+
+
+@dataclass(frozen=True)
+class _DrawField:
+    """Drawing one field with its cells found, missed and made up."""
+
+    result: EvaluationResult
+
+    def path(self, item: FieldFiles) -> Path:
+        return self.result.output_dir / "figures" / f"{item.name}.jpg"
+
+    def inputs(self, item: FieldFiles) -> list[Path]:
+        return [*files_of(item), *ScoreField(self.result.labels).inputs(item)]
+
+    def __call__(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
+        write_image(self.path(item), _picture(self.result, item.name))
+        return {}
 
 
 def draw_before_after(before: EvaluationResult, after: EvaluationResult, path: str | Path) -> Path:
@@ -257,5 +275,6 @@ def draw_before_after(before: EvaluationResult, after: EvaluationResult, path: s
 def _picture(result: EvaluationResult, name: str, model: str = "") -> np.ndarray:
     item = next(item for item in result.items if item.name == name)
     scores = next(one for one in result.fields if one.name == name)
-    image, prediction = read_field(item), read_labels(result.labels[name])
+    image = read_field(item)
+    prediction = read_any_labels(result.labels[name], image.shape, field=name)
     return field_picture(image.array(), load_labels(item, image.shape), prediction, scores, model)

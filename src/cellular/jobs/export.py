@@ -1,27 +1,37 @@
 """`cellular export`: label images, or a model, in another tool's format."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from cellular.data.formats.labelled import find_labelled
+import pandas as pd
+
+from cellular.data.formats.labelled import LabelledField, find_labelled, table_above
 from cellular.data.formats.write import EXPORTS
-from cellular.errors import SettingsError
-from cellular.files import alone_in
+from cellular.data.plate import Plate
+from cellular.errors import InputError, SettingsError
+from cellular.files import alone_in, read_csv, read_json, write_json
 from cellular.jobs.export_model import export_bioimageio, export_onnx
+from cellular.jobs.export_plate import export_plates, is_run, plate_of_run
+from cellular.jobs.runner import ITEMS, Work, each, files_of
 
 MODELS = ("bioimageio", "onnx")
+# The runner's records, by format; hidden, since what is exported may lie in any folder.
+RECORDS = ".export"
+FILES = "files"
 
 
 @dataclass(frozen=True)
 class Exported:
-    """`written`: files or folders. `fields`: how many are in them; 0 for a model."""
+    """`written`: files or folders. `fields`: how many are in them; 0 for a model. `problems`: left out, and why."""
 
     written: list[Path]
     fields: int = 0
+    problems: dict[str, str] = field(default_factory=dict)
 
 
 def export(
-    source: str | Path,
+    source: str | Path | Plate,
     to: str,
     out: str | Path,
     *,
@@ -30,11 +40,15 @@ def export(
     author: str | None = None,
     test_image: str | Path | None = None,
 ) -> Exported:
-    """Write `source` in the format `to`.
+    """Write `source` in the format `to`; a field that cannot be written is named and left out.
+
+    A second run goes on where the first stopped: what was written of the same files is kept.
 
     Parameters
     ----------
-    source : labels or outlines, a file or a folder of them; for "bioimageio" and "onnx" a model's name or file.
+    source : labels or outlines, a file or a folder of them; for "bioimageio" and "onnx" a model's name or file; for
+        "ome-zarr" also a Plate, or the folder of a run of `analyse`, `measure` or `segment`. These become a store a
+        plate, with label images and tables; a run whose fields have no wells a store a field.
     to : a key of :data:`cellular.data.formats.write.EXPORTS`, "bioimageio" or "onnx".
     out : folder; for a model the file.
     images : folder of the labels' images; None looks beside the labels.
@@ -61,6 +75,70 @@ def export(
             return Exported([export_bioimageio(source, out, author=author, test_image=test_image)])
     if to not in EXPORTS:
         raise SettingsError(f"Unknown format '{to}'; known: {', '.join((*EXPORTS, *MODELS))}")
+    if to == "ome-zarr" and (isinstance(source, Plate) or is_run(source)):
+        plate, table = (source, None) if isinstance(source, Plate) else plate_of_run(source)
+        if isinstance(source, Plate) or any(item.well for item in plate.fields):
+            return _export_plate(plate, out, read_csv(cells) if cells else table)
+    if isinstance(source, Plate):
+        raise SettingsError(f"A plate of images is exported to ome-zarr, not to {to}; give its label images")
     fields = find_labelled(source, images, cells)
-    with alone_in(out):
-        return Exported(EXPORTS[to](fields, Path(out)), len(fields))
+    with alone_in(out) as folder:
+        return _export_fields(to, fields, folder, Path(cells) if cells else table_above(fields[0].labels_path))
+
+
+def _export_plate(plate: Plate, out: str | Path, cells: pd.DataFrame | None) -> Exported:
+    """A store a plate; each is whole or not at all, so a run that was cut off begins the one it was at again."""
+    with alone_in(out) as folder:
+        stores, problems = export_plates(plate, folder, cells)
+    return Exported(stores, len(plate) - len(problems), problems)
+
+
+def _export_fields(to: str, fields: Sequence[LabelledField], out: Path, cells: Path | None) -> Exported:
+    """Write each field, but for those that an earlier run wrote of the same files, and what is about all of them."""
+    records, export = out / RECORDS / to, EXPORTS[to]
+    names = export.names(fields)
+    shared = [path for path in (cells, _noted(records / "classes.json", names)) if path]
+    one = _ExportField(to, out, tuple(names), tuple(shared))
+    done = each(fields, records, Work(one, one.inputs, one.outputs), desc=f"export {to}")
+    if not done.names:
+        raise InputError(f"No field could be exported; first problem: {next(iter(done.problems.values()))}")
+    kept = [item for item in fields if item.name in set(done.names)]
+    files = [out / name for name in done.tables[FILES]["file"]]
+    files += export.whole(kept, out, names, done.tables) if export.whole else []
+    return Exported(files, len(kept), done.problems)
+
+
+def _noted(path: Path, names: Sequence[str]) -> Path:
+    """A file of the classes' names, new where they are: every field's file depends on all of them."""
+    if not path.is_file() or read_json(path) != list(names):
+        write_json(path, list(names))
+    return path
+
+
+@dataclass(frozen=True)
+class _ExportField:
+    """Exporting one field; its table "files" says what was written.
+
+    Attributes
+    ----------
+    names : of the classes. shared : files that every field depends on.
+    """
+
+    to: str
+    out: Path
+    names: tuple[str, ...]
+    shared: tuple[Path, ...]
+
+    def inputs(self, item: LabelledField) -> list[Path]:
+        return [*files_of(item.files), *self.shared]
+
+    def outputs(self, item: LabelledField) -> list[Path]:
+        """What was written of the field when it was last done; of a store, the file that says what it is."""
+        told = self.out / RECORDS / self.to / ITEMS / item.name / f"{FILES}.csv"
+        files = [self.out / name for name in read_csv(told)["file"]] if told.is_file() else []
+        return [path / "zarr.json" if path.suffix == ".zarr" else path for path in files]
+
+    def __call__(self, item: LabelledField) -> Mapping[str, pd.DataFrame]:
+        written = EXPORTS[self.to].one(item, self.out, self.names)
+        files = [path.relative_to(self.out).as_posix() for path in written.files]
+        return {FILES: pd.DataFrame({"field": item.name, "file": files}, dtype=object), **written.tables}

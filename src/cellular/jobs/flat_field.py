@@ -11,13 +11,13 @@ import pandas as pd
 
 from cellular.autophagy.measure.unmix import REPORTER
 from cellular.autophagy.quality.field import light_of_field
-from cellular.autophagy.quality.flat_field import Profile, correct_field, estimate_profile, given_profile
+from cellular.autophagy.quality.flat_field import Profile, correct_field, given_profile, profiles_by_plate
 from cellular.data.formats.images import read_image, write_image
 from cellular.data.formats.suffixes import IMAGE_SUFFIXES
 from cellular.data.image import FieldImage, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, MissingInputError
-from cellular.files import read_csv, together, write_csv
+from cellular.files import plain_name, read_csv, together, write_csv
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.runner import attempt, spread
 
@@ -28,11 +28,22 @@ OFF, AUTO = "off", "auto"
 # A profile rests on this many fields at most, evenly spread over the plate.
 FIELDS = 200
 COLUMNS = (
-    *("channel", "fields", "shape", "offset", "cells_before", "cells_after", "background_before", "background_after"),
-    *("helps", "applied"),
+    *(
+        "plate",
+        "channel",
+        "fields",
+        "shape",
+        "offset",
+        "cells_before",
+        "cells_after",
+        "background_before",
+        "background_after",
+    ),
+    *("corner_error", "helps", "applied"),
 )
 
-Profiles = dict[str, Profile]
+# Profiles by plate and channel; the plate is "" for one that is for all.
+Profiles = dict[tuple[str, str], Profile]
 
 
 @dataclass(frozen=True)
@@ -44,8 +55,8 @@ class FlatField:
     choice : None to estimate and report, "auto" to apply what helps, "off", or a folder of images to apply.
     given : images (Y, X) of the folder by channel; None where there is none.
     applied : profiles that every field is divided by.
-    table : a row a channel: what a profile rests on, gains, and whether it is applied.
-    images : each channel's profile (Y, X).
+    table : a row a channel, or plate and channel: what a profile rests on, gains, and whether it is applied.
+    images : each row's profile (Y, X) by its name.
     """
 
     choice: str | None = None
@@ -54,13 +65,19 @@ class FlatField:
     table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS)))
     images: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    def correct(self, image: FieldImage) -> FieldImage:
-        """The image as it is measured."""
-        return correct_field(image, self.applied)
+    def correct(self, image: FieldImage, item: FieldFiles) -> FieldImage:
+        """The image of `item` as it is measured."""
+        own = {channel: profile for (plate, channel), profile in self.applied.items() if plate in ("", _plate_of(item))}
+        return correct_field(image, own)
 
     def to_apply(self) -> "FlatField":
         """The same with no more than :meth:`correct` needs: what travels to workers."""
         return FlatField(self.choice, applied=self.applied)
+
+
+def _plate_of(item: FieldFiles) -> str:
+    """What tells plates apart here: a plate on a day."""
+    return " ".join(part for part in (item.date, item.plate) if part)
 
 
 def lit_fields(plate: Plate) -> list[FieldFiles]:
@@ -110,7 +127,7 @@ def settle(flat: FlatField, plate: Plate, out: Path, engine: Engine = HERE) -> F
             raise InputError(
                 f"No field could be read for the flat field; first problem: {next(iter(problems.values()))}"
             )
-        profiles = profiles_of(together(list(light.values())), flat.given)
+        profiles = profiles_of(together(list(light.values())), plate, flat.given)
         applied = {name for name, profile in profiles.items() if flat.given or profile.helps}
         _write(out, profiles, applied, plate)
     return _read(flat, out)
@@ -127,18 +144,19 @@ def report(flat: FlatField, light: pd.DataFrame | None, plate: Plate, out: Path)
     """
     if flat.choice == OFF or flat.applied or len(flat.table) or light is None:
         return flat
-    _write(out, profiles_of(light, flat.given), set(), plate)
+    _write(out, profiles_of(light, plate, flat.given), set(), plate)
     return _read(flat, out)
 
 
-def profiles_of(light: pd.DataFrame, given: Mapping[str, np.ndarray] | None = None) -> Profiles:
-    """Profiles by channel from the light of many fields; a channel that does not allow one is logged and left out."""
-    profiles = {}
+def profiles_of(light: pd.DataFrame, plate: Plate, given: Mapping[str, np.ndarray] | None = None) -> Profiles:
+    """Profiles from the light of many fields; a channel that does not allow one is logged and left out."""
+    plates, profiles = {item.name: _plate_of(item) for item in plate.fields}, {}
     for channel, rows in light.groupby("channel", sort=False):
         if given is not None and channel not in given:
             continue
         try:
-            profiles[channel] = estimate_profile(rows) if given is None else given_profile(given[channel], rows)
+            own = profiles_by_plate(rows, plates) if given is None else {"": given_profile(given[channel], rows)}
+            profiles |= {(name, channel): profile for name, profile in own.items()}
         except InputError as error:
             if given is not None:
                 raise
@@ -147,12 +165,13 @@ def profiles_of(light: pd.DataFrame, given: Mapping[str, np.ndarray] | None = No
 
 
 def _write(out: Path, profiles: Profiles, applied: set[str], plate: Plate) -> None:
-    """Write ``flat_field/<channel>.tif`` (float32, mean 1), then the table, which says that all is there."""
+    """Write ``flat_field/<plate>_<channel>.tif`` (float32, mean 1), then the table, which says that all is there."""
     shape = next((image.shape for image in _readable(plate)), None)
     rows = []
     for name, profile in profiles.items():
-        write_image(_file(out, name), profile.over(shape))
-        rows.append({column: getattr(profile, column) for column in COLUMNS[:-1]} | {"applied": name in applied})
+        write_image(_file(out, *name), profile.over(shape))
+        about = {column: getattr(profile, column) for column in COLUMNS[1:-1]}
+        rows.append({"plate": name[0], **about, "applied": name in applied})
     write_csv(out / FOLDER / TABLE, pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
@@ -163,16 +182,17 @@ def _readable(plate: Plate) -> Iterator[FieldImage]:
 
 
 def _read(flat: FlatField, out: Path) -> FlatField:
-    table = read_csv(out / FOLDER / TABLE, ("channel", "shape"))
-    images = {name: read_image(_file(out, name)) for name in table["channel"]}
-    applied = {}
-    for row in table[table["applied"].astype(bool)].to_dict("records"):
-        numbers = {name: row[name] for name in COLUMNS[3:8]}
-        about = (row["channel"], row["fields"], "given", np.empty(0))
-        applied[row["channel"]] = Profile(*about, image=images[row["channel"]], **numbers)
+    table = read_csv(out / FOLDER / TABLE, ("plate", "channel", "shape"))
+    table["plate"] = table["plate"].fillna("").astype(str)
+    images, applied = {}, {}
+    for row in table.to_dict("records"):
+        plate, channel = row["plate"], row["channel"]
+        image = images[f"{plate} {channel}".strip()] = read_image(_file(out, plate, channel))
+        if row["applied"]:
+            numbers = {name: row[name] for name in COLUMNS[4:10]}
+            applied[plate, channel] = Profile(channel, row["fields"], "given", np.empty(0), image=image, **numbers)
     return replace(flat, applied=applied, table=table, images=images)
 
 
-def _file(out: Path, channel: str) -> Path:
-    safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in channel)
-    return out / FOLDER / f"{safe}.tif"
+def _file(out: Path, plate: str, channel: str) -> Path:
+    return out / FOLDER / f"{plain_name(f'{plate}_{channel}' if plate else channel)}.tif"

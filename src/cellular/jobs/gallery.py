@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.data.formats.images import read_labels, write_image
-from cellular.data.image import read_field
+from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import number_order
 from cellular.jobs.nuclei import nuclei_path
@@ -30,7 +30,7 @@ def gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatme
     treatment : column that says how a cell was treated; without it all cells are one condition.
     """
     cells, feature = tables["cells"], next(name for name in FEATURES if name in tables["cells"])
-    found = dict(list(cells.groupby(_conditions(plate, cells, treatment))))
+    found = dict(list(cells.groupby(conditions(plate, cells, treatment))))
     groups = [(name, found[name]) for name in sorted(found, key=number_order)][:MOST_CONDITIONS]
     chosen = {name: choose_cells(group, feature) for name, group in groups}
     chosen = {name: rows for name, rows in chosen.items() if len(rows)}
@@ -49,7 +49,7 @@ def gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatme
     return made
 
 
-def _conditions(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.Series:
+def conditions(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.Series:
     """What each cell was given, in words: its treatment, then what else the map says but for replicates and controls.
 
     The treatment alone where that makes too many; missing for a cell without a treatment.
@@ -86,8 +86,9 @@ def _cut(
 
 def _read(item: FieldFiles, out: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """A field's colours (Y, X, 3), the label image of its cells, and that of its nuclei where there is one."""
-    colours = np.atleast_3d(colour_image(read_field(item)))[..., :3]
+    picture = read_field(item)
+    colours = np.atleast_3d(colour_image(picture))[..., :3]
     colours = np.repeat(colours, 3, axis=2) if colours.shape[2] == 1 else colours
-    labels = read_labels(item.labels)
+    labels = load_labels(item, picture.shape)
     path = nuclei_path(out / "labels", item.name)
     return colours, labels, read_labels(path) if path.is_file() else None

@@ -7,12 +7,12 @@ from typing import Any
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_json, whole_file, write_json
 
-RESULT, MODEL = "teach.json", "model"
+RESULT, MODEL = "teach.json", "model.safetensors"
 
 
 def decide(out: str | Path, keep: bool, models: str | Path) -> Path | None:
-    """Keep the model of a lesson, as ``models/<lesson>``, or delete it; the model's path where it is kept."""
-    out, kept = Path(out), Path(models) / Path(out).name
+    """Keep the model of a lesson, as ``models/<lesson>.safetensors``, or delete it; its path where it is kept."""
+    out, kept = Path(out), Path(models) / f"{Path(out).name}.safetensors"
     if not (out / RESULT).is_file():
         raise MissingInputError(f"{out} holds no {RESULT}: there is nothing to decide yet")
     told = read_json(out / RESULT)

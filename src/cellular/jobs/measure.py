@@ -1,9 +1,11 @@
 """`cellular measure`: images and label images in; tables of cells, puncta and images out."""
 
+import io
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +33,8 @@ from cellular.settings import settings_to_dict
 
 logger = logging.getLogger(__name__)
 
+# Tables of cells, and of what is in them: each row tells of its well.
+OF_CELLS = ("cells", "puncta", "nuclei", "marker_puncta")
 # The cells' diameter, where puncta's sizes go by it, is the median over this many fields.
 DIAMETER_FIELDS = 8
 
@@ -139,8 +143,7 @@ def measure(
             item.name: f"no label image in {where}" for item in corrected_plate.fields if not item.labels
         } | done.problems
         tables = {name: done.tables[name] for name in (*TABLES, *OPTIONAL) if name in done.tables}
-        tables["images"] = with_counts(tables["images"], edits)
-        tables["cells"] = with_wells(tables["cells"], tables["images"])
+        tables = told_wells({**tables, "images": with_counts(tables["images"], edits)})
         write_tables(tables, folder, formats)
         write_problems(folder, problems)
     return MeasureResult(tables, problems)
@@ -155,11 +158,18 @@ def with_reporter(plate: Plate, settings: MeasureSettings) -> MeasureSettings:
     """
     plate.require(*settings.needs, what=f"the reporter {settings.reporter}")
     missing = [role for role in REPORTER if not any(item.has(role) for item in plate.fields)]
+    known = measured_roles([source.role for source in plate.channels]) or any(
+        f.kind == "composite" for f in plate.fields
+    )
+    if not known:
+        token = next((source.token for source in plate.channels if source.token), "w1")
+        what = f"measuring (a channel that is neither can be called --channels marker:NAME={token})"
+        plate.require(*missing, what=what)
     if settings.reporter != "auto":
         return settings
     if not missing:
         return replace(settings, reporter="tandem")
-    if any(source.role is None for source in plate.channels) or not measured_roles([s.role for s in plate.channels]):
+    if any(source.role is None for source in plate.channels):
         plate.require(*missing, what="the tandem reporter (--reporter none measures only the channels that are named)")
     logger.info("without %s no puncta are told to be yellow or red-only", " and ".join(missing))
     return settings
@@ -188,7 +198,7 @@ class _Measuring:
     about: Mapping[str, dict]
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        image = self.flat.correct(read_field(item))
+        image = self.flat.correct(read_field(item), item)
         labels = load_labels(item, image.shape)
         nuclei = self.source.write(item, image, labels, self.out / "labels") if self.source else None
         tables = measure_field(image, labels, item.name, self.settings, self.about[item.name], nuclei)
@@ -226,13 +236,20 @@ def roles_of(plate: Plate) -> dict[str, str | None]:
     return {source.token: source.role for source in plate.channels}
 
 
-def with_wells(cells: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
-    """The cells with plate, well, site, timepoint and what the plate map says after their field and label."""
-    names = [name for name in told_of_wells(images) if name not in cells and name != "date"]
-    known = images.set_index("field")[names].reindex(cells["field"])
-    told = [name for name in names if known[name].notna().any()]
-    parts = [cells[["field", "label"]], known[told].set_axis(cells.index), cells.drop(columns=["field", "label"])]
-    return pd.concat(parts, axis=1)
+def told_wells(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables; those of cells and of what is in them with what is known of wells, see :func:`with_wells`."""
+    return {name: with_wells(table, tables["images"]) if name in OF_CELLS else table for name, table in tables.items()}
+
+
+def with_wells(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """The table with plate, well, site, timepoint and what the plate map says after its field and label."""
+    names = [name for name in told_of_wells(images) if name not in table and name != "date"]
+    # a field's few words are looked up once a field and then repeated: a table of puncta has millions of rows
+    codes, fields = pd.factorize(table["field"])
+    known = images.set_index("field")[names].reindex(fields)
+    known = known[[name for name in names if known[name].notna().any()]].take(codes).set_axis(table.index)
+    lead = [name for name in ("field", "nucleus", "label") if name in table]
+    return pd.concat([table[lead], known, table.drop(columns=lead)], axis=1)
 
 
 def told_of_wells(images: pd.DataFrame) -> list[str]:
@@ -277,12 +294,14 @@ def pixel_size_of(items: Sequence[FieldFiles]) -> float | None:
 
 def labelled_diameter(items: Sequence[FieldFiles]) -> float:
     """Median diameter, px, of the cells of a few label images."""
-    found = []
+    found, wrong = [], []
     for item in spread(items, DIAMETER_FIELDS):
         try:
             found.append(median_diameter(load_labels(item)))
         except CellularError as error:
-            logger.debug("%s", error)
+            wrong.append(str(error))
+    if wrong and not found:
+        raise InputError(f"No label image can be read, first: {wrong[0]}")
     found = [value for value in found if value > 0]
     if not found:
         raise InputError("No label image shows a cell to go by: give puncta's sizes with --min_sigma and --max_sigma")
@@ -298,9 +317,18 @@ def write_tables(tables: Mapping[str, pd.DataFrame], out: Path, formats: Sequenc
             with whole_file(out / f"{name}.parquet") as temporary:
                 table.to_parquet(temporary, index=False)
     if "anndata" in formats:
-        with whole_file(out / "cells.h5ad") as temporary:
-            to_anndata(tables["cells"], tables["images"]).write_h5ad(temporary)
+        write_h5ad(out / "cells.h5ad", to_anndata(tables["cells"], tables["images"]))
     write_csv(out / "columns.csv", documentation(tables))
+
+
+def write_h5ad(path: Path, table: Any) -> None:
+    """Write an AnnData. HDF5's library cannot close a file on a full disk, so it gets memory to write to."""
+    h5py, write_elem = import_extra("h5py", "anndata"), import_extra("anndata.io", "anndata").write_elem
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        write_elem(file, "/", table)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def to_anndata(cells: pd.DataFrame, images: pd.DataFrame):

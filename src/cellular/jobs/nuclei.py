@@ -12,10 +12,10 @@ import numpy as np
 
 from cellular.autophagy.measure.nuclei import match_nuclei
 from cellular.autophagy.measure.unmix import DNA
-from cellular.data.find import match_labels, match_nuclei_files
-from cellular.data.formats.images import read_labels, write_labels
+from cellular.data.formats.images import write_labels
 from cellular.data.formats.suffixes import NUCLEI_SUFFIX
-from cellular.data.image import FieldImage
+from cellular.data.image import FieldImage, read_cells
+from cellular.data.label_files import match_labels, match_nuclei_files
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 
@@ -69,10 +69,7 @@ class NucleiSource:
             from cellular.segment.settings import SegmentSettings
 
             return segment_image(dna_of(image), self.segmenter, SegmentSettings(diameter=self.diameter)).labels
-        labels = read_labels(self.files[item.name])
-        if labels.shape != image.shape:
-            raise InputError(f"{self.files[item.name]}: shape {labels.shape} differs from the image's {image.shape}")
-        return labels
+        return read_cells(self.files[item.name], image.shape, item.name)
 
     def record(self) -> dict[str, Any]:
         """For the record of the job's settings."""

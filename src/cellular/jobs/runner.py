@@ -17,7 +17,7 @@ import pandas as pd
 
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, OutputExistsError, PartDone
-from cellular.files import alone_in, is_leftover, read_csv, read_json, together, write_csv, write_json
+from cellular.files import alone_in, is_leftover, read_csv, read_json, sha256_of, together, write_csv, write_json
 from cellular.jobs.engines import HERE, Engine, Outcome
 from cellular.jobs.shards import Gather, Shard, beside_others, check_whole, problems_of, write_command, write_part
 from cellular.progress import progress
@@ -207,11 +207,13 @@ def do_one(item: Item, out: Path, work: Work) -> None:
         write_csv(folder / f"{name}.csv", table)
     if _listing(inputs) != before:
         raise InputError(f"{item.name}: its files changed while they were read; run the same command again")
-    write_json(folder / RECORD, {"inputs": before, "tables": sorted(tables)})
+    made = {name: sha256_of(folder / f"{name}.csv") for name in sorted(tables)}
+    write_json(folder / RECORD, {"inputs": before, "tables": sorted(tables), "sha256": made})
 
 
 def is_done(folder: Path, inputs: Sequence[Path], outputs: Sequence[Path] = ()) -> bool:
-    """Whether `folder` holds the whole result of just these files, and none has changed in size or date since."""
+    """Whether `folder` holds the whole result of just these files: none has changed in size or date since, nor a table
+    in what it holds."""
     if not (folder / RECORD).is_file() or not all(out.is_file() for out in outputs):
         return False
     try:
@@ -219,14 +221,21 @@ def is_done(folder: Path, inputs: Sequence[Path], outputs: Sequence[Path] = ()) 
     except InputError as error:
         logger.warning("%s; %s is done again", error, folder.name)
         return False
-    tables = [folder / f"{name}.csv" for name in record["tables"]]
-    return record["inputs"] == _listing(inputs) and all(table.is_file() for table in tables)
+    tables = {name: folder / f"{name}.csv" for name in record["tables"]}
+    if record["inputs"] != _listing(inputs) or not all(table.is_file() for table in tables.values()):
+        return False
+    made = record.get("sha256")  # records of earlier versions have none
+    changed = [table for name, table in tables.items() if made is not None and made.get(name) != sha256_of(table)]
+    if changed:
+        logger.warning("%s was changed since it was made; %s is done again", changed[0], folder.name)
+    return not changed
 
 
 def _record_of(folder: Path) -> dict[str, Any]:
     record = read_json(folder / RECORD)
     tables = record.get("tables") if isinstance(record, dict) and "inputs" in record else None
-    if not isinstance(tables, list) or not all(isinstance(name, str) for name in tables):
+    known = isinstance(tables, list) and all(isinstance(name, str) for name in tables)
+    if not known or not isinstance(record.get("sha256", {}), dict):
         raise InputError(f"{folder / RECORD} is damaged; delete {folder} and run again")
     return record
 

@@ -18,7 +18,7 @@ from cellular.files import sha256_of, write_csv, write_json
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.runner import Work, claimed, each, files_of, finished, joined, spread
 from cellular.progress import progress
-from cellular.report.outlines import PLAIN, outline_overlay
+from cellular.report.outlines import PLAIN, colour_image, outline_overlay
 from cellular.segment.inputs import network_image
 from cellular.segment.segmentation import Segmentation
 from cellular.segment.segmenter import Segmenter
@@ -156,7 +156,7 @@ def overlay_path(out: Path, name: str) -> Path:
 
 def draw_outlines(path: Path, image: FieldImage, labels: np.ndarray) -> None:
     """Write the field's image with white outlines around its cells."""
-    write_image(path, outline_overlay(image.array(), [(labels, PLAIN)]))
+    write_image(path, outline_overlay(colour_image(image), [(labels, PLAIN)]))
 
 
 def cell_table(name: str, labels: np.ndarray, scores: np.ndarray | None = None) -> pd.DataFrame:

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from cellular.autophagy.compare.design import count_units, nest
 from cellular.autophagy.compare.effects import ALL, Comparison, StatsSettings, compare
-from cellular.autophagy.quality.exclusions import before_and_after, exclusion_note, kept, ledger, read_exclusions
+from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
 from cellular.errors import InputError
-from cellular.files import alone_in, read_csv, write_csv, write_json
+from cellular.files import alone_in, plain_name, read_csv, write_csv, write_json
 from cellular.jobs.assay import assess, write_assay
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
-from cellular.report.statistics import cell_map, forest, over_time, superplot
+from cellular.report.statistics import cell_map, forest, over_time, superplot, superplot_data
 from cellular.report.style import save
 from cellular.settings import settings_to_dict
 
@@ -126,29 +125,53 @@ def _compared(
         return (replace(result, notes=(*result.notes, note)) if odd else result), None
     names = [name for table in (images, quality) if table is not None for name in table["field"].astype(str)]
     excluded = ledger(read_exclusions(exclude, quality), cells, names)
-    result = compare(kept(cells, excluded), settings, images)
-    before = count_units(nest(cells, settings, images))
-    notes = (exclusion_note(excluded, cells), *result.notes)
-    return replace(result, units=before_and_after(before, result.units), notes=notes), excluded
+    result = compare(cells, settings, images, excluded["field"])
+    after = result.cells if result.with_inhibitor is None else result.with_inhibitor
+    if result.before is not None:
+        result = replace(result, notes=(exclusion_note(excluded, result.before, after), *result.notes))
+        given = [name for name in ("treatment", settings.inhibitor or "inhibitor", settings.dose) if name]
+        excluded = with_places(excluded, result.before, given)
+    else:
+        result = replace(result, notes=(f"--exclude {' '.join(exclude)}: no field is left out", *result.notes))
+    return result, excluded
 
 
 def headlines(result: Comparison, most: int = 4) -> list[str]:
     """The features to show first: those of :data:`HEADLINES` that were compared, else the largest effects."""
-    compared = set(result.effects["feature"])
+    compared = set(result.features)
     known = [name for name in HEADLINES if name in compared]
     overall = result.effects[result.effects["timepoint"] == ALL]
     largest = overall.reindex(overall["standardised"].abs().sort_values(ascending=False).index)["feature"]
-    return (known or list(dict.fromkeys(largest)))[:most]
+    return (known or list(dict.fromkeys([*largest, *result.features])))[:most]
+
+
+def unit_of(result: Comparison) -> str:
+    """Whose means are shown: the biological replicate, or the well where there is only one."""
+    units = result.effects["unit"] if len(result.effects) else result.over_time["unit"]
+    return "replicate" if units.eq("replicate").any() else "well"
 
 
 def draw(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[str]) -> Figures:
     """Draw and save every figure that the data allow."""
     folder, shown = out / "figures", headlines(result)
-    unit = "replicate" if result.effects["unit"].eq("replicate").any() else "well"
-    superplots = {name: save(superplot(result.cells, name, unit=unit), folder / f"{name}.png") for name in shown}
+    unit = unit_of(result)
+    superplots = {
+        name: save(
+            superplot(result.cells, name, unit=unit),
+            folder / f"{plain_name(name)}.svg",
+            superplot_data(result.cells, name, unit),
+        )
+        for name in shown
+    }
     timepoints = result.over_time["timepoint"].nunique()
     lines = (
-        save(over_time(result.over_time, shown, settings.level), folder / "over_time.png") if timepoints > 1 else None
+        save(
+            over_time(result.over_time, shown, settings.level),
+            folder / "over_time.svg",
+            result.over_time[result.over_time["feature"].isin(shown)],
+        )
+        if timepoints > 1
+        else None
     )
     overall = result.effects[result.effects["timepoint"] == ALL]
     estimated = overall["standardised"].notna().any()
@@ -160,5 +183,7 @@ def draw(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[
             logger.warning("no %s map: %s", method, error)
             continue
         write_csv(out / f"map_{method}.csv", table)
-        drawn[method] = save(figure, folder / f"map_{method}.png")
-    return Figures(superplots, lines, drawn, save(forest(overall), folder / "effects.png") if estimated else None)
+        drawn[method] = save(figure, folder / f"map_{method}.svg", table)
+    return Figures(
+        superplots, lines, drawn, save(forest(overall), folder / "effects.svg", overall) if estimated else None
+    )

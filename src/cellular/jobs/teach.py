@@ -1,14 +1,13 @@
 """`cellular teach`: a model and corrected fields in; a fine-tuned model, and what it is worth on others, out."""
 
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
-from cellular.files import whole_file, write_json
+from cellular.files import write_json
 from cellular.jobs.calibrate import calibrate
 from cellular.jobs.corrections import corrected
 from cellular.jobs.evaluate import evaluate
@@ -16,6 +15,7 @@ from cellular.jobs.lessons import MODEL, RESULT
 from cellular.jobs.runner import claimed
 from cellular.jobs.segment import model_record
 from cellular.jobs.train import train
+from cellular.segment.model.registry import save_model
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
 from cellular.settings import settings_to_dict
@@ -85,9 +85,9 @@ def teach(
     Of the corrected fields every fifth, and one at the least, is held out, the latest ones. Ten or more fields to learn
     from give another fifth, on which thresholds and scores are settled (`calibrate`); with fewer they stay.
 
-    Writes into `out`: ``experiments/`` of the training, ``before/`` and ``after/`` of the evaluation, ``model`` and
-    ``teach.json``, whose ``kept`` is null until somebody decides (:func:`cellular.jobs.lessons.decide`). The same call
-    goes on where it was stopped.
+    Writes into `out`: ``experiments/`` of the training, ``before/`` and ``after/`` of the evaluation,
+    ``model.safetensors`` and ``teach.json``, whose ``kept`` is null until somebody decides
+    (:func:`cellular.jobs.lessons.decide`). The same call goes on where it was stopped.
 
     Raises InputError with fewer than two corrected fields.
     """
@@ -101,16 +101,12 @@ def teach(
     record |= {"after": {item.name: found.of(item.name)[-1]["after"] for item in fields}}
     with claimed(out, "teaching", record):
         tuned = _trained(replace(plate, fields=learnt), out, replace(settings.train, device=device), settings.model)
-        if settled and not (out / MODEL).is_file():
-            calibrate(
-                Segmenter.from_pretrained(tuned, device),
-                replace(plate, fields=settled),
-                settings.segment,
-                out=out / MODEL,
-            )
-        elif not (out / MODEL).is_file():
-            with whole_file(out / MODEL) as temporary:
-                shutil.copyfile(tuned, temporary)
+        if not (out / MODEL).is_file():
+            tuned = Segmenter.from_pretrained(tuned, device)
+            if settled:
+                calibrate(tuned, replace(plate, fields=settled), settings.segment, out=out / MODEL)
+            else:
+                save_model(out / MODEL, tuned.network, tuned.model.info)
         held_plate = replace(plate, fields=held)
         before = evaluate(held_plate, out / "before", segmenter, settings.segment).values
         after = evaluate(

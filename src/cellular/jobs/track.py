@@ -103,7 +103,7 @@ def track(
             "Where the names hide the timepoint, --pattern tells how to read it"
         )
     measured = _read_cells(cells, appearance) if cells else None
-    step = step_of([frame.timepoint for frame in frames] for frames in series.values())
+    step = _step(plate, series)
     truths = _read_truth(truth) if truth else None
 
     given = tuple(Path(path) for path in (truth, cells if appearance else None) if path)
@@ -124,6 +124,17 @@ def track(
         if measured is not None and PROBABILITY in measured:
             write_states(result.tracks.merge(measured[["field", "label", PROBABILITY]], how="left"), out, step)
     return result
+
+
+def _step(plate: Plate, series: dict[str, list[FieldFiles]]) -> int:
+    """From one timepoint to the next. One gap tells nothing where names count images: 1 and 3 have lost 2."""
+    step = step_of([frame.timepoint for frame in frames] for frames in series.values())
+    times = {frame.timepoint for frames in series.values() for frame in frames}
+    if len(times) == 2 and plate.scheme != "pattern":
+        return 1
+    if step > 1:
+        logger.info("timepoints go in steps of %d", step)
+    return step
 
 
 @dataclass(frozen=True)
@@ -154,14 +165,14 @@ class _Tracking:
         for kind in self.exports:
             write_export(kind, tracks, images, self.out / "exports" / kind / one.name)
         figure = draw_tracks(tracks, images[-1], f"{one.name}: {len(one.frames)} timepoints")
-        save(figure, self.out / "figures" / f"{one.name}.png")
+        save(figure, self.out / "figures" / f"{one.name}.svg", tracks)
         return tables | {"tracks": _named(tracks, one.name, one.frames).round({"y": 3, "x": 3})}
 
     def inputs(self, one: Series) -> tuple[Path, ...]:
         return (*(frame.labels for frame in one.frames), *self.given)
 
     def outputs(self, one: Series) -> tuple[Path, ...]:
-        return (self.out / "figures" / f"{one.name}.png",)
+        return (self.out / "figures" / f"{one.name}.svg",)
 
 
 def _check_exports(exports: Sequence[str]) -> None:
@@ -237,7 +248,7 @@ def _write(result: TrackResult, out: Path) -> None:
     write_csv(out / "summary.csv", result.summary)
     if result.scores is not None:
         write_csv(out / "scores.csv", result.scores)
-    save(draw_lengths(result.tracks), out / "figures" / "track_lengths.png")
+    save(draw_lengths(result.tracks), out / "figures" / "track_lengths.svg")
 
 
 def write_states(tracks: pd.DataFrame, out: Path, step: int = 1) -> None:

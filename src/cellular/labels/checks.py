@@ -1,6 +1,7 @@
 """What a label image must be."""
 
 import numpy as np
+from scipy import ndimage
 
 from cellular.errors import InputError
 
@@ -11,3 +12,21 @@ def as_labels(image: np.ndarray) -> np.ndarray:
     if largest > np.iinfo(np.uint32).max:
         raise InputError(f"label {largest} does not fit 32 bits")
     return image.astype(np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32, copy=False)
+
+
+def check_cells(labels: np.ndarray, path: object) -> np.ndarray:
+    """The label image (Y, X) at `path` as it is; InputError where its one number stands for many cells.
+
+    A mask of foreground, 0 and 255 or true and false, would be one cell as large as all together. Specks beside one
+    cell are let pass: a tenth of it at most.
+    """
+    largest = labels.max(initial=0)
+    if largest == 0 or (labels[labels > 0] != largest).any():
+        return labels
+    pieces, count = ndimage.label(labels, np.ones((3, 3)))
+    if count > 1 and 10 * np.bincount(pieces.ravel())[1:].max() < 9 * np.count_nonzero(labels):
+        raise InputError(
+            f"{path}: its one label, {largest}, is in {count} pieces; a label image has a number for each cell, so "
+            "number them first (ImageJ: Analyze Particles, count masks; scikit-image: measure.label)"
+        )
+    return labels

@@ -14,6 +14,7 @@ from cellular.autophagy.compare.doses import Curve
 from cellular.autophagy.compare.effects import ALL
 from cellular.autophagy.compare.flux import Flux
 from cellular.autophagy.measure.columns import axis_label
+from cellular.report.counts import told_n
 from cellular.report.html import Page
 from cellular.report.statistics import MARKERS
 from cellular.report.style import PALETTE, treatment_colours
@@ -173,8 +174,9 @@ def _add_flux(page: Page, assay: Assay) -> None:
     if len(flux.turnover):
         shown = flux.turnover[flux.turnover["feature"].isin(assay.shown)]
         page.table(
-            _with_interval(shown)[
-                ["feature", "inhibitor", "treatment", "quantity", "estimate", "95 % interval", "replicates", "note"]
+            told_n(_with_interval(shown))[
+                ["feature", "inhibitor", "treatment", "quantity", "estimate", "95 % interval", "replicates", "images"]
+                + ["cells", "note"]
             ],
             caption="J is the slope of the pool after the block (puncta per cell and unit of time), the transition "
             "time the pool before over J:",
@@ -190,11 +192,11 @@ def _add_doses(page: Page, assay: Assay) -> None:
     )
     for note in assay.notes:
         page.text(f"{note}.")
-    table = shown.assign(measurement=shown["feature"].map(axis_label))
+    table = told_n(shown.assign(measurement=shown["feature"].map(axis_label))).rename(columns={"images": "fields"})
     for name in ("ec50", "plateau"):
         table[f"{name}, 95 % interval"] = _ends(table[f"{name}_low"], table[f"{name}_high"])
     columns = ["measurement", "treatment", "unit", "doses", "replicates", "trend", "p_trend", "zero", "ec50"]
-    columns += ["ec50, 95 % interval", "plateau", "plateau, 95 % interval", "slope"]
+    columns += ["ec50, 95 % interval", "plateau", "plateau, 95 % interval", "slope", "fields", "cells"]
     page.table(table[columns])
     for row in shown.itertuples():
         if row.refusal or row.note:
@@ -212,7 +214,7 @@ def _add_plate(page: Page, assay: Assay) -> None:
     told = places[places["note"] == ""]
     if len(told):
         table = told.assign(measurement=told["feature"].map(axis_label), **{"in SDs of wells": told["unit_sd"]})
-        page.table(table[["measurement", "effect", "size", "in SDs of wells", "share", "p_value"]])
+        page.table(table[["measurement", "effect", "size", "in SDs of wells", "share", "p_value", "wells"]])
     for note, group in places[places["note"] != ""].groupby("note", sort=False):
         page.caveat(f"No effect of {', '.join(dict.fromkeys(group['effect']))} can be given: {note}.")
     if len(assay.quality):
@@ -225,7 +227,8 @@ def _contrasts(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     if rows["p_value"].notna().any():
         rows = rows.assign(p=rows["p_value"].astype(float), q=rows["q_value"].astype(float))
         shown += ["p", "q"]
-    return rows[[*shown, "unit", "replicates", "wells", "cells"]].rename(columns={"high": "treatment"})
+    rows = told_n(rows).rename(columns={"images": "fields"})
+    return rows[[*shown, "unit", "replicates", "wells", "fields", "cells"]].rename(columns={"high": "treatment"})
 
 
 def _with_interval(rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 from cellular.autophagy.compare.effects import ALL, Comparison
 from cellular.autophagy.measure.columns import axis_label, meaning
 from cellular.report.assay import Assay, add_assay
+from cellular.report.counts import told_n
 from cellular.report.html import Page
 
 NOT_FLUX = (
@@ -31,8 +32,11 @@ class Figures:
 
 def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
     """The comparison as sections of a page."""
-    page.section("Treatments").text(f"Every treatment against '{result.control}'. n at every level:")
-    page.table(result.units)
+    alone = len(result.units) == 1
+    who = f"One treatment, '{result.control}'" if alone else f"Every treatment against '{result.control}'"
+    left = ", 'of' as many as there were before fields were left out" if result.before is not None else ""
+    page.section("Treatments").text(f"{who}. n at every level{left}:")
+    page.table(told_n(result.units))
     for refusal in result.refusals:
         page.caveat(refusal[0].upper() + refusal[1:] + ".")
     for warning in (*medium_warnings(result), *result.notes):
@@ -40,7 +44,8 @@ def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
     page.caveat(NOT_FLUX)
     overall = result.effects[result.effects["timepoint"] == ALL]
     first = overall[overall["feature"].isin(figures.superplots)]
-    page.table(_effects_table(first), caption="Effects over all timepoints, with their 95 % intervals:")
+    if len(overall):
+        page.table(_effects_table(first), caption="Effects over all timepoints, with their 95 % intervals:")
     page.text("Each dot is a cell, each large marker the mean of one unit. Compare the large markers.")
     page.figures({f"{axis_label(name)}. {meaning(name)}": path for name, path in figures.superplots.items()})
     if figures.over_time:
@@ -55,7 +60,8 @@ def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
         page.figure(
             path, f"All cells by all measurements ({method.upper()}), coloured by treatment. A picture, not a test."
         )
-    page.table(_effects_table(overall), caption="All measurements", rows=200, folded=True)
+    if len(overall):
+        page.table(_effects_table(overall), caption="All measurements", rows=200, folded=True)
     return add_assay(page, figures.assay) if figures.assay else page
 
 
@@ -100,4 +106,11 @@ def _effects_table(effects: pd.DataFrame) -> pd.DataFrame:
     )
     if effects["p_value"].notna().any():
         table = table.assign(p=effects["p_value"].astype(float), q=effects["q_value"].astype(float))
-    return table.assign(unit=effects["unit"], df=effects["df"])
+    effects = told_n(effects)
+    n = {
+        f"{told}, treated / control": effects[f"{level}_treated"].astype(str)
+        + " / "
+        + effects[f"{level}_control"].astype(str)
+        for level, told in (("replicates", "replicates"), ("images", "fields"), ("cells", "cells"))
+    }
+    return table.assign(unit=effects["unit"], df=effects["df"], **n)

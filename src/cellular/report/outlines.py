@@ -25,7 +25,7 @@ def colour_image(image: FieldImage) -> np.ndarray:
     """What to show of a field: (Y, X, 3) with mRFP red, EGFP green and DNA or transmitted light blue.
 
     Without mRFP the first marker is red, without EGFP the next one green. Composites, pictures and images of nothing
-    that is known are shown as they are.
+    that is known are shown as they are; channels of 8 bit come as float32, so that dim ones are stretched like all.
     """
     known = [role for role in image.roles if role]
     if image.kind != "raw" or not known or len(image.roles) == 1:
@@ -33,7 +33,7 @@ def colour_image(image: FieldImage) -> np.ndarray:
     markers = iter(role for role in known if role not in ROLE_ORDER)
     blue = next((role for role in ("transmitted", "DNA") if image.has(role)), None)
     colours = [role if image.has(role) else next(markers, None) for role in ("mRFP", "EGFP")]
-    dark = np.zeros(image.shape, image.pixels.dtype)
+    dark = np.zeros(image.shape, np.float32 if image.pixels.dtype == np.uint8 else image.pixels.dtype)
     return np.stack([dark if role is None else image.plane(role) for role in (*colours, blue)], axis=-1)
 
 

@@ -14,6 +14,8 @@ from cellular.report.html import Page
 
 # Longer side of a thumbnail, px.
 THUMBNAIL = 360
+# Profiles side by side.
+_IN_A_ROW = 4
 _COLOURS = {"mRFP": 0, "EGFP": 1, "DNA": 2}
 
 
@@ -89,7 +91,7 @@ def _caption(quality: pd.DataFrame, name: str) -> str:
 
 
 def _add_flat_field(page: Page, table: pd.DataFrame, profiles: Mapping[str, np.ndarray]) -> None:
-    applied, uneven = (list(table["channel"][table[name].astype(bool)]) for name in ("applied", "helps"))
+    applied, uneven = (list(dict.fromkeys(table["channel"][table[name].astype(bool)])) for name in ("applied", "helps"))
     if applied:
         page.text(f"Evened out by the flat field before measuring: {', '.join(applied)}.")
     elif uneven:
@@ -102,7 +104,8 @@ def _add_flat_field(page: Page, table: pd.DataFrame, profiles: Mapping[str, np.n
     page.table(
         table,
         caption="How much cells' light (relative) and background (levels) vary from position to position, before and "
-        "after the flat field; 'after' is of fields that it was not fitted to:",
+        "after the flat field; 'after' is of fields that it was not fitted to. Corner error is the standard error of "
+        "the profile where it is known least; a row without a plate is for all of them:",
     )
     if profiles:
         page.figure(profile_figure(profiles), "The light across the field, 1 is its mean.")
@@ -110,12 +113,16 @@ def _add_flat_field(page: Page, table: pd.DataFrame, profiles: Mapping[str, np.n
 
 def profile_figure(profiles: Mapping[str, np.ndarray]) -> Figure:
     """Each channel's profile as a map with its own contours."""
-    figure, axes = plt.subplots(1, len(profiles), figsize=(3.0 * len(profiles), 2.8), squeeze=False)
+    columns = min(len(profiles), _IN_A_ROW)
+    rows = -(-len(profiles) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(3.0 * columns, 2.8 * rows), squeeze=False)
+    for axis in axes.flat[len(profiles) :]:
+        axis.remove()
     lowest = min(float(profile.min()) for profile in profiles.values())
     highest = max(float(profile.max()) for profile in profiles.values())
-    for axis, (name, profile) in zip(axes[0], profiles.items()):
+    for axis, (name, profile) in zip(axes.flat, profiles.items()):
         shown = axis.imshow(profile, vmin=lowest, vmax=highest, cmap="cividis")
         axis.set_title(f"{name}: {profile.min():.2f} to {profile.max():.2f}", fontsize=9)
         axis.set_axis_off()
-    figure.colorbar(shown, ax=list(axes[0]), shrink=0.8)
+    figure.colorbar(shown, ax=list(axes.flat[: len(profiles)]), shrink=0.8)
     return figure

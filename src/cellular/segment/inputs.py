@@ -29,9 +29,11 @@ def network_image(
     missing = [role for role in info.roles if role not in info.optional_roles and not image.has(role)]
     if missing:
         have = ", ".join(role or "one not known" for role in image.roles)
+        example = next((number for number, role in enumerate(image.roles, 1) if role in info.roles), 1)
         raise InputError(
             f"the model needs {' and '.join(missing)}, the image has {have}; name its channels with --channels "
-            f"{missing[0]}=..., give channel numbers, or take another --model"
+            f"{missing[0]}=..., take a --model for what there is, or give outlines made elsewhere with --labels, "
+            f"as of cellular segment --channels {' '.join([str(example)] * len(info.roles))} (one channel for all)"
         )
     dark = np.zeros(image.shape, image.pixels.dtype)
     planes = [image.plane(role) if image.has(role) else dark for role in info.roles]

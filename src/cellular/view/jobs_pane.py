@@ -23,7 +23,7 @@ class JobsPane:
     def __init__(self, desk: Desk, finished: Callable[[Job], None]) -> None:
         self.desk, self.finished = desk, finished
         self._over = {job.name for job in desk.queue.jobs() if job.state not in (QUEUED, RUNNING)}
-        self._drawn: list[tuple] = []
+        self._drawn: list[tuple] | None = None
         self.view = pn.Column(sizing_mode="stretch_width", name="jobs")
         self.refresh()
 
@@ -131,20 +131,26 @@ class UploadPane:
         self.desk, self.tell = desk, tell
         self.drop = BoundedDropper(
             multiple=True, accepted_filetypes=list(IMAGE_SUFFIXES), max_file_size=f"{MOST_BYTES >> 20}MB", previews=[],
-            chunk_size=8 << 20, sizing_mode="stretch_width", height=160, name="drop",
+            chunk_size=8 << 20, sizing_mode="stretch_width", height=160, name="Images",
         )  # fmt: skip
         self.drop.param.watch(self._dropped, "value")
         self.lot = pn.widgets.StaticText(value="no image yet")
         self.channels = pn.widgets.TextInput(name="Channels, where names do not tell", placeholder="mRFP=w3 EGFP=w2")
+        self.reporter = pn.widgets.Select(
+            name="Reporter", options=["auto", "tandem", "mito-qc", "mt-keima", "none"], width=120
+        )
         self.model = pn.widgets.TextInput(name="Model", value="starter", width=160)
         self.diameter = pn.widgets.FloatInput(name="Cell diameter, px", value=None, start=1, width=160)
         self.button = pn.widgets.Button(name="Segment and measure", button_type="primary", width=180, disabled=True)
         self.button.on_click(lambda _: self._begin())
         self.done = pn.pane.Markdown("")
         self.view = pn.Column(
-            self.drop, self.lot, pn.FlexBox(self.channels, self.model, self.diameter, self.button), self.done,
+            self.drop,
+            self.lot,
+            pn.FlexBox(self.channels, self.reporter, self.model, self.diameter, self.button),
+            self.done,
             sizing_mode="stretch_width",
-        )  # fmt: skip
+        )
         self.number: str | None = None
         self.refresh()
 
@@ -180,6 +186,7 @@ class UploadPane:
     def _begin(self) -> None:
         lot = self._folder / self.number
         words: list[Any] = ["analyse", lot / "images", "--out", lot / "results", "--model", self.model.value]
+        words += ["--reporter", self.reporter.value]
         words += ["--diameter", self.diameter.value] if self.diameter.value else []
         try:
             if wrong := [w for w in self.channels.value.split() if not re.fullmatch(r"[\w:+-]+=[\w .-]+", w)]:

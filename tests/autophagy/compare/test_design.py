@@ -4,6 +4,7 @@ import pytest
 
 from cellular.autophagy.compare.design import (
     StatsSettings,
+    before_and_after,
     control_of,
     count_units,
     in_order,
@@ -99,6 +100,9 @@ def test_unclear_controls_are_asked_about():
         control_of(table, StatsSettings(control="dmso"))
     with pytest.raises(InputError, match="Only one treatment"):
         control_of(table[table["treatment"] == "fed"], StatsSettings())
+    assert control_of(table[table["treatment"] == "starved"], StatsSettings(), alone=True) == "starved"
+    with pytest.raises(InputError, match="No treatment is called 'dmso'"):
+        control_of(table[table["treatment"] == "starved"], StatsSettings(control="dmso"), alone=True)
     with pytest.raises(InputError, match="outside the dataset's grammar"):
         nest(cells("image_1"), StatsSettings())
     with pytest.raises(SettingsError, match="min_replicates"):
@@ -200,3 +204,87 @@ def test_tables_are_checked_at_the_door(change, message):
         nest(cells(*fields).head(0), StatsSettings())
     with pytest.raises(InputError, match="The table of images has no column 'field'; it has: image"):
         nest(cells(*fields), StatsSettings(), images.rename(columns={"field": "image"}))
+
+
+def dated(dates, wells=("C01", "C02", "D01", "D02"), sites=(1, 2)):
+    """A cell in each of two sites of four wells of each of three experiments, `dates` by number of the image."""
+    rows = [(day, well, site) for day in ("16", "17", "18") for well in wells for site in sites]
+    cells = pd.DataFrame({"field": [f"i{n}" for n in range(len(rows))], "label": 1, "x": 1.0})
+    images = pd.DataFrame(
+        {
+            "field": cells["field"],
+            "date": [dates(day, n) for n, (day, _, _) in enumerate(rows)],
+            "well": [well for _, well, _ in rows],
+            "site": [site for _, _, site in rows],
+            "treatment": [well[0] for _, well, _ in rows],
+        }
+    )
+    return cells, images
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        lambda day, n: f"2022-05-{day}",
+        lambda day, n: f"2022-05-{day} 10:{n:02d}:11",
+        lambda day, n: f"2022-05-{day}T10:{n:02d}:11.5+00:00",
+        lambda day, n: f"05/{day}/2022 9:{n:02d} AM",
+        lambda day, n: [f"22-05-{day}".replace("-", ""), f"{day}.05.2022", f"2022/05/{day}"][n % 3],
+        lambda day, n: str(44681 + int(day) + n / 100),
+    ],
+    ids=["days", "clock", "iso", "american", "mixed", "excel"],
+)
+def test_a_day_is_one_replicate_however_it_is_written(dates):
+    cells, images = dated(dates)
+    table = nest(cells, StatsSettings(), images)
+    assert (table["replicate"].nunique(), table["well"].nunique(), table["position"].nunique()) == (3, 12, 24)
+
+
+def test_dates_that_tell_images_apart_are_of_one_experiment():
+    """One plate over three days, a timepoint each; and images with nothing but their times."""
+    cells, images = dated(lambda day, n: f"2022-05-{day}")
+    images["timepoint"] = images["date"].map({"2022-05-16": 1, "2022-05-17": 2, "2022-05-18": 3})
+    table = nest(cells, StatsSettings(), images)
+    assert table["replicate"].unique().tolist() == ["2022-05-16"]
+    assert table["well"].nunique() == 4
+    told = nest(cells, StatsSettings(replicate="date"), images.assign(well=None))
+    assert told["replicate"].nunique() == 3, "but who says so is believed"
+
+
+def test_spellings_and_words_for_none_are_no_wells():
+    cells, images = dated(lambda day, n: f"2022-05-{day}")
+    spelled = images.assign(well=[f"{w[0]} {int(w[1:])}" if n % 2 else w for n, w in enumerate(images["well"])])
+    assert nest(cells, StatsSettings(), spelled)["well"].nunique() == 12
+    for word in ("N/A", "unknown", "-"):
+        table = nest(cells, StatsSettings(), images.assign(well=word, date=word))
+        assert set(count_units(table)["wells"]) == set(count_units(table)["replicates"]) == {0}
+
+
+def test_names_of_files_in_the_table_of_images_and_names_that_do_not_meet():
+    cells, images = dated(lambda day, n: f"2022-05-{day}")
+    table = nest(cells, StatsSettings(), images.assign(field=images["field"] + ".TIF"))
+    assert table["treatment"].value_counts().to_dict() == {"C": 12, "D": 12}
+    with pytest.raises(InputError, match="knows no field of the cells, such as i0; its own are x_i0"):
+        nest(cells, StatsSettings(), images.assign(field="x_" + images["field"]))
+
+
+def test_a_cell_twice_is_refused_and_puncta_are_not():
+    cells, images = dated(lambda day, n: f"2022-05-{day}")
+    with pytest.raises(InputError, match="two rows for cell 1 of field i0, and for 23 more"):
+        nest(pd.concat([cells, cells]), StatsSettings(), images)
+    assert len(nest(pd.concat([cells, cells]).assign(kind="yellow"), StatsSettings(), images)) == 48
+
+
+def test_blanks_about_names_are_nobodys():
+    cells, images = dated(lambda day, n: f"2022-05-{day}")
+    blank = images.assign(treatment=[f" {name} " if n % 2 else name for n, name in enumerate(images["treatment"])])
+    assert nest(cells, StatsSettings(), blank)["treatment"].unique().tolist() == ["C", "D"]
+
+
+def test_n_before_and_after():
+    before = pd.DataFrame({"treatment": ["fed", "gone"], "wells": [3, 1], "cells": [30, 9]})
+    after = pd.DataFrame({"treatment": ["fed"], "wells": [2], "cells": [20]})
+    assert before_and_after(before, after).to_dict("records") == [
+        {"treatment": "fed", "wells": 2, "wells_before": 3, "cells": 20, "cells_before": 30},
+        {"treatment": "gone", "wells": 0, "wells_before": 1, "cells": 0, "cells_before": 9},
+    ]

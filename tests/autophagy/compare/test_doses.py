@@ -129,6 +129,11 @@ def test_doses_are_numbers_in_their_order_and_the_control_is_dose_zero():
     curves, points = compare_doses(table, ["x"], StatsSettings(), "DMSO")
     assert points["dose"].drop_duplicates().tolist() == [0, 9, 10, 1000]
     assert curves.loc[0, ["unit", "doses", "replicates"]].tolist() == ["nM", 4, 3]
+    fewer = table[~((table["dose"] == 9) & (table["replicate"] == "a"))]
+    curves, points = compare_doses(fewer, ["x"], StatsSettings(), "DMSO", table)
+    assert curves.loc[0, ["images", "images_before", "cells", "cells_before"]].tolist() == [11, 12, 11, 12]
+    nine = points[(points["dose"] == 10) & (points["replicate"] == "a")].iloc[0]
+    assert (nine["wells"], nine["wells_before"], nine["images"]) == (1, 1, 1)
     assert dose_series(table, StatsSettings(dose="nothing"), "DMSO") == {}
     assert list(dose_series(table, StatsSettings(treatment="dose"), "0")) == ["dose"]
     with pytest.raises(InputError, match="in one unit"):

@@ -193,12 +193,14 @@ def test_counts_absent_from_one_arm_have_no_ratio():
 
 
 def test_which_columns_are_compared():
-    cells = experiment(np.random.default_rng(0)).assign(label=1, area=3.5, y=1.0, touches_border=0)
+    cells = experiment(np.random.default_rng(0)).assign(
+        label=lambda table: np.arange(len(table)), area=3.5, y=1.0, touches_border=0
+    )
     cells["area"] += np.arange(len(cells))
     assert choose_features(nest(cells, StatsSettings()), StatsSettings()) == ["ratio", "puncta_total", "area"]
     with pytest.raises(InputError, match="nothing_like_it"):
         compare(cells, StatsSettings(features=("nothing_like_it",)))
-    with pytest.raises(InputError, match="hold no numbers"):
+    with pytest.raises(InputError, match="hold what is no number: field"):
         compare(cells, StatsSettings(features=("field",)))
 
 
@@ -295,3 +297,16 @@ def test_replicates_are_the_dates_and_this_is_said():
     cells = experiment(np.random.default_rng(1), replicates=3)
     assert "Each date is taken as one biological replicate" in compare(cells).notes[0]
     assert compare(cells.assign(batch=cells["field"].str[14:20]), StatsSettings(replicate="batch")).notes == ()
+
+
+def test_what_is_true_or_false_is_a_share_and_words_among_numbers_are_said():
+    cells = experiment(np.random.default_rng(6), replicates=3)
+    cells = cells.assign(many=cells["ratio"] > 0, level=["<LOD", *range(1, len(cells))], said="1,234.5", genotype="wt")
+    result = compare(cells, StatsSettings(features=("many",)))
+    shares = cells.groupby("field")["many"].mean().groupby(lambda name: "_I" in name).mean()
+    assert overall(cells, "many")["estimate"] == pytest.approx(shares[True] - shares[False])
+    assert [note for note in result.notes if "is no number" in note] == [
+        "Column 'level' is not compared: '<LOD' in it is no number"
+    ]
+    with pytest.raises(InputError, match=r"level \('<LOD'\)"):
+        compare(cells, StatsSettings(features=("level",)))

@@ -175,3 +175,51 @@ def test_wells_alone_make_an_interval_but_no_p_value():
     assert (row["unit"], row["df"], row["timepoint"]) == ("well", 4, ALL)
     assert (row["ci_low"], row["ci_high"]) == (pytest.approx(estimate - half), pytest.approx(estimate + half))
     assert np.isnan(row["p_value"])
+
+
+def test_one_treatment_has_its_flux_and_no_difference():
+    cells = plate().query("treatment == 'EBSS'")
+    settings = StatsSettings(replicate="batch", features=("intensity",))
+    result = compare(cells, settings)
+    assert result.effects.empty
+    assert (result.control, result.features) == ("EBSS", ("intensity",))
+    assert any("its flux stands alone" in note for note in result.notes)
+    rows = compare_flux(result.with_inhibitor, result.arms, ["intensity"], settings).table
+    assert rows["quantity"].tolist() == ["flux"] * len(rows)
+    means = 1.5 * np.array([[np.mean(pair) for pair in wells[2:]] for wells in COUNTS.values()])
+    expected = scipy_stats.ttest_rel(means[:, 1], means[:, 0])
+    row = rows.query("feature == 'intensity'").iloc[0]
+    assert (row["estimate"], row["p_value"]) == (
+        pytest.approx((means[:, 1] - means[:, 0]).mean()),
+        pytest.approx(expected.pvalue),
+    )
+    few = compare(cells.query("batch != 'a'"), settings)
+    (refusal,) = compare_flux(few.with_inhibitor, few.arms, ["intensity"], settings).table["refusal"].unique()
+    assert "3 biological replicates are needed" in refusal
+    with pytest.raises(InputError, match="Only one treatment"):
+        compare(cells.query("inhibitor == 'none'"), settings)
+
+
+def test_every_n_is_told_before_and_after_fields_are_left_out():
+    """Of 12 fields of two cells two go: the well of replicate b with DMSO alone, and that of c with EBSS and BafA1."""
+    settings = StatsSettings(control="DMSO", replicate="batch", features=("intensity",))
+    result = compare(plate(), settings, left_out=["b1", "c4"])
+    units = result.units.set_index("treatment")
+    told = ["replicates", "replicates_before", "images", "images_before", "cells", "cells_before"]
+    assert units.loc["DMSO", told].tolist() == [2, 3, 2, 3, 4, 6]
+    assert units.loc["EBSS", told].tolist() == [3, 3, 3, 3, 6, 6]
+    effect = result.effects.iloc[0]
+    assert effect[["wells_control", "wells_control_before", "cells_treated_before"]].tolist() == [2, 3, 6]
+    time = result.over_time.set_index("treatment").loc["DMSO"]
+    assert time[["wells", "wells_before", "cells", "cells_before"]].tolist() == [2, 3, 4, 6]
+    found = compare_flux(result.with_inhibitor, result.arms, ["intensity"], settings, result.before)
+    rows = found.table[found.table["feature"] == "intensity"].set_index(["quantity", "treatment"])
+    n = ["replicates", "replicates_before", "replicates_left_out", "wells", "wells_before", "cells", "cells_before"]
+    assert rows.loc[("flux", "DMSO"), n].tolist() == [2, 3, 1, 4, 6, 8, 12]
+    assert rows.loc[("difference of fluxes", "EBSS"), n].tolist() == [1, 3, 2, 4, 12, 8, 24]
+    pools = found.pools.set_index(["feature", "treatment", "inhibitor", "replicate"])
+    assert ("intensity", "DMSO", "none", "b") not in pools.index
+    assert pools.loc[("intensity", "DMSO", "none", "a"), ["images", "images_before"]].tolist() == [1, 1]
+    assert "images_before" not in compare(plate(), settings).units
+    with pytest.raises(InputError, match="leaves nothing: all 12"):
+        compare(plate(), settings, left_out=plate()["field"].tolist())

@@ -91,6 +91,23 @@ def test_a_dim_spot_among_bright_ones_is_seen_on_a_second_look(rng):
     assert dim["kind"] == "yellow"
 
 
+def test_further_looks_find_what_a_crowd_hides():
+    """140 spots in the middle of a cell, 4.5 px apart at least."""
+    rng, places = np.random.default_rng(1), []
+    while len(places) < 140:
+        at = rng.uniform(35, 125, 2)
+        if np.hypot(*(at - 80)) < 50 and all(np.hypot(*(at - other)) > 4.5 for other in places):
+            places.append(at)
+    image, labels = field(rng, [(*at, rng.uniform(1.4, 2.0), *(2 * [rng.uniform(1000, 3000)])) for at in places])
+    hits = {}
+    for looks in (1, 3):
+        found = find(image, labels, PunctaSettings(min_sigma=0.75, max_sigma=2.5, looks=looks))
+        near = np.hypot(*(found[["y", "x"]].to_numpy()[None] - np.array(places)[:, None]).transpose(2, 0, 1)) < 2.25
+        hits[looks] = near.any(axis=1).sum()
+        assert near.any(axis=0).all(), "nothing is made up"
+    assert 130 < hits[1] < hits[3]
+
+
 def test_nothing_is_made_up_where_spots_were_taken_away(rng):
     spots = [(y, x, 2.6, 3000, 2500) for y in range(44, 124, 14) for x in range(44, 124, 14)]
     found = find(*field(rng, spots))
@@ -106,7 +123,8 @@ def test_micrometres_are_pixels_times_their_size(rng):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"unit": "nm"}, {"min_sigma": 3, "max_sigma": 2}, {"scales": 2}, {"snr": 0}, {"second_look": 0.5}]
+    "bad",
+    [{"unit": "nm"}, {"min_sigma": 3, "max_sigma": 2}, {"scales": 2}, {"snr": 0}, {"second_look": 0.5}, {"looks": 0}],
 )
 def test_settings_out_of_range(bad):
     with pytest.raises(SettingsError, match=next(iter(bad))):

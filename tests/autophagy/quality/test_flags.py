@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cellular.autophagy.quality.drift import drift_notes, measure_drift
-from cellular.autophagy.quality.exclusions import before_and_after, exclusion_note, kept, ledger, read_exclusions
+from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
 from cellular.autophagy.quality.flags import flag_fields
 from cellular.errors import InputError
 
@@ -104,6 +104,17 @@ def test_bleaching_is_a_drift_and_an_even_lamp_is_none():
     assert measure_drift(pd.concat(times[:3])).empty
 
 
+def test_drift_goes_by_the_timepoint_where_some_are_lost():
+    """1000 - 40 t at timepoints 2, 3, 4, 10 and 21: by place in the list that is no line."""
+    times = [plate().assign(timepoint=t, signal__mRFP=1000 - 40 * t) for t in (21, 10, 2, 4, 3)]
+    drift = measure_drift(pd.concat(times)).set_index("measure").loc["signal"]
+    assert drift[["timepoints", "first", "last"]].tolist() == [5, 920, 160]
+    assert drift["change"] == pytest.approx(-40 * 19 / 920)
+    assert drift["drifts"]
+    lost = measure_drift(pd.concat([*times, plate().assign(timepoint=22, signal__mRFP=np.nan)])).set_index("measure")
+    assert lost.loc["signal", "timepoints"] == 5, "a timepoint without a value is none"
+
+
 CELLS = pd.DataFrame({"field": ["a", "a", "b", "c"], "label": [1, 2, 1, 1]})
 QUALITY = pd.DataFrame({"field": ["a", "b", "d"], "flagged": [False, True, True], "reasons": ["", "blurred", "dark"]})
 
@@ -116,11 +127,16 @@ def test_the_ledger_lists_what_is_left_out_and_what_it_costs(tmp_path):
         {"field": "b", "reason": "blurred", "cells": 1},
         {"field": "d", "reason": "dark", "cells": 0},
     ]
-    assert list(kept(CELLS, excluded)["field"]) == ["c"]
-    assert exclusion_note(excluded, CELLS) == (
-        "Left out: 3 field(s) with 3 cells (exclusions.csv says why). Fields with cells 3 before, 1 after; cells 4 "
-        "before, 1 after"
+    place = {"replicate": "day", "plate": "day-P", "well": ["day-P/A1", "day-P/A1", "day-P/?", "day-P/A1"], "dose": 5}
+    nested = CELLS.assign(image=CELLS["field"], **place)
+    assert exclusion_note(excluded, nested, nested[nested["image"] == "c"]) == (
+        "Left out: 3 field(s) with 3 cells (exclusions.csv says why). N: fields with cells 3 before, 1 after; cells 4 "
+        "before, 1 after; wells 1 before, 1 after; replicates 1 before, 1 after"
     )
+    placed = with_places(excluded, nested, ("treatment", "dose"))
+    assert list(placed) == ["field", "replicate", "plate", "well", "dose", "reason", "cells"]
+    assert placed.iloc[0].tolist() == ["a", "day", "day-P", "A1", 5, "air bubble", 2]
+    assert placed.iloc[2][["well", "dose"]].isna().all(), "a field without cells is listed all the same"
 
 
 def test_lists_may_be_text_or_names(tmp_path):
@@ -137,17 +153,6 @@ def test_what_cannot_be_left_out_is_refused(tmp_path):
         ledger({"e": ""}, CELLS, ["a"])
     with pytest.raises(InputError, match=r"quality\.csv"):
         read_exclusions(["flagged"], None)
-    with pytest.raises(InputError, match="leaves nothing"):
-        kept(CELLS, pd.DataFrame({"field": ["a", "b", "c"]}))
     (tmp_path / "list.csv").write_text("name\na\n")
     with pytest.raises(InputError, match="no column 'field'"):
         read_exclusions([str(tmp_path / "list.csv")], None)
-
-
-def test_n_before_and_after():
-    before = pd.DataFrame({"treatment": ["fed", "gone"], "wells": [3, 1], "cells": [30, 9]})
-    after = pd.DataFrame({"treatment": ["fed"], "wells": [2], "cells": [20]})
-    assert before_and_after(before, after).to_dict("records") == [
-        {"treatment": "fed", "wells": 2, "wells_before": 3, "cells": 20, "cells_before": 30},
-        {"treatment": "gone", "wells": 0, "wells_before": 1, "cells": 0, "cells_before": 9},
-    ]

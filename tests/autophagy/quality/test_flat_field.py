@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 
 from cellular.autophagy.quality.background import TILES, find_background, tile_centres
-from cellular.autophagy.quality.flat_field import correct_field, estimate_profile, given_profile, light_of_tiles
+from cellular.autophagy.quality.flat_field import (
+    correct_field,
+    estimate_profile,
+    given_profile,
+    light_of_tiles,
+    profiles_by_plate,
+)
 from cellular.data.image import FieldImage
 from cellular.errors import InputError
 
@@ -25,8 +31,8 @@ def light(profile, background, rng, fields=20, spread=0.2) -> pd.DataFrame:
 
 def test_a_bowl_is_found_to_the_number(rng):
     found = estimate_profile(light(BOWL, 260.0, rng, spread=1e-9))
-    assert found.shape == "round"
-    assert found.terms == pytest.approx([0, 0, -0.2], abs=1e-6)
+    assert found.shape == "centred"
+    assert found.terms == pytest.approx([-0.2], abs=1e-6)
     assert found.offset == 260
     assert found.helps
     # mean of 1 - 0.2 r² over the square is 1 - 0.2 * 2/3
@@ -90,3 +96,31 @@ def test_light_of_tiles_by_hand():
     assert list(first[["light", "background", "pixels"]]) == pytest.approx([500, 100, 32])
     assert np.isnan(light_of_tiles(plane, find_background(plane), "mRFP")["light"].iloc[1])
     assert light_of_tiles(plane, find_background(plane), "transmitted")["light"].iloc[1] == 100
+
+
+def test_a_bowl_off_the_middle_is_found_and_how_well_it_is_known_is_told(rng):
+    askew = 1 - 0.2 * ((V - 0.3) ** 2 + U**2)
+    found = estimate_profile(light(askew, 260.0, rng, spread=1e-9))
+    assert found.shape == "round"
+    # 1 - 0.2 (0.09 - 0.6 v + v² + u²) over its constant, 0.982
+    assert found.terms == pytest.approx(np.array([0.12, 0, -0.2]) / 0.982, abs=1e-6)
+    assert found.corner_error < 1e-6
+    many, few = (estimate_profile(light(askew, 260.0, rng, fields=n, spread=0.3)) for n in (192, 24))
+    truth = askew[-1] / askew.mean()
+    for profile in (many, few):
+        assert abs(profile.over((TILES, TILES))[-1, -1] / truth - 1) < 4 * profile.corner_error
+    assert many.corner_error < few.corner_error < 0.2
+
+
+def test_plates_have_a_profile_each_only_where_they_are_lit_differently(rng):
+    one, two = (light(BOWL, 260.0, rng, fields=24).assign(plate=name) for name in "ab")
+    other = light(1 + 0.25 * V, 260.0, rng, fields=24).assign(plate="b")
+    for second, expected in ((two, [""]), (other, ["a", "b"]), (other[other["field"] < "f18"], [""])):
+        both = pd.concat([one, second])
+        both["field"] = both["plate"] + both["field"]
+        plates = dict(zip(both["field"], both["plate"]))
+        found = profiles_by_plate(both.drop(columns="plate"), plates)
+        assert list(found) == expected
+        if expected == ["a", "b"]:
+            assert found["a"].over((8, 8))[0, 0] == pytest.approx(BOWL[0] / BOWL.mean(), rel=0.06)
+            assert found["b"].over((8, 8))[0, 0] == pytest.approx(1 - 0.25 * 0.875, rel=0.06)

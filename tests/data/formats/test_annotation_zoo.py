@@ -20,7 +20,6 @@ from cellular.data.formats.write import EXPORTS
 from cellular.data.masks.mask_png import read_mask
 from cellular.errors import InputError, OutputError, OutputExistsError
 from cellular.jobs.prepare import PrepareSettings, prepare
-from cellular.jobs.prepare_journal import Journal
 
 SHAPE = (20, 30)
 SQUARE = [2, 3, 8, 3, 8, 9, 2, 9]  # 36 px: x 2..7, y 3..8
@@ -476,14 +475,6 @@ def test_a_class_called_like_a_file_of_ours_is_refused(tmp_path):
     put(tmp_path / "in" / "f.geojson", feature(CELLS[0], "cell", "cells.csv"))
     with pytest.raises(InputError, match=r"a class cannot be called 'cells.csv'"):
         prepare(tmp_path / "in", tmp_path / "out", NO_SPLIT)
-
-
-def test_a_full_disk_under_the_journal_is_one_error(tmp_path, monkeypatch):
-    with Journal(tmp_path / "out", {}) as journal:
-        full = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
-        monkeypatch.setattr(journal, "_log", full)
-        with pytest.raises(OutputError, match=r"\.prepare\.jsonl cannot be written: No space left"):
-            journal.add({"field": "f"})
 
 
 # Exports

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from cellular.data.archive.remote_zip import check_members, extract, files_in, open_zip
 from cellular.data.formats import read_annotations
+from cellular.data.formats.image_file import describe_image
 from cellular.data.formats.images import read_image, read_labels, write_image, write_labels
 from cellular.data.formats.labelled import find_labelled
-from cellular.data.formats.metadata import read_metadata
 from cellular.data.formats.numpy_pickle import load_pickled_array
 from cellular.data.formats.write import EXPORTS
 from cellular.data.masks.mask_png import read_mask
@@ -97,7 +97,7 @@ def read_everything(path: Path) -> None:
     suffix = path.suffix
     readers = []
     if suffix in (".tif", ".png", ".jpg"):
-        readers += [read_image, read_labels, read_metadata, lambda p: read_mask(p, SHAPE)]
+        readers += [read_image, read_labels, describe_image, lambda p: read_mask(p, SHAPE)]
     if suffix == ".npy":
         readers.append(load_pickled_array)
     if suffix == ".zip":

@@ -5,7 +5,6 @@ import tifffile
 
 from cellular.data.formats.image_file import describe_image
 from cellular.data.formats.images import read_image, read_labels, write_image, write_labels
-from cellular.data.formats.metadata import read_metadata
 from cellular.errors import CellularError, InputError, MissingExtraError, MissingInputError
 
 RNG = np.random.default_rng(0)
@@ -37,8 +36,8 @@ def test_ome_tiff_with_pixel_size_and_channel_names(tmp_path):
     metadata = {"axes": "CYX", "PhysicalSizeX": 650, "PhysicalSizeXUnit": "nm", "Channel": {"Name": ["EGFP", "mRFP"]}}
     tifffile.imwrite(path, np.stack([GREY, GREY // 2]), metadata=metadata)
     np.testing.assert_array_equal(read_image(path), np.dstack([GREY, GREY // 2]))
-    found = read_metadata(path)
-    assert found.pixel_size == pytest.approx(0.65)
+    (found,) = describe_image(path)
+    assert found.pixel_size_um == pytest.approx(0.65)
     assert found.channels == ("EGFP", "mRFP")
 
 
@@ -47,16 +46,16 @@ def test_imagej_stack_with_pixel_size_and_labels(tmp_path):
     metadata = {"axes": "CYX", "unit": "um", "Labels": ["green", "red"]}
     tifffile.imwrite(path, np.stack([GREY, GREY // 2]), imagej=True, resolution=(4, 4), metadata=metadata)
     np.testing.assert_array_equal(read_image(path), np.dstack([GREY, GREY // 2]))
-    assert read_metadata(path).pixel_size == pytest.approx(0.25)
-    assert read_metadata(path).channels == ("green", "red")
+    assert describe_image(path)[0].pixel_size_um == pytest.approx(0.25)
+    assert describe_image(path)[0].channels == ("green", "red")
 
 
 def test_files_that_say_nothing_have_no_metadata(tmp_path):
     write_image(tmp_path / "a.tif", GREY)
     write_image(tmp_path / "a.png", GREY)
     for name in ("a.tif", "a.png"):
-        assert read_metadata(tmp_path / name).pixel_size is None
-        assert read_metadata(tmp_path / name).channels == ()
+        assert describe_image(tmp_path / name)[0].pixel_size_um is None
+        assert not any(describe_image(tmp_path / name)[0].channels)
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
@@ -72,7 +71,7 @@ def test_ome_zarr_written_by_ome_zarr(tmp_path, version):
     units = {"y": "micrometer", "x": "micrometer"}
     write_ome_zarr(data, group, axes="tczyx", fmt=form, scale_factors=[2], scale=scale, axes_units=units)
     np.testing.assert_array_equal(read_image(path), np.dstack([GREY, GREY // 3]))
-    assert read_metadata(path).pixel_size == pytest.approx(0.5)
+    assert describe_image(path)[0].pixel_size_um == pytest.approx(0.5)
 
 
 def test_a_zarr_folder_without_ome_metadata_is_named(tmp_path):

@@ -232,7 +232,7 @@ def test_annotations_are_found_by_field(tmp_path):
         "b": tmp_path / "labels" / "b.txt",
         "c": tmp_path / "c_masks.png",
     }
-    assert said == ["annotations of 1 image(s) that are not there were left out, first x"]
+    assert said == ["annotations of 1 image(s) that are not there were left out, first x (x.txt)"]
     (tmp_path / "a.geojson").write_bytes(b"")
     files, _ = find_annotations(tmp_path, {"a", "b"})
     assert files["a"].startswith("Two annotations of field a")

@@ -172,7 +172,8 @@ def test_ome_zarr_opens_ome_zarr(fields, tmp_path, version):
     from ome_zarr.io import parse_url
     from ome_zarr.reader import Reader
 
-    (path,) = export_ome_zarr(fields, tmp_path, version)
+    (field,) = fields
+    (path,) = export_ome_zarr(field, tmp_path, version=version).files
     image = next(iter(Reader(parse_url(path))()))
     np.testing.assert_array_equal(np.moveaxis(image.data[0].compute(), 0, -1), fields[0].image())
     assert image.metadata["channel_names"] == ["mRFP", "EGFP", "transmitted"]
@@ -180,12 +181,12 @@ def test_ome_zarr_opens_ome_zarr(fields, tmp_path, version):
     labels = next(node for node in nodes if "properties" in node.metadata)
     np.testing.assert_array_equal(np.squeeze(labels.data[0].compute()), LABELS)
     assert labels.metadata["properties"][2]["class"] == "unfed"
-    assert export_ome_zarr(fields, tmp_path, version) == [path], "the same again, as after an interruption"
+    assert export_ome_zarr(field, tmp_path, version=version).files == [path], "the same again, as after an interruption"
     next(found for found in path.rglob("*") if found.is_file()).write_text("another image")
     with pytest.raises(OutputExistsError, match="is there already"):
-        export_ome_zarr(fields, tmp_path, version)
+        export_ome_zarr(field, tmp_path, version=version)
     with pytest.raises(InputError, match="OME-Zarr version '1'"):
-        export_ome_zarr(fields, tmp_path, "1")
+        export_ome_zarr(field, tmp_path, version="1")
 
 
 @pytest.mark.parametrize(("name", "module", "extra"), [("imagej", "roifile", "export"), ("hdf5", "h5py", "export")])

@@ -287,3 +287,27 @@ def test_no_name_breaks_a_scheme(name):
         found = scheme.read(Path(name))
         assert found is None or found.well is None or len(found.well) in (3, 4)
         assert scheme.is_extra(Path(name)) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("scans", "numbers"),
+    [
+        (["00d00h00m", "00d02h00m", "00d06h00m", "00d08h00m"], [1, 2, 4, 5]),
+        (["00d00h00m", "00d02h01m", "00d04h00m", "00d08h02m"], [1, 2, 3, 5]),
+        (["2024y03m01d_22h00m", "2024y03m02d_00h00m", "2024y03m02d_04h00m", "2024y03m02d_06h00m"], [1, 2, 4, 5]),
+        (["00d00h00m", "00d02h00m", "00d05h00m"], [1, 2, 3]),
+        (["00d00h00m"], [None]),
+    ],
+    ids=["lost", "drift", "clock", "no step", "one"],
+)
+def test_a_lost_scan_of_an_incucyte_leaves_out_its_number(scans, numbers):
+    paths = [Path(f"VID1_A1_1_{scan}.tif") for scan in scans]
+    reading = read_names(paths, choose(paths))
+    assert [reading.parts[path].timepoint for path in paths] == numbers
+
+
+def test_channels_are_compared_without_case_and_letters_without_their_form():
+    paths = [Path(name) for name in ("caf\u00e9_W1.tif", "cafe\u0301_w2.tif", "b_w1.tif", "b_W2.tif")]
+    parts = read_names(paths, choose(paths)).parts
+    assert {parts[path].channel for path in paths} == {"W1", "w2"}
+    assert {parts[path].name for path in paths} == {"caf\u00e9", "b"}

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.measure.columns import OF_IMAGES
+from cellular.data.dates import day_of, days_of
 from cellular.data.fields import parse_field
+from cellular.data.formats.suffixes import field_name, same_name
 from cellular.data.platemap import cellular_treatment
 from cellular.data.wells import well_name
 from cellular.errors import InputError, SettingsError
@@ -20,6 +22,8 @@ from cellular.files import as_numbers, number_order
 
 # Coarse to fine. `position` is one site of one well; `image` is one timepoint of it.
 LEVELS = ("replicate", "plate", "well", "position", "image")
+# Words for a name that is not known, in columns of dates, plates, wells and sites.
+_NO_NAME = ("na", "n/a", "#n/a", "nan", "none", "null", "unknown", "?", "-")
 # Stands for every date or well that is not known: they are not told apart.
 UNKNOWN = "?"
 
@@ -81,6 +85,7 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     left, or where a replicate column divides a well (such replicates would be pieces of one experiment).
     """
     _check(cells, "cells")
+    _check_once(cells)
     codes, fields = pd.factorize(cells["field"].astype(str))
     described = _describe(fields, images)
     table = cells.copy(deep=False)
@@ -90,16 +95,17 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
         if name and name not in table:
             raise InputError(f"No column '{name}' in the cells, the images or the field names")
     table["treatment"] = as_text(table[settings.treatment])
-    experiment, replicates = as_text(table["date"]).fillna(UNKNOWN), settings.replicate
-    table["replicate"] = as_text(table[replicates]).fillna(UNKNOWN) if replicates else experiment
-    plates = as_text(table["plate"])
-    table["plate"] = experiment + "-" + plates.fillna("")
-    wells = as_text(table["well"])
-    spelled = {name: well_name(name) or name.strip() for name in wells.dropna().unique()}
-    table["well"] = table["plate"] + "/" + wells.map(spelled).fillna(UNKNOWN)
-    table["position"] = table["well"] + "/" + as_text(table["site"]).fillna(UNKNOWN)
-    table["image"] = fields.to_numpy()[codes]
     table["timepoint"] = as_numbers(table["timepoint"]).fillna(1).astype(int)
+    table["date"] = days_of(_names(table["date"]))
+    plates, wells, sites = (_names(table[name]) for name in ("plate", "well", "site"))
+    wells = wells.map({name: well_name(name.replace(" ", "")) or name for name in wells.dropna().unique()})
+    experiment = _experiments(table["date"], plates, wells, sites, table["timepoint"]).fillna(UNKNOWN)
+    replicates = settings.replicate
+    table["replicate"] = as_text(table[replicates]).fillna(UNKNOWN) if replicates else experiment
+    table["plate"] = experiment + "-" + plates.fillna("")
+    table["well"] = table["plate"] + "/" + wells.fillna(UNKNOWN)
+    table["position"] = table["well"] + "/" + sites.fillna(UNKNOWN)
+    table["image"] = fields.to_numpy()[codes]
     treated = table["treatment"].notna()
     table = table if treated.all() else table[treated]
     if table.empty:
@@ -113,6 +119,30 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
         if column:
             _check_given(table, column, level)
     return table
+
+
+def _names(values: pd.Series) -> pd.Series:
+    """Names of dates, plates, wells or sites as text; words that say there is none are missing."""
+    names = as_text(values)
+    return names.map({name: name for name in names.dropna().unique() if name.casefold() not in _NO_NAME})
+
+
+def _experiments(
+    dates: pd.Series, plates: pd.Series, wells: pd.Series, sites: pd.Series, timepoints: pd.Series
+) -> pd.Series:
+    """The date on which the experiment of each cell began.
+
+    It is the cell's own date, but where dates tell images apart and not experiments: a plate that was imaged over
+    several days, or an hour of acquisition in place of a date. Then every image of a well (a site at a timepoint) has
+    one date, whichever well of the plate was imaged on several.
+    """
+    seen = pd.DataFrame({"date": dates, "plate": plates.fillna(""), "well": wells, "site": sites, "time": timepoints})
+    seen = seen[dates.notna() & wells.notna()].drop_duplicates()
+    several = seen.groupby(["plate", "well"])["date"].transform("nunique") > 1
+    images = seen[several].groupby(["plate", "well", "site", "time"], dropna=False)["date"].nunique()
+    begun = images.groupby(level="plate").max().eq(1)
+    first = {plate: min(seen.loc[seen["plate"] == plate, "date"], key=day_of) for plate in begun.index[begun]}
+    return dates.mask(dates.notna() & plates.fillna("").isin(first), plates.fillna("").map(first))
 
 
 def _check_given(table: pd.DataFrame, column: str, level: str) -> None:
@@ -151,14 +181,27 @@ def _check(table: pd.DataFrame, name: str) -> None:
             raise InputError(f"Timepoints are whole numbers; the table of {name} has '{wrong.iloc[0]}'")
 
 
+def _check_once(cells: pd.DataFrame) -> None:
+    """Every cell stands in one row: tables joined twice, or two plates with fields of one name, are refused."""
+    if "label" not in cells or {"kind", "nucleus"} & set(cells):  # a cell has many puncta, and may have two nuclei
+        return
+    twice = cells.duplicated(["field", "label"])
+    if twice.any():
+        cell = cells[twice].iloc[0]
+        raise InputError(
+            f"The table of cells has two rows for cell {cell['label']} of field {cell['field']}, and for "
+            f"{int(twice.sum()) - 1} more: was a table joined twice, or do two plates have fields of one name?"
+        )
+
+
 def as_text(values: pd.Series) -> pd.Series:
-    """Names as text, missing ones NaN; whole numbers without a point, however they were read."""
+    """Names as text without blanks about them, missing ones NaN; whole numbers without a point, however read."""
     if values.dtype.kind == "f":
         whole = values.dropna()
         if ((whole == whole.round()) & (whole.abs() < 2**53)).all():
             values = values.astype("Int64")
     known = pd.unique(values.dropna())
-    return values.astype(object).map({value: str(value) for value in known})
+    return values.astype(object).map({value: str(value).strip() for value in known if str(value).strip()})
 
 
 def _describe(fields: pd.Index, images: pd.DataFrame | None) -> pd.DataFrame:
@@ -169,15 +212,28 @@ def _describe(fields: pd.Index, images: pd.DataFrame | None) -> pd.DataFrame:
     named["treatment"] = [cellular_treatment(part.well) for part in parts]
     if images is not None:
         _check(images, "images")
-        given = images.assign(field=images["field"].astype(str))
-        if given["field"].duplicated().any():
-            raise InputError("The table of images needs one row per field, named in column 'field'")
-        given = given.set_index("field").reindex(fields)
+        given = _rows_of(fields, images)
         for column in given:
             # an empty treatment is a field that was not to be compared, whatever its row on the plate
             fall_back = column in named and column != "treatment"
             named[column] = given[column].where(given[column].notna(), named[column]) if fall_back else given[column]
     return named.assign(timepoint=as_numbers(named["timepoint"]))
+
+
+def _rows_of(fields: pd.Index, images: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the table of images, by field; its names may have the endings of the images' files."""
+    for compared in (same_name, lambda name: same_name(field_name(name))):
+        names = images["field"].astype(str).map(compared)
+        if not names.isin(fields.map(compared)).any():
+            continue
+        if names.duplicated().any():
+            twice = images["field"][names.duplicated()].iloc[0]
+            raise InputError(f"The table of images needs one row per field; it has two for {twice}")
+        return images.drop(columns="field").set_axis(names).reindex(fields.map(compared)).set_axis(fields)
+    raise InputError(
+        f"The table of images knows no field of the cells, such as {fields[0]}; "
+        f"its own are {images['field'].iloc[0]} ..."
+    )
 
 
 def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: StatsSettings) -> list[str]:
@@ -215,13 +271,19 @@ def in_order(treatments: Iterable[str]) -> list[str]:
     return sorted(set(treatments), key=lambda name: (name != "fed", number_order(name)))
 
 
-def control_of(table: pd.DataFrame, settings: StatsSettings) -> str:
-    """The control treatment; raises InputError naming the choices where it is not clear or not there."""
+def control_of(table: pd.DataFrame, settings: StatsSettings, *, alone: bool = False) -> str:
+    """The control treatment; raises InputError naming the choices where it is not clear or not there.
+
+    A single treatment is refused, unless it may stand `alone`, for a flux: then it is what is returned.
+    """
     treatments = in_order(table["treatment"])
-    control = settings.control or ("fed" if "fed" in treatments else None)
+    control = (settings.control or "").strip() or ("fed" if "fed" in treatments else None)
+    if len(treatments) == 1 and control is None:
+        control = treatments[0]
     if control is None or control not in treatments:
-        raise InputError(f"Which treatment is the control? Name it with --control; there are: {', '.join(treatments)}")
-    if len(treatments) < 2:
+        said = f"No treatment is called '{control}'" if control else "Which treatment is the control?"
+        raise InputError(f"{said.rstrip('?')}: name one with --control; there are: {', '.join(treatments)}")
+    if len(treatments) < 2 and not alone:
         raise InputError(f"Only one treatment, '{treatments[0]}': nothing to compare")
     return control
 
@@ -233,6 +295,17 @@ def count_units(table: pd.DataFrame) -> pd.DataFrame:
     counts = counts.nunique().add_suffix("s")
     counts = counts.assign(cells=table.groupby("treatment").size())
     return counts.loc[in_order(counts.index)].reset_index()
+
+
+def before_and_after(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """n at every level before and after fields are left out: two tables of :func:`count_units` in one.
+
+    Columns: ``treatment``, and for every level ``<level>`` (what results rest on) and ``<level>_before``.
+    """
+    table = before.merge(after, on="treatment", how="left", suffixes=("_before", ""))
+    levels = [name for name in before if name != "treatment"]
+    table = table[["treatment", *(part for name in levels for part in (name, f"{name}_before"))]]
+    return table.fillna(dict.fromkeys(levels, 0)).astype(dict.fromkeys(levels, int))
 
 
 _ALL_OF = {True: "both", False: "all"}

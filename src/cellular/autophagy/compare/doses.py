@@ -5,7 +5,7 @@ The curve is LL.4 of Ritz, Baty, Streibig & Gerhard (PLoS ONE 10, e0146021, 2015
 points (Sebaugh & McCray, Pharm Stat 2, 167, 2003; Sebaugh, Pharm Stat 10, 128, 2011).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from scipy.stats import page_trend_test
 from scipy.stats import t as student
 
 from cellular.autophagy.compare.design import StatsSettings, in_order, told
+from cellular.autophagy.compare.images import ImageSums, sum_images, with_n
 from cellular.errors import InputError
 from cellular.files import as_numbers
 
@@ -137,7 +138,11 @@ def dose_series(table: pd.DataFrame, settings: StatsSettings, control: str) -> d
 
 
 def compare_doses(
-    table: pd.DataFrame, features: list[str], settings: StatsSettings, control: str
+    table: pd.DataFrame,
+    features: list[str],
+    settings: StatsSettings,
+    control: str,
+    before: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Curves of every treatment given in doses, and the points they rest on.
 
@@ -147,20 +152,47 @@ def compare_doses(
         ``_low, _high`` each, ``refusal`` (why there is no curve) and ``note`` (why no interval or p-value).
     points : ``feature, treatment, dose, replicate, mean``.
 
+    Both with n, ``wells, images, cells``; with `before`, the table before fields were left out, each with its
+    ``<n>_before``.
+
     Intervals leave out one replicate at a time (jackknife, on the logarithm for EC50 and slope) and are Student's with
     R - 1 degrees of freedom, as for counts elsewhere.
     """
     curves, points = [], []
+    all_before = {} if before is None else dose_series(before, settings, control)
     for treatment, doses in dose_series(table, settings, control).items():
         unit = _unit(table[doses.notna()], settings)
+        rows, means_of = [], []
         for feature in features:
             means = dose_means(table, doses, feature)
             if means.empty:
                 continue
-            curves.append({"feature": feature, "treatment": treatment, "unit": unit, **curve_row(means, settings)})
+            rows.append({"feature": feature, "treatment": treatment, "unit": unit, **curve_row(means, settings)})
             long = means.stack().rename("mean").reset_index().assign(feature=feature, treatment=treatment)
-            points.append(long[["feature", "treatment", "dose", "replicate", "mean"]])
-    return pd.DataFrame(curves), pd.concat(points, ignore_index=True) if points else pd.DataFrame()
+            means_of.append(long[["feature", "treatment", "dose", "replicate", "mean"]])
+        if not rows:
+            continue
+        sums = _dose_sums(table, doses, features)
+        old = _dose_sums(before, all_before[treatment], features) if treatment in all_before else None
+        counted = with_n(pd.DataFrame(rows).assign(series=""), sums, ["series"], old)
+        curves.append(counted.drop(columns="series"))
+        points.append(
+            with_n(pd.concat(means_of), sums, ["dose", "replicate"], old).drop(columns=_REPLICATES, errors="ignore")
+        )
+    if not curves:
+        return pd.DataFrame(), pd.DataFrame()
+    return pd.concat(curves, ignore_index=True), pd.concat(points, ignore_index=True)
+
+
+_REPLICATES = ["replicates", "replicates_before"]
+
+
+def _dose_sums(table: pd.DataFrame, doses: pd.Series, features: list[str]) -> ImageSums:
+    """Sums of the images of one series, with their ``dose``."""
+    known = doses.notna()
+    sums = sum_images(table[known].assign(treatment=""), features)
+    dose = doses[known].groupby(table.loc[known, "image"]).first()
+    return replace(sums, images=sums.images.assign(dose=sums.images["image"].map(dose).astype(float), series=""))
 
 
 def _unit(table: pd.DataFrame, settings: StatsSettings) -> str:

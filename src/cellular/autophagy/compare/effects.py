@@ -1,7 +1,7 @@
 """Treatments compared with statistics that respect how cells are nested; never a p-value with the cell as the unit."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from cellular.autophagy.compare.design import (
     LEVELS,
     Inference,
     StatsSettings,
+    before_and_after,
     control_of,
     count_units,
     in_order,
@@ -21,10 +22,11 @@ from cellular.autophagy.compare.design import (
     pooled_factors,
     told,
 )
-from cellular.autophagy.compare.images import ImageSums, sum_images
+from cellular.autophagy.compare.images import ImageSums, sum_images, with_n
 from cellular.autophagy.compare.inhibitor import Arms, find_arms, not_pooled
 from cellular.autophagy.compare.models import Fit, fit_count, fit_mean
-from cellular.autophagy.measure.columns import OF_IMAGES
+from cellular.autophagy.compare.notes import shares, stray_word, taken_for_granted
+from cellular.autophagy.measure.columns import OF_IMAGES, describe
 from cellular.errors import InputError
 from cellular.progress import progress
 
@@ -51,35 +53,50 @@ class Comparison:
     ----------
     effects : one row per feature, treatment and timepoint (``"all"`` or a number); see :func:`compare`.
     over_time : mean and interval of every feature per treatment and timepoint.
-    units : n at every level per treatment.
-    control : treatment the others are compared with.
+    units : n at every level per treatment; with ``<level>_before``, where fields were left out.
+    control : treatment the others are compared with; a treatment that stands alone, for its flux, is its own.
+    features : what was compared.
     refusals : why there are no p-values, where there are none; each reason once.
     notes : what was taken for granted, left out or pooled; a sentence each.
     measurements : every column that measures cells, compared or not.
     cells : the nested table the comparison rests on: wells without inhibitor, where some had one.
     with_inhibitor : the nested table of all wells, and `arms` who had an inhibitor; None where nobody differs in it.
+    before : the nested table of all wells before fields were left out; None where none was.
     """
 
     effects: pd.DataFrame
     over_time: pd.DataFrame
     units: pd.DataFrame
     control: str
+    features: tuple[str, ...]
     refusals: tuple[str, ...]
     notes: tuple[str, ...]
     measurements: tuple[str, ...]
     cells: pd.DataFrame
     with_inhibitor: pd.DataFrame | None = None
     arms: Arms | None = None
+    before: pd.DataFrame | None = None
+
+    @property
+    def cells_before(self) -> pd.DataFrame | None:
+        """`cells` before fields were left out; None where none was."""
+        if self.before is None or self.arms is None:
+            return self.before
+        return not_pooled(self.before, self.arms)[0]
 
 
 def compare(
-    cells: pd.DataFrame, settings: StatsSettings | None = None, images: pd.DataFrame | None = None
+    cells: pd.DataFrame,
+    settings: StatsSettings | None = None,
+    images: pd.DataFrame | None = None,
+    left_out: Collection[str] = (),
 ) -> Comparison:
     """Compare every treatment with the control, feature by feature, over all timepoints and at each.
 
     Parameters
     ----------
     cells, images : see :func:`cellular.autophagy.compare.design.nest`.
+    left_out : fields that are not compared; every n is then told before and after.
 
     Returns
     -------
@@ -88,75 +105,83 @@ def compare(
     difference in standard deviations of cells within a treatment; means only), ``p_value, q_value``
     (Benjamini and Hochberg, J R Stat Soc B 57, 289, 1995, over the features), ``unit`` (whose scatter the interval
     shows), ``df, model``, ``note`` (why an estimate or interval is missing), ``refusal`` (why there is no p-value),
-    and ``<level>s_control, <level>s_treated`` for n at every level. Means are compared by linear mixed models,
-    counts by negative binomial regression (:mod:`cellular.autophagy.compare.models`).
+    and ``<level>s_control, <level>s_treated`` for n at every level (``..._before`` too, where fields were left out).
+    Means are compared by linear mixed models, counts by negative binomial regression
+    (:mod:`cellular.autophagy.compare.models`).
 
-    Raises InputError for unknown features, fewer than two treatments or an unclear control.
+    Raises InputError for unknown features, an unclear control, where `left_out` leaves nothing, or with fewer than two
+    treatments; one that was given with and without a lysosomal inhibitor may stand alone.
     """
     settings = settings or StatsSettings()
-    everything = table = nest(cells, settings, images)
-    treated, arms, kept_apart = len(table), find_arms(table, settings), ()
+    all_fields = nest(cells, settings, images)
+    everything = table = _without(all_fields, left_out)
+    arms, kept_apart, before = find_arms(table, settings), (), all_fields
     if arms:
         table, *kept_apart = not_pooled(table, arms)
-    control = control_of(table, settings)
-    measured, described = _measured(table, cells, settings)
+        before = not_pooled(before, arms)[0]
+    control = control_of(table, settings, alone=arms is not None)
+    table = shares(table, settings.features)
+    measured, described = _measured(table, cells, settings, images)
     features = list(dict.fromkeys(settings.features)) or measured.features
     sums = measured if set(features) <= set(measured.features) else sum_images(table, features)
     if not features:
         raise InputError("No column holds a measurement of cells: numbers that differ from cell to cell")
     kinds = {name: is_count(name, table[name], settings) for name in features}
+    old = sum_images(before, features) if len(left_out) else None
     pairs = list(_comparisons(sums.images, control))
     rows = [
         row
         for treatment, timepoint, chosen in progress(pairs, desc="compare", unit="pair")
         for row in _effects(sums, chosen, kinds, (control, treatment, timepoint), settings)
     ]
-    effects = with_q_values(pd.DataFrame(rows))
+    effects = with_q_values(_with_n_before(pd.DataFrame(rows, columns=EFFECTS), old))
+    units = count_units(table)
     return Comparison(
         effects=effects,
-        over_time=means_over_time(sums, features, settings),
-        units=count_units(table),
+        over_time=means_over_time(sums, features, settings, old),
+        units=units if old is None else before_and_after(count_units(before), units),
         control=control,
+        features=tuple(features),
         refusals=tuple(effects.loc[(effects["timepoint"] == ALL) & (effects["refusal"] != ""), "refusal"].unique()),
         notes=(
             *kept_apart,
-            *_notes(table, len(cells), treated, settings),
+            *taken_for_granted(table, len(cells), len(all_fields), settings),
             *pooled_factors(table, described, settings),
         ),
         measurements=measured.features,
         cells=table,
         with_inhibitor=everything if arms else None,
         arms=arms,
+        before=all_fields if len(left_out) else None,
     )
 
 
-def _measured(table: pd.DataFrame, cells: pd.DataFrame, settings: StatsSettings) -> tuple[ImageSums, list[str]]:
+def _without(table: pd.DataFrame, left_out: Collection[str]) -> pd.DataFrame:
+    """The nested cells of the other fields; InputError where none is left."""
+    if not len(left_out):
+        return table
+    left = table[~table["image"].isin(list(left_out))]
+    if left.empty:
+        raise InputError(f"--exclude leaves nothing: all {table['image'].nunique()} fields to compare are left out")
+    return left
+
+
+def _measured(
+    table: pd.DataFrame, cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | None
+) -> tuple[ImageSums, list[str]]:
     """Sums of all that was measured in cells, and the names of the other columns: what is known of wells and images.
 
     A number that came from the table of images, or is the same for all cells of every image, measures no cell.
     """
     choose_features(table, settings)
-    sums = sum_images(table, [name for name in choose_features(table, StatsSettings()) if name in cells])
+    told = set() if images is None else set(images)  # a plate map's numbers, which cells have from there
+    numbers = [name for name in choose_features(table, StatsSettings()) if name in cells]
+    sums = sum_images(table, [name for name in numbers if name not in told or describe("cells", name)])
     crowded = sums.size > 1
     steady = sums.scatter <= (1e-10 * np.nan_to_num(sums.mean)) ** 2 * sums.size
     same = crowded.any(0) & (steady | ~crowded).all(0)
     kept = [name for name, is_same in zip(sums.features, same) if not is_same]
     return sums.only(kept), [name for name in table if name not in kept and name not in _IDENTITY]
-
-
-def _notes(table: pd.DataFrame, given: int, treated: int, settings: StatsSettings) -> Iterator[str]:
-    """What was taken for granted, a sentence each."""
-    if settings.replicate is None:
-        dates = sorted(told(table["replicate"]).dropna().unique())
-        if dates:
-            listed = ", ".join(dates[:6]) + (", ..." if len(dates) > 6 else "")
-            yield f"Each date is taken as one biological replicate, however many plates it has ({listed}); " + (
-                "--replicate names another column"
-            )
-    if settings.factor:
-        yield f"Effects are averages over '{settings.factor}'; those at each of its levels stand apart"
-    if treated < given:
-        yield f"{given - treated} of {given} cells have no treatment and are left out"
 
 
 def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
@@ -170,7 +195,9 @@ def choose_features(table: pd.DataFrame, settings: StatsSettings) -> list[str]:
             raise InputError(f"No column(s) {missing}; there are: {', '.join(map(str, table.columns[:60]))}")
         words = [name for name in settings.features if table[name].dtype.kind not in "iufb"]
         if words:
-            raise InputError(f"Column(s) {words} hold no numbers")
+            stray = {name: stray_word(table[name]) for name in words}
+            said = ", ".join(f"{name} ('{word}')" if word is not None else name for name, word in stray.items())
+            raise InputError(f"Column(s) hold what is no number: {said}; leave the field empty where there is none")
         return list(dict.fromkeys(settings.features))
     return [
         name
@@ -250,11 +277,29 @@ def _units(known: pd.DataFrame) -> dict[str, int]:
     """n at every level in both arms."""
     return {
         f"{level}s_{name}": told(known.loc[known["treated"] == arm, level]).nunique()
-        for arm, name in enumerate(("control", "treated"))
+        for arm, name in enumerate(_ARMS)
         for level in LEVELS
     }
 
 
+def _with_n_before(effects: pd.DataFrame, before: ImageSums | None) -> pd.DataFrame:
+    """`effects` with every n before fields were left out, as ``<n>_before``; as they are where none was."""
+    if before is None:
+        return effects
+    rows = []
+    for row in effects[["feature", "treatment", "control", "timepoint"]].itertuples(index=False):
+        arms = before.images["treatment"].isin([row.control, row.treatment])
+        then = row.timepoint == ALL or before.images["timepoint"] == row.timepoint
+        known = before.of(row.feature, (arms & then).to_numpy())
+        known["treated"] = (known["treatment"] == row.treatment).astype(int)
+        cells = {
+            f"cells_{name}": int(known.loc[known["treated"] == arm, "size"].sum()) for arm, name in enumerate(_ARMS)
+        }
+        rows.append({f"{name}_before": n for name, n in (_units(known) | cells).items()})
+    return effects.join(pd.DataFrame(rows, effects.index))
+
+
+_ARMS = ("control", "treated")
 _STANDARDISED = ("standardised", "standardised_low", "standardised_high")
 
 
@@ -296,8 +341,20 @@ def with_q_values(effects: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFr
     return effects
 
 
-def means_over_time(sums: ImageSums, features: Sequence[str], settings: StatsSettings) -> pd.DataFrame:
+EFFECTS = (
+    *("feature", "kind", "treatment", "control", "timepoint", "measure", "estimate", "ci_low", "ci_high", "p_value"),
+    *(*_STANDARDISED, "unit", "df", "model", "note", "refusal"),
+    *(f"{level}s_{name}" for name in _ARMS for level in LEVELS),
+    *(f"cells_{name}" for name in _ARMS),
+)
+
+
+def means_over_time(
+    sums: ImageSums, features: Sequence[str], settings: StatsSettings, before: ImageSums | None = None
+) -> pd.DataFrame:
     """Mean of unit means with Student's interval: ``feature, treatment, timepoint, mean, ci_low, ci_high, unit, n``.
+
+    Then what went in, ``replicates, wells, images, cells``, each with its ``<n>_before`` where fields were left out.
 
     Units are biological replicates where each treatment has at least `min_replicates`, else wells. Cells are averaged
     within images first, images within units next, so that a crowded field does not outvote the others.
@@ -316,7 +373,8 @@ def means_over_time(sums: ImageSums, features: Sequence[str], settings: StatsSet
     half = half.where(long["n"] > 1)
     long = long.assign(ci_low=long["mean"] - half, ci_high=long["mean"] + half, unit=unit).reset_index()
     order = {name: place for place, name in enumerate(in_order(long["treatment"]))}
-    return long[["feature", "treatment", "timepoint", "mean", "ci_low", "ci_high", "unit", "n"]].sort_values(
+    long = long[["feature", "treatment", "timepoint", "mean", "ci_low", "ci_high", "unit", "n"]]
+    return with_n(long, sums, ["treatment", "timepoint"], before).sort_values(
         ["feature", "treatment", "timepoint"],
         key=lambda column: column.map(order) if column.name == "treatment" else column,
         ignore_index=True,

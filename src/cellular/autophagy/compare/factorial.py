@@ -71,33 +71,52 @@ def arm_sums(table: pd.DataFrame, features: list[str], factors: dict[str, pd.Ser
 
 
 def answer(
-    sums: ImageSums, questions: list[Question], kinds: dict[str, bool], settings: StatsSettings, desc: str
+    sums: ImageSums,
+    questions: list[Question],
+    kinds: dict[str, bool],
+    settings: StatsSettings,
+    desc: str,
+    before: ImageSums | None = None,
 ) -> pd.DataFrame:
     """A row per question, feature and measure, over all timepoints and at each; with q-values over features.
 
     Replicates that hold every arm of a question are compared within themselves; the others are left out of it. Columns:
     ``feature, kind, within, low, high, between, at, against, timepoint, measure, estimate, ci_low, ci_high, p_value,
-    q_value, unit, df, model, note, refusal, replicates, replicates_left_out, wells, images, cells``.
+    q_value, unit, df, model, note, refusal, replicates, replicates_left_out, wells, images, cells``,
+    and with `before`, the sums before fields were left out, ``<n>_before`` of each n.
     """
     rows = [
         row
         for question in progress(questions, desc=desc, unit="contrast")
         for feature, count in kinds.items()
-        for row in _rows(sums.of(feature, np.ones(len(sums.images), bool)), question, (feature, count), settings)
+        for row in _rows(_known(sums, feature), question, (feature, count), settings, _known(before, feature))
     ]
     if not rows:
         raise InputError("No two arms to compare")
     return with_q_values(pd.DataFrame(rows), ["measure", "against_any"]).drop(columns="against_any")
 
 
-def _rows(known: pd.DataFrame, question: Question, named: tuple[str, bool], settings: StatsSettings) -> Iterator[dict]:
+def _known(sums: ImageSums | None, feature: str) -> pd.DataFrame | None:
+    return None if sums is None else sums.of(feature, np.ones(len(sums.images), bool))
+
+
+def _rows(
+    known: pd.DataFrame,
+    question: Question,
+    named: tuple[str, bool],
+    settings: StatsSettings,
+    before: pd.DataFrame | None,
+) -> Iterator[dict]:
     feature, count = named
     images = question.asked(known)
     times = images.groupby("timepoint")[["treated", "group"]].nunique()
     full = times.index[(times["treated"] == 2) & (times["group"] == (1 if question.against is None else 2))]
     for timepoint in (ALL, *(full if len(times) > 1 else ())):
-        here = images if timepoint == ALL else images[images["timepoint"] == timepoint]
-        complete, left_out, allowed = complete_replicates(here, question, settings)
+        complete, left_out, allowed = complete_replicates(_at(images, timepoint), question, settings)
+        n = _n(complete, left_out)
+        if before is not None:
+            old = complete_replicates(_at(question.asked(before), timepoint), question, settings)
+            n = {part: m for name in n for part, m in ((name, n[name]), (f"{name}_before", _n(*old[:2])[name]))}
         for ratio in (False, True) if count else (False,):
             fit = _fit(complete, question, ratio, allowed)
             yield {
@@ -113,12 +132,22 @@ def _rows(known: pd.DataFrame, question: Question, named: tuple[str, bool], sett
                 "model": fit.model,
                 "note": fit.problem,
                 "refusal": allowed.refusal,
-                "replicates": told(complete["replicate"]).nunique(),
-                "replicates_left_out": left_out,
-                "wells": told(complete["well"]).nunique(),
-                "images": len(complete),
-                "cells": int(complete["size"].sum()),
+                **n,
             }
+
+
+def _at(images: pd.DataFrame, timepoint: int | str) -> pd.DataFrame:
+    return images if timepoint == ALL else images[images["timepoint"] == timepoint]
+
+
+def _n(complete: pd.DataFrame, left_out: int) -> dict[str, int]:
+    return {
+        "replicates": told(complete["replicate"]).nunique(),
+        "replicates_left_out": left_out,
+        "wells": told(complete["well"]).nunique(),
+        "images": len(complete),
+        "cells": int(complete["size"].sum()),
+    }
 
 
 def complete_replicates(
@@ -164,9 +193,11 @@ def compare_factor(result: Comparison, settings: StatsSettings) -> pd.DataFrame:
     if not 2 <= len(levels) <= 12:
         raise InputError(f"--factor {settings.factor} has {len(levels)} level(s); a factor has 2 to 12")
     levels.sort(key=lambda name: name.lower().replace("-", "").replace(" ", "") not in _REFERENCES)
-    features = list(dict.fromkeys(result.effects["feature"]))
-    factors = {"treatment": result.cells["treatment"], settings.factor: as_text(result.cells[settings.factor])}
-    sums = arm_sums(result.cells, features, factors)
+    features, named = list(result.features), ("treatment", settings.factor)
+    sums, before = (
+        None if table is None else arm_sums(table, features, {name: as_text(table[name]) for name in named})
+        for table in (result.cells, result.cells_before)
+    )
     kinds = {name: is_count(name, result.cells[name], settings) for name in features}
     questions = [
         Question("treatment", result.control, treatment, settings.factor, level, against)
@@ -174,7 +205,7 @@ def compare_factor(result: Comparison, settings: StatsSettings) -> pd.DataFrame:
         for level in levels
         for against in (None, *(levels[:1] if level != levels[0] else ()))
     ]
-    return answer(sums, questions, kinds, settings, f"by {settings.factor}")
+    return answer(sums, questions, kinds, settings, f"by {settings.factor}", before)
 
 
 _REFERENCES = ("wt", "wildtype", "control", "ctrl", "parental", "none", "scramble", "sictrl", "sint", "shctrl")

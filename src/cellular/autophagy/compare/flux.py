@@ -20,7 +20,7 @@ import pandas as pd
 from cellular.autophagy.compare.design import StatsSettings, as_text, control_of, in_order, told
 from cellular.autophagy.compare.effects import ALL, is_count
 from cellular.autophagy.compare.factorial import Question, answer, arm_sums
-from cellular.autophagy.compare.images import ImageSums
+from cellular.autophagy.compare.images import ImageSums, with_n
 from cellular.autophagy.compare.inhibitor import Arms
 from cellular.autophagy.compare.turnover import turnover
 from cellular.errors import InputError
@@ -36,7 +36,7 @@ class Flux:
     ----------
     table : a row per feature, treatment, inhibitor, timepoint, ``quantity`` ('flux', or 'difference of fluxes', the
         treatment's less the control's) and ``measure``.
-    pools : mean of each ``feature, treatment, inhibitor, replicate``: images first, then replicates.
+    pools : mean of each ``feature, treatment, inhibitor, replicate``: images first, then replicates; and its n.
     turnover, courses : J and transition times by count and treatment, or why not, and the means over time that they
         rest on; empty without times.
     warnings : what keeps a number from being a flux; a sentence each.
@@ -51,7 +51,13 @@ class Flux:
     arms: Arms
 
 
-def compare_flux(table: pd.DataFrame, arms: Arms, features: list[str], settings: StatsSettings) -> Flux:
+def compare_flux(
+    table: pd.DataFrame,
+    arms: Arms,
+    features: list[str],
+    settings: StatsSettings,
+    before: pd.DataFrame | None = None,
+) -> Flux:
     """The flux of every treatment and its difference from the control's, feature by feature.
 
     Parameters
@@ -59,19 +65,23 @@ def compare_flux(table: pd.DataFrame, arms: Arms, features: list[str], settings:
     table : nested, wells with inhibitor included.
     features : columns to compare; ``puncta_yellow`` is added where there is one, since it tells whether the inhibitor
         works.
+    before : the same table before fields were left out, to tell every n before and after.
 
-    Counts are compared twice: as difference of rates (puncta per cell that pile up: the flux proper), and as ratio of
-    rates, whose ratio asks whether the pool grows by another factor. They may disagree: a treatment that doubles both
-    pools doubles the difference and leaves the ratio as it was.
+    A single treatment has its flux, and no difference. Counts are compared twice: as difference of rates (puncta per
+    cell that pile up: the flux proper), and as ratio of rates, whose ratio asks whether the pool grows by another
+    factor. They may disagree: a treatment that doubles both pools doubles the difference and leaves the ratio as it
+    was.
     """
     features = list(dict.fromkeys([*features, *([YELLOW] if YELLOW in table else [])]))
-    named, control = table["treatment"], control_of(table, settings)
-    pairs = [(treatment, control) for treatment in in_order(named)]
+    named, control = _named(table, settings), control_of(table, settings, alone=True)
+    pairs = [(treatment, control) for treatment in in_order(table["treatment"])]
     if settings.factor:
-        levels = as_text(table[settings.factor])
-        named = named + ", " + levels
-        pairs = [(f"{t}, {level}", f"{c}, {level}") for level in in_order(levels.dropna()) for t, c in pairs]
-    sums = arm_sums(table, features, {"treatment": named, "arm": arms.of(table)})
+        levels = in_order(as_text(table[settings.factor]).dropna())
+        pairs = [(f"{t}, {level}", f"{c}, {level}") for level in levels for t, c in pairs]
+    sums, old = (
+        None if each is None else arm_sums(each, features, {"treatment": _named(each, settings), "arm": arms.of(each)})
+        for each in (table, before)
+    )
     kinds = {name: is_count(name, table[name], settings) for name in features}
     there = sums.images.groupby("treatment")["arm"].agg(set)
     questions = [
@@ -83,27 +93,34 @@ def compare_flux(table: pd.DataFrame, arms: Arms, features: list[str], settings:
     ]
     if not questions:
         raise InputError(f"No treatment has wells with and without {', '.join(arms.inhibitors)}: no flux")
-    found = answer(sums, questions, kinds, settings, "flux")
+    found = answer(sums, questions, kinds, settings, "flux", old)
     found = found.rename(columns={"low": "without", "high": "inhibitor", "at": "treatment", "against": "control"})
     found.insert(0, "quantity", np.where(found["control"].isna(), "flux", "difference of fluxes"))
-    pools = _pools(sums)
     counts = [name for name in features if kinds[name]]
     warned = (*_not_raised(found, settings), *_apart(table.assign(treatment=named), arms), *_alone(there, arms))
-    slopes, courses = turnover(
-        table.assign(treatment=named, arm=arms.of(table)), arms.none, counts, dict(pairs), settings
+    timed, timed_before = (
+        None if each is None else each.assign(treatment=_named(each, settings), arm=arms.of(each))
+        for each in (table, before)
     )
-    return Flux(found.drop(columns=["within", "between"]), pools, slopes, courses, warned, arms)
+    slopes, courses = turnover(timed, arms.none, counts, dict(pairs), settings, timed_before)
+    return Flux(found.drop(columns=["within", "between"]), _pools(sums, old), slopes, courses, warned, arms)
+
+
+def _named(table: pd.DataFrame, settings: StatsSettings) -> pd.Series:
+    """Treatments, each level of the further factor as one of its own."""
+    return table["treatment"] + ", " + as_text(table[settings.factor]) if settings.factor else table["treatment"]
 
 
 def _hold(there: pd.Series, treatments: set[str], arms: set[str]) -> bool:
     return all(arms <= there.get(treatment, set()) for treatment in treatments)
 
 
-def _pools(sums: ImageSums) -> pd.DataFrame:
+def _pools(sums: ImageSums, before: ImageSums | None) -> pd.DataFrame:
     keys = ["treatment", "arm", "replicate"]
     means = pd.DataFrame(sums.mean, columns=list(sums.features), index=pd.MultiIndex.from_frame(sums.images[keys]))
     long = means.groupby(level=keys).mean().stack().rename("mean").rename_axis([*keys, "feature"]).reset_index()
-    return long.rename(columns={"arm": "inhibitor"})[["feature", "treatment", "inhibitor", "replicate", "mean"]]
+    long = with_n(long[["feature", *keys, "mean"]], sums, keys, before).rename(columns={"arm": "inhibitor"})
+    return long.drop(columns=["replicates", "replicates_before"], errors="ignore")
 
 
 def _not_raised(found: pd.DataFrame, settings: StatsSettings) -> Iterator[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.compare.design import LEVELS
+from cellular.autophagy.compare.design import LEVELS, told
 
 
 @dataclass(frozen=True)
@@ -66,3 +66,34 @@ def sum_images(table: pd.DataFrame, features: Sequence[str]) -> ImageSums:
         means = total[:, at] / np.maximum(size[:, at], 1)
         scatter[:, at] = np.bincount(here, (values - means[here]) ** 2, minlength=len(images))
     return ImageSums(images, tuple(features), size, total, squares, scatter)
+
+
+def with_n(rows: pd.DataFrame, sums: ImageSums, keys: Sequence[str], before: ImageSums | None) -> pd.DataFrame:
+    """`rows` (with ``feature`` and `keys`, columns of ``sums.images``) and n: ``replicates, wells, images, cells``.
+
+    `before` are the sums with the fields that were left out: then each n has its ``<n>_before``. An n that `rows`
+    have already stays.
+    """
+    on = [*keys, "feature"]
+    counted = _count(sums, keys)
+    if before is not None:
+        counted = counted.merge(_count(before, keys), on=on, how="outer", suffixes=("", "_before"))
+    names = [name for level in _COUNTED for name in (level, f"{level}_before") if name in counted and name not in rows]
+    table = rows.merge(counted[[*on, *names]], on=on, how="left")
+    return table.fillna(dict.fromkeys(names, 0)).astype(dict.fromkeys(names, int))
+
+
+_COUNTED = ("replicates", "wells", "images", "cells")
+
+
+def _count(sums: ImageSums, keys: Sequence[str]) -> pd.DataFrame:
+    """n of what has a value of each feature, by `keys`; units that are not told apart count for nothing."""
+    units = {level: told(sums.images[level]) for level in ("replicate", "well", "image")}
+    images, levels = sums.images.assign(**{f"{name}s": values for name, values in units.items()}), list(_COUNTED[:3])
+    tables = []
+    for at, feature in enumerate(sums.features):
+        known = sums.size[:, at] > 0
+        here = images[known].assign(cells=sums.size[known, at].astype(int), feature=feature)
+        groups = here.groupby([*keys, "feature"], observed=True)
+        tables.append(groups[levels].nunique().join(groups["cells"].sum()))
+    return pd.concat(tables).reset_index()

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import f as fisher
 
 from cellular.autophagy.compare.design import as_text
+from cellular.autophagy.compare.images import sum_images, with_n
 from cellular.data.wells import PLATE_SIZES, plate_size, row_number, split_well, well_name
 
 # A normal distribution's standard deviation in median absolute deviations.
@@ -19,27 +20,39 @@ _POSITIVE = {"positive", "pos", "+", "high"}
 _NEGATIVE = {"negative", "neg", "-", "low", "vehicle"}
 
 
-def well_means(table: pd.DataFrame, features: Sequence[str], given: Sequence[str] = ()) -> pd.DataFrame:
-    """A row a well and feature: ``plate, well, row, column, <given>, feature, value`` (mean of image means).
+def well_means(
+    table: pd.DataFrame, features: Sequence[str], given: Sequence[str] = (), before: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """A row a well and feature: ``plate, well, row, column, <given>, feature, value`` (mean of image means), and n.
 
     Parameters
     ----------
     table : nested (:func:`cellular.autophagy.compare.design.nest`); wells without a name have no place and go out.
     given : columns that say what the well was given.
+    before : the table before fields were left out; then ``images, cells`` have their ``<n>_before``.
     """
-    place = table["well"].str.rsplit("/", n=1).str[-1]
-    known = table[place.map(well_name).notna()]
-    keys = ["plate", "well"]
+    known, keys = _placed(table), ["plate", "well"]
     images = known.groupby([*keys, "image"], observed=True)[list(features)].mean()
     means = images.groupby(level=keys).mean()
     about = known.groupby(keys, observed=True)[list(given)].first() if given else pd.DataFrame(index=means.index)
     wide = means.join(about).reset_index()
-    wide["well"] = wide["well"].str.rsplit("/", n=1).str[-1]
-    wide["plate"] = wide["plate"].str.removeprefix("?-")
-    parts = [split_well(well) for well in wide["well"]]
+    parts = [split_well(well) for well in wide["well"].str.rsplit("/", n=1).str[-1]]
     wide["row"], wide["column"] = [row_number(letters) for letters, _ in parts], [column for _, column in parts]
     known_columns = ["plate", "well", "row", "column", *given]
-    return wide.melt(known_columns, list(features), "feature", "value").dropna(subset="value", ignore_index=True)
+    long = wide.melt(known_columns, list(features), "feature", "value").dropna(subset="value", ignore_index=True)
+    old = None if before is None else sum_images(_placed(before), features)
+    long = with_n(long, sum_images(known, features), keys, old).drop(columns=_NOT_OF_WELLS, errors="ignore")
+    long["well"] = long["well"].str.rsplit("/", n=1).str[-1]
+    long["plate"] = long["plate"].str.removeprefix("?-")
+    return long
+
+
+_NOT_OF_WELLS = [name + end for name in ("replicates", "wells") for end in ("", "_before")]
+
+
+def _placed(table: pd.DataFrame) -> pd.DataFrame:
+    """Cells of wells that have a place on the plate."""
+    return table[table["well"].str.rsplit("/", n=1).str[-1].map(well_name).notna()]
 
 
 def grid_of(wells: pd.DataFrame, values: str = "value", size: int | None = None) -> np.ndarray:
@@ -110,9 +123,9 @@ def place_effects(wells: pd.DataFrame, given: Sequence[str]) -> pd.DataFrame:
 
     Returns
     -------
-    ``feature, effect, size, unit_sd, share, p_value, note``. ``size`` is edge minus inside, or the largest less the
-    smallest row or column effect; ``unit_sd`` the same in standard deviations of wells of one arm and plate; ``share``
-    of their variance, adjusted for chance (negative: none). `note` says why there is no estimate.
+    ``feature, effect, size, unit_sd, share, p_value, note, wells``. ``size`` is edge minus inside, or the largest less
+    the smallest row or column effect; ``unit_sd`` the same in standard deviations of wells of one arm and plate;
+    ``share`` of their variance, adjusted for chance (negative: none). `note` says why there is no estimate.
 
     Ordinary least squares of the wells' values on plate by arm, and the place; wells are what is described, so p-values
     hold for these plates.
@@ -122,7 +135,8 @@ def place_effects(wells: pd.DataFrame, given: Sequence[str]) -> pd.DataFrame:
         arms = here[list(given)].astype(str).agg("|".join, axis=1) if given else pd.Series("", here.index)
         cell = pd.factorize(here["plate"] + "|" + arms)[0]
         for effect, place in _places(here).items():
-            rows.append({"feature": feature, "effect": effect, **_effect(here["value"].to_numpy(), cell, place)})
+            found = _effect(here["value"].to_numpy(), cell, place)
+            rows.append({"feature": feature, "effect": effect, **found, "wells": len(here)})
     return pd.DataFrame(rows)
 
 

@@ -13,15 +13,22 @@ from scipy.stats import f as fisher
 from scipy.stats import t as student
 
 from cellular.autophagy.compare.design import StatsSettings, in_order, told
+from cellular.autophagy.compare.images import sum_images, with_n
 from cellular.errors import InputError
 from cellular.files import as_numbers
 
 # A line is given up where so bad a fit would be chance in fewer than one of twenty.
 _CHANCE = 0.05
+_KEYS = ["treatment", "arm", "replicate", "time"]
 
 
 def turnover(
-    table: pd.DataFrame, none: str, features: list[str], controls: Mapping[str, str], settings: StatsSettings
+    table: pd.DataFrame,
+    none: str,
+    features: list[str],
+    controls: Mapping[str, str],
+    settings: StatsSettings,
+    before: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """J, its difference from the control's, and the transition time of every count; empty with fewer than three times.
 
@@ -29,34 +36,55 @@ def turnover(
     ----------
     table : nested, with ``arm`` (text); times come from ``settings.time`` (else the timepoints).
     none : the arm without inhibitor. controls : the control of each treatment.
+    before : the table before fields were left out, to tell every n before and after.
 
     Returns
     -------
     rows : ``feature, inhibitor, treatment, quantity`` ('J', 'difference of J', 'transition time'), ``estimate, ci_low,
-    ci_high, p_value, replicates, times, note, refusal``. points : ``feature, treatment, inhibitor, replicate, time,
-    mean`` of both arms. Each replicate that holds both arms at three times gives one
+    ci_high, p_value, note, refusal, replicates, times, wells, images, cells``. points : ``feature, treatment,
+    inhibitor, replicate, time, mean`` of both arms. Each replicate that holds both arms at three times gives one
     slope; intervals are Student's over those. ``note`` says why there is no estimate, ``refusal`` why no p-value.
     """
+    known = _timed(table, settings)
+    if known.loc[known["arm"] != none, "time"].nunique() < 3:
+        return pd.DataFrame(), pd.DataFrame()
+    old = None if before is None else _timed(before, settings)
+    means = _means(known, features)
+    tables = []
+    for inhibitor in in_order(set(known["arm"]) - {none}):
+        rows = []
+        for feature in features:
+            lines = _lines(means[feature], inhibitor, none)
+            lines_before = {} if old is None else _lines(_means(old, [feature])[feature], inhibitor, none)
+            for treatment, line in lines.items():
+                other = lines.get(controls.get(treatment, ""))
+                for row in _rows(line, other if other is not line else None, settings):
+                    row |= {f"{n}_before": lines_before[treatment][n] for n in ("replicates", "times") if lines_before}
+                    rows.append({"feature": feature, "inhibitor": inhibitor, "treatment": treatment, **row})
+        both = (None if each is None else each[each["arm"].isin([none, inhibitor])] for each in (known, old))
+        sums = (None if each is None else sum_images(each, features) for each in both)
+        tables.append(with_n(pd.DataFrame(rows), next(sums), ["treatment"], next(sums)))
+    points = means.stack().rename("mean").rename_axis([*_KEYS, "feature"]).reset_index()
+    return pd.concat(tables, ignore_index=True), points.rename(columns={"arm": "inhibitor"})
+
+
+def _timed(table: pd.DataFrame, settings: StatsSettings) -> pd.DataFrame:
+    """Cells whose replicate, arm and ``time`` are known."""
     at = as_numbers(table[settings.time]) if settings.time else table["timepoint"].astype(float)
     if settings.time and at.notna().sum() == 0:
         raise InputError(f"Column '{settings.time}' holds no numbers: give the time after the block in one unit")
-    blocked = table["arm"].notna() & (table["arm"] != none)
-    if at[blocked].nunique() < 3:
-        return pd.DataFrame(), pd.DataFrame()
-    keys = ["treatment", "arm", "replicate", "time"]
-    known = table.assign(time=at)[told(table["replicate"]).notna() & table["arm"].notna() & at.notna()]
-    images = known.groupby([*keys, "image"], observed=True)[features].mean()
-    means = images.groupby(level=keys).mean()
-    rows = []
-    for inhibitor in in_order(set(known["arm"]) - {none}):
-        for feature in features:
-            found = {name: _line(means[feature], name, inhibitor, none) for name in in_order(known["treatment"])}
-            for treatment, line in found.items():
-                other = found.get(controls.get(treatment, ""))
-                for row in _rows(line, other if other is not line else None, settings):
-                    rows.append({"feature": feature, "inhibitor": inhibitor, "treatment": treatment, **row})
-    points = means.stack().rename("mean").rename_axis([*keys, "feature"]).reset_index()
-    return pd.DataFrame(rows), points.rename(columns={"arm": "inhibitor"})
+    return table.assign(time=at)[told(table["replicate"]).notna() & table["arm"].notna() & at.notna()]
+
+
+def _means(known: pd.DataFrame, features: list[str]) -> pd.DataFrame:
+    images = known.groupby([*_KEYS, "image"], observed=True)[features].mean()
+    return images.groupby(level=_KEYS).mean()
+
+
+def _lines(means: pd.Series, inhibitor: str, none: str) -> dict[str, dict]:
+    """What :func:`_line` tells, by treatment."""
+    treatments = in_order(means.index.get_level_values("treatment"))
+    return {name: _line(means, name, inhibitor, none) for name in treatments}
 
 
 def _line(means: pd.Series, treatment: str, inhibitor: str, none: str) -> dict:

@@ -320,7 +320,7 @@ def describe(table: str, name: str) -> Column | None:
     for columns in known:
         if name in columns.get(table, {}):
             return columns[table][name]
-    if table == "cells" and name in _ABOUT_FIELDS:
+    if name in _ABOUT_FIELDS:
         return IMAGES[name]
     feature, *channels = name.split("__")
     pattern = PATTERNS.get(table, {}).get(feature)

@@ -38,9 +38,10 @@ def find_puncta(
     in either channel, above the local noise of that response inside cells and above a share of the local brightness,
     and not elongated (edges, fibres, rims of vacuoles). Then those found are taken away as Gaussians, and what had been
     lost among them is looked for by the same rules, drawn tighter (as in CLEAN, Högbom, Astron Astrophys Suppl 15,
-    417, 1974). Saturated regions are left out: no spot can be seen there; a spot that is itself saturated is kept. The
-    kind follows from the contrasts of the channels at the same place. With another detector, its places stand for the
-    maxima; size, contrast and kind are measured there in the same way.
+    417, 1974), once or more often: in a crowd, one hides the next. Saturated regions are left out: no spot can be seen
+    there; a spot that is itself saturated is kept. The kind follows from the contrasts of the channels at the same
+    place. With another detector, its places stand for the maxima; size, contrast and kind are measured there in the
+    same way.
 
     Parameters
     ----------
@@ -72,9 +73,12 @@ def find_puncta(
             )
             return pd.concat(bands).sort_values("snr", ascending=False, kind="stable", ignore_index=True)
 
-    spots = _clearest(look(planes, settings))
-    if settings.second_look and given is None and len(spots):
-        stricter = {name: settings.second_look * getattr(settings, name) for name in ("snr", "visible")}
+    spots, before = _clearest(look(planes, settings)), 0
+    stricter = {name: settings.second_look * getattr(settings, name) for name in ("snr", "visible")}
+    for _ in range(settings.looks if settings.second_look and given is None else 0):
+        if len(spots) == before:
+            break
+        before = len(spots)
         left = tuple(plane - _drawn(spots, name, plane.shape) for name, plane in zip(names, planes))
         spots = _clearest(pd.concat([spots, look(left, replace(settings, **stricter))], ignore_index=True))
     if tuple(names) == REPORTER:

@@ -32,6 +32,7 @@ class PunctaSettings:
     contrast : a spot's peak over its local background, as a share of that background above the field's, at least.
     kind_ratio : the weaker channel's contrast over the stronger's, at least, for a punctum to be yellow.
     second_look : factor on snr and visible for spots seen only after the brighter ones are taken away; 0 never looks.
+    looks : looks after the first, at most; they end where one finds nothing. More than one where puncta crowd.
     balance : contrast in EGFP of a neutral punctum over that in mRFP (1 for the dataset's composites).
     detector : "log", or "spotiflow": then the places come from that network; snr, visible and contrast do not apply.
     spotiflow_model, spotiflow_probability : see :func:`cellular.autophagy.measure.spotiflow.spotiflow_detector`.
@@ -46,6 +47,7 @@ class PunctaSettings:
     contrast: float = 0.15
     kind_ratio: float = 0.35
     second_look: float = 1.35
+    looks: int = 1
     balance: float = 1.0
     detector: str = "log"
     spotiflow_model: str = "general"
@@ -65,6 +67,8 @@ class PunctaSettings:
             raise SettingsError(f"scales is {self.scales}; sizes need at least 3")
         if self.second_look and self.second_look < 1:
             raise SettingsError(f"second_look is {self.second_look}; it must be 1 or more, or 0 for none")
+        if self.looks < 1:
+            raise SettingsError(f"looks is {self.looks}; it must be 1 or more (second_look 0 never looks again)")
         for name in ("snr", "kind_ratio", "balance"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must be above 0")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cellular.autophagy.compare.design import told
 from cellular.errors import InputError
 from cellular.files import read_csv
 
@@ -66,31 +67,29 @@ def ledger(left_out: dict[str, str], cells: pd.DataFrame, fields: Iterable[str])
     return pd.DataFrame(rows, columns=["field", "reason", "cells"]).astype({"field": object, "reason": object})
 
 
-def kept(cells: pd.DataFrame, excluded: pd.DataFrame) -> pd.DataFrame:
-    """The cells of all other fields; InputError where none is left."""
-    left = cells[~cells["field"].astype(str).isin(excluded["field"])]
-    if left.empty:
-        raise InputError(f"--exclude leaves nothing: all {cells['field'].nunique()} fields with cells are left out")
-    return left
+def with_places(excluded: pd.DataFrame, nested: pd.DataFrame, given: Sequence[str]) -> pd.DataFrame:
+    """The ledger with where its fields were and what they were `given`, as far as `nested` cells say.
 
-
-def before_and_after(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """n at every level before and after: tables a row a ``treatment``, as count_units makes them, in one.
-
-    Columns: ``treatment``, and for every level ``<level>`` (what results rest on) and ``<level>_before``.
+    Columns between ``field`` and ``reason``: ``replicate, plate, well``, and those of `given`.
     """
-    table = before.merge(after, on="treatment", how="left", suffixes=("_before", ""))
-    levels = [name for name in before if name != "treatment"]
-    table = table[["treatment", *(part for name in levels for part in (name, f"{name}_before"))]]
-    return table.fillna(dict.fromkeys(levels, 0)).astype(dict.fromkeys(levels, int))
+    about = [name for name in dict.fromkeys(("replicate", "plate", "well", *given)) if name in nested]
+    told_of = nested.drop_duplicates("image").set_index("image")[about]
+    places = told_of.reindex(excluded["field"]).reset_index(drop=True)
+    places["well"] = places["well"].str.rsplit("/", n=1).str[-1]
+    places["plate"] = places["plate"].str.removeprefix("?-").str.removesuffix("-")
+    return pd.concat([excluded[["field"]], places, excluded[["reason", "cells"]]], axis=1)
 
 
-def exclusion_note(excluded: pd.DataFrame, cells: pd.DataFrame) -> str:
-    """A sentence: how many fields and cells were left out, and how many are left."""
-    fields, total = cells["field"].nunique(), len(cells)
-    gone = int(cells["field"].astype(str).isin(excluded["field"]).sum())
-    here = int(excluded["cells"].gt(0).sum())
-    return (
-        f"Left out: {len(excluded)} field(s) with {gone:,} cells (exclusions.csv says why). Fields with cells "
-        f"{fields:,} before, {fields - here:,} after; cells {total:,} before, {total - gone:,} after"
-    )
+def exclusion_note(excluded: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame) -> str:
+    """A sentence: what was left out, and n `before` and `after` (nested cells): fields, cells, wells, replicates."""
+    gone = int(excluded["cells"].sum())
+    counts = []
+    for name, level in (
+        ("fields with cells", "image"),
+        ("cells", None),
+        ("wells", "well"),
+        ("replicates", "replicate"),
+    ):
+        old, new = (len(table) if level is None else told(table[level]).nunique() for table in (before, after))
+        counts.append(f"{name} {old:,} before, {new:,} after")
+    return f"Left out: {len(excluded)} field(s) with {gone:,} cells (exclusions.csv says why). N: {'; '.join(counts)}"

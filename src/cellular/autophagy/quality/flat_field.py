@@ -29,9 +29,10 @@ _FOLDS, _ROUNDS, _HUBER = 5, 12, 1.345
 _HELPS = 0.8
 # The background tells the camera's offset where the profile varies by this much.
 _VARIED = 0.05
-# Terms of each shape of profile besides the constant: v and u are -1 to 1 across rows and columns.
+# Terms of each shape of profile besides the constant, simplest first: v and u are -1 to 1 across rows and columns.
 _SHAPES = {
     "even": lambda v, u: np.empty((*np.shape(v), 0)),
+    "centred": lambda v, u: bowl(v, u)[..., 3:],
     "round": lambda v, u: bowl(v, u)[..., 1:],
     "oval": lambda v, u: np.stack([v, u, v * v, u * u, v * u], axis=-1),
     "steep": lambda v, u: np.stack([v, u, v * v, u * u, v * u, (v * v + u * u) ** 2], axis=-1),
@@ -51,6 +52,7 @@ class Profile:
     cells_before, cells_after : standard deviation, relative to the mean, of the cells' light from position to position
         on the field, mean over fields; "after" is of fields that the profile was not fitted to.
     background_before, background_after : the same of the background, in levels.
+    corner_error : relative standard error of the profile in the corner where it is known least; NaN for a given one.
     """
 
     channel: str
@@ -63,6 +65,7 @@ class Profile:
     background_before: float
     background_after: float
     image: np.ndarray | None = None
+    corner_error: float = np.nan
 
     @property
     def helps(self) -> bool:
@@ -100,6 +103,28 @@ def light_of_tiles(plane: np.ndarray, ground: Background, channel: str) -> pd.Da
     return pd.DataFrame(rows, columns=["channel", "tile", "light", "background", "pixels"])
 
 
+def profiles_by_plate(light: pd.DataFrame, plates: Mapping[str, str]) -> dict[str, Profile]:
+    """One profile for the fields of all plates, under "", or one a plate where plates are lit each in their own way.
+
+    Parameters
+    ----------
+    light : of one channel, as for :func:`estimate_profile`. plates : of each field.
+
+    Plates have their own where every one of them has fields enough and the error on fields left out of the fits is
+    smaller by more than its standard error: a plate's own profile rests on fewer cells, and must be worth that.
+    """
+    common, errors = _estimate(light)
+    parts = [part for _, part in light.groupby(light["field"].map(plates), sort=True)]
+    try:
+        own = [_estimate(part) for part in parts]
+    except InputError:
+        return {"": common}
+    own_errors = pd.concat([error for _, error in own])
+    if len(own) < 2 or _not_worse(errors.to_numpy(), own_errors.reindex(errors.index).to_numpy()):
+        return {"": common}
+    return {plates[part["field"].iloc[0]]: profile for part, (profile, _) in zip(parts, own)}
+
+
 def estimate_profile(light: pd.DataFrame) -> Profile:
     """The profile of one channel from the rows of :func:`light_of_tiles` of many fields (with ``field``).
 
@@ -110,23 +135,35 @@ def estimate_profile(light: pd.DataFrame) -> Profile:
 
     Raises InputError with fewer than 12 fields that show cells.
     """
+    return _estimate(light)[0]
+
+
+def _estimate(light: pd.DataFrame) -> tuple[Profile, pd.Series]:
+    """The profile, and by field the error of one that was fitted without it."""
     channel = str(light["channel"].iloc[0])
-    tiles, weights, ground = _as_arrays(light, channel)
+    fields, tiles, weights, ground = _as_arrays(light, channel)
     folds = np.arange(len(tiles)) % _FOLDS
-    errors, held_out = {}, {}
+    errors, held_out, fitted = {}, {}, {}
     for shape in _SHAPES:
         held_out[shape] = np.empty_like(tiles)
-        for fold in range(_FOLDS):
-            terms = _fit(tiles[folds != fold], weights[folds != fold], shape)
+        fitted[shape] = [_fit(tiles[folds != fold], weights[folds != fold], shape) for fold in range(_FOLDS)]
+        for fold, terms in enumerate(fitted[shape]):
             held_out[shape][folds == fold] = _surface(shape, terms, *tile_centres())
         errors[shape] = _errors(tiles, weights, held_out[shape])
     best = min(errors, key=lambda shape: errors[shape].mean())
     within = {name: _not_worse(errors[name], errors[best]) for name in _SHAPES}
     shape = next(name for name in _SHAPES if within[name])
-    terms = _fit(tiles, weights, shape)
-    return _judged(
-        Profile(channel, len(tiles), shape, terms, 0.0, 0.0, 0.0, 0.0, 0.0), tiles, weights, ground, held_out[shape]
-    )
+    found = Profile(channel, len(tiles), shape, _fit(tiles, weights, shape), 0.0, 0.0, 0.0, 0.0, 0.0)
+    found = replace(found, corner_error=_corner_error(found, fitted[shape]))
+    return _judged(found, tiles, weights, ground, held_out[shape]), pd.Series(errors[shape], fields)
+
+
+def _corner_error(profile: Profile, left_out: list[np.ndarray]) -> float:
+    """Standard error in the least certain corner, by a jackknife over fits without a part of the fields each."""
+    corners = np.array([replace(profile, terms=terms).over((64, 64))[::63, ::63] for terms in left_out])
+    count = len(corners)
+    spread = np.sqrt((count - 1) / count * np.sum((corners - corners.mean(axis=0)) ** 2, axis=0))
+    return float((spread / profile.over((64, 64))[::63, ::63]).max())
 
 
 def given_profile(image: np.ndarray, light: pd.DataFrame) -> Profile:
@@ -139,7 +176,7 @@ def given_profile(image: np.ndarray, light: pd.DataFrame) -> Profile:
     if image.ndim != 2 or not np.isfinite(image).all() or image.min() <= 0:
         raise InputError(f"the flat field of {channel} must be one plane that is above 0 everywhere: {image.shape}")
     smooth = cv2.GaussianBlur(image.astype(np.float32), (0, 0), max(1.0, max(image.shape) / 50))
-    tiles, weights, ground = _as_arrays(light, channel)
+    _, tiles, weights, ground = _as_arrays(light, channel)
     surface = np.array([tile.mean() for tile in tiles_of(smooth)])
     profile = Profile(channel, len(tiles), "given", np.empty(0), 0.0, 0.0, 0.0, 0.0, 0.0, smooth)
     return _judged(profile, tiles, weights, ground, np.broadcast_to(surface, tiles.shape))
@@ -161,8 +198,8 @@ def correct_field(image: FieldImage, profiles: Mapping[str, Profile]) -> FieldIm
     return replace(image, pixels=pixels, saturated=saturated)
 
 
-def _as_arrays(light: pd.DataFrame, channel: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Light, weights and background (F, TILES²) of the fields that show cells in :data:`FEWEST_TILES` or more."""
+def _as_arrays(light: pd.DataFrame, channel: str) -> tuple[pd.Index, np.ndarray, np.ndarray, np.ndarray]:
+    """The fields that show cells in :data:`FEWEST_TILES` or more; their light, weights and background (F, TILES²)."""
     wide = light.pivot(index="field", columns="tile")
     tiles, weights, ground = (wide[name].to_numpy(float) for name in ("light", "pixels", "background"))
     enough = np.isfinite(tiles).sum(axis=1) >= FEWEST_TILES
@@ -170,7 +207,7 @@ def _as_arrays(light: pd.DataFrame, channel: str) -> tuple[np.ndarray, np.ndarra
         raise InputError(
             f"{channel}: {enough.sum()} fields show cells in enough places; a flat field needs {FEWEST_FIELDS}"
         )
-    return tiles[enough], np.where(np.isfinite(tiles), weights, 0)[enough], ground[enough]
+    return wide.index[enough], tiles[enough], np.where(np.isfinite(tiles), weights, 0)[enough], ground[enough]
 
 
 def _surface(shape: str, terms: np.ndarray, v: np.ndarray, u: np.ndarray) -> np.ndarray:

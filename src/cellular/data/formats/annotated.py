@@ -8,11 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from cellular.data.fields import possible_fields, split_channel
-from cellular.data.formats.annotation import Remarks
+from cellular.data.formats.annotation import DEFAULT_CLASS, Remarks
 from cellular.data.formats.coco import coco_stems, open_coco
 from cellular.data.formats.endings import cellpose_rank, named_format
 from cellular.data.formats.read import format_of, read_annotations
-from cellular.data.formats.suffixes import IMAGE_SUFFIXES, field_name, same_name, suffix_of
+from cellular.data.formats.suffixes import IMAGE_SUFFIXES, field_name, kind_of, same_name, suffix_of
 from cellular.data.formats.yolo import CLASS_LISTS, class_list
 from cellular.data.masks.sources import MaskCell, Sources, index_images, listing_hash, natural
 from cellular.errors import InputError, MissingInputError
@@ -39,13 +39,21 @@ class AnnotatedSources(Sources):
     def listing(self, field: str) -> tuple[str, list[str]]:
         """A hash that changes with the content of the field's annotations, their class list and its list of images."""
         images = listing_hash(self.images.get(same_name(field), []))
+        if isinstance(self.files[field], str):
+            return images, []
+        digests = [_digest(file, *_stamp(file)) for file in self._annotations_of(field)]
+        return hashlib.sha256("".join([images, *digests]).encode()).hexdigest(), []
+
+    def files_of(self, field: str) -> list[Path]:
+        """The field's images, its annotations and their class list."""
+        return [*(entry.path for entry in self.images.get(same_name(field), [])), *self._annotations_of(field)]
+
+    def _annotations_of(self, field: str) -> list[Path]:
         path = self.files[field]
         if isinstance(path, str):
-            return images, []
-        files = [path] if path.is_file() else []
+            return []
         names = class_list(path) if path.suffix.lower() == ".txt" else None
-        digests = [_digest(file, *_stamp(file)) for file in (*files, *([names] if names else []))]
-        return hashlib.sha256("".join([images, *digests]).encode()).hexdigest(), []
+        return [*([path] if path.is_file() else []), *([names] if names else [])]
 
     def cells(self, field: str, shape: tuple[int, int], remarks: Remarks) -> Iterator[MaskCell]:
         """The field's cells; none where somebody looked and found none."""
@@ -59,9 +67,7 @@ class AnnotatedSources(Sources):
                 f"{field}: {boxes} cells have a box and no outline; each became the ellipse inside its box"
             )
         for annotation in annotations:
-            # A class names a folder. QuPath's "fed: positive" can be one, a slash cannot.
-            name = annotation.class_name.replace("/", "_").replace("\\", "_")
-            yield name, annotation.source, annotation.cell
+            yield _folder_name(annotation.class_name), annotation.source, annotation.cell
 
     def hold(self, output: Path) -> bool:
         """Whether `output` is or lies in a folder that is looked through for annotations."""
@@ -75,6 +81,12 @@ class AnnotatedSources(Sources):
     def notices(self) -> list[str]:
         """What is worth knowing of the folder."""
         return list(self.said)
+
+
+def _folder_name(class_name: str) -> str:
+    """A class as the name of a folder: QuPath's "fed: positive" can be one; a slash, a line's end, nothing cannot."""
+    name = "".join("_" if c in "/\\" or not c.isprintable() else c for c in class_name).strip()
+    return name or DEFAULT_CLASS
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -103,7 +115,8 @@ def annotated_fields(source: str | Path, images: str | Path | None = None) -> An
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of images: {folder}")
     pictures = index_images(folder)
-    files, said = find_annotations(source, {_spelling(key, entries[0].path) for key, entries in pictures.items()})
+    spelled = {_spelling(key, entries[0].path) for key, entries in pictures.items()}
+    files, said = find_annotations(source, spelled, plain=source.is_dir() and not source.samefile(folder))
     return AnnotatedSources(source, folder, tuple(sorted(files, key=natural)), pictures, files, tuple(said))
 
 
@@ -113,11 +126,14 @@ def _spelling(key: str, image: Path) -> str:
     return name if same_name(name) == key else key
 
 
-def find_annotations(source: str | Path, fields: set[str]) -> tuple[dict[str, Path | str], list[str]]:
+def find_annotations(
+    source: str | Path, fields: set[str], *, plain: bool = False
+) -> tuple[dict[str, Path | str], list[str]]:
     """Annotation file of every field in `fields` that has one, and sentences on what was found of no field.
 
     A field with two annotation files gets the sentence that says so; of the several that Cellpose writes of one image
-    the one that its GUI corrects is taken. A source without any annotation of `fields` raises InputError.
+    the one that its GUI corrects is taken. With `plain`, a folder without any such file holds label images under the
+    fields' own names. A source without any annotation of `fields` raises InputError.
     """
     source = Path(source)
     if not source.exists():
@@ -125,19 +141,35 @@ def find_annotations(source: str | Path, fields: set[str]) -> tuple[dict[str, Pa
     keys = {same_name(field): field for field in fields}
     claims: dict[str, list[Path]] = defaultdict(list)
     said, homeless = [], []
-    for path in [source] if source.is_file() else _files(source):
+    files = [source] if source.is_file() else _files(source)
+    named = [path for path in files if source.is_file() or named_format(path)]
+    if plain and not named:
+        named = [path for path in files if path.parent == source and kind_of(path) == "image"]
+        claims |= {keys[key]: [path] for path in named if (key := same_name(field_name(path))) in keys}
+        named = [] if claims else named
+    for path in named:
         for stems in _stems(path, said, alone=source.is_file()):
             names = [name for stem in stems for name in possible_fields(stem)]
             field = next((keys[name] for name in names if name in keys), None)
             if field is None:
-                homeless.append(stems[0])
+                homeless.append(f"{stems[0]} ({path.name})")
             elif path not in claims[field]:
                 claims[field].append(path)
     if not claims:
-        raise InputError(f"{source} holds annotations of none of the {len(fields)} fields with images")
+        raise InputError(
+            f"{source} holds annotations of none of the {len(fields)} fields with images, such as {min(fields)}: "
+            + (f"the first that it holds is of {homeless[0]}" if homeless else _no_annotations(source))
+        )
     if homeless:
         said.append(f"annotations of {len(homeless)} image(s) that are not there were left out, first {homeless[0]}")
     return {field: _one_of(field, paths, said) for field, paths in claims.items()}, said
+
+
+def _no_annotations(source: Path) -> str:
+    """What a folder without any annotation file holds, in words."""
+    names = [path.name for path in _files(source)]
+    known = "<field>_masks.tif or .png, _seg.npy, _rois.zip, .geojson, .txt of YOLO, or a .json of COCO"
+    return f"{names[0] + ' is' if names else 'there is'} none that is read; those are {known}"
 
 
 def _files(source: Path) -> list[Path]:

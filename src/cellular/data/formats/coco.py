@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def read_coco(path: Path, shape: tuple[int, int], field: str | None, remarks: Re
             category = item.get("category_id")
             name = DEFAULT_CLASS if category is None or not content.classes else f"category_{category}"
             cell = _cell(item, shape, source, remarks)
-            drawn = bool(item.get("segmentation"))
+            drawn = item.get("segmentation") not in (None, [], [[]])
             found.append(Annotation(content.classes.get(str(category), name), cell, source, drawn))
     return found
 
@@ -101,8 +102,14 @@ def read_coco(path: Path, shape: tuple[int, int], field: str | None, remarks: Re
 def coco_stems(image: dict[str, Any]) -> list[str]:
     """Names, without folder and ending, that an image of a COCO file may have, likeliest first."""
     extra = image.get("extra") if isinstance(image.get("extra"), dict) else {}
-    names = [str(name).replace("\\", "/").split("?d=")[-1] for name in (image.get("file_name"), extra.get("name"))]
+    names = [_file_name(str(name)) for name in (image.get("file_name"), extra.get("name"))]
     return [PurePosixPath(name).stem for name in names[: 2 if extra.get("name") else 1]]
+
+
+def _file_name(name: str) -> str:
+    """A path with slashes, of what may be an address: ``/data/local-files/?d=a%2Ff.png`` is ``a/f.png``."""
+    address = "?d=" in name or "://" in name
+    return (unquote(name.split("?d=")[-1]) if address else name).replace("\\", "/")
 
 
 def _image(content: CocoFile, field: str | None, path: Path) -> dict[str, Any]:
@@ -126,18 +133,25 @@ def _cell(item: dict[str, Any], shape: tuple[int, int], source: str, remarks: Re
     segmentation = item.get("segmentation")
     if isinstance(segmentation, dict):
         return _from_run_lengths(segmentation, shape)
-    if segmentation:
+    if segmentation and any(isinstance(part, int | float) or part for part in segmentation):
         if all(isinstance(value, int | float) for value in segmentation):
             segmentation = [segmentation]
         # The parts of one cell may touch or overlap, so they are joined, where the rings of one part cancel.
-        rings = [np.asarray(part, np.float64).reshape(-1, 2) for part in segmentation]
+        rings = [np.asarray(part, np.float64).reshape(-1, 2) for part in segmentation if len(part)]
         usable = [ring for ring in rings if len(ring) > 2] or rings[:1]
         if len(usable) < len(rings):
             remarks.notices.append(f"{source}: {len(rings) - len(usable)} part(s) without area were left out")
         return crop_mask(np.logical_or.reduce([fill([ring], shape).full() for ring in usable]))
     if not item.get("bbox"):
         raise InputError("neither a segmentation nor a bbox")
-    return from_box(*(float(value) for value in item["bbox"]), shape)
+    x, y, width, height = (float(value) for value in item["bbox"])
+    cell = from_box(x, y, width, height, shape)
+    if 2 * cell.area < np.pi / 4 * width * height - 1:
+        raise InputError(
+            f"a box at x {x:g}, y {y:g}, {width:g} px wide and {height:g} px high, lies mostly outside of the field; "
+            "COCO's boxes are x, y, width, height, not two corners"
+        )
+    return cell
 
 
 def _from_run_lengths(segmentation: dict[str, Any], shape: tuple[int, int]) -> CellMask:

@@ -14,7 +14,7 @@ import numpy as np
 from cellular.data.formats.annotation import DEFAULT_CLASS, Annotation, Remarks
 from cellular.errors import InputError
 from cellular.files import read_json
-from cellular.labels.cells import CellMask
+from cellular.labels.cells import CellMask, crop_mask
 from cellular.labels.outlines import fill
 
 _KINDS = {
@@ -44,7 +44,7 @@ def read_geojson(path: Path, shape: tuple[int, int], field: str | None, remarks:
     around cells and detections inside cells. Raises InputError where objects lie on several planes of a stack.
     """
     content = read_json(path)
-    features = content.get("features", [content]) if isinstance(content, dict) else content
+    features = features_of(content)
     if not isinstance(features, list):
         raise InputError(f"{path} is not GeoJSON: it has no list of features")
     objects = []
@@ -68,31 +68,50 @@ def read_geojson(path: Path, shape: tuple[int, int], field: str | None, remarks:
     ]
 
 
+def features_of(content: Any) -> Any:
+    """The features of parsed GeoJSON: of a collection, a list, one feature, or geometries by themselves."""
+    if not isinstance(content, dict):
+        return content
+    geometries = content.get("geometries") if content.get("type") == "GeometryCollection" else [content]
+    if "coordinates" in content or "geometries" in content:
+        return [{"type": "Feature", "geometry": geometry, "properties": {}} for geometry in geometries or []]
+    return content.get("features", [content])
+
+
 def _is_number(name: str) -> bool:
     return name.isascii() and name.isdigit() and int(name) > 0
 
 
 def _object(feature: dict[str, Any], source: str, shape: tuple[int, int]) -> _Object:
-    geometry, properties = feature.get("geometry"), feature.get("properties") or {}
-    if not geometry:
+    if not isinstance(feature, dict) or not feature.get("geometry"):
         raise InputError(f"{source} has no geometry")
+    geometry, properties = feature["geometry"], feature.get("properties") or {}
     plane = geometry.get("plane") or {}
     said = next((properties[key] for key in ("objectType", "object_type", "type") if key in properties), None)
     kind = _KINDS.get(str(said or feature.get("id")), "annotation")
-    at = (int(plane.get("z", 0)), int(plane.get("t", 0)))
+    at = (int(plane.get("z") or 0), int(plane.get("t") or 0))
     name = str(properties.get("name") or "")
-    return _Object(kind, _class_name(properties), name, at, fill(_rings(geometry, source), shape), source)
+    return _Object(kind, _class_name(properties), name, at, _cell(geometry, source, shape), source)
 
 
-def _rings(geometry: dict[str, Any], source: str) -> list[Any]:
+def _cell(geometry: dict[str, Any], source: str, shape: tuple[int, int]) -> CellMask:
+    """The pixels of all parts together; the rings of one part are its outline and its holes."""
+    parts = [fill([[point[:2] for point in ring] for ring in part], shape) for part in _parts(geometry, source)]
+    return parts[0] if len(parts) == 1 else crop_mask(np.logical_or.reduce([part.full() for part in parts]))
+
+
+def _parts(geometry: dict[str, Any], source: str) -> list[Any]:
+    """The coordinates of each polygon."""
     kind = geometry.get("type")
     if kind == "GeometryCollection":
         parts = [part for part in geometry["geometries"] if part.get("type") in ("Polygon", "MultiPolygon")]
-        return [ring for part in parts for ring in _rings(part, source)]
+        return [polygon for part in parts for polygon in _parts(part, source)]
     if kind not in ("Polygon", "MultiPolygon"):
         raise InputError(f"{source} is a {kind}, which has no area; cells are Polygon or MultiPolygon")
     parts = [geometry["coordinates"]] if kind == "Polygon" else geometry["coordinates"]
-    return [[point[:2] for point in ring] for part in parts for ring in part]
+    if not parts:
+        raise InputError(f"{source} is an empty {kind}")
+    return parts
 
 
 def _class_name(properties: dict[str, Any]) -> str | None:
@@ -119,6 +138,8 @@ def _sort_out(objects: list[_Object]) -> tuple[list[_Object], list[tuple[_Object
             reason = f"of the ignored class {thing.class_name}"
         elif thing.kind == "detection" and number in in_cells:
             reason = "a part of a cell"
+        elif thing.cell.area == np.prod(thing.cell.shape):
+            reason = "the whole field"
         elif thing.kind == "annotation" and _is_region(thing, held, detected):
             reason = f"a region around {len(held)} objects"
         if reason is None:

@@ -48,7 +48,7 @@ def _members(path: Path) -> list[tuple[str, bytes]]:
     with open_zip(path) as archive:
         members = [member for member in files_in(archive) if member.filename.lower().endswith(".roi")]
         check_members(members, path.stat().st_size, str(path))
-        if not members:
+        if not members and files_in(archive):  # an empty one is of a field without cells
             raise InputError(f"{path} holds no ImageJ ROIs (.roi)")
         return [(f"{path.name}#{member.filename}", archive.read(member)) for member in members]
 

@@ -10,12 +10,12 @@ import pandas as pd
 from cellular.data.find import find_images
 from cellular.data.formats.annotation import DEFAULT_CLASS
 from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
+from cellular.data.formats.image_file import describe_image
 from cellular.data.formats.images import IMAGE_SUFFIXES
-from cellular.data.formats.metadata import read_metadata
-from cellular.data.formats.read import format_of, read_any_labels
+from cellular.data.formats.read import has_size, read_any_labels
 from cellular.data.formats.suffixes import field_name, kind_of, same_name
 from cellular.data.image import read_field
-from cellular.data.plate import FieldFiles
+from cellular.data.plate import IDENTITY, FieldFiles
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_csv
 
@@ -52,8 +52,7 @@ class LabelledField:
 
     def labels(self) -> np.ndarray:
         """The label image (Y, X), uint16 or uint32; outlines are painted in the image's size."""
-        sized = format_of(self.labels_path) in ("labels", "cellpose")
-        shape = None if sized or not self.images else read_field(self.files).shape
+        shape = None if has_size(self.labels_path) or not self.images else read_field(self.files).shape
         return read_any_labels(self.labels_path, shape, field=self.name)
 
     def image(self) -> np.ndarray | None:
@@ -77,7 +76,7 @@ class LabelledField:
     def pixel_size(self) -> float | None:
         """Pixel size in µm, from the image's metadata or else the labels'; None where neither has it."""
         files = (path for path in (*self.images, self.labels_path) if path.suffix.lower() in IMAGE_SUFFIXES)
-        sizes = (read_metadata(path).pixel_size for path in files)
+        sizes = (describe_image(path)[0].pixel_size_um for path in files)
         return next((size for size in sizes if size is not None), None)
 
 
@@ -143,17 +142,20 @@ def label_files(folder: Path) -> dict[str, Path]:
     return dict(sorted(chosen.items()))
 
 
+def table_above(labels: Path) -> Path | None:
+    """The ``cells.csv`` in one of the three folders above a label image, as `prepare` and `segment` write it."""
+    beside = (folder / "cells.csv" for folder in labels.absolute().parents[:3])
+    return next((file for file in beside if file.is_file()), None)
+
+
 _Cells = tuple[dict[int, str], dict[int, dict[str, float]]]
 
 
 def _cells_of(labels: Path, cells: str | Path | None, names: list[str]) -> dict[str, _Cells]:
     """Classes and measurements by label, by field. The labels of a class's own folder are counted on their own."""
     given = cells is not None
-    if not given:
-        beside = (folder / "cells.csv" for folder in labels.absolute().parents[:3])
-        cells = next((file for file in beside if file.is_file()), None)
-        if cells is None:
-            return {}
+    if (cells := cells if given else table_above(labels)) is None:
+        return {}
     table = _read_cells(cells)
     folder, column = labels.absolute().parent.parent.name, "label"
     if {"class", "class_label"} <= set(table) and folder in set(table["class"]):
@@ -173,6 +175,7 @@ def _cells_of(labels: Path, cells: str | Path | None, names: list[str]) -> dict[
 def _read_cells(path: str | Path) -> pd.DataFrame:
     """The table, with a column field of text, a column label of whole numbers, and text kept to the letter."""
     table = read_csv(path)
+    table = table.drop(columns=_not_measured(Path(path)), errors="ignore")
     if "field" not in table and "image" in table:
         table = table.rename(columns={"image": "field"})
     if missing := {"field", "label"} - set(table.columns):
@@ -183,6 +186,13 @@ def _read_cells(path: str | Path) -> pd.DataFrame:
             raise InputError(f"{path}: a {column} is a whole number, not {table[column][bad].iloc[0]!r}")
         table[column] = numbers.astype(np.int64)
     return table
+
+
+def _not_measured(cells: Path) -> list[str]:
+    """Columns that say where a field is and what its well was given: those that the table of images beside has too."""
+    images = cells.parent / "images.csv"
+    told = list(read_csv(images)) if images.is_file() else []
+    return [name for name in (*IDENTITY, "dose", *told) if name not in ("field", "label", "class")]
 
 
 def _by_label(rows: pd.DataFrame) -> _Cells:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from cellular.data.formats.annotation import DEFAULT_CLASS, Annotation, Remarks
 from cellular.data.formats.images import read_labels
@@ -12,7 +11,7 @@ from cellular.data.masks.mask_png import read_mask
 from cellular.data.masks.sources import list_masks
 from cellular.errors import InputError
 from cellular.labels.cells import cells_of
-from cellular.labels.checks import as_labels
+from cellular.labels.checks import as_labels, check_cells
 from cellular.labels.outlines import fill_contour
 
 
@@ -21,14 +20,7 @@ def read_label_image(path: Path, shape: tuple[int, int], field: str | None, rema
 
     Raises InputError for a mask of foreground, in which one number stands for all cells.
     """
-    labels = read_labels(path)
-    found = _from_labels(labels, path, shape)
-    if len(found) == 1 and (pieces := ndimage.label(labels, np.ones((3, 3)))[1]) > 1:
-        raise InputError(
-            f"{path}: its one label, {found[0].label}, is in {pieces} pieces; a label image has a number for each "
-            "cell, so number them first (ImageJ: Analyze Particles, count masks; scikit-image: measure.label)"
-        )
-    return found
+    return _from_labels(read_labels(path), path, shape)
 
 
 def read_seg_npy(path: Path, shape: tuple[int, int], field: str | None, remarks: Remarks) -> list[Annotation]:
@@ -60,7 +52,8 @@ def load_seg_npy(path: Path) -> np.ndarray:
 def _from_labels(labels: np.ndarray, path: Path, shape: tuple[int, int]) -> list[Annotation]:
     if labels.shape != tuple(shape):
         raise InputError(f"{path}: label image of {labels.shape} px, the field has {tuple(shape)}")
-    return [Annotation(DEFAULT_CLASS, cell, f"{path.name}#{label}", label=label) for label, cell in cells_of(labels)]
+    found = cells_of(check_cells(labels, path))
+    return [Annotation(DEFAULT_CLASS, cell, f"{path.name}#{label}", label=label) for label, cell in found]
 
 
 def read_outlines(path: Path, shape: tuple[int, int], field: str | None, remarks: Remarks) -> list[Annotation]:

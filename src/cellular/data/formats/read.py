@@ -9,7 +9,7 @@ import numpy as np
 from cellular.data.formats.annotation import Annotation, Remarks, draw_numbered
 from cellular.data.formats.coco import is_coco, read_coco
 from cellular.data.formats.endings import named_format
-from cellular.data.formats.geojson import read_geojson
+from cellular.data.formats.geojson import features_of, read_geojson
 from cellular.data.formats.imagej import read_imagej
 from cellular.data.formats.images import read_labels
 from cellular.data.formats.labels import (
@@ -50,10 +50,13 @@ def format_of(path: Path) -> str | None:
     content = read_json(path)
     if is_coco(content):
         return "coco"
-    features = content.get("features", [content]) if isinstance(content, dict) else content
+    features = features_of(content)
     if isinstance(features, list) and all(isinstance(item, dict) and "geometry" in item for item in features):
         return "geojson"
-    raise InputError(f"{path} is neither COCO (with 'images' and 'annotations') nor GeoJSON (with 'features')")
+    raise InputError(
+        f"{path} is neither COCO (with 'images' and 'annotations') nor GeoJSON (with 'features'); "
+        "LabelMe, Label Studio, VIA and others can export COCO"
+    )
 
 
 def read_annotations(
@@ -116,6 +119,11 @@ def _with_pixels(found: list[Annotation], path: Path, remarks: Remarks) -> list[
     return [annotation for annotation in found if annotation.cell.area]
 
 
+def has_size(path: Path) -> bool:
+    """Whether a file of labels says how large its field is; outlines do not."""
+    return format_of(path) in ("labels", "cellpose")
+
+
 def read_any_labels(path: str | Path, shape: tuple[int, int] | None, *, field: str | None = None) -> np.ndarray:
     """Label image (Y, X), uint16 or uint32, of whatever holds one field's outlines: see :func:`read_annotations`.
 
@@ -135,7 +143,10 @@ def read_any_labels(path: str | Path, shape: tuple[int, int] | None, *, field: s
         raise MissingInputError(f"No such labels: {path}")
     exact = {"labels": read_labels, "cellpose": load_seg_npy}.get(format_of(path))
     if exact is None and shape is None:
-        raise InputError(f"{path} holds outlines, which do not say how large the field is; give its image too")
+        raise InputError(
+            f"{path} holds outlines, which do not say how large the field is; cellular export OUTLINES --images IMAGES "
+            "--to cellpose makes label images of them"
+        )
     if exact is None:
         return draw_numbered(read_annotations(path, shape, field=field), tuple(shape))
     labels = exact(path)

@@ -11,6 +11,12 @@ WRITTEN_SUFFIXES = (".tif", ".tiff", *PICTURE_SUFFIXES)
 IMAGE_SUFFIXES = (*TIFF_SUFFIXES, *PICTURE_SUFFIXES)
 ZARR_SUFFIXES = (".zarr",)
 VENDOR_SUFFIXES = (".czi", ".nd2", ".lif", ".oib", ".oif", ".oir", ".vsi", ".dv", ".ims", ".sld", ".sldy")
+# Images that nobody here reads: they are named, for whoever has some among others would miss them in silence.
+UNREAD_SUFFIXES = (
+    *(".bmp", ".dib", ".gif", ".webp", ".heic", ".avif", ".jp2", ".j2k", ".jxl", ".pgm", ".ppm", ".pnm", ".fits"),
+    *(".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".qptiff", ".zvi", ".flex", ".ids", ".ics", ".mrc", ".dcm", ".nrrd"),
+    *(".h5", ".hdf5", ".n5", ".npz", ".mat", ".pdf", ".psd", ".avi", ".mp4", ".mov"),
+)
 
 # What stands between a field's name and the ending; the longer before those it ends in.
 MASKS_SUFFIX = "_masks"

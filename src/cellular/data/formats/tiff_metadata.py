@@ -5,6 +5,7 @@ import tifffile
 
 from cellular.data.formats.image_info import from_dots, micrometres, square, white_of
 
+_OF_PRINTERS = ("inch", "in", "cm")
 _INCH, _CENTIMETRE = 2, 3  # ResolutionUnit
 
 
@@ -13,8 +14,9 @@ def pixel_size(file: tifffile.TiffFile, page: tifffile.TiffPage) -> float | None
     if file.is_imagej:
         unit = (file.imagej_metadata or {}).get("unit", "")
         x, y = (_per_pixel(page, axis) for axis in "XY")
-        if found := square(micrometres(x, unit), micrometres(y, unit)):
-            return found
+        found = square(micrometres(x, unit), micrometres(y, unit))
+        # ImageJ takes dots an inch of a picture it opened, 72 say, for its scale
+        return from_dots(25400 / found) if found and str(unit).casefold() in _OF_PRINTERS else found
     if file.is_metaseries:
         plane = _plane_info(file)
         unit = plane.get("spatial-calibration-units")
@@ -30,7 +32,7 @@ def pixel_size(file: tifffile.TiffFile, page: tifffile.TiffPage) -> float | None
         return square(*(micrometres(meta.get(f"VoxelSize{axis}"), "m") for axis in "XY"))
     per_inch = {_INCH: 1.0, _CENTIMETRE: 2.54}.get(int(page.tags.valueof("ResolutionUnit", default=_INCH)))
     x, y = (_per_pixel(page, axis) for axis in "XY")
-    if file.is_imagej or not (per_inch and x and y):
+    if not (per_inch and x and y):
         return None
     return square(from_dots(per_inch / x), from_dots(per_inch / y))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cellular.data.formats.export import Written
 from cellular.data.formats.images import write_labels
 from cellular.data.formats.labelled import LabelledField
 from cellular.files import whole_file
@@ -12,30 +13,28 @@ from cellular.files import whole_file
 COLOURS_SEED = 0
 
 
-def export_cellpose(fields: Sequence[LabelledField], out: Path) -> list[Path]:
-    """Write both files of every field. Cellpose numbers cells 1..N, so the labels are renumbered in order."""
-    written = []
-    for item in fields:
-        present, dense = np.unique(item.labels(), return_inverse=True)
-        labels = dense.reshape(item.labels().shape).astype(np.uint16 if present.size <= 65536 else np.uint32)
-        count = int(labels.max(initial=0))
-        content = {
-            "masks": labels,
-            "outlines": labels * _is_edge(labels),
-            "filename": str(item.images[0].name if item.images else item.labels_path.name),
-            "ismanual": np.zeros(count, bool),
-            "manual_changes": [],
-            "chan_choose": [0, 0],
-            "colors": np.random.default_rng(COLOURS_SEED).integers(64, 256, (count, 3), np.uint8),
-            "flows": [],
-            "est_diam": float(2 * np.sqrt(np.median(np.bincount(labels.ravel())[1:]) / np.pi)) if count else 30.0,
-            "classes": [item.class_of(int(label)) for label in present if label],
-        }
-        path = out / f"{item.name}_seg.npy"
-        with whole_file(path) as temporary:
-            np.save(temporary, content, allow_pickle=True)
-        written += [path, write_labels(out / f"{item.name}_masks.tif", labels)]
-    return written
+def export_cellpose(item: LabelledField, out: Path, names: Sequence[str]) -> Written:
+    """Write both files of a field. Cellpose numbers cells 1..N, so the labels are renumbered in order."""
+    original = item.labels()
+    present, dense = np.unique(original, return_inverse=True)
+    labels = dense.reshape(original.shape).astype(np.uint16 if present.size <= 65536 else np.uint32)
+    count = int(labels.max(initial=0))
+    content = {
+        "masks": labels,
+        "outlines": labels * _is_edge(labels),
+        "filename": str(item.images[0].name if item.images else item.labels_path.name),
+        "ismanual": np.zeros(count, bool),
+        "manual_changes": [],
+        "chan_choose": [0, 0],
+        "colors": np.random.default_rng(COLOURS_SEED).integers(64, 256, (count, 3), np.uint8),
+        "flows": [],
+        "est_diam": float(2 * np.sqrt(np.median(np.bincount(labels.ravel())[1:]) / np.pi)) if count else 30.0,
+        "classes": [item.class_of(int(label)) for label in present if label],
+    }
+    path = out / f"{item.name}_seg.npy"
+    with whole_file(path) as temporary:
+        np.save(temporary, content, allow_pickle=True)
+    return Written([path, write_labels(out / f"{item.name}_masks.tif", labels)])
 
 
 def _is_edge(labels: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cellular.data.formats.export import Written
 from cellular.data.formats.labelled import LabelledField
 from cellular.errors import import_extra
 from cellular.files import write_json
@@ -12,15 +13,12 @@ from cellular.labels.cells import CellMask, cells_of
 from cellular.labels.outlines import outline
 
 
-def export_geojson(fields: Sequence[LabelledField], out: Path) -> list[Path]:
-    """Write one file a field; coordinates are px, x before y. QuPath shows what was measured as measurements."""
-    written = []
-    for item in fields:
-        features = [_feature(item, label, cell) for label, cell in cells_of(item.labels())]
-        path = out / f"{item.name}.geojson"
-        write_json(path, {"type": "FeatureCollection", "features": features})
-        written.append(path)
-    return written
+def export_geojson(item: LabelledField, out: Path, names: Sequence[str]) -> Written:
+    """Write a field's file; coordinates are px, x before y. QuPath shows what was measured as measurements."""
+    features = [_feature(item, label, cell) for label, cell in cells_of(item.labels())]
+    path = out / f"{item.name}.geojson"
+    write_json(path, {"type": "FeatureCollection", "features": features})
+    return Written([path])
 
 
 def _feature(item: LabelledField, label: int, cell: CellMask) -> dict[str, Any]:

@@ -6,36 +6,33 @@ from pathlib import Path
 
 import numpy as np
 
-from cellular.data.formats.labelled import LabelledField, class_names
+from cellular.data.formats.export import Written
+from cellular.data.formats.labelled import LabelledField
 from cellular.errors import import_extra
 from cellular.files import whole_file
 
 RAW_NAMES = ("texas_red", "fitc", "brightfield")  # in the order of an image's red, green and blue
 
 
-def export_hdf5(fields: Sequence[LabelledField], out: Path) -> list[Path]:
-    """Write one ``<field>.h5`` a field. Exact.
+def export_hdf5(item: LabelledField, out: Path, names: Sequence[str]) -> Written:
+    """Write ``<field>.h5``. Exact.
 
     ``labels/semantic`` numbers the classes from 1 in the order of its attribute ``classes``. An image of three
     channels fills the three raw datasets; any other goes to ``raw/image``; without image there is no ``raw``.
     """
     h5py = import_extra("h5py", "export")
-    names = class_names(fields)
-    written = []
-    for item in fields:
-        labels, image = item.labels(), item.image()
-        path = out / f"{item.name}.h5"
-        content = io.BytesIO()  # HDF5's library cannot close a file on a full disk, so it gets none
-        with h5py.File(content, "w") as file:
-            for name, plane in _planes(image).items():
-                file.create_dataset(f"raw/{name}", data=plane, compression="gzip")
-            file.create_dataset("labels/instances", data=labels, compression="gzip")
-            semantic = file.create_dataset("labels/semantic", data=_semantic(item, labels, names), compression="gzip")
-            semantic.attrs["classes"] = names
-        with whole_file(path) as temporary:
-            temporary.write_bytes(content.getbuffer())
-        written.append(path)
-    return written
+    labels, image = item.labels(), item.image()
+    path = out / f"{item.name}.h5"
+    content = io.BytesIO()  # HDF5's library cannot close a file on a full disk, so it gets none
+    with h5py.File(content, "w") as file:
+        for name, plane in _planes(image).items():
+            file.create_dataset(f"raw/{name}", data=plane, compression="gzip")
+        file.create_dataset("labels/instances", data=labels, compression="gzip")
+        semantic = file.create_dataset("labels/semantic", data=_semantic(item, labels, names), compression="gzip")
+        semantic.attrs["classes"] = names
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
+    return Written([path])
 
 
 def _planes(image: np.ndarray | None) -> dict[str, np.ndarray]:

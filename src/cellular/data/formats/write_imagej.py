@@ -4,25 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cellular.data.formats.labelled import LabelledField, class_names
+from cellular.data.formats.export import Written
+from cellular.data.formats.labelled import LabelledField
 from cellular.errors import import_extra
 from cellular.files import whole_file
 from cellular.labels.cells import CellMask, cells_of
 from cellular.labels.outlines import outline, rings_of, single_ring
 
 
-def export_imagej(fields: Sequence[LabelledField], out: Path) -> list[Path]:
-    """Write one zip a field. A traced ROI has one ring, so pieces and holes are joined by seams without area."""
+def export_imagej(item: LabelledField, out: Path, names: Sequence[str]) -> Written:
+    """Write a field's zip. A traced ROI has one ring, so pieces and holes are joined by seams without area."""
     roifile = import_extra("roifile", "export")
-    names = class_names(fields)
-    written = []
-    for item in fields:
-        rois = [_roi(roifile, item.class_of(label), names, label, cell) for label, cell in cells_of(item.labels())]
-        path = out / f"{item.name}_rois.zip"
-        with whole_file(path) as temporary:
-            roifile.roiwrite(temporary, rois, mode="w")
-        written.append(path)
-    return written
+    rois = [_roi(roifile, item.class_of(label), names, label, cell) for label, cell in cells_of(item.labels())]
+    path = out / f"{item.name}_rois.zip"
+    with whole_file(path) as temporary:
+        roifile.roiwrite(temporary, rois, mode="w")
+    return Written([path])
 
 
 def _roi(roifile: Any, class_name: str, names: list[str], label: int, cell: CellMask) -> Any:

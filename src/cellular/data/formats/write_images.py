@@ -19,25 +19,28 @@ logger = logging.getLogger(__name__)
 FOLDER = "images"
 
 
-def place_images(fields: Sequence[LabelledField], out: Path) -> list[str]:
-    """Put each field's image into ``out/images``; returns its file's name there, ``<field>.tif`` where it has none.
+def place_image(item: LabelledField, out: Path) -> str:
+    """Put a field's image into ``out/images``; returns its file's name there, ``<field>.tif`` where it has none.
 
     A single file is linked, or copied where the disk cannot link; raw channels become one TIFF. An image that is there
-    already stays. Another file of that name raises OutputExistsError before anything is written.
+    already stays. Another file of that name raises OutputExistsError.
     """
-    targets = [out / FOLDER / _file_name(item) for item in fields]
-    todo = [(item, target) for item, target in zip(fields, targets) if item.images and not _is_there(item, target)]
-    for item, target in todo:
+    target = out / FOLDER / _file_name(item)
+    if item.images and not _is_there(item, target):
         if _single(item):
             _link(item.images[0], target)
         else:
             write_image(target, item.image())
+    return target.name
+
+
+def warn_of_bare(fields: Sequence[LabelledField]) -> None:
+    """Say that some fields have no image, though files name it."""
     if bare := [item.name for item in fields if not item.images]:
         logger.warning(
             "%d field(s) have no image, first %s: what is written names %s.tif, which is not there; --images finds it",
             *(len(bare), bare[0], bare[0]),
         )
-    return [target.name for target in targets]
 
 
 def _single(item: LabelledField) -> bool:

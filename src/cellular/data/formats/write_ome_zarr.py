@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cellular.data.formats.export import Written
 from cellular.data.formats.image_file import describe_image
 from cellular.data.formats.labelled import LabelledField
 from cellular.errors import InputError, OutputExistsError, import_extra
@@ -23,26 +24,27 @@ SHOWN = (1.0, 99.8)  # percentiles that viewers show as black and white
 
 
 def export_ome_zarr(
-    fields: Sequence[LabelledField], out: Path, version: str = "0.5", channels: Sequence[str] | None = None
-) -> list[Path]:
-    """Write one store a field, of OME-Zarr `version` "0.5" (Zarr 3) or "0.4" (Zarr 2).
+    item: LabelledField,
+    out: Path,
+    names: Sequence[str] = (),
+    version: str = "0.5",
+    channels: Sequence[str] | None = None,
+) -> Written:
+    """Write a field's store, of OME-Zarr `version` "0.5" (Zarr 3) or "0.4" (Zarr 2).
 
     Labels need an image in the store: where there is none, it is zeros. `channels` names the image's channels; None
     takes the names in the image's file, those of a CELLULAR field, or else counts them.
     """
     check_version(version)
-    return [_export(item, out / f"{item.name}.ome.zarr", version, channels) for item in fields]
-
-
-def _export(item: LabelledField, path: Path, version: str, channels: Sequence[str] | None) -> Path:
+    path = out / f"{item.name}.ome.zarr"
     labels, image = item.labels(), item.image()
     planes = np.zeros((1, *labels.shape), np.uint8) if image is None else np.moveaxis(np.atleast_3d(image), -1, 0)
-    names = tuple(channels) if channels is not None else _channel_names(item, len(planes))
+    called = tuple(channels) if channels is not None else _channel_names(item, len(planes))
     properties = [{"label-value": int(n), "class": item.class_of(int(n))} for n in np.unique(labels) if n]
     with whole_store(path) as partial:
-        write_image_group(partial, planes, names, pixel_size_um=item.pixel_size(), name=item.name, version=version)
+        write_image_group(partial, planes, called, pixel_size_um=item.pixel_size(), name=item.name, version=version)
         write_label_image(partial, "cells", labels, item.pixel_size(), version, properties)
-    return path
+    return Written([path])
 
 
 def _channel_names(item: LabelledField, count: int) -> tuple[str, ...]:

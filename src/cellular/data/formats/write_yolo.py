@@ -1,26 +1,30 @@
 """YOLO segmentation: ``labels/<field>.txt`` (class and polygon in fractions), ``images/`` and class lists."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cellular.data.formats.labelled import LabelledField, class_names
-from cellular.data.formats.write_images import place_images
+from cellular.data.formats.export import Written
+from cellular.data.formats.labelled import LabelledField
+from cellular.data.formats.write_images import place_image, warn_of_bare
 from cellular.files import whole_file
 from cellular.labels.cells import CellMask, cells_of
 from cellular.labels.outlines import outline, rings_of, single_ring
 
 
-def export_yolo(fields: Sequence[LabelledField], out: Path) -> list[Path]:
-    """Write the files. A line holds one ring, so the pieces and holes of a cell are joined by seams without area."""
-    names = class_names(fields)
-    written = []
+def export_yolo(item: LabelledField, out: Path, names: Sequence[str]) -> Written:
+    """Write a field's image and lines. A line holds one ring, so a cell's pieces and holes are joined by seams."""
     # Ultralytics finds an image's labels by its name, with images/ turned into labels/.
-    for item, name in zip(fields, place_images(fields, out)):
-        lines = [f"{names.index(item.class_of(label))} {_corners(cell)}" for label, cell in cells_of(item.labels())]
-        written.append(_write(out / "labels" / f"{Path(name).stem}.txt", lines))
+    name = place_image(item, out)
+    lines = [f"{names.index(item.class_of(label))} {_corners(cell)}" for label, cell in cells_of(item.labels())]
+    return Written([_write(out / "labels" / f"{Path(name).stem}.txt", lines)])
+
+
+def class_lists(fields: Sequence[LabelledField], out: Path, names: Sequence[str], tables: Mapping) -> list[Path]:
+    """Write what all fields share: the classes."""
+    warn_of_bare(fields)
     listed = [f"  {number}: {name!r}" for number, name in enumerate(names)]
     yaml = ["path: .", "train: images", "val: images", "names:", *listed]
-    return [*written, _write(out / "classes.txt", names), _write(out / "data.yaml", yaml)]
+    return [_write(out / "classes.txt", names), _write(out / "data.yaml", yaml)]
 
 
 def _corners(cell: CellMask) -> str:

@@ -1,12 +1,5 @@
 """cells.csv: one row per cell of a prepared dataset."""
 
-import csv
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
-
-from cellular.files import whole_file
-
 # field, split    where the cell is
 # class           the folder its mask came from
 # label           its number in all/<split>/<field>_masks; 0 for an excluded class
@@ -21,12 +14,3 @@ COLUMNS = (
     *("field", "split", "class", "label", "class_label", "ignore_label", "source"),
     *("area_px", "y0", "x0", "y1", "x1", "lost_px", "class_lost_px"),
 )
-
-
-def write_cells(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Write the table from the journal's records, one field at a time."""
-    with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        for record in records:
-            table.writerows({"field": record["field"], "split": record["split"], **row} for row in record["cells"])

@@ -63,6 +63,11 @@ class Sources:
         masks = (entry for entries in classes.values() for entry in entries)
         return listing_hash([*self.images.get(same_name(field), []), *masks]), problems
 
+    def files_of(self, field: str) -> list[Path]:
+        """The files that the field is made of: its images and masks."""
+        masks = (entry for entries in list_masks(self.masks / field)[0].values() for entry in entries)
+        return [entry.path for entry in (*self.images.get(same_name(field), []), *masks)]
+
     def cells(self, field: str, shape: tuple[int, int], remarks: Remarks) -> Iterator[MaskCell]:
         """The field's cells, one at a time, of `shape` (Y, X) px; a mask that cannot be used is named in `remarks`.
 

@@ -1,12 +1,13 @@
 """Which field is for training, which for validation, which for the test."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from cellular.data.formats.suffixes import same_name
+from cellular.data.formats.suffixes import IMAGE_SUFFIXES, field_name, same_name, suffix_of
 from cellular.errors import InputError, SettingsError
 from cellular.files import read_json
 
@@ -36,6 +37,10 @@ class PatternSplit:
         """The splits that should have fields."""
         return ("train", *(["valid"] if self.valid else []), *(["test"] if self.test else []))
 
+    def strangers(self, fields: Iterable[str]) -> list[str]:
+        """None: patterns name no field."""
+        return []
+
     def describe(self) -> dict[str, Any]:
         """JSON-ready description, for the manifest."""
         return {"valid_pattern": self.valid, "test_pattern": self.test}
@@ -43,12 +48,16 @@ class PatternSplit:
 
 @dataclass(frozen=True)
 class ListSplit:
-    """Fields by name; `rest` is the split of a field in no list, None to leave such fields out."""
+    """Fields by name; `rest` is the split of a field in no list, None to leave such fields out.
+
+    `source` is the user's file, if it is one.
+    """
 
     train: frozenset[str]
     valid: frozenset[str]
     test: frozenset[str]
     rest: str | None = None
+    source: str | None = None
 
     def assign(self, field: str) -> str | None:
         """'train', 'valid', 'test', or None for a field that is in no list."""
@@ -58,6 +67,12 @@ class ListSplit:
     def expected(self) -> tuple[str, ...]:
         """The splits that should have fields."""
         return tuple(name for name in SPLITS if getattr(self, name) or name == self.rest)
+
+    def strangers(self, fields: Iterable[str]) -> list[str]:
+        """A sentence on the names of the lists that are no field, where a user's file holds some."""
+        known = set(map(same_name, fields))
+        odd = sorted(name for split in SPLITS for name in getattr(self, split) if same_name(name) not in known)
+        return [f"{len(odd)} name(s) in {self.source} are no field, first {odd[0]}"] if odd and self.source else []
 
     def describe(self) -> dict[str, Any]:
         """JSON-ready description, for the manifest."""
@@ -109,9 +124,15 @@ def _from_file(path: Path) -> ListSplit:
     for key, value in names.items():
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             raise InputError(f"{path}: '{key}' must be a list of field names")
-    split = ListSplit(*(frozenset(names.get(name, ())) for name in SPLITS))
+    lists = (frozenset(_bare(entry) for entry in names.get(name, ())) for name in SPLITS)
+    split = ListSplit(*lists, source=str(path))
     for a, b in (("train", "valid"), ("train", "test"), ("valid", "test")):
         both = sorted(getattr(split, a) & getattr(split, b))
         if both:
             raise InputError(f"{path}: field {both[0]} is in both '{a}' and '{b}'")
     return split
+
+
+def _bare(name: str) -> str:
+    """A field's name, of what may be that of its image's file."""
+    return field_name(name) if suffix_of(name) in IMAGE_SUFFIXES else name

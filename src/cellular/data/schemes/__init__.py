@@ -4,8 +4,11 @@ import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from pathlib import PurePosixPath
+from statistics import median_low
 
+from cellular.data.formats.suffixes import same_name
 from cellular.data.schemes import (
     cellomics,
     cellular,
@@ -52,19 +55,37 @@ class Reading:
 
 
 def read_names(paths: Sequence[PurePosixPath], scheme: Scheme) -> Reading:
-    """Read all `paths`. A time or a z that all of them share says nothing and becomes None, so that a field is called
-    the same by schemes that write ``TimePoint_1`` or ``p01`` always and by schemes that do not."""
+    """Read all `paths`, letters whatever their form, channels whatever their case.
+
+    A time or a z that all of them share says nothing and becomes None, so that a field is called the same by schemes
+    that write ``TimePoint_1`` or ``p01`` always and by schemes that do not.
+    """
     extra = tuple(path for path in paths if scheme.is_extra(path))
     left_out = set(extra)
-    read = {path: scheme.read(path) for path in paths if path not in left_out}
+    read = {path: scheme.read(PurePosixPath(same_name(str(path)))) for path in paths if path not in left_out}
     parts = {path: found for path, found in read.items() if found is not None}
     times, planes = {found.timepoint for found in parts.values()}, {found.z for found in parts.values()}
-    numbers = {time: number for number, time in enumerate(sorted(times - {None}), 1)} if scheme.minutes else {}
+    numbers = _numbered(sorted(times - {None})) if scheme.minutes else {}
+    channels: dict[str, str] = {}
     for path, found in parts.items():
+        channel = found.channel and channels.setdefault(found.channel.casefold(), found.channel)
         # A name that the scheme keeps holds its timepoint (CELLULAR), so the two stay together.
         time = None if len(times) == 1 and found.name is None else numbers.get(found.timepoint, found.timepoint)
-        parts[path] = replace(found, timepoint=time, z=None if len(planes) == 1 else found.z)
+        parts[path] = replace(found, channel=channel, timepoint=time, z=None if len(planes) == 1 else found.z)
     return Reading(parts, extra, tuple(path for path, found in read.items() if found is None))
+
+
+def _numbered(minutes: Sequence[int]) -> dict[int, int]:
+    """Timepoints 1, 2, 3 ... of times in order, so that a lost one leaves out its number.
+
+    The usual gap is one step. Times that are not in steps, within a quarter of one, are numbered in their order.
+    """
+    gaps = [after - before for before, after in pairwise(minutes)]
+    step = median_low(gaps) if gaps else 1
+    steps = [round(gap / step) for gap in gaps]
+    if any(abs(gap - count * step) > step / 4 for gap, count in zip(gaps, steps)):
+        steps = [1] * len(gaps)
+    return dict(zip(minutes, accumulate(steps, initial=1)))
 
 
 def choose(paths: Sequence[PurePosixPath], scheme: str | None = None, pattern: str | None = None) -> Scheme:

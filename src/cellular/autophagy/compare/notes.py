@@ -1,0 +1,58 @@
+"""What is taken for granted of a table of cells, in sentences, and columns that only look like measurements."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from cellular.autophagy.compare.design import StatsSettings, in_order, told
+from cellular.data.platemap import look_alike
+from cellular.files import as_numbers
+
+# Numbers in another spelling: 1,234.5, 0,5, <3, 1 234
+_NEARLY = re.compile(r"[<>~≤≥]?\s*[-+]?\d[\d.,'\s\xa0]*(?:[eE][-+]?\d+)?\s*%?")
+
+
+def taken_for_granted(table: pd.DataFrame, given: int, treated: int, settings: StatsSettings) -> Iterator[str]:
+    """What was taken for granted, a sentence each."""
+    if settings.replicate is None:
+        dates = sorted(told(table["replicate"]).dropna().unique())
+        if dates:
+            listed = ", ".join(dates[:6]) + (", ..." if len(dates) > 6 else "")
+            yield f"Each date is taken as one biological replicate, however many plates it has ({listed}); " + (
+                "--replicate names another column"
+            )
+        began = table.loc[table["date"].notna() & (table["date"] != table["replicate"]), ["date", "replicate"]]
+        for first, days in began.groupby("replicate")["date"].unique().items():
+            yield (
+                f"Images of {first} go on to {', '.join(sorted(days)[:6])}, each a site or timepoint of the same "
+                "wells: they are one replicate; --replicate date takes every date for one"
+            )
+    if table["treatment"].nunique() < 2:
+        yield f"There is one treatment, '{table['treatment'].iloc[0]}': its flux stands alone, without a difference"
+    elif settings.factor:
+        yield f"Effects are averages over '{settings.factor}'; those at each of its levels stand apart"
+    yield from look_alike(settings.treatment, in_order(table["treatment"]))
+    for name in table.select_dtypes(object):
+        if (word := stray_word(table[name])) is not None:
+            yield f"Column '{name}' is not compared: '{word}' in it is no number"
+    if treated < given:
+        yield f"{given - treated} of {given} cells have no treatment and are left out"
+
+
+def stray_word(values: pd.Series) -> str | None:
+    """What keeps a column that is mostly of numbers, or looks so, from being one; None for a column of words."""
+    known = pd.Series(pd.unique(values.dropna())).astype(str)
+    words = known[as_numbers(known).isna()]
+    numbers = len(known) - len(words) + words.str.fullmatch(_NEARLY).sum()
+    return words.iloc[0] if len(words) and 2 * numbers > len(known) > 2 else None
+
+
+def shares(table: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
+    """What is true or false of a cell as 1 and 0, whose means are shares."""
+    flags = [
+        name
+        for name in features
+        if name in table and table[name].dropna().map(lambda value: isinstance(value, bool)).all()
+    ]
+    return table.assign(**{name: table[name].astype(float) for name in flags})

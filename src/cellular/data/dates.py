@@ -1,0 +1,46 @@
+"""Dates as people and programs write them, to days: ``220516``, ``2022-05-16 10:03``, ``16.05.2022``, Excel's."""
+
+import re
+from datetime import date, timedelta
+
+import pandas as pd
+
+_TIME = re.compile(r"(?<=\d)[T _]+\d{1,2}[:h.]\d\d.*$")
+_DAYS = (
+    re.compile(r"(?P<year>(?:19|20)\d\d)([-/._]?)(?P<month>\d\d?)\2(?P<day>\d\d?)"),
+    re.compile(r"(?P<year>\d\d)(?P<month>\d\d)(?P<day>\d\d)"),
+    re.compile(r"(?P<day>\d\d?)\.(?P<month>\d\d?)\.(?P<year>(?:19|20)\d\d)"),
+)
+_SERIAL = re.compile(r"\d{5}(?:\.\d+)?")
+_FIRST, _OF_2000, _OF_2100 = date(1899, 12, 30), 36526, 73050  # Excel's day 0, and its numbers of two new years
+
+
+def day_of(text: str) -> str:
+    """The day of a date as YYMMDD; what is in another spelling stays as it is, without the time of day.
+
+    >>> [day_of(text) for text in ("220516", "2022-05-16T10:03:11Z", "16.5.2022", "44697.42", "05/16/2022 10:03")]
+    ['220516', '220516', '220516', '220516', '05/16/2022']
+    """
+    text = _TIME.sub("", text.strip())
+    for match in filter(None, (form.fullmatch(text) for form in _DAYS)):
+        try:
+            return date(int(match["year"]) % 100 + 2000, int(match["month"]), int(match["day"])).strftime("%y%m%d")
+        except ValueError:
+            continue
+    if _SERIAL.fullmatch(text) and _OF_2000 <= float(text) < _OF_2100:
+        return (_FIRST + timedelta(days=int(float(text)))).strftime("%y%m%d")
+    return text
+
+
+def days_of(dates: pd.Series) -> pd.Series:
+    """Dates (text, missing NaN) by their day: each as its day is written first, so that one day has one name.
+
+    >>> days_of(pd.Series(["2022-05-16 10:03", "220516", "2022-05-17"])).tolist()
+    ['2022-05-16', '2022-05-16', '2022-05-17']
+    """
+    shown: dict[str, str] = {}
+    known = {}
+    for text in dates.dropna().unique():
+        bare = _TIME.sub("", text.strip())
+        known[text] = shown.setdefault(day_of(text), day_of(text) if _SERIAL.fullmatch(bare) else bare)
+    return dates.map(known)

@@ -1,0 +1,88 @@
+"""Which file holds the labels of which field: label images, and what other programs write of outlines."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
+from cellular.data.formats.ome_zarr import is_ome_zarr
+from cellular.data.formats.suffixes import field_name, kind_of, nuclei_field, same_name
+from cellular.data.plate import FieldFiles
+from cellular.errors import InputError, MissingInputError
+
+
+def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, Path]:
+    """Label image by name of field, from `folder` or its ``labels``.
+
+    Files ending as label images do are taken; only where there is none of these, all images under their own names.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise MissingInputError(f"No such folder of label images: {folder}")
+    found = find_labels(folder)
+    return {item.name: found[key] for item in fields for key in sorted(names_of(item) & found.keys())[:1]}
+
+
+def find_labels(folder: Path) -> dict[str, Path]:
+    """Files of labels or outlines in `folder`, or in its ``labels``, by comparable field name (:func:`same_name`).
+
+    Of several that Cellpose wrote of one image, the one that its GUI corrects is taken.
+    """
+    for place in (folder, folder / "labels"):
+        names = [PurePosixPath(name) for name in entries(place)] if place.is_dir() else []
+        if marked := [path for path in names if is_one_fields_labels(path)]:
+            return claimed(marked, place)
+    plain = [path for path in map(PurePosixPath, entries(folder)) if is_image(folder / path)]
+    named = {same_name(field_name(path)) for path in plain}
+    plain = [path for path in plain if same_name(nuclei_field(path) or "") not in named]
+    if not plain:
+        raise InputError(
+            f"{folder} holds no label images or outlines (<field>_masks.tif or .png, _cp_masks, _labels, _seg.npy, "
+            ".geojson, _rois.zip)"
+        )
+    return claimed(plain, folder)
+
+
+def match_nuclei_files(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, Path]:
+    """Label image of the nuclei by name of field, ``<field>_nuclei.tif`` or ``.png`` in `folder` or its ``labels``.
+
+    Empty where none is so named.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise MissingInputError(f"No such folder of label images of nuclei: {folder}")
+    for place in (folder, folder / "labels"):
+        names = entries(place) if place.is_dir() else []
+        found = {same_name(nuclei_field(name)): place / name for name in names if nuclei_field(name)}
+        if found:
+            return {item.name: found[key] for item in fields for key in sorted(names_of(item) & found.keys())[:1]}
+    return {}
+
+
+def claimed(paths: Iterable[PurePosixPath], root: Path) -> dict[str, Path]:
+    """File by comparable field name; two for one field are refused, but for those that Cellpose wrote of one image."""
+    found: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: (cellpose_rank(path) is None, cellpose_rank(path) or 0)):
+        key = same_name(field_name(path))
+        first = found.setdefault(key, root / path)
+        ranks = [cellpose_rank(first), cellpose_rank(path)]
+        if first != root / path and (None in ranks or ranks[0] == ranks[1]):
+            raise InputError(f"Two label images for field {field_name(path)}: {first} and {root / path}; remove one")
+    return found
+
+
+def names_of(item: FieldFiles) -> set[str]:
+    """What label images of this field may be called: its own name, or that of its files."""
+    return {same_name(item.name), *(same_name(field_name(path)) for path in item.images)}
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file, or a Zarr group, is an image by its name, and not a label image."""
+    return kind_of(path) == "image" and (is_ome_zarr(path) if path.is_dir() else True)
+
+
+def entries(folder: Path) -> list[str]:
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError as error:
+        raise InputError(f"{folder} cannot be listed: {error.strerror}") from error

@@ -1,0 +1,138 @@
+"""The verbs on fields by every engine, at the command line: the same bytes as here."""
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+from distributed import LocalCluster
+
+from cellular.cli.engines import size
+from cellular.cli.main import main
+from cellular.files import LOCK
+from cellular.jobs.runner import RECORD
+from cellular.jobs.simulate import simulate
+from cellular.simulate.settings import SimulationSettings
+
+VERBS = ("segment", "measure", "quality", "track", "analyse")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two positions at two timepoints, 96 px."""
+    folder = tmp_path_factory.mktemp("made")
+    settings = SimulationSettings(fields=2, timepoints=2, size_px=96, diameter_px=24, cells_per_field=6)
+    simulate(folder / "plate", settings)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scheduler():
+    """Address of a Dask cluster of two workers."""
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture(scope="module")
+def here(made, tmp_path_factory):
+    """What a verb makes in this process, done when it is first asked for."""
+    out = tmp_path_factory.mktemp("here")
+
+    @cache
+    def make(verb):
+        assert main(command(verb, made, out / verb)) == 0
+        return tree(out / verb)
+
+    return make
+
+
+def command(verb, made, out, *more):
+    images, truth = made / "plate" / "images", made / "plate" / "truth"
+    model = ("--diameter", 24, "--augment", "no", "--device", "cpu")
+    sizes = ("--min_sigma", 1, "--max_sigma", 3)
+    words = {
+        "segment": [made / "plate" / "images-color", *model],
+        "measure": [images, truth, *sizes],
+        "quality": [images, "--labels", truth],
+        "track": [truth],
+        "analyse": [images, *model, *sizes, "--overlays", 1],
+    }
+    return [str(word) for word in (verb, *words[verb], "--out", out, *more)]
+
+
+def tree(folder):
+    """Every file by its bytes, but for what says of what files it was made and when those were written."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(LOCK)]
+    files = [path for path in files if path.name != RECORD]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def differing(one, other):
+    return {name for name in {*one, *other} if one.get(name) != other.get(name)}
+
+
+@pytest.mark.parametrize("engine", ["--dask", "--workers"])
+def test_workers_make_the_same(engine, made, here, scheduler, tmp_path):
+    """`analyse` is all of it: fields, then series."""
+    assert main(command("analyse", made, tmp_path / "out", engine, scheduler if engine == "--dask" else 2)) == 0
+    assert differing(tree(tmp_path / "out"), here("analyse")) == set()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_shards_make_the_same(verb, made, here, tmp_path):
+    for index in (2, 1):
+        assert main(command(verb, made, tmp_path / "out", "--shard", f"{index}/2")) == 0
+    assert main(["gather", str(tmp_path / "out")]) == 0
+    assert differing(tree(tmp_path / "out"), here(verb)) == set()
+
+
+def test_gather_says_what_is_missing(made, tmp_path, monkeypatch, capsys):
+    """Run from where the shard was told relative paths, joined from elsewhere."""
+    monkeypatch.chdir(made)
+    words = ["quality", "plate/images", "--out", os.path.relpath(tmp_path / "out")]
+    assert main([*words, "--shard", "1/2"]) == 0
+    assert "shard 1/2: 2 done" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    assert main(["gather", "out"]) == 2
+    assert "2 are missing" in (said := capsys.readouterr().err)
+    assert "shard 2/2 has not finished" in said
+    assert not (tmp_path / "out" / "quality.csv").exists()
+    assert main(["gather", "out", "--partial"]) == 1
+    assert "no shard has done it" in capsys.readouterr().out
+    monkeypatch.chdir(made)
+    assert main([*words, "--shard", "2/2"]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert main(["gather", "out"]) == 0
+    assert Path.cwd() == tmp_path
+    assert not (tmp_path / "out" / "shards").exists()
+    assert main(["gather", "out"]) == 2
+    assert "holds no shards" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--workers", "2", "--dask", "tcp://host:1"], "--dask and --workers: give one kind"),
+        (["--workers", "0"], "workers and threads are 1 or more"),
+        (["--cluster", "none.yaml"], "No such file: none.yaml"),
+        (["--shard", "5/4"], "I from 1 to N"),
+    ],
+)
+def test_engines_that_cannot_be_are_refused(words, said, made, tmp_path, capsys):
+    assert main(command("quality", made, tmp_path / "out", *words)) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_it_is_done_is_no_setting(made, tmp_path):
+    """A run begun by one engine goes on by another; --config files do not name them."""
+    words = command("analyse", made, tmp_path / "out")
+    main([*words, "--shard", "1/2"])
+    assert main([*words, "--memory", "4GB"]) == 0
+    assert "workers" not in (tmp_path / "out" / "config.toml").read_text()
+    assert "workers" not in json.loads((tmp_path / "out" / "analyse.json").read_text())
+
+
+def test_sizes():
+    assert [size(text) for text in ("512MB", "1.5 GB", "2GiB", "4G")] == [512e6, 1.5e9, 2**31, 4e9]

@@ -1,0 +1,136 @@
+"""Which file holds whose labels: label images, and the outlines of other programs, for every verb that takes labels."""
+
+import json
+
+import numpy as np
+import pytest
+import roifile
+import tifffile
+
+from cellular.cli.main import EXIT_ERROR, main
+from cellular.data.find import find_plate
+from cellular.data.formats.image_file import describe_image
+from cellular.data.formats.images import write_image, write_labels
+from cellular.data.image import load_labels
+from cellular.data.label_files import find_labels
+from cellular.errors import InputError
+from cellular.files import read_csv
+from cellular.labels.checks import check_cells
+
+LABELS = np.zeros((40, 50), np.uint16)
+LABELS[4:16, 5:25] = 7
+LABELS[22:34, 30:45] = 2
+SQUARES = {7: [[5, 4], [25, 4], [25, 16], [5, 16]], 2: [[30, 22], [45, 22], [45, 34], [30, 34]]}
+
+
+def geojson(path):
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
+            "properties": {"objectType": "annotation", "name": str(label)},
+        }
+        for label, ring in SQUARES.items()
+    ]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+
+
+def rois(path):
+    found = [roifile.ImagejRoi.frompoints(np.array(ring), name=str(label)) for label, ring in SQUARES.items()]
+    for roi, label in zip(found, SQUARES):
+        roi.props = f"label: {label}\n"
+    roifile.roiwrite(path, found)
+
+
+WRITERS = {
+    "_masks.tif": lambda path: write_labels(path, LABELS),
+    "_cp_masks.png": lambda path: write_labels(path, LABELS),
+    "_seg.npy": lambda path: np.save(path, {"masks": LABELS}, allow_pickle=True),
+    ".geojson": geojson,
+    "_rois.zip": rois,
+}
+
+
+@pytest.fixture
+def images(tmp_path):
+    rng = np.random.default_rng(0)
+    for token in ("w1", "w2"):
+        pixels = (rng.normal(100, 2, LABELS.shape) + 50 * (LABELS > 0)).astype(np.uint16)
+        write_image(tmp_path / "images" / f"A01_s1_{token}.tif", pixels)
+    (tmp_path / "labels").mkdir()
+    return tmp_path / "images"
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_measure_takes_corrected_outlines_with_their_numbers(ending, images, tmp_path):
+    WRITERS[ending](tmp_path / "labels" / f"A01_s1{ending}")
+    how = ["--channels", "mRFP=w2", "EGFP=w1", "--min_sigma", "1", "--max_sigma", "3", "--overlays", "0"]
+    argv = ["measure", str(images), str(tmp_path / "labels"), "--out", str(tmp_path / "out"), *how]
+    assert main(argv) == 0
+    cells = read_csv(tmp_path / "out" / "cells.csv")
+    assert dict(zip(cells["label"], cells["area"])) == {2: 180, 7: 240}
+
+
+def test_of_what_cellpose_wrote_of_one_image_the_corrected_file_is_taken(tmp_path):
+    for ending in ("_cp_masks.png", "_seg.npy", "_rois.zip"):
+        WRITERS[ending](tmp_path / f"A01{ending}")
+    assert find_labels(tmp_path) == {"A01": tmp_path / "A01_seg.npy"}
+    geojson(tmp_path / "A01.geojson")
+    with pytest.raises(InputError, match=r"Two label images for field A01: .*remove one"):
+        find_labels(tmp_path)
+
+
+def test_outlines_without_an_image_say_what_to_do(tmp_path, capsys):
+    for time in (1, 2):
+        geojson(tmp_path / f"a_t{time}.geojson")
+    argv = ["track", str(tmp_path), "--out", str(tmp_path / "out"), "--pattern", r"(?P<series>.+)_t(?P<timepoint>\d+)"]
+    assert main(argv) == EXIT_ERROR
+    assert "cellular export OUTLINES --images IMAGES --to cellpose" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [1, 2, 255])
+def test_a_mask_of_foreground_is_refused_by_whatever_takes_labels(value, images, tmp_path, capsys):
+    mask = np.where(LABELS > 0, value, 0).astype(np.uint8)
+    write_labels(tmp_path / "labels" / "A01_s1_masks.tif", mask)
+    given, out = str(tmp_path / "labels"), str(tmp_path / "out")
+    roles = ["--channels", "mRFP=w2", "EGFP=w1"]
+    for argv in (["measure", str(images), given, *roles], ["analyse", str(images), "--labels", given, *roles]):
+        assert main([*argv, "--out", out]) == EXIT_ERROR
+        assert f"A01_s1_masks.tif: its one label, {value}, is in 2 pieces" in capsys.readouterr().err
+        assert not (tmp_path / "out" / "cells.csv").exists()
+
+
+def test_one_cell_with_a_speck_is_a_cell():
+    labels = np.zeros((20, 20), np.uint16)
+    labels[2:12, 2:12] = 1
+    labels[15:17, 15:17] = 1
+    assert check_cells(labels, "a.tif") is labels
+    labels[14:18, 14:18] = 1
+    with pytest.raises(InputError, match="in 2 pieces"):
+        check_cells(labels, "a.tif")
+    assert check_cells(labels * 0, "a.tif").max() == 0
+    labels[0, 0] = 2
+    assert check_cells(labels, "a.tif") is labels
+
+
+def test_labels_beside_images(images):
+    np.save(images / "A01_s1_seg.npy", {"masks": LABELS}, allow_pickle=True)
+    plate = find_plate(images)
+    np.testing.assert_array_equal(load_labels(plate.fields[0]), LABELS)
+
+
+def test_images_of_kinds_that_are_not_read_are_named(images):
+    (images / "B01.bmp").write_bytes(b"")
+    (images / "C01.webp").write_bytes(b"")
+    assert find_plate(images).notes == ("2 files are not read, first B01.bmp; save .bmp, .webp as TIFF",)
+    for path in images.glob("*.tif"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"holds no images, only .bmp, .webp: save them as TIFF or PNG"):
+        find_plate(images)
+
+
+@pytest.mark.parametrize(("unit", "per_unit", "size"), [("inch", 72, None), ("cm", 28.35, None), ("um", 2, 0.5)])
+def test_dots_an_inch_that_imagej_took_for_a_scale_are_none(tmp_path, unit, per_unit, size):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, LABELS, imagej=True, resolution=(per_unit, per_unit), metadata={"unit": unit})
+    assert describe_image(path)[0].pixel_size_um == size
