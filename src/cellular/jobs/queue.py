@@ -108,7 +108,9 @@ class Queue:
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            raise OutputExistsError(f"{self.folder} is being worked on by another `cellular view`") from error
+            raise OutputExistsError(
+                f"{self.folder} is being worked on by another `cellular view`, or by napari"
+            ) from error
         for job in self.jobs():
             if job.state == RUNNING:
                 _end(job.pid)
