@@ -13,7 +13,16 @@ from cellular.errors import InputError
 from cellular.files import read_csv
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.view import open_run
-from cellular.napari.layers import KEY, choices, image_layers, layers_of, placing, points_layer, tracks_layer
+from cellular.napari.layers import (
+    KEY,
+    choices,
+    first_choice,
+    image_layers,
+    layers_of,
+    placing,
+    points_layer,
+    tracks_layer,
+)
 
 FIRST, SECOND = (f"Timepoint_00{t}_220518-ST_C05_s1" for t in (1, 2))
 
@@ -56,7 +65,9 @@ def test_a_position_over_time_is_stacked_with_its_tracks(measured, tmp_path):
     (folder / "tracks").mkdir()
     pd.DataFrame(rows, columns=names).assign(lineage=7).to_csv(folder / "tracks" / "tracks.csv", index=False)
     run = open_run(folder)
-    layers = named(layers_of(run, choices(run)["220518-ST_C05_s1 over time"]))
+    assert first_choice(open_run(measured)) == FIRST
+    assert first_choice(run) == "220518-ST_C05_s1 over time"
+    layers = named(layers_of(run, choices(run)[first_choice(run)]))
     assert layers["EGFP"][0].shape == layers["cells"][0].shape == (2, 160, 160)
     data, about, kind = layers["tracks"]
     assert kind == "tracks"

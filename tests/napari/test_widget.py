@@ -12,6 +12,7 @@ from cellular.data.formats.images import read_labels
 from cellular.errors import InputError
 from cellular.files import read_csv, write_json
 from cellular.jobs.corrections import FieldCorrections, open_corrections
+from cellular.jobs.lessons import MODEL
 from cellular.jobs.queue import DONE, STOPPED
 from cellular.jobs.view import open_run
 
@@ -53,7 +54,7 @@ def test_layers_that_the_reader_made_are_the_widget_s(widget, run):
 
     for parts in read_folder(str(run)):
         widget.session.viewer.add_layer(Layer.create(*parts))
-    assert widget.fields.field.value == "220518-ST_C05_s1 over time"
+    assert widget.fields.field.value == FIRST
     assert widget.fields.folder.value == run
 
 
@@ -188,14 +189,14 @@ def test_a_job_is_watched_until_it_is_over_and_can_be_stopped(widget, run, qtbot
 
 def test_a_lesson_is_told_and_decided(widget, run):
     scores = {"instance.0.50.f1": 0.5}
-    told = {"model": "model", "learnt": [FIRST], "settled": [], "held_out": [SECOND], "before": scores}
+    told = {"model": MODEL, "learnt": [FIRST], "settled": [], "held_out": [SECOND], "before": scores}
     folder = run / "teach" / "000001"
     write_json(folder / "teach.json", {**told, "after": {"instance.0.50.f1": 0.75}, "kept": None})
-    (folder / "model").write_bytes(b"weights")
+    (folder / MODEL).write_bytes(b"weights")
     opened(widget, run)
     assert "0.500 -> 0.750" in widget.all_fields.lesson.value
     assert SECOND in widget.all_fields.lesson.value
     press(widget.all_fields.keep)
-    assert (run / "models" / "000001").read_bytes() == b"weights"
-    assert str(run / "models" / "000001") in widget.trying.model.choices
+    assert (run / "models" / "000001.safetensors").read_bytes() == b"weights"
+    assert str(run / "models" / "000001.safetensors") in widget.trying.model.choices
     assert "(kept)" in widget.all_fields.lesson.value

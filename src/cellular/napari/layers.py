@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,12 @@ def choices(run: Run) -> dict[str, tuple[FieldFiles, ...]]:
     return over_time | {item.name: (item,) for item in run.plate.fields}
 
 
+def first_choice(run: Run) -> str:
+    """Which of :func:`choices` is shown to begin with: a position over time where its cells were followed, or a field."""
+    names = list(choices(run))
+    return names[0] if _tracks_of(run).is_file() else run.plate.fields[0].name
+
+
 def layers_of(run: Run, frames: Sequence[FieldFiles]) -> list[Layer]:
     """Layers of a field (Y, X), or of a position's fields over time (T, Y, X).
 
@@ -83,9 +90,8 @@ def layers_of(run: Run, frames: Sequence[FieldFiles]) -> list[Layer]:
     for name in ("puncta", "marker_puncta"):
         if (spots := _rows(run.tables, name, here)) is not None:
             layers.append(_with(points_layer(spots, name, here, placed), Shown(run, frames)))
-    if len(frames) > 1 and (run.folder / "tracks" / "tracks.csv").is_file():
-        tracks = read_csv(run.folder / "tracks" / "tracks.csv")
-        layers.append(_with(tracks_layer(tracks, here, placed), Shown(run, frames)))
+    if len(frames) > 1 and _tracks_of(run).is_file():
+        layers.append(_with(tracks_layer(read_csv(_tracks_of(run)), here, placed), Shown(run, frames)))
     return layers
 
 
@@ -163,6 +169,10 @@ def tracks_layer(tracks: pd.DataFrame, here: Mapping[str, int], placed: Mapping[
 def stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
     """The one array, or several along a new first axis."""
     return arrays[0].copy() if len(arrays) == 1 else np.stack(arrays)
+
+
+def _tracks_of(run: Run) -> Path:
+    return run.folder / "tracks" / "tracks.csv"
 
 
 def _original(item: FieldFiles, image: FieldImage) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 from napari.utils.notifications import show_info
 
 from cellular.jobs.view import open_run
-from cellular.napari.layers import Layer, choices, layers_of
+from cellular.napari.layers import Layer, choices, first_choice, layers_of
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[Layer]] | None:
@@ -22,8 +22,7 @@ def read_folder(path: str) -> list[Layer]:
     Raises MissingInputError or InputError for a folder that is none of these.
     """
     run = open_run(path)
-    found = choices(run)
-    first = next(iter(found))
+    found, first = choices(run), first_choice(run)
     layers = layers_of(run, found[first])
     if len(found) > 1:
         show_info(f"{first}: the first of {len(found)}; Plugins > cellular chooses among them")

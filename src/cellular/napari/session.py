@@ -11,14 +11,15 @@ from psygnal import Signal
 from cellular.errors import CellularError, InputError
 from cellular.jobs.queue import Queue
 from cellular.jobs.view import Run, open_run
-from cellular.napari.layers import KEY, Shown, choices, layers_of
+from cellular.napari.layers import KEY, Shown, choices, first_choice, layers_of
 
 
 class Session:
-    """One viewer's run; `changed` tells of another run or field, `told` gives sentences for people."""
+    """One viewer's run; `changed` tells of another run or field, `told` and `refused` give sentences for people."""
 
     changed = Signal()
     told = Signal(str)
+    refused = Signal(str)
 
     def __init__(self, viewer: Any) -> None:
         self.viewer, self.run = viewer, None
@@ -41,7 +42,7 @@ class Session:
             try:
                 action()
             except CellularError as error:
-                self.told.emit(str(error))
+                self.refused.emit(str(error))
 
         return act
 
@@ -49,7 +50,7 @@ class Session:
         """Show the first field of a plate or run; `channels` as on the command line, ``mRFP=w3 EGFP=w2``."""
         self._check_saved()
         run = open_run(folder, **({"channels": channels.split()} if channels.split() else {}))
-        self._put(run, next(iter(choices(run))))
+        self._put(run, first_choice(run))
 
     def show(self, name: str) -> None:
         """Show another of :func:`choices`."""

@@ -109,9 +109,9 @@ class TryPane(Container):
 
     def _refused(self, came: object) -> bool:
         """Whether a worker came back with a refusal, which is told; faults of the program napari shows by itself."""
-        if isinstance(came, CellularError):
-            self.session.told.emit(str(came))
-        return isinstance(came, CellularError)
+        if isinstance(came, str):
+            self.session.refused.emit(came)
+        return isinstance(came, str)
 
     def _busy(self, frames: int) -> None:
         self.bar.value, self.bar.max = 0, frames if frames > 1 else 0  # 0: it moves, and nobody knows how far
@@ -147,18 +147,18 @@ class TryPane(Container):
         self.session.told.emit(f"{len(cells)} cells measured: the features of '{layer.name}'")
 
 
-def _by_frames(*asked: Any) -> Generator[tuple[np.ndarray, pd.DataFrame], None, CellularError | None]:
-    """:func:`segment_frames`; what it refuses is returned, since napari would show what a worker raises as a fault."""
+def _by_frames(*asked: Any) -> Generator[tuple[np.ndarray, pd.DataFrame], None, str | None]:
+    """:func:`segment_frames`; what it refuses is returned as text: napari shows what a worker raises as a fault."""
     try:
         yield from segment_frames(*asked)
     except CellularError as error:
-        return error
+        return str(error)
     return None
 
 
-def _tables(*asked: Any) -> dict[str, pd.DataFrame] | CellularError:
-    """:func:`measure_frame`; what it refuses is returned."""
+def _tables(*asked: Any) -> dict[str, pd.DataFrame] | str:
+    """:func:`measure_frame`; what it refuses is returned as text."""
     try:
         return measure_frame(*asked)
     except CellularError as error:
-        return error
+        return str(error)

@@ -29,8 +29,8 @@ class CellularWidget(Container):
         super().__init__(widgets=[*widgets, self.status], labels=False)
         self.status.native.setWordWrap(True)
         self.session.told.connect(self._tell)
+        self.session.refused.connect(self._tell)
+        self.session.refused.connect(show_warning)
 
     def _tell(self, text: str) -> None:
         self.status.value = text
-        if len(text) > 80:  # more than the line shows
-            show_warning(text)
