@@ -59,7 +59,7 @@ def choices(run: Run) -> dict[str, tuple[FieldFiles, ...]]:
 
 
 def first_choice(run: Run) -> str:
-    """Which of :func:`choices` is shown to begin with: a position over time where its cells were followed, or a field."""
+    """Which of :func:`choices` is shown to begin with: a position over time where cells were followed, else a field."""
     names = list(choices(run))
     return names[0] if _tracks_of(run).is_file() else run.plate.fields[0].name
 
