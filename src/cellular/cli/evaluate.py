@@ -3,6 +3,7 @@
 import argparse
 
 from cellular.cli.arguments import add_segmentation, boolean, segmentation_settings
+from cellular.cli.engines import add_engine, engine_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_segmentation(parser)
     parser.add_argument("--figures", type=boolean, default=True, help="draw every field and the precision-recall curve")
+    add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
     from cellular.cli.main import EXIT_PROBLEMS
     from cellular.errors import MissingInputError
-    from cellular.jobs.evaluate import evaluate
+    from cellular.jobs.evaluate import draw_evaluation, evaluate
     from cellular.segment.segmenter import Segmenter
 
     if args.model_path and not Path(args.model_path).is_file():
@@ -39,11 +41,11 @@ def run(args: argparse.Namespace) -> int:
     settings = segmentation_settings(args)
     model = args.model_path or args.model_type
     segmenter = Segmenter.from_pretrained(model, args.device) if model else None
-    result = evaluate(args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes, args.interval_unit)
-    if args.figures:
-        from cellular.jobs.evaluate import draw_evaluation
-
-        result.problems.update(draw_evaluation(result))
+    what = (args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes, args.interval_unit)
+    with engine_of(args, gpu=segmenter is not None and segmenter.device.type != "cpu") as engine:
+        result = evaluate(*what, engine=engine)
+        if args.figures:
+            result.problems.update(draw_evaluation(result, engine))
     for name, value in headline(result.values).items():
         low, high = result.intervals.get(name, (None, None))
         print(f"{name:28} {value:7.3f}" + (f"   [{low:.3f}, {high:.3f}]" if low is not None else ""))

@@ -91,12 +91,23 @@ def claimed(out: str | Path, job: str, record: Mapping[str, Any], engine: Engine
         if not shared:
             write_json(out / f"{job}.json", wanted)
 
+    with held(out, engine, claim):
+        yield out
+
+
+@contextmanager
+def held(out: str | Path, engine: Engine = HERE, check: Callable[[bool], None] = lambda shared: None) -> Iterator[Path]:
+    """`out` for this command alone, or for a shard beside the others of its count.
+
+    `check` is called once nobody else can come in, and told whether other shards are at work; it may raise and write.
+    """
+    out = Path(out)
     if isinstance(engine, Shard):
-        with beside_others(out, engine, claim):
+        with beside_others(out, engine, check):
             yield out
         return
     with alone_in(out):
-        claim()
+        check(False)
         yield out
 
 
@@ -146,22 +157,24 @@ def each(
     mine = items
     if isinstance(engine, Shard):
         mine = engine.part(items)
-        write_command(out, engine)
+        home = engine.home or out
+        write_command(home, engine)
     results, problems = attempt(mine, partial(do_one, out=out, work=work), desc=desc, unit=unit, engine=engine)
     if isinstance(engine, Shard):
-        write_part(out, engine, list(results), problems)
-        raise PartDone(f"shard {engine}: {len(results)} done in {out}; cellular gather {out} joins all", problems)
+        write_part(home, engine, list(results), problems)
+        raise PartDone(f"shard {engine}: {len(results)} done in {out}; cellular gather {home} joins all", problems)
     return Done(joined(out, results), problems, tuple(results))
 
 
 def _gathered(items: Sequence[Item], out: Path, work: Work, engine: Gather) -> Done:
     """What shards have made of the items."""
-    names, missing, told = [], [], problems_of(out)
+    home = engine.home or out
+    names, missing, told = [], [], problems_of(home)
     for item in items:
         there = is_done(out / ITEMS / item.name, work.inputs(item), work.outputs(item))
         (names if there else missing).append(item.name)
     problems = {name: told[name] for name in missing if name in told}
-    problems |= check_whole(out, [name for name in missing if name not in told], engine.partial)
+    problems |= check_whole(home, [name for name in missing if name not in told], engine.partial)
     return Done(joined(out, names), {name: problems[name] for name in missing}, tuple(names))
 
 
