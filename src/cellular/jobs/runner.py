@@ -6,6 +6,8 @@ is here, and only here.
 
 import json
 import logging
+import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -254,13 +256,20 @@ def _record_of(folder: Path) -> dict[str, Any]:
 
 
 def _listing(inputs: Iterable[Path]) -> list[list[Any]]:
-    found = []
+    """Where each file really is, its size and date; a folder of many files is looked up once."""
+    found, folders = [], {}
     for path in inputs:
         try:
-            stat = path.stat()
+            told = os.lstat(path)
+            linked = stat.S_ISLNK(told.st_mode)
+            told = os.stat(path) if linked else told
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from error
-        found.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
+        folder, name = os.path.split(path)
+        if not linked and folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        real = os.path.realpath(path) if linked or name == ".." else os.path.join(folders[folder], name)
+        found.append([real, told.st_size, told.st_mtime_ns])
     return found
 
 
