@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check-long check-cluster bench lint types docs
+.PHONY: demo test test-browser check-long check-cluster bench lint types docs
 
 demo: $(VENV)/.installed
 	$(BIN)/cellular demo --out demo
@@ -12,6 +12,9 @@ demo: $(VENV)/.installed
 # Two processes of one thread each: two of two threads wait for each other.
 test: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-browser: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m browser -rs
 
 # A sample of what may be checked; CELLULAR_LONG=all kills every verb at every change to the disk (hours).
 check-long: $(VENV)/.installed-test

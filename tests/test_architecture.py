@@ -13,7 +13,9 @@ from cellular.cli.main import VERBS
 
 SOURCE = Path(cellular.__file__).parent
 README = SOURCE.parents[1] / "README.md"
-ROOMS = ["cli", "jobs", "report", "simulate", "track", "autophagy", "evaluate", "train", "segment", "data", "labels"]
+# top to bottom
+ROOMS = ["cli", "view", "jobs", "report", "simulate", "track"]
+ROOMS += ["autophagy", "evaluate", "train", "segment", "data", "labels"]
 SHARED = {"errors", "settings", "device", "progress", "files", "delimited", "lazy", "jit"}
 FILES = sorted(SOURCE.rglob("*.py"))
 LONGEST_BODY, LONGEST_FILE = 60, 400

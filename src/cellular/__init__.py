@@ -29,6 +29,7 @@ _FACE = {
     "track": "cellular.jobs.track",
     "compare": "cellular.jobs.stats:compare_tables",
     "analyse": "cellular.jobs.analyse",
+    "report": "cellular.jobs.report",
 }
 __all__ = ["__version__", *_FACE]
 __getattr__, __dir__ = attach(__name__, _FACE)

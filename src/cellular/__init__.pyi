@@ -12,6 +12,7 @@ from cellular.jobs.export import export
 from cellular.jobs.inspect import inspect
 from cellular.jobs.measure import measure
 from cellular.jobs.prepare import prepare
+from cellular.jobs.report import report
 from cellular.jobs.segment import segment
 from cellular.jobs.simulate import simulate
 from cellular.jobs.stats import compare_tables as compare
@@ -38,6 +39,7 @@ __all__ = [
     "measure",
     "prepare",
     "read_plate_map",
+    "report",
     "segment",
     "simulate",
     "track",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-ROOMS = ("evaluate", "segment", "simulate", "track", "train")
+ROOMS = ("evaluate", "report", "segment", "simulate", "track", "train")
 
 
 def attach(module: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:

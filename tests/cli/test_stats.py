@@ -43,7 +43,7 @@ def test_one_date_is_described_and_its_p_values_refused(tmp_path, capsys):
     assert "counts at one time are not flux" in page
     assert json.loads((tmp_path / "out" / "stats.json").read_text())["control"] == "fed"
     for name in ("log2_ratio", "red_only_fraction", "over_time", "map_pca", "effects"):
-        assert (tmp_path / "out" / "figures" / f"{name}.png").stat().st_size > 5000
+        assert (tmp_path / "out" / "figures" / f"{name}.svg").stat().st_size > 5000
 
 
 def test_a_medium_that_tells_the_treatments_apart_is_said(tmp_path, capsys):
@@ -188,7 +188,7 @@ def test_flux_doses_and_plate_reach_tables_and_page(tmp_path, capsys):
     for heading in ("Flux", "Doses", "Wells on the plate"):
         assert f">{heading}</h2>" in page
     for name in ("flux_puncta_yellow_BafA1", "dose_puncta_yellow_drug", "plate_puncta_yellow"):
-        assert (out / "figures" / f"{name}.png").stat().st_size > 5000
+        assert (out / "figures" / f"{name}.svg").stat().st_size > 5000
 
 
 def test_one_treatment_and_a_slash_in_a_name_reach_tables_and_page(tmp_path, capsys):

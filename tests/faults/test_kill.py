@@ -14,8 +14,8 @@ from verbs import commands, contents, make_inputs
 from cellular.cli.main import CONTINUES, EXIT_ERROR, EXIT_INTERRUPTED, VERBS
 from cellular.files import LOCK, PARTIAL
 
-# Looks only, or is another's test: what is left are the verbs that write files of results.
-OTHERS = {"download", "weights", "inspect", "gather"}
+# Looks only, serves, or is another's test: what is left are the verbs that write files of results.
+OTHERS = {"download", "weights", "inspect", "gather", "view"}
 NAMES = tuple(commands("", ""))
 MOMENTS = 10**6 if os.environ.get("CELLULAR_LONG") == "all" else 12
 

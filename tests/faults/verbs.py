@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.state.tree_model import FEATURES
+from cellular.data.formats.images import read_labels
 from cellular.files import LOCK, write_csv
+from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.prepare import PrepareSettings, prepare
 from cellular.jobs.runner import RECORD
 from cellular.jobs.simulate import simulate
@@ -30,6 +32,8 @@ def make_inputs(folder: Path) -> None:
     simulate(folder / "thrice", SimulationSettings(fields=1, timepoints=3, **tiny))
     prepare(once.folder, folder / "prepared", PrepareSettings(images=str(once.composites), overlap="smallest"))
     save_model(folder / "model.safetensors", build_network(width=2), ModelInfo())
+    for path in sorted(once.truth.glob("*_labels.tif")):
+        FieldCorrections(folder / "corrections", path.name.removesuffix("_labels.tif"), read_labels(path)).do("check")
     cells = cells_table(("log2_ratio", "texture", "roundness"))
     write_csv(folder / "cells.csv", cells)
     write_csv(folder / "measured.csv", cells_table(FEATURES))
@@ -92,10 +96,22 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
         "track": ["track", truth, "--out", out, "--export", "ctc", "geff"],
         "stats": ["stats", made / "cells.csv", "--out", out],
         "classify": ["classify", "train", made / "measured.csv", *known, "--out", out, "--trees", 3],
+        "teach": [
+            "teach",
+            once / "images",
+            "--model",
+            model,
+            "--corrections",
+            made / "corrections",
+            "--out",
+            out,
+            *TEACH,
+        ],
         "demo": ["demo", "--out", out, "--quick", "--device", "cpu"],
     }
 
 
+TEACH = ("--n_epochs", 2, "--crop_size", 32, "--fields_per_epoch", 2, "--diameter", 24, "--device", "cpu")
 REPRODUCE = ("--epochs", 1, "--width", 2, "--crop_size", 32, "--device", "cpu")
 
 

@@ -140,7 +140,7 @@ def test_a_run_that_was_cut_short_goes_on_and_tells_everything(plate, monkeypatc
     effects = pd.read_csv(out / "stats" / "effects.csv").set_index(["feature", "timepoint"])
     assert effects.loc[("mean__mRFP", "all"), "estimate"] == pytest.approx(60, abs=3)
     page = result.page.read_text(encoding="utf-8")
-    for heading in ("Plate", "Cells", "Treatments", "Tracks", "Settings"):
+    for heading in ("Plate", "Cells", "Treatments", "Tracks", "Provenance"):
         assert f">{heading}</h2>" in page
     assert "Problems</h2>" not in page
     assert "technical replicates" in page

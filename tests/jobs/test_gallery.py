@@ -7,7 +7,7 @@ import pandas as pd
 import tifffile
 
 from cellular.data.plate import FieldFiles, Plate, Source
-from cellular.jobs.gallery import MOST_CONDITIONS, _conditions, gallery
+from cellular.jobs.gallery import MOST_CONDITIONS, conditions, gallery
 
 
 def plate(tmp_path, names=("a", "b")):
@@ -36,22 +36,22 @@ def test_conditions_are_all_that_a_well_was_given(tmp_path):
         inhibitor=["none", "none", "BafA1", "none"],
         replicate=["1", "2", "3", "4"],
     )
-    words = _conditions(plate(tmp_path), table, "treatment")
+    words = conditions(plate(tmp_path), table, "treatment")
     assert words[:3].tolist() == ["DMSO, none", "drug, 10 nM, none", "drug, 2.5 nM, BafA1"]
     assert words.isna().tolist() == [False, False, False, True]
-    assert _conditions(plate(tmp_path), table, "cure").tolist() == ["all cells"] * 4
+    assert conditions(plate(tmp_path), table, "cure").tolist() == ["all cells"] * 4
 
 
 def test_too_many_conditions_are_treatments_alone(tmp_path):
     many = MOST_CONDITIONS + 1
     table = pd.DataFrame({"treatment": "drug", "inhibitor": [f"no. {k}" for k in range(many)]})
-    assert set(_conditions(plate(tmp_path), table, "treatment")) == {"drug"}
+    assert set(conditions(plate(tmp_path), table, "treatment")) == {"drug"}
 
 
 def test_a_strip_of_each_condition_in_order_of_dose(tmp_path):
     table = cells(treatment=["x", "x", "x", "x"], dose=[10.0, 10.0, 2.5, 2.5], dose_unit="nM")
     puncta = pd.DataFrame({"field": ["a"], "label": [1], "kind": ["EGFP"], "y": [9.0], "x": [9.0], "sigma": [1.5]})
-    made = gallery(plate(tmp_path), {"cells": table, "puncta": puncta}, tmp_path / "out", "treatment", False)
+    made = gallery(plate(tmp_path), {"cells": table, "puncta": puncta}, tmp_path / "out", "treatment")
     assert [path.name for path in made.values()] == ["01_x_2.5_nM.png", "02_x_10_nM.png"]
     assert next(iter(made)).startswith("x, 2.5 nM: 2 cells")
     assert all(path.is_file() for path in made.values())

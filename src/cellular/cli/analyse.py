@@ -4,6 +4,7 @@ import argparse
 
 from cellular.cli.arguments import (
     add_assay,
+    add_corrections,
     add_exclude,
     add_flat_field,
     add_plate,
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_segmentation(parser, channels=False)
     add_reporter(parser)
     add_puncta(parser)
+    add_corrections(parser, "corrected fields are measured by them, and only these anew")
     add_flat_field(parser, "it is estimated and reported, not applied")
     add_exclude(parser)
     group = parser.add_argument_group("tracks").add_argument
@@ -83,6 +85,7 @@ def run(args: argparse.Namespace) -> int | None:
         print("\n".join(plate.summary()))
         return None
     options = {"labels": args.labels, "exclude": args.exclude, "config": args.config_text, "ome_zarr": args.ome_zarr}
+    options["corrections"] = args.corrections
     with engine_of(args) as engine:
         result = analyse(plate, args.out, settings, engine=engine, **options)
     print(f"{len(result.cells)} cells in {len(result.tables['images'])} fields")

@@ -192,6 +192,13 @@ def add_exclude(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_corrections(parser: argparse.ArgumentParser, what: str) -> None:
+    """Label images as corrected by hand; `what` is done with them."""
+    parser.add_argument(
+        "--corrections", metavar="FOLDER", help=f"corrections made by `cellular view` (docs/view.md): {what}"
+    )
+
+
 def add_flat_field(parser: argparse.ArgumentParser, otherwise: str) -> None:
     """How uneven light is corrected."""
     parser.add_argument(

@@ -81,5 +81,5 @@ def _workers(args: argparse.Namespace, gpu: bool, here: Engine | None) -> Engine
         return here or HERE
     from cellular.jobs.processes import Processes, cores
 
-    workers = (1 if gpu else cores()) if args.workers is None else args.workers
-    return Processes(workers, memory=args.memory)
+    most = (1 if gpu else cores()) if args.workers is None else args.workers
+    return Processes(most, memory=args.memory)

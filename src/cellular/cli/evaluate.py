@@ -2,7 +2,7 @@
 
 import argparse
 
-from cellular.cli.arguments import add_segmentation, boolean, segmentation_settings
+from cellular.cli.arguments import add_corrections, add_segmentation, boolean, segmentation_settings
 from cellular.cli.engines import add_engine, engine_of
 
 
@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--model_path", "--model-path", help="trained model file")
     what.add_argument("--model_type", "--model-type", help="model by name: starter, cyto, cyto2, cyto3")
     what.add_argument("--labels", metavar="DIR", help="score label images made elsewhere, <field>_masks.tif")
+    add_corrections(parser, "the truth of corrected fields; fields with no label image are left out")
     parser.add_argument("--boxes", metavar="DIR", help="true boxes for the box AP, as YOLO files <field>.txt")
     parser.add_argument(
         "--interval_unit",
@@ -24,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the intervals resample; fields of one well are alike",
     )
     add_segmentation(parser)
-    parser.add_argument("--figures", type=boolean, default=True, help="draw every field and the precision-recall curve")
+    parser.add_argument(
+        "--figures", type=boolean, default=True, help="draw every field and curve, and the page report.html"
+    )
     add_engine(parser)
 
 
@@ -41,11 +44,16 @@ def run(args: argparse.Namespace) -> int:
     settings = segmentation_settings(args)
     model = args.model_path or args.model_type
     segmenter = Segmenter.from_pretrained(model, args.device) if model else None
-    what = (args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes, args.interval_unit)
+    where = (args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes, args.interval_unit)
     with engine_of(args, gpu=segmenter is not None and segmenter.device.type != "cpu") as engine:
-        result = evaluate(*what, engine=engine)
+        result = evaluate(*where, corrections=args.corrections, engine=engine)
         if args.figures:
             result.problems.update(draw_evaluation(result, engine))
+    if args.figures:
+        from cellular.jobs.evaluation_page import write_evaluation_page
+
+        name = Path(model or args.labels).name
+        print(f"report: {write_evaluation_page({name: result}, result.output_dir)}")
     for name, value in headline(result.values).items():
         low, high = result.intervals.get(name, (None, None))
         print(f"{name:28} {value:7.3f}" + (f"   [{low:.3f}, {high:.3f}]" if low is not None else ""))

@@ -34,12 +34,15 @@ VERBS = {
     "track": "follow cells over timepoints",
     "stats": "compare treatments with replicate-aware statistics",
     "analyse": "segment, measure, classify, track and compare a plate",
+    "report": "make the page of a run again",
+    "view": "look at a run or a plate in the browser, and correct it",
+    "teach": "fine-tune a model on corrected fields",
     "gather": "join what shards of a command did",
 }
 
 # What the same command does after Ctrl-C; the verbs that are not named start again.
 CONTINUES = "the same command continues where it stopped"
-_BY_FIELD = ("prepare", "quality", "segment", "measure", "analyse", "track", "evaluate", "export")
+_BY_FIELD = ("prepare", "quality", "segment", "measure", "analyse", "track", "evaluate", "export", "teach")
 AFTER_INTERRUPT = dict.fromkeys((*_BY_FIELD, "download", "reproduce"), CONTINUES)
 AFTER_INTERRUPT["train"] = "with --resume the same command continues from the last checkpoint"
 

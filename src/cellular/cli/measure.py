@@ -3,6 +3,7 @@
 import argparse
 
 from cellular.cli.arguments import (
+    add_corrections,
     add_flat_field,
     add_plate,
     add_puncta,
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plate(parser)
     add_reporter(parser)
     add_puncta(parser)
+    add_corrections(parser, "corrected fields are measured by them, and only these anew")
     add_flat_field(parser, "nothing is done")
     parser.add_argument("--parquet", action="store_true", help="write Parquet too")
     parser.add_argument("--anndata", action="store_true", help="write cells.h5ad too: obs cells, X features, spatial")
@@ -44,12 +46,15 @@ def run(args: argparse.Namespace) -> int | None:
     settings = measure_settings(args)
     formats = ["csv", *(name for name in ("parquet", "anndata") if getattr(args, name))]
     plate = find(args, args.images, args.labels)
-    options = {name: getattr(args, name) for name in ("overlays", "nuclei", "device", "flat_field")}
+    options = {name: getattr(args, name) for name in ("overlays", "nuclei", "device", "flat_field", "corrections")}
     with engine_of(args) as engine:
         result = measure(plate, args.labels, args.out, settings, formats=formats, engine=engine, **options)
     counted = ", ".join(
         f"{len(result.tables[name])} {words}" for name, words in COUNTED.items() if name in result.tables
     )
+    if args.corrections:
+        edited, deleted = (int(result.images[name].sum()) for name in ("cells_edited", "cells_deleted"))
+        print(f"{edited} cells edited by hand, {deleted} deleted")
     print(f"{counted} in {len(result.images)} fields: {args.out}")
     if "puncta_yellow" in result.cells:
         print(DESCRIPTION)

@@ -2,6 +2,7 @@
 
 import argparse
 
+from cellular.cli.arguments import add_corrections
 from cellular.cli.engines import add_engine, engine_of
 
 
@@ -13,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cells", help="cells.csv of measure or classify: appearance, and states along tracks")
     parser.add_argument("--appearance", nargs="+", default=[], metavar="COLUMN", help="columns of --cells to link by")
     parser.add_argument("--truth", help="tracks.csv of true tracks, label images beside it: score against it")
+    add_corrections(parser, "the series of corrected fields are followed anew")
     parser.add_argument("--export", nargs="+", default=[], help="laptrack, ctc, geff, napari")
     parser.add_argument(
         "--max_distance", "--max-distance", type=float, default=0.8, help="farthest step, in median cell diameters"
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> int | None:
         divisions=not args.no_divisions,
         correct_drift=not args.no_drift,
     )
-    options = {name: getattr(args, name) for name in ("pattern", "cells", "appearance", "truth")}
+    options = {name: getattr(args, name) for name in ("pattern", "cells", "appearance", "truth", "corrections")}
     with engine_of(args) as engine:
         result = track(args.labels, args.out, settings, exports=args.export, engine=engine, **options)
     print(result.summary.round(3).to_string(index=False))

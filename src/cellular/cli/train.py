@@ -2,13 +2,14 @@
 
 import argparse
 
-from cellular.cli.arguments import boolean
+from cellular.cli.arguments import add_corrections, boolean
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--train_dir", "--train-dir", required=True, help="folder of images with <field>_masks beside them")
     add("--valid_dir", "--valid-dir", help="the same for validation; without it nothing is validated")
+    add_corrections(parser, "the truth of corrected training fields; fields with no label image are left out")
     add("--experiment_name", "--experiment-name", required=True, help="names the folder and the saved model")
     add("--experiments_dir", "--experiments-dir", default="./experiments", help="folder of all experiments")
     add("--model_type", "--model-type", default="cyto2", help="starter, cyto, cyto2, cyto3, scratch, or a model file")
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     values["channels"] = tuple(args.channels) if args.channels else None
     settings = TrainSettings(**values)
     where = (args.train_dir, args.valid_dir, args.experiment_name, args.experiments_dir)
-    how = {name: getattr(args, name) for name in ("resume", "force", "tensorboard")}
+    how = {name: getattr(args, name) for name in ("resume", "force", "tensorboard", "corrections")}
     result = train(*where, settings, **how)
     validated = (
         f"best validation loss {result.best_loss:.4f}" if isfinite(result.best_loss) else "nothing was validated"

@@ -1,7 +1,9 @@
 """A plate: its fields, and what is known of their wells. The one finder of images; nobody else scans folders."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -133,12 +135,14 @@ class Plate:
 
     def given(self, item: FieldFiles) -> dict[str, Any]:
         """What the map says of the field's well: the map's columns; None where it says nothing."""
-        if self.wells is None:
-            return {}
-        rows = self.wells[self.wells["well"] == item.well]
-        rows = rows[rows["plate"].eq(item.plate) | (rows["plate"].isna() if item.plate is None else False)]
-        row = rows.iloc[0].to_dict() if len(rows) else {}
+        row = self._told.get((item.plate, item.well), {})
         return {name: row.get(name) for name in self.map_columns}
+
+    @cached_property
+    def _told(self) -> dict[tuple[str | None, str], dict[str, Any]]:
+        """The map's rows by plate and well: a plate has thousands of fields."""
+        rows = [] if self.wells is None else self.wells.to_dict("records")
+        return {(row["plate"] if isinstance(row["plate"], str) else None, row["well"]): row for row in reversed(rows)}
 
     def table(self) -> pd.DataFrame:
         """A row a field: ``field, plate, well, site, timepoint, date`` and the map's columns."""
@@ -205,7 +209,8 @@ class Plate:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """For ``plate.json``: what was understood and assumed."""
+        """For ``plate.json``: what was understood and assumed, and where every file is; see :meth:`from_dict`."""
+        wells = None if self.wells is None else self.wells.astype(object).where(self.wells.notna(), None)
         return {
             "folder": str(self.folder),
             "scheme": self.scheme,
@@ -215,7 +220,30 @@ class Plate:
             "map_columns": list(self.map_columns),
             "pixel_size_um": sorted({item.pixel_size_um for item in self.fields if item.pixel_size_um}),
             "notes": list(self.notes),
+            "wells": None if wells is None else wells.to_dict("records"),
+            "files": json.loads(json.dumps([asdict(item) for item in self.fields], default=str)),
         }
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> "Plate":
+        """The plate that :meth:`as_dict` told of, its paths as they were."""
+        wells = told["wells"]
+        if wells is not None:
+            names = ["plate", "well", *told["map_columns"]]
+            wells = pd.DataFrame(wells, columns=names).astype(
+                {n: "float64" if n == "dose" else "object" for n in names}
+            )
+        fields = tuple(_field_of(item) for item in told["files"])
+        return cls(Path(told["folder"]), told["scheme"], fields, wells, told["plate_map"], tuple(told["notes"]))
+
+
+def _field_of(told: Mapping[str, Any]) -> FieldFiles:
+    sources = tuple(
+        Source(**{**source, "slices": tuple((Path(path), z) for path, z in source["slices"])})
+        for source in told["sources"]
+    )
+    paths = {name: None if told[name] is None else Path(told[name]) for name in ("labels", "ignore")}
+    return FieldFiles(**{**told, "sources": sources, **paths})
 
 
 def role_rank(role: str | None) -> tuple[int, str]:

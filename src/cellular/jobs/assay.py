@@ -93,26 +93,34 @@ def _draw(assay: Assay, folder: Path) -> dict[str, dict[str, Path]]:
         for inhibitor in assay.flux.arms.inhibitors if assay.flux else ():
             rows = assay.flux.table
             if ((rows["feature"] == feature) & (rows["inhibitor"] == inhibitor)).any():
-                path = folder / f"flux_{plain_name(feature)}_{plain_name(inhibitor)}.png"
+                path = folder / f"flux_{plain_name(feature)}_{plain_name(inhibitor)}.svg"
                 caption = f"{axis_label(feature)}: pools of the replicates, and their flux with {inhibitor}."
-                pictures["flux"][caption] = save(flux_figure(assay.flux, feature, inhibitor), path)
+                pictures["flux"][caption] = save(
+                    flux_figure(assay.flux, feature, inhibitor), path, _of(assay.flux.pools, feature)
+                )
             slopes = assay.flux.turnover
             if len(slopes) and (slopes["feature"].eq(feature) & slopes["inhibitor"].eq(inhibitor)).any():
-                path = folder / f"course_{plain_name(feature)}_{plain_name(inhibitor)}.png"
+                path = folder / f"course_{plain_name(feature)}_{plain_name(inhibitor)}.svg"
                 caption = f"{axis_label(feature)} after the block: with {inhibitor} filled, without open."
-                pictures["flux"][caption] = save(course_figure(assay.flux, feature, inhibitor), path)
+                pictures["flux"][caption] = save(
+                    course_figure(assay.flux, feature, inhibitor), path, _of(assay.flux.courses, feature)
+                )
         if len(assay.wells) and (assay.wells["feature"] == feature).any():
             plates = sorted(assay.wells["plate"].unique())
             figure = heatmap(assay.wells[assay.wells["plate"].isin(plates[:MOST_PLATES])], feature)
             some = f", the first {MOST_PLATES} of {len(plates)} plates" if len(plates) > MOST_PLATES else ""
-            pictures["plate"][f"{axis_label(feature)}{some}."] = save(
-                figure, folder / f"plate_{plain_name(feature)}.png"
-            )
+            path = folder / f"plate_{plain_name(feature)}.svg"
+            pictures["plate"][f"{axis_label(feature)}{some}."] = save(figure, path, _of(assay.wells, feature))
     for _, curve in assay.curves.iterrows():
         if curve["feature"] in assay.shown:
             own = assay.points["feature"].eq(curve["feature"]) & assay.points["treatment"].eq(curve["treatment"])
-            path = folder / f"dose_{plain_name(curve['feature'])}_{plain_name(curve['treatment'])}.png"
+            path = folder / f"dose_{plain_name(curve['feature'])}_{plain_name(curve['treatment'])}.svg"
             what = f"{axis_label(curve['feature'])} over {curve['treatment']}"
             caption = f"{what}; dotted and grey: EC50 and its interval."
-            pictures["doses"][caption] = save(dose_figure(curve, assay.points[own]), path)
+            pictures["doses"][caption] = save(dose_figure(curve, assay.points[own]), path, assay.points[own])
     return pictures
+
+
+def _of(table: pd.DataFrame, feature: str) -> pd.DataFrame:
+    """The rows of one feature: what its figure shows."""
+    return table[table["feature"] == feature]

@@ -10,6 +10,7 @@ from cellular.errors import OutputExistsError
 from cellular.evaluate.result import EvaluationResult
 from cellular.files import alone_in, empty_folder, is_leftover, write_json
 from cellular.jobs.evaluate import draw_before_after, draw_evaluation, evaluate
+from cellular.jobs.evaluation_page import write_evaluation_page
 from cellular.jobs.models_table import comparison, write_comparison
 from cellular.jobs.prepare import PrepareSettings, prepare
 from cellular.jobs.simulate import simulate
@@ -111,6 +112,7 @@ def _demo(out: Path, settings: DemoSettings) -> DemoResult:
     }
     table = comparison(results, KEYS)
     write_comparison(table, KEYS, out / "results")
+    write_evaluation_page({name: result for (name,), result in results.items()}, out)
     picture = draw_before_after(results[("starter",)], results[("fine-tuned",)], out / "before_after.jpg")
     seconds = time.perf_counter() - started
     write_json(out / MARK, {"finished": True, "seconds": round(seconds, 1)})

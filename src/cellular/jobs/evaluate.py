@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellular.data.find import find_annotated, match_labels
+from cellular.data.find import match_labels
 from cellular.data.formats.images import write_image
 from cellular.data.formats.read import read_any_labels
 from cellular.data.image import load_labels, read_field
@@ -19,6 +19,7 @@ from cellular.evaluate.detection import Boxes, average_precision, match_boxes, m
 from cellular.evaluate.result import EvaluationResult, as_json
 from cellular.evaluate.scores import FieldScores, summary
 from cellular.files import read_csv, write_csv, write_json
+from cellular.jobs.corrections import annotated
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.evaluate_field import ScoredField, ScoreField, scored_fields
 from cellular.jobs.runner import Work, attempt, each, files_of, held
@@ -44,6 +45,7 @@ def evaluate(
     boxes_dir: str | Path | None = None,
     interval_unit: Unit = "well",
     *,
+    corrections: str | Path | None = None,
     engine: Engine = HERE,
 ) -> EvaluationResult:
     """Score a model, or label images made elsewhere, against the expert's labels.
@@ -63,6 +65,8 @@ def evaluate(
         ``cells.csv`` that ``cellular prepare`` wrote (hidden parts included), else those of the label images.
     interval_unit : what the intervals resample. Fields of one well are alike: resampling "field" tells how the scores
         vary between fields of these wells, and too little about other wells.
+    corrections : folder of corrections: the corrected label images are the truth of their fields, and fields of
+        `test_dir` without label images may be there too.
     engine : where the fields are segmented and scored; the result is the same. Shards part the first of what is to be
         done: the segmenting, or the scoring of labels that are given. See :mod:`cellular.jobs.engines`.
 
@@ -83,13 +87,17 @@ def evaluate(
     if (segmenter is None) == (labels_dir is None):
         raise InputError("evaluate takes either a model or a folder of predicted labels")
     output_dir = Path(output_dir)
-    plate = test_dir if isinstance(test_dir, Plate) else find_annotated(test_dir)
+    plate = annotated(test_dir, corrections)
     clusters_of([], interval_unit)  # a typing error is said before the work, not after
     with held(output_dir, engine):
-        return _evaluate(plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit, engine)
+        return _evaluate(
+            plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit, corrections, engine
+        )
 
 
-def _evaluate(plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit, engine) -> EvaluationResult:
+def _evaluate(
+    plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit, corrections, engine
+) -> EvaluationResult:
     test_dir = plate.folder
     if segmenter is not None:
         segmented = segment(plate, output_dir / "labels", segmenter, settings, engine=engine)
@@ -97,7 +105,8 @@ def _evaluate(plate, output_dir, segmenter, settings, labels_dir, boxes_dir, int
         labels, cells, problems = segmented.labels, segmented.cells, dict(segmented.problems)
     else:
         labels, cells, problems = _given_labels(plate.fields, Path(labels_dir))
-    truth_table = _truth_table(test_dir)
+    # a table of the cells as they were says nothing of corrected ones
+    truth_table = None if corrections else _truth_table(test_dir)
     predicted = [item for item in plate.fields if item.name in labels]
     score = ScoreField(labels, given=segmenter is None)
     work, records = Work(score, score.inputs), output_dir / RECORDS / test_dir.name

@@ -12,7 +12,6 @@ from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import number_order
 from cellular.jobs.nuclei import nuclei_path
-from cellular.jobs.segment import label_path
 from cellular.report.gallery import CellPicture, brightness, captions, choose_cells, cut_cell, strip
 from cellular.report.outlines import colour_image
 
@@ -22,25 +21,22 @@ FEATURES = ("puncta_total", "mitolysosomes", "acid_share", "area")
 _ROOM, MOST_CONDITIONS = 1.25, 24
 
 
-def gallery(
-    plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatment: str, segmented: bool
-) -> dict[str, Path]:
+def gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatment: str) -> dict[str, Path]:
     """Write ``gallery/<condition>.png`` to `out` and return the pictures by caption.
 
     Parameters
     ----------
-    plate : the fields that were measured. tables : theirs, "cells" and "puncta" among them.
+    plate : the fields that were measured, with their label images. tables : theirs, "cells" and "puncta" among them.
     treatment : column that says how a cell was treated; without it all cells are one condition.
-    segmented : whether the label images of cells are those of `out`, not the plate's.
     """
     cells, feature = tables["cells"], next(name for name in FEATURES if name in tables["cells"])
-    found = dict(list(cells.groupby(_conditions(plate, cells, treatment))))
+    found = dict(list(cells.groupby(conditions(plate, cells, treatment))))
     groups = [(name, found[name]) for name in sorted(found, key=number_order)][:MOST_CONDITIONS]
     chosen = {name: choose_cells(group, feature) for name, group in groups}
     chosen = {name: rows for name, rows in chosen.items() if len(rows)}
     if not chosen:
         return {}
-    pictures = _cut(plate, pd.concat(chosen.values()), tables, out, segmented)
+    pictures = _cut(plate, pd.concat(chosen.values()), tables, out)
     levels = brightness(list(pictures.values()))
     counts = {name: int((~group["touches_border"].astype(bool)).sum()) for name, group in groups if name in chosen}
     told = captions(counts, feature.replace("_", " "))
@@ -53,7 +49,7 @@ def gallery(
     return made
 
 
-def _conditions(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.Series:
+def conditions(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.Series:
     """What each cell was given, in words: its treatment, then what else the map says but for replicates and controls.
 
     The treatment alone where that makes too many; missing for a cell without a treatment.
@@ -72,7 +68,7 @@ def _conditions(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.Series:
 
 
 def _cut(
-    plate: Plate, rows: pd.DataFrame, tables: Mapping[str, pd.DataFrame], out: Path, segmented: bool
+    plate: Plate, rows: pd.DataFrame, tables: Mapping[str, pd.DataFrame], out: Path
 ) -> dict[tuple[str, int], CellPicture]:
     """The cells of `rows`, each field read once."""
     side = int(np.ceil(_ROOM * np.quantile(tables["cells"]["major_axis"], 0.9)))
@@ -80,7 +76,7 @@ def _cut(
     items = {item.name: item for item in plate.fields}
     found = {}
     for field, mine in rows.groupby("field"):
-        image, labels, nuclei = _read(items[field], out, segmented)
+        image, labels, nuclei = _read(items[field], out)
         spots = puncta[puncta["field"] == field]
         cut = min(side, *labels.shape)
         for label in mine["label"]:
@@ -88,11 +84,11 @@ def _cut(
     return found
 
 
-def _read(item: FieldFiles, out: Path, segmented: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _read(item: FieldFiles, out: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """A field's colours (Y, X, 3), the label image of its cells, and that of its nuclei where there is one."""
     picture = read_field(item)
     colours = np.atleast_3d(colour_image(picture))[..., :3]
     colours = np.repeat(colours, 3, axis=2) if colours.shape[2] == 1 else colours
-    labels = read_labels(label_path(out / "labels", item.name)) if segmented else load_labels(item, picture.shape)
+    labels = load_labels(item, picture.shape)
     path = nuclei_path(out / "labels", item.name)
     return colours, labels, read_labels(path) if path.is_file() else None

@@ -21,6 +21,7 @@ from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, import_extra
 from cellular.files import whole_file, write_csv, write_json
+from cellular.jobs.corrections import corrected, only_labelled, with_counts
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
@@ -72,6 +73,7 @@ def measure(
     nuclei: str = AUTO,
     device: str = "auto",
     flat_field: str | None = None,
+    corrections: str | Path | None = None,
     engine: Engine = HERE,
 ) -> MeasureResult:
     """Measure every field of `plate` that has a label image, and write the tables to folder `out`.
@@ -90,11 +92,13 @@ def measure(
     nuclei, device : "auto", "off" or a folder, and on what they are found; see
         :func:`cellular.jobs.nuclei.nuclei_source`.
     flat_field : "auto" evens out the light where that helps, a folder by its flat-field images; ``flat_field/`` tells.
+    corrections : folder of corrections (see :mod:`cellular.jobs.corrections`): corrected fields are measured anew, no
+        others; ``images`` tells how many cells were edited.
     engine : where the fields are done; the result is the same. See :mod:`cellular.jobs.engines`.
 
     Raises
     ------
-    InputError : a channel is not known, or no field could be measured.
+    InputError : a channel is not known, no field could be measured, or a label image has changed since its correction.
 
     Examples
     --------
@@ -118,6 +122,9 @@ def measure(
     settings = with_puncta_sizes(settings, plate, labelled)
     source = nuclei_source(replace(plate, fields=labelled), nuclei, labels, device)
     flat = open_flat_field(plate, flat_field)
+    # after all that is settled by the cells' size: a corrected outline must not move the settings of the plate
+    corrected_plate, edits = corrected(plate, corrections)
+    labelled = only_labelled(corrected_plate).fields
     record = {
         **settings_to_dict(settings),
         "images": str(plate.folder),
@@ -132,9 +139,11 @@ def measure(
         flat = settle(flat, plate, folder, engine)
         work = measure_work(plate, folder, settings, {item.name for item in shown}, flat, source)
         done = each_field(replace(plate, fields=labelled), folder, work, desc="measure", engine=engine)
-        problems = {item.name: f"no label image in {where}" for item in plate.fields if not item.labels} | done.problems
+        problems = {
+            item.name: f"no label image in {where}" for item in corrected_plate.fields if not item.labels
+        } | done.problems
         tables = {name: done.tables[name] for name in (*TABLES, *OPTIONAL) if name in done.tables}
-        tables = told_wells(tables)
+        tables = told_wells({**tables, "images": with_counts(tables["images"], edits)})
         write_tables(tables, folder, formats)
         write_problems(folder, problems)
     return MeasureResult(tables, problems)

@@ -11,6 +11,7 @@ from cellular.errors import CellularError, InputError, WeightsError
 from cellular.evaluate.result import EvaluationResult
 from cellular.files import alone_in, read_json
 from cellular.jobs.evaluate import draw_evaluation, evaluate
+from cellular.jobs.evaluation_page import write_evaluation_page
 from cellular.jobs.models_table import comparison, write_comparison
 from cellular.jobs.prepare import PrepareSettings, prepare
 from cellular.jobs.train import train
@@ -96,6 +97,9 @@ def _reproduce(masks: str | Path, out: Path, settings: ReproduceSettings) -> Rep
     by_split = {split: result.clusters.note for (*_, split), result in results.items()}
     notes = "\n\n".join(f"{split}: {note}" for split, note in by_split.items())
     write_comparison(table, KEYS, out / "results", notes + "".join(f"\n\nNot done: {p}" for p in problems))
+    tested = {f"{name}, {weights}": result for (name, weights, split), result in results.items() if split == "test"}
+    scored = [[one.name for one in result.fields] for result in tested.values()]
+    write_evaluation_page({name: r for (name, r), own in zip(tested.items(), scored) if own == scored[-1]}, out)
     return ReproduceResult(out, table, tuple(problems))
 
 

@@ -10,6 +10,7 @@ from skimage.measure import regionprops_table
 
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image, write_labels
+from cellular.data.formats.suffixes import label_path
 from cellular.data.image import FieldImage, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
@@ -108,7 +109,7 @@ class _Segmenting:
         if self.overlays:
             draw_outlines(overlay_path(self.out, item.name), image, found.labels)
         write_labels(label_path(self.out, item.name), found.labels, image.pixel_size_um)
-        return {CELLS: cell_table(item.name, found)}
+        return {CELLS: cell_table(item.name, found.labels, found.scores)}
 
     def outputs(self, item: FieldFiles) -> list[Path]:
         return [label_path(self.out, item.name)] + ([overlay_path(self.out, item.name)] if self.overlays else [])
@@ -148,11 +149,6 @@ def model_record(segmenter: Segmenter) -> dict[str, str]:
     return {"model": segmenter.model.name, "sha256": sha256_of(segmenter.model.path)}
 
 
-def label_path(out: Path, name: str) -> Path:
-    """Where the label image of a field goes."""
-    return out / f"{name}_masks.tif"
-
-
 def overlay_path(out: Path, name: str) -> Path:
     """Where the picture of a field with its outlines goes."""
     return out / "overlays" / f"{name}.jpg"
@@ -163,8 +159,11 @@ def draw_outlines(path: Path, image: FieldImage, labels: np.ndarray) -> None:
     write_image(path, outline_overlay(colour_image(image), [(labels, PLAIN)]))
 
 
-def cell_table(name: str, segmentation: Segmentation) -> pd.DataFrame:
-    """One row per cell: image, label, score (0..1), area_px, box (y0, x0, y1, x1; end exclusive) and centroid (px)."""
+def cell_table(name: str, labels: np.ndarray, scores: np.ndarray | None = None) -> pd.DataFrame:
+    """One row per cell: image, label, score (0..1), area_px, box (y0, x0, y1, x1; end exclusive) and centroid (px).
+
+    `scores` (N,) of cells 1 to N; without them, of outlines that no model stands for, they are missing.
+    """
     columns = {
         "label": "label",
         "area": "area_px",
@@ -175,9 +174,9 @@ def cell_table(name: str, segmentation: Segmentation) -> pd.DataFrame:
         "centroid-0": "y",
         "centroid-1": "x",
     }
-    values = regionprops_table(segmentation.labels, properties=("label", "area", "bbox", "centroid"))
+    values = regionprops_table(labels, properties=("label", "area", "bbox", "centroid"))
     table = pd.DataFrame(values).rename(columns=columns)
     table["area_px"] = table["area_px"].astype(np.int64)
     table.insert(0, "image", pd.Series([name] * len(table), dtype=object))
-    table.insert(2, "score", segmentation.scores[table["label"].to_numpy() - 1].round(4))
+    table.insert(2, "score", np.nan if scores is None else scores[table["label"].to_numpy() - 1].round(4))
     return table.round({"y": 2, "x": 2})

@@ -14,7 +14,7 @@ from cellular.files import alone_in, plain_name, read_csv, write_csv, write_json
 from cellular.jobs.assay import assess, write_assay
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
-from cellular.report.statistics import cell_map, forest, over_time, superplot
+from cellular.report.statistics import cell_map, forest, over_time, superplot, superplot_data
 from cellular.report.style import save
 from cellular.settings import settings_to_dict
 
@@ -145,17 +145,33 @@ def headlines(result: Comparison, most: int = 4) -> list[str]:
     return (known or list(dict.fromkeys([*largest, *result.features])))[:most]
 
 
+def unit_of(result: Comparison) -> str:
+    """Whose means are shown: the biological replicate, or the well where there is only one."""
+    units = result.effects["unit"] if len(result.effects) else result.over_time["unit"]
+    return "replicate" if units.eq("replicate").any() else "well"
+
+
 def draw(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[str]) -> Figures:
     """Draw and save every figure that the data allow."""
     folder, shown = out / "figures", headlines(result)
-    units = result.effects["unit"] if len(result.effects) else result.over_time["unit"]
-    unit = "replicate" if units.eq("replicate").any() else "well"
+    unit = unit_of(result)
     superplots = {
-        name: save(superplot(result.cells, name, unit=unit), folder / f"{plain_name(name)}.png") for name in shown
+        name: save(
+            superplot(result.cells, name, unit=unit),
+            folder / f"{plain_name(name)}.svg",
+            superplot_data(result.cells, name, unit),
+        )
+        for name in shown
     }
     timepoints = result.over_time["timepoint"].nunique()
     lines = (
-        save(over_time(result.over_time, shown, settings.level), folder / "over_time.png") if timepoints > 1 else None
+        save(
+            over_time(result.over_time, shown, settings.level),
+            folder / "over_time.svg",
+            result.over_time[result.over_time["feature"].isin(shown)],
+        )
+        if timepoints > 1
+        else None
     )
     overall = result.effects[result.effects["timepoint"] == ALL]
     estimated = overall["standardised"].notna().any()
@@ -167,5 +183,7 @@ def draw(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[
             logger.warning("no %s map: %s", method, error)
             continue
         write_csv(out / f"map_{method}.csv", table)
-        drawn[method] = save(figure, folder / f"map_{method}.png")
-    return Figures(superplots, lines, drawn, save(forest(overall), folder / "effects.png") if estimated else None)
+        drawn[method] = save(figure, folder / f"map_{method}.svg", table)
+    return Figures(
+        superplots, lines, drawn, save(forest(overall), folder / "effects.svg", overall) if estimated else None
+    )

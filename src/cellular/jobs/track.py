@@ -14,6 +14,7 @@ from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import as_numbers, read_csv, write_csv
+from cellular.jobs.corrections import corrected
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.runner import Work, claimed, each, write_problems
 from cellular.report.style import save
@@ -60,6 +61,7 @@ def track(
     appearance: Sequence[str] = (),
     truth: str | Path | None = None,
     exports: Sequence[str] = (),
+    corrections: str | Path | None = None,
     engine: Engine = HERE,
 ) -> TrackResult:
     """Follow the cells of every series in folder `labels` and write the results to folder `out`.
@@ -73,6 +75,7 @@ def track(
         a column ``probability_activated``, the states that are followed along the tracks.
     truth : table of true tracks (``series, track, timepoint, field, cell, parent``) whose label images
         ``<field>_labels.tif`` lie beside it; the tracks are scored against it.
+    corrections : folder of corrections of these label images; only the series of corrected fields are followed anew.
     engine : where the series are done; the result is the same. See :mod:`cellular.jobs.engines`.
 
     Raises
@@ -92,6 +95,7 @@ def track(
     settings, out = settings or TrackSettings(), Path(out)
     _check_exports(exports)
     plate = labels if isinstance(labels, Plate) else find_label_fields(labels, pattern=pattern)
+    plate, _ = corrected(plate, corrections)
     series = group_series(item for item in plate.fields if item.labels)
     if all(len(frames) < 2 for frames in series.values()):
         raise InputError(
@@ -161,14 +165,14 @@ class _Tracking:
         for kind in self.exports:
             write_export(kind, tracks, images, self.out / "exports" / kind / one.name)
         figure = draw_tracks(tracks, images[-1], f"{one.name}: {len(one.frames)} timepoints")
-        save(figure, self.out / "figures" / f"{one.name}.png")
+        save(figure, self.out / "figures" / f"{one.name}.svg", tracks)
         return tables | {"tracks": _named(tracks, one.name, one.frames).round({"y": 3, "x": 3})}
 
     def inputs(self, one: Series) -> tuple[Path, ...]:
         return (*(frame.labels for frame in one.frames), *self.given)
 
     def outputs(self, one: Series) -> tuple[Path, ...]:
-        return (self.out / "figures" / f"{one.name}.png",)
+        return (self.out / "figures" / f"{one.name}.svg",)
 
 
 def _check_exports(exports: Sequence[str]) -> None:
@@ -244,7 +248,7 @@ def _write(result: TrackResult, out: Path) -> None:
     write_csv(out / "summary.csv", result.summary)
     if result.scores is not None:
         write_csv(out / "scores.csv", result.scores)
-    save(draw_lengths(result.tracks), out / "figures" / "track_lengths.png")
+    save(draw_lengths(result.tracks), out / "figures" / "track_lengths.svg")
 
 
 def write_states(tracks: pd.DataFrame, out: Path, step: int = 1) -> None:

@@ -1,10 +1,14 @@
 """`cellular train`: prepared folders in; a fine-tuned model, its log and its curve out."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
+from cellular.data.plate import Plate
 from cellular.errors import MissingInputError, OutputExistsError, SettingsError
 from cellular.files import alone_in, empty_folder, is_leftover, sha256_of
+from cellular.jobs.corrections import annotated
+from cellular.jobs.runner import files_of
 from cellular.report.training import draw_loss, write_tensorboard
 from cellular.train.loop import CHECKPOINT, DIAMETERS, RUN, TrainingResult, start_network, train_network
 from cellular.train.samples import enough_cells, load_samples
@@ -12,8 +16,8 @@ from cellular.train.settings import TrainSettings
 
 
 def train(
-    train_dir: str | Path,
-    valid_dir: str | Path | None,
+    train_dir: Plate | str | Path,
+    valid_dir: Plate | str | Path | None,
     experiment_name: str,
     experiments_dir: str | Path = "./experiments",
     settings: TrainSettings | None = None,
@@ -21,6 +25,7 @@ def train(
     *,
     force: bool = False,
     tensorboard: bool = False,
+    corrections: str | Path | None = None,
 ) -> TrainingResult:
     """Fine-tune a model on folders that `prepare` wrote.
 
@@ -29,12 +34,15 @@ def train(
 
     Parameters
     ----------
-    train_dir, valid_dir : folders of ``<field>.<ext>`` with ``<field>_masks.<png|tif>``; valid_dir may be None.
+    train_dir, valid_dir : folders of ``<field>.<ext>`` with ``<field>_masks.<png|tif>``, or plates; the second may be
+        None.
     experiment_name : name of the folder and of the model files.
     settings : see :class:`TrainSettings`.
     resume : go on from the folder's checkpoint; on the CPU the result is the same, bit for bit, as without the stop.
     force : delete an experiment of that name first.
     tensorboard : write a TensorBoard log too.
+    corrections : folder of corrections: learn from the corrected label images of `train_dir`'s fields, of which those
+        without any label image are left out.
 
     Raises
     ------
@@ -59,13 +67,15 @@ def train(
         remove_experiment(experiments_dir, experiment_name)
     resume = _check_folder(folder, resume)
     asked = settings.channels
+    fields = annotated(train_dir, corrections)
     network, info, settings = start_network(settings)
     samples = enough_cells(
-        load_samples(train_dir, info, asked, "read training fields"), settings.min_train_masks, train_dir
+        load_samples(fields, info, asked, "read training fields"), settings.min_train_masks, fields.folder
     )
     validation = load_samples(valid_dir, info, asked, "read validation fields") if valid_dir else []
-    data = {"train_dir": str(train_dir), "valid_dir": str(valid_dir) if valid_dir else None}
-    data["sha256"] = listing_hash([Path(d) for d in (train_dir, valid_dir) if d])
+    parts = [fields if corrections else train_dir, *([valid_dir] if valid_dir else [])]
+    named = [str(part.folder if isinstance(part, Plate) else part) for part in parts]
+    data = {"train_dir": named[0], "valid_dir": named[1] if valid_dir else None, "sha256": listing_hash(parts)}
     with alone_in(folder):
         result = train_network(network, samples, validation, settings, folder, info, resume, data)
         draw_loss(folder)
@@ -108,10 +118,12 @@ def remove_experiment(experiments_dir: str | Path, experiment_name: str) -> None
         empty_folder(folder, RUN)
 
 
-def listing_hash(folders: list[Path]) -> str:
-    """SHA-256 over names and contents of all files in `folders`, in order of name."""
+def listing_hash(parts: Sequence[Plate | str | Path]) -> str:
+    """SHA-256 over names and contents of all files of folders, or of plates' fields, in order of name."""
     digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(p for p in folder.iterdir() if p.is_file()):
+    for part in parts:
+        plate = isinstance(part, Plate)
+        found = [path for item in part.fields for path in files_of(item)] if plate else Path(part).iterdir()
+        for path in sorted(p for p in found if p.is_file()):
             digest.update(f"{path.name} {sha256_of(path)}\n".encode())
     return digest.hexdigest()

@@ -5,16 +5,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cellular.autophagy.compare.effects import Comparison
 from cellular.data.plate import Plate
 from cellular.files import read_csv
 from cellular.report.comparison import Figures, add_to_page
+from cellular.report.explorer import Explored, explorer
 from cellular.report.gallery import GALLERY_WORDS
 from cellular.report.html import Page
+from cellular.report.provenance import add_provenance
 
-# Fields and series shown on the page.
+# Series whose tracks are drawn on the page.
 PICTURES = 8
 
 # What the page calls the columns of the tracks' summary.
@@ -41,9 +44,10 @@ class Analysis:
     plate : as it was understood. tables : cells and images among them. problems : what was passed over and why.
     comparison, figures, no_comparison : the treatments, or why they could not be compared.
     tracks, tracks_summary : tables of tracks, None without any; their pictures lie in ``tracks/``.
-    pictures : pictures of outlines and puncta by field.
-    settings : what was used. gallery : a strip of cells by caption, of each condition.
-    add_quality : adds the section on the quality of fields.
+    explored, still, words : what can be looked into (None where no picture could be read), pictures for paper by their
+        captions, and sentences about the choice.
+    settings, versions : what was used. excluded : the ledger of what was left out; None where nothing was to be.
+    gallery : a strip of cells by caption, of each condition. add_quality : adds the section on the quality of fields.
     """
 
     plate: Plate
@@ -54,20 +58,27 @@ class Analysis:
     no_comparison: str
     tracks: pd.DataFrame | None
     tracks_summary: pd.DataFrame | None
-    pictures: Mapping[str, Sequence[Path]]
+    explored: Explored | None
+    still: Mapping[str, np.ndarray]
+    words: Sequence[str]
     settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    excluded: pd.DataFrame | None = None
     gallery: Mapping[str, Path] = field(default_factory=dict)
-    add_quality: Callable[[Page], Page] = lambda page: page
+    add_quality: Callable[[Page, pd.DataFrame | None], Page] = lambda page, excluded: page
 
 
 def analysis_page(analysis: Analysis, out: Path) -> Page:
     """The page of a run whose files lie in `out`."""
     plate, cells = analysis.plate, analysis.tables["cells"]
     fields = analysis.tables["images"]["field"].nunique()
-    page = Page(f"Analysis of {plate.folder.resolve().name}", subtitle="cellular analyse", footer="Made by cellular.")
+    title = f"Analysis of {plate.folder.resolve().name}"
+    page = Page(title, subtitle="cellular analyse", footer="Made by cellular.", folder=out)
     facts = {"fields": fields, "cells": len(cells), "cells per field": round(len(cells) / max(1, fields))}
     if analysis.tracks is not None:
         facts["tracks"] = len(analysis.tracks[["series", "track"]].drop_duplicates())
+    if "cells_edited" in analysis.tables["images"]:
+        facts["cells edited by hand"] = int(analysis.tables["images"]["cells_edited"].sum())
     page.facts(facts | {"problems": len(analysis.problems)})
     page.section("Plate").text("What was understood of names, files and plate map. If this is wrong, so is the rest.")
     page.table(
@@ -86,51 +97,38 @@ def analysis_page(analysis: Analysis, out: Path) -> Page:
             f"No cell was found in any of the {fields} fields. Blank wells show none; else the model, the diameter or "
             "the channels are not right for these images."
         )
-    page.section("Cells").text("Outlines over a few of the fields; if they look wrong, nothing below can be right.")
-    page.figures(_captioned(plate, analysis.pictures))
+    _add_cells(page, analysis)
     if analysis.gallery:
         page.section("Gallery").text(GALLERY_WORDS)
         for caption, path in analysis.gallery.items():
             page.figure(path, caption)
-    analysis.add_quality(page)
+    analysis.add_quality(page, analysis.excluded)
     if analysis.comparison is not None and analysis.figures is not None:
         add_to_page(page, analysis.comparison, analysis.figures)
     else:
         page.section("Treatments").caveat(f"No comparison: {analysis.no_comparison}")
     if analysis.tracks is not None:
         _add_tracks(page, analysis.tracks_summary, out / "tracks")
-    page.section("Settings").table(
-        _flat(analysis.settings), caption="What was used, defaults included", rows=200, folded=True
+    excluded = analysis.excluded
+    return add_provenance(
+        page,
+        analysis.settings,
+        channels=plate.as_dict()["channels"],
+        commands=[f"cellular analyse {plate.folder} --config {out}/config.toml --out {out}"],
+        made_with=analysis.versions,
+        excluded="" if excluded is None else f"Left out of the comparison: {', '.join(excluded['field'])}.",
     )
-    return page
 
 
-def _captioned(plate: Plate, pictures: Mapping[str, Sequence[Path]]) -> dict[str, Path]:
-    """Pictures by caption: the field, what its well was given, and what is drawn."""
-    given = {item.name: plate.given(item) for item in plate.fields}
-    captions = {}
-    for name, paths in pictures.items():
-        told = ", ".join(_told(given.get(name, {})))
-        for path, what in zip(paths, ("outlines", "puncta")):
-            captions[f"{name}{f' ({told})' if told else ''}: {what}"] = path
-    return captions
-
-
-def _told(given: Mapping[str, Any]) -> list[str]:
-    """What a well was given, in words; a dose with its unit, and no unit without a dose."""
-    known = {name: value for name, value in given.items() if value is not None and value == value}
-    unit = known.pop("dose_unit", "")
-    return [f"{value:g} {unit}".strip() if name == "dose" else str(value) for name, value in known.items()]
-
-
-def _flat(settings: Mapping[str, Any], before: str = "") -> pd.DataFrame:
-    rows = []
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{before}{name}.").to_dict("records")
-        else:
-            rows.append({"setting": f"{before}{name}", "value": str(value)})
-    return pd.DataFrame(rows)
+def _add_cells(page: Page, analysis: Analysis) -> None:
+    page.section("Cells").text(
+        "Look at outlines and puncta first; if they are wrong, nothing below can be right. A cell that is selected in "
+        "the picture, a plot or the table is selected in all; a well stands for its cells."
+    )
+    for sentence in analysis.words:
+        page.text(sentence)
+    if analysis.explored is not None:
+        page.interactive(explorer(analysis.explored), analysis.still)
 
 
 def _add_tracks(page: Page, summary: pd.DataFrame, folder: Path) -> None:
@@ -144,7 +142,7 @@ def _add_tracks(page: Page, summary: pd.DataFrame, folder: Path) -> None:
     )
     page.figures(
         {
-            f"{series}: paths from thin to thick, over the last outlines.": folder / "figures" / f"{series}.png"
+            f"{series}: paths from thin to thick, over the last outlines.": folder / "figures" / f"{series}.svg"
             for series in summary["series"].head(PICTURES)
         }
     )

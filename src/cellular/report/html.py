@@ -8,10 +8,17 @@ page.write("report.html")
 import base64
 import html
 import io
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
+import cv2
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from bokeh.document import Document
+from bokeh.embed import components
+from bokeh.resources import Resources
 from matplotlib.figure import Figure
 
 from cellular.errors import InputError, MissingInputError
@@ -21,7 +28,7 @@ _STYLE = """
 :root{--ink:#1c1e21;--soft:#5c636b;--line:#d9dde2;--paper:#fff;--tint:#f5f7f9;--accent:#0072B2}
 *{box-sizing:border-box}
 body{font:16px/1.55 system-ui,"Segoe UI",Roboto,sans-serif;color:var(--ink);background:var(--paper);margin:0}
-main{max-width:62rem;margin:0 auto;padding:2.5rem 1.25rem 4rem}
+main{max-width:72rem;margin:0 auto;padding:2.5rem 1.25rem 4rem}
 h1{font-size:1.9rem;line-height:1.2;margin:0}
 h2{font-size:1.3rem;margin:2.6rem 0 .6rem;padding-top:.8rem;border-top:1px solid var(--line)}
 .subtitle{color:var(--soft);margin:.3rem 0 1.2rem}
@@ -31,11 +38,16 @@ p{max-width:46rem}
 .fact{background:var(--tint);border-radius:.5rem;padding:.7rem 1rem;min-width:8rem}
 .fact b{display:block;font-size:1.45rem;line-height:1.2}
 .fact span{color:var(--soft);font-size:.85rem}
+pre{background:var(--tint);padding:.6rem 1rem;white-space:pre-wrap;overflow-wrap:anywhere}
 .caveat{background:#fff6e5;border-left:4px solid #E69F00;color:#8a4b00;padding:.6rem 1rem;margin:1rem 0;max-width:46rem}
 figure{margin:1.4rem 0}
 figure img{max-width:min(100%,44rem);height:auto}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(24rem,1fr));gap:0 1.4rem}
 figcaption{color:var(--soft);font-size:.9rem;max-width:46rem}
+figcaption a{color:var(--accent)}
+.live{margin:1rem 0;max-width:100%;overflow-x:auto}
+.still{display:none}
+.still figure{break-inside:avoid}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:.88rem;margin:.8rem 0;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .55rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
@@ -44,20 +56,30 @@ td.words{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:5re
 th{background:var(--tint)}
 details summary{cursor:pointer;color:var(--accent);margin:.6rem 0}
 footer{margin-top:3rem;color:var(--soft);font-size:.85rem}
-@media print{nav{display:none}h2{break-after:avoid}figure,table{break-inside:avoid}}
+@media print{
+nav,.live,.words-live{display:none}.still{display:block}details{display:block}details>*{display:block}
+h2{break-after:avoid}figure,tr{break-inside:avoid}thead{display:table-header-group}
+main{max-width:none;padding:0}.scroll{overflow:visible}table{font-size:.62rem}
+th,td{white-space:normal;padding:.15rem .25rem;overflow-wrap:anywhere}figure img{max-width:100%}
+}
 """
 
 _MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
+# What of Bokeh a page carries, and at what quality pictures are embedded: the files beside the page are as they were.
+_BOKEH = ("bokeh", "bokeh-widgets", "bokeh-tables")
+_WEBP = [cv2.IMWRITE_WEBP_QUALITY, 80]
 
 
 class Page:
     """A page built from top to bottom; every method but :meth:`write` and :meth:`render` returns the page itself.
 
-    Text is escaped: file names and messages may hold anything.
+    Text is escaped: file names and messages may hold anything. `folder` is where the page will lie: figures that are
+    files there are linked, and so are their data, the CSV file of the same name.
     """
 
-    def __init__(self, title: str, subtitle: str = "", footer: str = "") -> None:
-        self.title, self.subtitle, self.footer = title, subtitle, footer
+    def __init__(self, title: str, subtitle: str = "", footer: str = "", folder: Path | None = None) -> None:
+        self.title, self.subtitle, self.footer, self.folder = title, subtitle, footer, folder
+        self._head = ""
         self._body: list[str] = []
         self._sections: list[str] = []
 
@@ -73,6 +95,10 @@ class Page:
     def caveat(self, text: str) -> "Page":
         """A paragraph that must not be overlooked."""
         return self._add(f'<div class="caveat" role="note">{html.escape(text)}</div>')
+
+    def code(self, text: str) -> "Page":
+        """A command, as it is typed."""
+        return self._add(f"<pre><code>{html.escape(text)}</code></pre>")
 
     def facts(self, facts: dict[str, object]) -> "Page":
         """A row of large numbers, each over its name."""
@@ -95,10 +121,29 @@ class Page:
     def figure(self, picture: Figure | str | Path, caption: str = "", *, dpi: int = 110) -> "Page":
         """A matplotlib figure (which is closed) or a picture file, embedded."""
         data, media = _encoded(picture, dpi)
+        links = "" if isinstance(picture, Figure) or self.folder is None else self._links(Path(picture))
+        return self._add(_figure(caption, data, media, links))
+
+    def _links(self, picture: Path) -> str:
+        """Where the figure and its data lie, for those who have the folder."""
+        data = picture.with_suffix(".csv")
+        files = [(picture.suffix[1:].upper(), picture), *([("data (CSV)", data)] if data.is_file() else [])]
+        where = ((name, os.path.relpath(path, self.folder).replace(os.sep, "/")) for name, path in files)
+        return " ".join(f'<a href="{html.escape(path, quote=True)}">{name}</a>' for name, path in where)
+
+    def interactive(self, document: Document, still: Mapping[str, np.ndarray]) -> "Page":
+        """What Bokeh shows; on paper, and without JavaScript, the pictures (Y, X, 3) `still` by their captions."""
+        script, mount = components(document.roots[0], wrap_script=True)
+        self._head = Resources(mode="inline", components=list(_BOKEH)).render()
+        pictures = "".join(_figure(caption, _webp(picture), "image/webp") for caption, picture in still.items())
+        self._add(f'<div class="live">{mount}{script}</div>')
         return self._add(
-            f'<figure><img alt="{html.escape(caption, quote=True)}" src="data:{media};base64,{data}">'
-            f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+            f'<div class="still pair">{pictures}</div><noscript><style>.still{{display:grid}}</style></noscript>'
         )
+
+    def picture(self, pixels: np.ndarray, caption: str) -> "Page":
+        """A picture (Y, X, 3) RGB, embedded."""
+        return self._add(_figure(caption, _webp(pixels), "image/webp"))
 
     def figures(self, pictures: dict[str, Figure | str | Path]) -> "Page":
         """Pictures by caption, two beside each other where the window is wide enough."""
@@ -120,7 +165,7 @@ class Page:
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head><body><main>"
+            f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style>{self._head}</head><body><main>"
             f'<h1>{html.escape(self.title)}</h1><p class="subtitle">{html.escape(self.subtitle)}</p>'
             f"<nav>{links}</nav>{''.join(self._body)}<footer>{html.escape(self.footer)}</footer></main></body></html>\n"
         )
@@ -136,16 +181,32 @@ def _encoded(picture: Figure | str | Path, dpi: int) -> tuple[str, str]:
     """Base64 text and media type of a figure or picture file."""
     if isinstance(picture, Figure):
         buffer = io.BytesIO()
-        picture.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
+        picture.savefig(buffer, format="svg", dpi=dpi, bbox_inches="tight", metadata={"Date": None})
         plt.close(picture)
-        return base64.b64encode(buffer.getvalue()).decode(), "image/png"
+        return base64.b64encode(buffer.getvalue()).decode(), "image/svg+xml"
     path = Path(picture)
     if path.suffix.lower() not in _MEDIA:
         raise InputError(f"{path}: a page can embed {', '.join(_MEDIA)}")
     try:
-        return base64.b64encode(path.read_bytes()).decode(), _MEDIA[path.suffix.lower()]
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise MissingInputError(f"No such picture: {path}") from error
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if path.suffix.lower() != ".svg" else None
+    if pixels is not None:
+        return _webp(pixels[:, :, ::-1]), "image/webp"
+    return base64.b64encode(data).decode(), _MEDIA[path.suffix.lower()]
+
+
+def _webp(picture: np.ndarray) -> str:
+    """Base64 text of a picture (Y, X, 3) RGB."""
+    return base64.b64encode(cv2.imencode(".webp", np.ascontiguousarray(picture[:, :, ::-1]), _WEBP)[1]).decode()
+
+
+def _figure(caption: str, data: str, media: str, links: str = "") -> str:
+    return (
+        f'<figure><img loading="lazy" alt="{html.escape(caption, quote=True)}" src="data:{media};base64,{data}">'
+        f"<figcaption>{html.escape(caption)} {links}</figcaption></figure>"
+    )
 
 
 def _td(value: object) -> str:

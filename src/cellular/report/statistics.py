@@ -71,6 +71,12 @@ def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: in
     return figure
 
 
+def superplot_data(cells: pd.DataFrame, feature: str, unit: str = "well") -> pd.DataFrame:
+    """What :func:`superplot` draws: a row a cell, ``field, label (where known), treatment``, `unit` and `feature`."""
+    known = _known(cells, [feature], unit)
+    return known.assign(label=cells.loc[known.index, "label"]) if "label" in cells else known
+
+
 def over_time(means: pd.DataFrame, features: Sequence[str], level: float = 0.95) -> Figure:
     """Mean of each treatment at each timepoint with its interval, one panel a feature.
 

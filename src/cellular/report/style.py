@@ -6,12 +6,16 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.figure import Figure
 
-from cellular.files import whole_file
+from cellular.files import whole_file, write_csv
 
 # names of files, wells and treatments are drawn as they are: no $ in them begins a formula
 plt.rcParams["text.parse_math"] = False
+# text of an SVG stays text, to be searched and edited; the same figure is the same file
+plt.rcParams["svg.fonttype"], plt.rcParams["svg.hashsalt"] = "none", "cellular"
+plt.rcParams["font.family"] = ["DejaVu Sans", "sans-serif"]
 
 # Okabe and Ito's palette (jfly.uni-koeln.de/color), which stays distinct under all common colour blindness.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
@@ -24,9 +28,13 @@ def treatment_colours(treatments: list[str]) -> dict[str, str]:
     return {name: TREATMENT_COLOURS.get(name) or next(free, "#000000") for name in treatments}
 
 
-def save(figure: Figure, path: str | Path, dpi: int = 150) -> Path:
-    """Write the figure in the format of its ending, whole or not at all, and close it."""
+def save(figure: Figure, path: str | Path, data: pd.DataFrame | None = None, dpi: int = 150) -> Path:
+    """Write the figure in the format of its ending, whole or not at all, and close it; `data` as CSV beside it."""
+    path = Path(path)
+    if data is not None:
+        write_csv(path.with_suffix(".csv"), data)
+    about = {"metadata": {"Date": None}} if path.suffix == ".svg" else {}
     with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=dpi, bbox_inches="tight")
+        figure.savefig(temporary, dpi=dpi, bbox_inches="tight", **about)
     plt.close(figure)
-    return Path(path)
+    return path

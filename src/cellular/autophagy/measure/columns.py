@@ -214,6 +214,8 @@ OPTIONAL = {
         "cells_with_more_nuclei": Column("1", "int64", "Cells with two nuclei or more."),
         "marker_puncta": Column("1", "int64", "Puncta found in the markers' channels."),
         "puncta_many_share": Column("1", "float64", "Share of the field's cells with --many_puncta or more."),
+        "cells_edited": Column("1", "int64", "Cells that were drawn or changed by hand (--corrections)."),
+        "cells_deleted": Column("1", "int64", "Cells of the segmentation that were deleted, merged or split by hand."),
     },
     "nuclei": {
         "field": _NAMES["field"],

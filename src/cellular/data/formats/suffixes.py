@@ -1,6 +1,8 @@
 """The one table of file endings: what is an image, what are its labels, and what the field is called."""
 
+import os
 import unicodedata
+from functools import lru_cache
 from pathlib import Path
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".stk", ".lsm")
@@ -44,7 +46,12 @@ def suffix_of(path: str | Path) -> str:
     >>> suffix_of("A01.OME.TIF"), suffix_of("a_seg.npy"), suffix_of("notes.odt")
     ('.tif', '_seg.npy', '')
     """
-    name = Path(path).name.casefold()
+    return _suffix(os.path.basename(path))
+
+
+@lru_cache(1 << 15)
+def _suffix(name: str) -> str:
+    name = name.casefold()
     known = (*LABEL_FILES, *ANNOTATION_FILES, *IMAGE_SUFFIXES, *ZARR_SUFFIXES, *VENDOR_SUFFIXES)
     return next((suffix for suffix in known if name.endswith(suffix)), "")
 
@@ -55,8 +62,13 @@ def kind_of(path: str | Path) -> str | None:
     >>> [kind_of(name) for name in ("f.TIF", "f_cp_masks.png", "f_seg.npy", "f_ignore.tif", "f.geojson", "f.md")]
     ['image', 'labels', 'labels', 'ignore', 'annotations', None]
     """
+    return _kind(os.path.basename(path))
+
+
+@lru_cache(1 << 15)
+def _kind(path: str) -> str | None:
     suffix = suffix_of(path)
-    if not suffix or Path(path).name.startswith("."):
+    if not suffix or path.startswith("."):
         return None
     if suffix in LABEL_FILES:
         return "labels"
@@ -99,6 +111,11 @@ def _bare(path: str | Path, suffix: str) -> str:
 
 def _without_ome(stem: str) -> str:
     return stem[:-4] if stem.casefold().endswith(".ome") else stem
+
+
+def label_path(out: Path, name: str) -> Path:
+    """Where the label image of a field called `name` goes in folder `out`."""
+    return out / f"{name}{MASKS_SUFFIX}.tif"
 
 
 def same_name(name: str) -> str:

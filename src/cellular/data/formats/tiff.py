@@ -24,7 +24,7 @@ MOST_INFLATION = 10_000  # pixels of one colour, packed as well as TIFF's codecs
 MOST_SUPPOSED = 4  # planes of an axis without a name that are taken for channels
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _PHOTOMETRICS = ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE", "YCBCR", "MASK")
-_ORIENTATION = "Orientation"
+ORIENTATION = "Orientation"
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class TiffScene:
 
 def describe_tiff(path: Path) -> tuple[ImageInfo, ...]:
     """The images of a TIFF, from its directories alone."""
-    with _opened(path) as file:
-        return tuple(scene.info for scene in _scenes(file, path))
+    with opened(path) as file:
+        return tuple(scene.info for scene in scenes_of(file, path))
 
 
 def read_tiff(
@@ -61,8 +61,8 @@ def read_tiff(
     With `mapped`, pixels that lie in the file as they are stay there. With `stored`, the numbers of the file: indices
     into a palette, 0 for white.
     """
-    with _opened(path) as file:
-        scenes = _scenes(file, path)
+    with opened(path) as file:
+        scenes = scenes_of(file, path)
         if not 0 <= scene < len(scenes):
             raise InputError(f"{path}: image {scene} was asked for, the file has {len(scenes)}")
         found = scenes[scene]
@@ -72,7 +72,7 @@ def read_tiff(
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+def opened(path: Path) -> Iterator[tifffile.TiffFile]:
     """The file, with everything that reads other files switched off: planes of theirs would be mixed in."""
     with tifffile.TiffFile(path, is_mmstack=False, is_ndtiff=False) as file:
         _check_chain(file, path)
@@ -93,7 +93,7 @@ def _check_chain(file: tifffile.TiffFile, path: Path) -> None:
         raise InputError(f"{path} is truncated or damaged: the page after its {len(file.pages)} is not there")
 
 
-def _scenes(file: tifffile.TiffFile, path: Path) -> list[TiffScene]:
+def scenes_of(file: tifffile.TiffFile, path: Path) -> list[TiffScene]:
     description = file.ome_metadata
     scenes = _ome_scenes(file, path, description) if description else None
     if scenes is None:
@@ -188,11 +188,11 @@ def _scene(
     samples = shape[axes.index("S")] if "S" in axes else 1
     if samples > 1 and sizes["C"] > 1:
         raise InputError(f"{path} has {sizes['C']} channels of {samples} samples each; save one channel a plane")
-    kind = _photometric(keyframe, path)
+    kind = photometric(keyframe, path)
     coloured = kind == "PALETTE" and not is_ramp(_colormap(keyframe))
     rgb = coloured or (samples >= 3 and kind in ("RGB", "YCBCR"))
     sizes["C"] = 3 if coloured else sizes["C"] * (samples - len(_alphas(keyframe, samples)))
-    if keyframe.tags.valueof(_ORIENTATION, default=1) > 4:
+    if keyframe.tags.valueof(ORIENTATION, default=1) > 4:
         sizes["Y"], sizes["X"] = sizes["X"], sizes["Y"]
     dtype = np.dtype(np.uint8) if keyframe.dtype == bool or coloured else np.dtype(keyframe.dtype)
     if dtype.kind not in "uif" or 0 in shape:
@@ -283,7 +283,7 @@ def _to_channel_last(image: np.ndarray, axes: str) -> np.ndarray:
 def _as_light(image: np.ndarray, scene: TiffScene, path: Path, stored: bool) -> np.ndarray:
     """Pixels as the file means them: bright is much light, upright, without alpha."""
     page = scene.keyframe
-    kind, alphas = _photometric(page, path), _alphas(page, image.shape[2])
+    kind, alphas = photometric(page, path), _alphas(page, image.shape[2])
     if image.dtype == bool:
         image = image.view(np.uint8)
     if alphas:
@@ -292,10 +292,10 @@ def _as_light(image: np.ndarray, scene: TiffScene, path: Path, stored: bool) -> 
         image = invert_light(image, page.bitspersample, path)
     if not stored and kind == "PALETTE" and not is_ramp(_colormap(page)):
         image = apply_palette(image[:, :, 0], _colormap(page))
-    return upright(image, page.tags.valueof(_ORIENTATION, default=1), path)
+    return upright(image, page.tags.valueof(ORIENTATION, default=1), path)
 
 
-def _photometric(page: tifffile.TiffPage, path: Path) -> str:
+def photometric(page: tifffile.TiffPage, path: Path) -> str:
     kind = getattr(page.photometric, "name", str(page.photometric))
     # The JPEG codecs give RGB; other packings leave luminance and chroma as they are.
     packed = getattr(page.compression, "name", "") in ("JPEG", "OJPEG", "JPEG_2000_LOSSY", "APERIO_JP2000_YCBC")

@@ -1,0 +1,194 @@
+"""The second half of `analyse`: from the tables of all fields to quality, tracks, statistics and the page.
+
+It needs the run's folder, and the images only for pictures: `cellular report` does it again.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellular.autophagy.compare.design import StatsSettings
+from cellular.autophagy.compare.effects import Comparison
+from cellular.autophagy.measure.field import MeasureSettings
+from cellular.data.plate import Plate
+from cellular.errors import InputError, MissingInputError
+from cellular.files import read_json
+from cellular.jobs.corrections import Corrections, with_counts
+from cellular.jobs.engines import HERE, Engine
+from cellular.jobs.explore import explore
+from cellular.jobs.flat_field import FlatField
+from cellular.jobs.gallery import gallery
+from cellular.jobs.measure import told_wells, write_tables
+from cellular.jobs.nuclei import AUTO
+from cellular.jobs.quality import LIGHT, judge, left_out
+from cellular.jobs.runner import Done, write_problems
+from cellular.jobs.segment import label_path
+from cellular.jobs.shards import for_the_rest
+from cellular.jobs.stats import HEADLINES, Figures, compare_tables, headlines, unit_of
+from cellular.jobs.track import TrackResult, track
+from cellular.report.analysis import Analysis, analysis_page
+from cellular.segment.settings import SegmentSettings
+from cellular.track.link import TrackSettings
+
+logger = logging.getLogger(__name__)
+
+# What made the tables, and what was to be left out: beside the settings, which a run that goes on must share.
+MADE_WITH = "made_with.json"
+
+
+@dataclass(frozen=True)
+class AnalyseSettings:
+    """The settings of every stage.
+
+    Attributes
+    ----------
+    model : segmentation model, by name or file. device : where to segment.
+    segment : how to segment. A diameter of None is the model's own for CELLULAR's fields, and estimated once for the
+        plate for all others.
+    measure, track, stats : of those stages.
+    state_model : ``model.safetensors`` of classify; None leaves states untold.
+    overlays : pictures of outlines and puncta, of as many fields.
+    nuclei : "auto" finds them where DNA is imaged, "off", or a folder of label images.
+    flat_field : "auto" or a folder of flat-field images evens out the light before all else; None only reports it.
+    """
+
+    model: str = "starter"
+    device: str = "auto"
+    segment: SegmentSettings = field(default_factory=SegmentSettings)
+    measure: MeasureSettings = field(default_factory=MeasureSettings)
+    track: TrackSettings = field(default_factory=TrackSettings)
+    stats: StatsSettings = field(default_factory=StatsSettings)
+    state_model: str | None = None
+    overlays: int = 8
+    nuclei: str = AUTO
+    flat_field: str | None = None
+
+
+@dataclass(frozen=True)
+class AnalyseResult:
+    """What came out.
+
+    Attributes
+    ----------
+    plate : as it was understood.
+    tables : cells, puncta, images and outlines of all fields.
+    tracks : None where no position was imaged twice.
+    comparison : None where there was nothing to compare; `no_comparison` says why.
+    problems : by field or series, what was passed over and why.
+    page : the report.
+    """
+
+    plate: Plate
+    tables: dict[str, pd.DataFrame]
+    tracks: TrackResult | None
+    comparison: Comparison | None
+    no_comparison: str
+    problems: dict[str, str]
+    page: Path
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """The cells of all fields, with their tracks where there are any."""
+        return self.tables["cells"]
+
+
+def conclude(
+    plate: Plate,
+    done: Done,
+    out: Path,
+    settings: AnalyseSettings,
+    record: Mapping[str, Any],
+    flat: FlatField,
+    exclude: Sequence[str],
+    missing: Mapping[str, str],
+    edits: Corrections | None = None,
+    engine: Engine = HERE,
+) -> AnalyseResult:
+    """Judge, track and compare the fields that are `done`, and write tables, figures and page to `out`.
+
+    Fields of `plate` have a label image where it was given, or corrected; those of the others are the run's own.
+    `record` says what was used. `missing` are fields without outlines, and why. `edits` are what was corrected by hand.
+    `engine` is where the series are tracked.
+    """
+    labelled = outlined(plate, done.names, out)
+    tables = told_wells({**done.tables, "images": with_counts(done.tables["images"], edits)})
+    quality = judge(labelled, tables, out, flat)
+    tables = {name: table for name, table in tables.items() if name != LIGHT} | {"quality": quality.table}
+    write_tables(tables, out, ("csv",))
+    problems = {**missing, **done.problems}
+    tracks = _tracks(labelled, out, settings.track, engine)
+    if tracks is not None:
+        problems |= tracks.problems
+        told = tracks.tracks[["field", "label", "track", "lineage"]]
+        tables["cells"] = tables["cells"].merge(told, on=["field", "label"], how="left")
+    comparison, figures, reason = _comparison(tables, out, settings.stats, exclude)
+    write_problems(out, problems)
+    exploring = explore(
+        labelled,
+        tables,
+        treatment=settings.stats.treatment,
+        unit=unit_of(comparison) if comparison else "well",
+        first=headlines(comparison) if comparison else HEADLINES,
+        drawn_map=next((out / "stats" / f"map_{name}.csv" for name in (figures.maps if figures else ())), None),
+        tracks=None if tracks is None else tracks.tracks,
+    )
+    page = Analysis(
+        plate,
+        tables,
+        problems,
+        comparison,
+        figures,
+        reason,
+        None if tracks is None else tracks.tracks,
+        None if tracks is None else tracks.summary,
+        exploring.told,
+        exploring.still,
+        exploring.words,
+        record,
+        read_json(out / MADE_WITH)["versions"],
+        left_out(exclude, tables),
+        _gallery(labelled, tables, out, settings.stats.treatment),
+        quality.add_to,
+    )
+    analysis_page(page, out).write(out / "report.html")
+    return AnalyseResult(plate, tables, tracks, comparison, reason, problems, out / "report.html")
+
+
+def outlined(plate: Plate, names: Sequence[str], out: Path) -> Plate:
+    """The named fields with their label images, those that the run in `out` made included."""
+    done = [item for item in plate.fields if item.name in set(names)]
+    own = [item.labels or label_path(out / "labels", item.name) for item in done]
+    return replace(plate, fields=tuple(replace(item, labels=path) for item, path in zip(done, own)))
+
+
+def _gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatment: str) -> dict[str, Path]:
+    """The strips of cells; none where images are gone since they were measured."""
+    try:
+        return gallery(plate, tables, out, treatment)
+    except MissingInputError as error:
+        logger.warning("no gallery: %s", error)
+        return {}
+
+
+def _tracks(plate: Plate, out: Path, settings: TrackSettings, engine: Engine) -> TrackResult | None:
+    """Tracks, where any position was imaged more than once."""
+    timed = replace(plate, fields=tuple(item for item in plate.fields if item.timepoint is not None))
+    if len({item.series for item in timed.fields}) == len(timed):
+        logger.info("no position was imaged twice: nothing to track")
+        return None
+    return track(timed, out / "tracks", settings, cells=out / "cells.csv", engine=for_the_rest(engine))
+
+
+def _comparison(
+    tables: Mapping[str, pd.DataFrame], out: Path, settings: StatsSettings, exclude: Sequence[str]
+) -> tuple[Comparison | None, Figures | None, str]:
+    """Statistics, where there is something to compare; else the reason why not."""
+    try:
+        how = {"images": tables["images"], "quality": tables["quality"], "exclude": exclude}
+        return *compare_tables(tables["cells"], out / "stats", settings, **how), ""
+    except InputError as error:
+        return None, None, str(error)

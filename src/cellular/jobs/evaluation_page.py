@@ -1,0 +1,155 @@
+"""The page of evaluations: cells judged one by one, models compared, pictures read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cellular.data.formats.images import read_labels
+from cellular.data.image import load_ignore, load_labels, read_field
+from cellular.evaluate.cells import calibration, cell_verdicts, errors_by
+from cellular.evaluate.paired import paired_differences
+from cellular.evaluate.result import EvaluationResult
+from cellular.files import read_csv, read_json, write_csv
+from cellular.jobs.explore import for_paper
+from cellular.report.choice import choose_fields
+from cellular.report.evaluation import field_picture
+from cellular.report.evaluation_page import (
+    HEADLINES,
+    VERDICTS,
+    Evaluated,
+    calibration_figure,
+    cell_crop,
+    contact_sheet,
+    evaluation_page,
+    iou_data,
+    iou_figure,
+    worst_cells,
+)
+from cellular.report.explorer import Explored
+from cellular.report.linked import choose_rows, outlines_of
+from cellular.report.pictures import PICTURE_BYTES, channel_colours, channel_pictures, size_choice
+from cellular.report.style import save
+from cellular.report.viewer import Frame
+
+_FEATURES = ("iou", "score", "area", "brightness")
+
+
+def write_evaluation_page(results: Mapping[str, EvaluationResult], out: str | Path) -> Path:
+    """Write ``report.html`` of one or more models on the same fields to folder `out`; the last one is looked into.
+
+    ``figures/`` get the figures as SVG with their data, ``cells_judged.csv`` a row for every cell.
+    """
+    out, result = Path(out), list(results.values())[-1]
+    true, predicted = _judged(result)
+    write_csv(out / "cells_judged.csv", pd.concat([true.assign(of="truth"), predicted.assign(of="prediction")]))
+    others = list(results)[:-1]
+    differences = {name: paired_differences(results[name], result, list(HEADLINES)) for name in others}
+    for name, table in differences.items():
+        write_csv(out / f"difference_to_{name}.csv", table)
+    explored, still, words = _explored(result, true, predicted)
+    told = Evaluated(
+        results,
+        differences,
+        _figures(results, out / "figures"),
+        errors_by(true, "area"),
+        errors_by(true, "brightness"),
+        _worst(result, true, predicted),
+        explored,
+        still,
+        words,
+        _record(result),
+    )
+    return evaluation_page(told, out).write(out / "report.html")
+
+
+def _record(result: EvaluationResult) -> dict[str, object]:
+    """What was scored: the record of the model's run, where there was one, else whose label images."""
+    folder = next(iter(result.labels.values())).parent
+    made = read_json(folder / "segment.json") if (folder / "segment.json").is_file() else {"labels": str(folder)}
+    return made | {"test fields": str(result.items[0].images[0].parent)}
+
+
+def _read(result: EvaluationResult, name: str):
+    """Image, truth, prediction and scores of a field."""
+    item = next(item for item in result.items if item.name == name)
+    image = read_field(item)
+    truth = load_labels(item, image.shape)
+    scores = next(one for one in result.fields if one.name == name)
+    return image, truth, read_labels(result.labels[name]), scores, load_ignore(item, image.shape)
+
+
+def _judged(result: EvaluationResult) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All true and all predicted cells, with ``field``; predictions with their ``score``, 1 where none is known."""
+    true, predicted = [], []
+    for one in result.fields:
+        image, truth, prediction, scores, ignore = _read(result, one.name)
+        mine = cell_verdicts(truth, prediction, scores, image.array(), ignore)
+        for found, table in zip((true, predicted), mine):
+            table.insert(0, "field", one.name)
+            found.append(table)
+    told = next(iter(result.labels.values())).parent / "cells.csv"
+    cells = read_csv(told) if told.is_file() else pd.DataFrame(columns=["image", "label", "score"])
+    scored = cells.rename(columns={"image": "field"})[["field", "label", "score"]].astype(
+        {"label": int, "score": float}
+    )
+    joined = pd.concat(predicted).merge(scored, on=["field", "label"], how="left").fillna({"score": 1.0})
+    return pd.concat(true).assign(score=np.nan).reset_index(drop=True), joined
+
+
+def _figures(results: Mapping[str, EvaluationResult], folder: Path) -> dict[str, Path]:
+    by_iou = iou_data(results)
+    parts = [calibration(r.detections.score, r.detections.correct[0]).assign(model=n) for n, r in results.items()]
+    by_score = pd.concat(parts)
+    return {
+        "Average precision against the IoU asked for.": save(iou_figure(by_iou), folder / "ap_iou.svg", by_iou),
+        "Calibration: what scores promise and what came true. On the line a score is a probability.": save(
+            calibration_figure(by_score), folder / "calibration.svg", by_score
+        ),
+    }
+
+
+def _worst(result: EvaluationResult, true: pd.DataFrame, predicted: pd.DataFrame) -> np.ndarray | None:
+    rows = worst_cells(true, predicted)
+    if rows.empty:
+        return None
+    read = {name: _read(result, name) for name in rows["field"].unique()}
+    crops = [cell_crop(read[r["field"]][0].array(), *read[r["field"]][1:3], r) for r in rows.to_dict("records")]
+    return contact_sheet(crops)
+
+
+def _explored(result: EvaluationResult, true: pd.DataFrame, predicted: pd.DataFrame):
+    """The fields to look into: predictions, and true cells that were missed; truth as a layer below."""
+    scores = [one.instance(0.5).f1 for one in result.fields]
+    choice = choose_fields(pd.DataFrame({"position": [one.name for one in result.fields], "sharpness": scores}))
+    frames, outlines, still, rings = [], {}, {}, []
+    for number, name in enumerate(choice.why):
+        image, truth, prediction, scored, _ = _read(result, name)
+        colours = channel_colours(image)
+        pictures = channel_pictures(image, PICTURE_BYTES / (len(choice.why) * len(colours)))
+        frames.append(Frame(name, name, None, image.shape, dict(zip(colours, zip(colours.values(), pictures)))))
+        of_truth = outlines_of(truth)
+        missed = {(name, -label): of_truth[label] for label in scored.missed.tolist()}
+        outlines |= {(name, label): ring for label, ring in outlines_of(prediction).items()} | missed
+        rings += [(number, *ring) for ring in of_truth.values()]
+        still[f"{name}: {choice.why[name]}"] = for_paper(field_picture(image.array(), truth, prediction, scored))
+    lost = true[true["verdict"] == "missed"]
+    # labels of truth and prediction are numbers of their own: those of the truth are told by their sign
+    cells = pd.concat([predicted, lost.assign(label=-lost["label"])]).reset_index(drop=True)
+    cells = cells.assign(first=cells["area"], second=cells["iou"])
+    shown = [frame.field for frame in frames]
+    truth_layer = pd.DataFrame(rings, columns=["frame", "xs", "ys"])
+    told = Explored(
+        frames,
+        outlines,
+        choose_rows(cells, shown),
+        _FEATURES,
+        layers={f"{word} ({dash})": ("verdict", word, colour, dash) for word, (colour, dash) in VERDICTS.items()},
+        further={"truth (white)": (truth_layer, "#FFFFFF", "solid")},
+        unit="field",
+        map_names=("area (px)", "IoU with the other side"),
+        pixel_size_um=result.items[0].pixel_size_um,
+    )
+    words = [choice.words.replace("sharpness", "F1"), size_choice([p for f in frames for _, p in f.channels.values()])]
+    return told, still, [*words, "Cells with a negative number are true cells that were missed."]

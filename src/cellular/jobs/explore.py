@@ -1,0 +1,186 @@
+"""What a page lets its reader look into: fields chosen by rule, read and made light; their cells, puncta and tracks."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from cellular.data.image import FieldImage, load_labels, read_field
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import CellularError
+from cellular.files import read_csv
+from cellular.jobs.gallery import conditions
+from cellular.report.choice import Choice, choose_fields
+from cellular.report.explorer import Explored, measurements, unit_means, well_table
+from cellular.report.linked import choose_rows, outlines_of
+from cellular.report.outlines import PLAIN, colour_image, outline_overlay
+from cellular.report.pictures import PICTURE_BYTES, channel_colours, channel_pictures, size_choice
+from cellular.report.viewer import Frame
+
+logger = logging.getLogger(__name__)
+
+# Longer side of a picture for paper, px; steps of a track that are drawn behind a cell.
+_STILL, _STEPS = 700, 12
+# Outlines by state: colour and dash.
+_STATES = {"basal": ("#56B4E9", "solid"), "activated": ("#E69F00", "dashed")}
+_FREE_STATES = (("#CC79A7", "dotted"), ("#F0E442", "dotdash"), ("#FFFFFF", "dashdot"))
+
+
+@dataclass(frozen=True)
+class Exploring:
+    """What a page shows: `told` to Bokeh (None where no picture could be read), `still` on paper, `words` about it."""
+
+    told: Explored | None
+    still: dict[str, np.ndarray]
+    words: list[str]
+
+
+def explore(
+    plate: Plate,
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    treatment: str = "treatment",
+    unit: str = "well",
+    first: Sequence[str] = (),
+    drawn_map: Path | None = None,
+    tracks: pd.DataFrame | None = None,
+) -> Exploring:
+    """The fields to show, read, and everything about their cells.
+
+    Parameters
+    ----------
+    plate : with label images. tables : "cells" and, where there are any, "puncta", "marker_puncta" and "quality".
+    treatment, unit : columns. first : measurements to show first. drawn_map : ``map_<method>.csv``.
+    tracks : ``field, frame, series, track, y, x``.
+    """
+    fields = {item.name: item for item in plate.fields}
+    positions = {name: item.series if tracks is not None and item.series else name for name, item in fields.items()}
+    quality = tables.get("quality", pd.DataFrame({"field": list(fields)}))
+    choice = choose_fields(_about(plate, quality, positions, treatment))
+    shown = [name for place in choice.why for name in fields if positions[name] == place]
+    frames, outlines, still, lost = _read(shown, fields, positions, choice)
+    if not frames:
+        return Exploring(None, {}, [f"No picture could be read: {next(iter(lost.values()), 'there are no fields')}"])
+    names = [frame.field for frame in frames]
+    cells = _cells(plate, tables["cells"], quality, names, treatment, drawn_map)
+    features = measurements(cells, first)
+    known = "treatment" in cells
+    told = Explored(
+        frames,
+        outlines,
+        cells,
+        features,
+        unit_means(cells, features, unit) if known and unit in cells else None,
+        well_table(cells, features) if "well" in cells and cells["well"].notna().any() else None,
+        _puncta(tables, names),
+        None if tracks is None else _steps(tracks, names),
+        _states(cells),
+        unit=unit if unit in cells else "field",
+        pixel_size_um=next((f.pixel_size_um for f in plate.fields if f.pixel_size_um), None),
+    )
+    words = [choice.words, size_choice([p for frame in frames for _, p in frame.channels.values()])]
+    words += [f"{len(cells):,} of {len(tables['cells']):,} cells are on this page."] * (
+        len(cells) < len(tables["cells"])
+    )
+    return Exploring(told, still, words + [f"{name} could not be shown: {why}" for name, why in lost.items()])
+
+
+def _about(plate: Plate, quality: pd.DataFrame, positions: Mapping[str, str], treatment: str) -> pd.DataFrame:
+    """A row a field, as :func:`choose_fields` takes them; sharpness is that of the first channel that has one."""
+    table = plate.table()[["field"]].assign(position=lambda rows: rows["field"].map(positions))
+    given = plate.table()
+    if treatment in given:
+        table["treatment"] = given[treatment]
+    sharp = next((name for name in quality if name.startswith("sharpness")), None)
+    known = quality[["field", *(["flagged"] if "flagged" in quality else []), *([sharp] if sharp else [])]]
+    table = table.merge(known.rename(columns={sharp: "sharpness"}), on="field", how="left")
+    table = table.fillna({name: 0.0 for name in ("sharpness",) if name in table})
+    return table.assign(flagged=table["flagged"].eq(True)) if "flagged" in table else table
+
+
+def _read(shown: Sequence[str], fields: Mapping[str, FieldFiles], positions: Mapping[str, str], choice: Choice):
+    """Frames, outlines by (field, label), pictures for paper, and what could not be read."""
+    frames, outlines, still, lost = [], {}, {}, {}
+    for name in shown:
+        item = fields[name]
+        try:
+            image = read_field(item)
+            labels = load_labels(item, image.shape)
+        except CellularError as error:
+            lost[name] = str(error)
+            continue
+        colours = channel_colours(image)
+        room = PICTURE_BYTES / (len(shown) * len(colours))
+        channels = dict(zip(colours, zip(colours.values(), channel_pictures(image, room))))
+        frames.append(Frame(name, positions[name], item.timepoint, image.shape, channels))
+        outlines |= {(name, label): ring for label, ring in outlines_of(labels).items()}
+        if positions[name] not in {frame.position for frame in frames[:-1]}:
+            still[f"{name}: {choice.why[positions[name]]}"] = _still(image, labels)
+    kept = [frame for frame in frames if set(frame.channels) == set(frames[0].channels)]
+    lost |= {f.field: "its channels are others than the first field's" for f in frames if f not in kept}
+    return kept, outlines, still, lost
+
+
+def _still(image: FieldImage, labels: np.ndarray) -> np.ndarray:
+    return for_paper(outline_overlay(colour_image(image), [(labels, PLAIN)]))
+
+
+def for_paper(picture: np.ndarray) -> np.ndarray:
+    """The picture (Y, X, 3), its longer side at most 700 px."""
+    scale = _STILL / max(picture.shape[:2])
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+
+
+def _cells(
+    plate: Plate, cells: pd.DataFrame, quality: pd.DataFrame, shown: list[str], treatment: str, drawn_map: Path | None
+) -> pd.DataFrame:
+    """The rows that the page holds, with conditions in ``treatment``, their field's quality and place on the map."""
+    cells = choose_rows(cells, shown)
+    if treatment in cells:
+        cells = cells.assign(treatment=conditions(plate, cells, treatment))
+    if "flagged" in quality:
+        flagged = set(quality.loc[quality["flagged"].eq(True), "field"])
+        cells = cells.assign(flagged=cells["field"].isin(flagged))
+    if drawn_map is not None and drawn_map.is_file():
+        places = read_csv(drawn_map)
+        with suppress(KeyError):
+            cells = cells.merge(places[["field", "label", "first", "second"]], on=["field", "label"], how="left")
+    return cells.reset_index(drop=True)
+
+
+def _puncta(tables: Mapping[str, pd.DataFrame], shown: list[str]) -> pd.DataFrame | None:
+    table = tables.get("puncta", tables.get("marker_puncta"))
+    if table is None:
+        return None
+    here = table[table["field"].isin(shown)]
+    return here.assign(frame=here["field"].map(shown.index).astype(int) if len(here) else 0)
+
+
+def _states(cells: pd.DataFrame) -> dict[str, tuple[str, object, str, str]]:
+    """A layer of outlines a state; none where states are not told."""
+    if "state" not in cells:
+        return {}
+    free = iter(_FREE_STATES)
+    told = sorted(cells["state"].dropna().astype(str).unique())
+    looks = {state: _STATES.get(state) or next(free, _FREE_STATES[-1]) for state in told}
+    return {f"state: {state} ({dash})": ("state", state, colour, dash) for state, (colour, dash) in looks.items()} | {
+        "state not told": ("state", "", "#FFFFFF", "solid")
+    }
+
+
+def _steps(tracks: pd.DataFrame, shown: list[str]) -> pd.DataFrame:
+    """For every frame the steps by which its cells came there: ``frame, x0, y0, x1, y1``."""
+    rows = []
+    for _, track in tracks[tracks["field"].isin(shown)].sort_values("frame").groupby(["series", "track"]):
+        points = list(zip(track["field"], track["x"], track["y"]))
+        steps = [(x0, y0, x1, y1) for (_, x0, y0), (_, x1, y1) in pairwise(points)]
+        for at in range(1, len(points)):
+            frame = shown.index(points[at][0])
+            rows += [(frame, *step) for step in steps[max(0, at - _STEPS) : at]]
+    return pd.DataFrame(rows, columns=["frame", "x0", "y0", "x1", "y1"])

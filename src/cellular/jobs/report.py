@@ -1,0 +1,55 @@
+"""`cellular report`: the page of a run made again from what lies in its folder; nothing is measured or segmented."""
+
+from dataclasses import fields as fields_of
+from pathlib import Path
+
+from cellular.data.plate import Plate
+from cellular.errors import InputError, MissingInputError
+from cellular.files import alone_in, read_csv, read_json
+from cellular.jobs.conclude import MADE_WITH, AnalyseSettings, conclude
+from cellular.jobs.corrections import open_corrections
+from cellular.jobs.flat_field import open_flat_field, settle
+from cellular.jobs.runner import Done, finished, joined
+from cellular.settings import settings_from
+
+
+def report(run: str | Path) -> Path:
+    """Make ``report.html`` of the run in folder `run` again, and its tables and figures; returns the page's path.
+
+    The images are read for pictures alone; fields whose images are gone are left out of these, and named.
+
+    Raises
+    ------
+    MissingInputError, InputError : no `analyse` of this version wrote the folder, or it has no field.
+
+    Examples
+    --------
+    >>> import cellular
+    >>> from cellular.simulate import SimulationSettings
+    >>> made = cellular.simulate("sim", SimulationSettings(fields=1, size_px=160, diameter_px=30))
+    >>> result = cellular.analyse(made.images, "analysis", labels=made.truth)
+    >>> cellular.report("analysis") == result.page
+    True
+    """
+    run = Path(run)
+    if not (run / "analyse.json").is_file():
+        raise MissingInputError(f"{run} is no run of cellular analyse: it has no analyse.json")
+    if not (run / MADE_WITH).is_file():
+        raise InputError(f"{run} was made by an earlier version; run cellular analyse again, fields that are done stay")
+    with alone_in(run):
+        record = read_json(run / "analyse.json")
+        known = {one.name for one in fields_of(AnalyseSettings)}
+        settings = settings_from(AnalyseSettings, {name: value for name, value in record.items() if name in known})
+        plate = Plate.from_dict(read_json(run / "plate.json"))
+        names = [name for name in finished(run) if name in {item.name for item in plate.fields}]
+        if not names:
+            raise InputError(f"{run} has no field that is done; run cellular analyse")
+        flat = settle(open_flat_field(plate, settings.flat_field), plate, run)
+        made_with = read_json(run / MADE_WITH)
+        edits = open_corrections(made_with["corrections"]) if made_with.get("corrections") else None
+        passed_over = read_csv(run / "problems.csv")
+        missing = {
+            name: why for name, why in zip(passed_over["field"], passed_over["problem"]) if name not in set(names)
+        }
+        done = Done(joined(run, names), {}, tuple(names))
+        return conclude(plate, done, run, settings, record, flat, made_with["exclude"], missing, edits).page

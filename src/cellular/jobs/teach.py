@@ -1,0 +1,146 @@
+"""`cellular teach`: a model and corrected fields in; a fine-tuned model, and what it is worth on others, out."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import InputError
+from cellular.files import write_json
+from cellular.jobs.calibrate import calibrate
+from cellular.jobs.corrections import corrected
+from cellular.jobs.evaluate import evaluate
+from cellular.jobs.lessons import MODEL, RESULT
+from cellular.jobs.runner import claimed
+from cellular.jobs.segment import model_record
+from cellular.jobs.train import train
+from cellular.segment.model.registry import save_model
+from cellular.segment.segmenter import Segmenter
+from cellular.segment.settings import SegmentSettings
+from cellular.settings import settings_to_dict
+from cellular.train.loop import CHECKPOINT
+from cellular.train.settings import TrainSettings
+
+logger = logging.getLogger(__name__)
+
+# One corrected field in so many is not learnt from but looked at afterwards, and in as many again thresholds settled.
+EVERY = 5
+# Below this many fields to learn from, none can be spared to settle thresholds on.
+ENOUGH_TO_CALIBRATE = 10
+SCORES = ("instance.0.50.f1", "instance.0.50.ap", "instance.mean_ap", "panoptic.pq")
+
+
+@dataclass(frozen=True)
+class TeachSettings:
+    """How to teach.
+
+    Attributes
+    ----------
+    model : what to start from, by name or file.
+    segment : how the fields are segmented before and after.
+    train : how to train; its ``model_type`` is not looked at.
+    """
+
+    model: str = "starter"
+    segment: SegmentSettings = field(default_factory=SegmentSettings)
+    train: TrainSettings = field(
+        default_factory=lambda: TrainSettings(
+            optimizer="adamw",
+            schedule="cosine",
+            learning_rate=0.001,
+            n_epochs=20,
+            fields_per_epoch=16,
+            validate_every=0,
+            min_train_masks=1,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What came of it.
+
+    Attributes
+    ----------
+    model : the fine-tuned model's file.
+    learnt, settled, held_out : names of the fields that it learnt from, that its thresholds were settled on, and that
+        it is judged by.
+    before, after : :data:`SCORES` on the fields held out.
+    """
+
+    model: Path
+    learnt: tuple[str, ...]
+    settled: tuple[str, ...]
+    held_out: tuple[str, ...]
+    before: dict[str, float]
+    after: dict[str, float]
+
+
+def teach(
+    plate: Plate, corrections: str | Path, out: str | Path, settings: TeachSettings | None = None, device: str = "auto"
+) -> Lesson:
+    """Fine-tune a model on the corrected fields of `plate`, and score it before and after on some that are held out.
+
+    Of the corrected fields every fifth, and one at the least, is held out, the latest ones. Ten or more fields to learn
+    from give another fifth, on which thresholds and scores are settled (`calibrate`); with fewer they stay.
+
+    Writes into `out`: ``experiments/`` of the training, ``before/`` and ``after/`` of the evaluation,
+    ``model.safetensors`` and ``teach.json``, whose ``kept`` is null until somebody decides
+    (:func:`cellular.jobs.lessons.decide`). The same call goes on where it was stopped.
+
+    Raises InputError with fewer than two corrected fields.
+    """
+    settings, out = settings or TeachSettings(), Path(out)
+    fixed, found = corrected(plate, corrections)
+    here = {item.name: item for item in fixed.fields}
+    fields = [here[name] for name in found.fields if name in here]
+    learnt, settled, held = shares(fields)
+    segmenter = Segmenter.from_pretrained(settings.model, device)
+    record = {**settings_to_dict(settings), **model_record(segmenter), "corrections": str(corrections)}
+    record |= {"after": {item.name: found.of(item.name)[-1]["after"] for item in fields}}
+    with claimed(out, "teaching", record):
+        tuned = _trained(replace(plate, fields=learnt), out, replace(settings.train, device=device), settings.model)
+        if not (out / MODEL).is_file():
+            tuned = Segmenter.from_pretrained(tuned, device)
+            if settled:
+                calibrate(tuned, replace(plate, fields=settled), settings.segment, out=out / MODEL)
+            else:
+                save_model(out / MODEL, tuned.network, tuned.model.info)
+        held_plate = replace(plate, fields=held)
+        before = evaluate(held_plate, out / "before", segmenter, settings.segment).values
+        after = evaluate(
+            held_plate, out / "after", Segmenter.from_pretrained(out / MODEL, device), settings.segment
+        ).values
+        names = [tuple(item.name for item in part) for part in (learnt, settled, held)]
+        lesson = Lesson(out / MODEL, *names, _of(before), _of(after))
+        write_json(out / RESULT, {**asdict(lesson), "model": MODEL, "kept": None})
+    return lesson
+
+
+def shares(
+    fields: Sequence[FieldFiles],
+) -> tuple[tuple[FieldFiles, ...], tuple[FieldFiles, ...], tuple[FieldFiles, ...]]:
+    """Fields to learn from, to settle thresholds on, and to hold out: the latest are held out.
+
+    >>> [len(part) for part in shares(list("abcdef"))], [len(part) for part in shares(list("abcdefghijklmno"))]
+    ([5, 0, 1], [9, 3, 3])
+    """
+    if len(fields) < 2:
+        raise InputError(
+            f"{len(fields)} corrected field(s): teaching takes two or more, one of them to see whether it helped"
+        )
+    held = max(1, len(fields) // EVERY)
+    rest = fields[:-held]
+    settled = held if len(rest) >= ENOUGH_TO_CALIBRATE else 0
+    return tuple(rest[: len(rest) - settled]), tuple(rest[len(rest) - settled :]), tuple(fields[-held:])
+
+
+def _trained(plate: Plate, out: Path, settings: TrainSettings, model: str) -> Path:
+    name, place = "tuned", out / "experiments"
+    begun = (place / name / CHECKPOINT).is_file()
+    return train(plate, None, name, place, replace(settings, model_type=model), resume=begun).model
+
+
+def _of(values: dict[str, float]) -> dict[str, float]:
+    return {name: float(values[name]) for name in SCORES}

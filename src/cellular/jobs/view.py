@@ -1,0 +1,161 @@
+"""What `cellular view` shows: a run or a plate, from its folder and tables alone; no image is read."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellular.data.find import find_plate, match_labels
+from cellular.data.formats.suffixes import label_path
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import InputError, MissingInputError
+from cellular.files import read_csv, read_json
+from cellular.jobs.corrections import LOG, Corrections, open_corrections
+
+# The verbs whose output can be looked at, and the option of each that names a folder of label images.
+VERBS = ("analyse", "measure", "segment")
+TABLES = ("cells", "puncta", "marker_puncta", "images", "quality")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run, or a plate that nothing was done to yet.
+
+    Attributes
+    ----------
+    folder : of the run; for a bare plate where what is done to it goes, made when something is.
+    verb : what made it, None for a bare plate.
+    plate : its fields, each with the label image that the run went by, where there is one.
+    tables : those of :data:`TABLES` that are there; "images" always, a row a field.
+    record : the settings that the run was made with.
+    options : how the plate was found, by the names of the command line's options.
+    """
+
+    folder: Path
+    verb: str | None
+    plate: Plate
+    tables: dict[str, pd.DataFrame]
+    record: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+    @property
+    def corrections(self) -> Path:
+        """Where its corrections lie."""
+        return self.folder / "corrections"
+
+    def corrected(self) -> Corrections | None:
+        """Its corrections, None where nobody has made one."""
+        return open_corrections(self.corrections) if (self.corrections / LOG).is_file() else None
+
+    def field(self, name: str) -> FieldFiles:
+        """The field of that name; InputError where there is none."""
+        for item in self.plate.fields:
+            if item.name == name:
+                return item
+        raise InputError(f"{self.plate.folder} has no field {name}")
+
+    def words(self) -> list[str]:
+        """How another command of `cellular` is told of this run and its corrections."""
+        own = ["--corrections", str(self.corrections)]
+        if self.verb is not None:
+            return [str(self.folder), "--images", str(self.plate.folder), *own]
+        told = {name: self.options.get(name) for name in ("scheme", "pattern", "z", "pixel_size_um")}
+        words = [w for n, v in told.items() if v is not None for w in (f"--{n.removesuffix('_um')}", str(v))]
+        channels = ["--channels", *self.options["channels"]] if self.options["channels"] else []
+        return [str(self.plate.folder), *own, *words, *channels]
+
+    def again(self) -> list[str] | None:
+        """The words of the command that measures the corrected fields again; None for what cannot be done again."""
+        if self.verb == "analyse" and (self.folder / "config.toml").is_file():
+            words = ["analyse", str(self.plate.folder), "--config", str(self.folder / "config.toml")]
+        elif self.verb == "measure":
+            words = ["measure", str(self.plate.folder), str(self.record["labels"]), *self._measuring()]
+        else:
+            return None
+        return [*words, "--out", str(self.folder), "--corrections", str(self.corrections)]
+
+    def _measuring(self) -> list[str]:
+        """The options of `cellular measure` that its record tells."""
+        nuclei = self.record["nuclei"]["from"]
+        told = {**self.record, **self.record["puncta"], "nuclei": nuclei, "pixel_size": self.record["pixel_size_um"]}
+        told |= {name: value for name, value in self.options.items() if name != "channels"}
+        names = ("min_sigma", "max_sigma", "unit", "snr", "visible", "contrast", "kind_ratio", "second_look")
+        names += ("detector", "spotiflow_model", "spotiflow_probability", "reporter", "keima_ratio", "many_puncta")
+        names += ("nuclei", "flat_field", "pixel_size", "scheme")
+        words = [word for name in names if told.get(name) is not None for word in (f"--{name}", str(told[name]))]
+        return [*words, *(["--channels", *self.options["channels"]] if self.options["channels"] else [])]
+
+
+def open_run(source: str | Path, images: str | Path | None = None, out: str | Path | None = None, **how: Any) -> Run:
+    """The run in folder `source`, or the plate if it is none.
+
+    Parameters
+    ----------
+    source : folder that `cellular analyse`, `measure` or `segment` wrote, or that holds images.
+    images : folder of the run's images, where they are no longer where they were.
+    out : for a bare plate, where corrections and new results go; a folder beside it by default.
+    how : for a bare plate, as for :func:`cellular.data.find.find_plate`.
+
+    Raises MissingInputError or InputError for what is neither, or a run whose images are gone.
+    """
+    source = Path(source)
+    verb = next((verb for verb in VERBS if (source / f"{verb}.json").is_file()), None)
+    if verb is None:
+        if images is not None:
+            raise InputError(f"{source} is no run of {', '.join(VERBS)}: --images goes with one")
+        plate = find_plate(source, **how)
+        folder = Path(out) if out else source.resolve().with_name(f"{source.resolve().name}_view")
+        return Run(folder, None, plate, {"images": plate.table()}, {}, {"channels": (), **how})
+    record = read_json(source / f"{verb}.json")
+    options = _options(source)
+    plate = _found_again(source, images, options)
+    tables = {name: read_csv(source / f"{name}.csv") for name in TABLES if (source / f"{name}.csv").is_file()}
+    if verb == "segment":
+        tables = {"cells": tables["cells"].rename(columns={"image": "field", "area_px": "area"})} if tables else {}
+    tables.setdefault("images", plate.table())
+    return Run(source, verb, _outlined(plate, source, verb, record), tables, record, options)
+
+
+def _options(folder: Path) -> dict[str, Any]:
+    """How the run's plate was found: by what the command line was told, else by what was understood."""
+    told = read_json(folder / "plate.json")
+    config = _toml(folder / "config.toml").get("plate", {})
+    if config:
+        return {"folder": told["folder"], **config, "channels": config.get("channels", [])}
+    named = [f"{c['role']}={c['token']}" for c in told["channels"] if c["role"] and c["token"]]
+    size = told["pixel_size_um"]
+    scheme = told["scheme"] if " and " not in told["scheme"] else None
+    return {"folder": told["folder"], "channels": named, "scheme": scheme, "pixel_size": size[0] if size else None}
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _found_again(folder: Path, images: str | Path | None, options: Mapping[str, Any]) -> Plate:
+    where = Path(images or options["folder"])
+    if not where.exists():
+        raise MissingInputError(f"{folder} was made of {where}, which is not there; say where it is with --images")
+    names = {"scheme": "scheme", "pattern": "pattern", "channels": "channels", "pixel_size": "pixel_size_um", "z": "z"}
+    return find_plate(where, **{name: options[key] for key, name in names.items() if options.get(key) is not None})
+
+
+def _outlined(plate: Plate, folder: Path, verb: str, record: Mapping[str, Any]) -> Plate:
+    """The plate with the label images that the run went by; those that are not there are not."""
+    if verb != "segment" and record.get("labels"):
+        if not Path(record["labels"]).is_dir():
+            raise MissingInputError(f"{folder} was measured by the label images in {record['labels']}, which is gone")
+        return plate.with_labels(match_labels(plate.fields, record["labels"]))
+    place = folder if verb == "segment" else folder / "labels"
+    fields = []
+    for item in plate.fields:
+        path = label_path(place, item.name)
+        fields.append(replace(item, labels=path if path.is_file() else None))
+    return replace(plate, fields=tuple(fields))

@@ -1,0 +1,125 @@
+"""The part of a page that is looked into: fields, their cells, and every figure of them, on one selection."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from bokeh.document import Document
+from bokeh.events import DocumentReady
+from bokeh.models import CDSView, Column, CustomJS, Row, Toolbar
+from bokeh.models.widgets.sliders import AbstractSlider
+
+from cellular.autophagy.measure.columns import axis_label
+from cellular.report import glue
+from cellular.report.linked import (
+    FEATURES_SHOWN,
+    cell_source,
+    cell_table,
+    feature_choice,
+    filters,
+    link,
+    map_figure,
+    plate_figures,
+    superplot_figure,
+)
+from cellular.report.viewer import WRAP, Frame, field_viewer
+
+# Columns that say which cell it is, not how it is.
+_NO_MEASUREMENT = {"label", "site", "timepoint", "dose", "track", "lineage", "first", "second"}
+# Columns of the table and of what is said where a cell is hovered.
+_TOLD = 10
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What there is to look into.
+
+    Attributes
+    ----------
+    frames : the fields that are shown. outlines : of their cells, by (field, label).
+    cells : rows as of :func:`cellular.report.linked.cell_source`. features : measurements, the main ones first.
+    means : of units, as :func:`cellular.report.linked.superplot_figure` takes them; None without treatments.
+    wells : as :func:`cellular.report.linked.plate_figures` takes them; None without.
+    puncta, steps, layers : as :func:`cellular.report.viewer.field_viewer` takes them.
+    unit : whose means are shown. map_names : of the axes of the map.
+    """
+
+    frames: Sequence[Frame]
+    outlines: dict[tuple[str, int], tuple[list[float], list[float]]]
+    cells: pd.DataFrame
+    features: Sequence[str]
+    means: pd.DataFrame | None = None
+    wells: pd.DataFrame | None = None
+    puncta: pd.DataFrame | None = None
+    steps: pd.DataFrame | None = None
+    layers: dict[str, tuple[str, object, str, str]] = field(default_factory=dict)
+    further: dict[str, tuple] = field(default_factory=dict)
+    unit: str = "well"
+    map_names: tuple[str, str] = ("component 1", "component 2")
+    pixel_size_um: float | None = None
+
+
+def explorer(told: Explored) -> Document:
+    """All of it as a Bokeh document: the picture, SuperPlot and map, plate, filters and the table."""
+    features = list(told.features)
+    cells = cell_source(told.cells, features, told.outlines, [f.field for f in told.frames], unit=told.unit)
+    tips = [("cell", "@label"), *((n, f"@{n}") for n in ("treatment", "well", "state", "verdict") if n in cells.data)]
+    tips += [(axis_label(name), f"@{{{name}}}{{0,0.[000]}}") for name in features[:_TOLD]]
+    viewer = field_viewer(
+        told.frames,
+        cells,
+        pixel_size_um=told.pixel_size_um,
+        puncta=told.puncta,
+        outlines=told.layers or None,
+        further=told.further or None,
+        steps=told.steps,
+        tooltips=tips,
+    )
+    view = CDSView(filter=viewer.passing)
+    plots, changed, plates, wells = [], [], [], None
+    if told.means is not None and len(told.means):
+        superplot, changed = superplot_figure(cells, told.means, features[0], view, unit=told.unit)
+        plots.append(superplot)
+    by = next((name for name in ("treatment", "verdict") if name in cells.data), None)
+    if "first" in cells.data and by is not None:
+        plots.append(map_figure(cells, view, by, names=told.map_names))
+    mapper, drawn = None, ()
+    if told.wells is not None and len(told.wells):
+        wells, mapper, plates, drawn = plate_figures(told.wells, features[0])
+    axis = plots[0].yaxis[0] if changed else None
+    choice = [feature_choice(features, changed, axis, wells, mapper, drawn)] if changed or wells else []
+    said = link(cells, viewer, wells)
+    parts = [viewer.layout, said, *choice, *(Row(*figures, **WRAP) for figures in (plots, plates) if figures)]
+    parts += [Row(*filters(cells, features, viewer.passing), **WRAP), cell_table(cells, features[:_TOLD], view)]
+    document = Document()
+    document.add_root(Column(*parts, name="explorer", sizing_mode="stretch_width"))
+    for toolbar in document.roots[0].select({"type": Toolbar}):
+        toolbar.logo = None
+    sliders = list(document.roots[0].select({"type": AbstractSlider}))
+    document.js_on_event(
+        DocumentReady, *viewer.show, CustomJS(args={"sliders": sliders, "table": parts[-1]}, code=glue.NAMES)
+    )
+    return document
+
+
+def measurements(cells: pd.DataFrame, first: Sequence[str], most: int = FEATURES_SHOWN) -> list[str]:
+    """Numeric columns that differ between cells, those of `first` in front, at most `most`."""
+    numbers = [name for name in cells.select_dtypes("number") if name not in _NO_MEASUREMENT and name not in ("x", "y")]
+    differ = [name for name in numbers if np.nanstd(cells[name].to_numpy(float)) > 0]
+    return list(dict.fromkeys([*(name for name in first if name in differ), *differ]))[:most]
+
+
+def unit_means(cells: pd.DataFrame, features: Sequence[str], unit: str) -> pd.DataFrame:
+    """Means of units by treatment as in the comparison: images count alike, however many cells they hold."""
+    known = cells[cells["treatment"].notna() & cells[unit].notna()]
+    images = known.groupby([unit, "treatment", "field"], observed=True)[list(features)].mean()
+    return images.groupby([unit, "treatment"], observed=True).mean().reset_index()
+
+
+def well_table(cells: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
+    """A row a well: ``plate, well, treatment`` (where known) and the mean of every feature over its images."""
+    keys = ["plate", "well", *(["treatment"] if "treatment" in cells else [])]
+    known = cells[cells["well"].notna()].assign(plate=cells["plate"].fillna("") if "plate" in cells else "")
+    images = known.groupby([*keys, "field"], observed=True, dropna=False)[list(features)].mean()
+    return images.groupby(keys, observed=True, dropna=False).mean().reset_index()

@@ -1,0 +1,175 @@
+"""The few lines of JavaScript between Bokeh's models: each does what no property of them can.
+
+Bokeh draws, selects, filters, pans and lays out. Left to write: decoding a picture, what follows from a selection, and
+which rows pass the filters.
+"""
+
+# args: here (GroupFilter of the frame), pictures, frames, image (the RGBA that is drawn), figure, on, contrast
+SHOW = """
+const n = contrast.length, frame = here.group
+const width = frames.data.width[frame], height = frames.data.height[frame]
+const planes = (globalThis.cellularPlanes ??= new Map())
+const decoded = async (row) => {
+  const key = pictures.id + "/" + row
+  if (!planes.has(key)) {
+    const source = new Image()
+    source.src = pictures.data.url[row]
+    await source.decode()
+    const canvas = new OffscreenCanvas(source.width, source.height)
+    const context = canvas.getContext("2d", {willReadFrequently: true})
+    context.drawImage(source, 0, 0)
+    const rgba = context.getImageData(0, 0, source.width, source.height).data
+    planes.set(key, {grey: Uint8Array.from({length: rgba.length / 4}, (_, k) => rgba[4 * k]),
+                     width: source.width, height: source.height})
+  }
+  return planes.get(key)
+}
+const channels = await Promise.all([...Array(n).keys()].map((c) => decoded(frame * n + c)))
+if (here.group === frame) {
+  const w = channels[0].width, h = channels[0].height
+  const mixed = new Uint8ClampedArray(4 * w * h)
+  new Uint32Array(mixed.buffer).fill(0xff000000)
+  for (const c of on.active) {
+    const {low, high, red, green, blue} = pictures.data, row = frame * n + c
+    const [dark, bright] = contrast[c].value
+    const light = Float32Array.from({length: 256}, (_, v) =>
+      Math.min(1, Math.max(0, (low[row] + v / 255 * (high[row] - low[row]) - dark) / (bright - dark || 1))))
+    const parts = [red[row], green[row], blue[row]]
+    for (let part = 0; part < 3; part++) {
+      if (!parts[part]) continue
+      const grey = channels[c].grey, table = light.map((v) => v * parts[part])
+      for (let k = 0, at = part; k < grey.length; k++, at += 4) mixed[at] += table[grey[k]]
+    }
+  }
+  const Pixels = image.data.image[0].constructor
+  image.data = {image: [new Pixels(new Uint32Array(mixed.buffer), [h, w])], width: [width], height: [height]}
+  figure.tags = ["shown", frame]
+}
+"""
+
+# args: here, frames, where (Select), when (Slider), figure
+OPEN = """
+const {position, time, width, height} = frames.data
+const found = position.findIndex((name, k) => name == where.value && (!when.visible || time[k] == when.value))
+if (found >= 0) {
+  const across = figure.inner_width, down = figure.inner_height
+  if (figure.tags[1] !== -1 && position[here.group] != where.value || figure.tags[0] === "") {
+    const scale = Math.max(width[found] / across, height[found] / down)
+    figure.x_range.setv({start: 0, end: scale * across})
+    figure.y_range.setv({start: scale * down, end: 0})
+  }
+  here.group = found
+}
+"""
+
+# args: cells, wells (or null), frames, where, when, figure, told: what follows from a selection of cells
+SELECTED = """
+const chosen = cells.selected.indices, {frame, x, y, well_row, field, label} = cells.data
+if (wells) {
+  const rows = [...new Set(chosen.map((k) => well_row[k]))].filter((row) => row >= 0).sort((a, b) => a - b)
+  if (rows.join() !== wells.selected.indices.join()) wells.selected.indices = rows
+}
+const pictured = chosen.filter((k) => frame[k] >= 0)
+const where_from = chosen.length === 1 ? `${field[chosen[0]]}, cell ${label[chosen[0]]}` : `${chosen.length} cells`
+told.text = !chosen.length ? "No cell is selected." : `Selected: ${where_from}` +
+  (pictured.length ? "." : "; their fields are not on this page.")
+if (pictured.length && !pictured.some((k) => frame[k] === here.group)) {
+  const to = frame[pictured[0]]
+  if (when.visible) when.value = frames.data.time[to]
+  where.value = String(frames.data.position[to])
+}
+if (chosen.length === 1 && pictured.length) {
+  const {x_range, y_range} = figure, across = x_range.end - x_range.start, down = y_range.start - y_range.end
+  const k = chosen[0], inside = x[k] > x_range.start && x[k] < x_range.end && y[k] > y_range.end && y[k] < y_range.start
+  if (!inside) {
+    x_range.setv({start: x[k] - across / 2, end: x[k] + across / 2})
+    y_range.setv({start: y[k] + down / 2, end: y[k] - down / 2})
+  }
+}
+"""
+
+# args: cells, wells: a well stands for its cells
+WELLS = """
+const rows = new Set(wells.selected.indices), of = cells.data.well_row
+const now = new Set(cells.selected.indices.map((k) => of[k]).filter((row) => row >= 0))
+if (rows.size !== now.size || [...rows].some((row) => !now.has(row)))
+  cells.selected.indices = Array.from(of.keys()).filter((k) => rows.has(of[k]))
+"""
+
+# args: cells, passing (BooleanFilter), columns, choices (a MultiSelect each), quality, what, value (RangeSlider)
+FILTER = """
+const data = cells.data, values = data[what.value], [low, high] = value.value
+const whole = low <= value.start && high >= value.end
+const allowed = columns.map((name, k) => [data[name], new Set(choices[k].value)]).filter(([, set]) => set.size)
+const passes = Array.from(values, (v, k) =>
+  allowed.every(([column, set]) => set.has(String(column[k]))) &&
+  (quality.value === "all" || (data.flagged[k] ? "flagged" : "usual") === quality.value) &&
+  (whole || (v >= low && v <= high)))
+passing.booleans = passes.every(Boolean) ? null : passes
+told.text = `${passes.filter(Boolean).length} of ${passes.length} cells pass the filters.`
+"""
+
+# args: cells, what (Select), value (RangeSlider)
+SPAN = """
+const known = Array.from(cells.data[what.value]).filter(Number.isFinite)
+const low = known.reduce((a, b) => Math.min(a, b), Infinity), high = known.reduce((a, b) => Math.max(a, b), -Infinity)
+const end = high > low ? high : low + 1
+value.setv({start: low, end, step: (end - low) / 200, value: [low, end]})
+"""
+
+# args: glyphs [[renderer, property]], axis, labels {feature: text}, what (Select), mapper, wells
+FEATURE = """
+for (const renderer of renderers)
+  for (const part of ["glyph", "selection_glyph", "nonselection_glyph", "muted_glyph", "hover_glyph"])
+    if (renderer[part]) renderer[part].y = {field: what.value}
+axis.axis_label = names[features.indexOf(what.value)]
+"""
+
+WELL_FEATURE = """
+const known = Array.from(wells.data[what.value] ?? []).filter(Number.isFinite).sort((a, b) => a - b)
+mapper.setv({low: known[Math.floor(0.02 * (known.length - 1))], high: known[Math.ceil(0.98 * (known.length - 1))]})
+for (const renderer of renderers)
+  for (const part of ["glyph", "selection_glyph", "nonselection_glyph"])
+    renderer[part].fill_color = {field: what.value, transform: mapper}
+"""
+
+# args: figure, by (px share), zoom: moving by keyboard
+MOVE = """
+const {x_range: x, y_range: y} = figure, w = x.end - x.start, h = y.start - y.end
+const cx = (x.start + x.end) / 2 + across * w, cy = (y.start + y.end) / 2 + down * h
+x.setv({start: cx - zoom * w / 2, end: cx + zoom * w / 2})
+y.setv({start: cy + zoom * h / 2, end: cy - zoom * h / 2})
+"""
+
+# args: cells, passing, here, by: the next cell of the field, for those without a mouse
+STEP = """
+const {frame} = cells.data, keep = passing.booleans
+const own = Array.from(frame.keys()).filter((k) => frame[k] === here.group && (!keep || keep[k]))
+const now = own.indexOf(cells.selected.indices[0])
+let held = document.activeElement
+while (held?.shadowRoot?.activeElement) held = held.shadowRoot.activeElement
+// the table takes the focus when a row is selected
+setTimeout(() => held?.focus(), 0)
+if (own.length) cells.selected.indices = [own[(now + by + own.length + (now < 0 && by < 0 ? 1 : 0)) % own.length]]
+"""
+
+# args: renderers (a list a layer), layers (CheckboxGroup)
+LAYERS = """
+renderers.forEach((group, k) => group.forEach((renderer) => { renderer.visible = layers.active.includes(k) }))
+"""
+
+# args: own (the scale bar's range, um), px (the picture's), size (um)
+SCALE = "own.setv({start: px.start * size, end: px.end * size})"
+
+# args: sliders, table: what a screen reader calls the sliders' handles, which Bokeh leaves without a name; and the tab
+# key leaves the table, where it would walk through every cell
+NAMES = """
+Bokeh.index.get_one(table)?.el.addEventListener("keydown", (event) => {
+  if (event.key === "Tab") event.stopImmediatePropagation()
+}, true)
+for (const slider of sliders) {
+  const handles = [...(Bokeh.index.get_one(slider)?.shadow_el.querySelectorAll("[role=slider]") ?? [])]
+  const ends = handles.length > 1 ? [", from", ", to"] : [""]
+  handles.forEach((handle, k) => handle.setAttribute("aria-label", slider.title + ends[k]))
+}
+"""

@@ -1,0 +1,321 @@
+"""Figures of the same cells: SuperPlot, map, table and plate, as Bokeh models on one source of rows.
+
+A cell that is selected in one of them is selected in all, since the rows are the same. Plain functions, data in and
+models out; :func:`link` ties a plate's wells and a viewer to them.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+import pandas as pd
+from bokeh.models import (
+    BooleanFilter,
+    CDSView,
+    ColorBar,
+    ColumnDataSource,
+    CustomJS,
+    DataTable,
+    Div,
+    FixedTicker,
+    GroupFilter,
+    HoverTool,
+    LinearColorMapper,
+    MultiSelect,
+    NumberFormatter,
+    RangeSlider,
+    Select,
+    TableColumn,
+    UIElement,
+)
+from bokeh.palettes import Viridis256
+from bokeh.plotting import figure
+from scipy import ndimage
+
+from cellular.autophagy.compare.design import in_order
+from cellular.autophagy.measure.columns import axis_label
+from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
+from cellular.report import glue
+from cellular.report.style import PALETTE, treatment_colours
+from cellular.report.viewer import Viewer
+
+# Cells on a page: all of the fields that are shown, and of the others as many as make this number.
+CELLS_SHOWN = 10_000
+# Measurements that a reader can choose between, those of the comparison first.
+FEATURES_SHOWN = 24
+MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star", "plus")
+_TOOLS = "pan,wheel_zoom,box_zoom,lasso_select,tap,reset,save"
+_FAINT = 0.12
+
+
+def outlines_of(labels: np.ndarray) -> dict[int, tuple[list[float], list[float]]]:
+    """Outlines of a label image (Y, X): label -> x and y of its corners, px, parts set apart by NaN.
+
+    They run through the middles of border pixels, and are straightened by at most 0.7 px: for looking at.
+    """
+    found = {}
+    for index, window in enumerate(ndimage.find_objects(labels)):
+        if window is None:
+            continue
+        mask = np.pad((labels[window] == index + 1).astype(np.uint8), 1)
+        x0, y0 = window[1].start - 0.5, window[0].start - 0.5
+        xs, ys = [], []
+        for ring in cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
+            corners = cv2.approxPolyDP(ring, 0.7, True)[:, 0]
+            xs += ([float("nan")] if xs else []) + (corners[:, 0] + x0).tolist()
+            ys += ([float("nan")] if ys else []) + (corners[:, 1] + y0).tolist()
+        found[index + 1] = xs, ys
+    return found
+
+
+def choose_rows(cells: pd.DataFrame, shown: Sequence[str], most: int = CELLS_SHOWN, seed: int = 0) -> pd.DataFrame:
+    """The cells that a page holds: those of the fields `shown`, and of the others as many as make `most`, at random."""
+    if len(cells) <= most:
+        return cells
+    here = cells["field"].isin(shown)
+    others = cells[~here].sample(max(0, min(most - int(here.sum()), int((~here).sum()))), random_state=seed)
+    return cells.loc[cells.index[here].union(others.index)]
+
+
+def cell_source(
+    cells: pd.DataFrame,
+    features: Sequence[str],
+    outlines: Mapping[tuple[str, int], tuple[list[float], list[float]]],
+    frames: Sequence[str],
+    *,
+    unit: str = "well",
+    seed: int = 0,
+) -> ColumnDataSource:
+    """One row a cell, for every figure of the page.
+
+    Parameters
+    ----------
+    cells : ``field, label, x, y`` and, where known, ``treatment``, ``well``, ``plate``, ``flagged``, ``state``,
+        ``first`` and ``second`` of a map, and the `features`.
+    outlines : by field and label. frames : fields that the viewer shows, in its order.
+    unit : column of the replicates (or wells) that have their own colour.
+    """
+    number = {name: k for k, name in enumerate(frames)}
+    own = [outlines.get((field, label), ([], [])) for field, label in zip(cells["field"], cells["label"])]
+    data: dict[str, object] = {
+        "field": cells["field"].astype(str).tolist(),
+        "label": cells["label"].to_numpy(np.int32),
+        "frame": cells["field"].map(number).fillna(-1).to_numpy(np.int32),
+        "x": cells["x"].to_numpy(np.float32) + 0.5,
+        "y": cells["y"].to_numpy(np.float32) + 0.5,
+        "xs": [xs for xs, _ in own],
+        "ys": [ys for _, ys in own],
+    }
+    for name in dict.fromkeys(("treatment", "well", "plate", "state", "verdict", unit)):
+        if name in cells:
+            data[name] = cells[name].astype(object).where(cells[name].notna(), "").astype(str).tolist()
+    data["flagged"] = cells["flagged"].to_numpy(bool).tolist() if "flagged" in cells else [False] * len(cells)
+    for name in dict.fromkeys([*features, "first", "second"]):
+        if name in cells:
+            data[name] = cells[name].to_numpy(np.float32, na_value=np.nan)
+    if "treatment" in cells:
+        data["place"] = _places(data["treatment"], seed)
+    data["well_row"] = np.full(len(cells), -1, np.int32)
+    return ColumnDataSource(data)
+
+
+def _places(treatments: list[str], seed: int) -> np.ndarray:
+    """Where each cell stands sideways in a SuperPlot: by its treatment, a little to the left or right."""
+    order = _treatments(treatments)
+    at = np.array([order.index(name) if name in order else np.nan for name in treatments], np.float32)
+    return at + np.random.default_rng(seed).uniform(-0.3, 0.3, len(at)).astype(np.float32)
+
+
+def _treatments(values: Sequence[str]) -> list[str]:
+    return in_order({value for value in values if value})
+
+
+def superplot_figure(
+    cells: ColumnDataSource, means: pd.DataFrame, feature: str, view: CDSView, *, unit: str = "well", width: int = 460
+) -> tuple[figure, list]:
+    """Every cell a dot, every unit's mean a large marker; returned with the renderers whose value can be changed.
+
+    `means` has a row a treatment and unit: ``treatment``, `unit` and a column a feature.
+    """
+    treatments = _treatments(cells.data["treatment"])
+    units = sorted(means[unit].astype(str).unique())
+    colour = {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(units)}
+    cells.data["unit_colour"] = [colour.get(name, "#666666") for name in cells.data[unit]]
+    shown = figure(
+        width=width, height=360, tools=_TOOLS, x_range=(-0.6, len(treatments) - 0.4), name="superplot",
+        toolbar_location="above", active_drag="lasso_select", title="Cells and the means of units",
+    )  # fmt: skip
+    shown.xaxis.ticker = FixedTicker(ticks=list(range(len(treatments))))
+    shown.xaxis.major_label_overrides = dict(enumerate(treatments))
+    shown.xaxis.major_label_orientation = 0.6 if len(treatments) > 3 else 0
+    shown.yaxis.axis_label = axis_label(feature)
+    dots = shown.scatter("place", feature, source=cells, view=view, size=4, color="unit_colour", alpha=0.35)
+    _marked(dots)
+    data = {name: means[name].to_numpy(float) for name in means if name not in ("treatment", unit)}
+    shift = np.array([(units.index(str(u)) - (len(units) - 1) / 2) * min(0.08, 0.5 / len(units)) for u in means[unit]])
+    data |= {"place": [treatments.index(t) for t in means["treatment"].astype(str)] + shift, "unit": list(means[unit])}
+    data |= {"colour": [colour[str(u)] for u in means[unit]], "treatment": list(means["treatment"])}
+    data |= {"marker": [MARKERS[units.index(str(u)) % len(MARKERS)] for u in means[unit]]}
+    large = shown.scatter(
+        "place", feature, source=ColumnDataSource(data), size=13, color="colour", marker="marker", line_color="black"
+    )
+    shown.add_tools(HoverTool(renderers=[large], tooltips=[(unit, "@unit"), ("treatment", "@treatment")]))
+    return shown, [dots, large]
+
+
+def map_figure(
+    cells: ColumnDataSource, view: CDSView, by: str = "treatment", *, names: tuple[str, str], width: int = 460
+) -> figure:
+    """All cells in two dimensions, ``first`` and ``second``, coloured and marked by what column `by` says."""
+    entries = _treatments(cells.data[by])
+    colours = treatment_colours(entries)
+    markers = {name: MARKERS[k % len(MARKERS)] for k, name in enumerate(entries)}
+    cells.data["map_colour"] = [colours.get(name, "#666666") for name in cells.data[by]]
+    cells.data["map_marker"] = [markers.get(name, "dot") for name in cells.data[by]]
+    shown = figure(
+        width=width,
+        height=360,
+        tools=_TOOLS,
+        active_drag="lasso_select",
+        toolbar_location="above",
+        name="map",
+        x_axis_label=names[0],
+        y_axis_label=names[1],
+        title="Map of all cells",
+    )
+    look = {"color": "map_colour", "marker": "map_marker", "size": 5, "alpha": 0.5}
+    _marked(shown.scatter("first", "second", source=cells, view=view, legend_group=by, **look))
+    if len(entries) > 4:
+        shown.add_layout(shown.legend[0], "right")
+    shown.legend.label_text_font_size = "8pt"
+    shown.legend.background_fill_alpha = 0.6
+    return shown
+
+
+def _marked(dots) -> None:
+    """Selected dots stand out by size and rim, not by colour alone; the others step back."""
+    dots.selection_glyph = dots.glyph.clone(size=10, fill_alpha=1, line_color="black", line_alpha=1, line_width=1.5)
+    dots.nonselection_glyph = dots.glyph.clone(fill_alpha=_FAINT, line_alpha=_FAINT)
+
+
+def cell_table(cells: ColumnDataSource, features: Sequence[str], view: CDSView) -> DataTable:
+    """The cells as a table; wider than the page it scrolls."""
+    told = [name for name in ("field", "label", "treatment", "well", "state", "verdict") if name in cells.data]
+    columns = [TableColumn(field=name, title=name, width=190 if name == "field" else 80) for name in told]
+    numbers = NumberFormatter(format="0,0.[000]")
+    columns += [TableColumn(field=f, title=axis_label(f), formatter=numbers, width=130) for f in features]
+    look = {
+        "reorderable": False,
+        "autosize_mode": "none",
+        "scroll_to_selection": True,
+        "selectable": True,
+        "index_position": None,
+    }
+    return DataTable(
+        source=cells, columns=columns, view=view, sizing_mode="stretch_width", height=300, name="table", **look
+    )
+
+
+def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, LinearColorMapper, list[figure], list]:
+    """A heatmap a plate: its wells' source, the mapper of colours, the figures and their renderers.
+
+    `wells` has a row a well: ``plate``, ``well``, ``treatment`` where known, and a column a feature.
+    """
+    size = plate_size(wells["well"])
+    rows, columns = PLATE_SIZES[size]
+    places = [split_well(well) for well in wells["well"]]
+    data = {name: wells[name].to_numpy(float) for name in wells.select_dtypes("number")}
+    data |= {"well": wells["well"].tolist(), "plate": wells["plate"].fillna("").astype(str).tolist()}
+    data |= {"column": [c for _, c in places], "row": [row_number(letters) for letters, _ in places]}
+    data |= {
+        "treatment": wells["treatment"].fillna("").astype(str).tolist() if "treatment" in wells else [""] * len(wells)
+    }
+    source = ColumnDataSource(data)
+    low, high = np.nanpercentile(wells[feature].to_numpy(float), [2, 98])
+    mapper = LinearColorMapper(palette=Viridis256, low=low, high=high, nan_color="#dddddd")
+    figures, drawn = [], []
+    for plate in dict.fromkeys(data["plate"]):
+        shown = figure(
+            width=min(460, 22 * columns) + 150,
+            height=min(300, 22 * rows) + 70,
+            sizing_mode="fixed",
+            tools="tap,box_select,save",
+            x_range=(0.5, columns + 0.5),
+            y_range=(rows + 0.5, 0.5),
+            title=plate or "plate",
+            name="plate",
+            toolbar_location="above",
+            x_axis_location="above",
+        )
+        shown.xaxis.ticker = FixedTicker(ticks=list(range(1, columns + 1, max(1, columns // 12))))
+        shown.grid.visible = False
+        step = max(1, rows // 16)
+        shown.yaxis.ticker = FixedTicker(ticks=list(range(1, rows + 1, step)))
+        shown.yaxis.major_label_overrides = {k: row_letters(k) for k in range(1, rows + 1, step)}
+        view = CDSView(filter=GroupFilter(column_name="plate", group=plate))
+        look = {"fill_color": {"field": feature, "transform": mapper}, "line_color": "#888888"}
+        wells_drawn = shown.rect("column", "row", 0.92, 0.92, source=source, view=view, **look)
+        wells_drawn.selection_glyph = wells_drawn.glyph.clone(line_color="black", line_width=3)
+        wells_drawn.nonselection_glyph = wells_drawn.glyph.clone(fill_alpha=0.6)
+        tooltips = [("well", "@well"), ("treatment", "@treatment"), (axis_label(feature), f"@{{{feature}}}")]
+        shown.add_tools(HoverTool(tooltips=tooltips))
+        figures.append(shown)
+        drawn.append(wells_drawn)
+    figures[-1].add_layout(ColorBar(color_mapper=mapper, width=10), "right")
+    return source, mapper, figures, drawn
+
+
+def feature_choice(
+    features: Sequence[str], changed: Sequence, axis: object, wells: ColumnDataSource | None = None,
+    mapper: LinearColorMapper | None = None, drawn: Sequence = (),
+) -> Select:  # fmt: skip
+    """What the SuperPlot and the plate show: one of the `features`."""
+    what = Select(title="Shown", value=features[0], options=[(f, axis_label(f)) for f in features], name="feature")
+    args = {"renderers": list(changed), "axis": axis, "features": list(features), "what": what}
+    args["names"] = [axis_label(feature) for feature in features]
+    what.js_on_change("value", CustomJS(args=args, code=glue.FEATURE))
+    if wells is not None:
+        args = {"wells": wells, "mapper": mapper, "renderers": list(drawn), "what": what}
+        what.js_on_change("value", CustomJS(args=args, code=glue.WELL_FEATURE))
+    return what
+
+
+def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFilter) -> list[UIElement]:
+    """Widgets that narrow all figures to cells of some treatments, wells, quality or values."""
+    columns = [name for name in ("treatment", "well") if len(set(cells.data.get(name, ()))) > 1]
+    choices = [
+        MultiSelect(
+            title=name.capitalize(), options=sorted({v for v in cells.data[name] if v}), name=f"by_{name}", width=230
+        )
+        for name in columns
+    ]
+    quality = Select(title="Quality of the field", value="all", options=["all", "usual", "flagged"], name="by_quality")
+    what = Select(title="Value of", value=features[0], options=[(f, axis_label(f)) for f in features], name="by_value")
+    known = np.asarray(cells.data[features[0]], float)
+    known = known[np.isfinite(known)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    high = high if high > low else low + 1
+    value = RangeSlider(
+        title="between", start=low, end=high, value=(low, high), step=(high - low) / 200, name="by_range"
+    )
+    told = Div(text=f"{len(cells.data['field'])} of {len(cells.data['field'])} cells pass the filters.", name="passing")
+    args = {"cells": cells, "passing": passing, "columns": columns, "choices": choices, "quality": quality}
+    narrow = CustomJS(args=args | {"what": what, "value": value, "told": told}, code=glue.FILTER)
+    what.js_on_change("value", CustomJS(args={"cells": cells, "what": what, "value": value}, code=glue.SPAN), narrow)
+    for widget in (*choices, quality, value):
+        widget.js_on_change("value", narrow)
+    return [*choices, quality, what, value, told]
+
+
+def link(cells: ColumnDataSource, viewer: Viewer, wells: ColumnDataSource | None = None) -> Div:
+    """Let cells that are selected show their field and wells, and wells select their cells; returns what it says."""
+    told = Div(text="No cell is selected.", name="selected")
+    if wells is not None:
+        row = {key: k for k, key in enumerate(zip(wells.data["plate"], wells.data["well"]))}
+        plates = cells.data.get("plate", [""] * len(cells.data["field"]))
+        cells.data["well_row"] = np.array([row.get(key, -1) for key in zip(plates, cells.data["well"])], np.int32)
+        wells.selected.js_on_change("indices", CustomJS(args={"cells": cells, "wells": wells}, code=glue.WELLS))
+    args = {"cells": cells, "wells": wells, "frames": viewer.frames, "where": viewer.where, "when": viewer.when}
+    args |= {"figure": viewer.figure, "here": viewer.here, "told": told}
+    cells.selected.js_on_change("indices", CustomJS(args=args, code=glue.SELECTED))
+    return told

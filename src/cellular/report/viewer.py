@@ -1,0 +1,304 @@
+"""The picture of a field to look into: channels, layers, single pixels; its cells are those of every other figure.
+
+Plain functions, data in and Bokeh models out. :func:`field_viewer` puts them together.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from bokeh.models import (
+    BooleanFilter,
+    Button,
+    CDSView,
+    CheckboxGroup,
+    Column,
+    ColumnDataSource,
+    CustomJS,
+    Div,
+    GlyphRenderer,
+    GroupFilter,
+    HoverTool,
+    Metric,
+    MetricLength,
+    Range1d,
+    RangeSlider,
+    Row,
+    ScaleBar,
+    Select,
+    Slider,
+    UIElement,
+)
+from bokeh.plotting import figure
+
+from cellular.report import glue
+from cellular.report.pictures import ChannelPicture
+
+# Side of the picture on the page, px.
+SIDE = 600
+# What does not fit beside the rest goes below it.
+WRAP = {"sizing_mode": "stretch_width", "styles": {"flex-wrap": "wrap"}}
+# Markers of puncta by kind: colours of autophagy.KIND_COLOURS, and a shape for those who do not see them.
+PUNCTA = {
+    "yellow": ("#F0E442", "circle"),
+    "red_only": ("#CC79A7", "triangle"),
+    "green_only": ("#56B4E9", "square"),
+    "": ("#FFFFFF", "diamond"),
+}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One field as it is shown.
+
+    Attributes
+    ----------
+    field : its name. position : name of what is chosen in the list: the field, or the series that it is of.
+    time : timepoint, None where there is one only. shape : (Y, X) of the image, px.
+    channels : its channels' names, colours and pictures.
+    """
+
+    field: str
+    position: str
+    time: int | None
+    shape: tuple[int, int]
+    channels: Mapping[str, tuple[tuple[int, int, int], ChannelPicture]]
+
+
+@dataclass
+class Viewer:
+    """The viewer's parts, for what is linked to it.
+
+    `here` filters by the frame that is shown, `passing` by the reader's filters; `where` and `when` choose the frame;
+    `show` draws it, and is to be called once the page is ready.
+    """
+
+    layout: UIElement
+    figure: figure
+    here: GroupFilter
+    passing: BooleanFilter
+    frames: ColumnDataSource
+    where: Select
+    when: Slider
+    layers: dict[str, list[GlyphRenderer]] = field(default_factory=dict)
+    show: list[CustomJS] = field(default_factory=list)
+
+
+def field_viewer(
+    frames: Sequence[Frame],
+    cells: ColumnDataSource,
+    *,
+    pixel_size_um: float | None = None,
+    puncta: pd.DataFrame | None = None,
+    outlines: Mapping[str, tuple[str, object, str, str]] | None = None,
+    further: Mapping[str, tuple[pd.DataFrame, str, str]] | None = None,
+    steps: pd.DataFrame | None = None,
+    tooltips: Sequence[tuple[str, str]] = (),
+) -> Viewer:
+    """A viewer of `frames`.
+
+    Parameters
+    ----------
+    cells : a row a cell: ``frame`` (index into `frames`, -1 for none), ``x``, ``y`` (px), ``xs``, ``ys`` (its outline).
+    puncta : ``frame, x, y, kind``. steps : of tracks, ``frame, x0, y0, x1, y1`` (a row a frame in which it is drawn).
+    outlines : layers of cells by name: (column, its value, colour, dash); all cells in one layer without.
+    further : layers of outlines that are no cells: (``frame, xs, ys``, colour, dash).
+    tooltips : what hovering a cell tells, as Bokeh's.
+    """
+    here, passing = GroupFilter(column_name="frame", group=0), BooleanFilter()
+    shown = _figure(frames[0].shape, pixel_size_um)
+    image = ColumnDataSource({"image": [np.zeros((1, 1), np.uint32)], "width": [1.0], "height": [1.0]})
+    shown.image_rgba("image", source=image, x=0, y=0, dw="width", dh="height")
+    layers: dict[str, list[GlyphRenderer]] = {}
+    for name, (rings, colour, dash) in (further or {}).items():
+        source = ColumnDataSource({column: rings[column].tolist() for column in ("frame", "xs", "ys")})
+        look = {"line_color": colour, "line_dash": dash, "line_width": 1.5}
+        layers[name] = [shown.multi_line("xs", "ys", source=source, view=CDSView(filter=here), **look)]
+    for name, (by, value, colour, dash) in (outlines or {"outlines": ("", None, "#FFFFFF", "solid")}).items():
+        chosen = here & passing & GroupFilter(column_name=by, group=value) if by else here & passing
+        layers[name] = [add_cells(shown, cells, CDSView(filter=chosen), colour, dash)]
+    hovered = [renderer for group in list(layers.values())[len(further or {}) :] for renderer in group]
+    shown.add_tools(HoverTool(renderers=hovered, tooltips=list(tooltips), point_policy="follow_mouse"))
+    if puncta is not None and len(puncta):
+        layers |= add_puncta(shown, puncta, here)
+    if steps is not None and len(steps):
+        layers["tracks"] = [add_steps(shown, steps, here)]
+    table = ColumnDataSource(
+        {
+            "field": [frame.field for frame in frames],
+            "position": [frame.position for frame in frames],
+            "time": [0 if frame.time is None else frame.time for frame in frames],
+            "width": [frame.shape[1] for frame in frames],
+            "height": [frame.shape[0] for frame in frames],
+        }
+    )
+    where, when = _choosing(frames)
+    viewer = Viewer(Column(sizing_mode="stretch_width"), shown, here, passing, table, where, when, layers)
+    viewer.layout.children = [
+        Row(where, when),
+        Row(shown, Column(*_light(frames, image, viewer), *_layers(viewer)), **WRAP),
+        Row(*_moving(shown), *_stepping(cells, viewer), **WRAP),
+    ]
+    return viewer
+
+
+def add_cells(
+    shown: figure, cells: ColumnDataSource, view: CDSView, colour: str, dash: str = "solid", hatch: str = " "
+) -> GlyphRenderer:
+    """Outlines of cells that can be clicked; those that are selected are thick and filled."""
+    look = {"line_color": colour, "line_dash": dash, "line_width": 1.3, "fill_color": colour}
+    drawn = shown.patches("xs", "ys", source=cells, view=view, fill_alpha=0.0, **look)
+    drawn.glyph.hatch_pattern, drawn.glyph.hatch_color, drawn.glyph.hatch_alpha = hatch, colour, 0.5
+    drawn.selection_glyph = drawn.glyph.clone(line_width=3, fill_alpha=0.25, line_dash="solid", line_color="#00E5FF")
+    drawn.nonselection_glyph = drawn.glyph.clone(line_alpha=0.75)
+    return drawn
+
+
+def add_puncta(shown: figure, puncta: pd.DataFrame, here: GroupFilter) -> dict[str, list[GlyphRenderer]]:
+    """Puncta as a layer a kind, each with its own marker."""
+    kinds = puncta["kind"].fillna("") if "kind" in puncta else pd.Series("", puncta.index)
+    layers = {}
+    for kind, rows in puncta.groupby(kinds, sort=True):
+        colour, marker = PUNCTA.get(kind, PUNCTA[""])
+        source = ColumnDataSource(
+            {"frame": rows["frame"].to_numpy(np.int32)}
+            # centres of pixels are at whole numbers in tables, at halves in the picture
+            | {name: rows[name].to_numpy(np.float32) + 0.5 for name in ("x", "y")}
+        )
+        look = {"line_color": colour, "fill_color": None, "line_width": 1.5, "marker": marker, "size": 9}
+        drawn = shown.scatter("x", "y", source=source, view=CDSView(filter=here), **look)
+        layers[f"puncta: {kind.replace('_', ' ')} ({marker})" if kind else f"puncta ({marker})"] = [drawn]
+    return layers
+
+
+def add_steps(shown: figure, steps: pd.DataFrame, here: GroupFilter) -> GlyphRenderer:
+    """The way that cells came to where they are in the frame."""
+    data = {name: steps[name].to_numpy(np.float32) + 0.5 for name in ("x0", "y0", "x1", "y1")}
+    source = ColumnDataSource(data | {"frame": steps["frame"].to_numpy(np.int32)})
+    look = {"line_color": "#E69F00", "line_width": 2, "view": CDSView(filter=here)}
+    return shown.segment("x0", "y0", "x1", "y1", source=source, **look)
+
+
+def _figure(shape: tuple[int, int], pixel_size_um: float | None) -> figure:
+    scale = max(shape) / SIDE
+    shown = figure(
+        x_range=(0, scale * SIDE),
+        y_range=(scale * SIDE, 0),
+        tools="pan,wheel_zoom,tap,lasso_select,reset,save",
+        active_scroll="wheel_zoom",
+        toolbar_location="above",
+        background_fill_color="#202020",
+        tags=["", -1],
+        name="field",
+        # of its own width beside what is stretched: pixels stay square
+        styles={"flex": "none"},
+        sizing_mode="fixed",
+        width=SIDE,
+        height=SIDE + 30,
+        min_border=0,
+    )
+    shown.grid.visible = shown.axis.visible = False
+    shown.add_layout(_scale_bar(shown, pixel_size_um))
+    return shown
+
+
+def _scale_bar(shown: figure, pixel_size_um: float | None) -> ScaleBar:
+    """A bar of a round length in um; in px where the pixel size is not known."""
+    look = {"location": "bottom_right", "background_fill_alpha": 0.7, "name": "scale"}
+    if pixel_size_um is None:
+        return ScaleBar(range=shown.x_range, unit="px", dimensional=Metric(base_unit="px", include=["px"]), **look)
+    own = Range1d(shown.x_range.start * pixel_size_um, shown.x_range.end * pixel_size_um)
+    follow = CustomJS(args={"own": own, "px": shown.x_range, "size": pixel_size_um}, code=glue.SCALE)
+    shown.x_range.js_on_change("end", follow)
+    shown.x_range.js_on_change("start", follow)
+    return ScaleBar(range=own, unit="µm", dimensional=MetricLength(), **look)
+
+
+def _choosing(frames: Sequence[Frame]) -> tuple[Select, Slider]:
+    positions = list(dict.fromkeys(frame.position for frame in frames))
+    times = sorted({frame.time for frame in frames if frame.time is not None})
+    where = Select(title="Field", value=positions[0], options=positions, name="where", width=380)
+    timed = len(times) > 1
+    first, last = (times[0], times[-1]) if timed else (0, 1)
+    when = Slider(title="Timepoint", start=first, end=last, value=first, step=1, visible=timed, name="when", width=220)
+    return where, when
+
+
+def _light(frames: Sequence[Frame], image: ColumnDataSource, viewer: Viewer) -> list[UIElement]:
+    """Channels on and off, and the levels each is shown between: the same for all fields, so that they compare."""
+    names = list(frames[0].channels)
+    rows = [frame.channels[name] for frame in frames for name in names]
+    data = {"url": [p.url for _, p in rows], "low": [p.low for _, p in rows], "high": [p.high for _, p in rows]}
+    data |= {part: [colour[k] for colour, _ in rows] for k, part in enumerate(("red", "green", "blue"))}
+    on = CheckboxGroup(labels=names, active=list(range(len(names))), name="channels")
+    contrast = []
+    for k, name in enumerate(names):
+        own = [frame.channels[name][1] for frame in frames]
+        low, high = min(p.low for p in own), max(p.high for p in own)
+        # one saturated field must not darken all others
+        first = float(np.median([p.dark for p in own])), float(np.quantile([p.bright for p in own], 0.8))
+        step = (high - low) / 500
+        contrast.append(
+            RangeSlider(title=name, start=low, end=high, value=first, step=step, width=220, name=f"level{k}")
+        )
+    args = {"here": viewer.here, "pictures": ColumnDataSource(data), "frames": viewer.frames, "image": image}
+    args |= {"figure": viewer.figure, "on": on, "contrast": contrast}
+    # decoding takes its time, and waits
+    show = CustomJS(args=args, code=f"(async () => {{{glue.SHOW}}})()")
+    viewer.here.js_on_change("group", show)
+    on.js_on_change("active", show)
+    for slider in contrast:
+        slider.js_on_change("value", show)
+    go = CustomJS(args=_going(viewer), code=glue.OPEN)
+    viewer.where.js_on_change("value", go)
+    viewer.when.js_on_change("value", go)
+    viewer.show = [go, show]
+    return [_title("Channels"), on, *contrast]
+
+
+def _going(viewer: Viewer) -> dict[str, object]:
+    return {"here": viewer.here, "frames": viewer.frames, "where": viewer.where, "when": viewer.when} | {
+        "figure": viewer.figure
+    }
+
+
+def _layers(viewer: Viewer) -> list[UIElement]:
+    names = list(viewer.layers)
+    boxes = CheckboxGroup(labels=names, active=list(range(len(names))), name="layers")
+    args = {"renderers": list(viewer.layers.values()), "layers": boxes}
+    boxes.js_on_change("active", CustomJS(args=args, code=glue.LAYERS))
+    return [_title("Layers"), boxes]
+
+
+def _title(text: str) -> UIElement:
+    return Div(text=f"<strong>{text}</strong>")
+
+
+def _moving(shown: figure) -> list[Button]:
+    """Moving without a mouse."""
+    moves = {
+        "zoom in": (0, 0, 0.5),
+        "zoom out": (0, 0, 2),
+        "left": (-0.25, 0, 1),
+        "right": (0.25, 0, 1),
+        "up": (0, -0.25, 1),
+        "down": (0, 0.25, 1),
+    }
+    buttons = []
+    for label, (across, down, zoom) in moves.items():
+        button = Button(label=label, width=70, name=label)
+        args = {"figure": shown, "across": across, "down": down, "zoom": zoom}
+        button.js_on_click(CustomJS(args=args, code=glue.MOVE))
+        buttons.append(button)
+    return buttons
+
+
+def _stepping(cells: ColumnDataSource, viewer: Viewer) -> list[Button]:
+    buttons = []
+    for label, by in (("previous cell", -1), ("next cell", 1)):
+        button = Button(label=label, width=110, name=label)
+        args = {"cells": cells, "passing": viewer.passing, "here": viewer.here, "by": by}
+        button.js_on_click(CustomJS(args=args, code=glue.STEP))
+        buttons.append(button)
+    return buttons

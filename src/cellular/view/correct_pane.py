@@ -1,0 +1,167 @@
+"""Correcting by mouse, by buttons and by keyboard: each stroke is on disk before the next one is drawn."""
+
+from collections.abc import Callable
+from typing import Any
+
+import panel as pn
+
+from cellular.errors import CellularError, InputError
+from cellular.view.field_pane import FieldPane
+
+# What a drag or a click in the picture means, and the tool that takes it.
+MODES = {
+    "Move and choose": "pan",
+    "Choose by lasso": "lasso",
+    "Draw a cell": "pen",
+    "Reshape the chosen": "pen",
+    "Cut the chosen": "pen",
+    "Part by two points": "seeds",
+}
+# A stroke of the pen has a point a pixel of the screen: no cell needs more.
+MOST_POINTS = 4000
+
+
+class CorrectPane:
+    """Tools for the field that `pane` shows; `changed` is called after each stroke."""
+
+    def __init__(self, pane: FieldPane, tell: Callable[[str], None], changed: Callable[[], None]) -> None:
+        self.pane, self.tell, self.changed = pane, tell, changed
+        self.mode = pn.widgets.RadioButtonGroup(
+            name="mode", options=list(MODES), value="Move and choose", button_style="outline", button_type="primary"
+        )
+        self.mode.param.watch(self._switch, "value")
+        actions = {
+            "Delete": self._delete, "Merge": self._merge, "Undo": self._undo, "Redo": self._redo,
+            "Field is right": self._check,
+        }  # fmt: skip
+        self.buttons = {name: pn.widgets.Button(name=name, width=110) for name in actions}
+        for name, action in actions.items():
+            self.buttons[name].on_click(lambda _, action=action: self._guarded(action))
+        self.cell = pn.widgets.IntInput(name="Cell number", value=None, start=1, width=110)
+        self.cell.param.watch(lambda event: event.new and pane.choose([event.new]), "value")
+        self.corners = pn.widgets.TextInput(
+            name="Corners instead of a stroke, x,y in px", placeholder="10,12 30,12 30,40", width=300
+        )
+        self.apply = pn.widgets.Button(name="Apply corners", width=120)
+        self.apply.on_click(lambda _: self._guarded(self._by_corners))
+        pane.pen.on_change("data", lambda attr, old, new: self._guarded(self._stroke))
+        pane.seeds.on_change("data", lambda attr, old, new: self._guarded(self._part))
+        self.view = pn.Column(
+            self.mode,
+            pn.FlexBox(*self.buttons.values()),
+            pn.Card(
+                pn.FlexBox(self.cell, self.corners, self.apply),
+                title="By keyboard", collapsed=True, sizing_mode="stretch_width",
+            ),
+            sizing_mode="stretch_width",
+        )  # fmt: skip
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Enable what can be done now."""
+        if self.pane.item is None:
+            return
+        try:
+            found = self.pane.desk.correcting(self.pane.item)
+        except CellularError as error:
+            self.tell(str(error))
+            self.view.visible = False
+            return
+        self.view.visible = True
+        self.buttons["Undo"].disabled, self.buttons["Redo"].disabled = not found.can_undo, not found.can_redo
+
+    def _switch(self, event: Any) -> None:
+        """Give the mouse to the mode's tool."""
+        bar, tool = self.pane.figure.toolbar, self.pane.tools[MODES[event.new]]
+        drawing = MODES[event.new] in ("pen", "seeds")  # Bokeh's tools for several gestures have a place of their own
+        bar.update(
+            active_drag=None if drawing else tool,
+            active_tap=None if drawing else self.pane.tools["tap"],
+            active_multi=tool if drawing else None,
+        )
+        self._clear()
+
+    def _clear(self) -> None:
+        """Take away what the tools have drawn."""
+        if self.pane.pen.data["xs"]:
+            self.pane.pen.data = {"xs": [], "ys": []}
+        if self.pane.seeds.data["x"]:
+            self.pane.seeds.data = {"x": [], "y": []}
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except CellularError as error:
+            self.tell(str(error))
+            if self.pane.item is not None and "meanwhile" in str(error):
+                self.pane.desk.forget(self.pane.item)
+                self.pane.show_cells()
+
+    def _do(self, operation: str, **arguments: Any) -> None:
+        """One stroke, and the picture after it."""
+        found = self.pane.desk.correcting(self.pane.item)
+        touched = found.do(operation, **arguments)
+        self._after(touched, f"{operation}: saved")
+
+    def _after(self, touched: list[int], said: str) -> None:
+        self.pane.show_cells(keep=touched)
+        self.refresh()
+        self.tell(said)
+        self.changed()
+
+    def _delete(self) -> None:
+        self._do("delete", cells=self.pane.chosen())
+
+    def _merge(self) -> None:
+        self._do("merge", cells=self.pane.chosen())
+
+    def _check(self) -> None:
+        self._do("check")
+
+    def _undo(self) -> None:
+        self._after(self.pane.desk.correcting(self.pane.item).undo(), "undone")
+
+    def _redo(self) -> None:
+        self._after(self.pane.desk.correcting(self.pane.item).redo(), "done again")
+
+    def _one(self) -> int:
+        chosen = self.pane.chosen()
+        if len(chosen) != 1:
+            raise InputError(f"choose the one cell that is meant; {len(chosen)} are chosen")
+        return chosen[0]
+
+    def _stroke(self) -> None:
+        """A stroke of the pen, when it is done."""
+        if not self.pane.pen.data["xs"]:
+            return
+        xs, ys = (list(self.pane.pen.data[axis][-1]) for axis in ("xs", "ys"))
+        every = -(-len(xs) // MOST_POINTS)
+        points = [(float(x), float(y)) for x, y in zip(xs, ys)][:: max(1, every)]
+        self._clear()
+        self._with_points(points)
+
+    def _with_points(self, points: list[tuple[float, float]]) -> None:
+        if self.mode.value == "Reshape the chosen":
+            self._do("reshape", cell=self._one(), polygon=points)
+        elif self.mode.value == "Cut the chosen":
+            self._do("split", cell=self._one(), line=points)
+        elif self.mode.value == "Part by two points":
+            self._do("split", cell=self._one(), seeds=points)
+        else:
+            self._do("draw", polygon=points)
+
+    def _part(self) -> None:
+        """Two points in a cell, when both are there."""
+        points = [(float(x), float(y)) for x, y in zip(self.pane.seeds.data["x"], self.pane.seeds.data["y"])]
+        if len(points) == 2:
+            self._clear()
+            self._do("split", cell=self._one(), seeds=points)
+
+    def _by_corners(self) -> None:
+        try:
+            points = [tuple(map(float, word.split(","))) for word in self.corners.value.split()]
+        except ValueError:
+            points = []
+        if not points or any(len(point) != 2 for point in points):
+            raise InputError(f"corners are pairs x,y with spaces between, not '{self.corners.value}'")
+        self._with_points(points)

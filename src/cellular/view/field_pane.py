@@ -1,0 +1,392 @@
+"""One field: its image by tiles, cells, puncta; the table and the plot of its cells, which are one with the picture."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import panel as pn
+from bokeh.events import RangesUpdate
+from bokeh.models import (
+    ColumnDataSource,
+    FreehandDrawTool,
+    HoverTool,
+    LassoSelectTool,
+    PanTool,
+    PointDrawTool,
+    Range1d,
+    TapTool,
+    WheelZoomTool,
+)
+from bokeh.palettes import Viridis256
+from bokeh.plotting import figure
+
+from cellular.data.plate import FieldFiles
+from cellular.data.window import step_for
+from cellular.errors import CellularError
+from cellular.view.desk import Desk
+from cellular.view.picture import (
+    EDGE,
+    EDITED,
+    KINDS,
+    STATES,
+    bar_length,
+    colours_of,
+    compose,
+    contrast,
+    outlines,
+    ramp,
+)
+
+# Of the picture on the page, px of the screen.
+HEIGHT = 620
+# Pixels of the picture along a side, at most; how much more than is seen is read, so that panning meets it.
+SIDE, MARGIN = 1400, 0.5
+# How long the view must rest before its tiles are read, ms.
+REST_MS = 120
+FIRST_COLUMNS = (
+    "area",
+    "circularity",
+    "puncta_total",
+    "puncta_yellow",
+    "puncta_red_only",
+    "red_only_fraction",
+    "state",
+)
+
+
+class FieldPane:
+    """The picture of a field and what belongs to it; `tell` is called with a sentence when something goes wrong."""
+
+    def __init__(self, desk: Desk, tell: Callable[[str], None]) -> None:
+        self.desk, self.tell = desk, tell
+        self.item: FieldFiles | None = None
+        self.ranges: list[tuple[float, float]] = []
+        self._seen: tuple | None = None
+        self._waiting: Any = None
+        self._busy, self._size = False, {}
+        self.image = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
+        self.cells = ColumnDataSource({"label": [], "xs": [], "ys": [], "edge": []})
+        self.puncta = ColumnDataSource({"x": [], "y": [], "kind": [], "colour": []})
+        self.pen = ColumnDataSource({"xs": [], "ys": []})
+        self.seeds = ColumnDataSource({"x": [], "y": []})
+        self.bar = ColumnDataSource({"x0": [], "x1": [], "y": [], "text": []})
+        self._make_figure()
+        self._make_controls()
+        self.table = pn.widgets.Tabulator(
+            pd.DataFrame({"label": []}), pagination="remote", page_size=8, disabled=True, selectable=True,
+            show_index=False, sizing_mode="stretch_width", height=330, name="cells", layout="fit_data",
+        )  # fmt: skip
+        self.table.param.watch(self._row_chosen, "selection")
+        self.cells.selected.on_change("indices", lambda attr, old, new: self._mark_rows())
+        self._make_plot()
+
+    # --- what there is
+
+    def _make_figure(self) -> None:
+        self.x_range, self.y_range = Range1d(0, 1), Range1d(1, 0)
+        pan, wheel = PanTool(), WheelZoomTool()
+        plot = figure(
+            x_range=self.x_range, y_range=self.y_range, tools=[pan, wheel], toolbar_location=None,
+            sizing_mode="stretch_width", min_border=0, background_fill_color="#000000",
+            border_fill_color="#000000", outline_line_color=None, name="field", x_axis_type=None,
+            y_axis_type=None, height=HEIGHT,
+        )  # fmt: skip
+        plot.grid.visible = False
+        plot.image_rgba("image", "x", "y", "dw", "dh", source=self.image)
+        cells = plot.patches(
+            "xs", "ys", source=self.cells, fill_alpha=0, line_color="edge", line_width=1.2, selection_line_width=3,
+            selection_line_color="#FFFF00", nonselection_line_alpha=1, nonselection_line_color="edge",
+            selection_fill_color="#FFFF00", selection_fill_alpha=0.15, nonselection_fill_alpha=0,
+        )  # fmt: skip
+        spots = plot.scatter("x", "y", source=self.puncta, size=8, fill_alpha=0, line_color="colour", line_width=1.5)
+        pen = plot.multi_line("xs", "ys", source=self.pen, line_color="#FFFF00", line_width=2)
+        seeds = plot.scatter("x", "y", source=self.seeds, size=10, color="#FFFF00", marker="x", line_width=3)
+        plot.segment("x0", "y", "x1", "y", source=self.bar, line_color="white", line_width=4)
+        plot.text(
+            "x0", "y", "text", source=self.bar, text_color="white", text_font_size="13px", y_offset=-8
+        )  # above the bar
+        self.renderers = {"cells": cells, "puncta": spots}
+        self.tools = {
+            "pan": pan,
+            "lasso": LassoSelectTool(renderers=[cells], continuous=False),
+            "pen": FreehandDrawTool(renderers=[pen], num_objects=1),
+            "seeds": PointDrawTool(renderers=[seeds], num_objects=2),
+            "tap": TapTool(renderers=[cells]),
+            "hover": HoverTool(renderers=[cells], tooltips=[("cell", "@label")]),
+        }
+        plot.add_tools(*(tool for name, tool in self.tools.items() if name != "pan"))
+        plot.toolbar.active_scroll, plot.toolbar.active_drag = wheel, pan
+        plot.toolbar.active_tap = self.tools["tap"]
+        plot.on_event(RangesUpdate, self._moved)
+        for name in ("inner_width", "inner_height"):
+            plot.on_change(name, lambda attr, old, new: self._resized(attr, new))
+        self.figure = plot
+
+    def _make_controls(self) -> None:
+        self.channels = pn.Column(sizing_mode="stretch_width")
+        self.layers = pn.widgets.CheckButtonGroup(
+            name="layers", options=["outlines", "puncta"], value=["outlines"], button_type="default"
+        )
+        self.safe = pn.widgets.Checkbox(name="colours that all eyes tell apart", value=False)
+        self.colour_by = pn.widgets.Select(name="Colour outlines by", options=["nothing"], width=220)
+        self.fit_button = pn.widgets.Button(name="Fit", width=60)
+        self.in_button, self.out_button = (pn.widgets.Button(name=name, width=60) for name in ("Zoom +", "Zoom −"))
+        self.fit_button.on_click(lambda _: self.fit())
+        self.in_button.on_click(lambda _: self.zoom(0.5))
+        self.out_button.on_click(lambda _: self.zoom(2.0))
+        self.layers.param.watch(lambda _: self._show_layers(), "value")
+        self.safe.param.watch(lambda _: self.paint(), "value")
+        self.colour_by.param.watch(lambda _: self.show_cells(), "value")
+
+    def _make_plot(self) -> None:
+        self.x_column, self.y_column = (pn.widgets.Select(name=name, options=[], width=180) for name in "xy")
+        self.plot = figure(
+            height=280, sizing_mode="stretch_width", tools="tap,lasso_select,wheel_zoom,pan,reset", name="plot"
+        )
+        self.plot.scatter("plot_x", "plot_y", source=self.cells, size=7, color="#0072B2", nonselection_alpha=0.35)
+        for part in (self.x_column, self.y_column):
+            part.param.watch(lambda _: self.show_cells(), "value")
+
+    # --- a field
+
+    def open(self, item: FieldFiles) -> None:
+        """Show the field from edge to edge."""
+        windows = self.desk.windows(item)
+        self.item, self._seen = item, None
+        self.cells.selected.indices = []
+        step = step_for(max(windows.shape), SIDE)  # that of the whole field in view: read once
+        sample = [slice(0, size, step) for size in windows.shape]
+        self.ranges = [contrast(windows.window(k, *sample)) for k in range(len(windows.channels))]
+        self._show_channels(windows.channels)
+        self.fit()
+        self.show_cells()
+
+    def fit(self) -> None:
+        """The whole field in view."""
+        height, width = self.desk.windows(self.item).shape
+        self._look(width / 2, height / 2, max(height, width / self._aspect()) / 2)
+
+    def zoom(self, factor: float) -> None:
+        """Show `factor` as much along either side."""
+        x, y, half = self._middle()
+        self._look(x, y, half * factor)
+
+    def centre_on(self, x: float, y: float) -> None:
+        """Bring a place into the middle, without a change of scale."""
+        self._look(x, y, abs(self.y_range.end - self.y_range.start) / 2)
+
+    def _aspect(self) -> float:
+        """Width over height of what the picture is drawn in, as the browser says; 1 before it has."""
+        width, height = (self._size.get(name) for name in ("inner_width", "inner_height"))
+        return width / height if width and height else 1.0
+
+    def _look(self, x: float, y: float, half: float) -> None:
+        """Show what lies `half` above and below a place, and as much beside it as there is room for."""
+        wide = half * self._aspect()
+        self.x_range.update(start=x - wide, end=x + wide)
+        self.y_range.update(start=y + half, end=y - half)
+        self.paint()
+
+    def _resized(self, name: str, size: int) -> None:
+        """A pixel is square whatever the width of the window."""
+        self._size[name] = size
+        if self.item is not None:
+            self._look(*self._middle())
+
+    def _middle(self) -> tuple[float, float, float]:
+        (x0, x1), (y0, y1) = ((axis.start, axis.end) for axis in (self.x_range, self.y_range))
+        return (x0 + x1) / 2, (y0 + y1) / 2, abs(y1 - y0) / 2
+
+    # --- the image
+
+    def _show_channels(self, names: Sequence[str]) -> None:
+        rows = []
+        for number, (name, (low, high)) in enumerate(zip(names, self.ranges)):
+            shown = pn.widgets.Checkbox(name=name, value=True, width=110, align="center")
+            top = high + (high - low) * 2
+            level = pn.widgets.RangeSlider(
+                name=f"contrast of {name}",
+                start=min(0.0, low),
+                end=top,
+                value=(low, high),
+                sizing_mode="stretch_width",
+                show_value=False,
+            )
+            shown.param.watch(lambda _: self.paint(), "value")
+            level.param.watch(lambda event, k=number: self._set_range(k, event.new), "value_throttled")
+            rows.append(pn.Row(shown, level, sizing_mode="stretch_width"))
+        self.channels[:] = rows
+
+    def _set_range(self, number: int, value: tuple[float, float]) -> None:
+        self.ranges[number] = value
+        self.paint()
+
+    def _moved(self, event: RangesUpdate) -> None:
+        """Read the tiles once the view rests: a wheel turns many times a second."""
+        self.x_range.update(start=event.x0, end=event.x1)
+        self.y_range.update(start=event.y0, end=event.y1)
+        document = pn.state.curdoc
+        if self._waiting is not None:
+            document.remove_timeout_callback(self._waiting)
+        self._waiting = document.add_timeout_callback(self._rested, REST_MS)
+
+    def _rested(self) -> None:
+        self._waiting = None
+        if self.item is not None and self._view() != self._seen:
+            self.paint()
+
+    def _view(self) -> tuple[int, int, int, int, int]:
+        """Rows, columns and step to read for what is in view: a margin more than is seen, on a grid of the step."""
+        height, width = self.desk.windows(self.item).shape
+        (x0, x1), (y0, y1) = (sorted((axis.start, axis.end)) for axis in (self.x_range, self.y_range))
+        step = step_for(min(max(x1 - x0, y1 - y0), max(height, width)), SIDE)
+        found = []
+        for low, high, size in ((y0, y1, height), (x0, x1, width)):
+            more = (high - low) * MARGIN
+            grid = max(step, int(high - low) // 4)
+            found += [
+                int(np.clip((low - more) // grid * grid, 0, size)),
+                int(np.clip(-(-(high + more) // grid) * grid, 0, size)),
+            ]
+        return (*found, step)
+
+    def paint(self) -> None:
+        """Draw the image that is in view, its channels in their colours, and the scale bar."""
+        if self.item is None:
+            return
+        windows = self.desk.windows(self.item)
+        self._seen = y0, y1, x0, x1, step = self._view()
+        if y1 <= y0 or x1 <= x0:
+            self.image.data = {name: [] for name in self.image.data}
+            return
+        shown = [k for k, row in enumerate(self.channels) if row[0].value]
+        colours = colours_of(windows.channels, self.safe.value)
+        try:
+            planes = [windows.window(k, slice(y0, y1, step), slice(x0, x1, step)) for k in shown]
+        except CellularError as error:
+            self.tell(str(error))
+            return
+        if not planes:
+            planes, shown = [np.zeros((2, 2))], [0]
+        picture = compose(planes, [self.ranges[k] for k in shown], [colours[k] for k in shown])
+        rows, columns = picture.shape
+        tall, wide = (rows * step, columns * step) if len(planes[0]) > 2 else (y1 - y0, x1 - x0)
+        self.image.data = {"image": [picture], "x": [x0], "y": [y0], "dw": [wide], "dh": [tall]}
+        self._paint_bar(windows.pixel_size_um)
+
+    def _paint_bar(self, pixel_size_um: float | None) -> None:
+        width = self.x_range.end - self.x_range.start
+        size = pixel_size_um or 1.0
+        length = bar_length(width * size)
+        x = self.x_range.start + 0.03 * width
+        y = max(self.y_range.start, self.y_range.end) - 0.03 * width
+        text = f"{length:g} {'µm' if pixel_size_um else 'px'}"
+        self.bar.data = {"x0": [x], "x1": [x + length / size], "y": [y], "text": [text]}
+
+    # --- cells
+
+    def show_cells(self, keep: Sequence[int] = ()) -> None:
+        """Draw outlines, puncta, table and plot anew; the cells `keep` stay chosen."""
+        if self.item is None:
+            return
+        try:
+            labels = self.desk.labels(self.item)
+        except CellularError as error:
+            self.tell(str(error))
+            labels = None
+        drawn = outlines(labels) if labels is not None else pd.DataFrame({"label": [], "xs": [], "ys": []})
+        table = self._with_numbers(drawn)
+        numbers = [name for name in table if table[name].dtype.kind in "iuf" and name not in ("label", "site")]
+        self._offer(numbers, [name for name in ("state",) if name in table])
+        table["edge"] = self._edges(table)
+        for axis, part in (("plot_x", self.x_column), ("plot_y", self.y_column)):
+            table[axis] = table.get(part.value, np.nan)
+        shown = [name for name in FIRST_COLUMNS if name in table]
+        names = ["label", *shown, *(name for name in numbers if name not in shown)][:24]
+        self.tools["hover"].tooltips = [("cell", "@label"), *((n.replace("_", " "), f"@{{{n}}}") for n in shown)]
+        self.plot.xaxis.axis_label, self.plot.yaxis.axis_label = self.x_column.value, self.y_column.value
+        chosen = [int(k) for k in np.flatnonzero(table["label"].isin(list(keep)))]
+        self._busy = True  # rows that are chosen must be there
+        self.cells.selected.indices, self.table.selection = [], []
+        self.cells.data = {name: table[name].tolist() for name in table}
+        self.table.value = table[names].round(4)
+        self._busy = False
+        self.cells.selected.indices = chosen
+        self._show_puncta()
+        self._show_layers()
+
+    def _with_numbers(self, drawn: pd.DataFrame) -> pd.DataFrame:
+        """Outlines with what the run measured of the cells; a cell drawn since is not measured yet."""
+        cells = self.desk.run.tables.get("cells")
+        if cells is None or "label" not in cells:
+            return drawn.assign(area=[_area(xs, ys) for xs, ys in zip(drawn["xs"], drawn["ys"])])
+        mine = cells[cells["field"] == self.item.name].drop(columns="field").drop_duplicates("label")
+        return drawn.merge(mine, on="label", how="left")
+
+    def _offer(self, numbers: Sequence[str], words: Sequence[str]) -> None:
+        self.colour_by.options = ["nothing", "what was edited", *words, *numbers]
+        for part, first in ((self.x_column, "area"), (self.y_column, "puncta_total")):
+            if list(part.options) != list(numbers) and numbers:
+                value = part.value if part.value in numbers else first if first in numbers else numbers[0]
+                part.param.update(options=list(numbers), value=value)
+
+    def _edges(self, table: pd.DataFrame) -> list[str]:
+        by = self.colour_by.value
+        if by == "what was edited":
+            found = self.desk.correcting(self.item)
+            touched = set(found.edited())
+            return [EDITED if label in touched else EDGE for label in table["label"]]
+        if by == "state":
+            return [STATES.get(str(state), EDGE) for state in table["state"]]
+        return ramp(table[by], Viridis256) if by in table else [EDGE] * len(table)
+
+    def _show_puncta(self) -> None:
+        found = self.desk.run.tables.get("puncta")
+        mine = found[found["field"] == self.item.name] if found is not None else pd.DataFrame({"x": [], "y": []})
+        kinds = mine["kind"].tolist() if "kind" in mine else [""] * len(mine)
+        self.puncta.data = {
+            "x": (mine["x"] + 0.5).tolist(),
+            "y": (mine["y"] + 0.5).tolist(),
+            "kind": kinds,
+            "colour": [KINDS.get(kind, "#FFFFFF") for kind in kinds],
+        }
+
+    def _show_layers(self) -> None:
+        self.renderers["cells"].visible = "outlines" in self.layers.value
+        self.renderers["puncta"].visible = "puncta" in self.layers.value
+
+    # --- which cells are chosen
+
+    def chosen(self) -> list[int]:
+        """Labels of the cells that are chosen, in picture, table or plot."""
+        return [int(self.cells.data["label"][k]) for k in self.cells.selected.indices]
+
+    def _row_chosen(self, event: Any) -> None:
+        if not self._busy:
+            self.cells.selected.indices = list(event.new)
+
+    def _mark_rows(self) -> None:
+        """The rows of the chosen cells, on the page of the first."""
+        places = list(self.cells.selected.indices)
+        if self._busy or places == list(self.table.selection):
+            return
+        self._busy = True
+        self.table.selection = places
+        if places:
+            self.table.page = places[0] // self.table.page_size + 1
+        self._busy = False
+
+    def choose(self, labels: Sequence[int]) -> None:
+        """Choose cells, and bring the first into view where it is not."""
+        places = [k for k, label in enumerate(self.cells.data["label"]) if label in set(labels)]
+        self.cells.selected.indices = places
+        if places:
+            x, y = (float(np.mean(self.cells.data[axis][places[0]])) for axis in ("xs", "ys"))
+            if not (self.x_range.start < x < self.x_range.end and self.y_range.end < y < self.y_range.start):
+                self.centre_on(x, y)
+
+
+def _area(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Area inside a ring, px²: half of the sum of cross products."""
+    return abs(float(np.dot(xs, np.roll(ys, 1)) - np.dot(ys, np.roll(xs, 1)))) / 2

@@ -1,0 +1,229 @@
+"""What runs in the background: measuring again, teaching, new images. It outlives the page."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import panel as pn
+
+from cellular.data.formats.suffixes import IMAGE_SUFFIXES
+from cellular.errors import CellularError, InputError
+from cellular.jobs.lessons import decide, lessons
+from cellular.jobs.queue import DONE, QUEUED, RUNNING, Job
+from cellular.jobs.upload import MOST_BYTES, keep_upload
+from cellular.view.desk import Desk
+
+# Jobs that are listed: the latest ones.
+SHOWN = 8
+
+
+class JobsPane:
+    """The queue as a list; `finished` is called with each job that came to its end since the last look."""
+
+    def __init__(self, desk: Desk, finished: Callable[[Job], None]) -> None:
+        self.desk, self.finished = desk, finished
+        self._over = {job.name for job in desk.queue.jobs() if job.state not in (QUEUED, RUNNING)}
+        self._drawn: list[tuple] | None = None
+        self.view = pn.Column(sizing_mode="stretch_width", name="jobs")
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look at the disk, and draw what has changed."""
+        jobs = self.desk.queue.jobs()
+        lines = {job.name: _last_line(self.desk.queue.output(job.name)) for job in jobs[-SHOWN:]}
+        drawn = [(job, lines[job.name]) for job in jobs[-SHOWN:]]
+        if drawn != self._drawn:
+            self._drawn = drawn
+            self.view[:] = [self._row(job, line) for job, line in reversed(drawn)] or [pn.pane.Markdown("No jobs yet.")]
+        for job in jobs:
+            if job.state not in (QUEUED, RUNNING) and job.name not in self._over:
+                self._over.add(job.name)
+                self.finished(job)
+
+    def _row(self, job: Job, line: str) -> pn.Row:
+        text = f"{job.title}: {job.state}" + (f" · {line}" if line else "")
+        parts: list[Any] = [pn.widgets.StaticText(value=text, sizing_mode="stretch_width")]
+        if job.state == RUNNING:
+            parts.append(pn.indicators.Progress(value=_percent(line), max=100, width=140))
+        if job.state in (QUEUED, RUNNING):
+            stop = pn.widgets.Button(name="Stop", width=70)
+            stop.on_click(lambda _: self.desk.queue.stop(job.name))
+            parts.append(stop)
+        return pn.Row(*parts, sizing_mode="stretch_width")
+
+
+class TeachPane:
+    """Fine-tuning on corrected fields, and what it was worth; `tell` gets sentences."""
+
+    def __init__(self, desk: Desk, tell: Callable[[str], None]) -> None:
+        self.desk, self.tell = desk, tell
+        self.words = pn.pane.Markdown("")
+        self.epochs = pn.widgets.IntInput(name="Passes over the fields", value=20, start=1, end=1000, width=160)
+        self.button = pn.widgets.Button(name="Teach the model", button_type="primary", width=160)
+        self.button.on_click(lambda _: self._begin())
+        self.results = pn.Column(sizing_mode="stretch_width")
+        self.view = pn.Column(
+            self.words, pn.FlexBox(self.epochs, self.button), self.results, sizing_mode="stretch_width"
+        )
+        self.refresh()
+
+    def refresh(self) -> None:
+        """What can be learnt from, and what came of earlier lessons."""
+        found = self.desk.run.corrected()
+        fields = found.fields if found else ()
+        held = max(1, len(fields) // 5)
+        self.button.disabled = len(fields) < 2
+        self.words.object = f"**{len(fields)} corrected fields.** " + (
+            f"The model learns from {len(fields) - held}; the latest {held} are held out, and tell whether it helped."
+            if len(fields) > 1
+            else "Correct two or more: one is held out, and tells whether teaching helped. A field without a "
+            "fault counts once *Field is right* is pressed on it."
+        )
+        self.results[:] = [self._lesson(name, told) for name, told in reversed(lessons(self._folder).items())]
+
+    @property
+    def _folder(self):
+        return self.desk.run.folder / "teach"
+
+    def _begin(self) -> None:
+        number = 1 + max((int(path.name) for path in self._folder.glob("[0-9]*")), default=0)
+        words = [
+            "teach",
+            *self.desk.run.words(),
+            "--out",
+            self._folder / f"{number:06d}",
+            "--n_epochs",
+            self.epochs.value,
+        ]
+        try:
+            self._folder.joinpath(f"{number:06d}").mkdir(parents=True)
+            self.desk.add_job(f"Teach {number}", words)
+        except CellularError as error:
+            self.tell(str(error))
+
+    def _lesson(self, name: str, told: dict[str, Any]) -> pn.Row:
+        pairs = "; ".join(f"{key} {value:.3f} → **{told['after'][key]:.3f}**" for key, value in told["before"].items())
+        said = {None: "", True: " · kept", False: " · discarded"}[told["kept"]]
+        held = ", ".join(told["held_out"])
+        parts: list[Any] = [
+            pn.pane.Markdown(f"Lesson {int(name)}{said}, on {held}: {pairs}", sizing_mode="stretch_width")
+        ]
+        if told["kept"] is None:
+            for text, keep in (("Keep", True), ("Discard", False)):
+                button = pn.widgets.Button(name=text, width=90)
+                button.on_click(lambda _, keep=keep: self._decide(name, keep))
+                parts.append(button)
+        return pn.Row(*parts, sizing_mode="stretch_width")
+
+    def _decide(self, name: str, keep: bool) -> None:
+        try:
+            kept = decide(self._folder / name, keep, self.desk.run.folder / "models")
+            self.tell(f"kept as {kept}; give it to --model" if kept else "discarded")
+        except CellularError as error:
+            self.tell(str(error))
+        self.refresh()
+
+
+class UploadPane:
+    """Images dropped onto the page, to be analysed without a terminal."""
+
+    def __init__(self, desk: Desk, tell: Callable[[str], None]) -> None:
+        self.desk, self.tell = desk, tell
+        self.drop = BoundedDropper(
+            multiple=True, accepted_filetypes=list(IMAGE_SUFFIXES), max_file_size=f"{MOST_BYTES >> 20}MB", previews=[],
+            chunk_size=8 << 20, sizing_mode="stretch_width", height=160, name="Images",
+        )  # fmt: skip
+        self.drop.param.watch(self._dropped, "value")
+        self.lot = pn.widgets.StaticText(value="no image yet")
+        self.channels = pn.widgets.TextInput(name="Channels, where names do not tell", placeholder="mRFP=w3 EGFP=w2")
+        self.reporter = pn.widgets.Select(
+            name="Reporter", options=["auto", "tandem", "mito-qc", "mt-keima", "none"], width=120
+        )
+        self.model = pn.widgets.TextInput(name="Model", value="starter", width=160)
+        self.diameter = pn.widgets.FloatInput(name="Cell diameter, px", value=None, start=1, width=160)
+        self.button = pn.widgets.Button(name="Segment and measure", button_type="primary", width=180, disabled=True)
+        self.button.on_click(lambda _: self._begin())
+        self.done = pn.pane.Markdown("")
+        self.view = pn.Column(
+            self.drop,
+            self.lot,
+            pn.FlexBox(self.channels, self.reporter, self.model, self.diameter, self.button),
+            self.done,
+            sizing_mode="stretch_width",
+        )
+        self.number: str | None = None
+        self.refresh()
+
+    @property
+    def _folder(self):
+        return self.desk.home / "uploads"
+
+    def refresh(self) -> None:
+        """Links to the lots that are done."""
+        over = sorted(path.parent.parent.name for path in self._folder.glob("*/results/report.html"))
+        self.done.object = "\n".join(f"- [Lot {int(name)}: look at it](/?lot={name})" for name in over)
+
+    def _dropped(self, event: Any) -> None:
+        """Keep what is an image; what is not is named."""
+        files, refused = dict(self.drop.value), []
+        if self.number is None:
+            self.number = f"{1 + max((int(path.name) for path in self._folder.glob('[0-9]*')), default=0):06d}"
+        for name, data in files.items():
+            try:
+                keep_upload(
+                    name, data if isinstance(data, bytes) else data.encode(), self._folder / self.number / "images"
+                )
+            except CellularError as error:
+                refused.append(str(error))
+        self.drop.value.clear()
+        place = self._folder / self.number / "images"
+        there = sorted(path.name for path in place.glob("[!.]*")) if place.is_dir() else []
+        self.lot.value = f"{len(there)} images in lot {int(self.number)}: {', '.join(there[:6])}"
+        self.button.disabled = not there
+        if refused:
+            self.tell("; ".join(refused))
+
+    def _begin(self) -> None:
+        lot = self._folder / self.number
+        words: list[Any] = ["analyse", lot / "images", "--out", lot / "results", "--model", self.model.value]
+        words += ["--reporter", self.reporter.value]
+        words += ["--diameter", self.diameter.value] if self.diameter.value else []
+        try:
+            if wrong := [w for w in self.channels.value.split() if not re.fullmatch(r"[\w:+-]+=[\w .-]+", w)]:
+                raise InputError(f"a channel is told as ROLE=CHANNEL, such as mRFP=w3, not '{wrong[0]}'")
+            words += ["--channels", *self.channels.value.split()] if self.channels.value.strip() else []
+            self.desk.add_job(f"Lot {int(self.number)}", words)
+        except CellularError as error:
+            self.tell(str(error))
+            return
+        self.number, self.button.disabled, self.lot.value = None, True, "queued; more can be dropped"
+
+
+class BoundedDropper(pn.widgets.FileDropper):
+    """Panel's dropper, of which pieces beyond the most that a file may have are dropped."""
+
+    def _process_event(self, event: Any) -> None:
+        data = getattr(event, "data", {})
+        held = sum(map(len, self._file_buffer.get(data.get("name"), [])))
+        if event.event_name == "upload_event" and held + len(data.get("data", b"")) > MOST_BYTES:
+            self._file_buffer.pop(data["name"], None)
+            return
+        if event.event_name == "upload_event" and data["chunk"] != 1 and data["name"] not in self._file_buffer:
+            return  # the rest of what was not kept
+        super()._process_event(event)
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][-160:] if lines else ""
+
+
+def _percent(line: str) -> int:
+    """How far a progress bar is, 0 to 100; 0 where the line is none."""
+    found = re.search(r"(\d{1,3})%", line)
+    return min(100, int(found[1])) if found else 0
+
+
+def is_measuring(job: Job) -> bool:
+    """Whether a job that is done has made the run's tables anew."""
+    return job.state == DONE and job.words[0] in ("measure", "analyse")

@@ -1,0 +1,154 @@
+"""The page: plate, field and cells side by side, and behind tabs what is taught and what is new."""
+
+import re
+from typing import Any
+
+import pandas.io.formats.style  # noqa: F401  what tables need at their first row, before somebody waits for it
+import panel as pn
+import param
+
+from cellular.errors import CellularError
+from cellular.jobs.queue import Job
+from cellular.jobs.view import open_run
+from cellular.view.correct_pane import CorrectPane
+from cellular.view.desk import Desk
+from cellular.view.field_pane import FieldPane
+from cellular.view.jobs_pane import JobsPane, TeachPane, UploadPane, is_measuring
+from cellular.view.plate_pane import PlatePane
+
+# How often the page looks at the queue, ms.
+LOOK_MS = 1500
+STYLE = """
+:host, body { font-family: system-ui, "Segoe UI", Roboto, sans-serif; }
+h1 { font-size: 1.4rem; margin: 0.2rem 0; }
+"""
+
+
+class Choice(param.Parameterized):
+    """What the page shows; it stands in the address, so that a reload shows the same."""
+
+    field = param.String(default="")
+    cell = param.Integer(default=0)
+
+
+class Page:
+    """One open page on a desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.choice = desk, Choice()
+        # of one height, said or not: what moves under the mouse is hit wrongly
+        self.message = pn.pane.Markdown(
+            "", sizing_mode="stretch_width", height=60, styles={"overflow": "auto", "flex": "1 1 300px"}
+        )
+        self.title = pn.pane.Markdown("", sizing_mode="stretch_width")
+        self.field = FieldPane(desk, self.tell)
+        self.correct = CorrectPane(self.field, self.tell, self._corrected)
+        self.plate = PlatePane(desk, self.open)
+        self.teach, self.upload = TeachPane(desk, self.tell), UploadPane(desk, self.tell)
+        self.jobs = JobsPane(desk, self._finished)
+        self.measure = pn.widgets.Button(name="Measure corrected fields again", button_type="primary")
+        self.measure.on_click(lambda _: self._measure())
+        self.field.cells.selected.on_change("indices", lambda attr, old, new: self._cells_chosen())
+
+    def view(self) -> pn.Column:
+        """What is drawn, and the first field opened."""
+        left = pn.Column(self.plate.view, styles={"flex": "1 1 420px", "min-width": "0"})
+        field = self.field
+        right = pn.Column(
+            self.title,
+            self.correct.view,
+            pn.pane.Bokeh(field.figure, sizing_mode="stretch_width"),
+            pn.FlexBox(field.fit_button, field.in_button, field.out_button, field.layers, field.colour_by, field.safe),
+            field.channels,
+            field.table,
+            pn.FlexBox(field.x_column, field.y_column),
+            pn.pane.Bokeh(field.plot, sizing_mode="stretch_width"),
+            styles={"flex": "1 1 520px", "min-width": "0"},
+        )
+        tabs = pn.Tabs(
+            ("Look and correct", pn.FlexBox(left, right, sizing_mode="stretch_width", align_items="flex-start")),
+            ("Teach", self.teach.view),
+            ("New images", self.upload.view),
+            ("Jobs", self.jobs.view),
+            sizing_mode="stretch_width",
+        )
+        head = f"# {self.desk.run.folder.resolve().name}\n{self._told()}"
+        if pn.state.location:
+            pn.state.location.sync(self.choice, {"field": "field", "cell": "cell"})
+        names = [item.name for item in self.desk.run.plate.fields]
+        self.open(self.choice.field if self.choice.field in names else names[0], self.choice.cell or None)
+        pn.state.add_periodic_callback(self._look, LOOK_MS)
+        head_row = pn.FlexBox(pn.pane.Markdown(head), self.message, self.measure, justify_content="space-between")
+        return pn.Column(head_row, tabs, sizing_mode="stretch_width", stylesheets=[STYLE])
+
+    def _told(self) -> str:
+        run = self.desk.run
+        cells = run.tables.get("cells")
+        what = f"{len(run.plate):,} fields" + (f", {len(cells):,} cells" if cells is not None else "")
+        return f"{what} · {run.plate.folder}"
+
+    def tell(self, sentence: str) -> None:
+        """Say it at the top of the page."""
+        self.message.object = sentence
+
+    def open(self, name: str, cell: int | None = None) -> None:
+        """Show a field, and in it a cell."""
+        try:
+            if self.field.item is None or self.field.item.name != name:
+                item = self.desk.run.field(name)
+                self.field.open(item)
+                self.correct.refresh()
+                self.title.object = " · ".join([f"**{name}**", *self.plate.told(name)])
+        except CellularError as error:
+            self.tell(str(error))
+            return
+        self.choice.field = name
+        self.field.choose([cell] if cell else [])
+        self.plate.show_choice(name, [cell] if cell else [])
+
+    def _cells_chosen(self) -> None:
+        chosen = self.field.chosen()
+        self.choice.cell = chosen[0] if len(chosen) == 1 else 0
+        if self.field.item is not None:
+            self.plate.show_choice(self.field.item.name, chosen)
+
+    def _corrected(self) -> None:
+        self.teach.refresh()
+
+    def _measure(self) -> None:
+        words = self.desk.run.again()
+        try:
+            if words is None:
+                self.tell("only a run of `analyse` or `measure` can be measured again; see docs/view.md")
+            elif self.desk.run.corrected() is None:
+                self.tell("nothing was corrected yet")
+            else:
+                self.desk.add_job("Measure again", words)
+                self.tell("measuring the corrected fields again; see Jobs")
+        except CellularError as error:
+            self.tell(str(error))
+
+    def _look(self) -> None:
+        self.jobs.refresh()
+
+    def _finished(self, job: Job) -> None:
+        """Take in what a job has made."""
+        self.tell(f"{job.title}: {job.state}")
+        if is_measuring(job):
+            self.desk.read_tables()
+            self.plate.reload()
+            self.field.show_cells(keep=self.field.chosen())
+        self.teach.refresh()
+        self.upload.refresh()
+
+
+def page(desk: Desk) -> Any:
+    """The page for a new visitor: of the run, or of a lot of images that was handed in and analysed."""
+    pn.extension("tabulator", "filedropper")
+    lot = pn.state.session_args.get("lot", [b""])[0].decode(errors="replace")
+    if lot:
+        folder = desk.home / "uploads" / lot / "results"
+        if not re.fullmatch(r"\d{6}", lot) or not folder.is_dir():
+            return pn.pane.Alert(f"There is no lot {lot[:20]!r} here.", alert_type="warning")
+        desk = desk.beside(open_run(folder))
+    return Page(desk).view()

@@ -1,0 +1,250 @@
+"""The plate: any column as a map of its wells, its fields in a table, its cells as dots; one choice for all of them."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import panel as pn
+from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, HoverTool, LinearColorMapper, TapTool
+from bokeh.palettes import Colorblind8, Viridis256
+from bokeh.plotting import figure
+
+from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
+from cellular.view.desk import Desk
+
+# Dots of the plot; of more cells a fair draw is shown, and said to be one.
+MOST_DOTS = 5000
+PLACES = ("plate", "well", "site", "timepoint", "date")
+
+
+class PlatePane:
+    """Wells, fields and cells of the run; `open_cell` is called with a field, and a cell or None, that were chosen."""
+
+    def __init__(self, desk: Desk, open_cell: Callable[[str, int | None], None]) -> None:
+        self.desk, self.open_cell = desk, open_cell
+        self.fields, self.columns = _field_table(desk)
+        self._busy = False
+        self.column = pn.widgets.Select(name="Column", options=self.columns, width=240)
+        plates = sorted({str(name) for name in self.fields["plate"].dropna()}) or [""]
+        self.plate = pn.widgets.Select(name="Plate", options=plates, width=140, visible=len(plates) > 1)
+        self.groups = [name for name in self.fields if _is_group(self.fields[name], name)]
+        first = "treatment" if "treatment" in self.groups else (self.groups or ["well"])[0]
+        self.by = pn.widgets.Select(name="Compare by", options=self.groups or ["well"], value=first, width=160)
+        self.only = pn.widgets.MultiChoice(name="Only", options=[], width=240)
+        self.good = pn.widgets.Checkbox(name="fields without a flag only", visible="flagged" in self.fields)
+        self.wells = ColumnDataSource({name: [] for name in ("x", "y", "well", "value", "fields")})
+        self.dots = ColumnDataSource({name: [] for name in ("x", "y", "field", "label", "well", "colour")})
+        self._make_map()
+        self._make_plot()
+        self.table = pn.widgets.Tabulator(
+            self.fields, pagination="remote", page_size=8, disabled=True, selectable=1, show_index=False,
+            sizing_mode="stretch_width", height=330, name="fields", layout="fit_data",
+        )  # fmt: skip
+        self.table.on_click(lambda event: self._clicked(event.row))
+        self.note = pn.pane.Markdown("", sizing_mode="stretch_width")
+        for part in (self.column, self.plate, self.only, self.good):
+            part.param.watch(lambda _: self.refresh(), "value")
+        self.by.param.watch(lambda _: self._offer(), "value")
+        self._offer()
+        self.view = pn.Column(
+            pn.FlexBox(self.column, self.plate, self.by, self.only, self.good),
+            pn.pane.Bokeh(self.map, sizing_mode="stretch_width"),
+            pn.pane.Bokeh(self.plot, sizing_mode="stretch_width"),
+            self.note,
+            self.table,
+            sizing_mode="stretch_width",
+        )
+
+    def _make_map(self) -> None:
+        self.mapper = LinearColorMapper(palette=Viridis256, nan_color="#DDDDDD")
+        self.map = figure(height=300, sizing_mode="stretch_width", tools="", toolbar_location=None, name="wells")
+        self.map.grid.visible = False
+        self.map.xaxis.ticker = BasicTicker(max_interval=4, min_interval=1, num_minor_ticks=0)
+        self.map.rect(
+            "x", "y", width=0.92, height=0.92, source=self.wells, line_color=None, nonselection_fill_alpha=1,
+            selection_line_color="black", selection_line_width=3,
+            fill_color={"field": "value", "transform": self.mapper},
+        )  # fmt: skip
+        self.map.add_layout(ColorBar(color_mapper=self.mapper, width=12), "right")
+        self.map.add_tools(
+            TapTool(), HoverTool(tooltips=[("well", "@well"), ("value", "@value"), ("fields", "@fields")])
+        )
+        self.wells.selected.on_change("indices", lambda attr, old, new: self._well_chosen())
+
+    def _make_plot(self) -> None:
+        self.plot = figure(
+            height=280, sizing_mode="stretch_width", tools="tap,box_zoom,wheel_zoom,reset", name="dots", x_range=["all"]
+        )
+        self.plot.scatter(
+            "x", "y", source=self.dots, size=6, color="colour", fill_alpha=0.6, line_color=None,
+            nonselection_fill_alpha=0.25, selection_line_color="black", selection_line_width=2,
+        )  # fmt: skip
+        self.plot.xaxis.major_label_orientation = 0.6
+        self.plot.add_tools(HoverTool(tooltips=[("field", "@field"), ("cell", "@label"), ("value", "@y")]))
+        self.dots.selected.on_change("indices", lambda attr, old, new: self._dot_chosen())
+
+    def _offer(self) -> None:
+        """The groups that can be looked at alone."""
+        values = (
+            sorted(self.fields[self.by.value].dropna().astype(str).unique()) if self.by.value in self.fields else []
+        )
+        self.only.param.update(options=values, value=[])
+        self.refresh()
+
+    # --- what is shown
+
+    def reload(self) -> None:
+        """Take the run's tables anew."""
+        self.fields, self.columns = _field_table(self.desk)
+        value = self.column.value if self.column.value in self.columns else (self.columns or [None])[0]
+        self.column.param.update(options=self.columns, value=value)
+        self.refresh()
+
+    def shown(self) -> pd.DataFrame:
+        """The fields that the filters leave."""
+        found = self.fields
+        if self.only.value:
+            found = found[found[self.by.value].astype(str).isin(self.only.value)]
+        if self.good.value:
+            found = found[~found["flagged"].fillna(False).astype(bool)]
+        return found
+
+    def refresh(self) -> None:
+        """Draw map, dots and table for the column and the filters."""
+        fields = self.shown()
+        values = self._values(fields)
+        known = fields.assign(value=fields["field"].map(values.groupby("field")["value"].mean()))
+        self._draw_map(known)
+        self._draw_dots(fields, values)
+        names = ["field", *(n for n in ("well", self.by.value) if n in fields and n != "field"), "value"]
+        rest = [name for name in fields if name not in names and fields[name].notna().any()]
+        self.table.selection = []
+        self.table.value = known[[*dict.fromkeys(names), *rest[:12]]].reset_index(drop=True)
+
+    def _values(self, fields: pd.DataFrame) -> pd.DataFrame:
+        """A row a cell, or a field where the column is one of fields: ``field, label, value``."""
+        cells, name = self.desk.run.tables.get("cells"), self.column.value
+        if cells is not None and name in cells:
+            mine = cells[cells["field"].isin(fields["field"])]
+            return pd.DataFrame({"field": mine["field"], "label": mine["label"], "value": mine[name].astype(float)})
+        if name in fields:
+            return pd.DataFrame({"field": fields["field"], "label": 0, "value": fields[name].astype(float)})
+        return pd.DataFrame({"field": fields["field"], "label": 0, "value": 1.0})
+
+    def _draw_map(self, known: pd.DataFrame) -> None:
+        here = known[known["plate"].fillna("").astype(str) == self.plate.value]
+        here = here[here["well"].notna()]
+        if here.empty:
+            self.map.visible = False
+            return
+        self.map.visible = True
+        table = here.groupby("well").agg(value=("value", "mean"), fields=("field", "size")).reset_index()
+        places = [split_well(well) for well in table["well"]]
+        rows, columns = PLATE_SIZES[plate_size(here["well"])]
+        table["x"], table["y"] = [column for _, column in places], [row_number(letters) for letters, _ in places]
+        if table["value"].notna().any():
+            low, high = np.nanpercentile(table["value"], (2, 98))
+            self.mapper.update(low=low, high=high if high > low else low + 1e-9)
+        self.map.x_range.update(start=0.4, end=columns + 0.6)
+        self.map.y_range.update(start=rows + 0.6, end=0.4)
+        shown = list(range(1, rows + 1, max(1, rows // 16)))
+        self.map.yaxis.ticker = shown
+        self.map.yaxis.major_label_overrides = {n: row_letters(n) for n in shown}
+        self.map.height = int(np.clip(26 * rows + 40, 160, 420))
+        self.wells.data = {name: table[name].tolist() for name in ("x", "y", "well", "value", "fields")}
+
+    def _draw_dots(self, fields: pd.DataFrame, values: pd.DataFrame) -> None:
+        told = fields.set_index("field")
+        group = told[self.by.value] if self.by.value in told else pd.Series("all", told.index)
+        table = values.assign(group=values["field"].map(group), well=values["field"].map(told["well"]))
+        table = table.dropna(subset=["value"])
+        total = len(table)
+        if total > MOST_DOTS:
+            table = table.sample(MOST_DOTS, random_state=0)
+        table["group"] = table["group"].astype(object).where(table["group"].notna(), "none").astype(str)
+        groups = sorted(table["group"].unique())
+        self.note.object = f"{min(total, MOST_DOTS):,} of {total:,} dots, drawn fairly." if total > MOST_DOTS else ""
+        if list(self.plot.x_range.factors) != groups:
+            self.plot.x_range.factors = groups or ["none"]
+        side = np.random.default_rng(0).uniform(-0.3, 0.3, len(table))
+        colour = {name: Colorblind8[k % 8] for k, name in enumerate(groups)}
+        self.plot.yaxis.axis_label = (self.column.value or "").replace("_", " ")
+        self.dots.selected.indices = []
+        self.dots.data = {
+            "x": [(name, float(off)) for name, off in zip(table["group"], side)],
+            "y": table["value"].tolist(),
+            "field": table["field"].tolist(),
+            "label": table["label"].tolist(),
+            "well": table["well"].fillna("").tolist(),
+            "colour": [colour[name] for name in table["group"]],
+        }
+
+    def told(self, field: str) -> list[str]:
+        """What is known of a field, in words: what its well was given, and why it is flagged."""
+        row = self.fields[self.fields["field"] == field].iloc[0]
+        return [f"{name} {row[name]}" for name in (*self.groups, "reasons") if name in row and not pd.isna(row[name])]
+
+    # --- what is chosen
+
+    def _well_chosen(self) -> None:
+        if self._busy or not self.wells.selected.indices:
+            return
+        well = self.wells.data["well"][self.wells.selected.indices[0]]
+        fields = self.shown()
+        mine = fields[(fields["well"] == well) & (fields["plate"].fillna("").astype(str) == self.plate.value)]
+        self.open_cell(str(mine["field"].iloc[0]), None)
+
+    def _dot_chosen(self) -> None:
+        if self._busy or not self.dots.selected.indices:
+            return
+        place = self.dots.selected.indices[0]
+        label = int(self.dots.data["label"][place])
+        self.open_cell(self.dots.data["field"][place], label or None)
+
+    def _clicked(self, row: int) -> None:
+        if not self._busy:
+            self.open_cell(str(self.table.value["field"].iloc[row]), None)
+
+    def show_choice(self, field: str, cells: list[int]) -> None:
+        """Mark field and cells in map, dots and table, wherever they were chosen."""
+        self._busy = True
+        try:
+            told = self.fields[self.fields["field"] == field].iloc[0]
+            name = "" if pd.isna(told["plate"]) else str(told["plate"])
+            if name in self.plate.options and self.plate.value != name:
+                self.plate.value = name
+            self.wells.selected.indices = [k for k, well in enumerate(self.wells.data["well"]) if well == told["well"]]
+            dots, wanted = self.dots.data, set(cells)
+            mine = [k for k, one in enumerate(dots["field"]) if one == field]
+            self.dots.selected.indices = [k for k in mine if dots["label"][k] in wanted] if wanted else mine
+            rows = np.flatnonzero(self.table.value["field"] == field)
+            self.table.selection = [int(row) for row in rows]
+            if len(rows):
+                self.table.page = int(rows[0]) // self.table.page_size + 1
+        finally:
+            self._busy = False
+
+
+def _field_table(desk: Desk) -> tuple[pd.DataFrame, list[str]]:
+    """A row a field of the plate, with what is known of it; and the columns to map, those of cells first."""
+    tables = desk.run.tables
+    fields = desk.run.plate.table()
+    images = tables["images"]
+    told = [name for name in images if name not in fields]
+    fields = fields.merge(images[["field", *told]], on="field", how="left")
+    quality = tables.get("quality")
+    if quality is not None:
+        more = [name for name in quality if name not in fields]
+        fields = fields.merge(quality[["field", *more]], on="field", how="left")
+    cells = tables.get("cells")
+    names = [] if cells is None else [n for n in cells if cells[n].dtype.kind in "iufb" and n not in ("label", *PLACES)]
+    first = [name for name in ("puncta_total", "area") if name in names]
+    names = [*first, *(name for name in names if name not in first)]
+    of_fields = [n for n in fields if fields[n].dtype.kind in "iufb" and n not in (*PLACES, *names)]
+    return fields, [*names, *of_fields]
+
+
+def _is_group(column: pd.Series, name: str) -> bool:
+    """Whether fields can be told apart by this: a few words, or a well."""
+    words = column.dropna()
+    return name != "field" and 1 < words.nunique() <= 48 and (words.dtype == object or name in ("dose", "timepoint"))

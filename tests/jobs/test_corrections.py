@@ -1,0 +1,226 @@
+"""Corrections on disk: what is logged, taken back, refused, and what becomes of it when a program is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cellular.data.formats.images import read_labels, write_image, write_labels
+from cellular.data.plate import FieldFiles, Plate
+from cellular.errors import InputError, MissingInputError
+from cellular.jobs.analyse import analyse
+from cellular.jobs.corrections import LOG, FieldCorrections, annotated, corrected, open_corrections
+from cellular.jobs.measure import measure
+from cellular.jobs.simulate import simulate
+from cellular.simulate.settings import SimulationSettings
+
+FIELD = np.array([[1, 1, 0, 2, 2], [1, 1, 0, 2, 2], [3, 3, 3, 3, 3]], np.uint16)
+SQUARE = [(0, 0), (2, 0), (2, 1), (0, 1)]
+
+
+def plate_of(folder, labels=FIELD):
+    return Plate(folder, "plain", (FieldFiles("f", (), labels=write_labels(folder / "own" / "f_masks.tif", labels)),))
+
+
+def test_strokes_are_logged_and_the_original_stays(tmp_path):
+    plate = plate_of(tmp_path)
+    field = FieldCorrections(tmp_path / "corrections", "f", FIELD, who="Ada")
+    field.do("merge", cells=[1, 2])
+    field.do("reshape", cell=3, polygon=[(0, 2), (4, 2), (4, 3), (0, 3)])
+    lines = [json.loads(line) for line in (tmp_path / "corrections" / LOG).read_text().splitlines()]
+    assert [(line["who"], line["operation"], line["cells"]) for line in lines] == [
+        ("Ada", "merge", [1, 2, 4]),
+        ("Ada", "reshape", [3]),
+    ]
+    assert read_labels(tmp_path / "own" / "f_masks.tif").tolist() == FIELD.tolist()
+    fixed, found = corrected(plate, tmp_path / "corrections")
+    assert read_labels(fixed.fields[0].labels).tolist() == [[4, 4, 0, 4, 4], [4, 4, 0, 4, 4], [3, 3, 3, 3, 0]]
+    assert found.table().to_dict("records") == [{"field": "f", "cells_edited": 2, "cells_deleted": 2}]
+
+
+def test_undo_and_redo_go_back_and_forth_and_a_new_stroke_ends_redoing(tmp_path):
+    field = FieldCorrections(tmp_path, "f", FIELD)
+    field.do("delete", cells=[1])
+    field.do("delete", cells=[2])
+    assert field.undo() == [2]
+    assert field.undo() == [1]
+    assert not field.can_undo
+    assert field.labels.tolist() == FIELD.tolist()
+    assert field.redo() == [1]
+    field.do("draw", polygon=SQUARE)
+    assert not field.can_redo
+    with pytest.raises(InputError, match="nothing to redo"):
+        field.redo()
+    again = FieldCorrections(tmp_path, "f", FIELD)
+    assert again.labels.tolist() == [[4, 4, 0, 2, 2], [0, 0, 0, 2, 2], [3, 3, 3, 3, 3]]
+
+
+def test_numbers_are_never_used_twice(tmp_path):
+    field = FieldCorrections(tmp_path, "f", FIELD)
+    field.do("delete", cells=[1])
+    field.do("draw", polygon=SQUARE)
+    field.undo()
+    field.do("draw", polygon=SQUARE)
+    assert sorted(np.unique(field.labels)) == [0, 2, 3, 5]
+
+
+def test_a_field_without_a_standing_stroke_is_not_corrected(tmp_path):
+    plate = plate_of(tmp_path)
+    field = FieldCorrections(tmp_path / "c", "f", FIELD)
+    field.do("delete", cells=[1])
+    field.undo()
+    assert open_corrections(tmp_path / "c").fields == ()
+    assert corrected(plate, tmp_path / "c")[0] == plate
+
+
+def test_a_refused_stroke_leaves_no_trace(tmp_path):
+    with pytest.raises(InputError, match="no cell 9"):
+        FieldCorrections(tmp_path / "c", "f", FIELD).do("delete", cells=[9])
+    assert not (tmp_path / "c").exists()
+
+
+def test_corrections_of_a_label_image_that_has_changed_are_refused(tmp_path):
+    FieldCorrections(tmp_path / "c", "f", FIELD).do("delete", cells=[1])
+    other = FIELD.copy()
+    other[0, 2] = 1
+    with pytest.raises(InputError, match="f: its label image has changed"):
+        corrected(plate_of(tmp_path, other), tmp_path / "c")
+    with pytest.raises(InputError, match="has changed"):
+        FieldCorrections(tmp_path / "c", "f", other)
+
+
+def test_a_folder_without_corrections_is_named(tmp_path):
+    with pytest.raises(MissingInputError, match="holds no corrections"):
+        corrected(plate_of(tmp_path), tmp_path)
+
+
+def test_a_torn_last_line_is_left_out_and_cut_off(tmp_path):
+    field = FieldCorrections(tmp_path, "f", FIELD)
+    field.do("delete", cells=[1])
+    with open(tmp_path / LOG, "ab") as file:
+        file.write(b'{"time": "2026')
+    again = FieldCorrections(tmp_path, "f", FIELD)
+    again.do("delete", cells=[2])
+    assert [entry["cells"] for entry in open_corrections(tmp_path).log] == [[1], [2]]
+
+
+def test_a_field_that_was_corrected_elsewhere_meanwhile_is_not_corrected_blindly(tmp_path):
+    one, other = (FieldCorrections(tmp_path, "f", FIELD) for _ in range(2))
+    another_field = FieldCorrections(tmp_path, "g", FIELD)
+    one.do("delete", cells=[1])
+    another_field.do("delete", cells=[1])
+    one.do("delete", cells=[2])
+    with pytest.raises(InputError, match="corrected elsewhere meanwhile"):
+        other.do("delete", cells=[3])
+    assert len(open_corrections(tmp_path).of("f")) == 2
+
+
+def test_a_damaged_line_within_is_refused(tmp_path):
+    FieldCorrections(tmp_path, "f", FIELD).do("delete", cells=[1])
+    (tmp_path / LOG).write_text("nonsense\n" + (tmp_path / LOG).read_text())
+    with pytest.raises(InputError, match="line 1 is damaged"):
+        open_corrections(tmp_path)
+
+
+KILLED = """
+import os, signal, sys, numpy as np
+import cellular.jobs.corrections as c
+field = c.FieldCorrections(sys.argv[1], "f", np.array({field}, np.uint16))
+field.do("delete", cells=[1])
+if sys.argv[2] == "image":
+    c.write_labels = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
+else:
+    c.os.fsync = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
+field.do("delete", cells=[2])
+"""
+
+
+@pytest.mark.parametrize("at", ["image", "log"])
+def test_killed_in_mid_write_the_stroke_in_hand_is_the_most_that_is_lost(tmp_path, at):
+    plate = plate_of(tmp_path)
+    code = KILLED.format(field=FIELD.tolist())
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "c"), at], env=os.environ)
+    assert done.returncode == -signal.SIGKILL
+    # whoever measures next mends the label image by the log
+    fixed, _ = corrected(plate, tmp_path / "c")
+    assert read_labels(fixed.fields[0].labels).tolist() == [[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [3, 3, 3, 3, 3]]
+    again = FieldCorrections(tmp_path / "c", "f", FIELD)
+    again.undo()
+    assert sorted(np.unique(again.labels)) == [0, 2, 3]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    settings = SimulationSettings(fields=3, size_px=128, diameter_px=30, cells_per_field=5)
+    return simulate(tmp_path_factory.mktemp("sim") / "sim", settings)
+
+
+def edit_one(made, folder):
+    """Delete a cell of the second field; the field's name."""
+    path = sorted(Path(made.truth).glob("*_labels.tif"))[1]
+    name = path.name.removesuffix("_labels.tif")
+    labels = read_labels(path)
+    FieldCorrections(folder, name, labels).do("delete", cells=[int(labels.max())])
+    return name
+
+
+def stamps(out):
+    return {path.parent.name: path.stat().st_mtime_ns for path in out.glob("fields/*/cells.csv")}
+
+
+@pytest.mark.parametrize("verb", ["measure", "analyse"])
+def test_only_the_corrected_field_is_measured_again(tmp_path, made, verb):
+    out = tmp_path / "out"
+
+    def run(**how):
+        if verb == "measure":
+            return measure(made.images, made.truth, out, overlays=0, **how).tables
+        return analyse(made.images, out, labels=made.truth, **how).tables
+
+    before, first = run(), stamps(out)
+    name = edit_one(made, tmp_path / "c")
+    after, second = run(corrections=tmp_path / "c"), stamps(out)
+    assert {field for field in first if first[field] != second[field]} == {name}
+    assert len(after["cells"]) == len(before["cells"]) - 1
+    told = after["images"].set_index("field")["cells_deleted"]
+    assert (told[name], told.sum(), after["images"]["cells_edited"].sum()) == (1, 1, 0)
+    if verb == "analyse":
+        assert "cells edited by hand" in (out / "report.html").read_text()
+
+
+def test_training_and_evaluation_take_corrected_fields_alone(tmp_path, made):
+    name = edit_one(made, tmp_path / "c")
+    plate = annotated(made.images, tmp_path / "c")
+    assert [(item.name, item.labels) for item in plate.fields] == [(name, tmp_path / "c" / f"{name}_masks.tif")]
+
+
+def test_annotated_fields_keep_their_own_labels_where_nobody_corrected(tmp_path):
+    for name in "fg":
+        write_image(tmp_path / "d" / f"{name}.png", np.zeros(FIELD.shape, np.uint8))
+        write_labels(tmp_path / "d" / f"{name}_masks.png", FIELD)
+    FieldCorrections(tmp_path / "c", "g", FIELD).do("delete", cells=[1])
+    plate = annotated(tmp_path / "d", tmp_path / "c")
+    assert [item.labels.parent.name for item in plate.fields] == ["d", "c"]
+
+
+def test_corrections_of_another_plate_are_refused(tmp_path):
+    FieldCorrections(tmp_path / "c", "g", FIELD).do("delete", cells=[1])
+    with pytest.raises(InputError, match="corrects g and the like, no field of"):
+        corrected(plate_of(tmp_path), tmp_path / "c")
+
+
+def test_a_corrected_image_that_somebody_changed_is_made_again(tmp_path):
+    plate = plate_of(tmp_path)
+    FieldCorrections(tmp_path / "c", "f", FIELD).do("delete", cells=[1])
+    write_labels(tmp_path / "c" / "f_masks.tif", np.zeros_like(FIELD))
+    assert sorted(np.unique(read_labels(corrected(plate, tmp_path / "c")[0].fields[0].labels))) == [0, 2, 3]
+    write_labels(tmp_path / "c" / "f_masks.tif", np.zeros_like(FIELD))
+    bare = replace(plate, fields=(replace(plate.fields[0], labels=None),))
+    with pytest.raises(InputError, match="is not what corrections.jsonl says"):
+        corrected(bare, tmp_path / "c")

@@ -1,0 +1,70 @@
+"""Jobs in a folder: one after another, whoever watches, and again after a kill."""
+
+import time
+
+import pytest
+
+from cellular.errors import InputError, OutputExistsError
+from cellular.files import write_json
+from cellular.jobs import queue as room
+from cellular.jobs.queue import DONE, FAILED, JOB, QUEUED, RUNNING, STOPPED, Queue
+
+
+def until(said, seconds=240):
+    end = time.monotonic() + seconds
+    while not said():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def queue(tmp_path):
+    made = Queue(tmp_path / "jobs")
+    yield made
+    if made._worker is not None:
+        made.close()
+
+
+def test_ten_jobs_added_at_once_are_done_in_turn_and_outlive_the_object(queue):
+    for number in range(10):
+        queue.add(f"job {number}", ["nonsense"] if number == 3 else ["--version"])
+    assert [job.title for job in Queue(queue.folder).jobs()] == [f"job {number}" for number in range(10)]
+    queue.start()
+    until(lambda: all(job.state in (DONE, FAILED) for job in queue.jobs()))
+    assert [job.state for job in queue.jobs()] == [FAILED if number == 3 else DONE for number in range(10)]
+    assert queue.output("000001").startswith("cellular ")
+    assert "invalid choice" in queue.output("000004")
+
+
+def test_a_job_that_a_killed_one_left_running_is_done_again(queue):
+    job = queue.add("left", ["--version"])
+    write_json(queue.folder / job.name / JOB, {**vars(job), "words": ["--version"], "state": RUNNING, "pid": 2**22 + 1})
+    queue.start()
+    until(lambda: queue.jobs()[0].state == DONE)
+
+
+def test_a_waiting_job_can_be_stopped(queue):
+    queue.add("one", ["--version"])
+    queue.stop("000001")
+    assert queue.jobs()[0].state == STOPPED
+
+
+def test_two_do_not_work_on_one_queue(queue):
+    queue.start()
+    with pytest.raises(OutputExistsError, match="another `cellular view`"):
+        Queue(queue.folder).start()
+
+
+def test_too_many_are_refused(queue, monkeypatch):
+    monkeypatch.setattr(room, "MOST_WAITING", 2)
+    queue.add("one", [])
+    queue.add("two", [])
+    with pytest.raises(InputError, match="2 jobs are waiting"):
+        queue.add("three", [])
+    assert [job.state for job in queue.jobs()] == [QUEUED, QUEUED]
+
+
+def test_of_a_progress_bar_the_last_state_is_told(queue):
+    job = queue.add("bar", [])
+    (queue.folder / job.name / room.OUTPUT).write_bytes(b"train 1%\rtrain 50%\rtrain 100%\ndone\n")
+    assert queue.output(job.name) == "train 100%\ndone\n"

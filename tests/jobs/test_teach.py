@@ -1,0 +1,76 @@
+"""Teaching on corrected fields, on a network as small as will do."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from cellular.data.find import find_plate
+from cellular.data.formats.images import read_labels
+from cellular.errors import InputError
+from cellular.jobs.corrections import FieldCorrections
+from cellular.jobs.lessons import decide, lessons
+from cellular.jobs.simulate import simulate
+from cellular.jobs.teach import TeachSettings, teach
+from cellular.segment.model.network import build_network
+from cellular.segment.model.registry import ModelInfo, load_model, save_model
+from cellular.segment.settings import SegmentSettings
+from cellular.simulate.settings import SimulationSettings
+
+# not the default: a model that lost what it knows of its channels would be given others
+INFO = ModelInfo(channels=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("taught")
+    made = simulate(folder / "sim", SimulationSettings(fields=3, size_px=96, diameter_px=24, cells_per_field=6))
+    plate = find_plate(made.images, labels=made.truth)
+    save_model(folder / "model", build_network(width=2), INFO)
+    for item in plate.fields:
+        FieldCorrections(folder / "corrections", item.name, read_labels(item.labels)).do("check")
+    small = TeachSettings()
+    train = replace(small.train, n_epochs=1, fields_per_epoch=2, crop_size=32)
+    settings = TeachSettings(str(folder / "model"), SegmentSettings(diameter=24, augment=False), train)
+    return folder, plate, settings, teach(plate, folder / "corrections", folder / "000001", settings, "cpu")
+
+
+def test_the_latest_field_is_held_out_and_never_learnt_from(taught):
+    folder, plate, _, lesson = taught
+    names = [item.name for item in plate.fields]
+    assert (list(lesson.learnt), lesson.settled, list(lesson.held_out)) == (names[:2], (), names[2:])
+    run = json.loads((folder / "000001" / "experiments" / "tuned" / "run.json").read_text())
+    assert names[2] not in json.dumps(run)
+    assert lesson.before.keys() == lesson.after.keys()
+    assert [path.name for path in (folder / "000001" / "after" / "labels").glob("*_masks.tif")] == [
+        f"{names[2]}_masks.tif"
+    ]
+
+
+def test_a_finished_lesson_is_told_again(taught):
+    folder, plate, settings, lesson = taught
+    assert teach(plate, folder / "corrections", folder / "000001", settings, "cpu") == lesson
+
+
+def test_what_is_kept_is_a_model_and_what_is_discarded_is_gone(taught, tmp_path):
+    import shutil
+
+    folder, _, _, _ = taught
+    for name in ("1", "2"):
+        shutil.copytree(folder / "000001", tmp_path / name)
+    kept = decide(tmp_path / "1", True, tmp_path / "models")
+    assert load_model(kept).info == INFO, "with what it knows of its channels"
+    assert decide(tmp_path / "2", False, tmp_path / "models") is None
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["1.safetensors"]
+    assert {name: told["kept"] for name, told in lessons(tmp_path).items()} == {"1": True, "2": False}
+    with pytest.raises(InputError, match="kept already"):
+        decide(tmp_path / "1", False, tmp_path / "models")
+
+
+def test_one_corrected_field_is_not_enough(taught, tmp_path):
+    _, plate, settings, _ = taught
+    first = plate.fields[0]
+    FieldCorrections(tmp_path / "c", first.name, read_labels(first.labels)).do("check")
+    with pytest.raises(InputError, match="1 corrected field"):
+        teach(plate, tmp_path / "c", tmp_path / "out", settings, "cpu")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,78 @@
+"""Opening runs and plates to look at, and the commands that a run tells of itself."""
+
+import shutil
+
+import pytest
+
+from cellular.cli.main import main
+from cellular.errors import InputError, MissingInputError
+from cellular.jobs.corrections import FieldCorrections, open_corrections
+from cellular.jobs.measure import measure
+from cellular.jobs.segment import segment
+from cellular.jobs.simulate import simulate
+from cellular.jobs.view import open_run
+from cellular.segment.model.network import build_network
+from cellular.segment.model.registry import ModelInfo, save_model
+from cellular.segment.settings import SegmentSettings
+from cellular.simulate.settings import SimulationSettings
+
+
+@pytest.fixture
+def made(tmp_path):
+    return simulate(tmp_path / "sim", SimulationSettings(fields=2, size_px=96, diameter_px=24, cells_per_field=5))
+
+
+def test_a_measured_run_is_opened_and_told_how_to_be_measured_again(made, tmp_path, capsys):
+    measure(made.images, made.truth, tmp_path / "out", overlays=0)
+    run = open_run(tmp_path / "out")
+    assert (run.verb, len(run.plate), sorted(run.tables)) == ("measure", 2, ["cells", "images", "puncta"])
+    assert all(item.labels.parent == made.truth for item in run.plate.fields)
+    item = run.plate.fields[1]
+    from cellular.data.image import load_labels
+
+    FieldCorrections(run.corrections, item.name, load_labels(item)).do("delete", cells=[1])
+    before = {p.parent.name: p.stat().st_mtime_ns for p in run.folder.glob("fields/*/cells.csv")}
+    assert main([*run.again(), "--overlays", "0"]) == 0, "the same settings: else the run would be refused"
+    assert "1 deleted" in capsys.readouterr().out
+    after = {p.parent.name: p.stat().st_mtime_ns for p in run.folder.glob("fields/*/cells.csv")}
+    assert {name for name in before if before[name] != after[name]} == {item.name}
+
+
+def test_a_segmented_folder_is_a_run(made, tmp_path):
+    save_model(tmp_path / "model", build_network(width=2), ModelInfo())
+    segment(made.composites, tmp_path / "out", tmp_path / "model", SegmentSettings(diameter=24, augment=False))
+    run = open_run(tmp_path / "out")
+    assert (run.verb, run.again()) == ("segment", None)
+    assert [item.labels.name for item in run.plate.fields] == [f"{item.name}_masks.tif" for item in run.plate.fields]
+    assert {"field", "label", "area"} <= set(run.tables["cells"])
+
+
+def test_a_bare_plate_writes_nothing_until_it_is_corrected(made, tmp_path):
+    run = open_run(made.images)
+    assert (run.verb, run.again(), run.corrected()) == (None, None, None)
+    assert run.folder == made.images.resolve().with_name("images_view")
+    assert not run.folder.exists()
+    FieldCorrections(run.corrections, run.plate.fields[0].name, 0 * _shape(made)).do(
+        "draw", polygon=[(1, 1), (9, 1), (9, 9)]
+    )
+    assert open_corrections(run.corrections).fields == (run.plate.fields[0].name,)
+    assert run.words()[:3] == [str(made.images), "--corrections", str(run.corrections)]
+
+
+def _shape(made):
+    from cellular.data.formats.images import read_labels
+
+    return read_labels(next(made.truth.glob("*_labels.tif")))
+
+
+def test_images_that_have_moved_are_asked_for(made, tmp_path):
+    measure(made.images, made.truth, tmp_path / "out", overlays=0)
+    shutil.move(made.images, tmp_path / "elsewhere")
+    with pytest.raises(MissingInputError, match="--images"):
+        open_run(tmp_path / "out")
+    assert open_run(tmp_path / "out", tmp_path / "elsewhere").plate.folder == tmp_path / "elsewhere"
+
+
+def test_images_go_with_a_run(made, tmp_path):
+    with pytest.raises(InputError, match="is no run"):
+        open_run(made.images, tmp_path)

@@ -1,0 +1,287 @@
+"""The page in a real browser: every layer, the slider, and the selection in picture, plot, plate and table."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.data.image import FieldImage
+from cellular.report.explorer import Explored, explorer, unit_means, well_table
+from cellular.report.html import Page
+from cellular.report.linked import outlines_of
+from cellular.report.pictures import channel_colours, channel_pictures
+from cellular.report.viewer import Frame
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra test)")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt-get install chromium)"),
+]
+SIDE = 96
+MODEL = "window.Bokeh.documents[0].get_model_by_name"
+
+
+def fields():
+    """Three fields of two square cells each: two timepoints of position s1, one of s2."""
+    labels = np.zeros((SIDE, SIDE), np.uint16)
+    labels[10:30, 10:30], labels[60:80, 50:80] = 1, 2
+    pixels = np.zeros((SIDE, SIDE, 2), np.uint16)
+    pixels[..., 0], pixels[..., 1] = np.where(labels == 1, 1000, 10), np.where(labels == 2, 500, 10)
+    image = FieldImage.of(pixels, ("mRFP", "EGFP"))
+    pictures = dict(zip(channel_colours(image), zip(channel_colours(image).values(), channel_pictures(image, 1e6))))
+    frames = [Frame(n, s, t, image.shape, pictures) for n, s, t in (("a1", "s1", 1), ("a2", "s1", 2), ("b1", "s2", 1))]
+    return frames, labels
+
+
+def told():
+    frames, labels = fields()
+    rings = {(frame.field, label): ring for frame in frames for label, ring in outlines_of(labels).items()}
+    cells = pd.DataFrame(
+        {
+            "field": ["a1", "a1", "a2", "a2", "b1", "b1", "far", "far"],
+            "label": [1, 2] * 4,
+            "x": [19.5, 64.5] * 4,
+            "y": [19.5, 69.5] * 4,
+            "plate": "P",
+            "well": ["A01"] * 4 + ["B01"] * 2 + ["C01"] * 2,
+            "treatment": ["fed"] * 4 + ["starved"] * 4,
+            "replicate": "1",
+            "flagged": [False] * 6 + [True] * 2,
+            "area": [400.0, 600.0] * 4,
+            "log2_ratio": np.arange(8.0),
+            "first": np.arange(8.0),
+            "second": np.arange(8.0) ** 2,
+        }
+    )
+    features = ["area", "log2_ratio"]
+    puncta = pd.DataFrame(
+        {"frame": [0, 0, 2], "x": [15, 20, 15], "y": [15, 20, 15], "kind": ["yellow", "red_only"] * 1 + ["yellow"]}
+    )
+    steps = pd.DataFrame({"frame": [1], "x0": [19.0], "y0": [19.0], "x1": [25.0], "y1": [25.0]})
+    means, wells = unit_means(cells, features, "replicate"), well_table(cells, features)
+    return Explored(frames, rings, cells, features, means, wells, puncta, steps, unit="replicate", pixel_size_um=0.5)
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    """The page opened from disk, and what the console said."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    page = Page("Plate </script><b>", folder=path.parent).section("Cells")
+    page.interactive(explorer(told()), {"a1": np.zeros((40, 40, 3), np.uint8)}).write(path)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 1400, "height": 1000})
+        said = []
+        tab.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
+        tab.goto(path.as_uri())
+        shown(tab, 0)
+        yield tab, said
+        browser.close()
+
+
+def shown(tab, frame):
+    tab.wait_for_function(f"{MODEL}('field')?.tags.join() === 'shown,{frame}'", timeout=60_000, polling=100)
+
+
+def selected(tab):
+    return tab.evaluate(f"[...{MODEL}('table').source.selected.indices]")
+
+
+def select(tab, rows):
+    tab.evaluate(f"{MODEL}('table').source.selected.indices = {rows}")
+    tab.wait_for_timeout(150)
+
+
+def pixel(tab, x, y):
+    """What colour the picture has at a pixel, (R, G, B)."""
+    code = (
+        f"(() => {{const s = {MODEL}('field').renderers[0].data_source.data.image[0]; return s[{y} * {SIDE} + {x}]}})()"
+    )
+    value = tab.evaluate(code)
+    return value & 255, value >> 8 & 255, value >> 16 & 255
+
+
+def on_screen(tab, x, y):
+    """Where a pixel of the picture is on the screen."""
+    box = tab.evaluate(
+        f"""(() => {{const view = Bokeh.index.get_one({MODEL}('field')), b = view.el.getBoundingClientRect(),
+        f = view.frame; return [b.left + f.x_scale.compute({x}), b.top + f.y_scale.compute({y})]}})()"""
+    )
+    return box
+
+
+def click_checkbox(tab, group, number):
+    tab.locator("input[type=checkbox] >> visible=true").nth(number + (0 if group == "channels" else 2)).click()
+
+
+def test_the_page_opens_without_a_network_or_an_error(opened):
+    _, said = opened
+    assert said == []
+
+
+def test_channels_are_mixed_and_switched_off(opened):
+    tab, _ = opened
+    assert pixel(tab, 15, 15) == pytest.approx((255, 0, 255), abs=3)
+    assert pixel(tab, 60, 70) == pytest.approx((0, 255, 0), abs=3)
+    click_checkbox(tab, "channels", 0)
+    tab.wait_for_function(f"{MODEL}('channels').active.join() === '1'")
+    tab.wait_for_timeout(300)
+    assert pixel(tab, 15, 15) == pytest.approx((0, 0, 0), abs=3)
+    click_checkbox(tab, "channels", 0)
+    tab.wait_for_timeout(300)
+    assert pixel(tab, 15, 15) == pytest.approx((255, 0, 255), abs=3)
+
+
+def test_contrast_sets_black_and_white(opened):
+    tab, _ = opened
+    tab.evaluate(f"{MODEL}('level0').value = [10, 2000]")
+    tab.wait_for_timeout(300)
+    red = pixel(tab, 15, 15)[0]
+    assert red == pytest.approx(255 * 990 / 1990, abs=3)
+    tab.evaluate(f"{MODEL}('level0').value = [10, 1000]")
+    tab.wait_for_timeout(300)
+
+
+def test_every_layer_is_toggled(opened):
+    tab, _ = opened
+    names = tab.evaluate(f"{MODEL}('layers').labels")
+    assert names == ["outlines", "puncta: red only (triangle)", "puncta: yellow (circle)", "tracks"]
+    visible = f"{MODEL}('field').renderers.slice(1).map((one) => one.visible)"
+    for number in range(len(names)):
+        click_checkbox(tab, "layers", number)
+        assert tab.evaluate(visible) == [k != number for k in range(len(names))]
+        click_checkbox(tab, "layers", number)
+    assert all(tab.evaluate(visible))
+
+
+def test_a_cell_that_is_clicked_in_the_picture_is_selected_everywhere(opened):
+    tab, _ = opened
+    tab.mouse.click(*on_screen(tab, 65, 70))
+    tab.wait_for_timeout(300)
+    assert selected(tab) == [1]
+    assert "a1, cell 2" in tab.evaluate(f"{MODEL}('selected').text")
+    same = f"{MODEL}('superplot').renderers[0].data_source.id === {MODEL}('table').source.id"
+    assert tab.evaluate(same)
+    assert tab.evaluate(
+        "[...Bokeh.documents[0]._all_models.values()].filter(m => m.data && m.data.row)[0].selected.indices"
+    ) == [0]
+
+
+def test_a_row_or_a_dot_opens_its_field_and_a_far_one_says_so(opened):
+    tab, _ = opened
+    select(tab, [5])
+    shown(tab, 2)
+    assert tab.evaluate(f"{MODEL}('where').value") == "s2"
+    select(tab, [6])
+    assert "not on this page" in tab.evaluate(f"{MODEL}('selected').text")
+    select(tab, [0])
+    shown(tab, 0)
+
+
+def test_a_well_stands_for_its_cells(opened):
+    tab, _ = opened
+    wells = "[...Bokeh.documents[0]._all_models.values()].filter(m => m.data && m.data.row)[0]"
+    tab.evaluate(f"{wells}.selected.indices = [1]")
+    tab.wait_for_timeout(300)
+    assert selected(tab) == [4, 5]
+    select(tab, [])
+    assert tab.evaluate(f"{wells}.selected.indices") == []
+
+
+def test_the_slider_moves_through_time(opened):
+    tab, _ = opened
+    tab.evaluate(f"{MODEL}('where').value = 's1'")
+    tab.evaluate(f"{MODEL}('when').value = 2")
+    shown(tab, 1)
+    tab.evaluate(f"{MODEL}('when').value = 1")
+    shown(tab, 0)
+
+
+def test_filters_narrow_all_figures(opened):
+    tab, _ = opened
+    text = f"{MODEL}('passing').text"
+    tab.evaluate(f"{MODEL}('by_quality').value = 'usual'")
+    tab.wait_for_timeout(100)
+    assert tab.evaluate(text).startswith("6 of 8")
+    tab.evaluate(f"{MODEL}('by_treatment').value = ['fed']")
+    tab.wait_for_timeout(100)
+    assert tab.evaluate(text).startswith("4 of 8")
+    tab.evaluate(f"{MODEL}('by_range').value = [500, 600]")
+    tab.wait_for_timeout(100)
+    assert tab.evaluate(text).startswith("2 of 8")
+    for name, value in (("range", [400, 600]), ("treatment", []), ("quality", "'all'")):
+        tab.evaluate(f"{MODEL}('by_{name}').value = {value}")
+    tab.wait_for_timeout(100)
+    assert tab.evaluate(text).startswith("8 of 8")
+
+
+def test_buttons_move_the_picture_and_step_through_cells_by_keyboard(opened):
+    tab, _ = opened
+    button = tab.get_by_role("button", name="next cell")
+    button.focus()
+    tab.keyboard.press("Enter")
+    tab.wait_for_timeout(200)
+    assert selected(tab) == [0]
+    tab.keyboard.press("Enter")
+    tab.wait_for_timeout(200)
+    assert selected(tab) == [1]
+    before = tab.evaluate(f"{MODEL}('field').x_range.end - {MODEL}('field').x_range.start")
+    tab.get_by_role("button", name="zoom in").focus()
+    tab.keyboard.press("Enter")
+    tab.wait_for_timeout(200)
+    after = tab.evaluate(f"{MODEL}('field').x_range.end - {MODEL}('field').x_range.start")
+    assert after == pytest.approx(before / 2)
+
+
+def test_the_tab_key_reaches_every_control_and_leaves_again(opened):
+    tab, _ = opened
+    tab.evaluate("(() => {document.activeElement?.blur(); window.getSelection().removeAllRanges()})()")
+    tab.locator("nav a").first.focus()
+    deepest = "let a = document.activeElement; while (a?.shadowRoot?.activeElement) a = a.shadowRoot.activeElement"
+    told = "[a.tagName, a.getAttribute('role') ?? a.type ?? '', a.textContent.slice(0, 12).trim()].join(' ')"
+    reached = []
+    # past the last control and back to the first, not caught in the table
+    for _ in range(100):
+        tab.keyboard.press("Tab")
+        reached.append(tab.evaluate(f"(() => {{{deepest}; return a ? {told} : ''}})()"))
+        if reached[-1].startswith(("A  Cells", "BODY")):
+            break
+    assert reached[-1].startswith(("A  Cells", "BODY")), " | ".join(
+        reached
+    )  # past the last control, not caught in the table
+    kinds = [word.split(" ")[0] + " " + word.split(" ")[1] for word in reached]
+    assert kinds.count("INPUT checkbox") == 2 + 4
+    assert kinds.count("DIV slider") == 1 + 2 * 2 + 2
+    assert kinds.count("SELECT select-one") == 4
+    assert kinds.count("SELECT select-multiple") == 2
+    assert kinds.count("BUTTON button") == 8
+
+
+@pytest.mark.parametrize("width", [1400, 800])
+def test_nothing_is_wider_than_the_window(opened, width):
+    tab, _ = opened
+    tab.set_viewport_size({"width": width, "height": 1000})
+    tab.wait_for_timeout(500)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    live = tab.evaluate("(() => {const l = document.querySelector('.live'); return l.scrollWidth - l.clientWidth})()")
+    assert live <= 1
+
+
+def test_on_paper_are_pictures(opened):
+    tab, _ = opened
+    tab.emulate_media(media="print")
+    assert tab.evaluate("getComputedStyle(document.querySelector('.live')).display") == "none"
+    assert tab.evaluate("getComputedStyle(document.querySelector('.still')).display") != "none"
+    tab.emulate_media(media="screen")
+
+
+def test_axe_finds_no_fault(opened):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed (extra test)")
+    tab, _ = opened
+    found = axe.Axe().run(tab).response["violations"]
+    told = {one["id"]: [node["target"] for node in one["nodes"]][:3] for one in found}
+    assert told == {}

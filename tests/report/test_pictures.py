@@ -1,0 +1,90 @@
+import base64
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellular.data.image import FieldImage
+from cellular.report.choice import choose_fields
+from cellular.report.linked import choose_rows, outlines_of
+from cellular.report.pictures import channel_colours, channel_pictures, size_choice
+
+
+def decoded(picture):
+    media, data = picture.url.split(",", 1)
+    assert media == "data:image/webp;base64"
+    return cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_GRAYSCALE)
+
+
+def test_a_channel_keeps_every_pixel_and_its_levels():
+    plane = np.repeat(np.linspace(100, 1100, 64), 64).reshape(64, 64)
+    image = FieldImage.of(np.dstack([plane, plane]).astype(np.uint16), ("mRFP", "EGFP"))
+    first = channel_pictures(image, 1e6)[0]
+    grey = decoded(first)
+    assert grey.shape == (64, 64)
+    levels = first.low + grey / 255.0 * (first.high - first.low)
+    assert np.abs(levels - plane).max() < 40
+    assert (first.dark, first.bright) == pytest.approx((110, 1097), abs=10)
+
+
+def test_colours_of_8_bits_are_shown_as_they_are():
+    image = FieldImage.of(np.full((8, 8, 3), 60, np.uint8), kind="picture")
+    assert channel_colours(image) == {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+    one = channel_pictures(image, 1e6)[0]
+    assert (one.low, one.high, one.dark, one.bright) == (0, 255, 0, 255)
+
+
+def test_a_picture_that_is_too_large_loses_quality_and_then_size_and_the_page_says_so():
+    noise = np.random.default_rng(0).integers(0, 60_000, (256, 256, 1)).astype(np.uint16)
+    image = FieldImage.of(noise, ("mRFP",))
+    whole = channel_pictures(image, 1e9)[0]
+    small = channel_pictures(image, 12_000)[0]
+    assert decoded(whole).shape == (256, 256)
+    assert (whole.quality, whole.halved) == (75, 0)
+    assert len(small.url) - len("data:image/webp;base64,") <= 12_000
+    assert decoded(small).shape == (256 >> small.halved,) * 2
+    assert "every pixel" in size_choice([whole])
+    assert "halved 1 time(s)" in size_choice([small])
+
+
+def test_outlines_run_through_border_pixels_and_parts_are_set_apart():
+    labels = np.zeros((12, 12), np.uint16)
+    labels[2:5, 3:7] = 1
+    labels[8:10, 8:10], labels[8:10, 2:4] = 3, 3
+    found = outlines_of(labels)
+    assert set(found) == {1, 3}
+    # pixels 3 to 6 and 2 to 4 have their centres at 3.5 to 6.5 and 2.5 to 4.5
+    assert sorted(zip(*found[1])) == [(3.5, 2.5), (3.5, 4.5), (6.5, 2.5), (6.5, 4.5)]
+    assert sum(np.isnan(found[3][0])) == 1
+
+
+def test_a_fair_choice_has_every_treatment_the_worst_and_the_median_and_is_the_same_each_time():
+    table = pd.DataFrame(
+        {
+            "position": [f"p{k:02d}" for k in range(20)],
+            "treatment": ["drug"] * 4 + ["fed"] * 16,
+            "flagged": [False] * 19 + [True],
+            "sharpness": np.arange(20.0),
+        }
+    )
+    choice = choose_fields(table, most=6)
+    told = list(choice.why.items())
+    assert len(told) == 6
+    # by sharpness: of drug p02 is the middle, of fed without the flagged p11, of all of these p09
+    assert told[0] == ("p02", "of usual quality among drug")
+    assert told[1] == ("p11", "of usual quality among fed")
+    assert told[2] == ("p19", "the worst quality")
+    assert told[3] == ("p09", "the median quality")
+    assert [why for _, why in told[4:]] == ["drawn at random"] * 2
+    assert choose_fields(table, most=6) == choice
+    assert "6 of 20 positions" in choice.words
+    assert "seed 0" in choice.words
+
+
+def test_a_page_keeps_all_cells_of_the_fields_it_shows():
+    cells = pd.DataFrame({"field": ["a"] * 5 + ["b"] * 95, "label": range(100)})
+    kept = choose_rows(cells, ["a"], most=20)
+    assert len(kept) == 20
+    assert (kept["field"] == "a").sum() == 5
+    assert choose_rows(cells, ["a"], most=100) is cells
