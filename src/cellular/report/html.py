@@ -54,6 +54,7 @@ th,td{padding:.3rem .55rem;border-bottom:1px solid var(--line);text-align:right;
 th:first-child,td:first-child{text-align:left}
 td.words{text-align:left;white-space:normal;overflow-wrap:break-word;min-width:5rem;max-width:38rem}
 th{background:var(--tint);white-space:normal;vertical-align:bottom}
+@media (max-width:60rem){table{font-size:.74rem}th,td{padding:.2rem .3rem;white-space:normal}td.words{min-width:3rem}}
 details summary{cursor:pointer;color:var(--accent);margin:.6rem 0}
 footer{margin-top:3rem;color:var(--soft);font-size:.85rem}
 @media print{
