@@ -34,7 +34,8 @@ RECORD = "made_of.json"
 class Item(Protocol):
     """What is done one by one: a field, or a series of them. `name` is unique and a file name."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
 
 def nothing(item: Item) -> tuple[Path, ...]:
@@ -171,7 +172,9 @@ def each(
 def _gathered(items: Sequence[Item], out: Path, work: Work, engine: Gather) -> Done:
     """What shards have made of the items."""
     home = engine.home or out
-    names, missing, told = [], [], problems_of(home)
+    names: list[str] = []
+    missing: list[str] = []
+    told = problems_of(home)
     for item in items:
         there = is_done(out / ITEMS / item.name, work.inputs(item), work.outputs(item))
         (names if there else missing).append(item.name)
@@ -188,7 +191,9 @@ def attempt(
     For what is quick and kept in memory; :func:`each` keeps results on disk.
     """
     came: dict[int, Outcome] = {}
-    with closing(engine.run(do, items)) as outcomes, progress(total=len(items), desc=desc, unit=unit) as bar:
+    # An engine's run is a generator: closed, it sends its workers home.
+    outcomes: Any = engine.run(do, items)
+    with closing(outcomes), progress(total=len(items), desc=desc, unit=unit) as bar:
         for number, outcome in outcomes:
             came[number] = outcome
             bar.update()
