@@ -14,7 +14,7 @@ def settings_from(cls: type[T], values: Mapping[str, Any]) -> T:
 
     What JSON made of them is undone: mappings become the dataclasses they stand for, and lists tuples.
     """
-    known = {f.name for f in dataclasses.fields(cls)}
+    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - known)
     if unknown:
         raise SettingsError(f"Unknown setting(s) {unknown} for {cls.__name__}; known: {sorted(known)}")
@@ -24,7 +24,7 @@ def settings_from(cls: type[T], values: Mapping[str, Any]) -> T:
 
 def _restored(kind: Any, value: Any) -> Any:
     if isinstance(value, Mapping) and dataclasses.is_dataclass(kind):
-        return settings_from(kind, value)
+        return settings_from(kind, value)  # type: ignore[arg-type]
     return tuple(value) if isinstance(value, list) and get_origin(kind) is tuple else value
 
 

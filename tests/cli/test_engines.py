@@ -2,7 +2,8 @@
 
 import json
 import os
-from functools import cache
+import shutil
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,16 @@ from distributed import LocalCluster
 
 from cellular.cli.engines import size
 from cellular.cli.main import main
+from cellular.errors import OutputExistsError
 from cellular.files import LOCK
-from cellular.jobs.runner import RECORD
+from cellular.jobs.export import _note
+from cellular.jobs.prepare import PrepareSettings, prepare
+from cellular.jobs.runner import RECORD, held
+from cellular.jobs.shards import Shard
 from cellular.jobs.simulate import simulate
 from cellular.simulate.settings import SimulationSettings
 
-VERBS = ("segment", "measure", "quality", "track", "analyse")
+VERBS = ("segment", "measure", "quality", "track", "analyse", "prepare", "evaluate", "evaluate labels", "export")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +28,8 @@ def made(tmp_path_factory):
     """Two positions at two timepoints, 96 px."""
     folder = tmp_path_factory.mktemp("made")
     settings = SimulationSettings(fields=2, timepoints=2, size_px=96, diameter_px=24, cells_per_field=6)
-    simulate(folder / "plate", settings)
+    made = simulate(folder / "plate", settings)
+    prepare(made.folder, folder / "prepared", PrepareSettings(overlap="smallest"))
     return folder
 
 
@@ -49,16 +55,22 @@ def here(made, tmp_path_factory):
 
 def command(verb, made, out, *more):
     images, truth = made / "plate" / "images", made / "plate" / "truth"
+    prepared = made / "prepared" / "all" / "train"
     model = ("--diameter", 24, "--augment", "no", "--device", "cpu")
+    score = ("--test_dir", prepared, "--output_dir", out)
     sizes = ("--min_sigma", 1, "--max_sigma", 3)
     words = {
-        "segment": [made / "plate" / "images-color", *model],
-        "measure": [images, truth, *sizes],
-        "quality": [images, "--labels", truth],
-        "track": [truth],
-        "analyse": [images, *model, *sizes, "--overlays", 1],
+        "segment": [made / "plate" / "images-color", *model, "--out", out],
+        "measure": [images, truth, *sizes, "--out", out],
+        "quality": [images, "--labels", truth, "--out", out],
+        "track": [truth, "--out", out],
+        "analyse": [images, *model, *sizes, "--overlays", 1, "--out", out],
+        "prepare": ["-i", made / "plate", "-o", out, "-v", "", "-t", ""],
+        "evaluate": [*score, "--model_type", "starter", *model],
+        "evaluate labels": [*score, "--labels", prepared],
+        "export": [prepared, "--to", "coco", "--out", out],
     }
-    return [str(word) for word in (verb, *words[verb], "--out", out, *more)]
+    return [str(word) for word in (verb.split()[0], *words[verb], *more)]
 
 
 def tree(folder):
@@ -72,11 +84,12 @@ def differing(one, other):
     return {name for name in {*one, *other} if one.get(name) != other.get(name)}
 
 
+@pytest.mark.parametrize("verb", ["analyse", "prepare", "evaluate", "export"])
 @pytest.mark.parametrize("engine", ["--dask", "--workers"])
-def test_workers_make_the_same(engine, made, here, scheduler, tmp_path):
-    """`analyse` is all of it: fields, then series."""
-    assert main(command("analyse", made, tmp_path / "out", engine, scheduler if engine == "--dask" else 2)) == 0
-    assert differing(tree(tmp_path / "out"), here("analyse")) == set()
+def test_workers_make_the_same(engine, verb, made, here, scheduler, tmp_path):
+    """`analyse` is all of a plate: fields, then series."""
+    assert main(command(verb, made, tmp_path / "out", engine, scheduler if engine == "--dask" else 2)) == 0
+    assert differing(tree(tmp_path / "out"), here(verb)) == set()
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -105,7 +118,7 @@ def test_gather_says_what_is_missing(made, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["gather", "out"]) == 0
     assert Path.cwd() == tmp_path
-    assert not (tmp_path / "out" / "shards").exists()
+    assert not (tmp_path / "out" / ".shards").exists()
     assert main(["gather", "out"]) == 2
     assert "holds no shards" in capsys.readouterr().err
 
@@ -132,6 +145,41 @@ def test_where_it_is_done_is_no_setting(made, tmp_path):
     assert main([*words, "--memory", "4GB"]) == 0
     assert "workers" not in (tmp_path / "out" / "config.toml").read_text()
     assert "workers" not in json.loads((tmp_path / "out" / "analyse.json").read_text())
+
+
+def test_what_is_written_in_one_place_takes_no_engine(made, tmp_path, capsys):
+    words = ["export", "starter", "--to", "onnx", "-o", str(tmp_path / "a.onnx"), "--workers", "2"]
+    assert main(words) == 2
+    assert "a model is written in one place" in capsys.readouterr().err
+    plate = ["export", str(made / "plate" / "images"), "--to", "ome-zarr", "--is_plate", "-o", str(tmp_path / "out")]
+    assert main([*plate, "--shard", "1/2"]) == 2
+    assert "a plate's store is written in one place" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_shard_leaves_the_problems_of_others_alone(made, tmp_path, capsys):
+    """A field that another shard could not prepare stays as it told it; joined, nothing is done again."""
+    shutil.copytree(made / "plate" / "masks", tmp_path / "in" / "masks")
+    shutil.copytree(made / "plate" / "images-color", tmp_path / "in" / "images-color")
+    field = sorted((tmp_path / "in" / "masks").iterdir())[0]
+    next(field.rglob("*.png")).write_bytes(b"")
+    words = ["prepare", "-i", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "-v", "", "-t", ""]
+    assert main([*words, "--shard", "1/2"]) == 0
+    record = tmp_path / "out" / ".prepare" / "fields" / field.name / RECORD
+    written = record.stat().st_mtime_ns
+    assert main([*words, "--shard", "2/2"]) == 0
+    assert main(["gather", str(tmp_path / "out")]) == 1
+    assert "is empty" in capsys.readouterr().out
+    assert record.stat().st_mtime_ns == written
+
+
+def test_shards_of_other_labels_are_refused(tmp_path):
+    with held(tmp_path / "out", Shard(1, 2), partial(_note, tmp_path / "out" / ".export" / "coco" / "c.json", ["fed"])):
+        with pytest.raises(OutputExistsError, match="shards of other labels"):
+            with held(
+                tmp_path / "out", Shard(2, 2), partial(_note, tmp_path / "out" / ".export" / "coco" / "c.json", ["a"])
+            ):
+                pass
 
 
 def test_sizes():

@@ -89,7 +89,7 @@ def test_killed_run_leaves_nothing_that_looks_whole(dataset, tmp_path):
         "    if len(calls) == 2: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return real(path, labels)\n"
         "module.write_labels = write\n"
-        f"main(['prepare', '-i', {str(dataset)!r}, '-o', {str(tmp_path / 'out')!r}, '--workers', '1'])\n"
+        f"main(['prepare', '-i', {str(dataset)!r}, '-o', {str(tmp_path / 'out')!r}])\n"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == -9
     assert not (tmp_path / "out" / "manifest.json").exists()

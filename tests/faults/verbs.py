@@ -68,7 +68,7 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
     images, truth = made / "thrice" / "images", made / "thrice" / "truth"
     return {
         "simulate": ["simulate", out, *simulated],
-        "prepare": ["prepare", "-i", once, "-o", out, "--workers", 1],
+        "prepare": ["prepare", "-i", once, "-o", out],
         "train": ["train", *folders, *experiment, *TRAIN],
         "calibrate": _calibrate(made, out / "settled"),
         "segment": [

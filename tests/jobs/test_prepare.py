@@ -18,6 +18,7 @@ from cellular.data.image import load_labels, read_field
 from cellular.data.masks.combine import LabelCanvas
 from cellular.errors import InputError, MissingInputError, OutputError, OutputExistsError, SettingsError
 from cellular.files import alone_in
+from cellular.jobs.engines import HERE, Threads
 from cellular.jobs.prepare import PrepareSettings, prepare
 from cellular.labels.cells import CellMask, crop_mask
 
@@ -351,7 +352,6 @@ def test_settings_are_checked():
     for wrong in (
         {"format": "jpg"},
         {"overlap": "biggest"},
-        {"workers": -1},
         {"exclude": "all"},
         {"exclude": ("all",)},
     ):
@@ -413,7 +413,7 @@ def test_interrupted_run_is_finished_by_the_next(dataset, tmp_path, monkeypatch)
 
     monkeypatch.setattr(MODULE, "_place", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        prepare(dataset, tmp_path / "out", PrepareSettings(workers=1))
+        prepare(dataset, tmp_path / "out", engine=HERE)
     assert not (tmp_path / "out" / "manifest.json").exists()
     monkeypatch.setattr(MODULE, "_place", real)
     prepare(dataset, tmp_path / "out")
@@ -516,8 +516,8 @@ def test_threads_change_nothing(dataset, tmp_path):
     for number in range(8):
         add_field(dataset, f"field_{number}", {"fed/1.png": box(0, 0, 2, 2 + number % 5)})
     before = threading.active_count()
-    prepare(dataset, tmp_path / "one", PrepareSettings(workers=1))
-    prepare(dataset, tmp_path / "many", PrepareSettings(workers=4))
+    prepare(dataset, tmp_path / "one", engine=HERE)
+    prepare(dataset, tmp_path / "many", engine=Threads(4))
     assert contents(tmp_path / "one") == contents(tmp_path / "many")
     # tqdm keeps one thread of its own; the workers are gone.
     assert threading.active_count() <= before + 1

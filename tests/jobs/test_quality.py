@@ -78,6 +78,9 @@ def test_the_verb_tells_the_blurred_field_and_the_uneven_light(folder, tmp_path,
     table = read_csv(out / "quality.csv")
     assert list(table.loc[table["flagged"], "field"]) == ["P1_B02_s2"]
     assert table["cells"].eq(16).all()
+    columns = read_csv(out / "columns.csv").set_index("column")
+    assert list(columns.index) == list(table.columns)
+    assert columns.loc["noise__mRFP", "meaning"] == "Robust standard deviation of mRFP in a pixel of the background."
     flat = read_csv(out / "flat_field" / "flat_field.csv")
     assert flat["helps"].all()
     assert not flat["applied"].any()

@@ -49,10 +49,10 @@ def add_engine(parser: argparse.ArgumentParser, shards: bool = True) -> None:
         add("--gather", choices=("whole", "partial"), help=argparse.SUPPRESS)
 
 
-def engine_of(args: argparse.Namespace, gpu: bool = False) -> Engine:
+def engine_of(args: argparse.Namespace, gpu: bool = False, here: Engine | None = None) -> Engine:
     """The engine that the arguments of :func:`add_engine` ask for; it is said in one line.
 
-    `gpu`: the work is on a GPU, which processes would only share.
+    `gpu`: the work is on a GPU, which processes would only share. `here`: the engine where none is asked for.
     """
     from cellular.errors import SettingsError
     from cellular.jobs.shards import Command, Gather, Shard, parse_shard
@@ -61,15 +61,16 @@ def engine_of(args: argparse.Namespace, gpu: bool = False) -> Engine:
     local = [f"--{name}" for name in ("workers", "memory") if getattr(args, name) is not None]
     if len(given) > 1 or (given and local):
         raise SettingsError(f"{' and '.join(given + local)}: give one kind of workers")
-    inner = _workers(args, gpu)
+    inner = _workers(args, gpu, here)
+    home = Path(getattr(args, "out", None) or getattr(args, "output_dir", ""))
     if getattr(args, "gather", None):  # before the shard: it is the shard's own command that is run again
-        return Gather(args.gather == "partial", inner)
+        return Gather(args.gather == "partial", inner, home)
     if getattr(args, "shard", None):
-        return Shard(*parse_shard(args.shard), inner, Command(list(args.argv), Path.cwd()))
+        return Shard(*parse_shard(args.shard), inner, Command(list(args.argv), Path.cwd()), home)
     return inner
 
 
-def _workers(args: argparse.Namespace, gpu: bool) -> Engine:
+def _workers(args: argparse.Namespace, gpu: bool, here: Engine | None) -> Engine:
     from cellular.jobs.engines import HERE
 
     if args.dask or args.cluster:
@@ -77,7 +78,7 @@ def _workers(args: argparse.Namespace, gpu: bool) -> Engine:
 
         return Dask(args.dask) if args.dask else Dask(cluster=read_cluster(args.cluster))
     if args.workers is None and args.memory is None:
-        return HERE
+        return here or HERE
     from cellular.jobs.processes import Processes, cores
 
     most = (1 if gpu else cores()) if args.workers is None else args.workers

@@ -3,6 +3,7 @@
 import argparse
 
 from cellular.cli.arguments import add_corrections, add_segmentation, boolean, segmentation_settings
+from cellular.cli.engines import add_engine, engine_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--figures", type=boolean, default=True, help="draw every field and curve, and the page report.html"
     )
+    add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
     from cellular.cli.main import EXIT_PROBLEMS
     from cellular.errors import MissingInputError
-    from cellular.jobs.evaluate import evaluate
+    from cellular.jobs.evaluate import draw_evaluation, evaluate
     from cellular.segment.segmenter import Segmenter
 
     if args.model_path and not Path(args.model_path).is_file():
@@ -43,12 +45,13 @@ def run(args: argparse.Namespace) -> int:
     model = args.model_path or args.model_type
     segmenter = Segmenter.from_pretrained(model, args.device) if model else None
     where = (args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes, args.interval_unit)
-    result = evaluate(*where, corrections=args.corrections)
+    with engine_of(args, gpu=segmenter is not None and segmenter.device.type != "cpu") as engine:
+        result = evaluate(*where, corrections=args.corrections, engine=engine)
+        if args.figures:
+            result.problems.update(draw_evaluation(result, engine))
     if args.figures:
-        from cellular.jobs.evaluate import draw_evaluation
         from cellular.jobs.evaluation_page import write_evaluation_page
 
-        result.problems.update(draw_evaluation(result))
         name = Path(model or args.labels).name
         print(f"report: {write_evaluation_page({name: result}, result.output_dir)}")
     for name, value in headline(result.values).items():

@@ -3,6 +3,7 @@
 import argparse
 
 from cellular.cli.arguments import add_plate, find, report_problems
+from cellular.cli.engines import add_engine, engine_of
 
 LABEL_FORMATS = ("cellpose", "coco", "yolo", "geojson", "imagej", "ome-zarr", "hdf5")
 MODEL_FORMATS = ("bioimageio", "onnx")
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_plate(parser)
     parser.add_argument("--author", help="bioimageio: your name, for the package's description")
     parser.add_argument("--test_image", "--test-image", help="bioimageio: an image to make the test input of")
+    add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int | None:
@@ -34,7 +36,8 @@ def run(args: argparse.Namespace) -> int | None:
 
     options = {name: getattr(args, name) for name in ("images", "cells", "author", "test_image")}
     source = find(args, args.input, args.labels) if args.is_plate else args.input
-    done = export(source, args.to, args.out, **options)
+    with engine_of(args) as engine:
+        done = export(source, args.to, args.out, engine=engine, **options)
     what = f"{done.fields} field(s) in {len(done.written)} file(s):" if done.fields else "wrote"
     print(what, *done.written[:5], sep="\n  ")
     if len(done.written) > 5:

@@ -2,6 +2,8 @@
 
 import argparse
 
+from cellular.cli.engines import add_engine, engine_of
+
 EXIT_PROBLEMS = 1
 
 
@@ -26,12 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--exclude_class", "--exclude-class", nargs="*", default=["Unidentified"], help="classes kept out of 'all'")
     add("--overlap", default="last", choices=("last", "first", "smallest"), help="who keeps a pixel two cells claim")
     add("--strict", action="store_true", help="stop at the first problem instead of reporting all at the end")
-    add("--workers", type=int, default=0, help="threads; 0 = one per processor, at most 8")
+    add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prepare, print what was written and what was wrong."""
-    from cellular.jobs.prepare import PrepareSettings, prepare
+    from cellular.jobs.prepare import PrepareSettings, here, prepare
 
     settings = PrepareSettings(
         images=args.corresponding,
@@ -44,9 +46,9 @@ def run(args: argparse.Namespace) -> int:
         exclude=tuple(args.exclude_class),
         overlap=args.overlap,
         strict=args.strict,
-        workers=args.workers,
     )
-    result = prepare(args.input_path, args.output_dir, settings)
+    with engine_of(args, here=here()) as engine:
+        result = prepare(args.input_path, args.output_dir, settings, engine=engine)
     print(f"fields: {', '.join(f'{count} {name}' for name, count in result.fields.items())}")
     print(f"cells:  {', '.join(f'{count} {name}' for name, count in sorted(result.cells.items()))}")
     for notice in result.notices:

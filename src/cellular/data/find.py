@@ -282,8 +282,9 @@ def _with_roles(
             known = ", ".join(f"{t} ({n})" if n and n != t else t for t, n in tokens.items()) or "none that have a name"
             raise InputError(f"--channels {role}={called}: there is no channel {called}; the channels are {known}")
         asked[token] = role
-    roles = {token: fixed.get(token) or role_of(name or token) for token, name in tokens.items()}
-    roles = {token: role for token, role in roles.items() if role not in asked.values()} | asked
+    roles: dict[str, str | None] = {token: fixed.get(token) or role_of(name or token) for token, name in tokens.items()}
+    roles = {token: role for token, role in roles.items() if role not in asked.values()}
+    roles.update(asked)
     notes = []
     for role in sorted({role for role in roles.values() if role}):
         twins = [token for token, own in roles.items() if own == role]

@@ -122,7 +122,7 @@ def _named_scene(item: FieldFiles, info: ImageInfo, t: int, scenes: int) -> Fiel
     if scenes > 1:
         part = info.name or f"scene{info.scene + 1}"
         name, series = f"{name}_{_safe(part)}", f"{series}_{_safe(part)}"
-        well = well_name(info.name) if info.name else None
+        well = info.well or (well_name(info.name) if info.name else None)
         item = replace(item, well=item.well or well, site=item.site if well is None else info.scene + 1)
     if info.sizes.get("T", 1) > 1:
         if item.timepoint is not None:

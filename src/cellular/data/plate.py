@@ -135,7 +135,7 @@ class Plate:
 
     def given(self, item: FieldFiles) -> dict[str, Any]:
         """What the map says of the field's well: the map's columns; None where it says nothing."""
-        row = self._told.get((item.plate, item.well), {})
+        row = self._told.get((item.plate, item.well or ""), {})
         return {name: row.get(name) for name in self.map_columns}
 
     @cached_property

@@ -140,7 +140,7 @@ def cellular_treatment(well: str | None) -> str | None:
     >>> cellular_treatment("C03"), cellular_treatment("D03")
     ('fed', None)
     """
-    return _cellular_treatments().get(well)
+    return _cellular_treatments().get(well) if well else None
 
 
 def _long(path: Path, sheet: Sheet) -> _Wells:
@@ -212,7 +212,8 @@ def _drawn(path: Path, sheets: list[Sheet]) -> _Wells:
     """Blocks of row letters and column numbers; a block is named in its corner, on the line above, or by its sheet."""
     wells = _Wells([])
     for sheet in sheets:
-        heading, name, numbers, seen = "", "", [], set()
+        heading, name, numbers = "", "", []
+        seen: set[str] = set()
         for line, cells in sheet.rows:
             where = f"{path}, {sheet.name + ', ' if len(sheets) > 1 else ''}line {line}"
             if new := _numbers(cells):
@@ -282,7 +283,7 @@ def _finished(path: Path, wells: _Wells) -> PlateMap:
         texts = [row.get(name) or None for row in wells.values.values()]
         if name in doses:
             given = [row.get("dose_unit", "") for row in wells.values.values()]
-            numbers, unit, said = parse_doses(path, texts, names[name], given)
+            numbers, unit, said = parse_doses(path, texts, names[name] or "", given)
             table["dose"], table["dose_unit"] = numbers, pd.Series([unit] * len(table), dtype=object)
             notes += said
         elif name != "dose_unit" or not doses:

@@ -26,13 +26,12 @@ from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.measure import (
     draw_puncta,
     roles_of,
-    spread,
     with_puncta_sizes,
     with_reporter,
 )
 from cellular.jobs.nuclei import NucleiSource, nuclei_source
 from cellular.jobs.quality import Looking, check_exclusions
-from cellular.jobs.runner import Work, claimed, each_field, files_of, write_problems
+from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
 from cellular.jobs.segment import (
     cell_table,
     draw_outlines,
@@ -131,8 +130,7 @@ def analyse(
 def _settled(plate: Plate, segmenter: Segmenter | None, settings: AnalyseSettings) -> AnalyseSettings:
     """The settings with the cells' diameter and the sizes of puncta decided, one choice for the whole plate."""
     how = settings.segment
-    estimated = segmenter is not None and plate.scheme != "cellular" and how.diameter in (None, "auto")
-    if estimated:
+    if segmenter is not None and plate.scheme != "cellular" and how.diameter in (None, "auto"):
         how = replace(how, diameter=plate_diameter(plate, segmenter, how))
         logger.info(
             "cells are about %.0f px across (median over a few fields); --diameter says otherwise", how.diameter
@@ -175,7 +173,7 @@ class _Analysing:
         recorded = read_field(item)
         image = self.flat.correct(recorded, item)
         tables, folder = {}, self.out / "labels"
-        if item.labels is not None:
+        if item.labels is not None or self.segmenter is None:
             labels, scores = load_labels(item, image.shape), None
         else:
             found = segment_image(image, self.segmenter, self.settings.segment)
@@ -218,7 +216,8 @@ def _given(
     made = {item.name: label_path(out / "labels", item.name) for item in plate.fields}
     made = {name: path for name, path in made.items() if path.is_file()}
     fixed, edits = corrected(plate.with_labels(made), corrections)
-    return fixed.with_labels({f.name: f.labels for f in fixed.fields if f.labels != made.get(f.name)}), edits
+    mended = {f.name: f.labels for f in fixed.fields if f.labels and f.labels != made.get(f.name)}
+    return fixed.with_labels(mended), edits
 
 
 def _stores(plate: Plate, out: Path, cells: pd.DataFrame) -> dict[str, str]:

@@ -103,9 +103,9 @@ def calibrate(
             found = segment_image(image, segmenter, replace(wanted, diameter=diameter))
             diameter = found.diameter  # where it had to be estimated, once is enough
             for flow in flow_thresholds:
-                field, *rest = _scored(truth, ignore, found, flow)
+                field, table, right = _scored(truth, ignore, found, flow)
                 scores[flow, cellprob].append(field)
-                measured[flow, cellprob].append(tuple(rest))
+                measured[flow, cellprob].append((table, right))
     if not any(field.n_true for field in scores[grid[0]]):
         raise InputError(f"{folder} shows no cell: there is nothing to settle thresholds by")
     table = pd.DataFrame([_row(pair, scores[pair]) for pair in grid])

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -295,7 +295,7 @@ def _surest(cells: pd.DataFrame, settings: CropSettings) -> pd.DataFrame:
     return pd.concat(parts).drop_duplicates(["field", "label"])
 
 
-def _look(model: CropModel, crops: Crops, shown: pd.DataFrame):
+def _look(model: CropModel, crops: Crops, shown: pd.DataFrame) -> Any:
     """The picture of what `model` looks at in the cells `shown`."""
     rows = crop_train.rows_of(crops, shown)
     titles = [

@@ -18,11 +18,13 @@ from cellular.evaluate.bootstrap import Unit, clusters_of, intervals
 from cellular.evaluate.detection import Boxes, average_precision, match_boxes, mean_average_precision
 from cellular.evaluate.result import EvaluationResult, as_json
 from cellular.evaluate.scores import FieldScores, summary
-from cellular.files import alone_in, read_csv, write_csv, write_json
+from cellular.files import read_csv, write_csv, write_json
 from cellular.jobs.corrections import annotated
+from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.evaluate_field import ScoredField, ScoreField, scored_fields
-from cellular.jobs.runner import Work, attempt, each, files_of
+from cellular.jobs.runner import Work, attempt, each, files_of, held
 from cellular.jobs.segment import segment
+from cellular.jobs.shards import for_the_rest
 from cellular.report.evaluation import field_picture, precision_recall_figure
 from cellular.report.style import save
 from cellular.segment.segmenter import Segmenter
@@ -44,6 +46,7 @@ def evaluate(
     interval_unit: Unit = "well",
     *,
     corrections: str | Path | None = None,
+    engine: Engine = HERE,
 ) -> EvaluationResult:
     """Score a model, or label images made elsewhere, against the expert's labels.
 
@@ -64,6 +67,8 @@ def evaluate(
         vary between fields of these wells, and too little about other wells.
     corrections : folder of corrections: the corrected label images are the truth of their fields, and fields of
         `test_dir` without label images may be there too.
+    engine : where the fields are segmented and scored; the result is the same. Shards part the first of what is to be
+        done: the segmenting, or the scoring of labels that are given. See :mod:`cellular.jobs.engines`.
 
     Raises
     ------
@@ -84,16 +89,19 @@ def evaluate(
     output_dir = Path(output_dir)
     plate = annotated(test_dir, corrections)
     clusters_of([], interval_unit)  # a typing error is said before the work, not after
-    with alone_in(output_dir):
-        return _evaluate(plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit, corrections)
+    with held(output_dir, engine):
+        return _evaluate(
+            plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit, corrections, engine
+        )
 
 
 def _evaluate(
-    plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit, corrections
+    plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit, corrections, engine
 ) -> EvaluationResult:
     test_dir = plate.folder
     if segmenter is not None:
-        segmented = segment(plate, output_dir / "labels", segmenter, settings)
+        segmented = segment(plate, output_dir / "labels", segmenter, settings, engine=engine)
+        engine = for_the_rest(engine)
         labels, cells, problems = segmented.labels, segmented.cells, dict(segmented.problems)
     else:
         labels, cells, problems = _given_labels(plate.fields, Path(labels_dir))
@@ -101,7 +109,8 @@ def _evaluate(
     truth_table = None if corrections else _truth_table(test_dir)
     predicted = [item for item in plate.fields if item.name in labels]
     score = ScoreField(labels, given=segmenter is None)
-    done = each(predicted, output_dir / RECORDS / test_dir.name, Work(score, score.inputs), desc="score")
+    work, records = Work(score, score.inputs), output_dir / RECORDS / test_dir.name
+    done = each(predicted, records, work, desc="score", engine=engine)
     scored = {one.scores.name: one for one in scored_fields(done.tables)} if done.names else {}
 
     def boxes(item: FieldFiles) -> tuple[Boxes, Boxes]:
@@ -230,14 +239,15 @@ def _write(result: EvaluationResult) -> None:
     write_json(result.output_dir / f"{result.split}_eval.json", as_json(result))
 
 
-def draw_evaluation(result: EvaluationResult) -> dict[str, str]:
+def draw_evaluation(result: EvaluationResult, engine: Engine = HERE) -> dict[str, str]:
     """Write ``figures/<field>.jpg`` for every field and ``figures/precision_recall.png`` into the output folder.
 
     What is drawn already, of the same files, is kept. Returns why, by field, where one could not be drawn.
     """
     draw = _DrawField(result)
-    work = Work(draw, draw.inputs, lambda item: [draw.path(item)])
-    done = each(result.items, result.output_dir / RECORDS / f"{result.split} figures", work, desc="draw")
+    records = result.output_dir / RECORDS / f"{result.split} figures"
+    work = Work(draw, draw.inputs, draw.outputs)
+    done = each(result.items, records, work, desc="draw", engine=for_the_rest(engine))
     save(precision_recall_figure(result), result.output_dir / "figures" / "precision_recall.png")
     return done.problems
 
@@ -250,6 +260,9 @@ class _DrawField:
 
     def path(self, item: FieldFiles) -> Path:
         return self.result.output_dir / "figures" / f"{item.name}.jpg"
+
+    def outputs(self, item: FieldFiles) -> list[Path]:
+        return [self.path(item)]
 
     def inputs(self, item: FieldFiles) -> list[Path]:
         return [*files_of(item), *ScoreField(self.result.labels).inputs(item)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -9,11 +10,12 @@ import pandas as pd
 from cellular.data.formats.labelled import LabelledField, find_labelled, table_above
 from cellular.data.formats.write import EXPORTS
 from cellular.data.plate import Plate
-from cellular.errors import InputError, SettingsError
+from cellular.errors import InputError, OutputExistsError, SettingsError
 from cellular.files import alone_in, read_csv, read_json, write_json
+from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.export_model import export_bioimageio, export_onnx
 from cellular.jobs.export_plate import export_plates, is_run, plate_of_run
-from cellular.jobs.runner import ITEMS, Work, each, files_of
+from cellular.jobs.runner import ITEMS, Work, each, files_of, held
 
 MODELS = ("bioimageio", "onnx")
 # The runner's records, by format; hidden, since what is exported may lie in any folder.
@@ -39,6 +41,7 @@ def export(
     cells: str | Path | None = None,
     author: str | None = None,
     test_image: str | Path | None = None,
+    engine: Engine = HERE,
 ) -> Exported:
     """Write `source` in the format `to`; a field that cannot be written is named and left out.
 
@@ -54,10 +57,12 @@ def export(
     images : folder of the labels' images; None looks beside the labels.
     cells : table of field, label, class and measurements; None takes the one that `prepare` wrote.
     author, test_image : of a BioImage.IO package.
+    engine : where fields are written; the result is the same. A model, or a store a plate, is written here.
+        See :mod:`cellular.jobs.engines`.
 
     Raises
     ------
-    SettingsError : an unknown format.
+    SettingsError : an unknown format; another engine for what is written in one place.
     InputError, MissingInputError, OutputExistsError : as the formats say.
 
     Examples
@@ -69,6 +74,7 @@ def export(
     ['a.h5']
     """
     if to in MODELS:
+        _check_here(engine, "a model")
         with alone_in(Path(out).parent, deep=False):
             if to == "onnx":
                 return Exported([export_onnx(source, out)])
@@ -78,12 +84,18 @@ def export(
     if to == "ome-zarr" and (isinstance(source, Plate) or is_run(source)):
         plate, table = (source, None) if isinstance(source, Plate) else plate_of_run(source)
         if isinstance(source, Plate) or any(item.well for item in plate.fields):
+            _check_here(engine, "a plate's store")
             return _export_plate(plate, out, read_csv(cells) if cells else table)
     if isinstance(source, Plate):
         raise SettingsError(f"A plate of images is exported to ome-zarr, not to {to}; give its label images")
     fields = find_labelled(source, images, cells)
-    with alone_in(out) as folder:
-        return _export_fields(to, fields, folder, Path(cells) if cells else table_above(fields[0].labels_path))
+    shared = Path(cells) if cells else table_above(fields[0].labels_path)
+    return _export_fields(to, fields, Path(out), shared, engine)
+
+
+def _check_here(engine: Engine, what: str) -> None:
+    if engine != HERE:
+        raise SettingsError(f"{what} is written in one place; leave --workers, --dask, --cluster and --shard out")
 
 
 def _export_plate(plate: Plate, out: str | Path, cells: pd.DataFrame | None) -> Exported:
@@ -93,26 +105,29 @@ def _export_plate(plate: Plate, out: str | Path, cells: pd.DataFrame | None) -> 
     return Exported(stores, len(plate) - len(problems), problems)
 
 
-def _export_fields(to: str, fields: Sequence[LabelledField], out: Path, cells: Path | None) -> Exported:
+def _export_fields(to: str, fields: Sequence[LabelledField], out: Path, cells: Path | None, engine: Engine) -> Exported:
     """Write each field, but for those that an earlier run wrote of the same files, and what is about all of them."""
     records, export = out / RECORDS / to, EXPORTS[to]
     names = export.names(fields)
-    shared = [path for path in (cells, _noted(records / "classes.json", names)) if path]
-    one = _ExportField(to, out, tuple(names), tuple(shared))
-    done = each(fields, records, Work(one, one.inputs, one.outputs), desc=f"export {to}")
-    if not done.names:
-        raise InputError(f"No field could be exported; first problem: {next(iter(done.problems.values()))}")
-    kept = [item for item in fields if item.name in set(done.names)]
-    files = [out / name for name in done.tables[FILES]["file"]]
-    files += export.whole(kept, out, names, done.tables) if export.whole else []
+    noted = records / "classes.json"
+    one = _ExportField(to, out, tuple(names), tuple(path for path in (cells, noted) if path))
+    with held(out, engine, partial(_note, noted, names)):
+        done = each(fields, records, Work(one, one.inputs, one.outputs), desc=f"export {to}", engine=engine)
+        if not done.names:
+            raise InputError(f"No field could be exported; first problem: {next(iter(done.problems.values()))}")
+        kept = [item for item in fields if item.name in set(done.names)]
+        files = [out / name for name in done.tables[FILES]["file"]]
+        files += export.whole(kept, out, names, done.tables) if export.whole else []
     return Exported(files, len(kept), done.problems)
 
 
-def _noted(path: Path, names: Sequence[str]) -> Path:
-    """A file of the classes' names, new where they are: every field's file depends on all of them."""
-    if not path.is_file() or read_json(path) != list(names):
-        write_json(path, list(names))
-    return path
+def _note(path: Path, names: Sequence[str], shared: bool) -> None:
+    """Write the classes' names, if they are new: every field's file depends on all of them."""
+    if path.is_file() and read_json(path) == list(names):
+        return
+    if shared:
+        raise OutputExistsError(f"{path.parents[2]}: shards of other labels are at work there; choose another --out")
+    write_json(path, list(names))
 
 
 @dataclass(frozen=True)

@@ -331,7 +331,7 @@ def write_h5ad(path: Path, table: Any) -> None:
         temporary.write_bytes(content.getbuffer())
 
 
-def to_anndata(cells: pd.DataFrame, images: pd.DataFrame):
+def to_anndata(cells: pd.DataFrame, images: pd.DataFrame) -> Any:
     """AnnData of the cells: X the features (N, F), obs the cell and its image, ``obsm["spatial"]`` x and y in px.
 
     Raises MissingExtraError without the extra `anndata`.

@@ -1,7 +1,6 @@
 """Per-cell masks to label images, split into train, valid and test: the first stage."""
 
 import logging
-import os
 import platform
 import time
 from collections import Counter
@@ -20,10 +19,12 @@ from cellular.data.masks.combine import OVERLAPS
 from cellular.data.masks.sources import ALL, Sources, find_sources
 from cellular.data.masks.splits import PAPER_TEST, PAPER_VALID, SPLITS, Split, resolve_split
 from cellular.errors import InputError, OutputExistsError, SettingsError
-from cellular.files import alone_in, empty_folder, is_leftover, read_csv, write_csv, write_json
-from cellular.jobs.engines import Threads
+from cellular.files import empty_folder, is_leftover, read_csv, write_csv, write_json
+from cellular.jobs.engines import Engine, Threads
 from cellular.jobs.prepare_field import CELLS, RECORDS, REMARKS, Field, FieldWork, Strict, told_of
-from cellular.jobs.runner import ITEMS, RECORD, Done, Work, claimed, each, finished
+from cellular.jobs.processes import cores
+from cellular.jobs.runner import ITEMS, RECORD, Done, Work, claimed, each, finished, held
+from cellular.jobs.shards import Gather, Shard
 from cellular.settings import settings_to_dict
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,6 @@ class PrepareSettings:
     exclude : classes kept out of "all" and drawn into the ignore label image.
     overlap : who keeps a pixel that two cells claim: the "last" in order of name (as published), "first" or "smallest".
     strict : stop at the first problem instead of reporting all at the end.
-    workers : threads; 0 takes one per processor, at most 8.
     """
 
     images: str | None = None
@@ -61,7 +61,6 @@ class PrepareSettings:
     exclude: tuple[str, ...] = ("Unidentified",)
     overlap: str = "last"
     strict: bool = False
-    workers: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.exclude, str):
@@ -70,8 +69,6 @@ class PrepareSettings:
             raise SettingsError(f"format is '{self.format}'; use one of {', '.join(FORMATS)}")
         if self.overlap not in OVERLAPS:
             raise SettingsError(f"overlap is '{self.overlap}'; use one of {', '.join(OVERLAPS)}")
-        if self.workers < 0:
-            raise SettingsError(f"workers is {self.workers}; use 0 (one per processor) or more")
         if ALL in self.exclude:
             raise SettingsError(f"'{ALL}' cannot be excluded: it is the folder of every class together")
 
@@ -98,7 +95,14 @@ class PrepareResult:
     seconds: float
 
 
-def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | None = None) -> PrepareResult:
+def here() -> Threads:
+    """Where fields are done unless it is said: threads of this process, one a core, at most 8."""
+    return Threads(min(cores(), 8))
+
+
+def prepare(
+    input: str | Path, output: str | Path, settings: PrepareSettings | None = None, *, engine: Engine | None = None
+) -> PrepareResult:
     """Combine the masks of every field into label images and lay them out for training and evaluation.
 
     Writes ``output/<class|all>/<train|valid|test>/`` with, for each field, its images, ``<field>_masks.<png|tif>``
@@ -111,6 +115,7 @@ def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | N
     input : folder of per-field mask folders (``<field>/<class>/*.png``), or the folder that holds it; or another
         tool's annotations, a file or a folder of them (`cellular.data.formats.annotated`).
     output : a new or empty folder, or one that the same call began to fill.
+    engine : where the fields are done; the result is the same. None for :func:`here`.
 
     Raises
     ------
@@ -138,11 +143,12 @@ def prepare(input: str | Path, output: str | Path, settings: PrepareSettings | N
     _stop_if(settings.strict, problems)
     record = _fingerprint(sources, settings, split)
     _check_free(output)
-    with alone_in(output):
-        with claimed(output / RECORDS, JOB, record) as records:
+    engine = engine or here()
+    with held(output, engine):
+        with claimed(output / RECORDS, JOB, record, engine) as records:
             _check_fields(records, assigned, sources, output)
-            _forget_problems(records, sources)
-            done = _each(assigned, records, _work(sources, output, settings), settings)
+            _forget_problems(records, sources, assigned, engine)
+            done = _each(assigned, records, _work(sources, output, settings), engine)
         result = _finish(output, record, done, assigned, notices, problems)
     return replace(result, seconds=time.perf_counter() - start)
 
@@ -180,7 +186,7 @@ def _check_fields(records: Path, assigned: list[Field], sources: Sources, output
 def _fingerprint(sources: Sources, settings: PrepareSettings, split: Split) -> dict[str, Any]:
     """Everything that decides what is written, JSON-ready."""
     kept = settings_to_dict(settings)
-    for name in ("strict", "workers", "images", "image_dirname", "mask_dirname"):
+    for name in ("strict", "images", "image_dirname", "mask_dirname"):
         del kept[name]
     kept["exclude"] = sorted(settings.exclude)
     kept["split"] = {"name": settings.split and Path(settings.split).name, **split.describe()}
@@ -219,9 +225,15 @@ def _how(settings: PrepareSettings, split: str) -> str:
     return f"pattern '{pattern}'" if pattern else "every field matches another split's pattern"
 
 
-def _forget_problems(records: Path, sources: Sources) -> None:
-    """A field with a problem is done again, though its files are the same: a disk or a network may be back."""
-    for name in finished(records):
+def _forget_problems(records: Path, sources: Sources, assigned: list[Field], engine: Engine) -> None:
+    """A field with a problem is done again, though its files are the same: a disk or a network may be back.
+
+    One of another shard is left alone, and so are all when they are only joined.
+    """
+    if isinstance(engine, Gather):
+        return
+    mine = {field.name for field in (engine.part(assigned) if isinstance(engine, Shard) else assigned)}
+    for name in mine.intersection(finished(records)):
         folder = records / ITEMS / name
         remarks = folder / f"{REMARKS}.csv"
         if not remarks.is_file() or told_of(read_csv(remarks), "problem") or sources.listing(name)[1]:
@@ -232,12 +244,10 @@ def _work(sources: Sources, output: Path, settings: PrepareSettings) -> FieldWor
     return FieldWork(sources, output, settings.overlap, tuple(settings.exclude), settings.format, settings.strict)
 
 
-def _each(assigned: list[Field], records: Path, do: FieldWork, settings: PrepareSettings) -> Done:
+def _each(assigned: list[Field], records: Path, do: FieldWork, engine: Engine) -> Done:
     """Prepare the fields that are not done yet."""
-    work = Work(do, do.inputs, do.outputs)
-    workers = settings.workers or min(os.cpu_count() or 1, 8)
     try:
-        return each(assigned, records, work, desc="prepare", engine=Threads(workers))
+        return each(assigned, records, Work(do, do.inputs, do.outputs), desc="prepare", engine=engine)
     except Strict as problem:
         _stop_if(True, list(problem.args))
         raise

@@ -92,7 +92,7 @@ def quality(
         write_json(out / "plate.json", plate.as_dict())
         done = each_field(plate, out, Work(Looking.at(plate).do, files_of), desc="quality", engine=engine)
         result = judge(plate, done.tables, out, flat)
-        write_csv(out / "columns.csv", documentation().query("table == 'quality'"))
+        write_csv(out / "columns.csv", documentation({"quality": result.table}))
         write_problems(out, done.problems)
         title = f"Quality of {plate.folder.resolve().name}"
         result.add_to(Page(title, subtitle="cellular quality", footer="Made by cellular.")).write(out / "quality.html")

@@ -6,6 +6,8 @@ is here, and only here.
 
 import json
 import logging
+import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -32,7 +34,8 @@ RECORD = "made_of.json"
 class Item(Protocol):
     """What is done one by one: a field, or a series of them. `name` is unique and a file name."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
 
 def nothing(item: Item) -> tuple[Path, ...]:
@@ -91,12 +94,23 @@ def claimed(out: str | Path, job: str, record: Mapping[str, Any], engine: Engine
         if not shared:
             write_json(out / f"{job}.json", wanted)
 
+    with held(out, engine, claim):
+        yield out
+
+
+@contextmanager
+def held(out: str | Path, engine: Engine = HERE, check: Callable[[bool], None] = lambda shared: None) -> Iterator[Path]:
+    """`out` for this command alone, or for a shard beside the others of its count.
+
+    `check` is called once nobody else can come in, and told whether other shards are at work; it may raise and write.
+    """
+    out = Path(out)
     if isinstance(engine, Shard):
-        with beside_others(out, engine, claim):
+        with beside_others(out, engine, check):
             yield out
         return
     with alone_in(out):
-        claim()
+        check(False)
         yield out
 
 
@@ -146,22 +160,26 @@ def each(
     mine = items
     if isinstance(engine, Shard):
         mine = engine.part(items)
-        write_command(out, engine)
+        home = engine.home or out
+        write_command(home, engine)
     results, problems = attempt(mine, partial(do_one, out=out, work=work), desc=desc, unit=unit, engine=engine)
     if isinstance(engine, Shard):
-        write_part(out, engine, list(results), problems)
-        raise PartDone(f"shard {engine}: {len(results)} done in {out}; cellular gather {out} joins all", problems)
+        write_part(home, engine, list(results), problems)
+        raise PartDone(f"shard {engine}: {len(results)} done in {out}; cellular gather {home} joins all", problems)
     return Done(joined(out, results), problems, tuple(results))
 
 
 def _gathered(items: Sequence[Item], out: Path, work: Work, engine: Gather) -> Done:
     """What shards have made of the items."""
-    names, missing, told = [], [], problems_of(out)
+    home = engine.home or out
+    names: list[str] = []
+    missing: list[str] = []
+    told = problems_of(home)
     for item in items:
         there = is_done(out / ITEMS / item.name, work.inputs(item), work.outputs(item))
         (names if there else missing).append(item.name)
     problems = {name: told[name] for name in missing if name in told}
-    problems |= check_whole(out, [name for name in missing if name not in told], engine.partial)
+    problems |= check_whole(home, [name for name in missing if name not in told], engine.partial)
     return Done(joined(out, names), {name: problems[name] for name in missing}, tuple(names))
 
 
@@ -173,7 +191,9 @@ def attempt(
     For what is quick and kept in memory; :func:`each` keeps results on disk.
     """
     came: dict[int, Outcome] = {}
-    with closing(engine.run(do, items)) as outcomes, progress(total=len(items), desc=desc, unit=unit) as bar:
+    # An engine's run is a generator: closed, it sends its workers home.
+    outcomes: Any = engine.run(do, items)
+    with closing(outcomes), progress(total=len(items), desc=desc, unit=unit) as bar:
         for number, outcome in outcomes:
             came[number] = outcome
             bar.update()
@@ -241,13 +261,20 @@ def _record_of(folder: Path) -> dict[str, Any]:
 
 
 def _listing(inputs: Iterable[Path]) -> list[list[Any]]:
-    found = []
+    """Where each file really is, its size and date; a folder of many files is looked up once."""
+    found, folders = [], {}
     for path in inputs:
         try:
-            stat = path.stat()
+            told = os.lstat(path)
+            linked = stat.S_ISLNK(told.st_mode)
+            told = os.stat(path) if linked else told
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from error
-        found.append([str(path.resolve()), stat.st_size, stat.st_mtime_ns])
+        folder, name = os.path.split(path)
+        if not linked and folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        real = os.path.realpath(path) if linked or name == ".." else os.path.join(folders[folder], name)
+        found.append([real, told.st_size, told.st_mtime_ns])
     return found
 
 

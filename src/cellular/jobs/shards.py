@@ -1,7 +1,7 @@
 """A plate in parts for job arrays: each job does every n-th field, `cellular gather` joins what they made.
 
 While shards are at work each holds a lock of its own in the output folder, so several may be there at once, and the
-whole command may not. What a shard did lies in ``shards/<i>-of-<n>.json`` until it is joined.
+whole command may not. What a shard did lies in ``.shards/<i>-of-<n>.json`` of its home until it is joined.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,8 @@ from cellular.errors import InputError, OutputError, OutputExistsError, Settings
 from cellular.files import LOCK, part_lock, parts_at_work, read_json, write_json
 from cellular.jobs.engines import HERE, Engine, Outcome
 
-FOLDER, COMMAND = "shards", "command.json"
+# Hidden: what can be seen in an output of prepare is a folder a class.
+FOLDER, COMMAND = ".shards", "command.json"
 # How long a shard waits for others that are just coming in, s.
 PATIENCE_S = 60
 
@@ -34,12 +35,17 @@ class Shard:
     """Every `count`-th item from the `index`-th on (1 to `count`), done by the engine `inner`; nothing is joined.
 
     With the `command` that asked for it, `cellular gather` can run the rest.
+
+    Attributes
+    ----------
+    home : folder that keeps what shards did; None for where the tables of the items are.
     """
 
     index: int
     count: int
     inner: Engine = HERE
     command: Command | None = None
+    home: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
@@ -62,10 +68,14 @@ class Shard:
 
 @dataclass(frozen=True)
 class Gather:
-    """Nothing is done any more: what shards have done is joined; with `partial` even where something is missing."""
+    """Nothing is done any more: what shards have done is joined; with `partial` even where something is missing.
+
+    `home` as of :class:`Shard`.
+    """
 
     partial: bool = False
     inner: Engine = HERE
+    home: Path | None = None
 
     def __enter__(self) -> "Gather":
         self.inner.__enter__()

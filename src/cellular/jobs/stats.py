@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cellular.autophagy.compare.effects import ALL, Comparison, StatsSettings, compare
+from cellular.autophagy.compare.design import StatsSettings
+from cellular.autophagy.compare.effects import ALL, Comparison, compare
 from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
 from cellular.errors import InputError
 from cellular.files import alone_in, plain_name, read_csv, write_csv, write_json

@@ -108,7 +108,8 @@ def track(
 
     given = tuple(Path(path) for path in (truth, cells if appearance else None) if path)
     folder = Path(truth).parent if truth else None
-    looks = measured[list(dict.fromkeys(("field", "label", *appearance)))] if appearance else None
+    named = list(dict.fromkeys(("field", "label", *appearance)))
+    looks = measured[named] if appearance and measured is not None else None
     one = _Tracking(out, settings, looks, tuple(appearance), step, truths, folder, tuple(exports), given)
     record = {**settings_to_dict(settings), "labels": str(plate.folder), "pattern": pattern}
     record |= {"appearance": list(appearance), "truth": str(truth) if truth else None, "exports": list(exports)}
@@ -126,10 +127,15 @@ def track(
     return result
 
 
+def _times(frames: Sequence[FieldFiles]) -> list[int]:
+    """Timepoints of the frames of a series, which all have one."""
+    return [frame.timepoint for frame in frames if frame.timepoint is not None]
+
+
 def _step(plate: Plate, series: dict[str, list[FieldFiles]]) -> int:
     """From one timepoint to the next. One gap tells nothing where names count images: 1 and 3 have lost 2."""
-    step = step_of([frame.timepoint for frame in frames] for frames in series.values())
-    times = {frame.timepoint for frames in series.values() for frame in frames}
+    step = step_of(_times(frames) for frames in series.values())
+    times = {time for frames in series.values() for time in _times(frames)}
     if len(times) == 2 and plate.scheme != "pattern":
         return 1
     if step > 1:
@@ -155,11 +161,12 @@ class _Tracking:
         images = [load_labels(frame) for frame in one.frames]
         columns = self.appearance
         features = [_features(self.looks, frame, columns) for frame in one.frames] if columns else None
-        times = [(frame.timepoint - one.frames[0].timepoint) // self.step for frame in one.frames]
+        first, *_ = numbers = _times(one.frames)
+        times = [(number - first) // self.step for number in numbers]
         tracks = link(images, self.settings, features, times)
         summary = summarise(tracks, images, self.settings, times)
         tables = {"summary": pd.DataFrame([{"series": one.name, **summary}])}
-        if self.truths is not None:
+        if self.truths is not None and self.truth_folder is not None:
             scores = _scores(self.truths, self.truth_folder, one.name, one.frames, tracks, images)
             tables["scores"] = pd.DataFrame([{"series": one.name, **scores}])
         for kind in self.exports:
@@ -169,7 +176,7 @@ class _Tracking:
         return tables | {"tracks": _named(tracks, one.name, one.frames).round({"y": 3, "x": 3})}
 
     def inputs(self, one: Series) -> tuple[Path, ...]:
-        return (*(frame.labels for frame in one.frames), *self.given)
+        return (*(frame.labels for frame in one.frames if frame.labels), *self.given)
 
     def outputs(self, one: Series) -> tuple[Path, ...]:
         return (self.out / "figures" / f"{one.name}.svg",)

@@ -10,7 +10,8 @@ from cellular.files import alone_in, empty_folder, is_leftover, sha256_of
 from cellular.jobs.corrections import annotated
 from cellular.jobs.runner import files_of
 from cellular.report.training import draw_loss, write_tensorboard
-from cellular.train.loop import CHECKPOINT, DIAMETERS, RUN, TrainingResult, start_network, train_network
+from cellular.train.checkpoint import CHECKPOINT
+from cellular.train.loop import DIAMETERS, RUN, TrainingResult, start_network, train_network
 from cellular.train.samples import enough_cells, load_samples
 from cellular.train.settings import TrainSettings
 
@@ -122,8 +123,10 @@ def listing_hash(parts: Sequence[Plate | str | Path]) -> str:
     """SHA-256 over names and contents of all files of folders, or of plates' fields, in order of name."""
     digest = hashlib.sha256()
     for part in parts:
-        plate = isinstance(part, Plate)
-        found = [path for item in part.fields for path in files_of(item)] if plate else Path(part).iterdir()
+        if isinstance(part, Plate):
+            found = [path for item in part.fields for path in files_of(item)]
+        else:
+            found = list(Path(part).iterdir())
         for path in sorted(p for p in found if p.is_file()):
             digest.update(f"{path.name} {sha256_of(path)}\n".encode())
     return digest.hexdigest()

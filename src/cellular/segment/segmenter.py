@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -49,7 +49,7 @@ class Segmenter:
     def __init__(self, model: Model, device: str | torch.device = "auto"):
         self.device = device if isinstance(device, torch.device) else resolve_device(device)
         self.model = model
-        self.network = model.network.to(self.device, memory_format=torch.channels_last).eval()
+        self.network = model.network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def __reduce__(self) -> tuple:
         """It travels as its model does: the weights are read from their file where they arrive."""
@@ -182,7 +182,8 @@ class Segmenter:
     def _run(self, planes: np.ndarray, diameter: float, network: dict) -> tuple[np.ndarray, np.ndarray, float]:
         """Network output at the network's scale, the style, and that scale relative to the image's."""
         scale = float(self.network.diam_mean) / diameter
-        planes = _resize(planes, tuple(max(1, int(side * scale)) for side in planes.shape[1:]))
+        height, width = (max(1, int(side * scale)) for side in planes.shape[1:])
+        planes = _resize(planes, (height, width))
         return *run_network(self.network, planes, **network), scale
 
     def _estimate(self, planes: np.ndarray, network: dict) -> float:
@@ -203,8 +204,12 @@ class Segmenter:
         """Median diameter (px of the image) of cells found when it is rescaled for `diameter`."""
         output, _, scale = self._run(planes, diameter, network)
         info = self.model.info
-        thresholds = {"flow_threshold": info.flow_threshold, "cellprob_threshold": info.cellprob_threshold}
-        found = median_diameter(flows_to_labels(output[:2], output[2], niter=STEPS, **thresholds, device=self.device))
+        thresholds: dict[str, Any] = {
+            "flow_threshold": info.flow_threshold,
+            "cellprob_threshold": info.cellprob_threshold,
+        }
+        labels = flows_to_labels(output[:2], output[2], niter=STEPS, **thresholds, device=self.device)
+        found = median_diameter(labels)
         return found / scale if found else diameter
 
 

@@ -5,7 +5,7 @@ import pytest
 from pictures import field_image
 from scipy.spatial import cKDTree
 
-from cellular.autophagy.measure.columns import TABLES, describe, documentation
+from cellular.autophagy.measure.columns import OPTIONAL, TABLES, describe, documentation
 from cellular.autophagy.measure.field import MEASUREMENTS, MeasureSettings, measure_field
 from cellular.errors import SettingsError
 from cellular.simulate import SimulationSettings, simulate_field
@@ -34,8 +34,14 @@ def test_every_column_is_documented_and_has_its_type(tables):
             about = describe(name, column)
             wanted = "object" if about.dtype == "str" else about.dtype
             assert str(table[column].dtype) == wanted, column
-    assert documentation()["meaning"].str.endswith(".").all()
-    assert not documentation()["meaning"].str.contains("[{}]").any()
+    every = documentation()
+    assert every["meaning"].str.endswith(".").all()
+    assert not every["meaning"].str.contains("[{}]").any()
+    assert set(every["table"]) == {*TABLES, *OPTIONAL}
+    assert {"area", "area_um2", "nuclei", "mean__mRFP", "mean__CHANNEL", "pearson__CHANNEL__OTHER"} <= set(
+        every.loc[every["table"] == "cells", "column"]
+    )
+    assert not every.duplicated(["table", "column"]).any()
 
 
 def test_a_row_per_cell_and_what_the_name_tells(simulated, tables):

@@ -18,8 +18,8 @@ class Column:
     meaning: str
 
 
-def _per_channel(columns: dict[str, Column]) -> dict[str, Column]:
-    """`{feature}__{channel}` for both channels of the reporter; "{channel}" in the sentence is filled in."""
+def _of_reporter(columns: dict[str, Column]) -> dict[str, Column]:
+    """`{feature}__{channel}` of :data:`PATTERNS` for both channels of the reporter, which most tables have."""
     return {
         f"{feature}__{channel}": replace(column, meaning=column.meaning.format(channel=channel))
         for channel in REPORTER
@@ -58,7 +58,7 @@ _LIGHT = {
     "saturated": Column("1", "float64", "Share of the cell's pixels that are saturated in {channel}."),
 }
 INTENSITY = {
-    **_per_channel(_LIGHT),
+    **_of_reporter(_LIGHT),
     "saturated": Column(
         "", "bool", "Some pixel of the cell is saturated in the reporter (in any channel without one): too low."
     ),
@@ -97,7 +97,7 @@ COUNTS = {
         "cell has neither.",
     ),
     "puncta_mean_sigma": Column("px", "float64", "Mean sigma of the cell's puncta; NaN without any."),
-    **_per_channel(_OF_PUNCTA),
+    **_of_reporter(_OF_PUNCTA),
 }
 CELLS = {**_NAMES, **SHAPE, **INTENSITY, **RATIO, **COLOCALISATION, **COUNTS}
 
@@ -115,7 +115,7 @@ PUNCTA = {
     "x": Column("px", "float64", "Column of the centre, sub-pixel, pixel centres at whole numbers."),
     "sigma": Column("px", "float64", "Standard deviation of the Gaussian that the spot resembles, blur included."),
     "area": Column("px²", "float64", "Area of the disc of radius sqrt(2) sigma, 2 pi sigma squared."),
-    **_per_channel(_OF_PUNCTUM),
+    **_of_reporter(_OF_PUNCTUM),
     "snr": Column("1", "float64", "Response over that of its surroundings, in the channel it was found in."),
 }
 
@@ -140,7 +140,7 @@ IMAGES = {
     "source": Column("", "str", "raw channels or composite."),
     "cells": Column("1", "int64", "Cells measured."),
     "puncta": Column("1", "int64", "Puncta found in them."),
-    **_per_channel(_OF_IMAGE),
+    **_of_reporter(_OF_IMAGE),
 }
 
 STATE = {
@@ -148,18 +148,23 @@ STATE = {
     "probability_activated": Column("1", "float64", "Calibrated probability that the cell's autophagy is activated."),
 }
 
-# One of each for every channel, as <name>__<channel>.
-QUALITY_PER_CHANNEL = {
+_OF_PLANE = {
     "power_slope": Column(
-        "1", "float64", "Slope of log power against log frequency (CellProfiler's PowerLogLogSlope)."
+        "1", "float64", "Slope of log power of {channel} against log frequency (CellProfiler's PowerLogLogSlope)."
     ),
-    "sharpness": Column("1", "float64", "1 - autocovariance 2 px on over that 1 px on (after Vollath's F4)."),
-    "saturated": Column("1", "float64", "Share of the field's pixels that are saturated."),
-    "background": Column("level", "float64", "Most common level: that of the ground between cells."),
-    "background_range": Column("level", "float64", "Brightest less darkest part of a bowl fitted to the background."),
-    "noise": Column("level", "float64", "Robust standard deviation of a pixel of the background."),
-    "signal": Column("level", "float64", "99 % quantile of the field less its background."),
-    "debris": Column("1", "float64", "Share of the ground off the cells brighter than nine tenths of their pixels."),
+    "sharpness": Column(
+        "1", "float64", "1 - autocovariance of {channel} 2 px on over that 1 px on (after Vollath's F4)."
+    ),
+    "saturated": Column("1", "float64", "Share of the field's pixels that are saturated in {channel}."),
+    "background": Column("level", "float64", "Most common level of {channel}: that of the ground between cells."),
+    "background_range": Column(
+        "level", "float64", "Brightest less darkest part of a bowl fitted to the background of {channel}."
+    ),
+    "noise": Column("level", "float64", "Robust standard deviation of {channel} in a pixel of the background."),
+    "signal": Column("level", "float64", "99 % quantile of {channel} in the field less its background."),
+    "debris": Column(
+        "1", "float64", "Share of the ground off the cells brighter in {channel} than nine tenths of their pixels."
+    ),
 }
 QUALITY = {
     "field": Column("", "str", "Name of the field of view."),
@@ -169,7 +174,6 @@ QUALITY = {
     "site": Column("", "int64", "Position inside the well."),
     "timepoint": Column("", "int64", "Number of the image in its time series."),
     "cells": Column("1", "int64", "Cells outlined; missing where none were sought."),
-    **{f"{name}__CHANNEL": column for name, column in QUALITY_PER_CHANNEL.items()},
     "flagged": Column("", "bool", "Something sets the field apart from its plate."),
     "reasons": Column("", "str", "What that is, in words; empty for a field that is not flagged."),
 }
@@ -239,7 +243,7 @@ OPTIONAL = {
     },
 }
 
-# Columns whose number depends on the channels that are there: feature__CHANNEL, and feature__CHANNEL__OTHER.
+# Columns of every channel: feature__CHANNEL, and of two, feature__CHANNEL__OTHER; in the sentences {channel}, {other}.
 _SHIFTED = "the same with the puncta moved about inside their cells: what chance alone gives"
 PATTERNS = {
     "cells": {
@@ -273,6 +277,7 @@ PATTERNS = {
         ),
     },
     "images": _OF_IMAGE,
+    "quality": _OF_PLANE,
     "nuclei": {
         "mean": Column("level", "float64", "Mean {channel} of the nucleus, the field's background subtracted."),
         "integrated": Column("level px²", "float64", "Sum of {channel} over the nucleus, background subtracted."),
@@ -359,27 +364,28 @@ def meaning(name: str) -> str:
     return column.meaning if column else ""
 
 
+def _names_of(table: str) -> list[str]:
+    """Every column that a table may have."""
+    known = (TABLES, IN_MICROMETRES, OPTIONAL)
+    return [
+        *(name for columns in known for name in columns.get(table, {})),
+        *(
+            f"{feature}__CHANNEL" + ("__OTHER" if "{other}" in column.meaning else "")
+            for feature, column in PATTERNS.get(table, {}).items()
+        ),
+    ]
+
+
 def documentation(tables: Mapping[str, pd.DataFrame] | None = None) -> pd.DataFrame:
     """The table behind ``columns.csv``: ``table, column, unit, dtype, meaning``.
 
     Of the columns of `tables`, as far as they are ours; without them of all that there may be, channels that may be
     called anything as CHANNEL and OTHER.
     """
-    if tables is None:
-        names = {
-            table: [
-                *TABLES.get(table, {}),
-                *IN_MICROMETRES.get(table, {}),
-                *OPTIONAL[table],
-                *(
-                    f"{feature}__CHANNEL" + ("__OTHER" if "{other}" in column.meaning else "")
-                    for feature, column in PATTERNS.get(table, {}).items()
-                ),
-            ]
-            for table in OPTIONAL
-        }
-    else:
-        names = {table: list(tables[table]) for table in (*TABLES, *OPTIONAL) if table in tables}
+    every = dict.fromkeys((*TABLES, *OPTIONAL))
+    names = {
+        table: list(tables[table]) if tables else _names_of(table) for table in every if table in (tables or every)
+    }
     rows = [(table, name, describe(table, name)) for table, columns in names.items() for name in columns]
     return pd.DataFrame(
         [

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.measure.columns import QUALITY_PER_CHANNEL
+from cellular.autophagy.measure.columns import PATTERNS
 from cellular.autophagy.quality.background import Background, find_background
 from cellular.autophagy.quality.flat_field import light_of_tiles
 from cellular.autophagy.quality.focus import power_slope, sharpness
@@ -46,7 +46,7 @@ def measure_quality(
     about = about or {}
     row: dict[str, Any] = {"field": field, **{name: about.get(name) for name in PLACE}}
     row["cells"] = None if labels is None else int(np.count_nonzero(np.unique(labels)))
-    measured: dict[str, dict[str, float]] = {name: {} for name in QUALITY_PER_CHANNEL}
+    measured: dict[str, dict[str, float]] = {name: {} for name in PATTERNS["quality"]}
     grounds = [find_background(image.pixels[:, :, index]) for index in range(len(image.roles))]
     for index, (channel, ground) in enumerate(zip(image.channels, grounds)):
         for name, value in _measure_plane(image, index, ground, labels).items():

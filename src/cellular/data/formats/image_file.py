@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cellular.data.formats.czi import describe_czi, read_czi
 from cellular.data.formats.image_info import ImageInfo
 from cellular.data.formats.ome_zarr import describe_ome_zarr, is_ome_zarr, ome_zarr_plate, read_ome_zarr
 from cellular.data.formats.picture import describe_picture, read_picture
@@ -18,14 +19,14 @@ __all__ = ["ImageInfo", "describe_image", "ome_zarr_plate", "read_pixels"]
 def describe_image(path: str | Path) -> tuple[ImageInfo, ...]:
     """The images (scenes) of a file, in its own order, from its headers.
 
-    TIFF (also OME-TIFF, ImageJ, MetaMorph, LSM), PNG, JPEG; OME-Zarr groups with the extra `zarr`; microscope makers'
-    own formats with the extra `bioio` and the maker's plug-in.
+    TIFF (also OME-TIFF, ImageJ, MetaMorph, LSM), PNG, JPEG; OME-Zarr groups with the extra `zarr`; CZI with the extra
+    `czi`; other microscope makers' own formats with the extra `bioio` and the maker's plug-in.
 
     A file of an OME-TIFF of many files has its own planes only. Raises MissingInputError, MissingExtraError, or
     InputError naming the file.
     """
     path = Path(path)
-    describe = {"zarr": describe_ome_zarr, "tiff": describe_tiff, "picture": describe_picture}
+    describe = {"zarr": describe_ome_zarr, "tiff": describe_tiff, "picture": describe_picture, "czi": describe_czi}
     kind = _format(path)
     try:
         return describe.get(kind, describe_vendor)(path)
@@ -63,6 +64,8 @@ def read_pixels(
             return read_tiff(path, scene, t, z, mapped=mapped, stored=stored)[0]
         if kind == "zarr":
             return read_ome_zarr(path, scene, t, z)[0]
+        if kind == "czi":
+            return read_czi(path, scene, t, z)[0]
         if kind == "vendor":
             return read_vendor(path, scene, t, z)[0]
         if (scene, t, z) != (0, 0, 0):
@@ -78,6 +81,8 @@ def _format(path: Path) -> str:
     if not path.is_file():
         raise MissingInputError(f"No such image: {path}")
     suffix = path.suffix.lower()
+    if suffix == ".czi":
+        return "czi"
     for kind, known in (("tiff", TIFF_SUFFIXES), ("picture", PICTURE_SUFFIXES), ("vendor", VENDOR_SUFFIXES)):
         if suffix in known:
             return kind

@@ -38,6 +38,7 @@ class ImageInfo:
     white : level at which a pixel is saturated; None for floats, which have none.
     undeclared : the C axis is only supposed: the file does not name its axes.
     first_t : 0-based timepoint of this file's first plane in a series of files, by an OME-TIFF's own list.
+    well : that it lies in, where the file says so besides the name.
     """
 
     scene: int
@@ -50,6 +51,7 @@ class ImageInfo:
     white: float | None
     undeclared: bool = False
     first_t: int = 0
+    well: str | None = None
 
 
 def micrometres(value: object, unit: object) -> float | None:

@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".stk", ".lsm")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -40,7 +40,7 @@ ANNOTATION_FILES = (
 )
 
 
-def suffix_of(path: str | Path) -> str:
+def suffix_of(path: str | PurePath) -> str:
     """Ending of a file's name in small letters, ``.ome`` left out: ``.tif`` of ``a.OME.TIF``, ``_seg.npy``; "" if none.
 
     >>> suffix_of("A01.OME.TIF"), suffix_of("a_seg.npy"), suffix_of("notes.odt")
@@ -56,7 +56,7 @@ def _suffix(name: str) -> str:
     return next((suffix for suffix in known if name.endswith(suffix)), "")
 
 
-def kind_of(path: str | Path) -> str | None:
+def kind_of(path: str | PurePath) -> str | None:
     """What a file is by its name: "image", "labels", "ignore" or "annotations"; None for what is none of them.
 
     >>> [kind_of(name) for name in ("f.TIF", "f_cp_masks.png", "f_seg.npy", "f_ignore.tif", "f.geojson", "f.md")]
@@ -80,7 +80,7 @@ def _kind(path: str) -> str | None:
     return "labels" if stem.endswith(LABEL_MARKS) else "image"
 
 
-def field_name(path: str | Path) -> str:
+def field_name(path: str | PurePath) -> str:
     """The field's name that a file goes by: without ending, ``.ome`` and the marks of labels, in Unicode's form NFC.
 
     An image and its labels have one field name, whatever the case of their endings and the form of their letters.
@@ -93,7 +93,7 @@ def field_name(path: str | Path) -> str:
     return _without_ome(stem[: len(stem) - len(mark)])
 
 
-def nuclei_field(path: str | Path) -> str | None:
+def nuclei_field(path: str | PurePath) -> str | None:
     """The field whose nuclei a file would hold by its name, were it a label image; None for one that is not so named.
 
     >>> nuclei_field("A01_nuclei.tif"), nuclei_field("A01_masks.tif")
@@ -104,8 +104,8 @@ def nuclei_field(path: str | Path) -> str | None:
     return _without_ome(stem[: len(stem) - len(NUCLEI_SUFFIX)]) if named else None
 
 
-def _bare(path: str | Path, suffix: str) -> str:
-    name = unicodedata.normalize("NFC", Path(path).name)
+def _bare(path: str | PurePath, suffix: str) -> str:
+    name = unicodedata.normalize("NFC", PurePath(path).name)
     return _without_ome(name[: len(name) - len(suffix)])
 
 

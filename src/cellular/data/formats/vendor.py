@@ -1,4 +1,4 @@
-"""Microscope makers' own formats (CZI, ND2, LIF ...), through bioio and the maker's plug-in."""
+"""Microscope makers' own formats (ND2, LIF ...), through bioio and the maker's plug-in; ZEISS's is in `czi`."""
 
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,9 @@ def _open(path: Path) -> Any:
     bioio = import_extra("bioio", "bioio")
     try:
         image = bioio.BioImage(path)
-        count = len(image.scenes)  # only now does the plug-in open the file
-        # bioio-czi takes the scenes from a list of names that not every program writes, and would pass over the others.
-        declared = int(image.metadata.findtext(".//SizeS") or 1) if path.suffix.lower() == ".czi" else count
+        _ = image.scenes  # only now does the plug-in open the file
     except Exception as error:  # each maker's plug-in has errors of its own; a missing one is named in the text
-        raise InputError(f"{path} cannot be read by bioio (is its plug-in, e.g. bioio-czi, there?): {error}") from error
-    if declared > count:
-        raise InputError(f"{path} has {declared} scenes of which bioio finds {count}; save each scene as a file")
+        raise InputError(f"{path} cannot be read by bioio (is its plug-in, e.g. bioio-nd2, there?): {error}") from error
     return image
 
 

@@ -1,0 +1,26 @@
+"""What a result was made of: the same file is the same entry by whatever way it is named."""
+
+import pytest
+
+from cellular.errors import InputError
+from cellular.jobs.runner import _listing
+
+
+def test_files_are_recorded_by_where_they_really_are(tmp_path, monkeypatch):
+    """Links to files and folders, relative paths and steps up: as pathlib resolves each by itself."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "one.tif").write_bytes(b"one")
+    (tmp_path / "two.tif").write_bytes(b"22")
+    (tmp_path / "folder").symlink_to(tmp_path / "a")
+    (tmp_path / "a" / "b" / "two.tif").symlink_to(tmp_path / "two.tif")
+    monkeypatch.chdir(tmp_path / "a")
+    whole = tmp_path / "a" / "b"
+    ways = [whole / "one.tif", whole / "two.tif", tmp_path / "folder" / "b" / "one.tif", tmp_path / "folder" / "b"]
+    ways += [type(tmp_path)(text) for text in ("b/one.tif", "b/../b/two.tif", "../two.tif", "b/..")]
+    assert _listing(ways) == [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] for p in ways]
+
+
+def test_a_link_to_nothing_is_named(tmp_path):
+    (tmp_path / "gone.tif").symlink_to(tmp_path / "nowhere.tif")
+    with pytest.raises(InputError, match="gone.tif cannot be read: No such file"):
+        _listing([tmp_path / "gone.tif"])
