@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, Container, FileEdit, LineEdit, PushButton
 
 from cellular.napari.layers import choices
@@ -13,13 +14,13 @@ class FieldsPane(Container):
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.folder = FileEdit(mode="d", label="Plate or run")
+        self.folder = FileEdit(mode=FileDialogMode.EXISTING_DIRECTORY, label="Plate or run")
         self.channels = LineEdit(label="Channels", tooltip="what they are, where names do not tell: mRFP=w3 EGFP=w2")
         self.open = PushButton(text="Open")
         self.field = ComboBox(choices=self._offered, nullable=True, label="Field")
         self.save = PushButton(text="Save corrections", tooltip="what was painted in the label layer; the run's stays")
         self.right = PushButton(text="Field is right", tooltip="nothing to correct here: it may be learnt from")
-        self.open.changed.connect(session.guarded(lambda: session.open(self.folder.value, self.channels.value)))
+        self.open.changed.connect(session.guarded(lambda: session.open(str(self.folder.value), self.channels.value)))
         self.field.changed.connect(session.guarded(self._choose))
         self.save.changed.connect(session.guarded(lambda: self._said(session.save(), "saved", "nothing was painted")))
         self.right.changed.connect(session.guarded(lambda: self._said(session.check(), "right", "")))

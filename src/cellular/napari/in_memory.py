@@ -14,7 +14,7 @@ import torch
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
 from cellular.data.channels import role_of
 from cellular.data.image import FieldImage
-from cellular.data.plate import Plate
+from cellular.data.plate import Kind, Plate
 from cellular.errors import CellularError, InputError
 from cellular.jobs.measure import with_puncta_sizes
 from cellular.jobs.segment import cell_table, segment_image
@@ -46,7 +46,8 @@ def images_of(layers: Sequence[Any]) -> list[FieldImage]:
         raise InputError(f"the layers are (Y, X) or (T, Y, X) and of one size; chosen are {shapes}")
     shown, size = layers[0].metadata.get(KEY), pixel_size_of(layers[0])
     if colours:
-        pixels, kind = np.asarray(layers[0].data), shown.kind if shown else "picture"
+        pixels = np.asarray(layers[0].data)
+        kind: Kind = shown.kind if shown else "picture"
         frames = pixels[None] if layers[0].ndim == 2 else pixels
         return [FieldImage.of(frame[..., :3], None, kind, size) for frame in frames]
     pixels = np.stack([np.asarray(layer.data) for layer in layers], axis=-1)

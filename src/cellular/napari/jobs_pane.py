@@ -1,8 +1,9 @@
 """What is done to all fields: commands in the run's queue, in processes of their own, as from the live page."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 from magicgui.widgets import Container, Label, ProgressBar, PushButton, SpinBox
 from napari.qt.threading import create_worker
@@ -22,7 +23,9 @@ class JobsPane(Container):
     """Segment and measure all fields, teach the model, with progress; `chosen` says by which model."""
 
     def __init__(self, session: Session, chosen: TryPane) -> None:
-        self.session, self.chosen, self.worker, self._job = session, chosen, None, None
+        self.session, self.chosen = session, chosen
+        self.worker: Any = None
+        self._job = ""
         self.segment = PushButton(text="Segment all")
         self.measure = PushButton(text="Measure all")
         self.epochs = SpinBox(value=20, min=1, max=1000, label="Passes")
@@ -35,12 +38,13 @@ class JobsPane(Container):
         self.segment.changed.connect(session.guarded(self._segment))
         self.measure.changed.connect(session.guarded(self._measure))
         self.teach.changed.connect(session.guarded(self._teach))
-        self.stop.changed.connect(session.guarded(lambda: session.queue().stop(self._job.name)))
+        self.stop.changed.connect(session.guarded(lambda: session.queue().stop(self._job)))
         self.keep.changed.connect(session.guarded(lambda: self._decide(True)))
         self.discard.changed.connect(session.guarded(lambda: self._decide(False)))
         all_fields = Container(widgets=[self.segment, self.measure, self.stop], layout="horizontal", labels=False)
         decision = Container(widgets=[self.keep, self.discard], layout="horizontal", labels=False)
-        teaching = Container(widgets=[self.epochs, self.teach], layout="horizontal")
+        lesson: list[Any] = [self.epochs, self.teach]
+        teaching = Container(widgets=lesson, layout="horizontal")
         super().__init__(widgets=[all_fields, teaching, self.bar, self.lesson, decision], labels=False)
         session.changed.connect(self.refresh)
         self.refresh()
@@ -60,7 +64,7 @@ class JobsPane(Container):
 
     def _segment(self) -> None:
         model, settings = self.chosen.chosen()
-        words = segment_words(self.session.run, model, settings.diameter, settings.channels)
+        words = segment_words(self.session.run, model, self.chosen.diameter.value or None, settings.channels)
         self._begin("Segment", words, _out_of(words))
 
     def _measure(self) -> None:
@@ -70,7 +74,7 @@ class JobsPane(Container):
     def _teach(self) -> None:
         if self.session.edited():
             raise InputError("save corrections first: the lesson is on what is saved")
-        run = self.session.run
+        run = self.session.opened()
         number = 1 + max((int(path.name) for path in (run.folder / "teach").glob("[0-9]*")), default=0)
         out = run.folder / "teach" / f"{number:06d}"
         out.mkdir(parents=True)
@@ -79,9 +83,9 @@ class JobsPane(Container):
     def _begin(self, title: str, words: list, opened: str | None) -> None:
         """Put a command into the queue and watch it; `opened` is the folder to show when it is done."""
         queue = self.session.queue()
-        self._job = queue.add(title, words)
+        self._job = queue.add(title, words).name
         self.bar.value, self.bar.visible, self.stop.enabled = 0, True, True
-        self.worker = create_worker(watch, queue, self._job.name, _start_thread=False)
+        self.worker = create_worker(watch, queue, self._job, _start_thread=False)
         self.worker.yielded.connect(self._tell)
         self.worker.returned.connect(lambda job: self._over(job, queue, opened))
         self.worker.start()
@@ -100,7 +104,7 @@ class JobsPane(Container):
 
     def _last(self) -> tuple[str, str, bool] | None:
         """The last lesson: its name, what it was worth, and whether nobody has decided about it yet."""
-        told = lessons(self.session.run.folder / "teach") if self.session.run else {}
+        told: dict[str, Any] = lessons(self.session.run.folder / "teach") if self.session.run else {}
         if not told:
             return None
         name, last = list(told.items())[-1]
@@ -109,8 +113,10 @@ class JobsPane(Container):
         return name, f"lesson {int(name)}{said}, on {', '.join(last['held_out'])}\n{pairs}", last["kept"] is None
 
     def _decide(self, keep: bool) -> None:
-        run = self.session.run
-        kept = decide(run.folder / "teach" / self._last()[0], keep, run.folder / "models")
+        run, last = self.session.opened(), self._last()
+        if last is None:
+            return
+        kept = decide(run.folder / "teach" / last[0], keep, run.folder / "models")
         self.session.told.emit(f"kept as {kept}; it is among the models now" if kept else "discarded")
         self.session.changed.emit()
 
@@ -147,7 +153,7 @@ def measure_words(run: Run | None) -> list[str]:
     return words
 
 
-def watch(queue: Queue, name: str) -> Iterator[tuple[Job, str, int]]:
+def watch(queue: Queue, name: str) -> Generator[tuple[Job, str, int], None, Job]:
     """The job, what it said last and how far it is, every now and then until it is over; returns it as it ended."""
     while True:
         job = next(job for job in queue.jobs() if job.name == name)

@@ -51,7 +51,7 @@ def choices(run: Run) -> dict[str, tuple[FieldFiles, ...]]:
         if item.timepoint is not None:
             series.setdefault(item.series, []).append(item)
     over_time = {
-        f"{name} over time": tuple(sorted(items, key=lambda item: item.timepoint))
+        f"{name} over time": tuple(sorted(items, key=lambda item: item.timepoint or 0))
         for name, items in series.items()
         if len(items) > 1
     }
@@ -107,7 +107,7 @@ def image_layers(images: Sequence[FieldImage], placed: Mapping[str, Any], shown:
         low, high = np.percentile(plane, (1, 99.5))
         about = {
             "name": name,
-            "colormap": "gray" if len(first.roles) == 1 else COLOURMAPS.get(role) or next(free),
+            "colormap": "gray" if len(first.roles) == 1 else COLOURMAPS.get(role or "") or next(free),
             "blending": "additive",
             "contrast_limits": (float(low), float(max(high, low + 1e-6))),
             # transmitted light over fluorescence is fog

@@ -22,7 +22,8 @@ class Session:
     refused = Signal(str)
 
     def __init__(self, viewer: Any) -> None:
-        self.viewer, self.run = viewer, None
+        self.viewer = viewer
+        self.run: Run | None = None
         self._queues: dict[Path, Queue] = {}
         for layer in viewer.layers:
             self._adopt(layer)
@@ -49,21 +50,27 @@ class Session:
     def open(self, folder: str | Path, channels: str = "") -> None:
         """Show the first field of a plate or run; `channels` as on the command line, ``mRFP=w3 EGFP=w2``."""
         self._check_saved()
-        run = open_run(folder, **({"channels": channels.split()} if channels.split() else {}))
+        told: dict[str, Any] = {"channels": channels.split()} if channels.split() else {}
+        run = open_run(folder, **told)
         self._put(run, first_choice(run))
 
     def show(self, name: str) -> None:
         """Show another of :func:`choices`."""
         self._check_saved()
-        if self.run is None or name not in choices(self.run):
+        self._put(self.opened(), name)
+
+    def opened(self) -> Run:
+        """The run; raises InputError before one is opened."""
+        if self.run is None:
             raise InputError("open a plate or a run first")
-        self._put(self.run, name)
+        return self.run
 
     def shown(self) -> str | None:
         """Which of :func:`choices` is shown; None where no field is."""
         found = [layer.metadata.get(KEY) for layer in self.viewer.layers]
         frames = next((one.frames for one in found if isinstance(one, Shown) and one.run is self.run), None)
-        return next((name for name, items in choices(self.run).items() if items == frames), None) if frames else None
+        offered = choices(self.run) if self.run else {}
+        return next((name for name, items in offered.items() if items == frames), None)
 
     def edited(self) -> list[Layer]:
         """The label layers that differ from what is saved."""
@@ -95,9 +102,7 @@ class Session:
 
     def queue(self) -> Queue:
         """The run's jobs; raises OutputExistsError where `cellular view`, or another napari, works on them."""
-        if self.run is None:
-            raise InputError("open a plate or a run first")
-        folder = self.run.folder / "jobs"
+        folder = self.opened().folder / "jobs"
         if folder not in self._queues:
             queue = Queue(folder)
             queue.start()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, Container, FileEdit, FloatSpinBox, LineEdit, ProgressBar, PushButton, Select
 from napari.layers import Image, Labels
 from napari.qt.threading import create_worker
@@ -23,9 +24,10 @@ class TryPane(Container):
     """Segment and measure the chosen layers."""
 
     def __init__(self, session: Session) -> None:
-        self.session, self.worker, self._stop = session, None, Event()
+        self.session, self._stop = session, Event()
+        self.worker: Any = None
         self.model = ComboBox(choices=self._models, label="Model")
-        self.file = FileEdit(label="or model file", mode="r", nullable=True)
+        self.file = FileEdit(label="or model file", mode=FileDialogMode.EXISTING_FILE, nullable=True)
         self.diameter = FloatSpinBox(min=0, max=2000, step=1, value=0, label="Diameter, px", tooltip="0: the model's")
         self.images = Select(choices=self._image_layers, label="Image layers", tooltip="by their names: mRFP, EGFP ...")
         self.numbers = LineEdit(
@@ -71,7 +73,7 @@ class TryPane(Container):
 
     def _models(self, *_: Any) -> list[str]:
         run = self.session.run
-        kept = sorted(map(str, (run.folder / "models").glob("[!.]*"))) if run else []
+        kept: list[str] = sorted(map(str, (run.folder / "models").glob("[!.]*"))) if run else []
         return [*SHIPPED, *(name for name in WEIGHTS if name not in SHIPPED), *(k for k in kept if k[-5:] != ".json")]
 
     def _image_layers(self, *_: Any) -> list[Image]:
@@ -92,7 +94,7 @@ class TryPane(Container):
             self.bar.max, self.bar.value = len(images), len(found)
 
         self.worker.yielded.connect(keep)
-        self.worker.returned.connect(lambda refused: self._refused(refused) or self._show(layers[0], found))
+        self.worker.returned.connect(lambda came: None if self._refused(came) else self._show(layers[0], found))
         self.worker.finished.connect(self._idle)
         self.worker.start()
 
@@ -132,7 +134,7 @@ class TryPane(Container):
         self.worker = create_worker(
             _tables, images[0], np.array(layer.data), name, plate, _start_thread=False
         )  # fmt: skip
-        self.worker.returned.connect(lambda came: self._refused(came) or self._measured(layer, came))
+        self.worker.returned.connect(lambda came: None if self._refused(came) else self._measured(layer, came))
         self.worker.start()
 
     def _measured(self, layer: Labels, tables: dict[str, pd.DataFrame]) -> None:
