@@ -26,4 +26,6 @@ def on_files(files: Files, config: object) -> Files:
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Called by MkDocs with each page's text."""
     markdown = _CARD.sub(r"(\1.md)", markdown)
-    return markdown.replace("](../../../../../docs/", "](").replace("](README.md#where-things-are)", "](decisions.md)")
+    for folder in ("../../../../../docs/", "docs/"):
+        markdown = markdown.replace(f"]({folder}", "](")
+    return markdown.replace("](README.md#where-things-are)", "](decisions.md)")

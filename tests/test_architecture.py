@@ -14,7 +14,7 @@ from cellular.cli.main import VERBS
 SOURCE = Path(cellular.__file__).parent
 README = SOURCE.parents[1] / "README.md"
 # top to bottom
-ROOMS = ["cli", "view", "jobs", "report", "simulate", "track"]
+ROOMS = ["cli", "view", "napari", "jobs", "report", "simulate", "track"]
 ROOMS += ["autophagy", "evaluate", "train", "segment", "data", "labels"]
 SHARED = {"errors", "settings", "device", "progress", "files", "delimited", "lazy", "jit"}
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -224,3 +224,23 @@ def test_a_corrected_image_that_somebody_changed_is_made_again(tmp_path):
     bare = replace(plate, fields=(replace(plate.fields[0], labels=None),))
     with pytest.raises(InputError, match="is not what corrections.jsonl says"):
         corrected(bare, tmp_path / "c")
+
+
+def test_a_field_painted_elsewhere_is_one_stroke_that_can_be_taken_back(tmp_path):
+    field = FieldCorrections(tmp_path, "f", FIELD)
+    painted = np.array([[1, 1, 9, 2, 2], [1, 0, 9, 2, 2], [3, 3, 3, 3, 3]])
+    assert field.become(painted) == [1, 9]
+    assert field.become(painted) == []
+    assert len(open_corrections(tmp_path).log) == 1
+    again = FieldCorrections(tmp_path, "f", FIELD)
+    assert again.labels.tolist() == painted.tolist()
+    assert again.edited() == [1, 9]
+    again.undo()
+    assert again.labels.tolist() == FIELD.tolist()
+
+
+@pytest.mark.parametrize("painted", [FIELD[:2], FIELD.astype(float)], ids=["size", "floats"])
+def test_what_is_no_label_image_of_the_field_is_refused_and_not_written(tmp_path, painted):
+    with pytest.raises(InputError, match="no label image of this field"):
+        FieldCorrections(tmp_path / "corrections", "f", FIELD).become(painted)
+    assert not (tmp_path / "corrections").exists()

@@ -68,3 +68,18 @@ def test_of_a_progress_bar_the_last_state_is_told(queue):
     job = queue.add("bar", [])
     (queue.folder / job.name / room.OUTPUT).write_bytes(b"train 1%\rtrain 50%\rtrain 100%\ndone\n")
     assert queue.output(job.name) == "train 100%\ndone\n"
+
+
+def test_how_far_a_job_is_stands_in_its_last_line(queue):
+    job = queue.add("bar", [])
+    assert queue.progress(job.name) == ("", 0)
+    (queue.folder / job.name / room.OUTPUT).write_bytes(b"read 100%\ntrain 1%\rtrain  50% of 9\n\n")
+    assert queue.progress(job.name) == ("train  50% of 9", 50)
+
+
+def test_a_job_that_is_stopped_just_before_it_begins_is_not_begun(queue):
+    job = queue.add("one", ["--version"])
+    queue.stop(job.name)
+    queue._do(job)  # as looked up before
+    assert queue.jobs()[0].state == STOPPED
+    assert queue.output(job.name) == ""

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from cellular.errors import InputError
-from cellular.labels.edit import changed_cells, delete, draw, merge, reshape, split_by_line, split_by_seeds
+from cellular.labels.edit import (
+    changed_cells,
+    delete,
+    draw,
+    merge,
+    paint,
+    painting,
+    reshape,
+    split_by_line,
+    split_by_seeds,
+)
 
 FIELD = np.array(
     [
@@ -97,3 +107,25 @@ def test_changed_cells_are_told_from_those_that_are_gone():
     edited[3, 4] = 0  # 3 lost a pixel
     edited[2, 0] = 8  # 8 is new
     assert changed_cells(FIELD, edited) == ([3, 8], [1])
+
+
+def test_painting_and_paint_are_each_other_s_way_back():
+    rng = np.random.default_rng(3)
+    before, after = (rng.integers(0, 4, (9, 7)).astype(np.uint16) for _ in range(2))
+    assert paint(before, painting(before, after)).tolist() == after.tolist()
+    assert painting(before, before) == []
+
+
+def test_painting_ends_a_run_where_the_number_changes_and_not_where_the_row_does():
+    before, after = np.zeros((2, 3), np.uint16), np.array([[0, 5, 5], [5, 6, 0]])
+    assert painting(before, after) == [[1, 3, 5], [4, 1, 6]]
+
+
+def test_more_numbers_than_16_bits_hold_are_not_wrapped():
+    assert paint(np.zeros((1, 2), np.uint16), [[1, 1, 70_000]]).tolist() == [[0, 70_000]]
+
+
+@pytest.mark.parametrize("run", [[5, 2, 1], [-1, 1, 1], [0, 0, 1], [0, 1, -1], [0, 1, 2**32]])
+def test_a_run_outside_of_the_field_is_refused(run):
+    with pytest.raises(InputError, match="do not fit 6 pixels"):
+        paint(np.zeros((2, 3), np.uint16), [run])

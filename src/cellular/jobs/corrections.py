@@ -50,6 +50,7 @@ OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
     "split": _split,
     "draw": edit.draw,
     "reshape": edit.reshape,
+    "paint": edit.paint,
     "check": _check,
 }
 # How many numbers that no cell had before an operation is given. A cut may leave more than two parts.
@@ -226,6 +227,18 @@ class FieldCorrections:
         if operation == "split":
             arguments["new"] = [number for number in arguments["new"] if (after == number).any()]
         return self._keep(operation, json.loads(json.dumps(arguments, default=_plain)), after)
+
+    def become(self, edited: np.ndarray) -> list[int]:
+        """The field as somebody painted it elsewhere, `edited` (Y, X), as one stroke; the cells that it touched.
+
+        Nothing is written where nothing differs. Raises InputError for an array that is no label image of this field.
+        """
+        if edited.shape != self.labels.shape or edited.dtype.kind not in "ui":
+            raise InputError(
+                f"{self.field}: {edited.dtype} {edited.shape} is no label image of this field, {self.labels.shape}"
+            )
+        runs = edit.painting(self.labels, edited)
+        return self.do("paint", runs=runs) if runs else []
 
     def undo(self) -> list[int]:
         """Take the last stroke back; the cells that it touched."""

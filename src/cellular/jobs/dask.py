@@ -170,6 +170,14 @@ def _jobqueue() -> Any:
 async def _settled(cluster: Any) -> None:
     """Wait until the cluster has asked for the workers that it should have, those too that were lost."""
     await cluster
+    # A refusal goes to whoever asked first, which may be the cluster itself: who was not started is asked for again.
+    for worker in list(cluster.workers.values()):
+        if worker.status.name == "created":
+            try:
+                await worker
+            except BaseException:
+                worker.status = type(worker.status).failed  # else the cluster cannot be closed
+                raise
 
 
 def _adaptive(distributed: Any, left: Callable[[], int]) -> type:

@@ -1,6 +1,7 @@
 """Work for later: commands in a folder, done one after another in processes of their own, whoever watches or not."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,6 +50,7 @@ class Queue:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._adding, self._wake, self._closed = threading.Lock(), threading.Event(), False
+        self._changing = threading.Lock()  # a job's state, by who stops it and by who begins and ends it
         self._process: subprocess.Popen | None = None
         self._worker: threading.Thread | None = None
 
@@ -74,19 +76,27 @@ class Queue:
 
     def stop(self, name: str) -> None:
         """Stop a job: one that runs is interrupted, as by Ctrl-C, and one that waits is not begun."""
-        job = next(job for job in self.jobs() if job.name == name)
-        if job.state == QUEUED:
-            self._write(replace(job, state=STOPPED))
-        elif job.state == RUNNING and job.pid:
-            self._write(replace(job, state=STOPPED))
-            with suppress(ProcessLookupError):
-                os.kill(job.pid, signal.SIGINT)
+        with self._changing:
+            job = next(job for job in self.jobs() if job.name == name)
+            if job.state == QUEUED:
+                self._write(replace(job, state=STOPPED))
+            elif job.state == RUNNING and job.pid:
+                self._write(replace(job, state=STOPPED))
+                with suppress(ProcessLookupError):
+                    os.kill(job.pid, signal.SIGINT)
 
     def output(self, name: str) -> str:
         """What the job has said, the last 4,000 characters; of a progress bar its last state."""
         path = self.folder / name / OUTPUT
         text = path.read_bytes()[-20_000:].decode(errors="replace") if path.is_file() else ""
         return "\n".join(line.rpartition("\r")[2] for line in text.split("\n"))[-4000:]
+
+    def progress(self, name: str) -> tuple[str, int]:
+        """The last line that the job has said, and how far its progress bar is in that, 0 to 100; 0 without a bar."""
+        lines = [line.strip() for line in self.output(name).splitlines() if line.strip()]
+        last = lines[-1][-160:] if lines else ""
+        found = re.search(r"(\d{1,3})%", last)
+        return last, min(100, int(found[1])) if found else 0
 
     def start(self) -> None:
         """Work on the jobs in a thread until :meth:`close`.
@@ -98,7 +108,9 @@ class Queue:
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            raise OutputExistsError(f"{self.folder} is being worked on by another `cellular view`") from error
+            raise OutputExistsError(
+                f"{self.folder} is being worked on by another `cellular view`, or by napari"
+            ) from error
         for job in self.jobs():
             if job.state == RUNNING:
                 _end(job.pid)
@@ -128,16 +140,24 @@ class Queue:
     def _do(self, job: Job) -> None:
         with open(self.folder / job.name / OUTPUT, "ab") as output:
             command = [sys.executable, "-m", "cellular.cli.main", *job.words]
-            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
-            job = replace(job, state=RUNNING, pid=self._process.pid)
-            self._write(job)
+            with self._changing:
+                if self._is_stopped(job):  # since it was looked up
+                    return
+                self._process = subprocess.Popen(
+                    command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                )
+                job = replace(job, state=RUNNING, pid=self._process.pid)
+                self._write(job)
             code = self._process.wait()
-        if self._closed and code != 0:
-            self._write(replace(job, state=QUEUED, pid=None))
-            return
-        stopped = read_json(self.folder / job.name / JOB)["state"] == STOPPED
-        # code 1: finished, but some inputs were passed over, and the output says which
-        self._write(replace(job, state=STOPPED if stopped else DONE if code in (0, 1) else FAILED, code=code, pid=None))
+        with self._changing:
+            stopped = self._is_stopped(job)
+            # code 1: finished, but some inputs were passed over, and the output says which
+            state = STOPPED if stopped else DONE if code in (0, 1) else FAILED
+            state = QUEUED if self._closed and code != 0 and not stopped else state
+            self._write(replace(job, state=state, code=None if state == QUEUED else code, pid=None))
+
+    def _is_stopped(self, job: Job) -> bool:
+        return read_json(self.folder / job.name / JOB)["state"] == STOPPED
 
     def _write(self, job: Job) -> None:
         write_json(self.folder / job.name / JOB, {**asdict(job), "words": list(job.words)})

@@ -62,10 +62,14 @@ class Run:
         own = ["--corrections", str(self.corrections)]
         if self.verb is not None:
             return [str(self.folder), "--images", str(self.plate.folder), *own]
-        told = {name: self.options.get(name) for name in ("scheme", "pattern", "z", "pixel_size_um")}
+        return [str(self.plate.folder), *own, *self.found()]
+
+    def found(self) -> list[str]:
+        """How another command is told to find the same plate in its folder."""
+        names = ("scheme", "pattern", "z", "pixel_size", "pixel_size_um")
+        told = {name: self.options.get(name) for name in names}
         words = [w for n, v in told.items() if v is not None for w in (f"--{n.removesuffix('_um')}", str(v))]
-        channels = ["--channels", *self.options["channels"]] if self.options["channels"] else []
-        return [str(self.plate.folder), *own, *words, *channels]
+        return [*words, *(["--channels", *self.options["channels"]] if self.options["channels"] else [])]
 
     def again(self) -> list[str] | None:
         """The words of the command that measures the corrected fields again; None for what cannot be done again."""

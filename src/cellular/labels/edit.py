@@ -1,4 +1,7 @@
-"""Correcting a label image: delete, merge, split, draw, reshape. A cell that is not named keeps pixels and number."""
+"""Correcting a label image: delete, merge, split, draw, reshape, paint.
+
+A cell that is not named keeps pixels and number.
+"""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -89,6 +92,37 @@ def reshape(labels: np.ndarray, cell: int, polygon: Points) -> np.ndarray:
     edited = np.where(labels == cell, 0, labels).astype(labels.dtype)
     edited[inside] = cell
     return edited
+
+
+def paint(labels: np.ndarray, runs: Sequence[Sequence[int]]) -> np.ndarray:
+    """`labels` (Y, X) with other numbers in some pixels, as :func:`painting` tells them; 0 is background.
+
+    Raises InputError for a run that does not lie in the field.
+
+    >>> paint(np.array([[1, 1, 0], [2, 2, 0]], np.uint16), [[1, 2, 3], [4, 1, 0]]).tolist()
+    [[1, 3, 3], [2, 0, 0]]
+    """
+    edited = labels.astype(np.uint32).ravel()
+    for start, length, number in runs:
+        if start < 0 or length < 1 or start + length > edited.size or not 0 <= number < 2**32:
+            raise InputError(f"{length} pixels from {start} as cell {number} do not fit {edited.size} pixels")
+        edited[start : start + length] = number
+    return as_labels(edited.reshape(labels.shape))
+
+
+def painting(labels: np.ndarray, edited: np.ndarray) -> list[list[int]]:
+    """What makes `edited` (Y, X) of `labels` (Y, X): runs ``[first pixel, pixels, number]``, in order of rows.
+
+    >>> painting(np.array([[1, 1, 0], [2, 2, 0]]), np.array([[1, 3, 3], [2, 0, 0]]))
+    [[1, 2, 3], [4, 1, 0]]
+    """
+    where = np.flatnonzero(labels != edited)
+    if not where.size:
+        return []
+    numbers = edited.ravel()[where].astype(np.int64)
+    begins = np.flatnonzero(np.r_[True, (np.diff(where) != 1) | (np.diff(numbers) != 0)])
+    lengths = np.diff(np.r_[begins, where.size])
+    return np.stack([where[begins], lengths, numbers[begins]], axis=1).tolist()
 
 
 def changed_cells(original: np.ndarray, edited: np.ndarray) -> tuple[list[int], list[int]]:

@@ -53,8 +53,9 @@ figcaption a{color:var(--accent)}
 table{border-collapse:collapse;font-size:.88rem;margin:.8rem 0;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .55rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
-td.words{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:5rem;max-width:38rem}
-th{background:var(--tint)}
+td.words{text-align:left;white-space:normal;overflow-wrap:break-word;min-width:5rem;max-width:38rem}
+th{background:var(--tint);white-space:normal;vertical-align:bottom}
+@media (max-width:60rem){table{font-size:.74rem}th,td{padding:.2rem .3rem;white-space:normal}td.words{min-width:3rem}}
 details summary{cursor:pointer;color:var(--accent);margin:.6rem 0}
 footer{margin-top:3rem;color:var(--soft);font-size:.85rem}
 @media print{
@@ -126,7 +127,8 @@ class Page:
 
     def table(self, table: pd.DataFrame, *, caption: str = "", rows: int = 40, folded: bool = False) -> "Page":
         """A table; of a longer one the first `rows` rows, and how many were left out."""
-        head = "".join(f"<th>{html.escape(str(name))}</th>" for name in table.columns)
+        # Long names of columns may go on below, so that tables stay narrow.
+        head = "".join(f"<th>{html.escape(str(name)).replace('_', '_<wbr>')}</th>" for name in table.columns)
         body = "".join(
             "<tr>" + "".join(_td(value) for value in row) + "</tr>"
             for row in table.head(rows).itertuples(index=False, name=None)

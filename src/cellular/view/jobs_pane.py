@@ -30,21 +30,20 @@ class JobsPane:
     def refresh(self) -> None:
         """Look at the disk, and draw what has changed."""
         jobs = self.desk.queue.jobs()
-        lines = {job.name: _last_line(self.desk.queue.output(job.name)) for job in jobs[-SHOWN:]}
-        drawn = [(job, lines[job.name]) for job in jobs[-SHOWN:]]
+        drawn = [(job, *self.desk.queue.progress(job.name)) for job in jobs[-SHOWN:]]
         if drawn != self._drawn:
             self._drawn = drawn
-            self.view[:] = [self._row(job, line) for job, line in reversed(drawn)] or [pn.pane.Markdown("No jobs yet.")]
+            self.view[:] = [self._row(*row) for row in reversed(drawn)] or [pn.pane.Markdown("No jobs yet.")]
         for job in jobs:
             if job.state not in (QUEUED, RUNNING) and job.name not in self._over:
                 self._over.add(job.name)
                 self.finished(job)
 
-    def _row(self, job: Job, line: str) -> pn.Row:
+    def _row(self, job: Job, line: str, percent: int) -> pn.Row:
         text = f"{job.title}: {job.state}" + (f" · {line}" if line else "")
         parts: list[Any] = [pn.widgets.StaticText(value=text, sizing_mode="stretch_width")]
         if job.state == RUNNING:
-            parts.append(pn.indicators.Progress(value=_percent(line), max=100, width=140))
+            parts.append(pn.indicators.Progress(value=percent, max=100, width=140))
         if job.state in (QUEUED, RUNNING):
             stop = pn.widgets.Button(name="Stop", width=70)
             stop.on_click(lambda _: self.desk.queue.stop(job.name))
@@ -211,17 +210,6 @@ class BoundedDropper(pn.widgets.FileDropper):
         if event.event_name == "upload_event" and data["chunk"] != 1 and data["name"] not in self._file_buffer:
             return  # the rest of what was not kept
         super()._process_event(event)
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][-160:] if lines else ""
-
-
-def _percent(line: str) -> int:
-    """How far a progress bar is, 0 to 100; 0 where the line is none."""
-    found = re.search(r"(\d{1,3})%", line)
-    return min(100, int(found[1])) if found else 0
 
 
 def is_measuring(job: Job) -> bool:

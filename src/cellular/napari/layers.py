@@ -1,0 +1,179 @@
+"""A field, or a position over time, as what napari's readers give: arrays, how they are drawn, and of which kind."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellular.data.image import FieldImage, load_labels, read_field
+from cellular.data.plate import FieldFiles, Kind
+from cellular.errors import InputError
+from cellular.files import read_csv
+from cellular.jobs.corrections import FieldCorrections
+from cellular.jobs.view import Run
+from cellular.report.autophagy import KIND_COLOURS
+
+Layer = tuple[Any, dict[str, Any], str]
+# Where a layer's metadata says what it shows.
+KEY = "cellular"
+# Channels as the dataset's composites have them; others get a free one.
+COLOURMAPS = {"mRFP": "red", "EGFP": "green", "DNA": "bop blue", "transmitted": "gray"}
+OTHERS = ("magenta", "cyan", "yellow", "bop orange")
+# A punctum is circled at so many sigmas, as in the pictures of the report.
+RADIUS_SIGMAS = 2.5
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a layer shows.
+
+    Attributes
+    ----------
+    run : of which. frames : its field, or the fields of one position in order of time.
+    role, kind : of an image layer's channel, None where it is not known, and of the image.
+    corrections : of a label layer, the field's corrections, frame by frame; saving goes by these.
+    """
+
+    run: Run
+    frames: tuple[FieldFiles, ...]
+    role: str | None = None
+    kind: Kind = "raw"
+    corrections: tuple[FieldCorrections, ...] = ()
+
+
+def choices(run: Run) -> dict[str, tuple[FieldFiles, ...]]:
+    """What can be shown: every position that was imaged more than once, over time, and every field, by name."""
+    series: dict[str, list[FieldFiles]] = {}
+    for item in run.plate.fields:
+        if item.timepoint is not None:
+            series.setdefault(item.series, []).append(item)
+    over_time = {
+        f"{name} over time": tuple(sorted(items, key=lambda item: item.timepoint))
+        for name, items in series.items()
+        if len(items) > 1
+    }
+    return over_time | {item.name: (item,) for item in run.plate.fields}
+
+
+def layers_of(run: Run, frames: Sequence[FieldFiles]) -> list[Layer]:
+    """Layers of a field (Y, X), or of a position's fields over time (T, Y, X).
+
+    An image a channel, named by its role; the label image as corrected, empty where there is none yet, with the cells'
+    table as its features; puncta by kind; tracks. In um where the pixel size is known.
+
+    Raises InputError or MissingInputError for images or label images that cannot be read or do not fit together.
+    """
+    frames = tuple(frames)
+    images = [read_field(item) for item in frames]
+    if len({(image.pixels.shape, image.roles) for image in images}) > 1:
+        raise InputError(f"{frames[0].name} and the same place later differ in size or channels; show them one by one")
+    placed = placing(images[0].pixel_size_um, len(frames))
+    layers = image_layers(images, placed, Shown(run, frames, kind=images[0].kind))
+    corrections = tuple(
+        FieldCorrections(run.corrections, item.name, _original(item, image), pixel_size_um=image.pixel_size_um)
+        for item, image in zip(frames, images)
+    )
+    cells = stacked([found.labels for found in corrections])
+    told = {"features": label_features(run.tables, frames)} if len(frames) == 1 else {}
+    shown = {"metadata": {KEY: Shown(run, frames, corrections=corrections)}}
+    layers.append((cells, {"name": "cells", "opacity": 0.4, **placed, **shown, **told}, "labels"))
+    here = {item.name: number for number, item in enumerate(frames)}
+    for name in ("puncta", "marker_puncta"):
+        if (spots := _rows(run.tables, name, here)) is not None:
+            layers.append(_with(points_layer(spots, name, here, placed), Shown(run, frames)))
+    if len(frames) > 1 and (run.folder / "tracks" / "tracks.csv").is_file():
+        tracks = read_csv(run.folder / "tracks" / "tracks.csv")
+        layers.append(_with(tracks_layer(tracks, here, placed), Shown(run, frames)))
+    return layers
+
+
+def image_layers(images: Sequence[FieldImage], placed: Mapping[str, Any], shown: Shown | None = None) -> list[Layer]:
+    """A layer a channel of the frames `images`; one in colours of 8-bit composites and pictures."""
+    first = images[0]
+    told = {} if shown is None else {"metadata": {KEY: shown}}
+    if first.kind != "raw" and first.pixels.shape[2] == 3 and first.pixels.dtype == np.uint8:
+        return [(stacked([i.pixels for i in images]), {"name": first.kind, "rgb": True, **placed, **told}, "image")]
+    free, layers = iter(OTHERS * len(first.roles)), []
+    for index, (role, name) in enumerate(zip(first.roles, first.channels)):
+        plane = stacked([image.pixels[:, :, index] for image in images])
+        low, high = np.percentile(plane, (1, 99.5))
+        about = {
+            "name": name,
+            "colormap": "gray" if len(first.roles) == 1 else COLOURMAPS.get(role) or next(free),
+            "blending": "additive",
+            "contrast_limits": (float(low), float(max(high, low + 1e-6))),
+            # transmitted light over fluorescence is fog
+            "visible": role != "transmitted" or not any(other in first.roles for other in ("mRFP", "EGFP", "DNA")),
+        }
+        if shown is not None:
+            told = {"metadata": {KEY: Shown(shown.run, shown.frames, role, shown.kind)}}
+        layers.append((plane, {**about, **placed, **told}, "image"))
+    return layers
+
+
+def placing(pixel_size_um: float | None, frames: int = 1) -> dict[str, Any]:
+    """Scale and units of a layer of so many frames.
+
+    >>> placing(0.5)
+    {'scale': (0.5, 0.5), 'units': ('um', 'um'), 'axis_labels': ('y', 'x')}
+    >>> placing(None, 3)["units"], placing(None, 3)["axis_labels"]
+    (('pixel', 'pixel', 'pixel'), ('t', 'y', 'x'))
+    """
+    unit, size = ("um", float(pixel_size_um)) if pixel_size_um else ("pixel", 1.0)
+    placed = {"scale": (size, size), "units": (unit, unit), "axis_labels": ("y", "x")}
+    time = {"scale": 1, "units": "pixel", "axis_labels": "t"}  # a number of a frame: nothing tells the hours
+    return {name: (time[name], *values) for name, values in placed.items()} if frames > 1 else placed
+
+
+def label_features(tables: Mapping[str, pd.DataFrame], frames: Sequence[FieldFiles]) -> pd.DataFrame:
+    """The cells' table of one field as napari takes it: ``index`` is the number in the label image."""
+    cells = _rows(tables, "cells", {frames[0].name: 0})
+    if cells is None:
+        return pd.DataFrame({"index": pd.Series(dtype=int)})
+    return cells.drop(columns=["field", "label"]).assign(index=cells["label"]).reset_index(drop=True)
+
+
+def points_layer(spots: pd.DataFrame, name: str, here: Mapping[str, int], placed: Mapping[str, Any]) -> Layer:
+    """Puncta as circles, coloured by kind; `here` is the frame of each field."""
+    where = spots[["y", "x"]].to_numpy(float)
+    if len(here) > 1:
+        where = np.column_stack([spots["field"].map(here), where])
+    about = {"name": name, "size": 2 * RADIUS_SIGMAS * spots["sigma"].to_numpy(float) if len(spots) else 10}
+    about |= {"features": spots.reset_index(drop=True), "face_color": "transparent", "border_width": 0.6}
+    about |= {"border_width_is_relative": False}
+    if "kind" in spots:
+        kinds = {kind: np.array([*colour, 255]) / 255 for kind, colour in KIND_COLOURS.items()}
+        about["border_color"] = np.array([kinds.get(kind, np.ones(4)) for kind in spots["kind"]]).reshape(-1, 4)
+    return where, {**about, "ndim": where.shape[1], **placed}, "points"
+
+
+def tracks_layer(tracks: pd.DataFrame, here: Mapping[str, int], placed: Mapping[str, Any]) -> Layer:
+    """The tracks through the fields `here`, a field's frame each; divisions are branches."""
+    rows = tracks[tracks["field"].isin(list(here))]
+    rows = rows.assign(t=rows["field"].map(here)).sort_values(["track", "t"])
+    known = set(rows["track"])
+    parents = rows.drop_duplicates("track").set_index("track")["parent"]
+    graph = {int(track): [int(parent)] for track, parent in parents.items() if parent in known}
+    about = {"name": "tracks", "graph": graph, "features": rows[["label", "lineage"]].reset_index(drop=True)}
+    return rows[["track", "t", "y", "x"]].to_numpy(float), {**about, **placed}, "tracks"
+
+
+def stacked(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """The one array, or several along a new first axis."""
+    return arrays[0].copy() if len(arrays) == 1 else np.stack(arrays)
+
+
+def _original(item: FieldFiles, image: FieldImage) -> np.ndarray:
+    return load_labels(item, image.shape) if item.labels else np.zeros(image.shape, np.uint16)
+
+
+def _rows(tables: Mapping[str, pd.DataFrame], name: str, here: Mapping[str, int]) -> pd.DataFrame | None:
+    """Rows of the fields `here`; None where there is no such table."""
+    return tables[name][tables[name]["field"].isin(list(here))] if name in tables else None
+
+
+def _with(layer: Layer, shown: Shown) -> Layer:
+    data, about, kind = layer
+    return data, {**about, "metadata": {KEY: shown}}, kind

@@ -1,0 +1,132 @@
+"""What the parts of the widget share: the viewer, the run whose fields are shown, and its queue of jobs."""
+
+import atexit
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Labels, Layer
+from psygnal import Signal
+
+from cellular.errors import CellularError, InputError
+from cellular.jobs.queue import Queue
+from cellular.jobs.view import Run, open_run
+from cellular.napari.layers import KEY, Shown, choices, layers_of
+
+
+class Session:
+    """One viewer's run; `changed` tells of another run or field, `told` gives sentences for people."""
+
+    changed = Signal()
+    told = Signal(str)
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer, self.run = viewer, None
+        self._queues: dict[Path, Queue] = {}
+        for layer in viewer.layers:
+            self._adopt(layer)
+        viewer.layers.events.inserted.connect(lambda event: self._adopt(event.value))
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """Let the queues go: a job that runs is interrupted, and goes on when its run is opened again."""
+        atexit.unregister(self.close)
+        while self._queues:
+            self._queues.popitem()[1].close()
+
+    def guarded(self, action: Callable[[], None]) -> Callable[..., None]:
+        """`action` for a button: what it refuses is told, not thrown."""
+
+        def act(*_: Any) -> None:
+            try:
+                action()
+            except CellularError as error:
+                self.told.emit(str(error))
+
+        return act
+
+    def open(self, folder: str | Path, channels: str = "") -> None:
+        """Show the first field of a plate or run; `channels` as on the command line, ``mRFP=w3 EGFP=w2``."""
+        self._check_saved()
+        run = open_run(folder, **({"channels": channels.split()} if channels.split() else {}))
+        self._put(run, next(iter(choices(run))))
+
+    def show(self, name: str) -> None:
+        """Show another of :func:`choices`."""
+        self._check_saved()
+        if self.run is None or name not in choices(self.run):
+            raise InputError("open a plate or a run first")
+        self._put(self.run, name)
+
+    def shown(self) -> str | None:
+        """Which of :func:`choices` is shown; None where no field is."""
+        found = [layer.metadata.get(KEY) for layer in self.viewer.layers]
+        frames = next((one.frames for one in found if isinstance(one, Shown) and one.run is self.run), None)
+        return next((name for name, items in choices(self.run).items() if items == frames), None) if frames else None
+
+    def edited(self) -> list[Layer]:
+        """The label layers that differ from what is saved."""
+        return [
+            layer
+            for layer in self.viewer.layers
+            if isinstance(layer, Labels) and any((now != c.labels).any() for c, now in frames_of(layer))
+        ]
+
+    def save(self) -> list[str]:
+        """Save what was painted in the label layers of runs as corrections; names of the fields that changed.
+
+        Raises InputError where somebody else has corrected such a field meanwhile.
+        """
+        saved = [c.field for layer in self.edited() for c, now in frames_of(layer) if c.become(now)]
+        self.changed.emit()
+        return saved
+
+    def check(self) -> list[str]:
+        """Write down that the fields shown are right as they are, after what was painted is saved."""
+        self.save()
+        fields = [c for layer in self.viewer.layers if isinstance(layer, Labels) for c, _ in frames_of(layer)]
+        if not fields:
+            raise InputError("no field of a plate or run is shown")
+        for found in fields:
+            found.do("check")
+        self.changed.emit()
+        return [found.field for found in fields]
+
+    def queue(self) -> Queue:
+        """The run's jobs; raises OutputExistsError where `cellular view`, or another napari, works on them."""
+        if self.run is None:
+            raise InputError("open a plate or a run first")
+        folder = self.run.folder / "jobs"
+        if folder not in self._queues:
+            queue = Queue(folder)
+            queue.start()
+            self._queues[folder] = queue
+        return self._queues[folder]
+
+    def _adopt(self, layer: Layer) -> None:
+        shown = layer.metadata.get(KEY)
+        if isinstance(shown, Shown) and shown.run is not self.run:
+            self.run = shown.run
+            self.changed.emit()
+
+    def _check_saved(self) -> None:
+        if edited := self.edited():
+            raise InputError(f"'{edited[0].name}' was edited: save corrections, or delete the layer, first")
+
+    def _put(self, run: Run, name: str) -> None:
+        """Layers of a field in place of those of another; read first, so that what is refused changes nothing."""
+        made = [Layer.create(*parts) for parts in layers_of(run, choices(run)[name])]
+        for layer in [layer for layer in self.viewer.layers if isinstance(layer.metadata.get(KEY), Shown)]:
+            self.viewer.layers.remove(layer)
+        for layer in made:
+            self.viewer.add_layer(layer)
+        self.run = run
+        self.viewer.reset_view()
+        self.changed.emit()
+
+
+def frames_of(layer: Labels) -> list[tuple[Any, Any]]:
+    """The corrections of each frame of a label layer, and its label image as it is now; empty for other layers."""
+    shown = layer.metadata.get(KEY)
+    corrections = shown.corrections if isinstance(shown, Shown) else ()
+    return list(zip(corrections, [layer.data] if len(corrections) == 1 else layer.data))
