@@ -74,10 +74,10 @@ def command(verb, made, out, *more):
 
 
 def tree(folder):
-    """Every file by its bytes, but for what says of what files it was made and when those were written."""
+    """Every file by its bytes, but for the folder's own name and for what says of what files it was made, and when."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(LOCK)]
     files = [path for path in files if path.name != RECORD]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    return {str(path.relative_to(folder)): path.read_bytes().replace(str(folder).encode(), b"OUT") for path in files}
 
 
 def differing(one, other):

@@ -46,9 +46,14 @@ def segment(folder: Path, out: str, *more: str) -> list[str]:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Every file of a folder by its SHA-256, but for locks."""
+    """Every file of a folder by its SHA-256, but for locks and the folder's own name."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".cellular")]
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(
+            path.read_bytes().replace(str(folder).encode(), b"OUT")
+        ).hexdigest()
+        for path in files
+    }
 
 
 def killed_one(folder: Path, environment: dict[str, str], done: threading.Event, killed: list[str]) -> None:

@@ -6,6 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from bokeh.document import Document
+from bokeh.plotting import figure
 
 from cellular.errors import InputError, MissingInputError
 from cellular.report.html import Page
@@ -96,3 +98,19 @@ def test_figures_stand_beside_each_other():
     assert page.render().count("<figure>") == 2
     assert page.render().count('<div class="pair">') == 1
     assert "one &amp; two" in page.render()
+
+
+def test_what_is_interactive_has_the_same_bytes_each_time():
+    """Bokeh counts its models on through a process, and names what it draws at random."""
+
+    def drawn():
+        document = Document()
+        plot = figure(width=200, height=200)
+        plot.scatter([1, 2], [3, 4])
+        document.add_root(plot)
+        return Page("p").interactive(document, {}).render()
+
+    first = drawn()
+    assert first == drawn()
+    assert first.count('<div id="live-0" data-root-id="p') == 1
+    assert '"docid":"live-1"' in first

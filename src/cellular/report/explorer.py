@@ -96,7 +96,7 @@ def explorer(told: Explored) -> Document:
     document.add_root(Column(*parts, name="explorer", sizing_mode="stretch_width"))
     for toolbar in document.roots[0].select({"type": Toolbar}):
         toolbar.logo = None
-    sliders = list(document.roots[0].select({"type": AbstractSlider}))
+    sliders = sorted(document.roots[0].select({"type": AbstractSlider}), key=lambda slider: int(slider.id[1:]))
     document.js_on_event(
         DocumentReady, *viewer.show, CustomJS(args={"sliders": sliders, "table": parts[-1]}, code=glue.NAMES)
     )

@@ -9,6 +9,7 @@ import base64
 import html
 import io
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -69,6 +70,24 @@ _MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".sv
 # What of Bokeh a page carries, and at what quality pictures are embedded: the files beside the page are as they were.
 _BOKEH = ("bokeh", "bokeh-widgets", "bokeh-tables")
 _WEBP = [cv2.IMWRITE_WEBP_QUALITY, 80]
+
+
+# How a model is named where Bokeh writes it; in texts of ours the quotes would be escaped.
+_MODEL = r'(?<!\\)"id":"(p\d+)"'
+
+
+def _embedded(document: Document) -> tuple[str, str]:
+    """Script and mount of a document with one root; always the same, where Bokeh counts on or draws names."""
+    root = document.roots[0].id
+    script, mount = components(document.roots[0], wrap_script=True)
+    drawn = re.findall(r'id="([^"]+)" data-root-id', mount) + re.findall(r'"docid":"([^"]+)"', script)
+    for number, name in enumerate(drawn):
+        script, mount = (text.replace(name, f"live-{number}") for text in (script, mount))
+    counted = sorted(set(re.findall(_MODEL, script)), key=lambda name: int(name[1:]))
+    new = {name: f"p{number}" for number, name in enumerate(counted)}
+    models, items, where = re.sub(_MODEL, lambda found: f'"id":"{new[found[1]]}"', script).rpartition("render_items = ")
+    script = models + items + where.replace(f'"{root}"', f'"{new[root]}"')
+    return script, mount.replace(f'"{root}"', f'"{new[root]}"')
 
 
 class Page:
@@ -135,7 +154,7 @@ class Page:
 
     def interactive(self, document: Document, still: Mapping[str, np.ndarray]) -> "Page":
         """What Bokeh shows; on paper, and without JavaScript, the pictures (Y, X, 3) `still` by their captions."""
-        script, mount = components(document.roots[0], wrap_script=True)
+        script, mount = _embedded(document)
         self._head = Resources(mode="inline", components=list(_BOKEH)).render()
         pictures = "".join(_figure(caption, _webp(picture), "image/webp") for caption, picture in still.items())
         self._add(f'<div class="live">{mount}{script}</div>')
