@@ -62,7 +62,7 @@ def engine_of(args: argparse.Namespace, gpu: bool = False, here: Engine | None =
     if len(given) > 1 or (given and local):
         raise SettingsError(f"{' and '.join(given + local)}: give one kind of workers")
     inner = _workers(args, gpu, here)
-    home = Path(getattr(args, "out", None) or getattr(args, "output_dir", ""))
+    home = Path(getattr(args, "out", None) or getattr(args, "output_dir", None) or "")
     if getattr(args, "gather", None):  # before the shard: it is the shard's own command that is run again
         return Gather(args.gather == "partial", inner, home)
     if getattr(args, "shard", None):
