@@ -14,8 +14,9 @@ from verbs import commands, contents, make_inputs
 from cellular.cli.main import CONTINUES, EXIT_ERROR, EXIT_INTERRUPTED, VERBS
 from cellular.files import LOCK, PARTIAL
 
-# Looks only, serves, or is another's test: what is left are the verbs that write files of results.
-OTHERS = {"download", "weights", "inspect", "gather", "view"}
+# Looks only, serves, is another's test, or (report) the second half of analyse, which is killed there: what is left are
+# the verbs that write files of results.
+OTHERS = {"download", "weights", "inspect", "gather", "view", "report"}
 NAMES = tuple(commands("", ""))
 MOMENTS = 10**6 if os.environ.get("CELLULAR_LONG") == "all" else 12
 
