@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cellular.data.masks.mask_png import read_mask
-from cellular.simulate.mask_file import _pack, write_mask
+from cellular.data.masks.write_mask import _pack, write_mask
 from cellular.simulate.optics import Canvas, composite_of
 from cellular.simulate.population import ANGLES, Cell
 from cellular.simulate.puncta import Puncta

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pandas as pd
 
+from cellular.data.formats.images import write_image, write_labels
+from cellular.data.masks.write_mask import write_mask
 from cellular.errors import OutputExistsError
 from cellular.files import alone_in, is_leftover, write_csv, write_json, writing
 from cellular.progress import progress
 from cellular.settings import settings_to_dict
 from cellular.simulate.field import SimulatedField, simulate_series
 from cellular.simulate.settings import SimulationSettings
-from cellular.simulate.writing import cell_rows, puncta_rows, track_rows, write_field
+from cellular.simulate.tables import cell_rows, puncta_rows, track_rows
 
 PARTS = ("images", "images-color", "masks", "truth")
 UNFINISHED = ".unfinished"
+CHANNEL_FILES = (1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def simulate(out: str | Path, settings: SimulationSettings | None = None) -> Sim
     puncta: list[pd.DataFrame] = []
     with _whole_folder(Path(out)) as folder:
         for field in progress(_all_fields(settings), total=settings.fields * settings.timepoints, desc="simulate"):
-            write_field(folder, field)
+            _write_field(folder, field)
             names.append(field.name)
             cells += cell_rows(field)
             tracks += track_rows(field)
@@ -124,3 +127,19 @@ def _clear(out: Path) -> None:
     for name in (*PARTS, UNFINISHED):
         if (out / UNFINISHED).is_dir():
             shutil.rmtree(out / name, ignore_errors=True)
+
+
+def _write_field(folder: Path, field: SimulatedField) -> None:
+    """Write raw channels, composite, one mask per cell, and the true label image."""
+    for channel, image in zip(CHANNEL_FILES, field.channels):
+        write_image(folder / "images" / f"{field.name}_w{channel}.TIF", image)
+    write_image(folder / "images-color" / f"{field.name}.jpg", field.composite())
+    for cell in field.cells:
+        path = folder / "masks" / field.name / cell.class_name / f"{field.name}_{cell.label}.png"
+        write_mask(path, cell.box, cell.mask, field.channels.shape[1:], _colour(cell.label))
+    write_labels(folder / "truth" / f"{field.name}_labels.tif", field.labels())
+
+
+def _colour(label: int) -> tuple[int, int, int]:
+    """A colour that is never black and otherwise means nothing, as in the archive."""
+    return 60 + 97 * label % 196, 60 + 57 * label % 196, 60 + 31 * label % 196
