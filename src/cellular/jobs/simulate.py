@@ -80,7 +80,7 @@ def simulate(out: str | Path, settings: SimulationSettings | None = None) -> Sim
     puncta: list[pd.DataFrame] = []
     with _whole_folder(Path(out)) as folder:
         for field in progress(_all_fields(settings), total=settings.fields * settings.timepoints, desc="simulate"):
-            _write_field(folder, field)
+            write_field(folder, field)
             names.append(field.name)
             cells += cell_rows(field)
             tracks += track_rows(field)
@@ -129,7 +129,7 @@ def _clear(out: Path) -> None:
             shutil.rmtree(out / name, ignore_errors=True)
 
 
-def _write_field(folder: Path, field: SimulatedField) -> None:
+def write_field(folder: Path, field: SimulatedField) -> None:
     """Write raw channels, composite, one mask per cell, and the true label image."""
     for channel, image in zip(CHANNEL_FILES, field.channels):
         write_image(folder / "images" / f"{field.name}_w{channel}.TIF", image)
