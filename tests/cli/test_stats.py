@@ -215,7 +215,7 @@ def test_one_treatment_and_a_slash_in_a_name_reach_tables_and_page(tmp_path, cap
     assert flux[["images", "images_before", "cells", "cells_before"]].tolist() == [11, 12, 220, 240]
     ledger = pd.read_csv(out / "exclusions.csv").iloc[0]
     assert ledger[["field", "well", "inhibitor", "cells"]].tolist() == ["d1A01", "A01", "none", 20]
-    assert (out / "figures" / "plate_red_green.png").is_file()
+    assert (out / "figures" / "plate_red_green.svg").is_file()
     assert "11 of 12" in (out / "stats.html").read_text(encoding="utf-8")
 
 

@@ -36,7 +36,7 @@ def test_simulated_series_are_followed(simulated, tmp_path, capsys):
         labels = np.unique(read_labels(path))
         assert tracks.loc[tracks["field"] == field, "label"].tolist() == labels[labels > 0].tolist()
     for series in scores["series"]:
-        assert (out / "figures" / f"{series}.png").stat().st_size > 10_000
+        assert (out / "figures" / f"{series}.svg").stat().st_size > 10_000
         assert (out / "exports" / "ctc" / series / "res_track.txt").is_file()
     assert "cells in" in capsys.readouterr().out
 

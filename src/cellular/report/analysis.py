@@ -127,8 +127,10 @@ def _add_cells(page: Page, analysis: Analysis) -> None:
     )
     for sentence in analysis.words:
         page.text(sentence)
-    if analysis.explored is not None:
+    if analysis.explored is not None and len(analysis.explored.cells):
         page.interactive(explorer(analysis.explored), analysis.still)
+    else:
+        page.text("There is no cell to select; pictures of fields are in the folder overlays.")
 
 
 def _add_tracks(page: Page, summary: pd.DataFrame, folder: Path) -> None:

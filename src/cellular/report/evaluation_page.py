@@ -92,7 +92,7 @@ def evaluation_page(told: Evaluated, out: Path) -> Page:
     page.section("Where it goes wrong").text("Solid outlines are matched, dashed ones missed, dotted ones spurious.")
     for sentence in told.words:
         page.text(sentence)
-    if told.explored is not None:
+    if told.explored is not None and len(told.explored.cells):
         page.interactive(explorer(told.explored), told.still)
     if told.worst is not None:
         page.section("The worst cells").picture(told.worst, WORST_WORDS)
