@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import cellular
@@ -38,8 +39,9 @@ def words(text):
 def test_a_notebook_runs_and_shows_what_it_gives(book, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}
-    for code, shown in cells(book):
-        assert set(words(repr(value_of(code, names)) if shown else "")) == set(words(shown)), code
+    with pd.option_context("display.width", 200, "display.max_columns", 20):
+        for code, shown in cells(book):
+            assert set(words(repr(value_of(code, names)) if shown else "")) == set(words(shown)), code
 
 
 def test_both_readers_have_one():
