@@ -74,7 +74,7 @@ def opened(tmp_path_factory):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": 1400, "height": 1000})
         said = []
-        tab.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
+        tab.on("console", lambda m: said.append(f"{m.text} {m.location}") if m.type in ("error", "warning") else None)
         tab.on("pageerror", lambda error: said.append(str(error)))
         tab.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
         tab.goto(path.as_uri())

@@ -184,7 +184,7 @@ class Page:
             f'<a href="#section-{number}">{html.escape(name)}</a>' for number, name in enumerate(self._sections, 1)
         )
         return (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<!doctype html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,">'
             '<meta name="viewport" content="width=device-width,initial-scale=1">'
             f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style>{self._head}</head><body><main>"
             f'<h1>{html.escape(self.title)}</h1><p class="subtitle">{html.escape(self.subtitle)}</p>'
