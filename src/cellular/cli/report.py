@@ -5,7 +5,7 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("run", metavar="RUN", help="folder that analyse or evaluate wrote")
+    parser.add_argument("run", metavar="RUN", help="folder that analyse wrote")
 
 
 def run(args: argparse.Namespace) -> None:
