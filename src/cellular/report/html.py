@@ -155,7 +155,9 @@ class Page:
     def interactive(self, document: Document, still: Mapping[str, np.ndarray]) -> "Page":
         """What Bokeh shows; on paper, and without JavaScript, the pictures (Y, X, 3) `still` by their captions."""
         script, mount = _embedded(document)
-        self._head = Resources(mode="inline", components=list(_BOKEH)).render()
+        # Not render(): with Panel loaded, it names a script of Panel's too, a file that no page brings along.
+        scripts = Resources(mode="inline", components=list(_BOKEH)).js_raw
+        self._head = "".join(f"<script>\n{script}\n</script>\n" for script in scripts)
         pictures = "".join(_figure(caption, _webp(picture), "image/webp") for caption, picture in still.items())
         self._add(f'<div class="live">{mount}{script}</div>')
         return self._add(
