@@ -116,5 +116,5 @@ def test_what_is_interactive_has_the_same_bytes_each_time():
     importlib.import_module("panel")  # it registers scripts of its own with Bokeh, which no page may name
     assert first == drawn()
     assert not re.search(r"<script[^>]* src=", first)
-    assert first.count('<div id="live-0" data-root-id="p') == 1
-    assert '"docid":"live-1"' in first
+    assert first.count('<div id="live"></div>') == 1
+    assert '"root_id":"p2"' in first

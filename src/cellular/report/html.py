@@ -8,6 +8,7 @@ page.write("report.html")
 import base64
 import html
 import io
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from bokeh.document import Document
-from bokeh.embed import components
+from bokeh.embed import json_item
 from bokeh.resources import Resources
 from matplotlib.figure import Figure
 
@@ -73,21 +74,19 @@ _WEBP = [cv2.IMWRITE_WEBP_QUALITY, 80]
 
 
 # How a model is named where Bokeh writes it; in texts of ours the quotes would be escaped.
-_MODEL = r'(?<!\\)"id":"(p\d+)"'
+_MODEL = r'(?<!\\)"(id|root_id)":"(p\d+)"'
 
 
-def _embedded(document: Document) -> tuple[str, str]:
-    """Script and mount of a document with one root; always the same, where Bokeh counts on or draws names."""
-    root = document.roots[0].id
-    script, mount = components(document.roots[0], wrap_script=True)
-    drawn = re.findall(r'id="([^"]+)" data-root-id', mount) + re.findall(r'"docid":"([^"]+)"', script)
-    for number, name in enumerate(drawn):
-        script, mount = (text.replace(name, f"live-{number}") for text in (script, mount))
-    counted = sorted(set(re.findall(_MODEL, script)), key=lambda name: int(name[1:]))
+def _embedded(document: Document) -> str:
+    """Mount and script of a document with one root; always the same, where Bokeh counts on through a process."""
+    item = json_item(document.roots[0], "live")
+    # Models that another library (Panel) registered with Bokeh; none of a page's are.
+    item["doc"].pop("defs", None)
+    text = json.dumps(item, separators=(",", ":"))
+    counted = sorted({name for _, name in re.findall(_MODEL, text)}, key=lambda name: int(name[1:]))
     new = {name: f"p{number}" for number, name in enumerate(counted)}
-    models, items, where = re.sub(_MODEL, lambda found: f'"id":"{new[found[1]]}"', script).rpartition("render_items = ")
-    script = models + items + where.replace(f'"{root}"', f'"{new[root]}"')
-    return script, mount.replace(f'"{root}"', f'"{new[root]}"')
+    text = re.sub(_MODEL, lambda found: f'"{found[1]}":"{new[found[2]]}"', text).replace("</", "<\\/")
+    return f'<div id="live"></div><script>Bokeh.embed.embed_item({text})</script>'
 
 
 class Page:
@@ -154,12 +153,11 @@ class Page:
 
     def interactive(self, document: Document, still: Mapping[str, np.ndarray]) -> "Page":
         """What Bokeh shows; on paper, and without JavaScript, the pictures (Y, X, 3) `still` by their captions."""
-        script, mount = _embedded(document)
         # Not render(): with Panel loaded, it names a script of Panel's too, a file that no page brings along.
         scripts = Resources(mode="inline", components=list(_BOKEH)).js_raw
         self._head = "".join(f"<script>\n{script}\n</script>\n" for script in scripts)
         pictures = "".join(_figure(caption, _webp(picture), "image/webp") for caption, picture in still.items())
-        self._add(f'<div class="live">{mount}{script}</div>')
+        self._add(f'<div class="live">{_embedded(document)}</div>')
         return self._add(
             f'<div class="still pair">{pictures}</div><noscript><style>.still{{display:grid}}</style></noscript>'
         )
