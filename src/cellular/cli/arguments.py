@@ -97,8 +97,10 @@ def find(args: argparse.Namespace, source: str | Sequence[str], labels: str | No
     return plate
 
 
-def add_segmentation(parser: argparse.ArgumentParser, thresholds: bool = True, channels: bool = True) -> None:
-    """How to segment, for every verb that does; without `thresholds` for one that seeks them."""
+def add_segmentation(
+    parser: argparse.ArgumentParser, thresholds: bool = True, channels: bool = True, seeds: bool = False
+) -> None:
+    """How to segment, for every verb that does; without `thresholds` for one that seeks them, `seeds` for plates."""
     add = parser.add_argument_group("segmentation").add_argument
     add(
         "--diameter",
@@ -122,6 +124,8 @@ def add_segmentation(parser: argparse.ArgumentParser, thresholds: bool = True, c
     add("--resample", type=boolean, help="follow flows at the image's scale, slower; left out, the model's choice")
     add("--tiling", choices=("whole", "cellpose"), default="whole", help="cellpose equals Cellpose 3")
     add("--window", type=int, default=4096, help="larger images are segmented in windows of this side, px")
+    if seeds:
+        add("--seeds", choices=("nuclei",), help="part cells that hold several nuclei; left out, no cell is parted")
     add("--invert", type=boolean, default=False, help="dark cells on bright ground")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
 

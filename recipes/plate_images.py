@@ -1,0 +1,129 @@
+"""Images of plates whose truth is known, measured, judged and compared: how often all is right, from seed to seed.
+
+    python recipes/plate_images.py MAKE_PLATE WORK [--seeds 20] [--size 320] [--looks 1 3]
+
+MAKE_PLATE is the program that makes the plates (three plates of eight conditions, two sites a well, one field out of
+focus and one saturated), WORK a folder for them; each is deleted once it is done. Outlines are those of the truth, so
+that what is tried is puncta, nuclei, flags, flux and doses and not the network; a seed is a minute's work then. An
+interval should hold what was planted in all seeds together, pooled well by well. Prints a line a seed, then counts.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from plate_seeds import EC50, RED, YELLOW, analysed
+from scipy.stats import binomtest
+
+import cellular
+from cellular.autophagy.measure.field import MeasureSettings
+from cellular.autophagy.measure.puncta_settings import PunctaSettings
+from cellular.jobs.quality import quality
+
+CHANNELS = ("DNA=w1", "EGFP=w2", "mRFP=w3")
+
+
+def made(tool: Path, folder: Path, size: int, seed: int) -> pd.DataFrame:
+    """Make a plate as an ImageXpress writes it, with ``labels/`` and ``map.csv``; the cells of its truth."""
+    options = ["--size", str(size), "--seed", str(seed), "--layouts", "imagexpress"]
+    subprocess.run([sys.executable, str(tool), str(folder), *options], check=True, stdout=subprocess.DEVNULL)
+    (folder / "labels").mkdir()
+    for path in (folder / "truth").glob("*_labels.tif"):
+        os.link(path, folder / "labels" / path.name.replace("_labels", "_masks"))
+    plate_map = pd.read_csv(folder / "platemap.csv", dtype={"replicate": str}, keep_default_na=False)
+    plate_map = plate_map.rename(columns={"dose_nM": "dose", "replicate": "batch"}).assign(dose_unit="nM")
+    plate_map.to_csv(folder / "map.csv", index=False)
+    return pd.read_csv(folder / "truth" / "cells.csv")
+
+
+def worked(folder: Path, looks: Iterable[int]) -> Iterable[tuple[int, pd.DataFrame, pd.DataFrame, list[str]]]:
+    """For each number of looks: looks, cells, images, and the fields that are flagged."""
+    plate = cellular.find_plate(
+        folder / "imagexpress", channels=CHANNELS, plate_map=cellular.read_plate_map(folder / "map.csv")
+    )
+    judged, _ = quality(plate, folder / "quality", labels=folder / "labels", flat_field="off")
+    flagged = list(judged.table.loc[judged.table["flagged"], "field"])
+    for number, count in enumerate(looks):
+        settings = MeasureSettings(pixel_size_um=0.325, puncta=PunctaSettings(looks=count))
+        nuclei = "off" if number else "auto"
+        out = folder / f"measured{count}"
+        tables = cellular.measure(plate, folder / "labels", out, settings, overlays=0, nuclei=nuclei)
+        yield count, tables.cells, tables.images, flagged
+
+
+def answers(seed: int, looks: int, cells: pd.DataFrame, flagged: list[str]) -> Iterable[dict]:
+    """A row a question: estimate and interval, with flagged fields in and out."""
+    for way, left_out in (("in", []), ("out", flagged)):
+        rows, curve = analysed(cells, left_out, doses=True)
+        at = {"seed": seed, "looks": looks, "flagged": way}
+        for asked, row in rows.iterrows():
+            if asked[1] in ("DMSO", "EBSS"):
+                ends = {name: row[name] for name in ("estimate", "ci_low", "ci_high", "p_value")}
+                yield at | {"asked": ", ".join(asked)} | ends
+        ends = {"estimate": curve["ec50"], "ci_low": curve["ec50_low"], "ci_high": curve["ec50_high"]}
+        yield at | {"asked": "EC50", "p_value": curve["p_trend"]} | ends
+
+
+def planted(cells: pd.DataFrame) -> dict[str, float]:
+    """What the intervals should hold: flux from the planted puncta of all seeds, and the EC50 of the recipe."""
+    mean = cells.groupby("well")["yellow"].mean()
+    flux = {"DMSO": mean["B01"] - mean["A01"], "EBSS": mean["B02"] - mean["A02"]}
+    known = {f"flux, {name}": value for name, value in flux.items()}
+    return known | {"difference of fluxes, EBSS": flux["EBSS"] - flux["DMSO"], "EC50": EC50}
+
+
+def share(count: int, of: int) -> str:
+    """A count with the exact 95 % interval of its share."""
+    ends = binomtest(count, of).proportion_ci()
+    return f"{count} of {of} ({ends.low:.2f} to {ends.high:.2f})"
+
+
+def say(found: pd.DataFrame, truth: dict[str, float]) -> None:
+    """Print coverage, power and error of every question."""
+    for (looks, way, asked), rows in found.groupby(["looks", "flagged", "asked"]):
+        drawn, true = rows.dropna(subset=["estimate"]), truth[asked]
+        covers = int(((drawn["ci_low"] <= true) & (true <= drawn["ci_high"])).sum())
+        off = np.exp(np.abs(np.log(drawn["estimate"] / true))).median()
+        print(
+            f"looks {looks}, flagged {way:3}, {asked}: true {true:.2f}, mean {drawn['estimate'].mean():.2f}, "
+            f"off by x {off:.2f} at the median; covers {share(covers, max(len(drawn), 1))}; "
+            f"p < 0.05 in {int((rows['p_value'] < 0.05).sum())} of {len(rows)}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("make_plate", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--size", type=int, default=320)
+    parser.add_argument("--looks", type=int, nargs="+", default=[1, 3])
+    args = parser.parse_args()
+    found, truths = [], []
+    for seed in range(args.seeds):
+        folder = args.work / f"seed{seed}"
+        truths.append(made(args.make_plate, folder, args.size, seed))
+        for looks, cells, images, flagged in worked(folder, args.looks):
+            found += answers(seed, looks, cells, flagged)
+            if "nuclei_found" in images:
+                nuclei, single = int(images["nuclei_found"].sum()), int((cells["nuclei"] == 1).sum())
+                true = int((truths[-1]["nucleus_px"] > 0).sum())
+                print(f"seed {seed}: flagged {flagged}; {nuclei} nuclei of {true}, {single} cells of {len(cells)} with one")
+            counted = cells.groupby("well")[[YELLOW, RED]].mean()
+            ratio = counted[YELLOW] / truths[-1].groupby("well")["yellow"].mean()
+            print(f"seed {seed}, looks {looks}: yellow over planted {ratio.min():.3f} to {ratio.max():.3f}", flush=True)
+        shutil.rmtree(folder)
+        pd.DataFrame(found).to_csv(args.work / "answers.csv", index=False)
+        pd.concat(truths).to_csv(args.work / "planted.csv", index=False)
+    say(pd.DataFrame(found), planted(pd.concat(truths)))
+
+
+if __name__ == "__main__":
+    main()
