@@ -1,11 +1,12 @@
 """Images of plates whose truth is known, measured, judged and compared: how often all is right, from seed to seed.
 
-    python recipes/plate_images.py MAKE_PLATE WORK [--seeds 20] [--size 320] [--looks 1 3]
+    python recipes/plate_images.py MAKE_PLATE WORK [--seeds 20] [--size 224] [--looks 3] [--nuclei 3]
 
 MAKE_PLATE is the program that makes the plates (three plates of eight conditions, two sites a well, one field out of
 focus and one saturated), WORK a folder for them; each is deleted once it is done. Outlines are those of the truth, so
-that what is tried is puncta, nuclei, flags, flux and doses and not the network; a seed is a minute's work then. An
-interval should hold what was planted in all seeds together, pooled well by well. Prints a line a seed, then counts.
+that what is tried is puncta, flags, flux and doses, and in the first `--nuclei` seeds nuclei; a seed is a minute's work
+then. Run again, it goes on after the last seed that is done. An interval should hold what was planted in all seeds
+together, pooled well by well. Prints a line a seed, then counts.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def made(tool: Path, folder: Path, size: int, seed: int) -> pd.DataFrame:
     return pd.read_csv(folder / "truth" / "cells.csv")
 
 
-def worked(folder: Path, looks: Iterable[int]) -> Iterable[tuple[int, pd.DataFrame, pd.DataFrame, list[str]]]:
+def worked(folder: Path, looks: Iterable[int], nuclei: str) -> Iterable[tuple[int, pd.DataFrame, pd.DataFrame, list[str]]]:
     """For each number of looks: looks, cells, images, and the fields that are flagged."""
     plate = cellular.find_plate(
         folder / "imagexpress", channels=CHANNELS, plate_map=cellular.read_plate_map(folder / "map.csv")
@@ -51,9 +52,8 @@ def worked(folder: Path, looks: Iterable[int]) -> Iterable[tuple[int, pd.DataFra
     flagged = list(judged.table.loc[judged.table["flagged"], "field"])
     for number, count in enumerate(looks):
         settings = MeasureSettings(pixel_size_um=0.325, puncta=PunctaSettings(looks=count))
-        nuclei = "off" if number else "auto"
         out = folder / f"measured{count}"
-        tables = cellular.measure(plate, folder / "labels", out, settings, overlays=0, nuclei=nuclei)
+        tables = cellular.measure(plate, folder / "labels", out, settings, overlays=0, nuclei="off" if number else nuclei)
         yield count, tables.cells, tables.images, flagged
 
 
@@ -68,6 +68,18 @@ def answers(seed: int, looks: int, cells: pd.DataFrame, flagged: list[str]) -> I
                 yield at | {"asked": ", ".join(asked)} | ends
         ends = {"estimate": curve["ec50"], "ci_low": curve["ec50_low"], "ci_high": curve["ec50_high"]}
         yield at | {"asked": "EC50", "p_value": curve["p_trend"]} | ends
+
+
+def tell(
+    seed: int, looks: int, cells: pd.DataFrame, images: pd.DataFrame, flagged: list[str], truth: pd.DataFrame
+) -> None:
+    """Print a line on flags, nuclei and puncta of a seed."""
+    ratio = cells.groupby("well")[YELLOW].mean() / truth.groupby("well")["yellow"].mean()
+    line = f"seed {seed}, looks {looks}: flagged {flagged}; yellow over planted {ratio.min():.3f} to {ratio.max():.3f}"
+    if "nuclei_found" in images:
+        single, true = int((cells["nuclei"] == 1).sum()), int((truth["nucleus_px"] > 0).sum())
+        line += f"; {images['nuclei_found'].sum():.0f} nuclei of {true}, {single} cells of {len(cells)} with one"
+    print(line, flush=True)
 
 
 def planted(cells: pd.DataFrame) -> dict[str, float]:
@@ -103,26 +115,23 @@ def main() -> None:
     parser.add_argument("make_plate", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--size", type=int, default=320)
-    parser.add_argument("--looks", type=int, nargs="+", default=[1, 3])
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--looks", type=int, nargs="+", default=[3])
+    parser.add_argument("--nuclei", type=int, default=3, help="seeds whose nuclei are sought too, the first ones")
     args = parser.parse_args()
-    found, truths = [], []
-    for seed in range(args.seeds):
+    tables = [args.work / "answers.csv", args.work / "planted.csv"]
+    found, truths = (pd.read_csv(path) if path.is_file() else pd.DataFrame({"seed": []}) for path in tables)
+    for seed in sorted(set(range(args.seeds)) - set(truths["seed"])):
         folder = args.work / f"seed{seed}"
-        truths.append(made(args.make_plate, folder, args.size, seed))
-        for looks, cells, images, flagged in worked(folder, args.looks):
-            found += answers(seed, looks, cells, flagged)
-            if "nuclei_found" in images:
-                nuclei, single = int(images["nuclei_found"].sum()), int((cells["nuclei"] == 1).sum())
-                true = int((truths[-1]["nucleus_px"] > 0).sum())
-                print(f"seed {seed}: flagged {flagged}; {nuclei} nuclei of {true}, {single} cells of {len(cells)} with one")
-            counted = cells.groupby("well")[[YELLOW, RED]].mean()
-            ratio = counted[YELLOW] / truths[-1].groupby("well")["yellow"].mean()
-            print(f"seed {seed}, looks {looks}: yellow over planted {ratio.min():.3f} to {ratio.max():.3f}", flush=True)
+        truth = made(args.make_plate, folder, args.size, seed).assign(seed=seed)
+        truths = pd.concat([truths, truth])
+        for looks, cells, images, flagged in worked(folder, args.looks, "auto" if seed < args.nuclei else "off"):
+            found = pd.concat([found, pd.DataFrame(answers(seed, looks, cells, flagged))])
+            tell(seed, looks, cells, images, flagged, truth)
         shutil.rmtree(folder)
-        pd.DataFrame(found).to_csv(args.work / "answers.csv", index=False)
-        pd.concat(truths).to_csv(args.work / "planted.csv", index=False)
-    say(pd.DataFrame(found), planted(pd.concat(truths)))
+        for path, table in zip(tables, (found, truths)):
+            table.to_csv(path, index=False)
+    say(found, planted(truths))
 
 
 if __name__ == "__main__":

@@ -30,13 +30,18 @@ def test_a_cell_of_two_nuclei_is_cut_where_the_network_was_least_sure():
     assert found.nuclei.tolist() == [1, 1, 1]
 
 
-def test_nuclei_side_by_side_are_one_binucleate_cells():
-    # 3 x 4 px are a diameter of 3.9 px, a quarter is 1 px: nuclei that touch are twins, those 3 px apart are not
-    twins = part_by_nuclei(CELLS, PROBABILITY, nuclei(3, 6))
-    assert twins.labels.max() == 2
-    assert twins.nuclei.tolist() == [2, 0]
-    assert not twins.parted.any()
-    assert part_by_nuclei(CELLS, PROBABILITY, nuclei(3, 9)).labels.max() == 3
+def test_without_an_edge_the_cut_lies_midway():
+    found = part_by_nuclei(CELLS, np.full_like(PROBABILITY, 4), nuclei(3, 13))
+    assert found.labels[5, 1:19].tolist() == [1] * 8 + [found.labels[5, 9]] + [3] * 9
+
+
+def test_two_nuclei_that_touch_are_a_binucleate_cells_and_three_are_not():
+    for second in (6, 7):  # nothing between, a pixel between
+        twins = part_by_nuclei(CELLS, PROBABILITY, nuclei(3, second))
+        assert (twins.labels.max(), twins.nuclei.tolist()) == (2, [2, 0])
+        assert not twins.parted.any()
+    assert part_by_nuclei(CELLS, PROBABILITY, nuclei(3, 8)).labels.max() == 3
+    assert part_by_nuclei(CELLS, PROBABILITY, nuclei(3, 6, 13)).nuclei.tolist() == [1, 0, 1, 1]
 
 
 def test_a_nucleus_beside_its_cell_makes_none_and_a_cell_without_one_stays():

@@ -45,7 +45,7 @@ def add_plate(parser: argparse.ArgumentParser, *, wells: bool = True, numbers: b
     """How to read a plate: `wells` with a plate map, `numbers` where channels may be told by number to the network."""
     group = parser.add_argument_group("plate")
     add = group.add_argument
-    more = "; or numbers: the image's channels for the network, 0 = grey" if numbers else ""
+    more = "; and, or only, numbers: those that the network sees, in inspect's order, 0 = grey" if numbers else ""
     add("--channels", nargs="+", default=[], metavar="ROLE=CHANNEL", help=CHANNELS_HELP + more)
     add("--scheme", help="how files are named: cellular, imagexpress, phenix, incell, ...; found by itself")
     add("--pattern", help="regular expression for other names, with groups plate, well, site, timepoint, z, channel")
@@ -61,13 +61,11 @@ def add_plate(parser: argparse.ArgumentParser, *, wells: bool = True, numbers: b
 
 
 def split_channels(words: Sequence[str]) -> tuple[list[str], tuple[int, ...] | None]:
-    """`--channels` as roles ("mRFP=w3") and as numbers for the network; only one of the two may be given."""
+    """`--channels` as roles ("mRFP=w3") and as numbers for the network, one after another or either alone."""
     from cellular.errors import SettingsError
 
     roles = [word for word in words if "=" in word]
     numbers = [word for word in words if "=" not in word]
-    if roles and numbers:
-        raise SettingsError(f"--channels takes roles, such as mRFP=w3, or numbers, not both: {' '.join(words)}")
     if any(not word.isdecimal() for word in numbers):
         raise SettingsError(f"--channels {' '.join(words)}: write ROLE=CHANNEL, such as mRFP=w3, or numbers")
     return roles, tuple(map(int, numbers)) or None

@@ -29,7 +29,7 @@ from cellular.jobs.measure import (
     with_puncta_sizes,
     with_reporter,
 )
-from cellular.jobs.nuclei import NucleiSource, nuclei_source
+from cellular.jobs.nuclei import NucleiSource, nuclei_source, require_seeds
 from cellular.jobs.quality import Looking, check_exclusions
 from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
 from cellular.jobs.segment import (

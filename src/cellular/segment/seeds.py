@@ -10,9 +10,12 @@ from cellular.labels.checks import as_labels
 from cellular.labels.diameter import median_diameter
 from cellular.labels.regions import Regions
 
-# Nuclei of a cell no farther apart, edge to edge, than this share of the field's median nuclear diameter are of one
-# binucleate cell: daughters that have not parted, and twins, lie side by side; neighbours have cytoplasm between.
-BINUCLEATE = 0.25
+# Two nuclei, the only ones of their cell, with no more than this between them (px, centre to centre of pixels) are
+# taken for those of one binucleate cell: daughters that have not parted, and twins, touch.
+TOUCHING_PX = 2.0
+# What a logit of cell probability weighs against distance, in median nuclear diameters. Probability alone cuts along
+# the rims of nuclei where the network saw no edge between the cells, distance alone past edges that it saw.
+LOGIT = 0.15
 
 
 @dataclass(frozen=True)
@@ -32,44 +35,41 @@ class Seeded:
 
 
 def part_by_nuclei(labels: np.ndarray, cell_probability: np.ndarray, nuclei: np.ndarray) -> Seeded:
-    """Part each cell that holds several nuclei by a watershed on the network's cell probability, a nucleus in each part.
+    """Part each cell that holds several nuclei, a nucleus in each part, midway or where the network was least sure.
 
-    Nothing else changes: no outline but those between parts, a cell without a nucleus stays, a nucleus outside of all
-    cells makes none. Nuclei that lie side by side (`BINUCLEATE`) are one seed.
+    Nothing else changes: no outline but those between parts; a cell without a nucleus stays, a nucleus outside of all
+    cells makes none. A cell whose two only nuclei touch (`TOUCHING_PX`) is binucleate and stays whole.
 
     Parameters
     ----------
     labels, nuclei : label images (Y, X), 0 = background; cells are numbered 1..N.
-    cell_probability : (Y, X), the higher the surer; cells are cut where it is low.
+    cell_probability : (Y, X) logits of the network.
 
     Notes
     -----
-    Seeded watershed: Meyer, Signal Processing 38, 113 (1994), by scikit-image.
+    Seeded watershed (Meyer, Signal Processing 38, 113, 1994, by scikit-image) of the distance to the nearest nucleus
+    less the weighed probability.
     """
     regions = Regions.of(nuclei)
     holder = regions.holders(labels)
-    count = before = int(labels.max(initial=0))
-    gap = BINUCLEATE * median_diameter(nuclei)
-    result, parted = labels.astype(np.int64), np.zeros(before + regions.labels.size + 1, bool)
+    count, weight = int(labels.max(initial=0)), LOGIT * median_diameter(nuclei)
+    result, parted = labels.astype(np.int64), np.zeros(count + regions.labels.size + 1, bool)
     boxes = ndimage.find_objects(labels)
     for cell in np.flatnonzero(np.bincount(holder[holder > 0]) > 1):
-        box = boxes[cell - 1]
+        box, own = boxes[cell - 1], regions.labels[holder == cell]
         inside = labels[box] == cell
-        own = np.isin(nuclei[box], regions.labels[holder == cell])
-        seeds, found = _seeds(own, gap)
-        if found < 2:
+        seeds = np.where(inside & np.isin(nuclei[box], own), np.searchsorted(own, nuclei[box]) + 1, 0)
+        if len(own) == 2 and _touch(seeds):
             continue
-        parts = watershed(-cell_probability[box], seeds * inside, mask=inside)
-        numbers = np.array([0, cell, *range(count + 1, count + found)])
-        result[box][inside] = numbers[parts[inside]]
+        away = ndimage.distance_transform_edt(seeds == 0) - weight * cell_probability[box]
+        numbers = np.array([0, cell, *range(count + 1, count + len(own))])
+        result[box][inside] = numbers[watershed(away, seeds, mask=inside)[inside]]
         parted[numbers[1:]] = True
-        count += found - 1
+        count += len(own) - 1
     numbers = np.bincount(regions.holders(result), minlength=count + 1)
     return Seeded(as_labels(result), parted[1 : count + 1], numbers[1:])
 
 
-def _seeds(own: np.ndarray, gap: float) -> tuple[np.ndarray, int]:
-    """Nuclei (Y, X) bool as markers 1..K, those within `gap` px of each other as one; and K."""
-    grown = ndimage.distance_transform_edt(~own) <= gap / 2
-    markers, count = ndimage.label(grown, np.ones((3, 3)))
-    return markers * own, count
+def _touch(seeds: np.ndarray) -> bool:
+    """Whether markers 1 and 2 (Y, X) come within `TOUCHING_PX` of each other."""
+    return bool(ndimage.distance_transform_edt(seeds != 1)[seeds == 2].min() <= TOUCHING_PX)
