@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from plate_seeds import EC50, RED, YELLOW, analysed
+from plate_seeds import EC50, YELLOW, analysed
 from scipy.stats import binomtest
 
 import cellular
@@ -43,7 +43,9 @@ def made(tool: Path, folder: Path, size: int, seed: int) -> pd.DataFrame:
     return pd.read_csv(folder / "truth" / "cells.csv")
 
 
-def worked(folder: Path, looks: Iterable[int], nuclei: str) -> Iterable[tuple[int, pd.DataFrame, pd.DataFrame, list[str]]]:
+def worked(
+    folder: Path, looks: Iterable[int], nuclei: str
+) -> Iterable[tuple[int, pd.DataFrame, pd.DataFrame, list[str]]]:
     """For each number of looks: looks, cells, images, and the fields that are flagged."""
     plate = cellular.find_plate(
         folder / "imagexpress", channels=CHANNELS, plate_map=cellular.read_plate_map(folder / "map.csv")
@@ -53,7 +55,8 @@ def worked(folder: Path, looks: Iterable[int], nuclei: str) -> Iterable[tuple[in
     for number, count in enumerate(looks):
         settings = MeasureSettings(pixel_size_um=0.325, puncta=PunctaSettings(looks=count))
         out = folder / f"measured{count}"
-        tables = cellular.measure(plate, folder / "labels", out, settings, overlays=0, nuclei="off" if number else nuclei)
+        sought = "off" if number else nuclei
+        tables = cellular.measure(plate, folder / "labels", out, settings, overlays=0, nuclei=sought)
         yield count, tables.cells, tables.images, flagged
 
 

@@ -62,8 +62,8 @@ def segment(
     earlier runs' included, with `overlays` ``overlays/<field>.jpg``, and ``plate.json``. A field that cannot be read
     or segmented is reported in the result and passed over. Run again with the same model and settings, what is there is
     kept where its image is still the same file, unchanged. With ``seeds="nuclei"`` ``<field>_nuclei.tif`` lies beside
-    them, a row a nucleus in ``nuclei.csv``, and ``cells.csv`` has `nuclei` and `parted` (:func:`segment_field`). A large uncompressed TIFF is never in memory as a whole, its
-    labels are.
+    them, a row a nucleus in ``nuclei.csv``, and ``cells.csv`` has `nuclei` and `parted` (:func:`segment_field`). A
+    large uncompressed TIFF is never in memory as a whole, its labels are.
 
     Parameters
     ----------
@@ -135,9 +135,11 @@ class _Segmenting:
         if self.overlays:
             draw_outlines(overlay_path(self.out, item.name), image, labels)
         write_labels(label_path(self.out, item.name), labels, image.pixel_size_um)
-        if not self.nuclei:
-            return {CELLS: table}
-        return {CELLS: table, NUCLEI: nuclei_table(item.name, self.nuclei.write(item, image, labels, self.out, nuclei), labels)}
+        tables = {CELLS: table}
+        if self.nuclei:
+            numbered = self.nuclei.write(item, image, labels, self.out, nuclei)
+            tables[NUCLEI] = nuclei_table(item.name, numbered, labels)
+        return tables
 
     def outputs(self, item: FieldFiles) -> list[Path]:
         made = [label_path(self.out, item.name)] + (self.nuclei.outputs(item, self.out) if self.nuclei else [])
@@ -159,13 +161,13 @@ def segment_field(
     """One field's cells (Y, X), their :func:`cell_table`, and its nuclei (Y, X), where they were seeds; else None.
 
     Parted cells have no score, for no model stands for them; the table says which they are, and each cell's nuclei.
-    Raises InputError where there are to be seeds, and the field has no DNA or is too large to be segmented in one piece.
+    Raises InputError where there are to be seeds, and the field has no DNA or is too large to be taken in one piece.
     """
     found = segment_image(image, segmenter, settings)
     if settings.seeds is None:
         return found.labels, cell_table(item.name, found.labels, found.scores), None
     if source is None or not source.has(item):
-        raise InputError(f"{item.name} has no nuclei that could be seeds (--seeds nuclei): no DNA, no label image of any")
+        raise InputError(f"--seeds nuclei needs nuclei, and {item.name} has no DNA and no label image of them")
     if found.cell_probability is None:
         side = max(image.shape)
         raise InputError(f"--seeds nuclei needs the field in one piece, and it is {side} px: give --window {side}")
