@@ -53,7 +53,8 @@ class Evaluated:
         :func:`cellular.evaluate.cells.cell_verdicts` says, ``score`` for predictions.
     differences : of the last model to each other, by that one's name. figures : paths by caption.
     by_size, by_brightness : recall of groups of cells. worst : picture of the worst cells (Y, X, 3).
-    explored, still, words, settings : as of the page of analyse.
+    explored, still, words, settings, versions : as of the page of analyse. channels, commands : as of
+        :func:`cellular.report.provenance.add_provenance`.
     """
 
     results: Mapping[str, EvaluationResult]
@@ -66,6 +67,9 @@ class Evaluated:
     still: Mapping[str, np.ndarray]
     words: Sequence[str]
     settings: Mapping[str, Any]
+    channels: Sequence[Mapping[str, Any]]
+    commands: Sequence[str]
+    versions: Mapping[str, str]
 
 
 def evaluation_page(told: Evaluated, out: Path) -> Page:
@@ -99,7 +103,15 @@ def evaluation_page(told: Evaluated, out: Path) -> Page:
     page.section("By IoU, score, size and brightness").figures(told.figures)
     page.table(told.by_size, caption="Cells found (IoU 0.5 or more) by their size, px: four groups of equal number")
     page.table(told.by_brightness, caption="The same by mean brightness, grey levels of the image")
-    return add_provenance(page, told.settings)
+    passed_over = ", ".join(result.problems)
+    return add_provenance(
+        page,
+        told.settings,
+        channels=told.channels,
+        commands=told.commands,
+        made_with=told.versions,
+        excluded=f"Passed over, and in no score: {passed_over}." if passed_over else "",
+    )
 
 
 WORST_WORDS = (
