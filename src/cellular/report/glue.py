@@ -19,8 +19,10 @@ const decoded = async (row) => {
     const context = canvas.getContext("2d", {willReadFrequently: true})
     context.drawImage(source, 0, 0)
     const rgba = context.getImageData(0, 0, source.width, source.height).data
-    planes.set(key, {grey: Uint8Array.from({length: rgba.length / 4}, (_, k) => rgba[4 * k]),
-                     width: source.width, height: source.height})
+    const grey = new Uint8Array(rgba.length / 4)
+    // a loop, not Uint8Array.from: a call for each of four million pixels is most of a second
+    for (let k = 0; k < grey.length; k++) grey[k] = rgba[4 * k]
+    planes.set(key, {grey, width: source.width, height: source.height})
   }
   return planes.get(key)
 }
@@ -37,7 +39,7 @@ if (here.group === frame) {
     const parts = [red[row], green[row], blue[row]]
     for (let part = 0; part < 3; part++) {
       if (!parts[part]) continue
-      const grey = channels[c].grey, table = light.map((v) => v * parts[part])
+      const grey = channels[c].grey, table = Uint8Array.from(light, (v) => Math.round(v * parts[part]))
       for (let k = 0, at = part; k < grey.length; k++, at += 4) mixed[at] += table[grey[k]]
     }
   }

@@ -37,6 +37,8 @@ from cellular.report.pictures import ChannelPicture
 
 # Side of the picture on the page, px.
 SIDE = 600
+# Lines of hundreds of outlines and puncta, px: browsers draw one pixel twice as fast as any other width.
+THIN = 1
 # What does not fit beside the rest goes below it.
 WRAP = {"sizing_mode": "stretch_width", "styles": {"flex-wrap": "wrap"}}
 # Markers of puncta by kind: colours of autophagy.KIND_COLOURS, and a shape for those who do not see them.
@@ -113,7 +115,7 @@ def field_viewer(
     layers: dict[str, list[GlyphRenderer]] = {}
     for name, (rings, colour, dash) in (further or {}).items():
         source = ColumnDataSource({column: rings[column].tolist() for column in ("frame", "xs", "ys")})
-        look = {"line_color": colour, "line_dash": dash, "line_width": 1.5}
+        look = {"line_color": colour, "line_dash": dash, "line_width": THIN}
         layers[name] = [shown.multi_line("xs", "ys", source=source, view=CDSView(filter=here), **look)]
     for name, (by, value, colour, dash) in (outlines or {"outlines": ("", None, "#FFFFFF", "solid")}).items():
         chosen = here & passing & GroupFilter(column_name=by, group=value) if by else here & passing
@@ -147,7 +149,7 @@ def add_cells(
     shown: figure, cells: ColumnDataSource, view: CDSView, colour: str, dash: str = "solid", hatch: str = " "
 ) -> GlyphRenderer:
     """Outlines of cells that can be clicked; those that are selected are thick and filled."""
-    look = {"line_color": colour, "line_dash": dash, "line_width": 1.3, "fill_color": colour}
+    look = {"line_color": colour, "line_dash": dash, "line_width": THIN, "fill_color": colour}
     drawn = shown.patches("xs", "ys", source=cells, view=view, fill_alpha=0.0, **look)
     drawn.glyph.hatch_pattern, drawn.glyph.hatch_color, drawn.glyph.hatch_alpha = hatch, colour, 0.5
     drawn.selection_glyph = drawn.glyph.clone(line_width=3, fill_alpha=0.25, line_dash="solid", line_color="#00E5FF")
@@ -166,7 +168,7 @@ def add_puncta(shown: figure, puncta: pd.DataFrame, here: GroupFilter) -> dict[s
             # centres of pixels are at whole numbers in tables, at halves in the picture
             | {name: rows[name].to_numpy(np.float32) + 0.5 for name in ("x", "y")}
         )
-        look = {"line_color": colour, "fill_color": None, "line_width": 1.5, "marker": marker, "size": 9}
+        look = {"line_color": colour, "fill_color": None, "line_width": THIN, "marker": marker, "size": 9}
         drawn = shown.scatter("x", "y", source=source, view=CDSView(filter=here), **look)
         layers[f"puncta: {kind.replace('_', ' ')} ({marker})" if kind else f"puncta ({marker})"] = [drawn]
     return layers
