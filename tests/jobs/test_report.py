@@ -1,13 +1,14 @@
 """The page made again from a run's folder: the same tables, nothing measured, and pages without images say so."""
 
 import os
+import re
 import shutil
 
 import numpy as np
 import pytest
 
 import cellular
-from cellular.data.formats.images import write_image, write_labels
+from cellular.data.formats.images import read_labels, write_image, write_labels
 from cellular.data.plate import Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_json
@@ -48,6 +49,21 @@ def test_every_figure_of_the_comparison_is_svg_with_its_data(run):
     for path in drawn:
         assert path.with_suffix(".csv").is_file(), path
         assert f'href="stats/figures/{path.name}"' in run[0].page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("cells", [0, 1])
+def test_a_run_with_hardly_a_cell_shows_its_fields(tmp_path, cells):
+    made = cellular.simulate(tmp_path / "sim", SimulationSettings(fields=2, size_px=160, diameter_px=30))
+    for number, path in enumerate(sorted(made.truth.glob("*.tif"))):
+        labels = read_labels(path)
+        write_labels(tmp_path / "few" / path.name, np.where(labels == 1, labels, 0) * (cells and not number))
+    result = cellular.analyse(made.images, tmp_path / "out", labels=tmp_path / "few")
+    assert len(result.cells) == cells
+    text = result.page.read_text(encoding="utf-8")
+    assert ("No cell was found in any of the 2 fields" in text) is (cells == 0)
+    pictures = re.findall(r'"data:image/webp;base64,[^"]*', text[text.index("live-data") :])
+    shown, on_paper = 2 * len(result.plate.fields[0].sources), 2
+    assert len(pictures) >= shown + on_paper
 
 
 def test_images_that_are_gone_are_named_on_the_page(run):

@@ -26,7 +26,7 @@ from cellular.jobs.evaluate_field import ScoredField, ScoreField, scored_fields
 from cellular.jobs.runner import ITEMS, Work, attempt, each, files_of, held, is_done, joined
 from cellular.jobs.segment import segment
 from cellular.jobs.shards import for_the_rest
-from cellular.report.evaluation import field_picture, precision_recall_figure
+from cellular.report.evaluation import field_picture, precision_recall_data, precision_recall_figure
 from cellular.report.style import save
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
@@ -283,7 +283,7 @@ def _write(result: EvaluationResult) -> None:
 
 
 def draw_evaluation(result: EvaluationResult, engine: Engine = HERE) -> dict[str, str]:
-    """Write ``figures/<field>.jpg`` for every field and ``figures/precision_recall.png`` into the output folder.
+    """Write ``figures/<field>.jpg`` for every field and ``figures/precision_recall.svg`` into the output folder.
 
     What is drawn already, of the same files, is kept. Returns why, by field, where one could not be drawn.
     """
@@ -291,7 +291,9 @@ def draw_evaluation(result: EvaluationResult, engine: Engine = HERE) -> dict[str
     records = result.output_dir / RECORDS / f"{result.split} figures"
     work = Work(draw, draw.inputs, draw.outputs)
     done = each(result.items, records, work, desc="draw", engine=for_the_rest(engine))
-    save(precision_recall_figure(result), result.output_dir / "figures" / "precision_recall.png")
+    curves = precision_recall_data(result)
+    figure = precision_recall_figure(curves, f"{result.split}: {len(result.fields)} fields")
+    save(figure, result.output_dir / "figures" / "precision_recall.svg", curves)
     return done.problems
 
 

@@ -129,10 +129,8 @@ def _add_cells(page: Page, analysis: Analysis) -> None:
     )
     for sentence in analysis.words:
         page.text(sentence)
-    if analysis.explored is not None and len(analysis.explored.cells):
+    if analysis.explored is not None:
         page.interactive(explorer(analysis.explored), analysis.still)
-    else:
-        page.text("There is no cell to select; pictures of fields are in the folder overlays.")
 
 
 def _add_tracks(page: Page, summary: pd.DataFrame, folder: Path) -> None:

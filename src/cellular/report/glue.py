@@ -163,10 +163,10 @@ renderers.forEach((group, k) => group.forEach((renderer) => { renderer.visible =
 # args: own (the scale bar's range, um), px (the picture's), size (um)
 SCALE = "own.setv({start: px.start * size, end: px.end * size})"
 
-# args: sliders, table: what a screen reader calls the sliders' handles, which Bokeh leaves without a name; and the tab
-# key leaves the table, where it would walk through every cell
+# args: sliders, table (or null): what a screen reader calls the sliders' handles, which Bokeh leaves without a name;
+# and the tab key leaves the table, where it would walk through every cell
 NAMES = """
-Bokeh.index.get_one(table)?.el.addEventListener("keydown", (event) => {
+if (table) Bokeh.index.get_one(table)?.el.addEventListener("keydown", (event) => {
   if (event.key === "Tab") event.stopImmediatePropagation()
 }, true)
 for (const slider of sliders) {

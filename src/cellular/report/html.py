@@ -1,13 +1,12 @@
 """One self-contained HTML page: text, tables and pictures in a single file that can be mailed and still opens in years.
 
 page = Page("Plate 7", subtitle="220518-ST")
-page.section("Cells").text("Six fields.").table(counts).figure(draw(...), "What is seen here.")
+page.section("Cells").text("Six fields.").table(counts).figure("cells.svg", "What is seen here.")
 page.write("report.html")
 """
 
 import base64
 import html
-import io
 import json
 import os
 import re
@@ -15,13 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from bokeh.document import Document
 from bokeh.embed import json_item
 from bokeh.resources import Resources
-from matplotlib.figure import Figure
 
 from cellular.errors import InputError, MissingInputError
 from cellular.files import whole_file
@@ -60,7 +57,7 @@ th{background:var(--tint);white-space:normal;vertical-align:bottom}
 details summary{cursor:pointer;color:var(--accent);margin:.6rem 0}
 footer{margin-top:3rem;color:var(--soft);font-size:.85rem}
 @media print{
-nav,.live,.words-live{display:none}.still{display:block}details{display:block}details>*{display:block}
+nav,.live,.words-live{display:none}.still{display:block}details::details-content{content-visibility:visible}
 h2{break-after:avoid}figure,tr{break-inside:avoid}thead{display:table-header-group}
 main{max-width:none;padding:0}.scroll{overflow:visible}table{font-size:.62rem}
 th,td{white-space:normal;padding:.15rem .25rem;overflow-wrap:anywhere}figure img{max-width:100%}
@@ -143,10 +140,10 @@ class Page:
             return self._add(f"<details><summary>{html.escape(caption)}</summary>{text}</details>")
         return self._add((f"<p>{html.escape(caption)}</p>" if caption else "") + text)
 
-    def figure(self, picture: Figure | str | Path, caption: str = "", *, dpi: int = 110) -> "Page":
-        """A matplotlib figure (which is closed) or a picture file, embedded."""
-        data, media = _encoded(picture, dpi)
-        links = "" if isinstance(picture, Figure) or self.folder is None else self._links(Path(picture))
+    def figure(self, picture: str | Path, caption: str = "") -> "Page":
+        """A picture file, embedded."""
+        data, media = _encoded(Path(picture))
+        links = "" if self.folder is None else self._links(Path(picture))
         return self._add(_figure(caption, data, media, links))
 
     def _links(self, picture: Path) -> str:
@@ -171,7 +168,7 @@ class Page:
         """A picture (Y, X, 3) RGB, embedded."""
         return self._add(_figure(caption, _webp(pixels), "image/webp"))
 
-    def figures(self, pictures: dict[str, Figure | str | Path]) -> "Page":
+    def figures(self, pictures: Mapping[str, str | Path]) -> "Page":
         """Pictures by caption, two beside each other where the window is wide enough."""
         start = len(self._body)
         for caption, picture in pictures.items():
@@ -203,14 +200,8 @@ class Page:
         return Path(path)
 
 
-def _encoded(picture: Figure | str | Path, dpi: int) -> tuple[str, str]:
-    """Base64 text and media type of a figure or picture file."""
-    if isinstance(picture, Figure):
-        buffer = io.BytesIO()
-        picture.savefig(buffer, format="svg", dpi=dpi, bbox_inches="tight", metadata={"Date": None})
-        plt.close(picture)
-        return base64.b64encode(buffer.getvalue()).decode(), "image/svg+xml"
-    path = Path(picture)
+def _encoded(path: Path) -> tuple[str, str]:
+    """Base64 text and media type of a picture file."""
     if path.suffix.lower() not in _MEDIA:
         raise InputError(f"{path}: a page can embed {', '.join(_MEDIA)}")
     try:

@@ -47,7 +47,12 @@ def add_provenance(
     page.section("Provenance")
     if channels:
         rows = [
-            {"channel": c["token"], "called": c["name"] or "", "taken as": c["role"] or "not known"} for c in channels
+            {
+                "channel": c["token"] or "colours of a picture",
+                "called": c["name"] or "",
+                "taken as": c["role"] or "not known",
+            }
+            for c in channels
         ]
         page.table(pd.DataFrame(rows), caption="Channels, and what they were taken as:")
     if record.get("sha256"):
