@@ -9,7 +9,7 @@ import pytest
 from cellular.data.image import FieldImage
 from cellular.report.explorer import Explored, explorer, unit_means, well_table
 from cellular.report.html import Page
-from cellular.report.linked import outlines_of
+from cellular.report.outlines import outlines_of
 from cellular.report.pictures import channel_colours, channel_pictures
 from cellular.report.viewer import Frame
 

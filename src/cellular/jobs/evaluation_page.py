@@ -33,7 +33,8 @@ from cellular.report.evaluation_page import (
     worst_cells,
 )
 from cellular.report.explorer import Explored
-from cellular.report.linked import choose_rows, outlines_of
+from cellular.report.linked import choose_rows
+from cellular.report.outlines import outlines_of
 from cellular.report.pictures import PICTURE_BYTES, channel_colours, channel_pictures, size_choice
 from cellular.report.provenance import versions
 from cellular.report.style import save

@@ -17,9 +17,10 @@ from cellular.errors import CellularError
 from cellular.files import read_csv
 from cellular.jobs.gallery import conditions
 from cellular.report.choice import Choice, choose_fields
+from cellular.report.colours import EDGE, STATES
 from cellular.report.explorer import Explored, measurements, unit_means, well_table
-from cellular.report.linked import choose_rows, outlines_of
-from cellular.report.outlines import PLAIN, colour_image, outline_overlay
+from cellular.report.linked import choose_rows
+from cellular.report.outlines import PLAIN, colour_image, outline_overlay, outlines_of
 from cellular.report.pictures import PICTURE_BYTES, channel_colours, channel_pictures, size_choice
 from cellular.report.viewer import Frame
 
@@ -27,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 # Longer side of a picture for paper, px; steps of a track that are drawn behind a cell.
 _STILL, _STEPS = 700, 12
-# Outlines by state: colour and dash.
-_STATES = {"basal": ("#56B4E9", "solid"), "activated": ("#E69F00", "dashed")}
+# Outlines by state: a dash beside the colour, and what other states are drawn in.
+_STATES = {state: (STATES[state], dash) for state, dash in (("basal", "solid"), ("activated", "dashed"))}
 _FREE_STATES = (("#CC79A7", "dotted"), ("#F0E442", "dotdash"), ("#FFFFFF", "dashdot"))
 
 
@@ -170,7 +171,7 @@ def _states(cells: pd.DataFrame) -> dict[str, tuple[str, object, str, str]]:
     told = sorted(cells["state"].dropna().astype(str).unique())
     looks = {state: _STATES.get(state) or next(free, _FREE_STATES[-1]) for state in told}
     return {f"state: {state} ({dash})": ("state", state, colour, dash) for state, (colour, dash) in looks.items()} | {
-        "state not told": ("state", "", "#FFFFFF", "solid")
+        "state not told": ("state", "", EDGE, "solid")
     }
 
 

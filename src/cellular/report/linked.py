@@ -6,7 +6,6 @@ models out; :func:`link` ties a plate's wells and a viewer to them.
 
 from collections.abc import Mapping, Sequence
 
-import cv2
 import numpy as np
 import pandas as pd
 from bokeh.models import (
@@ -30,7 +29,6 @@ from bokeh.models import (
 )
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
-from scipy import ndimage
 
 from cellular.autophagy.compare.design import in_order
 from cellular.autophagy.measure.columns import axis_label
@@ -46,26 +44,6 @@ FEATURES_SHOWN = 24
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star", "plus")
 _TOOLS = "pan,wheel_zoom,box_zoom,lasso_select,tap,reset,save"
 _FAINT = 0.12
-
-
-def outlines_of(labels: np.ndarray) -> dict[int, tuple[list[float], list[float]]]:
-    """Outlines of a label image (Y, X): label -> x and y of its corners, px, parts set apart by NaN.
-
-    They run through the middles of border pixels, and are straightened by at most 0.7 px: for looking at.
-    """
-    found = {}
-    for index, window in enumerate(ndimage.find_objects(labels)):
-        if window is None:
-            continue
-        mask = np.pad((labels[window] == index + 1).astype(np.uint8), 1)
-        x0, y0 = window[1].start - 0.5, window[0].start - 0.5
-        xs, ys = [], []
-        for ring in cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
-            corners = cv2.approxPolyDP(ring, 0.7, True)[:, 0]
-            xs += ([float("nan")] if xs else []) + (corners[:, 0] + x0).tolist()
-            ys += ([float("nan")] if ys else []) + (corners[:, 1] + y0).tolist()
-        found[index + 1] = xs, ys
-    return found
 
 
 def choose_rows(cells: pd.DataFrame, shown: Sequence[str], most: int = CELLS_SHOWN, seed: int = 0) -> pd.DataFrame:

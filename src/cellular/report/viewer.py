@@ -33,6 +33,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from cellular.report import glue
+from cellular.report.colours import EDGE, KINDS
 from cellular.report.pictures import ChannelPicture
 
 # Side of the picture on the page, px.
@@ -41,13 +42,8 @@ SIDE = 600
 THIN = 1
 # What does not fit beside the rest goes below it.
 WRAP = {"sizing_mode": "stretch_width", "styles": {"flex-wrap": "wrap"}}
-# Markers of puncta by kind: colours of autophagy.KIND_COLOURS, and a shape for those who do not see them.
-PUNCTA = {
-    "yellow": ("#F0E442", "circle"),
-    "red_only": ("#CC79A7", "triangle"),
-    "green_only": ("#56B4E9", "square"),
-    "": ("#FFFFFF", "diamond"),
-}
+# Markers of puncta by kind: a shape for those who do not see the colours.
+PUNCTA = {"yellow": "circle", "red_only": "triangle", "green_only": "square"}
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,7 @@ def field_viewer(
         source = ColumnDataSource({column: rings[column].tolist() for column in ("frame", "xs", "ys")})
         look = {"line_color": colour, "line_dash": dash, "line_width": THIN}
         layers[name] = [shown.multi_line("xs", "ys", source=source, view=CDSView(filter=here), **look)]
-    for name, (by, value, colour, dash) in (outlines or {"outlines": ("", None, "#FFFFFF", "solid")}).items():
+    for name, (by, value, colour, dash) in (outlines or {"outlines": ("", None, EDGE, "solid")}).items():
         chosen = here & passing & GroupFilter(column_name=by, group=value) if by else here & passing
         layers[name] = [add_cells(shown, cells, CDSView(filter=chosen), colour, dash)]
     hovered = [renderer for group in list(layers.values())[len(further or {}) :] for renderer in group]
@@ -162,7 +158,7 @@ def add_puncta(shown: figure, puncta: pd.DataFrame, here: GroupFilter) -> dict[s
     kinds = puncta["kind"].fillna("") if "kind" in puncta else pd.Series("", puncta.index)
     layers = {}
     for kind, rows in puncta.groupby(kinds, sort=True):
-        colour, marker = PUNCTA.get(kind, PUNCTA[""])
+        colour, marker = KINDS.get(kind, EDGE), PUNCTA.get(kind, "diamond")
         source = ColumnDataSource(
             {"frame": rows["frame"].to_numpy(np.int32)}
             # centres of pixels are at whole numbers in tables, at halves in the picture
