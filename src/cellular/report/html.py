@@ -51,20 +51,24 @@ figcaption a{color:var(--accent)}
 table{border-collapse:collapse;font-size:.88rem;margin:.8rem 0;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .55rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
+th.words{text-align:left}
 td.words{text-align:left;white-space:normal;overflow-wrap:break-word;min-width:5rem;max-width:38rem}
 th{background:var(--tint);white-space:normal;vertical-align:bottom}
-@media (max-width:60rem){table{font-size:.74rem}th,td{padding:.2rem .3rem;white-space:normal}td.words{min-width:3rem}}
+@media (max-width:60rem){table{font-size:.74rem}th,td{padding:.2rem .3rem}td.words{min-width:3rem}}
 details summary{cursor:pointer;color:var(--accent);margin:.6rem 0}
 footer{margin-top:3rem;color:var(--soft);font-size:.85rem}
 @media print{
-nav,.live,.words-live{display:none}.still{display:block}details::details-content{content-visibility:visible}
+nav,.live{display:none}.still{display:grid}.pair{grid-template-columns:1fr 1fr}
+details::details-content{content-visibility:visible}
 h2{break-after:avoid}figure,tr{break-inside:avoid}thead{display:table-header-group}
 main{max-width:none;padding:0}.scroll{overflow:visible}table{font-size:.62rem}
-th,td{white-space:normal;padding:.15rem .25rem;overflow-wrap:anywhere}figure img{max-width:100%}
+th,td{padding:.15rem .25rem}td.words,.wide th{min-width:0;overflow-wrap:anywhere}figure img{max-width:100%}
 }
 """
 
 _MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
+# Tables of more columns have the words over them broken on paper.
+_WIDE = 12
 # What of Bokeh a page carries, and at what quality pictures are embedded: the files beside the page are as they were.
 _BOKEH = ("bokeh", "bokeh-widgets", "bokeh-tables")
 _WEBP = [cv2.IMWRITE_WEBP_QUALITY, 80]
@@ -129,13 +133,15 @@ class Page:
     def table(self, table: pd.DataFrame, *, caption: str = "", rows: int = 40, folded: bool = False) -> "Page":
         """A table; of a longer one the first `rows` rows, and how many were left out."""
         # Long names of columns may go on below, so that tables stay narrow.
-        head = "".join(f"<th>{html.escape(str(name)).replace('_', '_<wbr>')}</th>" for name in table.columns)
+        head = "".join(_th(str(name), table.iloc[:rows, k]) for k, name in enumerate(table.columns))
         body = "".join(
             "<tr>" + "".join(_td(value) for value in row) + "</tr>"
             for row in table.head(rows).itertuples(index=False, name=None)
         )
         left_out = f"<p>{len(table) - rows} more rows in the CSV file.</p>" if len(table) > rows else ""
-        text = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{left_out}'
+        opened = '<table class="wide">' if len(table.columns) > _WIDE else "<table>"
+        text = f"{opened}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        text = f'<div class="scroll">{text}</div>{left_out}'
         if folded:
             return self._add(f"<details><summary>{html.escape(caption)}</summary>{text}</details>")
         return self._add((f"<p>{html.escape(caption)}</p>" if caption else "") + text)
@@ -224,6 +230,12 @@ def _figure(caption: str, data: str, media: str, links: str = "") -> str:
         f'<figure><img loading="lazy" alt="{html.escape(caption, quote=True)}" src="data:{media};base64,{data}">'
         f"<figcaption>{html.escape(caption)} {links}</figcaption></figure>"
     )
+
+
+def _th(name: str, values: pd.Series) -> str:
+    """A column's head: over words it stands as they do; numbers never wrap, or a part of one would be read as all."""
+    words = ' class="words"' if any(isinstance(value, str) for value in values) else ""
+    return f"<th{words}>{html.escape(name).replace('_', '_<wbr>')}</th>"
 
 
 def _td(value: object) -> str:

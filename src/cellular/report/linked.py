@@ -179,9 +179,11 @@ def _marked(dots) -> None:
 def cell_table(cells: ColumnDataSource, features: Sequence[str], view: CDSView) -> DataTable:
     """The cells as a table; wider than the page it scrolls."""
     told = [name for name in ("field", "label", "treatment", "well", "state", "verdict") if name in cells.data]
-    columns = [TableColumn(field=name, title=name, width=190 if name == "field" else 80) for name in told]
+    longest = {name: max(map(len, map(str, cells.data[name])), default=0) for name in told}
+    columns = [TableColumn(field=n, title=n, width=20 + 7 * max(len(n), longest[n])) for n in told]
     numbers = NumberFormatter(format="0,0.[000]")
-    columns += [TableColumn(field=f, title=axis_label(f), formatter=numbers, width=130) for f in features]
+    titles = {feature: axis_label(feature) for feature in features}
+    columns += [TableColumn(field=f, title=t, formatter=numbers, width=20 + 7 * len(t)) for f, t in titles.items()]
     look = {
         "reorderable": False,
         "autosize_mode": "none",
