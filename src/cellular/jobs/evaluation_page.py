@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pandas as pd
 
 from cellular.data.formats.images import read_labels
 from cellular.data.image import load_ignore, load_labels, read_field
-from cellular.data.plate import Plate
 from cellular.evaluate.cells import calibration, cell_verdicts, errors_by
 from cellular.evaluate.paired import paired_differences
 from cellular.evaluate.result import EvaluationResult
@@ -93,7 +91,6 @@ def _write(results: Mapping[str, EvaluationResult], out: Path, record: Mapping[s
         still,
         words,
         _settings(result),
-        [asdict(source) for source in Plate(Path(), "", tuple(result.items)).channels],
         record["commands"],
         record["versions"],
     )

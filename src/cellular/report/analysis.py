@@ -115,7 +115,7 @@ def analysis_page(analysis: Analysis, out: Path) -> Page:
     return add_provenance(
         page,
         analysis.settings,
-        channels=plate.as_dict()["channels"],
+        fields=plate.fields,
         commands=[shlex.join(typed)],
         made_with=analysis.versions,
         excluded="" if excluded is None else f"Left out of the comparison: {', '.join(excluded['field'])}.",

@@ -54,8 +54,7 @@ class Evaluated:
         :func:`cellular.evaluate.cells.cell_verdicts` says, ``score`` for predictions.
     differences : of the last model to each other, by that one's name. figures : paths by caption.
     by_size, by_brightness : recall of groups of cells. worst : picture of the worst cells (Y, X, 3).
-    explored, still, words, settings, versions : as of the page of analyse. channels, commands : as of
-        :func:`cellular.report.provenance.add_provenance`.
+    explored, still, words, settings, versions : as of the page of analyse. commands : that make it again.
     """
 
     results: Mapping[str, EvaluationResult]
@@ -68,7 +67,6 @@ class Evaluated:
     still: Mapping[str, np.ndarray]
     words: Sequence[str]
     settings: Mapping[str, Any]
-    channels: Sequence[Mapping[str, Any]]
     commands: Sequence[str]
     versions: Mapping[str, str]
 
@@ -107,7 +105,7 @@ def evaluation_page(told: Evaluated, out: Path) -> Page:
     return add_provenance(
         page,
         told.settings,
-        channels=told.channels,
+        fields=result.items,
         commands=told.commands,
         made_with=told.versions,
         excluded=f"Passed over, and in no score: {passed_over}." if passed_over else "",

@@ -100,7 +100,8 @@ def _of_cells(told: Explored, cells: ColumnDataSource, viewer: Viewer) -> list[U
         plots.append(superplot)
     by = next((name for name in ("treatment", "verdict") if name in cells.data), None)
     if "first" in cells.data and by is not None:
-        plots.append(map_figure(cells, view, by, names=told.map_names))
+        drawn_in = {value: colour for column, value, colour, _ in told.layers.values() if column == by}
+        plots.append(map_figure(cells, view, by, names=told.map_names, colours=drawn_in))
     mapper, drawn = None, ()
     if told.wells is not None and len(told.wells):
         wells, mapper, plates, drawn = plate_figures(told.wells, features[0])

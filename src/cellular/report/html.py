@@ -61,14 +61,16 @@ footer{margin-top:3rem;color:var(--soft);font-size:.85rem}
 nav,.live{display:none}.still{display:grid}.pair{grid-template-columns:1fr 1fr}
 details::details-content{content-visibility:visible}
 h2{break-after:avoid}figure,tr{break-inside:avoid}thead{display:table-header-group}
-main{max-width:none;padding:0}.scroll{overflow:visible}table{font-size:.62rem}
-th,td{padding:.15rem .25rem}td.words,.wide th{min-width:0;overflow-wrap:anywhere}figure img{max-width:100%}
+main{max-width:none;padding:0}footer{margin-top:1rem}.scroll{overflow:visible}table{font-size:.62rem}
+th,td{padding:.15rem .25rem}td.words{min-width:0}td.long,.wide th{overflow-wrap:anywhere}figure img{max-width:100%}
 }
 """
 
 _MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
 # Tables of more columns have the words over them broken on paper.
 _WIDE = 12
+# Words of more letters are paths and names of files, and may be broken.
+_LONG = 20
 # What of Bokeh a page carries, and at what quality pictures are embedded: the files beside the page are as they were.
 _BOKEH = ("bokeh", "bokeh-widgets", "bokeh-tables")
 _WEBP = [cv2.IMWRITE_WEBP_QUALITY, 80]
@@ -141,7 +143,7 @@ class Page:
         left_out = f"<p>{len(table) - rows} more rows in the CSV file.</p>" if len(table) > rows else ""
         opened = '<table class="wide">' if len(table.columns) > _WIDE else "<table>"
         text = f"{opened}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        text = f'<div class="scroll">{text}</div>{left_out}'
+        text = f'<div class="scroll" tabindex="0">{text}</div>{left_out}'
         if folded:
             return self._add(f"<details><summary>{html.escape(caption)}</summary>{text}</details>")
         return self._add((f"<p>{html.escape(caption)}</p>" if caption else "") + text)
@@ -239,8 +241,11 @@ def _th(name: str, values: pd.Series) -> str:
 
 
 def _td(value: object) -> str:
-    """A table's cell; words wrap, so that no table is wider than the page for their sake."""
-    return f'<td class="words">{_cell(value)}</td>' if isinstance(value, str) else f"<td>{_cell(value)}</td>"
+    """A table's cell; words wrap, and long ones break, so that no table is wider than the page for their sake."""
+    if not isinstance(value, str):
+        return f"<td>{_cell(value)}</td>"
+    long = " long" * any(len(word) > _LONG for word in value.split())
+    return f'<td class="words{long}">{_cell(value)}</td>'
 
 
 def _cell(value: object) -> str:

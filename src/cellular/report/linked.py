@@ -142,11 +142,17 @@ def superplot_figure(
 
 
 def map_figure(
-    cells: ColumnDataSource, view: CDSView, by: str = "treatment", *, names: tuple[str, str], width: int = 460
+    cells: ColumnDataSource,
+    view: CDSView,
+    by: str = "treatment",
+    *,
+    names: tuple[str, str],
+    colours: Mapping[str, str] | None = None,
+    width: int = 460,
 ) -> figure:
     """All cells in two dimensions, ``first`` and ``second``, coloured and marked by what column `by` says."""
     entries = _treatments(cells.data[by])
-    colours = treatment_colours(entries)
+    colours = colours or treatment_colours(entries)
     markers = {name: MARKERS[k % len(MARKERS)] for k, name in enumerate(entries)}
     cells.data["map_colour"] = [colours.get(name, "#666666") for name in cells.data[by]]
     cells.data["map_marker"] = [markers.get(name, "dot") for name in cells.data[by]]
@@ -162,11 +168,13 @@ def map_figure(
         title="Map of all cells",
     )
     look = {"color": "map_colour", "marker": "map_marker", "size": 5, "alpha": 0.5}
-    _marked(shown.scatter("first", "second", source=cells, view=view, legend_group=by, **look))
-    if len(entries) > 4:
-        shown.add_layout(shown.legend[0], "right")
+    _marked(shown.scatter("first", "second", source=cells, view=view, **look))
+    for name in entries:  # a legend of the cells' own dots would be as faint and as small
+        shown.scatter([np.nan], [np.nan], color=colours[name], marker=markers[name], size=8, legend_label=name)
     shown.legend.label_text_font_size = "8pt"
-    shown.legend.background_fill_alpha = 0.6
+    few = len(entries) <= 4
+    shown.legend.orientation = "horizontal" if few else "vertical"
+    shown.add_layout(shown.legend[0], "below" if few else "right")
     return shown
 
 
