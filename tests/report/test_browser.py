@@ -10,8 +10,7 @@ from cellular.data.image import FieldImage
 from cellular.report.explorer import Explored, explorer, unit_means, well_table
 from cellular.report.html import Page
 from cellular.report.outlines import outlines_of
-from cellular.report.pictures import channel_colours, channel_pictures
-from cellular.report.viewer import Frame
+from cellular.report.viewer import frame_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra test)")
@@ -30,8 +29,7 @@ def fields():
     pixels = np.zeros((SIDE, SIDE, 2), np.uint16)
     pixels[..., 0], pixels[..., 1] = np.where(labels == 1, 1000, 10), np.where(labels == 2, 500, 10)
     image = FieldImage.of(pixels, ("mRFP", "EGFP"))
-    pictures = dict(zip(channel_colours(image), zip(channel_colours(image).values(), channel_pictures(image, 1e6))))
-    frames = [Frame(n, s, t, image.shape, pictures) for n, s, t in (("a1", "s1", 1), ("a2", "s1", 2), ("b1", "s2", 1))]
+    frames = [frame_of(image, n, 3, s, t) for n, s, t in (("a1", "s1", 1), ("a2", "s1", 2), ("b1", "s2", 1))]
     return frames, labels
 
 

@@ -33,10 +33,10 @@ from cellular.report.evaluation_page import (
 from cellular.report.explorer import Explored
 from cellular.report.linked import choose_rows
 from cellular.report.outlines import outlines_of
-from cellular.report.pictures import PICTURE_BYTES, channel_colours, channel_pictures, size_choice
+from cellular.report.pictures import size_choice
 from cellular.report.provenance import versions
 from cellular.report.style import save
-from cellular.report.viewer import Frame
+from cellular.report.viewer import frame_of
 
 _FEATURES = ("iou", "score", "area", "brightness")
 
@@ -159,9 +159,7 @@ def _explored(result: EvaluationResult, true: pd.DataFrame, predicted: pd.DataFr
     frames, outlines, still, rings = [], {}, {}, []
     for number, name in enumerate(choice.why):
         image, truth, prediction, scored, _ = _read(result, name)
-        colours = channel_colours(image)
-        pictures = channel_pictures(image, PICTURE_BYTES / (len(choice.why) * len(colours)))
-        frames.append(Frame(name, name, None, image.shape, dict(zip(colours, zip(colours.values(), pictures)))))
+        frames.append(frame_of(image, name, len(choice.why)))
         of_truth = outlines_of(truth)
         missed = {(name, -label): of_truth[label] for label in scored.missed.tolist()}
         outlines |= {(name, label): ring for label, ring in outlines_of(prediction).items()} | missed

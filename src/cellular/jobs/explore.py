@@ -21,8 +21,8 @@ from cellular.report.colours import EDGE, STATES
 from cellular.report.explorer import Explored, measurements, unit_means, well_table
 from cellular.report.linked import choose_rows
 from cellular.report.outlines import PLAIN, colour_image, outline_overlay, outlines_of
-from cellular.report.pictures import PICTURE_BYTES, channel_colours, channel_pictures, size_choice
-from cellular.report.viewer import Frame
+from cellular.report.pictures import size_choice
+from cellular.report.viewer import frame_of
 
 logger = logging.getLogger(__name__)
 
@@ -116,10 +116,7 @@ def _read(shown: Sequence[str], fields: Mapping[str, FieldFiles], positions: Map
         except CellularError as error:
             lost[name] = str(error)
             continue
-        colours = channel_colours(image)
-        room = PICTURE_BYTES / (len(shown) * len(colours))
-        channels = dict(zip(colours, zip(colours.values(), channel_pictures(image, room))))
-        frames.append(Frame(name, positions[name], item.timepoint, image.shape, channels))
+        frames.append(frame_of(image, name, len(shown), positions[name], item.timepoint))
         outlines |= {(name, label): ring for label, ring in outlines_of(labels).items()}
         if positions[name] not in {frame.position for frame in frames[:-1]}:
             still[f"{name}: {choice.why[positions[name]]}"] = _still(image, labels)

@@ -32,9 +32,10 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
+from cellular.data.image import FieldImage
 from cellular.report import glue
 from cellular.report.colours import EDGE, KINDS
-from cellular.report.pictures import ChannelPicture
+from cellular.report.pictures import PICTURE_BYTES, ChannelPicture, channel_colours, channel_pictures
 
 # Side of the picture on the page, px.
 SIDE = 600
@@ -62,6 +63,13 @@ class Frame:
     time: int | None
     shape: tuple[int, int]
     channels: Mapping[str, tuple[tuple[int, int, int], ChannelPicture]]
+
+
+def frame_of(image: FieldImage, name: str, count: int, position: str = "", time: int | None = None) -> Frame:
+    """A field as one of `count` on a page, which share the room that pictures may take."""
+    colours = channel_colours(image)
+    pictures = channel_pictures(image, PICTURE_BYTES / (count * len(colours)))
+    return Frame(name, position or name, time, image.shape, dict(zip(colours, zip(colours.values(), pictures))))
 
 
 @dataclass
