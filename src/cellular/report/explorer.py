@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 from bokeh.document import Document
 from bokeh.events import DocumentReady
@@ -115,10 +114,8 @@ def _of_cells(told: Explored, cells: ColumnDataSource, viewer: Viewer) -> list[U
 
 def measurements(cells: pd.DataFrame, first: Sequence[str], most: int = FEATURES_SHOWN) -> list[str]:
     """Numeric columns that differ between cells (any, where none does), those of `first` in front, at most `most`."""
-    if not len(cells):
-        return []
     numbers = [name for name in cells.select_dtypes("number") if name not in _NO_MEASUREMENT and name not in ("x", "y")]
-    differ = [name for name in numbers if np.nanstd(cells[name].to_numpy(float)) > 0] or numbers
+    differ = [name for name in numbers if cells[name].min() < cells[name].max()] or numbers
     return list(dict.fromkeys([*(name for name in first if name in differ), *differ]))[:most]
 
 
