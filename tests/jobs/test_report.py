@@ -93,6 +93,7 @@ def scored(tmp_path):
             write_labels(tmp_path / folder / f"{name}_masks.png", found)
     names, out = ("half", "whole"), tmp_path / "out"
     results = {n: evaluate(tmp_path / "test", out / n, labels_dir=tmp_path / n) for n in names}
+    results["whole"].problems["Timepoint_001_220518-ST_C03_s2"] = "could not be drawn"
     write_evaluation_page(results, out, ["cellular reproduce"])
     return out
 
@@ -107,6 +108,7 @@ def test_the_page_of_an_evaluation_is_made_again_byte_for_byte(scored, monkeypat
     assert report(scored) == scored / "report.html"
     assert {path: path.read_bytes() for path in before} == before
     assert b"cellular reproduce" in before[scored / "report.html"]
+    assert b"could not be drawn" in before[scored / "report.html"]
 
 
 def test_an_evaluation_whose_files_changed_is_not_told_as_if_they_had_not(scored):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,9 @@ def write_evaluation_page(
     what the page tells of, for :func:`evaluation_page_again`. `commands` make it all again.
     """
     of = {name: [os.path.relpath(result.output_dir, out), result.split] for name, result in results.items()}
-    record = {"evaluations": of, "commands": list(commands), "versions": versions()}
+    # drawing may have passed over fields that were scored
+    problems = {name: result.problems for name, result in results.items()}
+    record = {"evaluations": of, "problems": problems, "commands": list(commands), "versions": versions()}
     page = _write(results, Path(out), record)
     write_json(Path(out) / PAGE, record)
     return page
@@ -67,8 +70,9 @@ def evaluation_page_again(out: str | Path) -> Path:
     """
     out = Path(out)
     record = read_json(out / PAGE)
-    folders = record["evaluations"].items()
-    return _write({name: evaluated(out / folder, split) for name, (folder, split) in folders}, out, record)
+    results = {name: evaluated(out / folder, split) for name, (folder, split) in record["evaluations"].items()}
+    results = {name: replace(result, problems=record["problems"][name]) for name, result in results.items()}
+    return _write(results, out, record)
 
 
 def _write(results: Mapping[str, EvaluationResult], out: Path, record: Mapping[str, Any]) -> Path:
