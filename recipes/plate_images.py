@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from flux_power import share
 from plate_seeds import EC50, YELLOW, analysed
-from scipy.stats import binomtest
 
 import cellular
 from cellular.autophagy.measure.field import MeasureSettings
@@ -93,12 +93,6 @@ def planted(cells: pd.DataFrame) -> dict[str, float]:
     return known | {"difference of fluxes, EBSS": flux["EBSS"] - flux["DMSO"], "EC50": EC50}
 
 
-def share(count: int, of: int) -> str:
-    """A count with the exact 95 % interval of its share."""
-    ends = binomtest(count, of).proportion_ci()
-    return f"{count} of {of} ({ends.low:.2f} to {ends.high:.2f})"
-
-
 def say(found: pd.DataFrame, truth: dict[str, float]) -> None:
     """Print coverage, power and error of every question."""
     for (looks, way, asked), rows in found.groupby(["looks", "flagged", "asked"]):
@@ -107,7 +101,7 @@ def say(found: pd.DataFrame, truth: dict[str, float]) -> None:
         off = np.exp(np.abs(np.log(drawn["estimate"] / true))).median()
         print(
             f"looks {looks}, flagged {way:3}, {asked}: true {true:.2f}, mean {drawn['estimate'].mean():.2f}, "
-            f"off by x {off:.2f} at the median; covers {share(covers, max(len(drawn), 1))}; "
+            f"off by x {off:.2f} at the median; covers {covers} of {len(drawn)}: {share(covers, len(drawn))}; "
             f"p < 0.05 in {int((rows['p_value'] < 0.05).sum())} of {len(rows)}",
             flush=True,
         )
