@@ -29,6 +29,7 @@ from cellular.report.evaluation import field_picture, precision_recall_figure
 from cellular.report.style import save
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
+from cellular.tables import find_table, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -136,8 +137,8 @@ def _given_labels(fields: Sequence[FieldFiles], folder: Path) -> tuple[dict[str,
     problems = {
         item.name: f"no {item.name}_masks.tif or .png in {folder}" for item in fields if item.name not in labels
     }
-    table = folder / "cells.csv"
-    cells = read_csv(table) if table.is_file() else pd.DataFrame()
+    table = find_table(folder, "cells")
+    cells = read_table(table) if table else pd.DataFrame()
     if not {"image", "label", "score"} <= set(cells.columns):
         logger.warning("%s gives no scores: all predictions count the same, which lowers the box AP", folder)
         cells = pd.DataFrame(columns=["image", "label", "score"])

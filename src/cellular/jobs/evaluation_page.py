@@ -11,7 +11,7 @@ from cellular.data.image import load_ignore, load_labels, read_field
 from cellular.evaluate.cells import calibration, cell_verdicts, errors_by
 from cellular.evaluate.paired import paired_differences
 from cellular.evaluate.result import EvaluationResult
-from cellular.files import read_csv, read_json, write_csv
+from cellular.files import read_json, write_csv
 from cellular.jobs.explore import for_paper
 from cellular.report.choice import choose_fields
 from cellular.report.evaluation import field_picture
@@ -32,6 +32,7 @@ from cellular.report.linked import choose_rows, outlines_of
 from cellular.report.pictures import PICTURE_BYTES, channel_colours, channel_pictures, size_choice
 from cellular.report.style import save
 from cellular.report.viewer import Frame
+from cellular.tables import find_table, read_table
 
 _FEATURES = ("iou", "score", "area", "brightness")
 
@@ -89,8 +90,8 @@ def _judged(result: EvaluationResult) -> tuple[pd.DataFrame, pd.DataFrame]:
         for found, table in zip((true, predicted), mine):
             table.insert(0, "field", one.name)
             found.append(table)
-    told = next(iter(result.labels.values())).parent / "cells.csv"
-    cells = read_csv(told) if told.is_file() else pd.DataFrame(columns=["image", "label", "score"])
+    told = find_table(next(iter(result.labels.values())).parent, "cells")
+    cells = read_table(told) if told else pd.DataFrame(columns=["image", "label", "score"])
     scored = cells.rename(columns={"image": "field"})[["field", "label", "score"]].astype(
         {"label": int, "score": float}
     )

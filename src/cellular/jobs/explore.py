@@ -22,6 +22,7 @@ from cellular.report.linked import choose_rows, outlines_of
 from cellular.report.outlines import PLAIN, colour_image, outline_overlay
 from cellular.report.pictures import PICTURE_BYTES, channel_colours, channel_pictures, size_choice
 from cellular.report.viewer import Frame
+from cellular.tables import of_fields
 
 logger = logging.getLogger(__name__)
 
@@ -155,10 +156,9 @@ def _cells(
 
 
 def _puncta(tables: Mapping[str, pd.DataFrame], shown: list[str]) -> pd.DataFrame | None:
-    table = tables.get("puncta", tables.get("marker_puncta"))
-    if table is None:
+    here = of_fields(tables, "puncta" if "puncta" in tables else "marker_puncta", shown)
+    if here is None:
         return None
-    here = table[table["field"].isin(shown)]
     return here.assign(frame=here["field"].map(shown.index).astype(int) if len(here) else 0)
 
 

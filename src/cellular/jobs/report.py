@@ -9,7 +9,7 @@ from cellular.files import alone_in, read_csv, read_json
 from cellular.jobs.conclude import MADE_WITH, AnalyseSettings, conclude
 from cellular.jobs.corrections import open_corrections
 from cellular.jobs.flat_field import open_flat_field, settle
-from cellular.jobs.runner import Done, finished, joined
+from cellular.jobs.runner import Done, Joined, finished
 from cellular.settings import settings_from
 
 
@@ -51,5 +51,5 @@ def report(run: str | Path) -> Path:
         missing = {
             name: why for name, why in zip(passed_over["field"], passed_over["problem"]) if name not in set(names)
         }
-        done = Done(joined(run, names), {}, tuple(names))
+        done = Done(Joined(run, names), {}, tuple(names))
         return conclude(plate, done, run, settings, record, flat, made_with["exclude"], missing, edits).page

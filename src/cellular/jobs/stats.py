@@ -11,13 +11,14 @@ from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import ALL, Comparison, compare
 from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
 from cellular.errors import InputError
-from cellular.files import alone_in, plain_name, read_csv, write_csv, write_json
+from cellular.files import alone_in, plain_name, write_csv, write_json
 from cellular.jobs.assay import assess, write_assay
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
 from cellular.report.statistics import cell_map, forest, over_time, superplot, superplot_data
 from cellular.report.style import save
 from cellular.settings import settings_to_dict
+from cellular.tables import find_table, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def compare_tables(
     settings, out = settings or StatsSettings(), Path(out)
     named = (settings.treatment, settings.replicate, settings.inhibitor, settings.factor)
     text = [name for name in named if name]
-    table = cells if isinstance(cells, pd.DataFrame) else read_csv(cells, text)
+    table = cells if isinstance(cells, pd.DataFrame) else read_table(cells, text)
     if not len(table) and not isinstance(cells, pd.DataFrame):
         raise InputError(f"{cells} has no rows: there is no cell to compare")
     given = _beside(cells, "images", images, text)
@@ -105,10 +106,9 @@ def _beside(
     cells: str | Path | pd.DataFrame, name: str, given: str | Path | pd.DataFrame | None, text: Sequence[str]
 ) -> pd.DataFrame | None:
     """A table as given, or the one that lies beside the file of cells; None where there is none."""
-    if given is None and not isinstance(cells, pd.DataFrame) and (Path(cells).parent / f"{name}.csv").is_file():
-        given = Path(cells).parent / f"{name}.csv"
+    if given is None and not isinstance(cells, pd.DataFrame) and (given := find_table(Path(cells).parent, name)):
         logger.info("%s: %s", name, given)
-    return read_csv(given, text) if isinstance(given, str | Path) else given
+    return read_table(given, text) if isinstance(given, str | Path) else given
 
 
 def _compared(

@@ -20,6 +20,7 @@ from cellular.jobs.runner import Work, claimed, each, write_problems
 from cellular.report.style import save
 from cellular.report.tracks import draw_lengths, draw_tracks
 from cellular.settings import settings_to_dict
+from cellular.tables import read_table
 from cellular.track.export import EXPORTS, write_export
 from cellular.track.link import TrackSettings, link
 from cellular.track.scores import score_tracks
@@ -189,7 +190,7 @@ def _check_exports(exports: Sequence[str]) -> None:
 
 
 def _read_cells(path: str | Path, appearance: Sequence[str]) -> pd.DataFrame:
-    table = read_csv(path)
+    table = read_table(path)
     missing = sorted({"field", "label", *appearance} - set(table.columns))
     if missing:
         raise InputError(f"{path} lacks the column(s) {missing}")

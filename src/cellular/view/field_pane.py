@@ -24,6 +24,7 @@ from bokeh.plotting import figure
 from cellular.data.plate import FieldFiles
 from cellular.data.window import step_for
 from cellular.errors import CellularError
+from cellular.tables import of_fields
 from cellular.view.desk import Desk
 from cellular.view.picture import (
     EDGE,
@@ -342,8 +343,8 @@ class FieldPane:
         return ramp(table[by], Viridis256) if by in table else [EDGE] * len(table)
 
     def _show_puncta(self) -> None:
-        found = self.desk.run.tables.get("puncta")
-        mine = found[found["field"] == self.item.name] if found is not None else pd.DataFrame({"x": [], "y": []})
+        mine = of_fields(self.desk.run.tables, "puncta", [self.item.name])
+        mine = pd.DataFrame({"x": [], "y": []}) if mine is None else mine
         kinds = mine["kind"].tolist() if "kind" in mine else [""] * len(mine)
         self.puncta.data = {
             "x": (mine["x"] + 0.5).tolist(),
