@@ -1,22 +1,23 @@
 """The tables of a run: Parquet is their own form, CSV lies beside it while a spreadsheet can hold it; read lazily.
 
-``<name>.parquet`` has a group of rows for one well, or for a few small ones, and tells the least and the largest field,
-plate and well of each group: rows of a field or a well are found without reading the others. It is written in passes
-over parts, so no more than a group is ever in memory. It knows the SHA-256 of the CSV that was written with it: a CSV
+``<name>.parquet`` has a group of rows for one well, or for a few small ones, and tells the fields of each group and its
+least and largest plate and well: rows of a field or a well are found without reading the others. It is written part
+by part, so no more than a group is ever in memory. It knows the SHA-256 of the CSV that was written with it: a CSV
 that is older, or was changed since, is never taken for it.
 """
 
+import json
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
-import pyarrow.dataset
 import pyarrow.parquet
 
 from cellular.errors import InputError, MissingInputError
@@ -26,7 +27,9 @@ from cellular.files import TEXT_COLUMNS, read_csv, sha256_of, whole_file, writin
 CSV_ROWS = 2**20 - 1
 # A group of rows ends with a well once it has as many.
 GROUP_ROWS = 10_000
-_CSV = b"cellular.csv.sha256"
+# What Parquet's metadata tell besides: the CSV that was written with it, and the fields of each group of rows. (Least and
+# largest names of a group would do, but that names may begin with the time.)
+_CSV, _FIELDS = b"cellular.csv.sha256", b"cellular.fields"
 
 
 class Tables(Mapping[str, pd.DataFrame]):
@@ -70,8 +73,16 @@ class Tables(Mapping[str, pd.DataFrame]):
             table = self[name]
             return table[table["field"].isin(list(fields))]
         with _named(self.files[name]):
-            rows = pyarrow.dataset.dataset(self.files[name]).filter(pyarrow.dataset.field("field").isin(list(fields)))
-            return to_frame(rows.to_table(use_threads=False))
+            with pyarrow.parquet.ParquetFile(self.files[name]) as file:
+                told = json.loads((file.metadata.metadata or {}).get(_FIELDS, b"null"))
+                wanted = range(file.num_row_groups) if told is None else _holding(told, fields)
+                rows = file.read_row_groups(list(wanted), use_threads=False)
+            return to_frame(rows.filter(pa.compute.is_in(rows["field"], pa.array(list(fields), pa.string()))))
+
+
+def _holding(told: Sequence[Sequence[str]], fields: Sequence[str]) -> list[int]:
+    """Which groups hold any of the fields."""
+    return [number for number, names in enumerate(told) if not set(fields).isdisjoint(names)]
 
 
 def of_fields(tables: Mapping[str, pd.DataFrame], name: str, fields: Sequence[str]) -> pd.DataFrame | None:
@@ -154,9 +165,9 @@ def from_frame(frame: pd.DataFrame) -> pa.Table:
     columns = {}
     for name, column in frame.items():
         try:
-            columns[name] = pa.Array.from_pandas(column)
+            columns[name] = pa.array(column, from_pandas=True)
         except (pa.ArrowTypeError, pa.ArrowInvalid):
-            columns[name] = pa.Array.from_pandas(column.map(str, na_action="ignore"), pa.string())
+            columns[name] = pa.array(column.map(str, na_action="ignore"), pa.string(), from_pandas=True)
     return pa.table(columns)
 
 
@@ -242,7 +253,7 @@ class _Types:
             column = part[field.name]
             if pa.types.is_string(field.type) and column.type != field.type and column.null_count < len(column):
                 words = column.to_pandas().astype(object).map(str, na_action="ignore")
-                column = pa.Array.from_pandas(words, field.type)
+                column = pa.array(words, field.type, from_pandas=True)
             columns.append(column.cast(field.type))
         return pa.table(columns, schema=schema)
 
@@ -277,17 +288,26 @@ def write_table(
 
 def _write(spool: IO[bytes], types: _Types, schema: pa.Schema, own: Path, text: Path | None) -> None:
     with whole_file(own) as path, pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
-        groups = (types.cast(pa.ipc.open_stream(spool).read_all(), schema) for _ in range(types.parts))
-        if text is None:
-            for group in groups:
+        fields: list[list[str]] = []
+        with ExitStack() as stack:
+            lines = stack.enter_context(_whole_text(text)) if text else None
+            for number in range(types.parts):
+                group = types.cast(pa.ipc.open_stream(spool).read_all(), schema)
                 writer.write_table(group, row_group_size=len(group))
-            return
-        with whole_file(text) as beside, open(beside, "w", encoding="utf-8", newline="") as lines:
-            to_frame(schema.empty_table()).to_csv(lines, index=False)
-            for group in groups:
-                writer.write_table(group, row_group_size=len(group))
-                to_frame(group).to_csv(lines, index=False, header=False)
-        writer.add_key_value_metadata({_CSV.decode(): sha256_of(text)})
+                if "field" in schema.names:
+                    fields.append(group["field"].unique().to_pylist())
+                if lines:
+                    to_frame(group).to_csv(lines, index=False, header=not number)
+            if lines and not types.parts:
+                to_frame(schema.empty_table()).to_csv(lines, index=False)
+        told = {_FIELDS: json.dumps(fields)} if "field" in schema.names else {}
+        writer.add_key_value_metadata(told | ({_CSV: sha256_of(text)} if text else {}))
+
+
+@contextmanager
+def _whole_text(path: Path) -> Iterator[IO[str]]:
+    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as lines:
+        yield lines
 
 
 def _groups(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:

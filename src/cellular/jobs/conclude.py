@@ -128,7 +128,7 @@ def conclude(
         problems |= tracks.problems
         told = tracks.tracks[["field", "label", "track", "lineage"]]
         tables = tables.holding(cells=tables["cells"].merge(told, on=["field", "label"], how="left"))
-    comparison, figures, reason = _comparison(tables, out, settings.stats, exclude)
+    comparison, figures, reason = _comparison(tables, out, settings.stats, exclude, engine)
     write_problems(out, problems)
     exploring = explore(
         labelled,
@@ -187,11 +187,12 @@ def _tracks(plate: Plate, out: Path, settings: TrackSettings, engine: Engine) ->
 
 
 def _comparison(
-    tables: Mapping[str, pd.DataFrame], out: Path, settings: StatsSettings, exclude: Sequence[str]
+    tables: Mapping[str, pd.DataFrame], out: Path, settings: StatsSettings, exclude: Sequence[str], engine: Engine
 ) -> tuple[Comparison | None, Figures | None, str]:
     """Statistics, where there is something to compare; else the reason why not."""
     try:
         how = {"images": tables["images"], "quality": tables["quality"], "exclude": exclude}
+        how["engine"] = for_the_rest(engine)
         return *compare_tables(tables["cells"], out / "stats", settings, **how), ""
     except InputError as error:
         return None, None, str(error)

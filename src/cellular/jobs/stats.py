@@ -1,18 +1,22 @@
 """`cellular stats`: measured cells in; tables of effects, figures and a page out."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings
-from cellular.autophagy.compare.effects import ALL, Comparison, compare
+from cellular.autophagy.compare.effects import ALL, Comparison, Features, compare
 from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
 from cellular.errors import InputError
 from cellular.files import alone_in, plain_name, write_csv, write_json
 from cellular.jobs.assay import assess, write_assay
+from cellular.jobs.engines import HERE, Engine
+from cellular.jobs.runner import attempt
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
 from cellular.report.statistics import cell_map, forest, over_time, superplot, superplot_data
@@ -44,6 +48,7 @@ def compare_tables(
     maps: Sequence[str] = ("pca",),
     exclude: Sequence[str] = (),
     quality: str | Path | pd.DataFrame | None = None,
+    engine: Engine = HERE,
 ) -> tuple[Comparison, Figures]:
     """Compare the treatments of a table of measured cells and write the results to folder `out`.
 
@@ -53,6 +58,8 @@ def compare_tables(
 
     `exclude` names fields to leave out: "flagged" for those of `quality` (``quality.csv``, found beside a file by
     itself), names, or files that list them. Then ``exclusions.csv`` says which and why, and n is told before and after.
+
+    `engine` is where the features are compared; the result is the same. See :mod:`cellular.jobs.engines`.
 
     Examples
     --------
@@ -72,7 +79,7 @@ def compare_tables(
         raise InputError(f"{cells} has no rows: there is no cell to compare")
     given = _beside(cells, "images", images, text)
     judged = _beside(cells, "quality", quality, ())
-    result, excluded = _compared(table, settings, given, exclude, judged)
+    result, excluded = _compared(table, settings, given, exclude, judged, engine)
     with alone_in(out):
         if excluded is not None:
             write_csv(out / LEDGER, excluded)
@@ -117,16 +124,18 @@ def _compared(
     images: pd.DataFrame | None,
     exclude: Sequence[str],
     quality: pd.DataFrame | None,
+    engine: Engine,
 ) -> tuple[Comparison, pd.DataFrame | None]:
     """The comparison without the fields of `exclude`, n before and after told, and the ledger of these fields."""
+    each = partial(_by_engine, engine)
     if not exclude:
-        result = compare(cells, settings, images)
+        result = compare(cells, settings, images, each=each)
         odd = 0 if quality is None else int(quality["flagged"].astype(bool).sum())
         note = f"{odd} field(s) are flagged in quality.csv and were not left out; --exclude flagged does"
         return (replace(result, notes=(*result.notes, note)) if odd else result), None
     names = [name for table in (images, quality) if table is not None for name in table["field"].astype(str)]
     excluded = ledger(read_exclusions(exclude, quality), cells, names)
-    result = compare(cells, settings, images, excluded["field"])
+    result = compare(cells, settings, images, excluded["field"], each)
     after = result.cells if result.with_inhibitor is None else result.with_inhibitor
     if result.before is not None:
         result = replace(result, notes=(exclusion_note(excluded, result.before, after), *result.notes))
@@ -135,6 +144,14 @@ def _compared(
     else:
         result = replace(result, notes=(f"--exclude {' '.join(exclude)}: no field is left out", *result.notes))
     return result, excluded
+
+
+def _by_engine(engine: Engine, do: Callable[[Any], Any], parts: Sequence[Features]) -> Iterator[Any]:
+    """What `do` gives for each of the parts, done by an engine."""
+    results, problems = attempt(parts, do, desc="compare", unit="part", engine=engine)
+    for name, problem in problems.items():
+        raise InputError(f"{name} could not be compared: {problem}")
+    yield from results.values()
 
 
 def headlines(result: Comparison, most: int = 4) -> list[str]:

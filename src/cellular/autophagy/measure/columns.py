@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -315,6 +316,7 @@ def in_micrometres(table: str, values: Mapping[str, np.ndarray], pixel_size_um: 
     }
 
 
+@cache
 def describe(table: str, name: str) -> Column | None:
     """What documents a column of a table; None for one that is not ours.
 
