@@ -18,7 +18,7 @@ from cellular.cli.arguments import (
     report_problems,
     segmentation_settings,
 )
-from cellular.cli.engines import add_engine, engine_of
+from cellular.cli.engines import add_engine, engine_of, on_gpu
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int | None:
         return None
     options = {"labels": args.labels, "exclude": args.exclude, "config": args.config_text, "ome_zarr": args.ome_zarr}
     options |= {"corrections": args.corrections, "csv": args.csv}
-    with engine_of(args) as engine:
+    with engine_of(args, gpu=args.labels is None and on_gpu(args.device)) as engine:
         result = analyse(plate, args.out, settings, engine=engine, **options)
     print(f"{len(result.cells)} cells in {result.tables.rows('images')} fields")
     compared = result.comparison
