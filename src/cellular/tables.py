@@ -27,8 +27,8 @@ from cellular.files import TEXT_COLUMNS, read_csv, sha256_of, whole_file, writin
 CSV_ROWS = 2**20 - 1
 # A group of rows ends with a well once it has as many.
 GROUP_ROWS = 10_000
-# What Parquet's metadata tell besides: the CSV that was written with it, and the fields of each group of rows, whose least
-# and largest names would say little where names begin with the time.
+# What Parquet's metadata tell besides: the CSV that was written with it, and the fields of each group of rows.
+# Their least and largest names would say little: names may begin with the time.
 _CSV, _FIELDS = b"cellular.csv.sha256", b"cellular.fields"
 
 

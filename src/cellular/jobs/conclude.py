@@ -163,7 +163,8 @@ def conclude(
 
 def outlined(plate: Plate, names: Sequence[str], out: Path) -> Plate:
     """The named fields with their label images, those that the run in `out` made included."""
-    done = [item for item in plate.fields if item.name in set(names)]
+    wanted = set(names)
+    done = [item for item in plate.fields if item.name in wanted]
     own = [item.labels or label_path(out / "labels", item.name) for item in done]
     return replace(plate, fields=tuple(replace(item, labels=path) for item, path in zip(done, own)))
 

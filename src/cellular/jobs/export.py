@@ -116,7 +116,8 @@ def _export_fields(to: str, fields: Sequence[LabelledField], out: Path, cells: P
         done = each(fields, records, Work(one, one.inputs, one.outputs), desc=f"export {to}", engine=engine)
         if not done.names:
             raise InputError(f"No field could be exported; first problem: {next(iter(done.problems.values()))}")
-        kept = [item for item in fields if item.name in set(done.names)]
+        wanted = set(done.names)
+        kept = [item for item in fields if item.name in wanted]
         files = [out / name for name in done.tables[FILES]["file"]]
         files += export.whole(kept, out, names, done.tables) if export.whole else []
     return Exported(files, len(kept), done.problems)

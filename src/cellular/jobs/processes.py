@@ -83,7 +83,7 @@ class Best(Place):
             # the first item pays for what is compiled or read at its first use
             if number and (count := faster_by(len(rest), clock, processor, start)) > 1:
                 logger.info(
-                    "%d processes do what is left: one took %.1f s here, %.1f s of a processor; --workers 1 keeps to one",
+                    "%d processes do the rest: one took %.1f s here, %.1f s of a processor; --workers 1 keeps to one",
                     *(count, clock, processor),
                 )
                 yield from ((number + 1 + at, came) for at, came in Processes(count).run(do, rest))

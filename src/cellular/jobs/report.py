@@ -41,15 +41,16 @@ def report(run: str | Path) -> Path:
         known = {one.name for one in fields_of(AnalyseSettings)}
         settings = settings_from(AnalyseSettings, {name: value for name, value in record.items() if name in known})
         plate = Plate.from_dict(read_json(run / "plate.json"))
-        names = [name for name in finished(run) if name in {item.name for item in plate.fields}]
+        known_fields = {item.name for item in plate.fields}
+        names = [name for name in finished(run) if name in known_fields]
         if not names:
             raise InputError(f"{run} has no field that is done; run cellular analyse")
         flat = settle(open_flat_field(plate, settings.flat_field), plate, run)
         made_with = read_json(run / MADE_WITH)
         edits = open_corrections(made_with["corrections"]) if made_with.get("corrections") else None
         passed_over = read_csv(run / "problems.csv")
-        missing = {
-            name: why for name, why in zip(passed_over["field"], passed_over["problem"]) if name not in set(names)
-        }
+        missing = dict(zip(passed_over["field"], passed_over["problem"]))
+        done_names = set(names)
+        missing = {name: why for name, why in missing.items() if name not in done_names}
         done = Done(Joined(run, names), {}, tuple(names))
         return conclude(plate, done, run, settings, record, flat, made_with["exclude"], missing, edits).page
