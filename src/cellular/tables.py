@@ -113,8 +113,10 @@ def find_table(folder: str | Path, name: str) -> Path | None:
     return own
 
 
-def read_table(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
+def read_table(path: str | Path, text: Iterable[str] = (), columns: Collection[str] | None = None) -> pd.DataFrame:
     """Read a table, of Parquet by its suffix, else of text as :func:`cellular.files.read_csv` does, to the same values.
+
+    Columns of `text` are text. Of `columns` those that are there are read, None reads all.
 
     Raises MissingInputError, with what lies there instead, and InputError for what is no table.
     """
@@ -125,11 +127,13 @@ def read_table(path: str | Path, text: Iterable[str] = ()) -> pd.DataFrame:
                 f"No such file: {path}. Its table is {path.with_suffix('.parquet')}; a CSV of more than {CSV_ROWS:,} "
                 "rows is written with --csv only"
             )
-        return read_csv(path, text)
+        frame = read_csv(path, text)
+        return frame if columns is None else frame[[name for name in frame if name in columns]]
     if not path.is_file():
         raise MissingInputError(f"No such file: {path}")
     with _named(path):
-        frame = to_frame(pyarrow.parquet.read_table(path, use_threads=False))
+        names = [name for name in pyarrow.parquet.read_schema(path).names if columns is None or name in columns]
+        frame = to_frame(pyarrow.parquet.read_table(path, columns=names, use_threads=False))
     for name in {*text, *TEXT_COLUMNS} & set(frame):
         if frame[name].dtype != object:
             frame[name] = frame[name].astype(object).map(str, na_action="ignore")
