@@ -1,7 +1,7 @@
 """`cellular track`: a folder of label images in; tables, exports and pictures of tracks out."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
