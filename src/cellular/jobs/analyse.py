@@ -33,6 +33,7 @@ from cellular.jobs.measure import (
 from cellular.jobs.nuclei import NucleiSource, nuclei_source
 from cellular.jobs.quality import Looking, check_exclusions
 from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
+from cellular.jobs.scale import Scale, common_scale
 from cellular.jobs.segment import (
     cell_table,
     draw_outlines,
@@ -158,7 +159,8 @@ def _work(
 ) -> Work:
     """Everything that is done to one field."""
     shown = {item.name for item in spread(plate.fields, settings.overlays)}
-    one = _Analysing(out, settings, segmenter, state_model, source, flat.to_apply(), shown, Looking.at(plate))
+    light, scale = flat.to_apply(), common_scale(plate.fields)
+    one = _Analysing(out, settings, segmenter, state_model, source, light, shown, Looking.at(plate), scale)
     return Work(one.do, one.inputs, one.outputs)
 
 
@@ -172,9 +174,12 @@ class _Analysing:
     flat: FlatField
     shown: set[str]
     looking: Looking
+    scale: Scale | None
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
         recorded = read_field(item)
+        if self.scale is not None:
+            self.scale.check(item, recorded)
         image = self.flat.correct(recorded, item)
         tables, folder = {}, self.out / "labels"
         if item.labels is not None or self.segmenter is None:

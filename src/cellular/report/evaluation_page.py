@@ -158,7 +158,8 @@ def calibration_figure(data: pd.DataFrame) -> Figure:
         look = {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)]}
         axes.plot(rows["score"], rows["share_correct"], label=name, **look)
     axes.set(xlabel="score", ylabel="share of boxes that are right (IoU 0.5)", xlim=(0, 1), ylim=(0, 1.02))
-    axes.legend(frameon=False, fontsize=7)
+    if len(data):
+        axes.legend(frameon=False, fontsize=7)
     return figure
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pandas as pd
 from bokeh.document import Document
 from bokeh.events import DocumentReady
@@ -106,7 +105,7 @@ def explorer(told: Explored) -> Document:
 def measurements(cells: pd.DataFrame, first: Sequence[str], most: int = FEATURES_SHOWN) -> list[str]:
     """Numeric columns that differ between cells, those of `first` in front, at most `most`."""
     numbers = [name for name in cells.select_dtypes("number") if name not in _NO_MEASUREMENT and name not in ("x", "y")]
-    differ = [name for name in numbers if np.nanstd(cells[name].to_numpy(float)) > 0]
+    differ = [name for name in numbers if cells[name].min() < cells[name].max()]
     return list(dict.fromkeys([*(name for name in first if name in differ), *differ]))[:most]
 
 
