@@ -290,7 +290,7 @@ def test_a_shard_does_not_come_in_beside_the_whole(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("left", "clock", "processor", "start", "count"),
+    ("left", "own", "every", "start", "count"),
     [
         (100, 5.0, 5.0, 8.0, 2),  # 500 s here, 8 + 250 by two
         (100, 2.6, 5.0, 8.0, 1),  # both cores are busy here: 260 s, 8 + 250 by two
@@ -300,8 +300,8 @@ def test_a_shard_does_not_come_in_beside_the_whole(tmp_path, monkeypatch):
         (100, 0.0, 0.0, 8.0, 1),  # what was there already
     ],
 )
-def test_processes_where_they_are_sooner_done(left, clock, processor, start, count):
-    assert faster_by(left, clock, processor, start, most=2) == count
+def test_processes_where_they_are_sooner_done(left, own, every, start, count):
+    assert faster_by(left, own, every, start, most=2) == count
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -63,51 +63,53 @@ class Processes(Place):
             crew.stop()
 
 
-@dataclass(frozen=True)
 class Best(Place):
     """Here, on all cores, until what an item takes says that processes of one core each are sooner done with the rest.
 
-    An item's processor time shows what it would take alone on a core, and over its time by the clock how many cores it
-    keeps busy here. A process pays, before its first item, what this one has paid: reading libraries and models.
+    What all threads take together an item would take alone on a core; what the thread that waits for them takes is how
+    long it lasts here, whatever else this machine is doing. A process pays, before its first item, what this one has
+    paid before its own: reading libraries and models.
     """
+
+    def __init__(self) -> None:
+        self.start: float | None = None
 
     def run(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
         """See :class:`cellular.jobs.engines.Engine`."""
-        start = time.process_time()
+        self.start = time.process_time() if self.start is None else self.start
         for number, item in enumerate(items):
-            clock, processor = time.perf_counter(), time.process_time()
+            own, every = time.thread_time(), time.process_time()
             outcome = outcome_of(do, item)
-            clock, processor = time.perf_counter() - clock, time.process_time() - processor
+            own, every = time.thread_time() - own, time.process_time() - every
             yield number, outcome
             rest = items[number + 1 :]
             # the first item pays for what is compiled or read at its first use
-            if number and (count := faster_by(len(rest), clock, processor, start)) > 1:
-                logger.info(
-                    "%d processes do the rest: one took %.1f s here, %.1f s of a processor; --workers 1 keeps to one",
-                    *(count, clock, processor),
-                )
+            if number and (count := faster_by(len(rest), own, every, self.start)) > 1:
+                told = "%d processes do the rest: %.1f of %.1f s of an item are one thread's; --workers 1 keeps to one"
+                logger.info(told, count, own, every)
                 yield from ((number + 1 + at, came) for at, came in Processes(count).run(do, rest))
                 return
 
 
-def faster_by(left: int, clock: float, processor: float, start: float, most: int | None = None) -> int:
+def faster_by(left: int, own: float, every: float, start: float, most: int | None = None) -> int:
     """How many processes do `left` items sooner than this one would; 1 where none do.
 
     Parameters
     ----------
-    clock, processor : s that an item takes here, by the clock and of all cores together.
+    own, every : processor time, s, of an item's first thread, and of all its threads.
     start : s of a processor until a new process can begin.
     most : cores; None counts them.
 
     Examples
     --------
-    >>> faster_by(100, clock=5.0, processor=5.0, start=8.0, most=2)  # an item keeps one core of two busy
+    >>> faster_by(100, own=5.0, every=5.0, start=8.0, most=2)  # one core of two is busy
     2
-    >>> faster_by(100, clock=2.6, processor=5.0, start=8.0, most=2)  # it keeps both busy
+    >>> faster_by(100, own=2.6, every=5.0, start=8.0, most=2)  # both are
     1
     """
-    count = min(most or cores(), left)
-    return count if count > 1 and start + left * processor / count < left * clock else 1
+    most = most or cores()
+    count = min(most, left)
+    return count if count > 1 and start + left * every / count < left * max(own, every / most) else 1
 
 
 class _Worker:
