@@ -88,7 +88,9 @@ def analyse_here(plate: Path, out: Path) -> None:
     from cellular.cli.main import main as cellular
 
     begun = time.perf_counter()
-    code = cellular(["analyse", str(plate / "images"), "--labels", str(plate / "labels"), "--out", str(out)])
+    code = cellular(
+        ["analyse", str(plate / "images"), "--labels", str(plate / "labels"), "--out", str(out), "--workers", "1"]
+    )
     if code:
         raise SystemExit(code)
     used = resource.getrusage(resource.RUSAGE_SELF)
