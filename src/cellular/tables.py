@@ -273,7 +273,7 @@ def write_table(
         name, which is gone with the process.
     without : columns to leave out where no row has a value.
     """
-    own, text = folder / f"{name}.parquet", folder / f"{name}.csv"
+    own, beside = folder / f"{name}.parquet", folder / f"{name}.csv"
     with writing(own), ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)
         spool, types = stack.enter_context(tempfile.TemporaryFile(dir=folder)), _Types()
@@ -284,10 +284,10 @@ def write_table(
         spool.seek(0)
         # at no time does Parquet lie beside a CSV that is not its own, whenever this is killed
         own.unlink(missing_ok=True)
-        if not (csv or types.rows <= CSV_ROWS):
-            text.unlink(missing_ok=True)
-            text = None
-        _write(spool, types, types.schema(without), own, text)
+        short = csv or types.rows <= CSV_ROWS
+        if not short:
+            beside.unlink(missing_ok=True)
+        _write(spool, types, types.schema(without), own, beside if short else None)
 
 
 def _write(spool: IO[bytes], types: _Types, schema: pa.Schema, own: Path, text: Path | None) -> None:
