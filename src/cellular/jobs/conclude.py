@@ -117,6 +117,7 @@ def conclude(
     `engine` is where the series are tracked. `csv` asks for tables of any length as CSV too.
     """
     labelled = outlined(plate, done.names, out)
+    (out / "quality.parquet").unlink(missing_ok=True)  # its CSV is about to be another
     quality = judge(labelled, done.tables, out, flat)
     held = {"images": with_counts(done.tables["images"], edits), "quality": quality.table}
     tables = write_tables(done.tables, held, out, csv)
