@@ -14,7 +14,7 @@ from cellular.autophagy.state.tree_model import TreeModel
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
 from cellular.data.formats.suffixes import label_path
-from cellular.data.image import load_labels, read_field
+from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
@@ -33,7 +33,7 @@ from cellular.jobs.measure import (
 from cellular.jobs.nuclei import NucleiSource, nuclei_source
 from cellular.jobs.quality import Looking, check_exclusions
 from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
-from cellular.jobs.scale import Scale, common_scale
+from cellular.jobs.scale import Scale, common_scale, read_comparable
 from cellular.jobs.segment import (
     cell_table,
     draw_outlines,
@@ -177,9 +177,7 @@ class _Analysing:
     scale: Scale | None
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        recorded = read_field(item)
-        if self.scale is not None:
-            self.scale.check(item, recorded)
+        recorded = read_comparable(item, self.scale)
         image = self.flat.correct(recorded, item)
         tables, folder = {}, self.out / "labels"
         if item.labels is not None or self.segmenter is None:

@@ -18,7 +18,7 @@ from cellular.autophagy.measure.puncta_settings import SIGMAS_PX
 from cellular.autophagy.measure.unmix import REPORTER, measured_roles
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image
-from cellular.data.image import FieldImage, load_labels, read_field
+from cellular.data.image import FieldImage, load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, import_extra
 from cellular.files import whole_file, write_csv, write_json
@@ -27,7 +27,7 @@ from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
 from cellular.jobs.runner import Joined, Work, claimed, each_field, files_of, spread, write_problems
-from cellular.jobs.scale import Scale, common_scale
+from cellular.jobs.scale import Scale, common_scale, read_comparable
 from cellular.labels.diameter import median_diameter
 from cellular.report.autophagy import puncta_overlay
 from cellular.report.outlines import colour_image
@@ -207,9 +207,7 @@ class _Measuring:
     scale: Scale | None
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        recorded = read_field(item)
-        if self.scale is not None:
-            self.scale.check(item, recorded)
+        recorded = read_comparable(item, self.scale)
         image = self.flat.correct(recorded, item)
         labels = load_labels(item, image.shape)
         nuclei = self.source.write(item, image, labels, self.out / "labels") if self.source else None
