@@ -207,7 +207,8 @@ def together(parts: Iterable[pa.Table]) -> pa.Table:
     types = _Types()
     for part in kept:
         types.see(part)
-    return pa.concat_tables([types.cast(part) for part in kept]) if kept else pa.table({})
+    schema = types.schema()
+    return pa.concat_tables([types.cast(part, schema) for part in kept]) if kept else pa.table({})
 
 
 class _Types:
@@ -246,9 +247,8 @@ class _Types:
             return pa.float64()
         return next(iter(types)) if len(types) == 1 else pa.string()
 
-    def cast(self, part: pa.Table, schema: pa.Schema | None = None) -> pa.Table:
+    def cast(self, part: pa.Table, schema: pa.Schema) -> pa.Table:
         """The part in the columns and types of all."""
-        schema = schema or self.schema()
         columns = []
         for field in schema:
             if field.name not in part.column_names:
