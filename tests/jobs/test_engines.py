@@ -293,7 +293,7 @@ def test_a_shard_does_not_come_in_beside_the_whole(tmp_path, monkeypatch):
     ("left", "own", "every", "start", "count"),
     [
         (100, 5.0, 5.0, 8.0, 2),  # 500 s here, 8 + 250 by two
-        (100, 2.6, 5.0, 8.0, 1),  # both cores are busy here: 260 s, 8 + 250 by two
+        (100, 2.55, 5.0, 8.0, 1),  # both cores are busy here: 255 s, 8 + 250 by two
         (3, 5.0, 5.0, 8.0, 1),  # 15 s here, 8 + 7.5 by two: not worth the start
         (4, 5.0, 5.0, 8.0, 2),  # 20 s here, 8 + 10 by two
         (1, 99.0, 99.0, 0.0, 1),

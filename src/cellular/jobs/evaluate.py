@@ -23,7 +23,7 @@ from cellular.files import read_csv, read_json, write_csv, write_json
 from cellular.jobs.corrections import annotated
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.evaluate_field import ScoredField, ScoreField, scored_fields
-from cellular.jobs.runner import ITEMS, Work, attempt, each, files_of, held, is_done, joined
+from cellular.jobs.runner import ITEMS, Joined, Work, attempt, each, files_of, held, is_done
 from cellular.jobs.segment import segment
 from cellular.jobs.shards import for_the_rest
 from cellular.report.evaluation import field_picture, precision_recall_data, precision_recall_figure
@@ -145,7 +145,7 @@ def evaluated(output_dir: str | Path, split: str) -> EvaluationResult:
     for item in (item for item in plate.fields if item.name in asked["scored"]):
         if item.name not in labels or not is_done(records / ITEMS / item.name, score.inputs(item)):
             raise InputError(f"{item.name}: its label images changed, moved or went since; run cellular evaluate again")
-    result = _concluded(output_dir, plate, asked, labels, cells, joined(records, asked["scored"]))
+    result = _concluded(output_dir, plate, asked, labels, cells, Joined(records, asked["scored"]))
     if result.detections.sha256() != asked["detections"]:
         raise InputError(f"{output_dir}: true boxes or scores of cells changed since; run cellular evaluate again")
     return result

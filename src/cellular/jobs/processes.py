@@ -104,7 +104,7 @@ def faster_by(left: int, own: float, every: float, start: float, most: int | Non
     --------
     >>> faster_by(100, own=5.0, every=5.0, start=8.0, most=2)  # one core of two is busy
     2
-    >>> faster_by(100, own=2.6, every=5.0, start=8.0, most=2)  # both are
+    >>> faster_by(100, own=2.55, every=5.0, start=8.0, most=2)  # both are
     1
     """
     most = most or cores()
