@@ -156,6 +156,11 @@ def test_damage_is_told_with_the_files_name(run):
         Tables(run, ["puncta"])["puncta"]
 
 
+def test_a_name_that_looks_like_a_number_in_hexadecimal_stays(tmp_path):
+    (tmp_path / "a.csv").write_text("field,lot\na,0x1A\nb,2\n")
+    assert to_frame(read_written(tmp_path / "a.csv"))["lot"].tolist() == ["0x1A", "2"]
+
+
 def test_text_asked_for_is_text_by_both(tmp_path):
     write_table(
         tmp_path, "cells", [from_frame(pd.DataFrame({"field": ["a", "b"], "dose": [1, 2], "lot": [0.5, None]}))]
