@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-import pandas.io.formats.style  # noqa: F401  what tables need at their first row, before somebody waits for it
 import panel as pn
 import param
 
