@@ -25,6 +25,7 @@ from cellular.data.plate import FieldFiles
 from cellular.data.window import step_for
 from cellular.errors import CellularError
 from cellular.view.desk import Desk
+from cellular.view.parts import tick
 from cellular.view.picture import (
     EDGE,
     EDITED,
@@ -128,13 +129,11 @@ class FieldPane:
         self.layers = pn.widgets.CheckButtonGroup(
             name="layers", options=["outlines", "puncta"], value=["outlines"], button_type="default"
         )
-        self.safe = pn.widgets.Checkbox(name="colours that all eyes tell apart", value=False)
+        self.safe = tick("colours that all eyes tell apart")
         self.colour_by = pn.widgets.Select(name="Colour outlines by", options=["nothing"], width=220)
-        self.fit_button = pn.widgets.Button(name="Fit", width=60)
-        self.in_button, self.out_button = (pn.widgets.Button(name=name, width=60) for name in ("Zoom +", "Zoom −"))
-        self.fit_button.on_click(lambda _: self.fit())
-        self.in_button.on_click(lambda _: self.zoom(0.5))
-        self.out_button.on_click(lambda _: self.zoom(2.0))
+        self.buttons = [pn.widgets.Button(name=name, width=60) for name in ("Fit", "Zoom +", "Zoom −")]
+        for button, action in zip(self.buttons, (self.fit, lambda: self.zoom(0.5), lambda: self.zoom(2.0))):
+            button.on_click(lambda _, action=action: action())
         self.layers.param.watch(lambda _: self._show_layers(), "value")
         self.safe.param.watch(lambda _: self.paint(), "value")
         self.colour_by.param.watch(lambda _: self.show_cells(), "value")
@@ -203,7 +202,7 @@ class FieldPane:
     def _show_channels(self, names: Sequence[str]) -> None:
         rows = []
         for number, (name, (low, high)) in enumerate(zip(names, self.ranges)):
-            shown = pn.widgets.Checkbox(name=name, value=True, width=110, align="center")
+            shown = tick(name, True, width=110, align="center")
             top = high + (high - low) * 2
             level = pn.widgets.RangeSlider(
                 name=f"contrast of {name}",
@@ -261,7 +260,7 @@ class FieldPane:
             self.image.data = {name: [] for name in self.image.data}
             return
         shown = [k for k, row in enumerate(self.channels) if row[0].value]
-        colours = colours_of(windows.channels, self.safe.value)
+        colours = colours_of(windows.channels, bool(self.safe.value))
         try:
             planes = [windows.window(k, slice(y0, y1, step), slice(x0, x1, step)) for k in shown]
         except CellularError as error:
@@ -297,7 +296,7 @@ class FieldPane:
             labels = None
         drawn = outlines(labels) if labels is not None else pd.DataFrame({"label": [], "xs": [], "ys": []})
         table = self._with_numbers(drawn)
-        numbers = [name for name in table if table[name].dtype.kind in "iuf" and name not in ("label", "site")]
+        numbers = [n for n in table if table[n].dtype.kind in "iuf" and n not in ("label", "site", "xs", "ys")]
         self._offer(numbers, [name for name in ("state",) if name in table])
         table["edge"] = self._edges(table)
         for axis, part in (("plot_x", self.x_column), ("plot_y", self.y_column)):

@@ -12,6 +12,7 @@ from cellular.jobs.lessons import decide, lessons
 from cellular.jobs.queue import DONE, QUEUED, RUNNING, Job
 from cellular.jobs.upload import MOST_BYTES, keep_upload
 from cellular.view.desk import Desk
+from cellular.view.parts import number
 
 # Jobs that are listed: the latest ones.
 SHOWN = 8
@@ -57,7 +58,7 @@ class TeachPane:
     def __init__(self, desk: Desk, tell: Callable[[str], None]) -> None:
         self.desk, self.tell = desk, tell
         self.words = pn.pane.Markdown("")
-        self.epochs = pn.widgets.IntInput(name="Passes over the fields", value=20, start=1, end=1000, width=160)
+        self.epochs = number("Passes over the fields", value=20, width=160)
         self.button = pn.widgets.Button(name="Teach the model", button_type="primary", width=160)
         self.button.on_click(lambda _: self._begin())
         self.results = pn.Column(sizing_mode="stretch_width")
@@ -85,18 +86,21 @@ class TeachPane:
         return self.desk.run.folder / "teach"
 
     def _begin(self) -> None:
-        number = 1 + max((int(path.name) for path in self._folder.glob("[0-9]*")), default=0)
+        if not (self.epochs.value or 0) > 0:
+            self.tell("passes over the fields are a number above 0")
+            return
+        lesson = 1 + max((int(path.name) for path in self._folder.glob("[0-9]*")), default=0)
         words = [
             "teach",
             *self.desk.run.words(),
             "--out",
-            self._folder / f"{number:06d}",
+            self._folder / f"{lesson:06d}",
             "--n_epochs",
             self.epochs.value,
         ]
         try:
-            self._folder.joinpath(f"{number:06d}").mkdir(parents=True)
-            self.desk.add_job(f"Teach {number}", words)
+            self._folder.joinpath(f"{lesson:06d}").mkdir(parents=True)
+            self.desk.add_job(f"Teach {lesson}", words)
         except CellularError as error:
             self.tell(str(error))
 
@@ -139,7 +143,7 @@ class UploadPane:
             name="Reporter", options=["auto", "tandem", "mito-qc", "mt-keima", "none"], width=120
         )
         self.model = pn.widgets.TextInput(name="Model", value="starter", width=160)
-        self.diameter = pn.widgets.FloatInput(name="Cell diameter, px", value=None, start=1, width=160)
+        self.diameter = number("Cell diameter, px", float, width=160)
         self.button = pn.widgets.Button(name="Segment and measure", button_type="primary", width=180, disabled=True)
         self.button.on_click(lambda _: self._begin())
         self.done = pn.pane.Markdown("")

@@ -21,6 +21,8 @@ STYLE = """
 :host, body { font-family: system-ui, "Segoe UI", Roboto, sans-serif; }
 h1 { font-size: 1.4rem; margin: 0.2rem 0; }
 """
+# What a tab hides is hidden from keyboards and readers too.
+HIDDEN = "[aria-hidden='true'] { display: none !important; }"
 
 
 class Choice(param.Parameterized):
@@ -57,7 +59,7 @@ class Page:
             self.title,
             self.correct.view,
             pn.pane.Bokeh(field.figure, sizing_mode="stretch_width"),
-            pn.FlexBox(field.fit_button, field.in_button, field.out_button, field.layers, field.colour_by, field.safe),
+            pn.FlexBox(*field.buttons, field.layers, field.colour_by, field.safe),
             field.channels,
             field.table,
             pn.FlexBox(field.x_column, field.y_column),
@@ -70,6 +72,7 @@ class Page:
             ("New images", self.upload.view),
             ("Jobs", self.jobs.view),
             sizing_mode="stretch_width",
+            stylesheets=[HIDDEN],
         )
         head = f"# {self.desk.run.folder.resolve().name}\n{self._told()}"
         if pn.state.location:
