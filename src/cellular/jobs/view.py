@@ -27,7 +27,7 @@ class Run:
     folder : of the run; for a bare plate where what is done to it goes, made when something is.
     verb : what made it, None for a bare plate.
     plate : its fields, each with the label image that the run went by, where there is one.
-    tables : those of :data:`TABLES` that are there; "images" always, a row a field.
+    tables : those of :data:`TABLES` that are there, and "tracks"; "images" always, a row a field.
     record : the settings that the run was made with.
     options : how the plate was found, by the names of the command line's options.
     """
@@ -54,6 +54,11 @@ class Run:
             if item.name == name:
                 return item
         raise InputError(f"{self.plate.folder} has no field {name}")
+
+    def frames(self, item: FieldFiles) -> list[FieldFiles]:
+        """The field's position at all its timepoints, in order."""
+        frames = [one for one in self.plate.fields if one.series == item.series and one.timepoint is not None]
+        return sorted(frames, key=lambda one: one.timepoint or 0)
 
     def words(self) -> list[str]:
         """How another command of `cellular` is told of this run and its corrections."""
@@ -113,11 +118,17 @@ def open_run(source: str | Path, images: str | Path | None = None, out: str | Pa
         return Run(folder, None, plate, {"images": plate.table()}, {}, {"channels": (), **how})
     record = read_json(source / f"{verb}.json")
     plate = plate_of_run(source, images)
-    tables = {name: read_csv(source / f"{name}.csv") for name in TABLES if (source / f"{name}.csv").is_file()}
+    tables = read_tables(source)
     if verb == "segment":
         tables = {"cells": tables["cells"].rename(columns={"image": "field", "area_px": "area"})} if tables else {}
     tables.setdefault("images", plate.table())
     return Run(source, verb, plate, tables, record, _options(source))
+
+
+def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
+    """The tables of a run as they are now: those of :data:`TABLES` that are there, and "tracks"."""
+    paths = {name: folder / f"{name}.csv" for name in TABLES} | {"tracks": folder / "tracks" / "tracks.csv"}
+    return {name: read_csv(path) for name, path in paths.items() if path.is_file()}
 
 
 def _options(folder: Path) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from cellular.view.picture import (
     outlines,
     ramp,
 )
+from cellular.view.tracks import colour_of, paths, with_tracks
 
 # Of the picture on the page, px of the screen.
 HEIGHT = 620
@@ -69,6 +70,7 @@ class FieldPane:
         self.image = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
         self.cells = ColumnDataSource({"label": [], "xs": [], "ys": [], "edge": []})
         self.puncta = ColumnDataSource({"x": [], "y": [], "kind": [], "colour": []})
+        self.paths = ColumnDataSource({"xs": [], "ys": [], "colour": []})
         self.pen = ColumnDataSource({"xs": [], "ys": []})
         self.seeds = ColumnDataSource({"x": [], "y": []})
         self.bar = ColumnDataSource({"x0": [], "x1": [], "y": [], "text": []})
@@ -101,13 +103,14 @@ class FieldPane:
             selection_fill_color="#FFFF00", selection_fill_alpha=0.15, nonselection_fill_alpha=0,
         )  # fmt: skip
         spots = plot.scatter("x", "y", source=self.puncta, size=8, fill_alpha=0, line_color="colour", line_width=1.5)
+        paths = plot.multi_line("xs", "ys", source=self.paths, line_color="colour", line_width=2)
         pen = plot.multi_line("xs", "ys", source=self.pen, line_color="#FFFF00", line_width=2)
         seeds = plot.scatter("x", "y", source=self.seeds, size=10, color="#FFFF00", marker="x", line_width=3)
         plot.segment("x0", "y", "x1", "y", source=self.bar, line_color="white", line_width=4)
         plot.text(
             "x0", "y", "text", source=self.bar, text_color="white", text_font_size="13px", y_offset=-8
         )  # above the bar
-        self.renderers = {"cells": cells, "puncta": spots}
+        self.renderers = {"outlines": cells, "puncta": spots, "tracks": paths}
         self.tools = {
             "pan": pan,
             "lasso": LassoSelectTool(renderers=[cells], continuous=False),
@@ -126,8 +129,9 @@ class FieldPane:
 
     def _make_controls(self) -> None:
         self.channels = pn.Column(sizing_mode="stretch_width")
+        layers = ["outlines", "puncta", *(["tracks"] if "tracks" in self.desk.run.tables else [])]
         self.layers = pn.widgets.CheckButtonGroup(
-            name="layers", options=["outlines", "puncta"], value=["outlines"], button_type="default"
+            name="layers", options=layers, value=["outlines"], button_type="default"
         )
         self.safe = tick("colours that all eyes tell apart")
         self.colour_by = pn.widgets.Select(name="Colour outlines by", options=["nothing"], width=220)
@@ -295,7 +299,9 @@ class FieldPane:
             self.tell(str(error))
             labels = None
         drawn = outlines(labels) if labels is not None else pd.DataFrame({"label": [], "xs": [], "ys": []})
-        table = self._with_numbers(drawn)
+        tracks = self.desk.run.tables.get("tracks")
+        table = with_tracks(self._with_numbers(drawn), tracks, self.item.name)
+        self.paths.data = paths(tracks, self.item)
         numbers = [n for n in table if table[n].dtype.kind in "iuf" and n not in ("label", "site", "xs", "ys")]
         self._offer(numbers, [name for name in ("state",) if name in table])
         table["edge"] = self._edges(table)
@@ -336,6 +342,8 @@ class FieldPane:
             found = self.desk.correcting(self.item)
             touched = set(found.edited())
             return [EDITED if label in touched else EDGE for label in table["label"]]
+        if by == "track":
+            return [colour_of(track) for track in table["track"]]
         if by == "state":
             return [STATES.get(str(state), EDGE) for state in table["state"]]
         return ramp(table[by], Viridis256) if by in table else [EDGE] * len(table)
@@ -352,8 +360,8 @@ class FieldPane:
         }
 
     def _show_layers(self) -> None:
-        self.renderers["cells"].visible = "outlines" in self.layers.value
-        self.renderers["puncta"].visible = "puncta" in self.layers.value
+        for name, renderer in self.renderers.items():
+            renderer.visible = name in self.layers.value
 
     # --- which cells are chosen
 

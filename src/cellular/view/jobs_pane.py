@@ -8,7 +8,7 @@ import panel as pn
 
 from cellular.data.formats.suffixes import IMAGE_SUFFIXES
 from cellular.errors import CellularError, InputError
-from cellular.jobs.lessons import decide, lessons
+from cellular.jobs.lessons import decide, helped, lessons
 from cellular.jobs.queue import DONE, QUEUED, RUNNING, Job
 from cellular.jobs.upload import MOST_BYTES, keep_upload
 from cellular.view.desk import Desk
@@ -108,12 +108,14 @@ class TeachPane:
         pairs = "; ".join(f"{key} {value:.3f} → **{told['after'][key]:.3f}**" for key, value in told["before"].items())
         said = {None: "", True: " · kept", False: " · discarded"}[told["kept"]]
         held = ", ".join(told["held_out"])
+        better = helped(told["before"], told["after"])
+        advice = "" if told["kept"] is not None else f" **{'Keep' if better else 'Discard'} is proposed.**"
         parts: list[Any] = [
-            pn.pane.Markdown(f"Lesson {int(name)}{said}, on {held}: {pairs}", sizing_mode="stretch_width")
+            pn.pane.Markdown(f"Lesson {int(name)}{said}, on {held}: {pairs}.{advice}", sizing_mode="stretch_width")
         ]
         if told["kept"] is None:
             for text, keep in (("Keep", True), ("Discard", False)):
-                button = pn.widgets.Button(name=text, width=90)
+                button = pn.widgets.Button(name=text, width=90, button_type="primary" if keep == better else "default")
                 button.on_click(lambda _, keep=keep: self._decide(name, keep))
                 parts.append(button)
         return pn.Row(*parts, sizing_mode="stretch_width")

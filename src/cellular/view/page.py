@@ -43,6 +43,8 @@ class Page:
         )
         self.title = pn.pane.Markdown("", sizing_mode="stretch_width")
         self.field = FieldPane(desk, self.tell)
+        self.time = pn.widgets.DiscreteSlider(name="Timepoint", options=[0], visible=False, sizing_mode="stretch_width")
+        self.time.param.watch(lambda event: self.open(event.new), "value_throttled")
         self.correct = CorrectPane(self.field, self.tell, self._corrected)
         self.plate = PlatePane(desk, self.open)
         self.teach, self.upload = TeachPane(desk, self.tell), UploadPane(desk, self.tell)
@@ -58,6 +60,7 @@ class Page:
         right = pn.Column(
             self.title,
             self.correct.view,
+            self.time,
             pn.pane.Bokeh(field.figure, sizing_mode="stretch_width"),
             pn.FlexBox(*field.buttons, field.layers, field.colour_by, field.safe),
             field.channels,
@@ -100,6 +103,10 @@ class Page:
                 item = self.desk.run.field(name)
                 self.field.open(item)
                 self.correct.refresh()
+                frames = self.desk.run.frames(item)
+                if len(frames) > 1:
+                    self.time.param.update(options={str(one.timepoint): one.name for one in frames}, value=name)
+                self.time.visible = len(frames) > 1
                 self.title.object = " · ".join([f"**{name}**", *self.plate.told(name)])
         except CellularError as error:
             self.tell(str(error))
