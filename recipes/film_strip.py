@@ -34,10 +34,13 @@ PLACE = """() => {
     : (view.child_views ?? []).map((child) => find(child, model)).find((found) => found)
   const model = [...Bokeh.documents[0]._all_models.values()].find((one) => one.name == 'field')
   const view = Bokeh.index.roots.map((root) => find(root, model)).find((found) => found)
+  view.canvas_view.el.scrollIntoView({block: 'center'})
   const box = view.canvas_view.el.getBoundingClientRect(), frame = view.frame.bbox
   return [box.x + frame.left, box.y + frame.top, frame.width, frame.height,
           model.x_range.start, model.x_range.end, model.y_range.end, model.y_range.start]
 }"""
+DRAWING = """() => [...Bokeh.documents[0]._all_models.values()].find((one) => one.name == 'field')
+  .toolbar.tools.some((tool) => tool.type == 'FreehandDrawTool' && tool.active)"""
 
 
 def run_of(folder: Path) -> Path:
@@ -47,6 +50,12 @@ def run_of(folder: Path) -> Path:
     )
     cellular.analyse(made.images, folder / "run", labels=made.truth)
     return folder / "run"
+
+
+def on_screen(page: Any, x: float, y: float) -> tuple[float, float]:
+    """Where a place of the field is on the screen."""
+    left, top, wide, high, x0, x1, y0, y1 = page.evaluate(PLACE)
+    return left + (x - x0) / (x1 - x0) * wide, top + (y - y0) / (y1 - y0) * high
 
 
 def frames(page: Any, run: Path) -> Iterator[tuple[str, bytes]]:
@@ -60,19 +69,20 @@ def frames(page: Any, run: Path) -> Iterator[tuple[str, bytes]]:
     cell = int(labels[labels.shape[0] // 2, :].max())
     depth = ndimage.distance_transform_edt(labels == cell)
     y, x = np.unravel_index(depth.argmax(), depth.shape)
-    left, top, wide, high, x0, x1, y0, y1 = page.evaluate(PLACE)
-    across, down = left + (x + 0.5 - x0) / (x1 - x0) * wide, top + (y + 0.5 - y0) / (y1 - y0) * high
-    page.mouse.click(across, down)
+    page.mouse.click(*on_screen(page, x + 0.5, y + 0.5))
     page.wait_for_timeout(3000)
     yield "3  A cell is one in picture, plot and table", page.screenshot()
     page.get_by_text("Cut the chosen", exact=True).click()
-    page.wait_for_timeout(2000)
-    reach = 1.3 * float(depth.max()) / (x1 - x0) * wide
-    page.mouse.move(across - reach, down)
+    page.wait_for_function(DRAWING)
+    row = np.flatnonzero(labels[y] == cell)
+    start, stop = (on_screen(page, place, y + 0.5) for place in (row[0] - 6, row[-1] + 7))
+    page.mouse.move(*start)
     page.mouse.down()
-    page.mouse.move(across + reach, down, steps=12)
+    page.mouse.move(*stop, steps=12)
     page.mouse.up()
     page.wait_for_timeout(4000)
+    if '"split"' not in (run / "corrections" / "corrections.jsonl").read_text():
+        raise RuntimeError("the cell was not cut: this strip would show what did not happen")
     yield "4  A stroke cuts it: on the disk at once", page.screenshot()
     page.get_by_role("button", name="Field is right", exact=True).click()
     page.get_by_text("Teach", exact=True).first.click()

@@ -109,6 +109,12 @@ def test_errors_are_raised_never_asserted():
         assert not any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(path.read_text()))), path
 
 
+def test_every_figure_is_saved_in_one_place():
+    """`save` takes no figure without its data and no format but SVG; so nothing else may save one."""
+    saving = [path for path in FILES if "savefig" in path.read_text(encoding="utf-8")]
+    assert saving == [SOURCE / "report" / "style.py"]
+
+
 def test_the_readme_draws_the_house_that_is_there():
     tree = re.search(r"src/cellular/\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)[1]
     rooms, inner = [], {}

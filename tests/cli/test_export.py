@@ -29,6 +29,21 @@ def test_labels_are_exported(tmp_path, capsys, name):
 
 
 @pytest.mark.parametrize("name", sorted(EXPORTS))
+def test_a_damaged_label_image_is_named_and_the_rest_exported(tmp_path, capsys, name):
+    pytest.importorskip({"ome-zarr": "ome_zarr", "imagej": "roifile", "hdf5": "h5py"}.get(name, "numpy"))
+    for field in "ab":
+        write_labels(tmp_path / "in" / f"{field}_masks.png", LABELS)
+        write_image(tmp_path / "in" / f"{field}.tif", np.zeros((*LABELS.shape, 3), np.uint8))
+    cut = tmp_path / "in" / "b_masks.png"
+    cut.write_bytes(cut.read_bytes()[:50])
+    assert main(["export", str(tmp_path / "in"), "--to", name, "-o", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr()
+    assert "1 field(s)" in said.out
+    assert f"passed over b: {cut}" in said.out + said.err
+    assert not [path for path in (tmp_path / "out").rglob("b*") if path.is_file() and ".export" not in path.parts]
+
+
+@pytest.mark.parametrize("name", sorted(EXPORTS))
 def test_what_is_exported_is_kept_while_its_files_are_the_same(tmp_path, name):
     pytest.importorskip({"ome-zarr": "ome_zarr", "imagej": "roifile", "hdf5": "h5py"}.get(name, "numpy"))
     for field in "abc":

@@ -10,6 +10,8 @@ from cellular.cli.main import EXIT_ERROR, main
 from cellular.files import PARTIAL
 
 SIZES_KIB = (8, 40, 120, 400, 1000)
+# Room for everything; a training keeps three copies of a model of 26 MB.
+ROOM_KIB = 400_000
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def fill_then_mend(name, made, disk, kib, capsys):
     assert f"cellular {argv[0]}: error: " in said
     assert "cannot be written: " in said
     assert list(out.rglob(f"{PARTIAL}*")) == []
-    disk(50_000)
+    disk(ROOM_KIB)
     resume = ["--resume"] if (out / "e" / "checkpoint.pt").exists() else []
     assert main([*argv, *resume]) == 0
     return True
@@ -82,7 +84,7 @@ def test_simulate_fills_a_disk_that_is_mounted_there_and_fails_without_a_trace(m
     argv = [str(word) for word in commands(made, out)["simulate"]]
     assert main(argv) == EXIT_ERROR
     assert list(out.iterdir()) == []
-    disk(50_000)
+    disk(ROOM_KIB)
     assert main(argv) == 0
     assert sorted(path.name for path in out.iterdir()) == ["images", "images-color", "masks", "truth"]
     assert main(argv) == EXIT_ERROR

@@ -153,7 +153,11 @@ def _info(source: Source) -> ImageInfo:
     scenes = describe_image(path)
     if source.scene >= len(scenes):
         raise InputError(f"{path}: it has {len(scenes)} images, not {source.scene + 1}; was it changed?")
-    return scenes[source.scene]
+    info = scenes[source.scene]
+    # Which of the two values is the cells' differs between writers of such files, and is no matter of light.
+    if info.white == 1:
+        raise InputError(f"{path}: one bit a pixel is a mask, no fluorescence image; label images go in by --labels")
+    return info
 
 
 def _check_single(source: Source, info: ImageInfo) -> None:

@@ -14,7 +14,7 @@ from cellular.autophagy.state.tree_model import TreeModel
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
 from cellular.data.formats.suffixes import label_path
-from cellular.data.image import load_labels, read_field
+from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
@@ -32,6 +32,7 @@ from cellular.jobs.measure import (
 from cellular.jobs.nuclei import NucleiSource, nuclei_source
 from cellular.jobs.quality import Looking, check_exclusions
 from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
+from cellular.jobs.scale import Scale, common_scale, read_comparable
 from cellular.jobs.segment import (
     cell_table,
     draw_outlines,
@@ -154,7 +155,8 @@ def _work(
 ) -> Work:
     """Everything that is done to one field."""
     shown = {item.name for item in spread(plate.fields, settings.overlays)}
-    one = _Analysing(out, settings, segmenter, state_model, source, flat.to_apply(), shown, Looking.at(plate))
+    light, scale = flat.to_apply(), common_scale(plate.fields)
+    one = _Analysing(out, settings, segmenter, state_model, source, light, shown, Looking.at(plate), scale)
     return Work(one.do, one.inputs, one.outputs)
 
 
@@ -168,9 +170,10 @@ class _Analysing:
     flat: FlatField
     shown: set[str]
     looking: Looking
+    scale: Scale | None
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        recorded = read_field(item)
+        recorded = read_comparable(item, self.scale)
         image = self.flat.correct(recorded, item)
         tables, folder = {}, self.out / "labels"
         if item.labels is not None or self.segmenter is None:

@@ -15,9 +15,8 @@ from cellular.autophagy.measure.field import MeasureSettings, measure_field
 from cellular.autophagy.measure.puncta_settings import SIGMAS_PX
 from cellular.autophagy.measure.unmix import REPORTER, measured_roles
 from cellular.data.find import as_plate
-from cellular.data.formats.image_file import describe_image
 from cellular.data.formats.images import write_image
-from cellular.data.image import FieldImage, load_labels, read_field
+from cellular.data.image import FieldImage, load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, import_extra
 from cellular.files import whole_file, write_csv, write_json
@@ -26,6 +25,7 @@ from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
 from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
+from cellular.jobs.scale import Scale, common_scale, read_comparable
 from cellular.labels.diameter import median_diameter
 from cellular.report.autophagy import puncta_overlay
 from cellular.report.outlines import colour_image
@@ -184,7 +184,7 @@ def measure_work(
     source: NucleiSource | None = None,
 ) -> Work:
     """Measuring one field that has labels; fields in `shown` get a picture of their puncta."""
-    one = _Measuring(out, settings, shown, flat.to_apply(), source, about_fields(plate))
+    one = _Measuring(out, settings, shown, flat.to_apply(), source, about_fields(plate), common_scale(plate.fields))
     return Work(one.do, one.inputs, one.outputs)
 
 
@@ -196,9 +196,11 @@ class _Measuring:
     flat: FlatField
     source: NucleiSource | None
     about: Mapping[str, dict]
+    scale: Scale | None
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        image = self.flat.correct(read_field(item), item)
+        recorded = read_comparable(item, self.scale)
+        image = self.flat.correct(recorded, item)
         labels = load_labels(item, image.shape)
         nuclei = self.source.write(item, image, labels, self.out / "labels") if self.source else None
         tables = measure_field(image, labels, item.name, self.settings, self.about[item.name], nuclei)
@@ -271,25 +273,13 @@ def with_puncta_sizes(
         return settings
     if plate.scheme == "cellular" and puncta.unit == "px":
         return replace(settings, puncta=replace(puncta, min_sigma=SIGMAS_PX[0], max_sigma=SIGMAS_PX[1], unit="px"))
-    size = settings.pixel_size_um or pixel_size_of(items)
+    scale = common_scale(items)
+    size = settings.pixel_size_um or (scale.pixel_size_um if scale else None)
     cell_px = None if size else cell_px or labelled_diameter(items)
     puncta = puncta.resolved(size, cell_px)
     by = "the pixel size" if size else f"the cells' diameter of {cell_px:.0f} px; give --pixel_size or --min_sigma"
     logger.info("puncta of sigma %.3g to %.3g %s, by %s", puncta.min_sigma, puncta.max_sigma, puncta.unit, by)
     return replace(settings, puncta=puncta)
-
-
-def pixel_size_of(items: Sequence[FieldFiles]) -> float | None:
-    """Pixel size, um, of the first field that can be read; None where its file does not say."""
-    for item in items:
-        if item.pixel_size_um:
-            return item.pixel_size_um
-        try:
-            source = item.sources[0]
-            return describe_image(source.slices[0][0])[source.scene].pixel_size_um
-        except CellularError:
-            continue
-    return None
 
 
 def labelled_diameter(items: Sequence[FieldFiles]) -> float:

@@ -8,6 +8,7 @@ from cellular.errors import InputError, MissingInputError
 from cellular.files import alone_in, read_csv, read_json
 from cellular.jobs.conclude import MADE_WITH, AnalyseSettings, conclude
 from cellular.jobs.corrections import open_corrections
+from cellular.jobs.evaluation_page import PAGE, evaluation_page_again
 from cellular.jobs.flat_field import open_flat_field, settle
 from cellular.jobs.runner import Done, finished, joined
 from cellular.settings import settings_from
@@ -16,11 +17,13 @@ from cellular.settings import settings_from
 def report(run: str | Path) -> Path:
     """Make ``report.html`` of the run in folder `run` again, and its tables and figures; returns the page's path.
 
-    The images are read for pictures alone; fields whose images are gone are left out of these, and named.
+    The images are read for pictures alone; in a run of `analyse`, fields whose images are gone are left out of these,
+    and named. The brightness of evaluated cells is of the images: they are needed.
 
     Raises
     ------
-    MissingInputError, InputError : no `analyse` of this version wrote the folder, or it has no field.
+    MissingInputError, InputError : no `analyse`, `evaluate`, `reproduce` or `demo` of this version wrote the folder, it
+        has no field, or files that it rests on have changed.
 
     Examples
     --------
@@ -32,8 +35,17 @@ def report(run: str | Path) -> Path:
     True
     """
     run = Path(run)
-    if not (run / "analyse.json").is_file():
-        raise MissingInputError(f"{run} is no run of cellular analyse: it has no analyse.json")
+    if (run / "analyse.json").is_file():
+        return _analysis(run)
+    if (run / PAGE).is_file():
+        with alone_in(run):
+            return evaluation_page_again(run)
+    if list(run.glob("*_eval.json")):
+        raise InputError(f"{run} was evaluated without a page, or by an earlier version; run cellular evaluate again")
+    raise MissingInputError(f"{run} is no run of analyse, evaluate, reproduce or demo: no analyse.json or {PAGE} in it")
+
+
+def _analysis(run: Path) -> Path:
     if not (run / MADE_WITH).is_file():
         raise InputError(f"{run} was made by an earlier version; run cellular analyse again, fields that are done stay")
     with alone_in(run):

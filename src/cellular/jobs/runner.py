@@ -305,7 +305,8 @@ def write_problems(out: Path, problems: Mapping[str, str]) -> None:
 
 def spread(items: Sequence[FieldFiles], count: int) -> Sequence[FieldFiles]:
     """`count` of the items, evenly spread."""
-    return items[:: max(1, len(items) // max(1, count))][:count]
+    count = min(count, len(items))
+    return [items[n * len(items) // count] for n in range(count)]
 
 
 def files_of(item: FieldFiles) -> tuple[Path, ...]:

@@ -97,7 +97,8 @@ def _write(result: Comparison, out: Path, settings: StatsSettings, maps: Sequenc
             "notes": [*result.notes, *assay.notes],
         },
     )
-    add_to_page(Page("Treatments compared", subtitle="cellular stats"), result, figures).write(out / "stats.html")
+    page = Page("Treatments compared", subtitle="cellular stats", folder=out)
+    add_to_page(page, result, figures).write(out / "stats.html")
     return figures
 
 

@@ -18,7 +18,7 @@ from cellular.jobs.corrections import corrected
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.runner import Work, claimed, each, write_problems
 from cellular.report.style import save
-from cellular.report.tracks import draw_lengths, draw_tracks
+from cellular.report.tracks import draw_lengths, draw_tracks, shares_by_length
 from cellular.settings import settings_to_dict
 from cellular.track.export import EXPORTS, write_export
 from cellular.track.link import TrackSettings, link
@@ -255,7 +255,8 @@ def _write(result: TrackResult, out: Path) -> None:
     write_csv(out / "summary.csv", result.summary)
     if result.scores is not None:
         write_csv(out / "scores.csv", result.scores)
-    save(draw_lengths(result.tracks), out / "figures" / "track_lengths.svg")
+    shares = shares_by_length(result.tracks)
+    save(draw_lengths(shares), out / "figures" / "track_lengths.svg", shares)
 
 
 def write_states(tracks: pd.DataFrame, out: Path, step: int = 1) -> None:

@@ -16,7 +16,7 @@ from cellular.data.formats.read import has_size, read_any_labels
 from cellular.data.formats.suffixes import field_name, kind_of, same_name
 from cellular.data.image import read_field
 from cellular.data.plate import IDENTITY, FieldFiles
-from cellular.errors import InputError, MissingInputError
+from cellular.errors import CellularError, InputError, MissingInputError
 from cellular.files import read_csv
 
 
@@ -81,10 +81,16 @@ class LabelledField:
 
 
 def class_names(fields: Sequence[LabelledField]) -> list[str]:
-    """All classes of `fields`, sorted."""
+    """All classes of `fields`, sorted; a field whose labels cannot be read has none."""
     names = {name for item in fields for name in item.classes.values()}
-    unnamed = any(set(np.unique(item.labels()).tolist()) - {0} - set(item.classes) for item in fields)
-    return sorted(names | ({DEFAULT_CLASS} if unnamed else set()))
+    return sorted(names | ({DEFAULT_CLASS} if any(map(_has_unnamed, fields)) else set()))
+
+
+def _has_unnamed(item: LabelledField) -> bool:
+    try:
+        return bool(set(np.unique(item.labels()).tolist()) - {0} - set(item.classes))
+    except CellularError:
+        return False
 
 
 def find_labelled(

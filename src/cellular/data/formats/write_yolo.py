@@ -13,9 +13,10 @@ from cellular.labels.outlines import outline, rings_of, single_ring
 
 def export_yolo(item: LabelledField, out: Path, names: Sequence[str]) -> Written:
     """Write a field's image and lines. A line holds one ring, so a cell's pieces and holes are joined by seams."""
+    # First, since labels that cannot be read must leave no image: one without lines is a field without cells.
+    lines = [f"{names.index(item.class_of(label))} {_corners(cell)}" for label, cell in cells_of(item.labels())]
     # Ultralytics finds an image's labels by its name, with images/ turned into labels/.
     name = place_image(item, out)
-    lines = [f"{names.index(item.class_of(label))} {_corners(cell)}" for label, cell in cells_of(item.labels())]
     return Written([_write(out / "labels" / f"{Path(name).stem}.txt", lines)])
 
 

@@ -1,0 +1,85 @@
+"""What a plate's fields share, so that their numbers can be compared: the kind of levels, and the size of a pixel."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cellular.data.formats.image_file import describe_image
+from cellular.data.image import FieldImage, read_field
+from cellular.data.plate import FieldFiles
+from cellular.errors import CellularError, InputError
+from cellular.jobs.runner import spread
+
+# Pixel sizes that differ by less are one size, rounded by two programs.
+SAME_SIZE = 0.01
+# Fields looked at for what the plate's fields share.
+LOOKED_AT = 9
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What most of a plate's fields have.
+
+    Attributes
+    ----------
+    levels : kind of the pixels' numbers, see :func:`levels_of`.
+    pixel_size_um : side of a pixel, µm; None where the files do not say.
+    field : one that has both.
+    """
+
+    levels: str
+    pixel_size_um: float | None
+    field: str
+
+    def check(self, item: FieldFiles, image: FieldImage) -> None:
+        """Raise InputError for a field whose levels or lengths cannot be compared with the plate's."""
+        levels, size = levels_of(image.pixels.dtype), image.pixel_size_um
+        if levels != self.levels:
+            raise InputError(
+                f"{item.images[0]}: its pixels are {levels}, those of {self.field} and most fields {self.levels}; save "
+                "all alike, or measure it apart"
+            )
+        if size and self.pixel_size_um and abs(size / self.pixel_size_um - 1) > SAME_SIZE:
+            raise InputError(
+                f"{item.images[0]}: a pixel is {size:.4g} um, in {self.field} and most fields {self.pixel_size_um:.4g} "
+                "um: sizes in px cannot be compared; measure it apart, or give --pixel_size where the files are wrong"
+            )
+
+
+def read_comparable(item: FieldFiles, scale: Scale | None) -> FieldImage:
+    """A field's image, read and checked against its plate's `scale`, where that is known."""
+    image = read_field(item)
+    if scale is not None:
+        scale.check(item, image)
+    return image
+
+
+def levels_of(dtype: np.dtype) -> str:
+    """Kind of a pixel's numbers: fractions, or counts of a camera that were cut to 8 bit, or were not.
+
+    >>> levels_of(np.dtype("uint8")), levels_of(np.dtype("int16")), levels_of(np.dtype("float32"))
+    ('8-bit counts', 'counts', 'floating-point')
+    """
+    if dtype.kind == "f":
+        return "floating-point"
+    return "8-bit counts" if dtype.itemsize == 1 else "counts"
+
+
+def common_scale(fields: Sequence[FieldFiles]) -> Scale | None:
+    """What most of a few of `fields`, spread evenly, have by their headers; None where none can be read."""
+    found: dict[tuple[str, float | None], list[str]] = {}
+    for item in spread(fields, LOOKED_AT):
+        source = item.sources[0]
+        try:
+            info = describe_image(source.slices[0][0])[source.scene]
+        except (CellularError, IndexError):
+            continue
+        found.setdefault((levels_of(np.dtype(info.dtype)), item.pixel_size_um or info.pixel_size_um), []).append(
+            item.name
+        )
+    if not found:
+        return None
+    (most, _), *_ = Counter({what: len(names) for what, names in found.items()}).most_common(1)
+    return Scale(*most, found[most][0])
