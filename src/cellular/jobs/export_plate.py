@@ -10,8 +10,8 @@ from cellular.data.formats.write_plate import PlateField, write_plate
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import IDENTITY, FieldFiles, Plate
 from cellular.errors import CellularError, InputError
-from cellular.files import read_csv
 from cellular.progress import progress
+from cellular.tables import find_table, read_table
 
 
 def export_plates(
@@ -49,8 +49,8 @@ def export_plates(
 
 def table_of_run(run: str | Path, plate: Plate) -> pd.DataFrame | None:
     """A run's table of cells as :func:`export_plates` takes it; None where there is none."""
-    path = Path(run) / "cells.csv"
-    table = read_csv(path) if path.is_file() else None
+    path = find_table(Path(run), "cells")
+    table = read_table(path) if path else None
     table = table.rename(columns={"image": "field"}) if table is not None and "field" not in table else table
     return table_of_names(table, plate.map_columns)
 

@@ -10,12 +10,14 @@ import pandas as pd
 from cellular.data.find import find_plate
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
-from cellular.files import read_csv, read_json
+from cellular.files import read_json
 from cellular.jobs.corrections import LOG, Corrections, open_corrections
 from cellular.jobs.runs import PLATE, VERBS, plate_of_run, verb_of
 from cellular.settings import parse_toml
+from cellular.tables import Tables, find_table, read_table
 
 TABLES = ("cells", "puncta", "marker_puncta", "images", "quality")
+LAZY = ("puncta", "marker_puncta")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Run:
     folder: Path
     verb: str | None
     plate: Plate
-    tables: dict[str, pd.DataFrame]
+    tables: Mapping[str, pd.DataFrame]
     record: Mapping[str, Any]
     options: Mapping[str, Any]
 
@@ -118,17 +120,18 @@ def open_run(source: str | Path, images: str | Path | None = None, out: str | Pa
         return Run(folder, None, plate, {"images": plate.table()}, {}, {"channels": (), **how})
     record = read_json(source / f"{verb}.json")
     plate = plate_of_run(source, images)
-    tables = read_tables(source)
-    if verb == "segment":
-        tables = {"cells": tables["cells"].rename(columns={"image": "field", "area_px": "area"})} if tables else {}
-    tables.setdefault("images", plate.table())
-    return Run(source, verb, plate, tables, record, _options(source))
+    return Run(source, verb, plate, run_tables(source, plate, verb), record, _options(source))
 
 
-def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
-    """The tables of a run as they are now: those of :data:`TABLES` that are there, and "tracks"."""
-    paths = {name: folder / f"{name}.csv" for name in TABLES} | {"tracks": folder / "tracks" / "tracks.csv"}
-    return {name: read_csv(path) for name, path in paths.items() if path.is_file()}
+def run_tables(folder: Path, plate: Plate, verb: str | None) -> Tables:
+    """The tables of a run as they are now, its tracks too: puncta are read field by field, the others are held."""
+    tables = Tables(folder, TABLES)
+    held = {name: tables[name] for name in tables if name not in LAZY}
+    if verb == "segment" and "cells" in held:
+        held["cells"] = held["cells"].rename(columns={"image": "field", "area_px": "area"})
+    if tracks := find_table(folder / "tracks", "tracks"):
+        held["tracks"] = read_table(tracks)
+    return tables.holding(**{"images": plate.table(), **held})
 
 
 def _options(folder: Path) -> dict[str, Any]:

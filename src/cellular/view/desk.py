@@ -13,7 +13,7 @@ from cellular.data.window import FieldWindows, RecentFields
 from cellular.errors import InputError
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.queue import Job, Queue
-from cellular.jobs.view import Run, read_tables
+from cellular.jobs.view import Run, run_tables
 
 # Fields whose label images are kept in memory.
 MOST_FIELDS = 8
@@ -93,4 +93,4 @@ class Desk:
     def read_tables(self) -> None:
         """Take the run's tables as they are now: a job has made them anew."""
         if self.run.verb in ("analyse", "measure"):
-            self.run = replace(self.run, tables={**self.run.tables, **read_tables(self.run.folder)})
+            self.run = replace(self.run, tables=run_tables(self.run.folder, self.run.plate, self.run.verb))

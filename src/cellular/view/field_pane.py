@@ -26,6 +26,7 @@ from cellular.data.window import step_for
 from cellular.errors import CellularError
 from cellular.report.colours import EDGE, EDITED, KINDS, STATES, colours_of
 from cellular.report.outlines import outlines_of
+from cellular.tables import of_fields
 from cellular.view.desk import Desk
 from cellular.view.parts import tick
 from cellular.view.picture import bar_length, compose, contrast, ramp
@@ -343,8 +344,8 @@ class FieldPane:
         return ramp(table[by], Viridis256) if by in table else [EDGE] * len(table)
 
     def _show_puncta(self) -> None:
-        found = self.desk.run.tables.get("puncta")
-        mine = found[found["field"] == self.item.name] if found is not None else pd.DataFrame({"x": [], "y": []})
+        mine = of_fields(self.desk.run.tables, "puncta", [self.item.name])
+        mine = pd.DataFrame({"x": [], "y": []}) if mine is None else mine
         kinds = mine["kind"].tolist() if "kind" in mine else [""] * len(mine)
         self.puncta.data = {
             "x": (mine["x"] + 0.5).tolist(),
