@@ -16,7 +16,7 @@ README = SOURCE.parents[1] / "README.md"
 # top to bottom
 ROOMS = ["cli", "view", "napari", "jobs", "report", "simulate", "track"]
 ROOMS += ["autophagy", "evaluate", "train", "segment", "data", "labels"]
-SHARED = {"errors", "settings", "device", "progress", "files", "delimited", "lazy", "jit"}
+SHARED = {"errors", "settings", "device", "progress", "files", "delimited", "tables", "lazy", "jit"}
 FILES = sorted(SOURCE.rglob("*.py"))
 LONGEST_BODY, LONGEST_FILE = 60, 400
 # The face offers jobs; whoever takes one from it imports from there.

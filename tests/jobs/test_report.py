@@ -11,13 +11,15 @@ import cellular
 from cellular.data.formats.images import read_labels, write_image, write_labels
 from cellular.data.plate import Plate
 from cellular.errors import InputError, MissingInputError
-from cellular.files import read_json
+from cellular.files import read_csv, read_json
 from cellular.jobs import analyse as analysing
 from cellular.jobs import evaluate_field
 from cellular.jobs.evaluate import evaluate
 from cellular.jobs.evaluation_page import write_evaluation_page
 from cellular.jobs.report import report
+from cellular.jobs.view import open_run
 from cellular.simulate import SimulationSettings
+from cellular.tables import Tables, of_fields
 
 
 @pytest.fixture
@@ -39,6 +41,18 @@ def test_a_page_is_made_again_without_measuring(run, monkeypatch):
     assert "bokeh" in text
     assert "data:image/webp;base64," in text
     assert "All 2 positions are on this page" in text
+
+
+def test_puncta_are_looked_up_and_never_read_whole(run, monkeypatch):
+    """Neither the page nor what `view` opens reads the table of puncta; a field's are those of its own file."""
+    result, _ = run
+    out, whole = result.page.parent, Tables.__getitem__
+    monkeypatch.setattr(Tables, "__getitem__", lambda self, name: None if name == "puncta" else whole(self, name))
+    assert report(out) == result.page
+    opened = open_run(out)
+    for item in opened.plate.fields:
+        own = read_csv(out / "fields" / item.name / "puncta.csv")
+        assert of_fields(opened.tables, "puncta", [item.name])["x"].tolist() == own["x"].tolist()
 
 
 def test_every_figure_of_the_comparison_is_svg_with_its_data(run):

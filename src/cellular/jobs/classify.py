@@ -28,6 +28,7 @@ from cellular.progress import progress
 from cellular.report.autophagy import calibration_figure, confusion_figure, importance_figure, saliency_figure
 from cellular.report.style import save
 from cellular.settings import settings_to_dict
+from cellular.tables import from_frame, read_table, write_table
 
 TREATMENT_CAVEAT = (
     "Truth here is the treatment of the well, not an expert's look at the cell: fed wells hold activated cells and "
@@ -96,7 +97,7 @@ def _known_cells(
     cells: str | Path, truth: str | Path | None, settings: Settings, positive: str | None
 ) -> tuple[pd.DataFrame, Settings]:
     """The cells with their truth, and the settings with the two states that it holds."""
-    measured = read_csv(cells)
+    measured = read_table(cells)
     if not len(measured):
         raise InputError(f"{cells} has no rows: there is no cell to learn from")
     table = add_truth(measured, read_csv(truth) if truth else None)
@@ -135,14 +136,14 @@ def predict_state(
 
     `top` features per cell, by `method` of :func:`explain`; none with 0. A table without cells gives one without.
     """
-    table = read_csv(cells)
+    table = read_table(cells)
     fitted = load_model(model)
     classified = classifier(fitted, {})(table)
     reasons = explain(fitted, classified, top, method) if top else None
     with alone_in(out) as folder:
         if reasons is not None:
             write_csv(folder / "explanations.csv", reasons)
-        write_csv(folder / "cells.csv", classified)
+        write_table(folder, "cells", [from_frame(classified)])
     return classified
 
 
@@ -153,7 +154,7 @@ def predict_crop_state(
 
     ``figures/saliency.png`` shows what the network looks at in the cells that it is surest of, if there are any cells.
     """
-    table = checked_cells(read_csv(cells))
+    table = checked_cells(read_table(cells))
     network = load_crop_model(model)
     pairs = fields_of(table, images, labels) if len(table) else {}
     nothing = _no_crops(network)
@@ -170,7 +171,7 @@ def predict_crop_state(
             _look(network, join_crops([part for _, part in again]), shown, folder)
         if top:
             write_csv(folder / "explanations.csv", together(reasons))
-        write_csv(folder / "cells.csv", classified)
+        write_table(folder, "cells", [from_frame(classified)])
     return classified
 
 

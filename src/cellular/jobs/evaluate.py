@@ -23,13 +23,14 @@ from cellular.files import read_csv, read_json, write_csv, write_json
 from cellular.jobs.corrections import annotated
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.evaluate_field import ScoredField, ScoreField, scored_fields
-from cellular.jobs.runner import ITEMS, Work, attempt, each, files_of, held, is_done, joined
+from cellular.jobs.runner import ITEMS, Joined, Work, attempt, each, files_of, held, is_done
 from cellular.jobs.segment import segment
 from cellular.jobs.shards import for_the_rest
 from cellular.report.evaluation import field_picture, precision_recall_data, precision_recall_figure
 from cellular.report.style import save
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
+from cellular.tables import find_table, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ def evaluated(output_dir: str | Path, split: str) -> EvaluationResult:
     for item in (item for item in plate.fields if item.name in asked["scored"]):
         if item.name not in labels or not is_done(records / ITEMS / item.name, score.inputs(item)):
             raise InputError(f"{item.name}: its label images changed, moved or went since; run cellular evaluate again")
-    result = _concluded(output_dir, plate, asked, labels, cells, joined(records, asked["scored"]))
+    result = _concluded(output_dir, plate, asked, labels, cells, Joined(records, asked["scored"]))
     if result.detections.sha256() != asked["detections"]:
         raise InputError(f"{output_dir}: true boxes or scores of cells changed since; run cellular evaluate again")
     return result
@@ -179,8 +180,8 @@ def _given_labels(fields: Sequence[FieldFiles], folder: Path) -> tuple[dict[str,
     problems = {
         item.name: f"no {item.name}_masks.tif or .png in {folder}" for item in fields if item.name not in labels
     }
-    table = folder / "cells.csv"
-    cells = read_csv(table) if table.is_file() else pd.DataFrame()
+    table = find_table(folder, "cells")
+    cells = read_table(table) if table else pd.DataFrame()
     if not {"image", "label", "score"} <= set(cells.columns):
         logger.warning("%s gives no scores: all predictions count the same, which lowers the box AP", folder)
         cells = pd.DataFrame(columns=["image", "label", "score"])

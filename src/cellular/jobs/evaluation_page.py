@@ -14,7 +14,7 @@ from cellular.data.image import load_ignore, load_labels, read_field
 from cellular.evaluate.cells import calibration, cell_verdicts, errors_by
 from cellular.evaluate.paired import paired_differences
 from cellular.evaluate.result import EvaluationResult
-from cellular.files import read_csv, read_json, write_csv, write_json
+from cellular.files import read_json, write_csv, write_json
 from cellular.jobs.evaluate import evaluated
 from cellular.jobs.explore import for_paper
 from cellular.report.choice import choose_fields
@@ -38,6 +38,7 @@ from cellular.report.pictures import size_choice
 from cellular.report.provenance import versions
 from cellular.report.style import save
 from cellular.report.viewer import frame_of
+from cellular.tables import find_table, read_table
 
 _FEATURES = ("iou", "score", "area", "brightness")
 
@@ -126,8 +127,8 @@ def _judged(result: EvaluationResult) -> tuple[pd.DataFrame, pd.DataFrame]:
         for found, table in zip((true, predicted), mine):
             table.insert(0, "field", one.name)
             found.append(table)
-    told = next(iter(result.labels.values())).parent / "cells.csv"
-    cells = read_csv(told) if told.is_file() else pd.DataFrame(columns=["image", "label", "score"])
+    told = find_table(next(iter(result.labels.values())).parent, "cells")
+    cells = read_table(told) if told else pd.DataFrame(columns=["image", "label", "score"])
     scored = cells.rename(columns={"image": "field"})[["field", "label", "score"]].astype(
         {"label": int, "score": float}
     )

@@ -23,6 +23,7 @@ from cellular.report.linked import choose_rows
 from cellular.report.outlines import PLAIN, colour_image, outline_overlay, outlines_of
 from cellular.report.pictures import size_choice
 from cellular.report.viewer import frame_of
+from cellular.tables import of_fields
 
 logger = logging.getLogger(__name__)
 
@@ -153,10 +154,9 @@ def _cells(
 
 
 def _puncta(tables: Mapping[str, pd.DataFrame], shown: list[str]) -> pd.DataFrame | None:
-    table = tables.get("puncta", tables.get("marker_puncta"))
-    if table is None:
+    here = of_fields(tables, "puncta" if "puncta" in tables else "marker_puncta", shown)
+    if here is None:
         return None
-    here = table[table["field"].isin(shown)]
     return here.assign(frame=here["field"].map(shown.index).astype(int) if len(here) else 0)
 
 

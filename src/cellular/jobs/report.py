@@ -10,7 +10,7 @@ from cellular.jobs.conclude import MADE_WITH, AnalyseSettings, conclude
 from cellular.jobs.corrections import open_corrections
 from cellular.jobs.evaluation_page import PAGE, evaluation_page_again
 from cellular.jobs.flat_field import open_flat_field, settle
-from cellular.jobs.runner import Done, finished, joined
+from cellular.jobs.runner import Done, Joined, finished
 from cellular.settings import settings_from
 
 
@@ -53,15 +53,16 @@ def _analysis(run: Path) -> Path:
         known = {one.name for one in fields_of(AnalyseSettings)}
         settings = settings_from(AnalyseSettings, {name: value for name, value in record.items() if name in known})
         plate = Plate.from_dict(read_json(run / "plate.json"))
-        names = [name for name in finished(run) if name in {item.name for item in plate.fields}]
+        known_fields = {item.name for item in plate.fields}
+        names = [name for name in finished(run) if name in known_fields]
         if not names:
             raise InputError(f"{run} has no field that is done; run cellular analyse")
         flat = settle(open_flat_field(plate, settings.flat_field), plate, run)
         made_with = read_json(run / MADE_WITH)
         edits = open_corrections(made_with["corrections"]) if made_with.get("corrections") else None
         passed_over = read_csv(run / "problems.csv")
-        missing = {
-            name: why for name, why in zip(passed_over["field"], passed_over["problem"]) if name not in set(names)
-        }
-        done = Done(joined(run, names), {}, tuple(names))
+        missing = dict(zip(passed_over["field"], passed_over["problem"]))
+        done_names = set(names)
+        missing = {name: why for name, why in missing.items() if name not in done_names}
+        done = Done(Joined(run, names), {}, tuple(names))
         return conclude(plate, done, run, settings, record, flat, made_with["exclude"], missing, edits).page

@@ -14,10 +14,10 @@ from cellular.data.formats.suffixes import label_path
 from cellular.data.image import FieldImage, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
-from cellular.files import sha256_of, write_csv, write_json
+from cellular.files import sha256_of, write_json
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source, require_seeds
-from cellular.jobs.runner import Work, claimed, each, files_of, finished, joined, spread
+from cellular.jobs.runner import Joined, Work, claimed, each, files_of, finished, spread
 from cellular.labels.regions import Regions
 from cellular.progress import progress
 from cellular.report.outlines import PLAIN, colour_image, outline_overlay
@@ -26,6 +26,7 @@ from cellular.segment.seeds import part_by_nuclei
 from cellular.segment.segmentation import Segmentation
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
+from cellular.tables import write_table
 
 CELLS, NUCLEI = "cells", "nuclei"
 # The diameter of a plate's cells is the median over this many of its fields.
@@ -88,19 +89,18 @@ def segment(
     plate = as_plate(plate)
     segmenter = model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model, device)
     settings = settings or SegmentSettings()
-    nuclei = None
+    record, seeds = {**model_record(segmenter), "settings": asdict(settings)}, None
     if settings.seeds:
         require_seeds(plate, AUTO, None)
-        nuclei = nuclei_source(plate, AUTO, None, device)
-    record = {**model_record(segmenter), "settings": asdict(settings)} | (
-        {"nuclei_from": nuclei.record()} if nuclei else {}
-    )
+        seeds = nuclei_source(plate, AUTO, None, device)
+    record |= {"nuclei_from": seeds.record()} if seeds else {}
     with claimed(out, "segment", record, engine) as folder:
         write_json(folder / "plate.json", plate.as_dict())
-        work = segment_work(segmenter, folder, settings, overlays, nuclei)
+        work = segment_work(segmenter, folder, settings, overlays, seeds)
         done = each(plate.fields, folder, work, desc="segment", engine=engine)
-        for name, table in joined(folder, finished(folder)).items():
-            write_csv(folder / f"{name}.csv", table)
+        every = Joined(folder, finished(folder))
+        for name in every:
+            write_table(folder, name, every.parts(name))
     labels = {name: label_path(folder, name) for name in done.names}
     cells, nuclei = (done.tables.get(name, pd.DataFrame()) for name in (CELLS, NUCLEI))
     return SegmentResult(labels, cells, done.problems, nuclei)
