@@ -258,7 +258,7 @@ def _typed(path: str | Path, dialect: Dialect, names: list[str], text: frozenset
     if mixed:
         table[mixed] = _without(read(dtype=dict.fromkeys(mixed, str), usecols=mixed), ~filled)
     for name in words:
-        table[name] = _settled(table[name], decimal_comma=dialect.separator != ",")
+        table[name] = settled(table[name], decimal_comma=dialect.separator != ",")
     return table
 
 
@@ -273,7 +273,7 @@ def _without(table: pd.DataFrame, empty: pd.Series) -> pd.DataFrame:
     return kept.astype(dict.fromkeys(whole, "int64")) if len(kept) else kept
 
 
-def _settled(column: pd.Series, decimal_comma: bool) -> pd.Series:
+def settled(column: pd.Series, decimal_comma: bool = False) -> pd.Series:
     """A column of text as numbers or truth values, where all it holds are such."""
     known = column.dropna()
     if known.empty:
