@@ -1,6 +1,6 @@
 """How often `cellular stats` covers, calls and finds: flux and EC50 on simulated plates whose truth is known.
 
-    python recipes/flux_power.py [--experiments 300] [--seed 0]
+    python recipes/flux_power.py [--experiments 300] [--seed 0] [--what effect none doses]
 
 Wells hold 2 sites of 50 cells. Puncta of a cell are Poisson about a gamma of shape 6, times the cell's size;
 replicates, their treatments, their inhibitors and their wells scatter (log-normal, standard deviations below). Prints
@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from cellular.autophagy.compare.design import Inference, StatsSettings
 from cellular.autophagy.compare.doses import curve_row
@@ -106,24 +107,44 @@ def count_doses(rng: np.random.Generator, experiments: int, replicates: int, ec5
     return drawn, covers, float(np.median(widths)) if widths else np.nan
 
 
+def share(count: int, of: int) -> str:
+    """A count's share with its exact 95 % interval."""
+    if not of:
+        return "-"
+    ends = binomtest(count, of).proportion_ci()
+    return f"{count / of:.3f} ({ends.low:.3f} to {ends.high:.3f})"
+
+
+def doses(seed: int, experiments: int, replicates: int) -> None:
+    """Print EC50 after every 20 experiments, for they are slow: curves drawn, coverage, width."""
+    drawn, covers, widths = 0, 0, []
+    for number in range(-(-experiments // 20)):
+        more = count_doses(np.random.default_rng([seed, replicates, number]), 20, replicates, 60.0)
+        drawn, covers, widths = drawn + more[0], covers + more[1], [*widths, more[2]]
+        tried = 20 * (number + 1)
+        print(
+            f"EC50 {replicates} replicates: drawn {share(drawn, tried)} of {tried}, covers {share(covers, drawn)}, "
+            f"x {np.median(widths):.2f}",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiments", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--what", nargs="+", choices=("effect", "none", "doses"), default=["effect", "none", "doses"])
     args = parser.parse_args()
     n = args.experiments
     designs = [(replicates, wells) for wells in (1, 3) for replicates in (3, 4, 6)]
     for name, pools in (("effect", POOLS), ("none", {"DMSO": POOLS["DMSO"], "EBSS": POOLS["DMSO"]})):
-        for replicates, wells in designs:
+        for replicates, wells in designs if name in args.what else ():
             counts = count_flux(np.random.default_rng([args.seed, replicates, wells]), n, replicates, wells, pools)
             for asked in questions(pools):
-                shares = f"covers {counts['covers', asked] / n:.3f}, p < 0.05 {counts['found', asked] / n:.3f}"
+                shares = f"covers {share(counts['covers', asked], n)}, p < 0.05 {share(counts['found', asked], n)}"
                 print(f"{name:6} {replicates} replicates, {wells} well(s): {asked:25} {shares}", flush=True)
-    for replicates in (3, 4, 6):
-        tried = n // 3
-        drawn, covers, width = count_doses(np.random.default_rng([args.seed, replicates]), tried, replicates, 60.0)
-        share = covers / max(drawn, 1)
-        print(f"EC50 {replicates} replicates: drawn {drawn} of {tried}, covers {share:.3f}, x {width:.2f}", flush=True)
+    for replicates in (3, 4, 6) if "doses" in args.what else ():
+        doses(args.seed, n // 3, replicates)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overlays", type=int, default=8, help="fields to draw outlines and puncta over")
     parser.add_argument("--ome_zarr", "--ome-zarr", action="store_true", help="write each plate as OME-Zarr too")
     add_plate(parser, numbers=True)
-    add_segmentation(parser, channels=False)
+    add_segmentation(parser, channels=False, seeds=True)
     add_reporter(parser)
     add_puncta(parser)
     add_corrections(parser, "corrected fields are measured by them, and only these anew")

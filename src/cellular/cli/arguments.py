@@ -45,7 +45,7 @@ def add_plate(parser: argparse.ArgumentParser, *, wells: bool = True, numbers: b
     """How to read a plate: `wells` with a plate map, `numbers` where channels may be told by number to the network."""
     group = parser.add_argument_group("plate")
     add = group.add_argument
-    more = "; or numbers: the image's channels for the network, 0 = grey" if numbers else ""
+    more = "; and, or only, numbers: those that the network sees, in inspect's order, 0 = grey" if numbers else ""
     add("--channels", nargs="+", default=[], metavar="ROLE=CHANNEL", help=CHANNELS_HELP + more)
     add("--scheme", help="how files are named: cellular, imagexpress, phenix, incell, ...; found by itself")
     add("--pattern", help="regular expression for other names, with groups plate, well, site, timepoint, z, channel")
@@ -61,13 +61,11 @@ def add_plate(parser: argparse.ArgumentParser, *, wells: bool = True, numbers: b
 
 
 def split_channels(words: Sequence[str]) -> tuple[list[str], tuple[int, ...] | None]:
-    """`--channels` as roles ("mRFP=w3") and as numbers for the network; only one of the two may be given."""
+    """`--channels` as roles ("mRFP=w3") and as numbers for the network, one after another or either alone."""
     from cellular.errors import SettingsError
 
     roles = [word for word in words if "=" in word]
     numbers = [word for word in words if "=" not in word]
-    if roles and numbers:
-        raise SettingsError(f"--channels takes roles, such as mRFP=w3, or numbers, not both: {' '.join(words)}")
     if any(not word.isdecimal() for word in numbers):
         raise SettingsError(f"--channels {' '.join(words)}: write ROLE=CHANNEL, such as mRFP=w3, or numbers")
     return roles, tuple(map(int, numbers)) or None
@@ -97,8 +95,10 @@ def find(args: argparse.Namespace, source: str | Sequence[str], labels: str | No
     return plate
 
 
-def add_segmentation(parser: argparse.ArgumentParser, thresholds: bool = True, channels: bool = True) -> None:
-    """How to segment, for every verb that does; without `thresholds` for one that seeks them."""
+def add_segmentation(
+    parser: argparse.ArgumentParser, thresholds: bool = True, channels: bool = True, seeds: bool = False
+) -> None:
+    """How to segment, for every verb that does; without `thresholds` for one that seeks them, `seeds` for plates."""
     add = parser.add_argument_group("segmentation").add_argument
     add(
         "--diameter",
@@ -122,6 +122,8 @@ def add_segmentation(parser: argparse.ArgumentParser, thresholds: bool = True, c
     add("--resample", type=boolean, help="follow flows at the image's scale, slower; left out, the model's choice")
     add("--tiling", choices=("whole", "cellpose"), default="whole", help="cellpose equals Cellpose 3")
     add("--window", type=int, default=4096, help="larger images are segmented in windows of this side, px")
+    if seeds:
+        add("--seeds", choices=("nuclei",), help="part cells that hold several nuclei; left out, no cell is parted")
     add("--invert", type=boolean, default=False, help="dark cells on bright ground")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
 

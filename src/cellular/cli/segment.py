@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", help="images, and folders of images, of a plate or of no plate at all")
     parser.add_argument("--model", default="starter", help="starter, nuclei, cyto, cyto2, cyto3 or a model file")
     parser.add_argument("--out", required=True, help="folder for label images, cells.csv and overlays")
-    add_segmentation(parser, channels=False)
+    add_segmentation(parser, channels=False, seeds=True)
     add_plate(parser, wells=False, numbers=True)
     parser.add_argument("--overlays", type=boolean, default=True, help="draw outlines over each image")
     add_engine(parser)
@@ -33,4 +33,8 @@ def run(args: argparse.Namespace) -> int:
     with engine_of(args, gpu=segmenter.device.type != "cpu") as engine:
         result = segment(plate, args.out, segmenter, settings, overlays=args.overlays, engine=engine)
     print(f"{len(result.cells)} cells in {len(result.labels)} of {len(plate)} images -> {args.out}")
+    if len(result.nuclei):
+        cells = result.cells
+        print(f"{cells['parted'].sum()} of them parted by nuclei, {(cells['nuclei'] == 0).sum()} without a nucleus")
+        print(f"{(result.nuclei['label'] == 0).sum()} of {len(result.nuclei)} nuclei in no cell: nuclei.csv, label 0")
     return report_problems(result.problems)

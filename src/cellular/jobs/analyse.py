@@ -30,7 +30,7 @@ from cellular.jobs.measure import (
     with_puncta_sizes,
     with_reporter,
 )
-from cellular.jobs.nuclei import NucleiSource, nuclei_source
+from cellular.jobs.nuclei import NucleiSource, nuclei_source, require_seeds
 from cellular.jobs.quality import Looking, check_exclusions
 from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
 from cellular.jobs.scale import Scale, common_scale, read_comparable
@@ -40,7 +40,7 @@ from cellular.jobs.segment import (
     model_record,
     overlay_path,
     plate_diameter,
-    segment_image,
+    segment_field,
 )
 from cellular.report.provenance import versions
 from cellular.segment.segmenter import Segmenter
@@ -103,6 +103,8 @@ def analyse(
     settings = replace(settings, measure=with_reporter(plate, settings.measure))
     # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
     check_exclusions(exclude, plate)
+    if settings.segment.seeds:
+        require_seeds(plate, settings.nuclei, labels)
     flat = open_flat_field(plate, settings.flat_field)
     segmenter = None if labels is not None else Segmenter.from_pretrained(settings.model, settings.device)
     state_model = read_state_model(settings.state_model) if settings.state_model else None
@@ -181,15 +183,16 @@ class _Analysing:
         image = self.flat.correct(recorded, item)
         tables, folder = {}, self.out / "labels"
         if item.labels is not None or self.segmenter is None:
-            labels, scores = load_labels(item, image.shape), None
+            labels, nuclei = load_labels(item, image.shape), None
+            outlines = cell_table(item.name, labels)
         else:
-            found = segment_image(image, self.segmenter, self.settings.segment)
-            labels, scores = found.labels, found.scores
+            how = self.settings.segment
+            labels, outlines, nuclei = segment_field(item, image, self.segmenter, how, self.source)
             write_labels(label_path(folder, item.name), labels, image.pixel_size_um)
         if self.segmenter is not None:
-            tables[OUTLINES] = cell_table(item.name, labels, scores)
+            tables[OUTLINES] = outlines
         tables |= self.looking.look(item, recorded, labels)
-        nuclei = self.source.write(item, image, labels, folder) if self.source else None
+        nuclei = self.source.write(item, image, labels, folder, nuclei) if self.source else None
         about = self.looking.about[item.name]
         tables |= measure_field(image, labels, item.name, self.settings.measure, about, nuclei)
         if self.state_model is not None:

@@ -55,15 +55,21 @@ class NucleiSource:
         """What :meth:`write` writes."""
         return [nuclei_path(folder, item.name)] if self.has(item) else []
 
-    def write(self, item: FieldFiles, image: FieldImage, cells: np.ndarray, folder: Path) -> np.ndarray | None:
-        """The field's nuclei (Y, X), numbered with its cells, written to `folder`; None for a field without any."""
+    def write(
+        self, item: FieldFiles, image: FieldImage, cells: np.ndarray, folder: Path, found: np.ndarray | None = None
+    ) -> np.ndarray | None:
+        """The field's nuclei (Y, X), numbered with its cells, written to `folder`; None for a field without any.
+
+        `found` are its nuclei where :meth:`read` has been asked for them already.
+        """
         if not self.has(item):
             return None
-        found = match_nuclei(self._read(item, image), cells).labels
-        write_labels(nuclei_path(folder, item.name), found, image.pixel_size_um)
-        return found
+        numbered = match_nuclei(self.read(item, image) if found is None else found, cells).labels
+        write_labels(nuclei_path(folder, item.name), numbered, image.pixel_size_um)
+        return numbered
 
-    def _read(self, item: FieldFiles, image: FieldImage) -> np.ndarray:
+    def read(self, item: FieldFiles, image: FieldImage) -> np.ndarray:
+        """The nuclei (Y, X) of a field that has some, as they are found or given; see :meth:`has`."""
         if self.segmenter:
             from cellular.jobs.segment import segment_image
             from cellular.segment.settings import SegmentSettings
@@ -117,6 +123,16 @@ def nuclei_source(plate: Plate, choice: str, labels: str | Path | None, device: 
     diameter = plate_diameter(replace(plate, fields=tuple(map(_dna_alone, stained))), segmenter, SegmentSettings())
     logger.info("nuclei are found on DNA by the model %s, at a diameter of %.0f px", segmenter.model.name, diameter)
     return NucleiSource(segmenter, diameter)
+
+
+def require_seeds(plate: Plate, choice: str, labels: str | Path | None) -> None:
+    """Raise InputError where nuclei cannot be the seeds of cells: none are looked for, or no cells are."""
+    if labels is not None:
+        raise InputError("--seeds nuclei parts cells that the network finds, and --labels gives them: leave one out")
+    if choice == OFF:
+        raise InputError("--seeds nuclei needs nuclei, and --nuclei off finds none: leave one out")
+    if choice == AUTO:
+        plate.require(DNA, what="--seeds nuclei")
 
 
 def dna_of(image: FieldImage) -> FieldImage:

@@ -1,7 +1,7 @@
 """`cellular segment`: images in; label images, a table of cells and pictures out."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,27 +16,34 @@ from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import sha256_of, write_json
 from cellular.jobs.engines import HERE, Engine
+from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source, require_seeds
 from cellular.jobs.runner import Joined, Work, claimed, each, files_of, finished, spread
+from cellular.labels.regions import Regions
 from cellular.progress import progress
 from cellular.report.outlines import PLAIN, colour_image, outline_overlay
 from cellular.segment.inputs import network_image
+from cellular.segment.seeds import part_by_nuclei
 from cellular.segment.segmentation import Segmentation
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
 from cellular.tables import write_table
 
-CELLS = "cells"
+CELLS, NUCLEI = "cells", "nuclei"
 # The diameter of a plate's cells is the median over this many of its fields.
 DIAMETER_FIELDS = 5
 
 
 @dataclass(frozen=True)
 class SegmentResult:
-    """What was done: label images by field, the table of their cells, and what went wrong, field by field."""
+    """What was done: label images by field, the table of their cells, and what went wrong, field by field.
+
+    `nuclei` is the table of those that were seeds, empty without: image, nucleus, label (its cell, 0 for none), place.
+    """
 
     labels: dict[str, Path]
     cells: pd.DataFrame
     problems: dict[str, str]
+    nuclei: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def segment(
@@ -55,8 +62,9 @@ def segment(
     centroid),
     earlier runs' included, with `overlays` ``overlays/<field>.jpg``, and ``plate.json``. A field that cannot be read
     or segmented is reported in the result and passed over. Run again with the same model and settings, what is there is
-    kept where its image is still the same file, unchanged. A large uncompressed TIFF is never in memory as a whole, its
-    labels are.
+    kept where its image is still the same file, unchanged. With ``seeds="nuclei"`` ``<field>_nuclei.tif`` lies beside
+    them, a row a nucleus in ``nuclei.csv``, and ``cells.csv`` has `nuclei` and `parted` (:func:`segment_field`). A
+    large uncompressed TIFF is never in memory as a whole, its labels are.
 
     Parameters
     ----------
@@ -81,19 +89,35 @@ def segment(
     plate = as_plate(plate)
     segmenter = model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model, device)
     settings = settings or SegmentSettings()
-    with claimed(out, "segment", {**model_record(segmenter), "settings": asdict(settings)}, engine) as folder:
+    record, seeds = {**model_record(segmenter), "settings": asdict(settings)}, None
+    if settings.seeds:
+        require_seeds(plate, AUTO, None)
+        seeds = nuclei_source(plate, AUTO, None, device)
+    record |= {"nuclei_from": seeds.record()} if seeds else {}
+    with claimed(out, "segment", record, engine) as folder:
         write_json(folder / "plate.json", plate.as_dict())
-        work = segment_work(segmenter, folder, settings, overlays)
+        work = segment_work(segmenter, folder, settings, overlays, seeds)
         done = each(plate.fields, folder, work, desc="segment", engine=engine)
-        if every := Joined(folder, finished(folder)):
-            write_table(folder, CELLS, every.parts(CELLS))
+        every = Joined(folder, finished(folder))
+        for name in every:
+            write_table(folder, name, every.parts(name))
     labels = {name: label_path(folder, name) for name in done.names}
-    return SegmentResult(labels, done.tables.get(CELLS, pd.DataFrame()), done.problems)
+    cells, nuclei = (done.tables.get(name, pd.DataFrame()) for name in (CELLS, NUCLEI))
+    return SegmentResult(labels, cells, done.problems, nuclei)
 
 
-def segment_work(segmenter: Segmenter, out: Path, settings: SegmentSettings, overlays: bool = False) -> Work:
-    """Segmenting one field into `out`: its label image, its table "cells" and, where asked for, its picture."""
-    one = _Segmenting(segmenter, out, settings, overlays)
+def segment_work(
+    segmenter: Segmenter,
+    out: Path,
+    settings: SegmentSettings,
+    overlays: bool = False,
+    nuclei: NucleiSource | None = None,
+) -> Work:
+    """Segmenting one field into `out`: its label image, its table "cells" and, where asked for, its picture.
+
+    With `nuclei`, seeds of the cells, their label image too.
+    """
+    one = _Segmenting(segmenter, out, settings, overlays, nuclei)
     return Work(one.do, files_of_images, one.outputs)
 
 
@@ -103,17 +127,23 @@ class _Segmenting:
     out: Path
     settings: SegmentSettings
     overlays: bool
+    nuclei: NucleiSource | None
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
         image = read_field(item, mapped=True)
-        found = segment_image(image, self.segmenter, self.settings)
+        labels, table, nuclei = segment_field(item, image, self.segmenter, self.settings, self.nuclei)
         if self.overlays:
-            draw_outlines(overlay_path(self.out, item.name), image, found.labels)
-        write_labels(label_path(self.out, item.name), found.labels, image.pixel_size_um)
-        return {CELLS: cell_table(item.name, found.labels, found.scores)}
+            draw_outlines(overlay_path(self.out, item.name), image, labels)
+        write_labels(label_path(self.out, item.name), labels, image.pixel_size_um)
+        tables = {CELLS: table}
+        if self.nuclei:
+            numbered = self.nuclei.write(item, image, labels, self.out, nuclei)
+            tables[NUCLEI] = nuclei_table(item.name, numbered, labels)
+        return tables
 
     def outputs(self, item: FieldFiles) -> list[Path]:
-        return [label_path(self.out, item.name)] + ([overlay_path(self.out, item.name)] if self.overlays else [])
+        made = [label_path(self.out, item.name)] + (self.nuclei.outputs(item, self.out) if self.nuclei else [])
+        return made + ([overlay_path(self.out, item.name)] if self.overlays else [])
 
 
 def files_of_images(item: FieldFiles) -> tuple[Path, ...]:
@@ -121,10 +151,38 @@ def files_of_images(item: FieldFiles) -> tuple[Path, ...]:
     return files_of(replace(item, labels=None))
 
 
+def segment_field(
+    item: FieldFiles,
+    image: FieldImage,
+    segmenter: Segmenter,
+    settings: SegmentSettings,
+    source: NucleiSource | None = None,
+) -> tuple[np.ndarray, pd.DataFrame, np.ndarray | None]:
+    """One field's cells (Y, X), their :func:`cell_table`, and its nuclei (Y, X), where they were seeds; else None.
+
+    Parted cells have no score, for no model stands for them; the table says which they are, and each cell's nuclei.
+    Raises InputError where there are to be seeds, and the field has no DNA or is too large to be taken in one piece.
+    """
+    found = segment_image(image, segmenter, settings)
+    if settings.seeds is None:
+        return found.labels, cell_table(item.name, found.labels, found.scores), None
+    if source is None or not source.has(item):
+        raise InputError(f"--seeds nuclei needs nuclei, and {item.name} has no DNA and no label image of them")
+    if found.cell_probability is None:
+        side = max(image.shape)
+        raise InputError(f"--seeds nuclei needs the field in one piece, and it is {side} px: give --window {side}")
+    nuclei = source.read(item, image)
+    seeded = part_by_nuclei(found.labels, found.cell_probability, nuclei)
+    scores = np.append(found.scores, np.full(len(seeded.parted) - len(found.scores), np.nan))
+    table = cell_table(item.name, seeded.labels, np.where(seeded.parted, np.nan, scores))
+    return seeded.labels, table.assign(nuclei=seeded.nuclei, parted=seeded.parted), nuclei
+
+
 def segment_image(image: FieldImage, segmenter: Segmenter, settings: SegmentSettings) -> Segmentation:
-    """Segment one field's image by the channels that the model knows."""
+    """Segment one field's image by the channels that the model knows; seeds are for :func:`segment_field`."""
     pixels, channels = network_image(image, segmenter.model.info, settings.channels)
-    return segmenter.segment(pixels, **asdict(settings) | {"channels": channels})
+    how = {name: value for name, value in asdict(settings).items() if name != "seeds"}
+    return segmenter.segment(pixels, **how | {"channels": channels})
 
 
 def plate_diameter(plate: Plate, segmenter: Segmenter, settings: SegmentSettings) -> float:
@@ -181,3 +239,10 @@ def cell_table(name: str, labels: np.ndarray, scores: np.ndarray | None = None) 
     table.insert(0, "image", pd.Series([name] * len(table), dtype=object))
     table.insert(2, "score", np.nan if scores is None else scores[table["label"].to_numpy() - 1].round(4))
     return table.round({"y": 2, "x": 2})
+
+
+def nuclei_table(name: str, nuclei: np.ndarray, cells: np.ndarray) -> pd.DataFrame:
+    """One row per nucleus of (Y, X) `nuclei`: image, nucleus, label (the cell that holds it, 0 for none) and place."""
+    table = cell_table(name, nuclei).rename(columns={"label": "nucleus"}).drop(columns="score")
+    table.insert(2, "label", Regions.of(nuclei).holders(cells))
+    return table

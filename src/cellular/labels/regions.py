@@ -61,3 +61,14 @@ class Regions:
     def spread(self, per_cell: np.ndarray) -> np.ndarray:
         """(P,) each cell's value repeated for its pixels."""
         return np.repeat(per_cell, self.area)
+
+    def holders(self, cells: np.ndarray) -> np.ndarray:
+        """(N,) int64: the cell of label image `cells` (Y, X) that holds more than half of each region; 0 for none."""
+        if not self.labels.size:
+            return np.zeros(0, np.int64)
+        index = self.spread(np.arange(self.labels.size))
+        pairs, counts = np.unique(np.stack([index, cells.ravel()[self.pixels]]), axis=1, return_counts=True)
+        holder = np.zeros(self.labels.size, np.int64)
+        inside = (pairs[1] > 0) & (2 * counts > self.area[pairs[0]])
+        holder[pairs[0][inside]] = pairs[1][inside]
+        return holder

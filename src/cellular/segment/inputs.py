@@ -32,8 +32,8 @@ def network_image(
         example = next((number for number, role in enumerate(image.roles, 1) if role in info.roles), 1)
         raise InputError(
             f"the model needs {' and '.join(missing)}, the image has {have}; name its channels with --channels "
-            f"{missing[0]}=..., take a --model for what there is, or give outlines made elsewhere with --labels, "
-            f"as of cellular segment --channels {' '.join([str(example)] * len(info.roles))} (one channel for all)"
+            f"{missing[0]}=..., show it one channel in place of all by adding their numbers (--channels "
+            f"{' '.join([str(example)] * len(info.roles))}), take a --model for what there is, or give --labels"
         )
     dark = np.zeros(image.shape, image.pixels.dtype)
     planes = [image.plane(role) if image.has(role) else dark for role in info.roles]

@@ -9,6 +9,8 @@ from cellular.errors import SettingsError
 from cellular.segment.image.tiles import Tiling
 from cellular.segment.segmenter import WINDOW, check_sizes
 
+NUCLEI = "nuclei"
+
 
 @dataclass(frozen=True)
 class SegmentSettings:
@@ -18,7 +20,8 @@ class SegmentSettings:
     ----------
     diameter : px, or "auto" to estimate it image by image. channels : 1-based, 0 = grey. flow_threshold,
     cellprob_threshold, min_size (px), niter, augment, resample, tiling, invert, window (px) : as in
-    :meth:`Segmenter.segment`.
+    :meth:`Segmenter.segment`. seeds : "nuclei" parts cells that hold several (see
+    :func:`cellular.segment.seeds.part_by_nuclei`), where DNA is imaged; None leaves the network's cells as they are.
     """
 
     diameter: float | Literal["auto"] | None = None
@@ -32,12 +35,15 @@ class SegmentSettings:
     tiling: str = "whole"
     invert: bool = False
     window: int = WINDOW
+    seeds: str | None = None
 
     def __post_init__(self) -> None:
         # Before any folder is claimed for these settings: a typing error must not block it.
         check_sizes(self.diameter, self.window)
         if self.tiling not in get_args(Tiling):
             raise SettingsError(f"tiling is one of {', '.join(get_args(Tiling))}, got {self.tiling!r}")
+        if self.seeds not in (None, NUCLEI):
+            raise SettingsError(f"seeds is {NUCLEI!r} or None, got {self.seeds!r}")
         for name in ("flow_threshold", "cellprob_threshold"):
             value = getattr(self, name)
             if value is not None and not np.isfinite(value):

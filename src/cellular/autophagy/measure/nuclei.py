@@ -13,8 +13,6 @@ from cellular.errors import InputError
 from cellular.labels.checks import as_labels
 from cellular.labels.regions import Regions
 
-# A nucleus belongs to the cell that holds more than this share of its pixels.
-_MOST = 0.5
 _SHAPE = ("y", "x", "area", "eccentricity", "solidity", "touches_border")
 
 
@@ -47,7 +45,7 @@ def match_nuclei(nuclei: np.ndarray, cells: np.ndarray) -> Nuclei:
     if nuclei.shape != cells.shape:
         raise InputError(f"label images of nuclei {nuclei.shape} and cells {cells.shape} differ in size")
     regions = Regions.of(nuclei)
-    owner = _owners(regions, cells)
+    owner = regions.holders(cells)
     numbers = np.zeros(owner.size, np.int64)
     order = np.lexsort((regions.labels, -regions.area))
     first = order[np.unique(owner[order], return_index=True)[1]]
@@ -59,18 +57,6 @@ def match_nuclei(nuclei: np.ndarray, cells: np.ndarray) -> Nuclei:
     image[regions.pixels] = np.repeat(numbers, regions.area)
     order = np.argsort(numbers)
     return Nuclei(as_labels(image.reshape(nuclei.shape)), numbers[order], owner[order])
-
-
-def _owners(regions: Regions, cells: np.ndarray) -> np.ndarray:
-    """(M,) label of the cell that holds more than `_MOST` of each region, 0 for none."""
-    if not regions.labels.size:
-        return np.zeros(0, np.int64)
-    index = np.repeat(np.arange(regions.labels.size), regions.area)
-    pairs, counts = np.unique(np.stack([index, cells.ravel()[regions.pixels]]), axis=1, return_counts=True)
-    owner = np.zeros(regions.labels.size, np.int64)
-    inside = (pairs[1] > 0) & (counts > _MOST * regions.area[pairs[0]])
-    owner[pairs[0][inside]] = pairs[1][inside]
-    return owner
 
 
 def measure_nuclei(nuclei: Nuclei, channels: Channels, field: str) -> dict[str, np.ndarray]:
