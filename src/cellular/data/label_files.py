@@ -53,7 +53,7 @@ def match_nuclei_files(fields: Sequence[FieldFiles], folder: str | Path) -> dict
         raise MissingInputError(f"No such folder of label images of nuclei: {folder}")
     for place in (folder, folder / "labels"):
         names = entries(place) if place.is_dir() else []
-        found = {same_name(nuclei_field(name)): place / name for name in names if nuclei_field(name)}
+        found = {same_name(of): place / name for name in names if (of := nuclei_field(name))}
         if found:
             return {item.name: found[key] for item in fields for key in sorted(names_of(item) & found.keys())[:1]}
     return {}

@@ -73,7 +73,5 @@ def intervals(
         for _ in range(RESAMPLES)
     ]
     tail = (1 - LEVEL) / 2
-    return {
-        name: tuple(float(v) for v in np.quantile([draw[name] for draw in draws], (tail, 1 - tail)))
-        for name in draws[0]
-    }
+    ends = {name: np.quantile([draw[name] for draw in draws], (tail, 1 - tail)) for name in draws[0]}
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}

@@ -60,7 +60,7 @@ class FieldScores:
     name: str
     n_true: int
     n_predicted: int
-    pixel_counts: tuple[tuple[int, int], tuple[int, int]]
+    pixel_counts: tuple[tuple[int, ...], ...]
     tp: tuple[int, ...]
     matched_iou: float
     aji_counts: tuple[float, float]

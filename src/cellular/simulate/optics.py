@@ -51,8 +51,8 @@ class Canvas:
     def _noise(self, sigma: float) -> np.ndarray:
         """(size, size) float32 noise of unit standard deviation, smooth over `sigma` px of the real fields."""
         noise = self.rng.standard_normal((self.size, self.size), dtype=np.float32)
-        noise = cv2.GaussianBlur(noise, (0, 0), max(sigma * self.scale, 0.6))
-        return noise / noise.std()
+        smooth = cv2.GaussianBlur(noise, (0, 0), max(sigma * self.scale, 0.6))
+        return np.asarray(smooth / smooth.std())
 
     def add_cell(self, cell: Cell, shape: Shape, holes: np.ndarray) -> None:
         """Add a cell's diffuse light and relief; `holes` (same shape as its mask) is 1 inside vacuoles, 0 outside."""

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,7 +88,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _graph(tracks: pd.DataFrame, images: Sequence[np.ndarray]):
+def _graph(tracks: pd.DataFrame, images: Sequence[np.ndarray]) -> Any:
     """traccuracy's view of a table of tracks; it notes findings in the graph, so each comparison gets its own."""
     traccuracy = import_extra("traccuracy", "track")
     graph = to_graph(tracks)

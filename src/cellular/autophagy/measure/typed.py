@@ -8,7 +8,7 @@ import pandas as pd
 from cellular.autophagy.measure.columns import OPTIONAL, TABLES, describe
 
 
-def typed(table: str, values: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def typed(table: str, values: Mapping[str, np.ndarray | list]) -> pd.DataFrame:
     """A table of `values` in documented order and types (text is object, missing None), further columns after them."""
     first = [name for name in TABLES.get(table, OPTIONAL[table]) if name in values]
     names = [*first, *(name for name in values if name not in first)]
@@ -19,7 +19,7 @@ def typed(table: str, values: Mapping[str, np.ndarray]) -> pd.DataFrame:
     )
 
 
-def _whole(types: dict[str, str], values: dict[str, np.ndarray]) -> dict[str, str]:
+def _whole(types: Mapping[str, str], values: Mapping[str, np.ndarray | list]) -> dict[str, str]:
     """Whole-number columns; those with missing values (a site that the name does not tell) as nullable integers."""
     return {
         name: "Int64" if pd.isna(pd.Series(values[name])).any() else "int64"

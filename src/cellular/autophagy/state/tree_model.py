@@ -118,7 +118,17 @@ class TreeModel:
 
 
 @njit
-def _walk(matrix, start, feature, threshold, missing_left, left, right, value, result):
+def _walk(
+    matrix: np.ndarray,
+    start: np.ndarray,
+    feature: np.ndarray,
+    threshold: np.ndarray,
+    missing_left: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    value: np.ndarray,
+    result: np.ndarray,
+) -> None:
     """Add the leaves that cells `matrix` (N, F) come to in every tree to `result` (N, C), tree by tree."""
     for cell in range(len(matrix)):
         for tree in range(len(start) - 1):

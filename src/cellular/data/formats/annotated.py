@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class AnnotatedSources(Sources):
     said : what is worth knowing of the folder.
     """
 
-    files: dict[str, Path | str] | None = None
+    files: dict[str, Path | str] = dataclass_field(default_factory=dict)
     said: tuple[str, ...] = ()
 
     def listing(self, field: str) -> tuple[str, list[str]]:
@@ -140,7 +141,8 @@ def find_annotations(
         raise MissingInputError(f"No such annotations: {source}")
     keys = {same_name(field): field for field in fields}
     claims: dict[str, list[Path]] = defaultdict(list)
-    said, homeless = [], []
+    said: list[str] = []
+    homeless: list[str] = []
     files = [source] if source.is_file() else _files(source)
     named = [path for path in files if source.is_file() or named_format(path)]
     if plain and not named:
@@ -199,8 +201,8 @@ def _stems(path: Path, said: list[str], alone: bool) -> Iterable[list[str]]:
 def _one_of(field: str, paths: list[Path], said: list[str]) -> Path | str:
     if len(paths) == 1:
         return paths[0]
-    ranks = {cellpose_rank(path): path for path in paths}
-    if None in ranks or len(ranks) < len(paths):
+    ranks = {rank: path for path in paths if (rank := cellpose_rank(path)) is not None}
+    if len(ranks) < len(paths):
         return f"Two annotations of field {field}: {paths[0]} and {paths[1]}; remove one"
     best = ranks[min(ranks)]
     said.append(f"{field}: Cellpose wrote {len(paths)} files of it; {best.name} was taken")

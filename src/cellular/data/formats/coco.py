@@ -101,7 +101,8 @@ def read_coco(path: Path, shape: tuple[int, int], field: str | None, remarks: Re
 
 def coco_stems(image: dict[str, Any]) -> list[str]:
     """Names, without folder and ending, that an image of a COCO file may have, likeliest first."""
-    extra = image.get("extra") if isinstance(image.get("extra"), dict) else {}
+    given = image.get("extra")
+    extra = given if isinstance(given, dict) else {}
     names = [_file_name(str(name)) for name in (image.get("file_name"), extra.get("name"))]
     return [PurePosixPath(name).stem for name in names[: 2 if extra.get("name") else 1]]
 

@@ -1,6 +1,7 @@
 """Images and label images on disk: the simple calls, for files of one image and one plane."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -90,7 +91,7 @@ def write_image(path: str | Path, image: np.ndarray, pixel_size_um: float | None
                 raise InputError(f"{path}: an image of shape {image.shape} and type {image.dtype} cannot be encoded")
             encoded.tofile(temporary)
             return path
-        layout = {"photometric": "minisblack"}
+        layout: dict[str, Any] = {"photometric": "minisblack"}
         if image.ndim == 3:
             # A fourth plane of RGB would be taken for alpha.
             layout = {"photometric": "rgb" if image.shape[2] == 3 else "minisblack", "planarconfig": "contig"}

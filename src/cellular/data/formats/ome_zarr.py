@@ -119,8 +119,8 @@ def _describe(path: Path, scene: int) -> ImageInfo:
     if dtype.kind not in "uifb" or not all(sizes.values()):
         raise InputError(f"{path}: an image of shape {array.shape} and type {dtype} cannot be used")
     channels = (ome_attributes(path).get("omero") or {}).get("channels") or ()
-    names = [str(channel.get("label") or "") for channel in channels]
-    names = tuple((names + [""] * sizes["C"])[: sizes["C"]])
+    given = [str(channel.get("label") or "") for channel in channels]
+    names = tuple((given + [""] * sizes["C"])[: sizes["C"]])
     name = multiscale.get("name")
     size = _pixel_size(multiscale, axes)
     return ImageInfo(scene, str(name) if name else None, sizes, dtype, names, False, size, white_of(dtype))

@@ -52,6 +52,7 @@ def read_picture(path: Path, *, stored: bool = False) -> tuple[np.ndarray, Image
     content = path.read_bytes()
     header = _header(content, path)
     info = _info(header)
+    image: np.ndarray | None
     if header.palette is not None and (stored or is_ramp(header.palette)):
         image = np.asarray(Image.open(path))
     else:

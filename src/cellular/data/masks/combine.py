@@ -96,7 +96,7 @@ class FieldPainting:
         in_all, in_class = self.all.lost(), {name: canvas.lost() for name, canvas in self.classes.items()}
         in_ignore = self.ignore.lost() if self.ignore else None
         for row in self._rows:
-            if row["ignore_label"]:
+            if in_ignore is not None and row["ignore_label"]:
                 row["lost_px"] = row["class_lost_px"] = int(in_ignore[row["ignore_label"]])
             else:
                 row["lost_px"] = int(in_all[row["label"]])
