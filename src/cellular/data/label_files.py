@@ -82,6 +82,7 @@ def is_image(path: Path) -> bool:
 
 
 def entries(folder: Path) -> list[str]:
+    """Names in a folder, sorted, without hidden ones; InputError where it cannot be listed."""
     try:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:

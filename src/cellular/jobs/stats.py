@@ -53,6 +53,15 @@ def compare_tables(
     `exclude` names fields to leave out: "flagged" for those of `quality` (``quality.csv``, found beside a file by
     itself), names, or files that list them. Then ``exclusions.csv`` says which and why, and n is told before and after.
 
+    Raises
+    ------
+    MissingInputError, InputError
+        No such table, one without rows, columns or treatments to compare, or nothing left after `exclude`.
+    SettingsError
+        A column or treatment that `settings` name is not there.
+    OutputExistsError
+        `out` holds something else already.
+
     Examples
     --------
     >>> import cellular

@@ -110,8 +110,10 @@ def field_name(position: int, timepoint: int) -> str:
 
 
 def simulate_series(settings: SimulationSettings, position: int) -> Iterator[SimulatedField]:
-    """Yield one position's fields, timepoint after timepoint. A position's first fields do not depend on how many
-    positions and timepoints are asked for."""
+    """Yield one position's fields, timepoint after timepoint.
+
+    A position's first fields do not depend on how many positions and timepoints are asked for.
+    """
     treatment = _treatment(position)
     population = np.random.default_rng([settings.seed, position])
     cells = first_cells(settings, treatment, population)
@@ -212,8 +214,11 @@ def _record(
 
 
 def _puncta_table(name: str, puncta: list[Puncta], channels: np.ndarray) -> pd.DataFrame:
-    """Table of all cells' puncta in camera counts, with how well each stands out of the photon noise, and whether the
-    composite is saturated there without it, in red or green, so that nobody could see it or tell its kind."""
+    """Table of all cells' puncta in camera counts, with how well each stands out of the photon noise.
+
+    It says too whether the composite is saturated there without it, in red or green, so that nobody could see it or
+    tell its kind.
+    """
     if not puncta:
         return pd.DataFrame(columns=PUNCTA_COLUMNS)
     kind, y, x, sigma, green, red = (

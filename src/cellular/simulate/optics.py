@@ -109,8 +109,10 @@ class Canvas:
         return 0.8 * light + 0.2 * haze + self.spots[channel] + self.medium[channel]
 
     def _transmitted(self) -> np.ndarray:
-        """Transmitted light slightly out of focus: intensity follows minus the Laplacian of the thickness
-        (transport of intensity, Teague 1983), over uneven illumination, with the grain of organelles."""
+        """Transmitted light slightly out of focus, over uneven illumination, with the grain of organelles.
+
+        Intensity follows minus the Laplacian of the thickness (transport of intensity, Teague 1983).
+        """
         light = self._illumination()
         for relief, sigma in zip(self.relief, (2.4, 5.0)):
             sigma = max(sigma * self.scale, 0.8)

@@ -143,8 +143,9 @@ def _walk(
 
 
 def from_sklearn(fitted: CalibratedClassifierCV, settings: ClassifySettings, matrix: np.ndarray) -> TreeModel:
-    """The arrays of one calibrated HistGradientBoostingClassifier, fitted on states numbered as in the settings;
-    on cells `matrix` (N, F).
+    """The arrays of one calibrated HistGradientBoostingClassifier, fitted on cells `matrix` (N, F).
+
+    Its states are numbered as in the settings.
     """
     columns = pd.DataFrame(matrix)
     calibrated = fitted.calibrated_classifiers_[0]

@@ -101,8 +101,9 @@ def _digest(path: Path, size: int, modified: int) -> str:
 
 
 def annotated_fields(source: str | Path, images: str | Path | None = None) -> AnnotatedSources:
-    """Images and annotations from a file of annotations, or a folder of them (also its ``labels``, ``masks``,
-    ``annotations``).
+    """Images and annotations from a file of annotations, or a folder of them.
+
+    Of a folder, its ``labels``, ``masks`` and ``annotations`` are searched too.
 
     Parameters
     ----------

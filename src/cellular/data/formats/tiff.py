@@ -94,6 +94,7 @@ def _check_chain(file: tifffile.TiffFile, path: Path) -> None:
 
 
 def scenes_of(file: tifffile.TiffFile, path: Path) -> list[TiffScene]:
+    """The images in an open TIFF, by its OME-XML or else by tifffile; InputError where there is none."""
     description = file.ome_metadata
     scenes = _ome_scenes(file, path, description) if description else None
     if scenes is None:
@@ -296,6 +297,7 @@ def _as_light(image: np.ndarray, scene: TiffScene, path: Path, stored: bool) -> 
 
 
 def photometric(page: tifffile.TiffPage, path: Path) -> str:
+    """What a page's samples are (MINISBLACK, MINISWHITE, PALETTE, RGB); InputError for what cannot be read."""
     kind = getattr(page.photometric, "name", str(page.photometric))
     # The JPEG codecs give RGB; other packings leave luminance and chroma as they are.
     packed = getattr(page.compression, "name", "") in ("JPEG", "OJPEG", "JPEG_2000_LOSSY", "APERIO_JP2000_YCBC")

@@ -85,8 +85,10 @@ def _layout(shape: tuple[int, ...], tiling: Tiling) -> _Layout:
 
 
 def _even(length: int, count: int) -> int:
-    """Side of `count` tiles that share a `length` and overlap by a tenth of WHOLE: an image a little wider than one
-    tile is two of half its width, not two whole ones on top of each other."""
+    """Side of `count` tiles that share a `length` and overlap by a tenth of WHOLE.
+
+    So an image a little wider than one tile is two of half its width, not two whole ones on top of each other.
+    """
     shared = length if count == 1 else -(-(length + (count - 1) * WHOLE // 10) // count)
     return min(length, -(-shared // 16) * 16)
 
