@@ -127,8 +127,7 @@ def train_network(
     with progress(total=settings.n_epochs, desc="train", unit="epoch") as bar:
         bar.update(first)
         for epoch in range(first, settings.n_epochs):
-            started = time.perf_counter()
-            rate = float(rates[epoch])
+            started, rate = time.perf_counter(), float(rates[epoch])
             loss, crops = _train_epoch(network, average, feed, epoch, optimizer, rate, settings, device)
             row: dict[str, float | None] = {"epoch": epoch + 1, "learning_rate": rate, "train_loss": loss}
             row |= {"valid_loss": None, "crops_per_s": round(crops / (time.perf_counter() - started), 2)}
