@@ -1,6 +1,7 @@
 """Docstrings parse as numpydoc reads them, and what is offered says what it refuses."""
 
 import ast
+import re
 import warnings
 from pathlib import Path
 
@@ -54,3 +55,27 @@ def test_what_is_offered_says_what_it_refuses(name, found):
         assert raised, f"{name} has no section Raises"
         kinds = {kind for entry in raised for kind in (entry.name or entry.type).replace(",", " ").split()}
         assert kinds <= ERRORS, f"{name}: {sorted(kinds - ERRORS)}"
+
+
+def raised_by(function):
+    """Errors of ours that a function raises by itself, but for those that it takes down as remarks on one item."""
+    noted = {
+        inner
+        for node in ast.walk(function)
+        if isinstance(node, ast.With) and any("remarks.item" in ast.unparse(item) for item in node.items)
+        for inner in ast.walk(node)
+    }
+    raises = [node.exc for node in ast.walk(function) if isinstance(node, ast.Raise) and node not in noted]
+    return {call.func.id for call in raises if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)} & ERRORS
+
+
+@pytest.mark.parametrize("room", ["data", "labels", "evaluate", "train", "segment", "track", "simulate"])
+def test_who_raises_in_a_stage_says_so(room):
+    silent = [
+        f"{path}:{node.lineno} {node.name} raises {sorted(raised_by(node))}"
+        for path in SOURCES
+        if path.is_relative_to(Path(cellular.__file__).parent / room)
+        for node, text in public(path)
+        if isinstance(node, ast.FunctionDef) and raised_by(node) and not re.search(r"Raises?\b|Error\b", text)
+    ]
+    assert not silent, "\n".join(silent)

@@ -21,6 +21,8 @@ def group_files(
 ) -> list[FieldFiles]:
     """One FieldFiles for each field of view and timepoint, its channels without roles as yet.
 
+    Raises InputError for two files of one channel and slice, or a slice that is not there.
+
     Parameters
     ----------
     files : paths under `root`, and what their names say.

@@ -15,6 +15,8 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
     """Label image by name of field, from `folder` or its ``labels``.
 
     Files ending as label images do are taken; only where there is none of these, all images under their own names.
+
+    Raises MissingInputError without such a folder, InputError as :func:`find_labels`.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -27,6 +29,8 @@ def find_labels(folder: Path) -> dict[str, Path]:
     """Files of labels or outlines in `folder`, or in its ``labels``, by comparable field name (:func:`same_name`).
 
     Of several that Cellpose wrote of one image, the one that its GUI corrects is taken.
+
+    Raises InputError where it holds none, and where two claim one field.
     """
     for place in (folder, folder / "labels"):
         names = [PurePosixPath(name) for name in entries(place)] if place.is_dir() else []
@@ -47,6 +51,8 @@ def match_nuclei_files(fields: Sequence[FieldFiles], folder: str | Path) -> dict
     """Label image of the nuclei by name of field, ``<field>_nuclei.tif`` or ``.png`` in `folder` or its ``labels``.
 
     Empty where none is so named.
+
+    Raises MissingInputError without such a folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -60,7 +66,10 @@ def match_nuclei_files(fields: Sequence[FieldFiles], folder: str | Path) -> dict
 
 
 def claimed(paths: Iterable[PurePosixPath], root: Path) -> dict[str, Path]:
-    """File by comparable field name; two for one field are refused, but for those that Cellpose wrote of one image."""
+    """File by comparable field name; two for one field are refused, but for those that Cellpose wrote of one image.
+
+    Raises InputError for these two.
+    """
     found: dict[str, Path] = {}
     for path in sorted(paths, key=lambda path: (cellpose_rank(path) is None, cellpose_rank(path) or 0)):
         key = same_name(field_name(path))

@@ -43,7 +43,10 @@ class Clusters:
 
 
 def clusters_of(fields: Sequence[FieldFiles], unit: Unit = "well") -> Clusters:
-    """Wells of the fields, or the fields themselves: where asked for, and where nothing tells a well."""
+    """Wells of the fields, or the fields themselves: where asked for, and where nothing tells a well.
+
+    Raises SettingsError for another unit.
+    """
     if unit not in get_args(Unit):
         raise SettingsError(f"Intervals resample {' or '.join(get_args(Unit))}, got {unit!r}")
     wells = [(item.date, item.plate, item.well) for item in fields]

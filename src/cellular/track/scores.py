@@ -47,6 +47,8 @@ def score_tracks(
 ) -> TrackScores:
     """Score `tracks` of `images` against `truth` of `truth_images`; needs the extra ``track``.
 
+    Raises InputError where the frames are not as many.
+
     Parameters
     ----------
     truth, tracks : tables with ``frame, label, y, x, track, parent``, as :func:`cellular.track.link.link` returns.

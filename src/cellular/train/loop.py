@@ -57,7 +57,10 @@ class TrainingResult:
 
 
 def start_network(settings: TrainSettings) -> tuple[CPnet, ModelInfo, TrainSettings]:
-    """Network that training starts from, its information, and the settings with the channels filled in."""
+    """Network that training starts from, its information, and the settings with the channels filled in.
+
+    Raises SettingsError where the channels are not as many as the model takes.
+    """
     if settings.model_type == "scratch":
         channels = settings.channels or (0, 0)
         torch.manual_seed(settings.seed)

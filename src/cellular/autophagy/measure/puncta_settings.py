@@ -74,7 +74,10 @@ class PunctaSettings:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must be above 0")
 
     def resolved(self, pixel_size_um: float | None, cell_px: float | None = None) -> "PunctaSettings":
-        """The settings with sizes: those given, else by the pixel size (um), else by the cells' diameter (px)."""
+        """The settings with sizes: those given, else by the pixel size (um), else by the cells' diameter (px).
+
+        Raises SettingsError for sizes in um without a pixel size, and for puncta too small for the pixels.
+        """
         if self.min_sigma is not None:
             return self
         self._check_unit(pixel_size_um)

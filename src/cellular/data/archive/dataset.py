@@ -145,7 +145,10 @@ def annotated_fields(out: Path) -> set[str]:
 
 @contextmanager
 def remote_zip(record: Archive) -> Iterator[tuple[ZipFile, int]]:
-    """Remote archive, read by HTTP ranges with retries: the open zip and its size in bytes."""
+    """Remote archive, read by HTTP ranges with retries: the open zip and its size in bytes.
+
+    Raises DownloadError where it cannot be reached, or not be read in parts.
+    """
     url = address(record.url)
     system = fsspec.filesystem("http", skip_instance_cache=True)
     opened = _patiently(lambda: system.open(url, block_size=READ_AHEAD, cache_type="readahead"), url)

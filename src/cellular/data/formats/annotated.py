@@ -57,7 +57,10 @@ class AnnotatedSources(Sources):
         return [*([path] if path.is_file() else []), *([names] if names else [])]
 
     def cells(self, field: str, shape: tuple[int, int], remarks: Remarks) -> Iterator[MaskCell]:
-        """The field's cells; none where somebody looked and found none."""
+        """The field's cells; none where somebody looked and found none.
+
+        Raises InputError where its annotations cannot be used.
+        """
         path = self.files[field]
         if isinstance(path, str):
             raise InputError(path)

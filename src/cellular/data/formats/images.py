@@ -78,6 +78,8 @@ def write_image(path: str | Path, image: np.ndarray, pixel_size_um: float | None
     """Write (Y, X) or (Y, X, C), three as RGB, as TIFF (deflate), PNG or JPEG by its ending; whole or not at all.
 
     A TIFF carries the pixel size, um, where it is given, as pixels a centimetre.
+
+    Raises InputError for an ending that is not written, and for pixels that the format cannot hold.
     """
     path = Path(path)
     suffix = path.suffix.lower()

@@ -42,7 +42,10 @@ class LabelledField:
 
     @property
     def labels_path(self) -> Path:
-        """Its label image or outlines."""
+        """Its label image or outlines.
+
+        Raises MissingInputError where it has none.
+        """
         if self.files.labels is None:
             raise MissingInputError(f"Field {self.name} has no label image")
         return self.files.labels

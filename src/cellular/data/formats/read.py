@@ -41,7 +41,10 @@ FORMATS: dict[str, Reader] = {
 
 
 def format_of(path: Path) -> str | None:
-    """Name of the format of an annotation file or folder, by its ending and, for JSON, its content; None if unknown."""
+    """Name of the format of an annotation file or folder, by its ending and, for JSON, its content; None if unknown.
+
+    Raises InputError for JSON of another kind.
+    """
     if path.is_dir():
         return "folder"
     name = named_format(path) or ("labels" if kind_of(path) in ("image", "ignore") else None)

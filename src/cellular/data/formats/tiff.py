@@ -60,6 +60,8 @@ def read_tiff(
 
     With `mapped`, pixels that lie in the file as they are stay there. With `stored`, the numbers of the file: indices
     into a palette, 0 for white.
+
+    Raises InputError for an image, time or z that is not there, and for a damaged file.
     """
     with opened(path) as file:
         scenes = scenes_of(file, path)

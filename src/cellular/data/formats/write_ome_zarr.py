@@ -102,6 +102,8 @@ def write_image_group(
 ) -> None:
     """Write `image` (C, Y, X) as the OME-Zarr group `path`, with a pyramid, names, colours and limits for display.
 
+    Raises InputError for an image or names that do not fit together.
+
     Parameters
     ----------
     channels : C different names; roles such as "EGFP" where they are known.

@@ -87,6 +87,8 @@ def resolve_split(
 ) -> Split:
     """The split that was asked for.
 
+    Raises SettingsError for a split that is not known, or given beside patterns; InputError for a file that is none.
+
     Parameters
     ----------
     split : None to split by the two patterns; ``"paper"`` for the published one (28 / 15 / 10 fields: well I06 is
