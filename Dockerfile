@@ -4,7 +4,7 @@ RUN useradd --create-home cellular && mkdir /work && chown cellular /work
 COPY . /src
 # torch goes first, alone, from the constraints: the CPU build. The model's cache and numba's lie in the home folder.
 RUN pip install --no-cache-dir --constraint /src/constraints.txt torch \
-    && pip install --no-cache-dir --constraint /src/constraints.txt "/src[dask,export,zarr,xlsx,parquet]" \
+    && pip install --no-cache-dir --constraint /src/constraints.txt "/src[dask,export,zarr,xlsx]" \
     && rm -rf /src
 USER cellular
 ENV NUMBA_CACHE_DIR=/home/cellular/.cache/numba

@@ -1,6 +1,7 @@
-"""The published readout, number and area of red spots, fed against starved: a table by well and a picture by field.
+"""The published readout, number and area of red spots, fed against starved: a table by well and a figure by field,
+with its data.
 
-    python recipes/red_spots.py MEASURED OUT.png
+    python recipes/red_spots.py MEASURED OUT.svg
 
 MEASURED is a folder of `cellular measure`. Wells are what to compare; with wells of one date there is no
 biological replicate, so no p-value is given.
@@ -22,7 +23,7 @@ from cellular.report.style import save, treatment_colours
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("measured", type=Path, metavar="MEASURED")
-    parser.add_argument("figure", type=Path, metavar="OUT.png")
+    parser.add_argument("figure", type=Path, metavar="OUT.svg")
     args = parser.parse_args()
     fields = red_spots(read_csv(args.measured / "cells.csv"), read_csv(args.measured / "puncta.csv"))
     parts = fields["field"].map(parse_field)
@@ -42,7 +43,7 @@ def main() -> None:
         axis.set_xticks(range(len(colours)), list(colours))
         axis.set(ylabel=label, xlim=(-0.5, len(colours) - 0.5), ylim=(0, None))
     figure.tight_layout()
-    save(figure, args.figure)
+    save(figure, args.figure, fields)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ README = SOURCE.parents[1] / "README.md"
 # top to bottom
 ROOMS = ["cli", "view", "napari", "jobs", "report", "simulate", "track"]
 ROOMS += ["autophagy", "evaluate", "train", "segment", "data", "labels"]
-SHARED = {"errors", "settings", "device", "progress", "files", "delimited", "lazy", "jit"}
+SHARED = {"errors", "settings", "device", "progress", "files", "delimited", "tables", "lazy", "jit"}
 FILES = sorted(SOURCE.rglob("*.py"))
 LONGEST_BODY, LONGEST_FILE = 60, 400
 # The face offers jobs; whoever takes one from it imports from there.
@@ -107,6 +107,12 @@ def test_every_verb_has_a_job_of_its_name():
 def test_errors_are_raised_never_asserted():
     for path in FILES:
         assert not any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(path.read_text()))), path
+
+
+def test_every_figure_is_saved_in_one_place():
+    """`save` takes no figure without its data and no format but SVG; so nothing else may save one."""
+    saving = [path for path in FILES if "savefig" in path.read_text(encoding="utf-8")]
+    assert saving == [SOURCE / "report" / "style.py"]
 
 
 def test_the_readme_draws_the_house_that_is_there():

@@ -3,7 +3,7 @@
     python recipes/starter/errors.py LABELS --fields FIELDS --part val --out DIR
 
 LABELS holds ``<field>_masks.tif`` (the ``labels/`` folder that ``cellular evaluate`` writes). Writes ``errors.csv``,
-``errors.md``, ``errors.png`` and ``failures.png`` into DIR.
+``errors.md``, ``errors.svg`` and ``failures.png`` into DIR.
 
 Every expert's box is *found* (a predicted box of its own at IoU 0.5 or more), or *merged* (the prediction with the
 largest IoU also holds the centre of another expert's box), *split* (two or more predictions have their centres in it),
@@ -136,7 +136,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     axes.set(xlim=(0, 1), xlabel="share of the experts' cells")
     axes.legend(ncols=5, frameon=False, loc="lower center", bbox_to_anchor=(0.45, 1.0), fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    save(figure, path)
+    save(figure, path, table.rename_axis("group").reset_index())
 
 
 def draw_failures(cells: pd.DataFrame, predicted: pd.DataFrame, folder: Path, labels: Path, path: Path) -> None:
@@ -155,7 +155,7 @@ def draw_failures(cells: pd.DataFrame, predicted: pd.DataFrame, folder: Path, la
             axis.add_patch(plt.Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color="#E69F00", linewidth=1.5))
         axis.set(xlim=(0, WINDOW), ylim=(WINDOW, 0), xticks=[], yticks=[])
         axis.set_title(f"{kind}\n{field}", fontsize=7)
-    save(figure, path)
+    figure.savefig(path, dpi=150, bbox_inches="tight")
 
 
 def busiest(boxes: pd.DataFrame) -> tuple[str, tuple[int, int]]:
@@ -180,7 +180,7 @@ def main() -> None:
     cells = pd.concat([r[0] for r in results], ignore_index=True)
     write_csv(args.out / "errors.csv", cells)
     table = shares(cells)
-    draw(table, args.out / "errors.png")
+    draw(table, args.out / "errors.svg")
     agreement = [f1 for _, f1 in ceiling(args.fields)]
     predicted = pd.concat([r[1] for r in results], ignore_index=True)
     draw_failures(cells, predicted, args.fields, args.labels, args.out / "failures.png")

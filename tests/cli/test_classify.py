@@ -37,7 +37,10 @@ def test_train_then_predict(tables, capsys):
     assert said["left_out"] == "well"
     assert said["scores"]["balanced_accuracy"] > 0.9
     assert pd.read_csv(out / "importance.csv")["feature"][0] == "red_only_fraction"
-    assert all((out / "figures" / f"{name}.png").is_file() for name in ("confusion", "importance", "calibration"))
+    drawn = {path.name for path in (out / "figures").iterdir()}
+    assert drawn == {f"{name}.{kind}" for name in ("confusion", "importance", "calibration") for kind in ("svg", "csv")}
+    counts = pd.read_csv(out / "figures" / "confusion.csv").query("of == 'all'")
+    assert counts["cells"].sum() == pd.read_csv(out / "confusion.csv").drop(columns="truth").to_numpy().sum()
     there = tables / "predicted"
     assert main(["classify", "predict", cells, "--model", str(out / "model.safetensors"), "--out", str(there)]) == 0
     predicted = pd.read_csv(there / "cells.csv").merge(pd.read_csv(truth))
@@ -148,7 +151,9 @@ def test_a_network_is_trained_and_used(pictures, capsys):
     assert main([*train, *folders, "--out", str(pictures / "out")]) == 0
     assert "wells never seen" in capsys.readouterr().out
     assert pd.read_csv(pictures / "out" / "importance.csv")["feature"].isin(["mRFP", "EGFP", "outline"]).all()
-    assert (pictures / "out" / "figures" / "saliency.png").is_file()
+    assert (pictures / "out" / "figures" / "saliency.svg").is_file()
+    looked = pd.read_csv(pictures / "out" / "figures" / "saliency.csv")
+    assert {"field", "label", "log_odds_mRFP", "log_odds_EGFP"} <= set(looked)
     model = str(pictures / "out" / "model.safetensors")
     predict = ["classify", "predict", cells, "--model", model, "--out", str(pictures / "told")]
     assert main(predict) == 2

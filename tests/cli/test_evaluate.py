@@ -47,8 +47,8 @@ def test_perfect_labels_score_one(test_folder, tmp_path, capsys):
     assert report["recall_by_class"]["unfed"] == {"cells": 3, "found": 3, "recall": 1}
     assert len(pd.read_csv(out / "test_fields.csv")) == 3
     figures = sorted(p.name for p in (out / "figures").iterdir())
-    assert len(figures) == 4 + 2 * 2
-    assert {"precision_recall.png", "ap_iou.svg", "ap_iou.csv", "calibration.svg", "calibration.csv"} < set(figures)
+    assert len(figures) == 3 + 2 * 3
+    assert {"precision_recall.svg", "ap_iou.svg", "ap_iou.csv", "calibration.svg", "calibration.csv"} < set(figures)
     assert "The worst cells" in (out / "report.html").read_text(encoding="utf-8")
     assert read_image(out / "figures" / figures[0]).ndim == 3
     assert "box.ap50" in capsys.readouterr().out

@@ -24,7 +24,7 @@ def sim(tmp_path_factory):
 
 def test_tables_columns_and_pictures(sim, tmp_path, capsys):
     out = tmp_path / "out"
-    command = ["measure", str(sim.images), str(sim.truth), "--out", str(out), "--pixel_size", "0.32", "--parquet"]
+    command = ["measure", str(sim.images), str(sim.truth), "--out", str(out), "--pixel_size", "0.32"]
     assert main([*command, "--anndata"]) == 0
     printed = capsys.readouterr().out
     assert "2 fields" in printed

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from cellular.cli.main import main
+from cellular.tables import from_frame, write_table
 
 
 def measured(dates, seed=0) -> pd.DataFrame:
@@ -234,3 +235,18 @@ def test_an_unclear_inhibitor_or_factor_writes_nothing(tmp_path, capsys):
         assert main([*base, *wrong]) == 2
         assert message in capsys.readouterr().err
         assert not (tmp_path / "out").exists()
+
+
+def test_the_same_by_csv_by_parquet_and_by_processes(tmp_path):
+    cells = measured([220518, 220519, 220520]).assign(lot=["a"] * 360 + ["2"] * 360)
+    for number in range(10):  # two parts, so that both processes have work
+        cells[f"level{number}"] = np.random.default_rng(number).normal(0, 1, len(cells)).round(4)
+    write_table(tmp_path, "cells", [from_frame(cells)])
+    found = {}
+    for name, *more in (("cells.csv",), ("cells.parquet",), ("cells.parquet", "--workers", "2")):
+        out = tmp_path / "".join((name, *more))
+        out = out.with_name(f"out_{out.name}")
+        assert main(["stats", str(tmp_path / name), "--out", str(out), *more]) == 0
+        found[out.name] = {path.name: path.read_bytes() for path in out.glob("*.csv")}
+    assert set(next(iter(found.values()))) >= {"effects.csv", "over_time.csv", "units.csv", "map_pca.csv"}
+    assert len(set(map(str, found.values()))) == 1

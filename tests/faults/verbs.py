@@ -91,7 +91,7 @@ def commands(made: str | Path, out: str | Path) -> dict[str, list]:
         "export hdf5": ["export", labels, "--to", "hdf5", "-o", out],
         "quality": ["quality", once / "images", "--out", out],
         "measure": measured,
-        "measure anndata": [*measured, "--overlays", 0, "--anndata", "--parquet"],
+        "measure anndata": [*measured, "--overlays", 0, "--anndata"],
         "analyse": ["analyse", images, "--labels", truth, "--out", out, *measuring],
         "track": ["track", truth, "--out", out, "--export", "ctc", "geff"],
         "stats": ["stats", made / "cells.csv", "--out", out],

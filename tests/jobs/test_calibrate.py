@@ -1,5 +1,7 @@
 """Thresholds and scores settled on annotated fields, as `cellular calibrate` does."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -55,8 +57,11 @@ def test_the_chosen_thresholds_are_the_best_and_score_what_the_grid_says(fields,
 
 
 def test_the_command_writes_a_model_that_uses_them(fields, tmp_path, capsys):
-    out = tmp_path / "settled.safetensors"
-    command = ["calibrate", "--model_type", "starter", "--valid_dir", str(fields), "--output_model", str(out)]
+    out, one = tmp_path / "settled.safetensors", tmp_path / "one"
+    one.mkdir()
+    for path in fields.glob(f"{min(fields.glob('*_masks.png')).name.removesuffix('_masks.png')}*"):
+        shutil.copy(path, one)
+    command = ["calibrate", "--model_type", "starter", "--valid_dir", str(one), "--output_model", str(out)]
     command += ["--diameter", "20", "--augment", "false"]  # half the right one: some cells fall into pieces
     assert main(command) == 0
     before, after = load_model("starter"), load_model(out)

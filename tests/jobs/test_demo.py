@@ -45,7 +45,7 @@ def test_from_the_command_line(tmp_path, capsys, monkeypatch):
     height, width, colours = read_image(out / "before_after.jpg").shape
     assert colours == 3
     assert width > 2 * 128
-    assert (out / "experiments" / "demo" / "loss.png").is_file()
+    assert (out / "experiments" / "demo" / "loss.svg").is_file()
 
 
 def test_folder_of_somebody_else_is_spared(tmp_path):

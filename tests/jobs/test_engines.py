@@ -17,7 +17,7 @@ from cellular.errors import EngineError, InputError, OutputError, OutputExistsEr
 from cellular.files import LOCK
 from cellular.jobs.dask import ClusterSettings, Dask, read_cluster
 from cellular.jobs.engines import HERE
-from cellular.jobs.processes import Processes
+from cellular.jobs.processes import Best, Processes, faster_by
 from cellular.jobs.runner import Work, attempt, claimed, each
 from cellular.jobs.shards import Gather, Shard, parse_shard
 
@@ -287,3 +287,34 @@ def test_a_shard_does_not_come_in_beside_the_whole(tmp_path, monkeypatch):
     with claimed(out, "job", {}):
         with pytest.raises(OutputExistsError, match="written by another"), claimed(out, "job", {}, Shard(1, 2)):
             pass
+
+
+@pytest.mark.parametrize(
+    ("left", "own", "every", "start", "count"),
+    [
+        (100, 5.0, 5.0, 8.0, 2),  # 500 s here, 8 + 250 by two
+        (100, 2.55, 5.0, 8.0, 1),  # both cores are busy here: 255 s, 8 + 250 by two
+        (3, 5.0, 5.0, 8.0, 1),  # 15 s here, 8 + 7.5 by two: not worth the start
+        (4, 5.0, 5.0, 8.0, 2),  # 20 s here, 8 + 10 by two
+        (1, 99.0, 99.0, 0.0, 1),
+        (100, 0.0, 0.0, 8.0, 1),  # what was there already
+    ],
+)
+def test_processes_where_they_are_sooner_done(left, own, every, start, count):
+    assert faster_by(left, own, every, start, most=2) == count
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_best_engine_makes_the_same(count, tmp_path, monkeypatch):
+    """Two things are done here, or two here and the others by processes; problems and bytes are the same."""
+    monkeypatch.setattr("cellular.jobs.processes.faster_by", lambda left, *_: min(left, count))
+    things = [Thing("a"), Thing("b", "bad"), Thing("c"), Thing("d", "bad"), Thing("e")]
+    best, marks = run_each(Best(), things, tmp_path, "best")
+    here, _ = run_each(HERE, things, tmp_path, "here")
+    assert (
+        (best.names, best.problems)
+        == (here.names, here.problems)
+        == (("a", "c", "e"), {n: f"{n} is bad" for n in "bd"})
+    )
+    assert tree(tmp_path / "best") == tree(tmp_path / "here")
+    assert {path.name.split(".")[2] == str(os.getpid()) for path in marks.glob("[cde].*")} == {count == 1}

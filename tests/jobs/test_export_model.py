@@ -48,18 +48,9 @@ def test_a_package_needs_an_author(model, tmp_path):
         export_bioimageio(model, tmp_path / "a.zip", author=None)
 
 
-def test_bioimageio_core_passes_the_package_and_onnxruntime_agrees(model, tmp_path):
-    core = pytest.importorskip("bioimageio.core", reason="needs cellular[bioimageio]")
+def test_onnxruntime_agrees(model, tmp_path):
     runtime = pytest.importorskip("onnxruntime", reason="needs cellular[onnx]")
-    path = export_bioimageio(model, tmp_path / "package", author="A. Tester")
-    summary = core.test_description(path)
-    assert summary.status == "passed", summary.display()
-    description = core.load_model_description(path)
-    assert description.license == "BSD-3-Clause"
-    assert len(description.cite) == 2
-    with zipfile.ZipFile(path) as archive:
-        assert {"cover.png", "README.md", "test_input.npy", "test_output.npy"} <= set(archive.namelist())
-        session = runtime.InferenceSession(archive.read("weights.onnx"))
+    session = runtime.InferenceSession(export_onnx(model, tmp_path / "net").read_bytes())
     image = torch.rand(3, 2, 72, 136)
     with torch.inference_mode():
         expected = load_model(model).network(image)[0].numpy()
@@ -67,6 +58,14 @@ def test_bioimageio_core_passes_the_package_and_onnxruntime_agrees(model, tmp_pa
 
 
 @pytest.mark.long
-def test_onnx_alone(model, tmp_path):
-    pytest.importorskip("onnxruntime", reason="needs cellular[onnx]")
-    assert export_onnx(model, tmp_path / "net").name == "net.onnx"
+def test_bioimageio_core_passes_the_package(model, tmp_path):
+    core = pytest.importorskip("bioimageio.core", reason="needs cellular[bioimageio]")
+    path = export_bioimageio(model, tmp_path / "package", author="A. Tester")
+    summary = core.test_description(path)
+    assert summary.status == "passed", summary.display()
+    description = core.load_model_description(path)
+    assert description.license == "BSD-3-Clause"
+    assert len(description.cite) == 2
+    with zipfile.ZipFile(path) as archive:
+        members = {"cover.png", "README.md", "test_input.npy", "test_output.npy", "weights.onnx"}
+        assert members <= set(archive.namelist())

@@ -1,16 +1,25 @@
 """The page made again from a run's folder: the same tables, nothing measured, and pages without images say so."""
 
+import os
+import re
 import shutil
 
+import numpy as np
 import pytest
 
 import cellular
+from cellular.data.formats.images import read_labels, write_image, write_labels
 from cellular.data.plate import Plate
 from cellular.errors import InputError, MissingInputError
-from cellular.files import read_json
+from cellular.files import read_csv, read_json
 from cellular.jobs import analyse as analysing
+from cellular.jobs import evaluate_field
+from cellular.jobs.evaluate import evaluate
+from cellular.jobs.evaluation_page import write_evaluation_page
 from cellular.jobs.report import report
+from cellular.jobs.view import open_run
 from cellular.simulate import SimulationSettings
+from cellular.tables import Tables, of_fields
 
 
 @pytest.fixture
@@ -34,6 +43,18 @@ def test_a_page_is_made_again_without_measuring(run, monkeypatch):
     assert "All 2 positions are on this page" in text
 
 
+def test_puncta_are_looked_up_and_never_read_whole(run, monkeypatch):
+    """Neither the page nor what `view` opens reads the table of puncta; a field's are those of its own file."""
+    result, _ = run
+    out, whole = result.page.parent, Tables.__getitem__
+    monkeypatch.setattr(Tables, "__getitem__", lambda self, name: None if name == "puncta" else whole(self, name))
+    assert report(out) == result.page
+    opened = open_run(out)
+    for item in opened.plate.fields:
+        own = read_csv(out / "fields" / item.name / "puncta.csv")
+        assert of_fields(opened.tables, "puncta", [item.name])["x"].tolist() == own["x"].tolist()
+
+
 def test_every_figure_of_the_comparison_is_svg_with_its_data(run):
     folder = run[0].page.parent / "stats" / "figures"
     drawn = sorted(folder.glob("*.svg"))
@@ -42,6 +63,21 @@ def test_every_figure_of_the_comparison_is_svg_with_its_data(run):
     for path in drawn:
         assert path.with_suffix(".csv").is_file(), path
         assert f'href="stats/figures/{path.name}"' in run[0].page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("cells", [0, 1])
+def test_a_run_with_hardly_a_cell_shows_its_fields(tmp_path, cells):
+    made = cellular.simulate(tmp_path / "sim", SimulationSettings(fields=2, size_px=160, diameter_px=30))
+    for number, path in enumerate(sorted(made.truth.glob("*.tif"))):
+        labels = read_labels(path)
+        write_labels(tmp_path / "few" / path.name, np.where(labels == 1, labels, 0) * (cells and not number))
+    result = cellular.analyse(made.images, tmp_path / "out", labels=tmp_path / "few")
+    assert len(result.cells) == cells
+    text = result.page.read_text(encoding="utf-8")
+    assert ("No cell was found in any of the 2 fields" in text) is (cells == 0)
+    pictures = re.findall(r'"data:image/webp;base64,[^"]*', text[text.index("live-data") :])
+    shown, on_paper = 2 * len(result.plate.fields[0].sources), 2
+    assert len(pictures) >= shown + on_paper
 
 
 def test_images_that_are_gone_are_named_on_the_page(run):
@@ -59,9 +95,59 @@ def test_a_plate_is_read_back_as_it_was(run):
     assert again.table().equals(result.plate.table())
 
 
+@pytest.fixture
+def scored(tmp_path):
+    """Two models' labels, one of which misses a cell of each field, on one page."""
+    rng = np.random.default_rng(0)
+    for number in range(2):
+        name, labels = f"Timepoint_001_220518-ST_C03_s{number + 1}", np.zeros((60, 60), np.uint16)
+        labels[5:25, 5:25], labels[30:55, 30:50] = 1, 2
+        write_image(tmp_path / "test" / f"{name}.png", rng.integers(0, 255, (60, 60), np.uint8))
+        for folder, found in (("test", labels), ("whole", labels), ("half", np.where(labels == 1, labels, 0))):
+            write_labels(tmp_path / folder / f"{name}_masks.png", found)
+    names, out = ("half", "whole"), tmp_path / "out"
+    results = {n: evaluate(tmp_path / "test", out / n, labels_dir=tmp_path / n) for n in names}
+    results["whole"].problems["Timepoint_001_220518-ST_C03_s2"] = "could not be drawn"
+    write_evaluation_page(results, out, ["cellular reproduce"])
+    return out
+
+
+def test_the_page_of_an_evaluation_is_made_again_byte_for_byte(scored, monkeypatch):
+    before = {path: path.read_bytes() for path in scored.rglob("*.*") if path.suffix in (".html", ".svg", ".csv")}
+    assert {"report.html", "ap_iou.svg", "difference_to_half.csv"} <= {path.name for path in before}
+    for path in before:
+        if path.parent in (scored, scored / "figures"):
+            path.unlink()
+    monkeypatch.setattr(evaluate_field, "score_field", lambda *a, **k: pytest.fail("scored again"))
+    assert report(scored) == scored / "report.html"
+    assert {path: path.read_bytes() for path in before} == before
+    assert b"cellular reproduce" in before[scored / "report.html"]
+    assert b"could not be drawn" in before[scored / "report.html"]
+
+
+def test_an_evaluation_whose_files_changed_is_not_told_as_if_they_had_not(scored):
+    truth = next((scored.parent / "test").glob("*_masks.png"))
+    was = truth.read_bytes(), truth.stat()
+    write_labels(truth, np.ones((60, 60), np.uint16))
+    page = (scored / "report.html").read_bytes()
+    with pytest.raises(InputError, match="label images changed"):
+        report(scored)
+    truth.write_bytes(was[0])
+    os.utime(truth, ns=(was[1].st_atime_ns, was[1].st_mtime_ns))
+    rows = "".join(f"Timepoint_001_220518-ST_C03_s{site},{cell},0.{cell}\n" for site in (1, 2) for cell in (1, 2))
+    (scored.parent / "whole" / "cells.csv").write_text(f"image,label,score\n{rows}")
+    with pytest.raises(InputError, match="scores of cells changed"):
+        report(scored)
+    assert (scored / "report.html").read_bytes() == page
+
+
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(MissingInputError, match="no run"):
         report(tmp_path)
+    (tmp_path / "test_eval.json").write_text("{}")
+    with pytest.raises(InputError, match="without a page"):
+        report(tmp_path)
+    (tmp_path / "test_eval.json").unlink()
     (tmp_path / "analyse.json").write_text("{}")
     with pytest.raises(InputError, match="earlier version"):
         report(tmp_path)

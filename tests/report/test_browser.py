@@ -9,9 +9,8 @@ import pytest
 from cellular.data.image import FieldImage
 from cellular.report.explorer import Explored, explorer, unit_means, well_table
 from cellular.report.html import Page
-from cellular.report.linked import outlines_of
-from cellular.report.pictures import channel_colours, channel_pictures
-from cellular.report.viewer import Frame
+from cellular.report.outlines import outlines_of
+from cellular.report.viewer import frame_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (extra test)")
@@ -30,8 +29,7 @@ def fields():
     pixels = np.zeros((SIDE, SIDE, 2), np.uint16)
     pixels[..., 0], pixels[..., 1] = np.where(labels == 1, 1000, 10), np.where(labels == 2, 500, 10)
     image = FieldImage.of(pixels, ("mRFP", "EGFP"))
-    pictures = dict(zip(channel_colours(image), zip(channel_colours(image).values(), channel_pictures(image, 1e6))))
-    frames = [Frame(n, s, t, image.shape, pictures) for n, s, t in (("a1", "s1", 1), ("a2", "s1", 2), ("b1", "s2", 1))]
+    frames = [frame_of(image, n, 3, s, t) for n, s, t in (("a1", "s1", 1), ("a2", "s1", 2), ("b1", "s2", 1))]
     return frames, labels
 
 
@@ -69,7 +67,9 @@ def opened(tmp_path_factory):
     """The page opened from disk, and what the console said."""
     path = tmp_path_factory.mktemp("page") / "report.html"
     page = Page("Plate </script><b>", folder=path.parent).section("Cells")
-    page.interactive(explorer(told()), {"a1": np.zeros((40, 40, 3), np.uint8)}).write(path)
+    page.interactive(explorer(told()), {"a1": np.zeros((40, 40, 3), np.uint8)})
+    page.table(pd.DataFrame({f"a measurement of {k}": ["some words of it", 0.031567][k % 2 :][:1] for k in range(14)}))
+    page.write(path)
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": 1400, "height": 1000})
@@ -271,9 +271,18 @@ def test_nothing_is_wider_than_the_window(opened, width):
     assert live <= 1
 
 
-def test_on_paper_are_pictures(opened):
+def test_on_paper_are_pictures_and_no_number_is_broken(opened):
     tab, _ = opened
+    tab.set_viewport_size({"width": 700, "height": 1000})
     tab.emulate_media(media="print")
+    lines = """[...document.querySelectorAll("td")].map((td) => {
+        const range = document.createRange()
+        range.selectNodeContents(td)
+        return [td.textContent, range.getClientRects().length]})"""
+    told = tab.evaluate(lines)
+    assert told.count(["0.03157", 1]) == 7
+    assert [text for text, _ in told].count("some words of it") == 7
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 700
     assert tab.evaluate("getComputedStyle(document.querySelector('.live')).display") == "none"
     assert tab.evaluate("getComputedStyle(document.querySelector('.still')).display") != "none"
     tab.emulate_media(media="screen")

@@ -12,6 +12,7 @@ from bokeh.plotting import figure
 
 from cellular.errors import InputError, MissingInputError
 from cellular.report.html import Page
+from cellular.report.style import save
 
 
 class Outline(HTMLParser):
@@ -40,10 +41,11 @@ def parse(page: Page) -> Outline:
     return outline
 
 
-def test_a_page_stands_alone():
-    figure, axes = plt.subplots()
+def test_a_page_stands_alone(tmp_path):
+    drawn, axes = plt.subplots()
     axes.plot([0, 1])
-    page = Page("Plate", "one date").section("A").figure(figure, "A line.").facts({"cells": 1234}).caveat("Mind this.")
+    path = save(drawn, tmp_path / "line.svg", pd.DataFrame({"x": [0, 1]}))
+    page = Page("Plate", "one date").section("A").figure(path, "A line.").facts({"cells": 1234}).caveat("Mind this.")
     outline = parse(page)
     icon, picture = outline.fetched
     assert icon == "data:,"  # else a browser looks for a file favicon.ico, and complains
@@ -94,8 +96,17 @@ def test_pictures_from_files(tmp_path):
         Page("p").figure(tmp_path / "b.bmp")
 
 
-def test_figures_stand_beside_each_other():
-    page = Page("p").figures({"one & two": plt.figure(figsize=(1, 1)), "three": plt.figure(figsize=(1, 1))})
+def test_a_figure_is_saved_as_svg_with_its_data_or_not_at_all(tmp_path):
+    with pytest.raises(ValueError, match="SVG"):
+        save(plt.figure(), tmp_path / "a.png", pd.DataFrame({"x": [1]}))
+    assert not list(tmp_path.iterdir())
+    plt.close("all")
+
+
+def test_figures_stand_beside_each_other(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.svg").write_text("<svg/>")
+    page = Page("p").figures({"one & two": tmp_path / "a.svg", "three": tmp_path / "b.svg"})
     parse(page)
     assert page.render().count("<figure>") == 2
     assert page.render().count('<div class="pair">') == 1

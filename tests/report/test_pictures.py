@@ -7,7 +7,8 @@ import pytest
 
 from cellular.data.image import FieldImage
 from cellular.report.choice import choose_fields
-from cellular.report.linked import choose_rows, outlines_of
+from cellular.report.linked import choose_rows
+from cellular.report.outlines import outlines_of
 from cellular.report.pictures import channel_colours, channel_pictures, size_choice
 
 

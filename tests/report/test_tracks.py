@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
 
-from cellular.report.tracks import draw_lengths, draw_tracks
+from cellular.report.tracks import draw_lengths, draw_tracks, shares_by_length
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_every_step_and_every_division_is_drawn(tracks):
 
 
 def test_lengths_are_shares_of_cells(tracks):
-    line = draw_lengths(tracks).axes[0].lines[0]
+    line = draw_lengths(shares_by_length(tracks)).axes[0].lines[0]
     assert line.get_xdata().tolist() == [1, 2, 3]
     assert line.get_ydata().tolist() == pytest.approx([4 / 7, 0, 3 / 7])
     plt.close("all")

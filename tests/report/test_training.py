@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cellular.data.formats.images import read_image
 from cellular.errors import MissingExtraError, MissingInputError
+from cellular.files import read_csv
 from cellular.report import training
 from cellular.report.training import draw_loss, write_tensorboard
 
@@ -27,9 +27,9 @@ def drawn(monkeypatch):
     kept = []
     original = training.save
 
-    def save(figure, path):
+    def save(figure, path, data):
         kept.append(figure.axes[0])
-        return original(figure, path)
+        return original(figure, path, data)
 
     monkeypatch.setattr(training, "save", save)
     return kept
@@ -38,10 +38,9 @@ def drawn(monkeypatch):
 def test_both_losses_and_the_best_epoch(tmp_path, drawn):
     LOG.to_csv(tmp_path / "log.csv", index=False)
     path = draw_loss(tmp_path)
-    assert path == tmp_path / "loss.png"
-    height, width, _ = read_image(path).shape
-    assert 600 < width < 800  # 5 in at 150 dpi, cut to what is drawn
-    assert 400 < height < 600
+    assert path == tmp_path / "loss.svg"
+    assert "validation" in path.read_text(encoding="utf-8")
+    assert read_csv(tmp_path / "loss.csv").equals(read_csv(tmp_path / "log.csv")[["epoch", "train_loss", "valid_loss"]])
     trained, valid = drawn[0].lines
     assert trained.get_ydata().tolist() == LOG["train_loss"].tolist()
     assert valid.get_xydata().tolist() == [[2, 0.5], [4, 0.7]]

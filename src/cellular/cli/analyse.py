@@ -5,6 +5,7 @@ import argparse
 from cellular.cli.arguments import (
     add_assay,
     add_corrections,
+    add_csv,
     add_exclude,
     add_flat_field,
     add_plate,
@@ -17,7 +18,7 @@ from cellular.cli.arguments import (
     report_problems,
     segmentation_settings,
 )
-from cellular.cli.engines import add_engine, engine_of
+from cellular.cli.engines import add_engine, engine_of, on_gpu
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value"
     )
     add_assay(parser)
+    add_csv(parser)
     add_engine(parser)
 
 
@@ -85,10 +87,10 @@ def run(args: argparse.Namespace) -> int | None:
         print("\n".join(plate.summary()))
         return None
     options = {"labels": args.labels, "exclude": args.exclude, "config": args.config_text, "ome_zarr": args.ome_zarr}
-    options["corrections"] = args.corrections
-    with engine_of(args) as engine:
+    options |= {"corrections": args.corrections, "csv": args.csv}
+    with engine_of(args, gpu=args.labels is None and on_gpu(args.device)) as engine:
         result = analyse(plate, args.out, settings, engine=engine, **options)
-    print(f"{len(result.cells)} cells in {len(result.tables['images'])} fields")
+    print(f"{len(result.cells)} cells in {result.tables.rows('images')} fields")
     compared = result.comparison
     for line in (*compared.refusals, *compared.notes) if compared else [f"no comparison: {result.no_comparison}"]:
         print(line)

@@ -192,6 +192,13 @@ def add_exclude(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_csv(parser: argparse.ArgumentParser) -> None:
+    """Declare the form of long tables."""
+    parser.add_argument(
+        "--csv", action="store_true", help="tables of over 1,048,575 rows as CSV too, and not as Parquet alone"
+    )
+
+
 def add_corrections(parser: argparse.ArgumentParser, what: str) -> None:
     """Label images as corrected by hand; `what` is done with them."""
     parser.add_argument(

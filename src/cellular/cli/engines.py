@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cellular.jobs.engines import Engine
+
+logger = logging.getLogger(__name__)
 
 # Options that say where a run is done and not what: they are no settings of its result.
 OPTIONS = ("workers", "memory", "dask", "cluster", "shard", "gather")
@@ -34,7 +37,7 @@ def add_engine(parser: argparse.ArgumentParser, shards: bool = True) -> None:
         "--workers",
         metavar="N",
         type=int,
-        help="processes on this machine, sharing its cores; left out: this one, on all cores",
+        help="processes on this machine, sharing its cores; 1: this one, on all cores; left out: what is sooner done",
     )
     add(
         "--memory",
@@ -70,6 +73,15 @@ def engine_of(args: argparse.Namespace, gpu: bool = False, here: Engine | None =
     return inner
 
 
+def on_gpu(device: str) -> bool:
+    """Whether ``--device`` means a GPU on this machine."""
+    if device != "auto":
+        return device != "cpu"
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def _workers(args: argparse.Namespace, gpu: bool, here: Engine | None) -> Engine:
     from cellular.jobs.engines import HERE
 
@@ -77,9 +89,15 @@ def _workers(args: argparse.Namespace, gpu: bool, here: Engine | None) -> Engine
         from cellular.jobs.dask import Dask, read_cluster
 
         return Dask(args.dask) if args.dask else Dask(cluster=read_cluster(args.cluster))
+    from cellular.jobs.processes import Best, Processes, cores
+
     if args.workers is None and args.memory is None:
-        return here or HERE
-    from cellular.jobs.processes import Processes, cores
+        if here or gpu or cores() == 1:
+            return here or HERE
+        logger.info("each field here, on all %d cores, unless the first ones tell that processes are faster", cores())
+        return Best()
+    if args.workers == 1 and args.memory is None:
+        return HERE
 
     most = (1 if gpu else cores()) if args.workers is None else args.workers
     return Processes(most, memory=args.memory)

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    import shlex
     from pathlib import Path
 
     from cellular.cli.main import EXIT_PROBLEMS
@@ -52,8 +53,9 @@ def run(args: argparse.Namespace) -> int:
     if args.figures:
         from cellular.jobs.evaluation_page import write_evaluation_page
 
-        name = Path(model or args.labels).name
-        print(f"report: {write_evaluation_page({name: result}, result.output_dir)}")
+        out = result.output_dir
+        typed = ["cellular", "evaluate", "--config", str(out / "evaluate.toml"), "--output_dir", str(out)]
+        print(f"report: {write_evaluation_page({Path(model or args.labels).name: result}, out, [shlex.join(typed)])}")
     for name, value in headline(result.values).items():
         low, high = result.intervals.get(name, (None, None))
         print(f"{name:28} {value:7.3f}" + (f"   [{low:.3f}, {high:.3f}]" if low is not None else ""))

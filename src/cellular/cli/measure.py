@@ -4,6 +4,7 @@ import argparse
 
 from cellular.cli.arguments import (
     add_corrections,
+    add_csv,
     add_flat_field,
     add_plate,
     add_puncta,
@@ -12,7 +13,7 @@ from cellular.cli.arguments import (
     measure_settings,
     report_problems,
 )
-from cellular.cli.engines import add_engine, engine_of
+from cellular.cli.engines import add_engine, engine_of, on_gpu
 
 DESCRIPTION = (
     "Yellow puncta are autophagosomes, red-only puncta autolysosomes (green is quenched in acid). Green means not "
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_puncta(parser)
     add_corrections(parser, "corrected fields are measured by them, and only these anew")
     add_flat_field(parser, "nothing is done")
-    parser.add_argument("--parquet", action="store_true", help="write Parquet too")
+    add_csv(parser)
     parser.add_argument("--anndata", action="store_true", help="write cells.h5ad too: obs cells, X features, spatial")
     parser.add_argument("--device", default="auto", help="where nuclei are found: auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--overlays", type=int, default=4, help="fields to draw puncta over")
@@ -44,18 +45,18 @@ def run(args: argparse.Namespace) -> int | None:
     from cellular.jobs.measure import measure
 
     settings = measure_settings(args)
-    formats = ["csv", *(name for name in ("parquet", "anndata") if getattr(args, name))]
+    formats = [name for name in ("csv", "anndata") if getattr(args, name)]
     plate = find(args, args.images, args.labels)
     options = {name: getattr(args, name) for name in ("overlays", "nuclei", "device", "flat_field", "corrections")}
-    with engine_of(args) as engine:
+    with engine_of(args, gpu=args.nuclei == "auto" and on_gpu(args.device)) as engine:
         result = measure(plate, args.labels, args.out, settings, formats=formats, engine=engine, **options)
     counted = ", ".join(
-        f"{len(result.tables[name])} {words}" for name, words in COUNTED.items() if name in result.tables
+        f"{result.tables.rows(name)} {words}" for name, words in COUNTED.items() if name in result.tables
     )
     if args.corrections:
         edited, deleted = (int(result.images[name].sum()) for name in ("cells_edited", "cells_deleted"))
         print(f"{edited} cells edited by hand, {deleted} deleted")
-    print(f"{counted} in {len(result.images)} fields: {args.out}")
+    print(f"{counted} in {result.tables.rows('images')} fields: {args.out}")
     if "puncta_yellow" in result.cells:
         print(DESCRIPTION)
     return report_problems(result.problems)

@@ -5,7 +5,7 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("run", metavar="RUN", help="folder that analyse wrote")
+    parser.add_argument("run", metavar="RUN", help="folder that analyse, evaluate, reproduce or demo wrote")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from cellular.cli.arguments import add_assay, add_exclude, assay_settings
+from cellular.cli.engines import add_engine, engine_of
 
 if TYPE_CHECKING:
     from cellular.report.assay import Assay
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; the defaults are those of StatsSettings."""
-    parser.add_argument("cells", metavar="CELLS", help="cells.csv of measure or classify")
+    parser.add_argument("cells", metavar="CELLS", help="cells.csv or cells.parquet of measure or classify")
     parser.add_argument("--out", required=True, help="folder for tables, figures and stats.html")
     parser.add_argument("--images", help="images.csv; without it, the one beside CELLS, else the field names")
     parser.add_argument("--treatment", default="treatment", help="column that says how a cell was treated")
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map", nargs="+", default=["pca"], choices=["pca", "umap"], help="maps of all cells")
     add_exclude(parser)
     add_assay(parser)
+    add_engine(parser, shards=False)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -46,9 +48,10 @@ def run(args: argparse.Namespace) -> None:
         min_replicates=args.min_replicates,
         **assay_settings(args),
     )
-    result, figures = compare_tables(
-        args.cells, args.out, settings, images=args.images, maps=args.map, exclude=args.exclude
-    )
+    with engine_of(args) as engine:
+        result, figures = compare_tables(
+            args.cells, args.out, settings, images=args.images, maps=args.map, exclude=args.exclude, engine=engine
+        )
     print(result.units.to_string(index=False))
     overall = result.effects[result.effects["timepoint"] == ALL]
     columns = ["feature", "measure", "treatment", "estimate", "ci_low", "ci_high", "p_value", "q_value", "unit", "df"]

@@ -60,4 +60,4 @@ def run(args: argparse.Namespace) -> None:
         f"best validation loss {result.best_loss:.4f}" if isfinite(result.best_loss) else "nothing was validated"
     )
     print(f"trained {result.epochs} epochs; {validated}")
-    print(f"model {result.model}\nbest  {result.best}\ncurve {result.folder / 'loss.png'}")
+    print(f"model {result.model}\nbest  {result.best}\ncurve {result.folder / 'loss.svg'}")

@@ -1,6 +1,7 @@
 """COCO box average precision, matched by pycocotools."""
 
 import contextlib
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,11 @@ class Detections:
     score: np.ndarray
     correct: np.ndarray
     true_boxes: np.ndarray
+
+    def sha256(self) -> str:
+        """The same for the same predictions, scores and truth, in the same order."""
+        parts = (self.field.astype("<i8"), self.score.astype("<f8"), self.correct, self.true_boxes.astype("<i8"))
+        return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 
 
 def match_boxes(truth: Sequence[Boxes], predictions: Sequence[Boxes]) -> Detections:

@@ -14,7 +14,7 @@ from cellular.autophagy.state.tree_model import TreeModel
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
 from cellular.data.formats.suffixes import label_path
-from cellular.data.image import load_labels, read_field
+from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
@@ -24,6 +24,7 @@ from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.export_plate import export_plates
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.measure import (
+    OUTLINES,
     draw_puncta,
     roles_of,
     with_puncta_sizes,
@@ -32,7 +33,7 @@ from cellular.jobs.measure import (
 from cellular.jobs.nuclei import NucleiSource, nuclei_source
 from cellular.jobs.quality import Looking, check_exclusions
 from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
-from cellular.jobs.scale import Scale, common_scale
+from cellular.jobs.scale import Scale, common_scale, read_comparable
 from cellular.jobs.segment import (
     cell_table,
     draw_outlines,
@@ -59,6 +60,7 @@ def analyse(
     ome_zarr: bool = False,
     corrections: str | Path | None = None,
     engine: Engine = HERE,
+    csv: bool = False,
 ) -> AnalyseResult:
     """Analyse every field of `plate` and write everything to `out`.
 
@@ -68,9 +70,10 @@ def analyse(
     ----------
     plate : or a folder for :func:`cellular.data.find.find_plate`; its channels as for
         :func:`cellular.jobs.measure.with_reporter`.
-    out : gets ``labels/``, ``fields/<field>/``, ``cells.csv``, ``puncta.csv``, ``images.csv``, ``outlines.csv``,
-        ``columns.csv``, ``quality.csv``, ``drift.csv``, ``flat_field/``, ``overlays/``, ``thumbnails/``, ``gallery/``,
-        ``tracks/``, ``stats/``, ``problems.csv``, ``plate.json``, ``analyse.json`` and ``report.html``.
+    out : gets ``labels/``, ``fields/<field>/``, the tables ``cells``, ``puncta``, ``images``, ``outlines`` and
+        ``quality`` as Parquet and, up to a spreadsheet's 1,048,575 rows, as CSV, ``columns.csv``,
+        ``drift.csv``, ``flat_field/``, ``overlays/``, ``thumbnails/``, ``gallery/``, ``tracks/``, ``stats/``,
+        ``problems.csv``, ``plate.json``, ``analyse.json`` and ``report.html``.
     labels : folder of label images, in place of segmenting.
     exclude : fields to leave out of the comparison: "flagged", names, or files that list them. They are measured all
         the same; with others the same run is continued.
@@ -79,6 +82,7 @@ def analyse(
     corrections : folder of corrections of the run's label images: the fields that it corrects are measured by these,
         the same run is continued, and ``images`` tells how many cells were edited.
     engine : where the fields are done; the result is the same. See :mod:`cellular.jobs.engines`.
+    csv : write tables of any length as CSV too.
 
     Raises
     ------
@@ -120,7 +124,7 @@ def analyse(
         flat = settle(flat, labelled, out, engine)
         work = _work(labelled, out, settings, segmenter, state_model, nuclei, flat)
         done = each_field(labelled, out, work, desc="analyse", engine=engine)
-        found = conclude(given, done, out, settings, record, flat, exclude, missing, edits, engine)
+        found = conclude(given, done, out, settings, record, flat, exclude, missing, edits, engine, csv)
         if ome_zarr:
             problems = found.problems | _stores(outlined(given, done.names, out), out, found.tables["cells"])
             write_problems(out, problems)
@@ -173,9 +177,7 @@ class _Analysing:
     scale: Scale | None
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        recorded = read_field(item)
-        if self.scale is not None:
-            self.scale.check(item, recorded)
+        recorded = read_comparable(item, self.scale)
         image = self.flat.correct(recorded, item)
         tables, folder = {}, self.out / "labels"
         if item.labels is not None or self.segmenter is None:
@@ -185,7 +187,7 @@ class _Analysing:
             labels, scores = found.labels, found.scores
             write_labels(label_path(folder, item.name), labels, image.pixel_size_um)
         if self.segmenter is not None:
-            tables["outlines"] = cell_table(item.name, labels, scores)
+            tables[OUTLINES] = cell_table(item.name, labels, scores)
         tables |= self.looking.look(item, recorded, labels)
         nuclei = self.source.write(item, image, labels, folder) if self.source else None
         about = self.looking.about[item.name]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ from cellular.progress import progress
 from cellular.report.autophagy import calibration_figure, confusion_figure, importance_figure, saliency_figure
 from cellular.report.style import save
 from cellular.settings import settings_to_dict
+from cellular.tables import from_frame, read_table, write_table
 
 TREATMENT_CAVEAT = (
     "Truth here is the treatment of the well, not an expert's look at the cell: fed wells hold activated cells and "
@@ -88,7 +89,7 @@ def train_crop_state(
     model, checked = crop_train.train(crops, table, settings)
     with alone_in(out) as folder:
         _write_validation(checked, folder, settings, "" if truth else TREATMENT_CAVEAT)
-        save(_look(model, crops, _surest(checked.cells, settings)), folder / "figures" / "saliency.png")
+        _look(model, crops, _surest(checked.cells, settings), folder)
         return TrainedState(save_crop_model(folder / MODEL, model), checked)
 
 
@@ -96,7 +97,7 @@ def _known_cells(
     cells: str | Path, truth: str | Path | None, settings: Settings, positive: str | None
 ) -> tuple[pd.DataFrame, Settings]:
     """The cells with their truth, and the settings with the two states that it holds."""
-    measured = read_csv(cells)
+    measured = read_table(cells)
     if not len(measured):
         raise InputError(f"{cells} has no rows: there is no cell to learn from")
     table = add_truth(measured, read_csv(truth) if truth else None)
@@ -135,14 +136,14 @@ def predict_state(
 
     `top` features per cell, by `method` of :func:`explain`; none with 0. A table without cells gives one without.
     """
-    table = read_csv(cells)
+    table = read_table(cells)
     fitted = load_model(model)
     classified = classifier(fitted, {})(table)
     reasons = explain(fitted, classified, top, method) if top else None
     with alone_in(out) as folder:
         if reasons is not None:
             write_csv(folder / "explanations.csv", reasons)
-        write_csv(folder / "cells.csv", classified)
+        write_table(folder, "cells", [from_frame(classified)])
     return classified
 
 
@@ -153,7 +154,7 @@ def predict_crop_state(
 
     ``figures/saliency.png`` shows what the network looks at in the cells that it is surest of, if there are any cells.
     """
-    table = checked_cells(read_csv(cells))
+    table = checked_cells(read_table(cells))
     network = load_crop_model(model)
     pairs = fields_of(table, images, labels) if len(table) else {}
     nothing = _no_crops(network)
@@ -167,10 +168,10 @@ def predict_crop_state(
         if len(table):
             shown = _surest(classified.assign(truth=np.nan), network.settings)
             again = _crops({n: pairs[n] for n in shown["field"].unique()}, network.settings)
-            save(_look(network, join_crops([part for _, part in again]), shown), folder / "figures" / "saliency.png")
+            _look(network, join_crops([part for _, part in again]), shown, folder)
         if top:
             write_csv(folder / "explanations.csv", together(reasons))
-        write_csv(folder / "cells.csv", classified)
+        write_table(folder, "cells", [from_frame(classified)])
     return classified
 
 
@@ -295,15 +296,18 @@ def _surest(cells: pd.DataFrame, settings: CropSettings) -> pd.DataFrame:
     return pd.concat(parts).drop_duplicates(["field", "label"])
 
 
-def _look(model: CropModel, crops: Crops, shown: pd.DataFrame) -> Any:
-    """The picture of what `model` looks at in the cells `shown`."""
+def _look(model: CropModel, crops: Crops, shown: pd.DataFrame, out: Path) -> None:
+    """Write the picture of what `model` looks at in the cells `shown`, and what each channel of these adds in all."""
     rows = crop_train.rows_of(crops, shown)
     titles = [
         f"{p:.2f}" if pd.isna(truth) else f"{p:.2f}\n{truth}"
         for p, truth in zip(shown[model.settings.probability], shown["truth"])
     ]
     effects = integrated_gradients(model, crops, rows)
-    return saliency_figure(crops.pixels[rows], effects, crops.channels, titles, model.settings.states)
+    figure = saliency_figure(crops.pixels[rows], effects, crops.channels, titles, model.settings.states)
+    sums = dict(zip((f"log_odds_{name}" for name in crops.channels), effects.sum(axis=(2, 3)).T))
+    data = shown[["field", "label", "truth", model.settings.probability]].assign(**sums)
+    save(figure, out / "figures" / "saliency.svg", data)
 
 
 def _write_validation(checked: Validation, out: Path, settings: ClassifySettings | CropSettings, note: str) -> None:
@@ -311,16 +315,24 @@ def _write_validation(checked: Validation, out: Path, settings: ClassifySettings
         write_csv(out / f"{name}.csv", getattr(checked, name))
     write_csv(out / "predicted_unseen.csv", checked.cells)
     write_csv(out / "confusion.csv", checked.confusion_all.rename_axis("truth").reset_index())
-    figures = {
-        "confusion": confusion_figure({"told by the expert": checked.confusion, "all": checked.confusion_all}),
-        "importance": importance_figure(checked.importance),
-        "calibration": calibration_figure(checked.calibration, settings.states[1]),
-    }
-    for name, figure in figures.items():
-        save(figure, out / "figures" / f"{name}.png")
+    counts = {"told by the expert": checked.confusion, "all": checked.confusion_all}
+    save(confusion_figure(counts), out / "figures" / "confusion.svg", _long(counts))
+    save(importance_figure(checked.importance), out / "figures" / "importance.svg", checked.importance)
+    figure = calibration_figure(checked.calibration, settings.states[1])
+    save(figure, out / "figures" / "calibration.svg", checked.calibration)
     scores = {n: _number(getattr(checked, n)) for n in ("accuracy", "balanced_accuracy", "auc", "brier", "field_auc")}
     about = {"left_out": checked.unit, "scores": scores, "remarks": list(checked.remarks)}
     write_json(out / "validation.json", {**about, "settings": settings_to_dict(settings), "note": note})
+
+
+def _long(counts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Confusion matrices as one table: ``of, truth, predicted, cells``."""
+    rows = [
+        (of, truth, predicted, int(cells))
+        for of, matrix in counts.items()
+        for (truth, predicted), cells in matrix.stack().items()
+    ]
+    return pd.DataFrame(rows, columns=["of", "truth", "predicted", "cells"])
 
 
 def _number(value: float) -> float | None:

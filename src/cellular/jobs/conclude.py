@@ -22,9 +22,9 @@ from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.explore import explore
 from cellular.jobs.flat_field import FlatField
 from cellular.jobs.gallery import gallery
-from cellular.jobs.measure import told_wells, write_tables
+from cellular.jobs.measure import write_tables
 from cellular.jobs.nuclei import AUTO
-from cellular.jobs.quality import LIGHT, judge, left_out
+from cellular.jobs.quality import judge, left_out
 from cellular.jobs.runner import Done, write_problems
 from cellular.jobs.segment import label_path
 from cellular.jobs.shards import for_the_rest
@@ -32,6 +32,7 @@ from cellular.jobs.stats import HEADLINES, Figures, compare_tables, headlines, u
 from cellular.jobs.track import TrackResult, track
 from cellular.report.analysis import Analysis, analysis_page
 from cellular.segment.settings import SegmentSettings
+from cellular.tables import Tables
 from cellular.track.link import TrackSettings
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class AnalyseResult:
     Attributes
     ----------
     plate : as it was understood.
-    tables : cells, puncta, images and outlines of all fields.
+    tables : cells, puncta, images and outlines of all fields; read when they are asked for, but for cells.
     tracks : None where no position was imaged twice.
     comparison : None where there was nothing to compare; `no_comparison` says why.
     problems : by field or series, what was passed over and why.
@@ -83,7 +84,7 @@ class AnalyseResult:
     """
 
     plate: Plate
-    tables: dict[str, pd.DataFrame]
+    tables: Tables
     tracks: TrackResult | None
     comparison: Comparison | None
     no_comparison: str
@@ -107,25 +108,28 @@ def conclude(
     missing: Mapping[str, str],
     edits: Corrections | None = None,
     engine: Engine = HERE,
+    csv: bool = False,
 ) -> AnalyseResult:
     """Judge, track and compare the fields that are `done`, and write tables, figures and page to `out`.
 
     Fields of `plate` have a label image where it was given, or corrected; those of the others are the run's own.
     `record` says what was used. `missing` are fields without outlines, and why. `edits` are what was corrected by hand.
-    `engine` is where the series are tracked.
+    `engine` is where the series are tracked. `csv` asks for tables of any length as CSV too.
     """
     labelled = outlined(plate, done.names, out)
-    tables = told_wells({**done.tables, "images": with_counts(done.tables["images"], edits)})
-    quality = judge(labelled, tables, out, flat)
-    tables = {name: table for name, table in tables.items() if name != LIGHT} | {"quality": quality.table}
-    write_tables(tables, out, ("csv",))
+    (out / "quality.parquet").unlink(missing_ok=True)  # its CSV is about to be another
+    quality = judge(labelled, done.tables, out, flat)
+    held = {"images": with_counts(done.tables["images"], edits), "quality": quality.table}
+    tables = write_tables(done.tables, held, out, csv)
+    # of what grows with the plate the cells alone are held, once
+    tables = tables.holding(cells=tables["cells"])
     problems = {**missing, **done.problems}
     tracks = _tracks(labelled, out, settings.track, engine)
     if tracks is not None:
         problems |= tracks.problems
         told = tracks.tracks[["field", "label", "track", "lineage"]]
-        tables["cells"] = tables["cells"].merge(told, on=["field", "label"], how="left")
-    comparison, figures, reason = _comparison(tables, out, settings.stats, exclude)
+        tables = tables.holding(cells=tables["cells"].merge(told, on=["field", "label"], how="left"))
+    comparison, figures, reason = _comparison(tables, out, settings.stats, exclude, engine)
     write_problems(out, problems)
     exploring = explore(
         labelled,
@@ -160,7 +164,8 @@ def conclude(
 
 def outlined(plate: Plate, names: Sequence[str], out: Path) -> Plate:
     """The named fields with their label images, those that the run in `out` made included."""
-    done = [item for item in plate.fields if item.name in set(names)]
+    wanted = set(names)
+    done = [item for item in plate.fields if item.name in wanted]
     own = [item.labels or label_path(out / "labels", item.name) for item in done]
     return replace(plate, fields=tuple(replace(item, labels=path) for item, path in zip(done, own)))
 
@@ -180,15 +185,16 @@ def _tracks(plate: Plate, out: Path, settings: TrackSettings, engine: Engine) ->
     if len({item.series for item in timed.fields}) == len(timed):
         logger.info("no position was imaged twice: nothing to track")
         return None
-    return track(timed, out / "tracks", settings, cells=out / "cells.csv", engine=for_the_rest(engine))
+    return track(timed, out / "tracks", settings, cells=out / "cells.parquet", engine=for_the_rest(engine))
 
 
 def _comparison(
-    tables: Mapping[str, pd.DataFrame], out: Path, settings: StatsSettings, exclude: Sequence[str]
+    tables: Mapping[str, pd.DataFrame], out: Path, settings: StatsSettings, exclude: Sequence[str], engine: Engine
 ) -> tuple[Comparison | None, Figures | None, str]:
     """Statistics, where there is something to compare; else the reason why not."""
     try:
         how = {"images": tables["images"], "quality": tables["quality"], "exclude": exclude}
+        how["engine"] = for_the_rest(engine)
         return *compare_tables(tables["cells"], out / "stats", settings, **how), ""
     except InputError as error:
         return None, None, str(error)

@@ -1,7 +1,8 @@
 """The whole job on simulated fields, in minutes: what `cellular demo` shows a newcomer."""
 
+import shlex
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -112,11 +113,20 @@ def _demo(out: Path, settings: DemoSettings) -> DemoResult:
     }
     table = comparison(results, KEYS)
     write_comparison(table, KEYS, out / "results")
-    write_evaluation_page({name: result for (name,), result in results.items()}, out)
+    write_evaluation_page({name: result for (name,), result in results.items()}, out, _commands(out, settings))
     picture = draw_before_after(results[("starter",)], results[("fine-tuned",)], out / "before_after.jpg")
     seconds = time.perf_counter() - started
     write_json(out / MARK, {"finished": True, "seconds": round(seconds, 1)})
     return DemoResult(out, table, picture, seconds)
+
+
+def _commands(out: Path, settings: DemoSettings) -> list[str]:
+    """What is typed for the same again; nothing for settings that the command line does not offer."""
+    typed = ["cellular", "demo", "--out", str(out), "--seed", str(settings.seed), "--device", settings.device]
+    for offered, flags in ((DemoSettings(), []), (QUICK, ["--quick"])):
+        if replace(offered, seed=settings.seed, device=settings.device) == settings:
+            return [shlex.join([*typed, *flags])]
+    return []
 
 
 def _score(folder: Path, out: Path, name: str, model: str, device: str, diameter: float) -> EvaluationResult:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,22 +19,25 @@ from cellular.evaluate.bootstrap import Unit, clusters_of, intervals
 from cellular.evaluate.detection import Boxes, average_precision, match_boxes, mean_average_precision
 from cellular.evaluate.result import EvaluationResult, as_json
 from cellular.evaluate.scores import FieldScores, summary
-from cellular.files import read_csv, write_csv, write_json
+from cellular.files import read_csv, read_json, write_csv, write_json
 from cellular.jobs.corrections import annotated
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.evaluate_field import ScoredField, ScoreField, scored_fields
-from cellular.jobs.runner import Work, attempt, each, files_of, held
+from cellular.jobs.runner import ITEMS, Joined, Work, attempt, each, files_of, held, is_done
 from cellular.jobs.segment import segment
 from cellular.jobs.shards import for_the_rest
-from cellular.report.evaluation import field_picture, precision_recall_figure
+from cellular.report.evaluation import field_picture, precision_recall_data, precision_recall_figure
 from cellular.report.style import save
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
+from cellular.tables import find_table, read_table
 
 logger = logging.getLogger(__name__)
 
 # The runner's records of what was scored and drawn, by split; hidden, since models may be scored into any folder.
 RECORDS = ".evaluate"
+# Beside them: what was asked for and passed over, so that the result can be had again.
+ASKED = "evaluated.json"
 
 
 def evaluate(
@@ -98,37 +102,77 @@ def evaluate(
 def _evaluate(
     plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit, corrections, engine
 ) -> EvaluationResult:
-    test_dir = plate.folder
     if segmenter is not None:
         segmented = segment(plate, output_dir / "labels", segmenter, settings, engine=engine)
         engine = for_the_rest(engine)
         labels, cells, problems = segmented.labels, segmented.cells, dict(segmented.problems)
     else:
         labels, cells, problems = _given_labels(plate.fields, Path(labels_dir))
-    # a table of the cells as they were says nothing of corrected ones
-    truth_table = None if corrections else _truth_table(test_dir)
     predicted = [item for item in plate.fields if item.name in labels]
     score = ScoreField(labels, given=segmenter is None)
-    work, records = Work(score, score.inputs), output_dir / RECORDS / test_dir.name
-    done = each(predicted, records, work, desc="score", engine=engine)
-    scored = {one.scores.name: one for one in scored_fields(done.tables)} if done.names else {}
+    records = output_dir / RECORDS / plate.folder.name
+    done = each(predicted, records, Work(score, score.inputs), desc="score", engine=engine)
+    asked = {
+        "plate": plate.as_dict(),
+        "labels": None if labels_dir is None else str(labels_dir),
+        "boxes": None if boxes_dir is None else str(boxes_dir),
+        "interval_unit": interval_unit,
+        "corrected": bool(corrections),
+        "scored": list(done.names),
+        "problems": problems | done.problems,
+    }
+    result = _concluded(output_dir, plate, asked, labels, cells, done.tables)
+    _write(result)
+    write_json(records / ASKED, asked | {"detections": result.detections.sha256()})
+    return result
+
+
+def evaluated(output_dir: str | Path, split: str) -> EvaluationResult:
+    """What an earlier :func:`evaluate` found, from its records: nothing is segmented or scored.
+
+    Raises
+    ------
+    MissingInputError : there is no such evaluation. InputError : files that it rests on have changed since.
+    """
+    output_dir = Path(output_dir)
+    records = output_dir / RECORDS / split
+    if not (records / ASKED).is_file():
+        raise MissingInputError(f"{output_dir} holds no evaluation of {split} by this version; run cellular evaluate")
+    asked = read_json(records / ASKED)
+    plate = Plate.from_dict(asked["plate"])
+    labels, cells, _ = _given_labels(plate.fields, Path(asked["labels"] or output_dir / "labels"))
+    score = ScoreField(labels)
+    for item in (item for item in plate.fields if item.name in asked["scored"]):
+        if item.name not in labels or not is_done(records / ITEMS / item.name, score.inputs(item)):
+            raise InputError(f"{item.name}: its label images changed, moved or went since; run cellular evaluate again")
+    result = _concluded(output_dir, plate, asked, labels, cells, Joined(records, asked["scored"]))
+    if result.detections.sha256() != asked["detections"]:
+        raise InputError(f"{output_dir}: true boxes or scores of cells changed since; run cellular evaluate again")
+    return result
+
+
+def _concluded(
+    output_dir: Path, plate: Plate, asked: Mapping[str, Any], labels: Mapping[str, Path], cells: pd.DataFrame, tables
+) -> EvaluationResult:
+    """From the `tables` of all fields that were scored to the scores of all; `asked` is what the record says."""
+    scored = {one.scores.name: one for one in scored_fields(tables)} if asked["scored"] else {}
+    # a table of the cells as they were says nothing of corrected ones
+    truth_table = None if asked["corrected"] else _truth_table(plate.folder)
 
     def boxes(item: FieldFiles) -> tuple[Boxes, Boxes]:
         one = scored[item.name]
-        return _true_boxes(one, boxes_dir, truth_table), _found_boxes(cells, one, labels[item.name])
+        return _true_boxes(one, asked["boxes"], truth_table), _found_boxes(cells, one, labels[item.name])
 
-    boxed, without = attempt([item for item in predicted if item.name in scored], boxes, desc="boxes")
-    problems |= done.problems | without
+    boxed, without = attempt([item for item in plate.fields if item.name in scored], boxes, desc="boxes")
+    problems = asked["problems"] | without
     if not boxed:
-        raise InputError(f"{test_dir}: no field could be scored; first problem: {next(iter(problems.values()))}")
+        raise InputError(f"{plate.folder}: no field could be scored; first problem: {next(iter(problems.values()))}")
     true_boxes, found_boxes = map(list, zip(*boxed.values()))
-    kept = [item for item in predicted if item.name in boxed]
+    kept = [item for item in plate.fields if item.name in boxed]
     fields = [scored[item.name].scores for item in kept]
-    clusters = clusters_of(kept, interval_unit)
+    clusters = clusters_of(kept, asked["interval_unit"])
     detections = match_boxes(true_boxes, found_boxes)
-    result = _summarise(output_dir, test_dir.name, fields, clusters, detections, labels, kept, problems, truth_table)
-    _write(result)
-    return result
+    return _summarise(output_dir, plate.folder.name, fields, clusters, detections, labels, kept, problems, truth_table)
 
 
 def _given_labels(fields: Sequence[FieldFiles], folder: Path) -> tuple[dict[str, Path], pd.DataFrame, dict[str, str]]:
@@ -136,8 +180,8 @@ def _given_labels(fields: Sequence[FieldFiles], folder: Path) -> tuple[dict[str,
     problems = {
         item.name: f"no {item.name}_masks.tif or .png in {folder}" for item in fields if item.name not in labels
     }
-    table = folder / "cells.csv"
-    cells = read_csv(table) if table.is_file() else pd.DataFrame()
+    table = find_table(folder, "cells")
+    cells = read_table(table) if table else pd.DataFrame()
     if not {"image", "label", "score"} <= set(cells.columns):
         logger.warning("%s gives no scores: all predictions count the same, which lowers the box AP", folder)
         cells = pd.DataFrame(columns=["image", "label", "score"])
@@ -240,7 +284,7 @@ def _write(result: EvaluationResult) -> None:
 
 
 def draw_evaluation(result: EvaluationResult, engine: Engine = HERE) -> dict[str, str]:
-    """Write ``figures/<field>.jpg`` for every field and ``figures/precision_recall.png`` into the output folder.
+    """Write ``figures/<field>.jpg`` for every field and ``figures/precision_recall.svg`` into the output folder.
 
     What is drawn already, of the same files, is kept. Returns why, by field, where one could not be drawn.
     """
@@ -248,7 +292,9 @@ def draw_evaluation(result: EvaluationResult, engine: Engine = HERE) -> dict[str
     records = result.output_dir / RECORDS / f"{result.split} figures"
     work = Work(draw, draw.inputs, draw.outputs)
     done = each(result.items, records, work, desc="draw", engine=for_the_rest(engine))
-    save(precision_recall_figure(result), result.output_dir / "figures" / "precision_recall.png")
+    curves = precision_recall_data(result)
+    figure = precision_recall_figure(curves, f"{result.split}: {len(result.fields)} fields")
+    save(figure, result.output_dir / "figures" / "precision_recall.svg", curves)
     return done.problems
 
 

@@ -1,7 +1,10 @@
 """The page of evaluations: cells judged one by one, models compared, pictures read."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +14,8 @@ from cellular.data.image import load_ignore, load_labels, read_field
 from cellular.evaluate.cells import calibration, cell_verdicts, errors_by
 from cellular.evaluate.paired import paired_differences
 from cellular.evaluate.result import EvaluationResult
-from cellular.files import read_csv, read_json, write_csv
+from cellular.files import read_json, write_csv, write_json
+from cellular.jobs.evaluate import evaluated
 from cellular.jobs.explore import for_paper
 from cellular.report.choice import choose_fields
 from cellular.report.evaluation import field_picture
@@ -28,20 +32,52 @@ from cellular.report.evaluation_page import (
     worst_cells,
 )
 from cellular.report.explorer import Explored
-from cellular.report.linked import choose_rows, outlines_of
-from cellular.report.pictures import PICTURE_BYTES, channel_colours, channel_pictures, size_choice
+from cellular.report.linked import choose_rows
+from cellular.report.outlines import outlines_of
+from cellular.report.pictures import size_choice
+from cellular.report.provenance import versions
 from cellular.report.style import save
-from cellular.report.viewer import Frame
+from cellular.report.viewer import frame_of
+from cellular.tables import find_table, read_table
 
 _FEATURES = ("iou", "score", "area", "brightness")
 
 
-def write_evaluation_page(results: Mapping[str, EvaluationResult], out: str | Path) -> Path:
+# What the page tells of, beside it: evaluations by model, and how they were made.
+PAGE = "report.json"
+
+
+def write_evaluation_page(
+    results: Mapping[str, EvaluationResult], out: str | Path, commands: Sequence[str] = ()
+) -> Path:
     """Write ``report.html`` of one or more models on the same fields to folder `out`; the last one is looked into.
 
-    ``figures/`` get the figures as SVG with their data, ``cells_judged.csv`` a row for every cell.
+    ``figures/`` get the figures as SVG with their data, ``cells_judged.csv`` a row for every cell; ``report.json`` says
+    what the page tells of, for :func:`evaluation_page_again`. `commands` make it all again.
     """
-    out, result = Path(out), list(results.values())[-1]
+    of = {name: [os.path.relpath(result.output_dir, out), result.split] for name, result in results.items()}
+    # drawing may have passed over fields that were scored
+    problems = {name: result.problems for name, result in results.items()}
+    record = {"evaluations": of, "problems": problems, "commands": list(commands), "versions": versions()}
+    page = _write(results, Path(out), record)
+    write_json(Path(out) / PAGE, record)
+    return page
+
+
+def evaluation_page_again(out: str | Path) -> Path:
+    """Write the page of `out`, that :func:`write_evaluation_page` made, again; nothing is segmented or scored.
+
+    Raises InputError, MissingInputError where label images, tables or images have changed or are gone.
+    """
+    out = Path(out)
+    record = read_json(out / PAGE)
+    results = {name: evaluated(out / folder, split) for name, (folder, split) in record["evaluations"].items()}
+    results = {name: replace(result, problems=record["problems"][name]) for name, result in results.items()}
+    return _write(results, out, record)
+
+
+def _write(results: Mapping[str, EvaluationResult], out: Path, record: Mapping[str, Any]) -> Path:
+    result = list(results.values())[-1]
     true, predicted = _judged(result)
     write_csv(out / "cells_judged.csv", pd.concat([true.assign(of="truth"), predicted.assign(of="prediction")]))
     others = list(results)[:-1]
@@ -59,12 +95,14 @@ def write_evaluation_page(results: Mapping[str, EvaluationResult], out: str | Pa
         explored,
         still,
         words,
-        _record(result),
+        _settings(result),
+        record["commands"],
+        record["versions"],
     )
     return evaluation_page(told, out).write(out / "report.html")
 
 
-def _record(result: EvaluationResult) -> dict[str, object]:
+def _settings(result: EvaluationResult) -> dict[str, object]:
     """What was scored: the record of the model's run, where there was one, else whose label images."""
     folder = next(iter(result.labels.values())).parent
     made = read_json(folder / "segment.json") if (folder / "segment.json").is_file() else {"labels": str(folder)}
@@ -89,8 +127,8 @@ def _judged(result: EvaluationResult) -> tuple[pd.DataFrame, pd.DataFrame]:
         for found, table in zip((true, predicted), mine):
             table.insert(0, "field", one.name)
             found.append(table)
-    told = next(iter(result.labels.values())).parent / "cells.csv"
-    cells = read_csv(told) if told.is_file() else pd.DataFrame(columns=["image", "label", "score"])
+    told = find_table(next(iter(result.labels.values())).parent, "cells")
+    cells = read_table(told) if told else pd.DataFrame(columns=["image", "label", "score"])
     scored = cells.rename(columns={"image": "field"})[["field", "label", "score"]].astype(
         {"label": int, "score": float}
     )
@@ -126,9 +164,7 @@ def _explored(result: EvaluationResult, true: pd.DataFrame, predicted: pd.DataFr
     frames, outlines, still, rings = [], {}, {}, []
     for number, name in enumerate(choice.why):
         image, truth, prediction, scored, _ = _read(result, name)
-        colours = channel_colours(image)
-        pictures = channel_pictures(image, PICTURE_BYTES / (len(choice.why) * len(colours)))
-        frames.append(Frame(name, name, None, image.shape, dict(zip(colours, zip(colours.values(), pictures)))))
+        frames.append(frame_of(image, name, len(choice.why)))
         of_truth = outlines_of(truth)
         missed = {(name, -label): of_truth[label] for label in scored.missed.tolist()}
         outlines |= {(name, label): ring for label, ring in outlines_of(prediction).items()} | missed

@@ -17,18 +17,20 @@ from cellular.errors import CellularError
 from cellular.files import read_csv
 from cellular.jobs.gallery import conditions
 from cellular.report.choice import Choice, choose_fields
+from cellular.report.colours import EDGE, STATES
 from cellular.report.explorer import Explored, measurements, unit_means, well_table
-from cellular.report.linked import choose_rows, outlines_of
-from cellular.report.outlines import PLAIN, colour_image, outline_overlay
-from cellular.report.pictures import PICTURE_BYTES, channel_colours, channel_pictures, size_choice
-from cellular.report.viewer import Frame
+from cellular.report.linked import choose_rows
+from cellular.report.outlines import PLAIN, colour_image, outline_overlay, outlines_of
+from cellular.report.pictures import size_choice
+from cellular.report.viewer import frame_of
+from cellular.tables import of_fields
 
 logger = logging.getLogger(__name__)
 
 # Longer side of a picture for paper, px; steps of a track that are drawn behind a cell.
 _STILL, _STEPS = 700, 12
-# Outlines by state: colour and dash.
-_STATES = {"basal": ("#56B4E9", "solid"), "activated": ("#E69F00", "dashed")}
+# Outlines by state: a dash beside the colour, and what other states are drawn in.
+_STATES = {state: (STATES[state], dash) for state, dash in (("basal", "solid"), ("activated", "dashed"))}
 _FREE_STATES = (("#CC79A7", "dotted"), ("#F0E442", "dotdash"), ("#FFFFFF", "dashdot"))
 
 
@@ -115,10 +117,7 @@ def _read(shown: Sequence[str], fields: Mapping[str, FieldFiles], positions: Map
         except CellularError as error:
             lost[name] = str(error)
             continue
-        colours = channel_colours(image)
-        room = PICTURE_BYTES / (len(shown) * len(colours))
-        channels = dict(zip(colours, zip(colours.values(), channel_pictures(image, room))))
-        frames.append(Frame(name, positions[name], item.timepoint, image.shape, channels))
+        frames.append(frame_of(image, name, len(shown), positions[name], item.timepoint))
         outlines |= {(name, label): ring for label, ring in outlines_of(labels).items()}
         if positions[name] not in {frame.position for frame in frames[:-1]}:
             still[f"{name}: {choice.why[positions[name]]}"] = _still(image, labels)
@@ -155,10 +154,9 @@ def _cells(
 
 
 def _puncta(tables: Mapping[str, pd.DataFrame], shown: list[str]) -> pd.DataFrame | None:
-    table = tables.get("puncta", tables.get("marker_puncta"))
-    if table is None:
+    here = of_fields(tables, "puncta" if "puncta" in tables else "marker_puncta", shown)
+    if here is None:
         return None
-    here = table[table["field"].isin(shown)]
     return here.assign(frame=here["field"].map(shown.index).astype(int) if len(here) else 0)
 
 
@@ -170,7 +168,7 @@ def _states(cells: pd.DataFrame) -> dict[str, tuple[str, object, str, str]]:
     told = sorted(cells["state"].dropna().astype(str).unique())
     looks = {state: _STATES.get(state) or next(free, _FREE_STATES[-1]) for state in told}
     return {f"state: {state} ({dash})": ("state", state, colour, dash) for state, (colour, dash) in looks.items()} | {
-        "state not told": ("state", "", "#FFFFFF", "solid")
+        "state not told": ("state", "", EDGE, "solid")
     }
 
 

@@ -16,6 +16,7 @@ from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.export_model import export_bioimageio, export_onnx
 from cellular.jobs.export_plate import export_plates, is_run, plate_of_run
 from cellular.jobs.runner import ITEMS, Work, each, files_of, held
+from cellular.tables import read_table
 
 MODELS = ("bioimageio", "onnx")
 # The runner's records, by format; hidden, since what is exported may lie in any folder.
@@ -85,7 +86,7 @@ def export(
         plate, table = (source, None) if isinstance(source, Plate) else plate_of_run(source)
         if isinstance(source, Plate) or any(item.well for item in plate.fields):
             _check_here(engine, "a plate's store")
-            return _export_plate(plate, out, read_csv(cells) if cells else table)
+            return _export_plate(plate, out, read_table(cells) if cells else table)
     if isinstance(source, Plate):
         raise SettingsError(f"A plate of images is exported to ome-zarr, not to {to}; give its label images")
     fields = find_labelled(source, images, cells)
@@ -115,7 +116,8 @@ def _export_fields(to: str, fields: Sequence[LabelledField], out: Path, cells: P
         done = each(fields, records, Work(one, one.inputs, one.outputs), desc=f"export {to}", engine=engine)
         if not done.names:
             raise InputError(f"No field could be exported; first problem: {next(iter(done.problems.values()))}")
-        kept = [item for item in fields if item.name in set(done.names)]
+        wanted = set(done.names)
+        kept = [item for item in fields if item.name in wanted]
         files = [out / name for name in done.tables[FILES]["file"]]
         files += export.whole(kept, out, names, done.tables) if export.whole else []
     return Exported(files, len(kept), done.problems)

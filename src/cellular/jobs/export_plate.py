@@ -13,8 +13,9 @@ from cellular.data.image import load_labels, read_field
 from cellular.data.plate import IDENTITY, FieldFiles, Plate
 from cellular.data.schemes import SCHEMES
 from cellular.errors import CellularError, InputError
-from cellular.files import read_csv, read_json
+from cellular.files import read_json
 from cellular.progress import progress
+from cellular.tables import find_table, read_table
 
 PLATE = "plate.json"
 
@@ -74,7 +75,8 @@ def plate_of_run(run: str | Path) -> tuple[Plate, pd.DataFrame | None]:
             f"{told['folder']} has {len(plate)} fields, {run} was made of {told['fields']}: export the folder of "
             "images with --is_plate, and the options of that run"
         )
-    table = read_csv(run / "cells.csv") if (run / "cells.csv").is_file() else None
+    path = find_table(run, "cells")
+    table = read_table(path) if path else None
     table = table.rename(columns={"image": "field"}) if table is not None and "field" not in table else table
     table = table_of_names(table, told["map_columns"])
     return plate.with_labels(match_labels(plate.fields, _labels_of(run))), table

@@ -14,6 +14,7 @@ from cellular.files import number_order
 from cellular.jobs.nuclei import nuclei_path
 from cellular.report.gallery import CellPicture, brightness, captions, choose_cells, cut_cell, strip
 from cellular.report.outlines import colour_image
+from cellular.tables import of_fields
 
 # What cells are chosen by: the first of these that the plate has.
 FEATURES = ("puncta_total", "mitolysosomes", "acid_share", "area")
@@ -72,7 +73,8 @@ def _cut(
 ) -> dict[tuple[str, int], CellPicture]:
     """The cells of `rows`, each field read once."""
     side = int(np.ceil(_ROOM * np.quantile(tables["cells"]["major_axis"], 0.9)))
-    puncta = tables.get("puncta", tables.get("marker_puncta", pd.DataFrame({"field": [], "label": []})))
+    puncta = of_fields(tables, "puncta" if "puncta" in tables else "marker_puncta", list(rows["field"].unique()))
+    puncta = pd.DataFrame({"field": [], "label": []}) if puncta is None else puncta
     items = {item.name: item for item in plate.fields}
     found = {}
     for field, mine in rows.groupby("field"):

@@ -28,7 +28,7 @@ class Inspection:
 
 
 def inspect(plate: Plate | str | Path, out: str | Path | None = None) -> Inspection:
-    """Look at every field's headers; nothing is decoded. With `out`, ``fields.csv``, ``plate.json`` and ``plate.png``.
+    """Look at every field's headers; nothing is decoded. With `out`, ``fields.csv``, ``plate.json`` and ``plate.svg``.
 
     Odd are files that cannot be opened, and fields that differ from most others in channels, size, dtype or pixel size.
 
@@ -55,7 +55,8 @@ def inspect(plate: Plate | str | Path, out: str | Path | None = None) -> Inspect
         write_csv(out / "fields.csv", fields)
         write_json(out / "plate.json", plate.as_dict() | {"odd": problems})
         if any(item.well for item in plate.fields):
-            save(plate_figure(fields, plate.map_columns), out / "plate.png")
+            shown = fields[["field", "plate", "well", *plate.map_columns]]
+            save(plate_figure(shown, plate.map_columns), out / "plate.svg", shown)
     return Inspection(fields, problems)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute
 
 from cellular.autophagy.measure.columns import OF_IMAGES, OPTIONAL, TABLES, documentation
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
@@ -16,7 +18,7 @@ from cellular.autophagy.measure.puncta_settings import SIGMAS_PX
 from cellular.autophagy.measure.unmix import REPORTER, measured_roles
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image
-from cellular.data.image import FieldImage, load_labels, read_field
+from cellular.data.image import FieldImage, load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, import_extra
 from cellular.files import whole_file, write_csv, write_json
@@ -24,26 +26,29 @@ from cellular.jobs.corrections import corrected, only_labelled, with_counts
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
-from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
-from cellular.jobs.scale import Scale, common_scale
+from cellular.jobs.runner import Joined, Work, claimed, each_field, files_of, spread, write_problems
+from cellular.jobs.scale import Scale, common_scale, read_comparable
 from cellular.labels.diameter import median_diameter
 from cellular.report.autophagy import puncta_overlay
 from cellular.report.outlines import colour_image
 from cellular.settings import settings_to_dict
+from cellular.tables import Tables, from_frame, write_table
 
 logger = logging.getLogger(__name__)
 
 # Tables of cells, and of what is in them: each row tells of its well.
 OF_CELLS = ("cells", "puncta", "nuclei", "marker_puncta")
+# What `analyse` tells of the outlines that it made.
+OUTLINES = "outlines"
 # The cells' diameter, where puncta's sizes go by it, is the median over this many fields.
 DIAMETER_FIELDS = 8
 
 
 @dataclass(frozen=True)
 class MeasureResult:
-    """What came out: the tables of all fields by name, and by field what was passed over and why."""
+    """What came out: the tables of all fields by name, read when asked for; by field what was passed over and why."""
 
-    tables: dict[str, pd.DataFrame]
+    tables: Tables
     problems: dict[str, str]
 
     @property
@@ -59,7 +64,7 @@ class MeasureResult:
     @property
     def puncta(self) -> pd.DataFrame:
         """A row a punctum of the reporter; empty where there is none."""
-        return self.tables.get("puncta", pd.DataFrame())
+        return self.tables["puncta"] if "puncta" in self.tables else pd.DataFrame()
 
 
 def measure(
@@ -68,7 +73,7 @@ def measure(
     out: str | Path,
     settings: MeasureSettings | None = None,
     *,
-    formats: Sequence[str] = ("csv",),
+    formats: Sequence[str] = (),
     overlays: int = 4,
     nuclei: str = AUTO,
     device: str = "auto",
@@ -79,7 +84,8 @@ def measure(
     """Measure every field of `plate` that has a label image, and write the tables to folder `out`.
 
     `out` gets ``cells``, ``images``, ``puncta`` (with a reporter), ``nuclei`` (with DNA) and ``marker_puncta`` (with
-    markers) in each of `formats` (csv, parquet, anndata), ``columns.csv`` with the unit and meaning of every column,
+    markers) as Parquet, and as CSV up to a spreadsheet's 1,048,575 rows, ``columns.csv`` with the unit and meaning of
+    every column,
     ``problems.csv``, ``measure.json``, ``plate.json``, ``labels/`` with label images of nuclei, ``overlays/`` with
     pictures of the puncta of `overlays` fields, and ``fields/``. A field that cannot be read or measured is reported
     and passed over; run again with the same settings, fields that are done are kept. With others, OutputExistsError is
@@ -88,6 +94,7 @@ def measure(
     Parameters
     ----------
     plate : or a folder for :func:`cellular.data.find.find_plate`; see :func:`with_reporter`.
+    formats : "csv" writes tables of any length as CSV too, "anndata" the cells as ``cells.h5ad``.
     labels : folder of label images; None takes those of the plate.
     nuclei, device : "auto", "off" or a folder, and on what they are found; see
         :func:`cellular.jobs.nuclei.nuclei_source`.
@@ -142,9 +149,10 @@ def measure(
         problems = {
             item.name: f"no label image in {where}" for item in corrected_plate.fields if not item.labels
         } | done.problems
-        tables = {name: done.tables[name] for name in (*TABLES, *OPTIONAL) if name in done.tables}
-        tables = told_wells({**tables, "images": with_counts(tables["images"], edits)})
-        write_tables(tables, folder, formats)
+        held = {"images": with_counts(done.tables["images"], edits)}
+        tables = write_tables(done.tables, held, folder, "csv" in formats)
+        if "anndata" in formats:
+            write_h5ad(folder / "cells.h5ad", to_anndata(tables["cells"], tables["images"]))
         write_problems(folder, problems)
     return MeasureResult(tables, problems)
 
@@ -199,9 +207,7 @@ class _Measuring:
     scale: Scale | None
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        recorded = read_field(item)
-        if self.scale is not None:
-            self.scale.check(item, recorded)
+        recorded = read_comparable(item, self.scale)
         image = self.flat.correct(recorded, item)
         labels = load_labels(item, image.shape)
         nuclei = self.source.write(item, image, labels, self.out / "labels") if self.source else None
@@ -240,20 +246,13 @@ def roles_of(plate: Plate) -> dict[str, str | None]:
     return {source.token: source.role for source in plate.channels}
 
 
-def told_wells(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """The tables; those of cells and of what is in them with what is known of wells, see :func:`with_wells`."""
-    return {name: with_wells(table, tables["images"]) if name in OF_CELLS else table for name, table in tables.items()}
-
-
-def with_wells(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
-    """The table with plate, well, site, timepoint and what the plate map says after its field and label."""
-    names = [name for name in told_of_wells(images) if name not in table and name != "date"]
-    # a field's few words are looked up once a field and then repeated: a table of puncta has millions of rows
-    codes, fields = pd.factorize(table["field"])
-    known = images.set_index("field")[names].reindex(fields)
-    known = known[[name for name in names if known[name].notna().any()]].take(codes).set_axis(table.index)
-    lead = [name for name in ("field", "nucleus", "label") if name in table]
-    return pd.concat([table[lead], known, table.drop(columns=lead)], axis=1)
+def with_wells(part: pa.Table, images: pa.Table) -> pa.Table:
+    """The part of a table with the columns of `images` (a row a field) that it has not, after its field and label."""
+    names = [name for name in images.column_names if name not in part.column_names]
+    known = images.select(names).take(pa.compute.index_in(part["field"], images["field"].combine_chunks()))
+    columns = dict(zip(part.column_names, part.columns))
+    lead = {name: columns.pop(name) for name in ("field", "nucleus", "label") if name in columns}
+    return pa.table({**lead, **dict(zip(names, known.columns)), **columns})
 
 
 def told_of_wells(images: pd.DataFrame) -> list[str]:
@@ -300,17 +299,27 @@ def labelled_diameter(items: Sequence[FieldFiles]) -> float:
     return round(float(np.median(found)), 1)
 
 
-def write_tables(tables: Mapping[str, pd.DataFrame], out: Path, formats: Sequence[str]) -> None:
-    """Write the tables in each format, and the documentation of their columns beside them."""
-    for name, table in tables.items():
-        if "csv" in formats:
-            write_csv(out / f"{name}.csv", table)
-        if "parquet" in formats:
-            with whole_file(out / f"{name}.parquet") as temporary:
-                table.to_parquet(temporary, index=False)
-    if "anndata" in formats:
-        write_h5ad(out / "cells.h5ad", to_anndata(tables["cells"], tables["images"]))
-    write_csv(out / "columns.csv", documentation(tables))
+def write_tables(found: Joined, held: Mapping[str, pd.DataFrame], out: Path, csv: bool = False) -> Tables:
+    """Write the tables that were `found` of each field, and those `held`, and the documentation of their columns.
+
+    `held` has "images": tables of cells and of what is in them get what it knows of wells. `csv` as for
+    :func:`cellular.tables.write_table`. No table is ever in memory but those that are held.
+    """
+    images = held["images"]
+    told = [name for name in told_of_wells(images) if name != "date"]
+    about = from_frame(images[["field", *told]])
+    names = [name for name in (*TABLES, *OPTIONAL, OUTLINES) if name in found or name in held]
+    for name in names:
+        if name in held:
+            write_table(out, name, [from_frame(held[name])], csv=csv)
+        elif name in OF_CELLS:
+            parts = (with_wells(part, about) for part in found.parts(name))
+            write_table(out, name, parts, csv=csv, without=told)
+        else:
+            write_table(out, name, found.parts(name), csv=csv)
+    tables = Tables(out, names, held)
+    write_csv(out / "columns.csv", documentation({name: tables.columns(name) for name in names}))
+    return tables
 
 
 def write_h5ad(path: Path, table: Any) -> None:
@@ -349,10 +358,7 @@ def to_anndata(cells: pd.DataFrame, images: pd.DataFrame) -> Any:
 
 
 def _check_formats(formats: Sequence[str]) -> None:
-    unknown = sorted(set(formats) - {"csv", "parquet", "anndata"})
-    if unknown or "csv" not in formats:
-        raise InputError(f"formats {list(formats)}: csv is always written; parquet and anndata may be added")
-    if "parquet" in formats:
-        import_extra("pyarrow", "parquet")
+    if unknown := sorted(set(formats) - {"csv", "anndata"}):
+        raise InputError(f"formats {unknown} are not known: Parquet is always written, csv and anndata when asked for")
     if "anndata" in formats:
         import_extra("anndata", "anndata")

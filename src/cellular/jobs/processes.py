@@ -9,6 +9,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cellular.errors import EngineError, SettingsError
-from cellular.jobs.engines import Died, Outcome, Place, outcome_in_worker, share_out
+from cellular.jobs.engines import Died, Outcome, Place, outcome_in_worker, outcome_of, share_out
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,55 @@ class Processes(Place):
             yield from share_out(items, crew)
         finally:
             crew.stop()
+
+
+class Best(Place):
+    """Here, on all cores, until what an item takes says that processes of one core each are sooner done with the rest.
+
+    What all threads take together an item would take alone on a core; what the thread that waits for them takes is how
+    long it lasts here, whatever else this machine is doing. A process pays, before its first item, what this one has
+    paid before its own: reading libraries and models.
+    """
+
+    def __init__(self) -> None:
+        self.start: float | None = None
+
+    def run(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
+        """See :class:`cellular.jobs.engines.Engine`."""
+        self.start = time.process_time() if self.start is None else self.start
+        for number, item in enumerate(items):
+            own, every = time.thread_time(), time.process_time()
+            outcome = outcome_of(do, item)
+            own, every = time.thread_time() - own, time.process_time() - every
+            yield number, outcome
+            rest = items[number + 1 :]
+            # the first item pays for what is compiled or read at its first use
+            if number and (count := faster_by(len(rest), own, every, self.start)) > 1:
+                told = "%d processes do the rest: %.1f of %.1f s of an item are one thread's; --workers 1 keeps to one"
+                logger.info(told, count, own, every)
+                yield from ((number + 1 + at, came) for at, came in Processes(count).run(do, rest))
+                return
+
+
+def faster_by(left: int, own: float, every: float, start: float, most: int | None = None) -> int:
+    """How many processes do `left` items sooner than this one would; 1 where none do.
+
+    Parameters
+    ----------
+    own, every : processor time, s, of an item's first thread, and of all its threads.
+    start : s of a processor until a new process can begin.
+    most : cores; None counts them.
+
+    Examples
+    --------
+    >>> faster_by(100, own=5.0, every=5.0, start=8.0, most=2)  # one core of two is busy
+    2
+    >>> faster_by(100, own=2.55, every=5.0, start=8.0, most=2)  # both are
+    1
+    """
+    most = most or cores()
+    count = min(most, left)
+    return count if count > 1 and start + left * every / count < left * max(own, every / most) else 1
 
 
 class _Worker:

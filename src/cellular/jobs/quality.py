@@ -20,11 +20,12 @@ from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError
 from cellular.files import write_csv, write_json
 from cellular.jobs.engines import HERE, Engine
-from cellular.jobs.flat_field import FlatField, lit_fields, open_flat_field, report
+from cellular.jobs.flat_field import FOLDER, FlatField, lit_fields, open_flat_field, report
 from cellular.jobs.measure import about_fields, roles_of
 from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
 from cellular.report.html import Page
-from cellular.report.quality import add_quality, thumbnail
+from cellular.report.quality import add_quality, profile_data, profile_figure, thumbnail
+from cellular.report.style import save
 
 LIGHT = "light"
 # Thumbnails of flagged fields, and of usual ones to compare with.
@@ -40,7 +41,7 @@ class Quality:
     table : a row a field with ``flagged`` and ``reasons``.
     notes : what concerns whole plates, a sentence each. drift : change over time.
     flat_field : how evenly they are lit, and what was done about it.
-    thumbnails : pictures of the flagged fields, and of usual ones.
+    thumbnails : pictures of the flagged fields, and of usual ones. profiles : picture of the flat field.
     """
 
     table: pd.DataFrame
@@ -48,6 +49,7 @@ class Quality:
     drift: pd.DataFrame
     flat_field: FlatField
     thumbnails: dict[str, Path]
+    profiles: Path | None = None
 
     @property
     def flagged(self) -> list[str]:
@@ -56,8 +58,7 @@ class Quality:
 
     def add_to(self, page: Page, excluded: pd.DataFrame | None = None) -> Page:
         """The section of a page; `excluded` is the ledger of what was left out, None where nothing was to be."""
-        flat = self.flat_field
-        about = (self.table, self.notes, self.drift, flat.table, flat.images, self.thumbnails)
+        about = (self.table, self.notes, self.drift, self.flat_field.table, self.profiles, self.thumbnails)
         return add_quality(page, *about, excluded)
 
 
@@ -95,7 +96,9 @@ def quality(
         write_csv(out / "columns.csv", documentation({"quality": result.table}))
         write_problems(out, done.problems)
         title = f"Quality of {plate.folder.resolve().name}"
-        result.add_to(Page(title, subtitle="cellular quality", footer="Made by cellular.")).write(out / "quality.html")
+        result.add_to(Page(title, subtitle="cellular quality", footer="Made by cellular.", folder=out)).write(
+            out / "quality.html"
+        )
     return result, done.problems
 
 
@@ -132,7 +135,10 @@ def judge(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, flat: Fla
     write_csv(out / "quality.csv", table)
     write_csv(out / "drift.csv", drift)
     flat = report(flat, tables.get(LIGHT), plate, out)
-    return Quality(table, notes + drift_notes(drift), drift, flat, _thumbnails(plate, table, out))
+    drawn = out / FOLDER / "profiles.svg" if flat.images else None
+    if drawn is not None:
+        save(profile_figure(flat.images), drawn, profile_data(flat.images))
+    return Quality(table, notes + drift_notes(drift), drift, flat, _thumbnails(plate, table, out), drawn)
 
 
 def check_exclusions(exclude: Sequence[str], plate: Plate) -> None:

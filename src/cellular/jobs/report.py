@@ -8,19 +8,22 @@ from cellular.errors import InputError, MissingInputError
 from cellular.files import alone_in, read_csv, read_json
 from cellular.jobs.conclude import MADE_WITH, AnalyseSettings, conclude
 from cellular.jobs.corrections import open_corrections
+from cellular.jobs.evaluation_page import PAGE, evaluation_page_again
 from cellular.jobs.flat_field import open_flat_field, settle
-from cellular.jobs.runner import Done, finished, joined
+from cellular.jobs.runner import Done, Joined, finished
 from cellular.settings import settings_from
 
 
 def report(run: str | Path) -> Path:
     """Make ``report.html`` of the run in folder `run` again, and its tables and figures; returns the page's path.
 
-    The images are read for pictures alone; fields whose images are gone are left out of these, and named.
+    The images are read for pictures alone; in a run of `analyse`, fields whose images are gone are left out of these,
+    and named. The brightness of evaluated cells is of the images: they are needed.
 
     Raises
     ------
-    MissingInputError, InputError : no `analyse` of this version wrote the folder, or it has no field.
+    MissingInputError, InputError : no `analyse`, `evaluate`, `reproduce` or `demo` of this version wrote the folder, it
+        has no field, or files that it rests on have changed.
 
     Examples
     --------
@@ -32,8 +35,17 @@ def report(run: str | Path) -> Path:
     True
     """
     run = Path(run)
-    if not (run / "analyse.json").is_file():
-        raise MissingInputError(f"{run} is no run of cellular analyse: it has no analyse.json")
+    if (run / "analyse.json").is_file():
+        return _analysis(run)
+    if (run / PAGE).is_file():
+        with alone_in(run):
+            return evaluation_page_again(run)
+    if list(run.glob("*_eval.json")):
+        raise InputError(f"{run} was evaluated without a page, or by an earlier version; run cellular evaluate again")
+    raise MissingInputError(f"{run} is no run of analyse, evaluate, reproduce or demo: no analyse.json or {PAGE} in it")
+
+
+def _analysis(run: Path) -> Path:
     if not (run / MADE_WITH).is_file():
         raise InputError(f"{run} was made by an earlier version; run cellular analyse again, fields that are done stay")
     with alone_in(run):
@@ -41,15 +53,16 @@ def report(run: str | Path) -> Path:
         known = {one.name for one in fields_of(AnalyseSettings)}
         settings = settings_from(AnalyseSettings, {name: value for name, value in record.items() if name in known})
         plate = Plate.from_dict(read_json(run / "plate.json"))
-        names = [name for name in finished(run) if name in {item.name for item in plate.fields}]
+        known_fields = {item.name for item in plate.fields}
+        names = [name for name in finished(run) if name in known_fields]
         if not names:
             raise InputError(f"{run} has no field that is done; run cellular analyse")
         flat = settle(open_flat_field(plate, settings.flat_field), plate, run)
         made_with = read_json(run / MADE_WITH)
         edits = open_corrections(made_with["corrections"]) if made_with.get("corrections") else None
         passed_over = read_csv(run / "problems.csv")
-        missing = {
-            name: why for name, why in zip(passed_over["field"], passed_over["problem"]) if name not in set(names)
-        }
-        done = Done(joined(run, names), {}, tuple(names))
+        missing = dict(zip(passed_over["field"], passed_over["problem"]))
+        done_names = set(names)
+        missing = {name: why for name, why in missing.items() if name not in done_names}
+        done = Done(Joined(run, names), {}, tuple(names))
         return conclude(plate, done, run, settings, record, flat, made_with["exclude"], missing, edits).page

@@ -1,6 +1,7 @@
 """All experiments of the paper in one command: pretrained against fine-tuned, on every split."""
 
 import logging
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -99,7 +100,9 @@ def _reproduce(masks: str | Path, out: Path, settings: ReproduceSettings) -> Rep
     write_comparison(table, KEYS, out / "results", notes + "".join(f"\n\nNot done: {p}" for p in problems))
     tested = {f"{name}, {weights}": result for (name, weights, split), result in results.items() if split == "test"}
     scored = [[one.name for one in result.fields] for result in tested.values()]
-    write_evaluation_page({name: r for (name, r), own in zip(tested.items(), scored) if own == scored[-1]}, out)
+    shown = {name: r for (name, r), own in zip(tested.items(), scored) if own == scored[-1]}
+    typed = ["cellular", "reproduce", str(masks), str(out), "--config", str(out / "reproduce.toml")]
+    write_evaluation_page(shown, out, [shlex.join(typed)])
     return ReproduceResult(out, table, tuple(problems))
 
 

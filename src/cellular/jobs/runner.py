@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
+import pyarrow as pa
 
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, OutputExistsError, PartDone
-from cellular.files import alone_in, is_leftover, read_csv, read_json, sha256_of, together, write_csv, write_json
+from cellular.files import alone_in, is_leftover, read_json, sha256_of, write_csv, write_json
 from cellular.jobs.engines import HERE, Engine, Outcome
 from cellular.jobs.shards import Gather, Shard, beside_others, check_whole, problems_of, write_command, write_part
 from cellular.progress import progress
+from cellular.tables import read_written, to_frame, together
 
 logger = logging.getLogger(__name__)
 
@@ -60,18 +62,41 @@ class Work:
     outputs: Callable[[Any], Sequence[Path]] = nothing
 
 
+class Joined(Mapping[str, pd.DataFrame]):
+    """The tables of the named items put together, each when it is asked for; one without a row keeps its columns."""
+
+    def __init__(self, out: Path, names: Iterable[str]) -> None:
+        self.files: dict[str, list[Path]] = {}
+        for folder in (out / ITEMS / name for name in names):
+            for name in _record_of(folder)["tables"]:
+                self.files.setdefault(name, []).append(folder / f"{name}.csv")
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        return to_frame(together(self.parts(name))) if self.files[name] else pd.DataFrame()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def parts(self, name: str) -> Iterator[pa.Table]:
+        """A table item by item: all of it need not be in memory."""
+        return map(read_written, self.files[name])
+
+
 @dataclass(frozen=True)
 class Done:
     """What :func:`each` did.
 
     Attributes
     ----------
-    tables : of all items together, in the order of the items.
+    tables : of all items together, in the order of the items; read when they are asked for.
     problems : name of an item that was passed over -> why.
     names : the items that have a result, earlier runs' included.
     """
 
-    tables: dict[str, pd.DataFrame]
+    tables: Joined
     problems: dict[str, str] = field(default_factory=dict)
     names: tuple[str, ...] = ()
 
@@ -167,7 +192,7 @@ def each(
     if isinstance(engine, Shard):
         write_part(home, engine, list(results), problems)
         raise PartDone(f"shard {engine}: {len(results)} done in {out}; cellular gather {home} joins all", problems)
-    return Done(joined(out, results), problems, tuple(results))
+    return Done(Joined(out, results), problems, tuple(results))
 
 
 def _gathered(items: Sequence[Item], out: Path, work: Work, engine: Gather) -> Done:
@@ -181,7 +206,7 @@ def _gathered(items: Sequence[Item], out: Path, work: Work, engine: Gather) -> D
         (names if there else missing).append(item.name)
     problems = {name: told[name] for name in missing if name in told}
     problems |= check_whole(home, [name for name in missing if name not in told], engine.partial)
-    return Done(joined(out, names), {name: problems[name] for name in missing}, tuple(names))
+    return Done(Joined(out, names), {name: problems[name] for name in missing}, tuple(names))
 
 
 def attempt(
@@ -284,19 +309,6 @@ def _listing(inputs: Iterable[Path]) -> list[list[Any]]:
 def finished(out: Path) -> list[str]:
     """Names of all items that have a result in `out`, whichever run made it, sorted."""
     return sorted(path.parent.name for path in (out / ITEMS).glob(f"*/{RECORD}"))
-
-
-def joined(out: Path, names: Iterable[str]) -> dict[str, pd.DataFrame]:
-    """Each table of the named items put together; one without a row keeps its columns."""
-    parts: dict[str, list[pd.DataFrame]] = {}
-    for name in names:
-        for path in _tables(out / ITEMS / name):
-            parts.setdefault(path.stem, []).append(read_csv(path))
-    return {name: together(tables) for name, tables in parts.items()}
-
-
-def _tables(folder: Path) -> Iterator[Path]:
-    yield from (folder / f"{name}.csv" for name in _record_of(folder)["tables"])
 
 
 def write_problems(out: Path, problems: Mapping[str, str]) -> None:

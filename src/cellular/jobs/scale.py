@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cellular.data.formats.image_file import describe_image
-from cellular.data.image import FieldImage
+from cellular.data.image import FieldImage, read_field
 from cellular.data.plate import FieldFiles
 from cellular.errors import CellularError, InputError
 from cellular.jobs.runner import spread
@@ -46,6 +46,14 @@ class Scale:
                 f"{item.images[0]}: a pixel is {size:.4g} um, in {self.field} and most fields {self.pixel_size_um:.4g} "
                 "um: sizes in px cannot be compared; measure it apart, or give --pixel_size where the files are wrong"
             )
+
+
+def read_comparable(item: FieldFiles, scale: Scale | None) -> FieldImage:
+    """A field's image, read and checked against its plate's `scale`, where that is known."""
+    image = read_field(item)
+    if scale is not None:
+        scale.check(item, image)
+    return image
 
 
 def levels_of(dtype: np.dtype) -> str:

@@ -14,15 +14,16 @@ from cellular.data.formats.suffixes import label_path
 from cellular.data.image import FieldImage, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
-from cellular.files import sha256_of, write_csv, write_json
+from cellular.files import sha256_of, write_json
 from cellular.jobs.engines import HERE, Engine
-from cellular.jobs.runner import Work, claimed, each, files_of, finished, joined, spread
+from cellular.jobs.runner import Joined, Work, claimed, each, files_of, finished, spread
 from cellular.progress import progress
 from cellular.report.outlines import PLAIN, colour_image, outline_overlay
 from cellular.segment.inputs import network_image
 from cellular.segment.segmentation import Segmentation
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
+from cellular.tables import write_table
 
 CELLS = "cells"
 # The diameter of a plate's cells is the median over this many of its fields.
@@ -84,8 +85,8 @@ def segment(
         write_json(folder / "plate.json", plate.as_dict())
         work = segment_work(segmenter, folder, settings, overlays)
         done = each(plate.fields, folder, work, desc="segment", engine=engine)
-        if every := joined(folder, finished(folder)):
-            write_csv(folder / "cells.csv", every[CELLS])
+        if every := Joined(folder, finished(folder)):
+            write_table(folder, CELLS, every.parts(CELLS))
     labels = {name: label_path(folder, name) for name in done.names}
     return SegmentResult(labels, done.tables.get(CELLS, pd.DataFrame()), done.problems)
 

@@ -1,23 +1,28 @@
 """`cellular stats`: measured cells in; tables of effects, figures and a page out."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings
-from cellular.autophagy.compare.effects import ALL, Comparison, compare
+from cellular.autophagy.compare.effects import ALL, Comparison, Features, compare
 from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
 from cellular.errors import InputError
-from cellular.files import alone_in, plain_name, read_csv, write_csv, write_json
+from cellular.files import alone_in, plain_name, write_csv, write_json
 from cellular.jobs.assay import assess, write_assay
+from cellular.jobs.engines import HERE, Engine
+from cellular.jobs.runner import attempt
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
 from cellular.report.statistics import cell_map, forest, over_time, superplot, superplot_data
 from cellular.report.style import save
 from cellular.settings import settings_to_dict
+from cellular.tables import find_table, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +48,7 @@ def compare_tables(
     maps: Sequence[str] = ("pca",),
     exclude: Sequence[str] = (),
     quality: str | Path | pd.DataFrame | None = None,
+    engine: Engine = HERE,
 ) -> tuple[Comparison, Figures]:
     """Compare the treatments of a table of measured cells and write the results to folder `out`.
 
@@ -53,14 +59,16 @@ def compare_tables(
     `exclude` names fields to leave out: "flagged" for those of `quality` (``quality.csv``, found beside a file by
     itself), names, or files that list them. Then ``exclusions.csv`` says which and why, and n is told before and after.
 
+    `engine` is where the features are compared; the result is the same. See :mod:`cellular.jobs.engines`.
+
     Raises
     ------
     MissingInputError, InputError
-        No such table, one without rows, columns or treatments to compare, or nothing left after `exclude`.
-    SettingsError
-        A column or treatment that `settings` name is not there.
+        No such table, one without rows, a column or treatment that is not there, or nothing left to compare.
     OutputExistsError
-        `out` holds something else already.
+        `out` is a file, or another command is writing there.
+    OutputError
+        `out` cannot be written.
 
     Examples
     --------
@@ -75,12 +83,12 @@ def compare_tables(
     settings, out = settings or StatsSettings(), Path(out)
     named = (settings.treatment, settings.replicate, settings.inhibitor, settings.factor)
     text = [name for name in named if name]
-    table = cells if isinstance(cells, pd.DataFrame) else read_csv(cells, text)
+    table = cells if isinstance(cells, pd.DataFrame) else read_table(cells, text)
     if not len(table) and not isinstance(cells, pd.DataFrame):
         raise InputError(f"{cells} has no rows: there is no cell to compare")
     given = _beside(cells, "images", images, text)
     judged = _beside(cells, "quality", quality, ())
-    result, excluded = _compared(table, settings, given, exclude, judged)
+    result, excluded = _compared(table, settings, given, exclude, judged, engine)
     with alone_in(out):
         if excluded is not None:
             write_csv(out / LEDGER, excluded)
@@ -106,7 +114,8 @@ def _write(result: Comparison, out: Path, settings: StatsSettings, maps: Sequenc
             "notes": [*result.notes, *assay.notes],
         },
     )
-    add_to_page(Page("Treatments compared", subtitle="cellular stats"), result, figures).write(out / "stats.html")
+    page = Page("Treatments compared", subtitle="cellular stats", folder=out)
+    add_to_page(page, result, figures).write(out / "stats.html")
     return figures
 
 
@@ -114,10 +123,9 @@ def _beside(
     cells: str | Path | pd.DataFrame, name: str, given: str | Path | pd.DataFrame | None, text: Sequence[str]
 ) -> pd.DataFrame | None:
     """A table as given, or the one that lies beside the file of cells; None where there is none."""
-    if given is None and not isinstance(cells, pd.DataFrame) and (Path(cells).parent / f"{name}.csv").is_file():
-        given = Path(cells).parent / f"{name}.csv"
+    if given is None and not isinstance(cells, pd.DataFrame) and (given := find_table(Path(cells).parent, name)):
         logger.info("%s: %s", name, given)
-    return read_csv(given, text) if isinstance(given, str | Path) else given
+    return read_table(given, text) if isinstance(given, str | Path) else given
 
 
 def _compared(
@@ -126,16 +134,18 @@ def _compared(
     images: pd.DataFrame | None,
     exclude: Sequence[str],
     quality: pd.DataFrame | None,
+    engine: Engine,
 ) -> tuple[Comparison, pd.DataFrame | None]:
     """The comparison without the fields of `exclude`, n before and after told, and the ledger of these fields."""
+    each = partial(_by_engine, engine)
     if not exclude:
-        result = compare(cells, settings, images)
+        result = compare(cells, settings, images, each=each)
         odd = 0 if quality is None else int(quality["flagged"].astype(bool).sum())
         note = f"{odd} field(s) are flagged in quality.csv and were not left out; --exclude flagged does"
         return (replace(result, notes=(*result.notes, note)) if odd else result), None
     names = [name for table in (images, quality) if table is not None for name in table["field"].astype(str)]
     excluded = ledger(read_exclusions(exclude, quality), cells, names)
-    result = compare(cells, settings, images, excluded["field"])
+    result = compare(cells, settings, images, excluded["field"], each)
     after = result.cells if result.with_inhibitor is None else result.with_inhibitor
     if result.before is not None:
         result = replace(result, notes=(exclusion_note(excluded, result.before, after), *result.notes))
@@ -144,6 +154,14 @@ def _compared(
     else:
         result = replace(result, notes=(f"--exclude {' '.join(exclude)}: no field is left out", *result.notes))
     return result, excluded
+
+
+def _by_engine(engine: Engine, do: Callable[[Any], Any], parts: Sequence[Features]) -> Iterator[Any]:
+    """What `do` gives for each of the parts, done by an engine."""
+    results, problems = attempt(parts, do, desc="compare", unit="part", engine=engine)
+    for name, problem in problems.items():
+        raise InputError(f"{name} could not be compared: {problem}")
+    yield from results.values()
 
 
 def headlines(result: Comparison, most: int = 4) -> list[str]:

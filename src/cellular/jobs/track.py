@@ -1,7 +1,7 @@
 """`cellular track`: a folder of label images in; tables, exports and pictures of tracks out."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from cellular.jobs.corrections import corrected
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.runner import Work, claimed, each, write_problems
 from cellular.report.style import save
-from cellular.report.tracks import draw_lengths, draw_tracks
+from cellular.report.tracks import draw_lengths, draw_tracks, shares_by_length
 from cellular.settings import settings_to_dict
+from cellular.tables import read_table
 from cellular.track.export import EXPORTS, write_export
 from cellular.track.link import TrackSettings, link
 from cellular.track.scores import score_tracks
@@ -109,7 +110,7 @@ def track(
     given = tuple(Path(path) for path in (truth, cells if appearance else None) if path)
     folder = Path(truth).parent if truth else None
     named = list(dict.fromkeys(("field", "label", *appearance)))
-    looks = measured[named] if appearance and measured is not None else None
+    looks = dict(tuple(measured[named].groupby("field"))) if appearance and measured is not None else None
     one = _Tracking(out, settings, looks, tuple(appearance), step, truths, folder, tuple(exports), given)
     record = {**settings_to_dict(settings), "labels": str(plate.folder), "pattern": pattern}
     record |= {"appearance": list(appearance), "truth": str(truth) if truth else None, "exports": list(exports)}
@@ -149,7 +150,7 @@ class _Tracking:
 
     out: Path
     settings: TrackSettings
-    looks: pd.DataFrame | None
+    looks: Mapping[str, pd.DataFrame] | None
     appearance: tuple[str, ...]
     step: int
     truths: pd.DataFrame | None
@@ -189,7 +190,7 @@ def _check_exports(exports: Sequence[str]) -> None:
 
 
 def _read_cells(path: str | Path, appearance: Sequence[str]) -> pd.DataFrame:
-    table = read_csv(path)
+    table = read_table(path, columns=("field", "label", PROBABILITY, *appearance))
     missing = sorted({"field", "label", *appearance} - set(table.columns))
     if missing:
         raise InputError(f"{path} lacks the column(s) {missing}")
@@ -213,8 +214,8 @@ def _read_truth(path: str | Path) -> pd.DataFrame:
     return table[["series", *numbers]].assign(y=0.0, x=0.0)
 
 
-def _features(measured: pd.DataFrame, frame: FieldFiles, appearance: Sequence[str]) -> pd.DataFrame:
-    here = measured[measured["field"] == frame.name]
+def _features(looks: Mapping[str, pd.DataFrame], frame: FieldFiles, appearance: Sequence[str]) -> pd.DataFrame:
+    here = looks.get(frame.name, pd.DataFrame(columns=["label", *appearance]))
     return here.set_index("label")[list(appearance)]
 
 
@@ -255,7 +256,8 @@ def _write(result: TrackResult, out: Path) -> None:
     write_csv(out / "summary.csv", result.summary)
     if result.scores is not None:
         write_csv(out / "scores.csv", result.scores)
-    save(draw_lengths(result.tracks), out / "figures" / "track_lengths.svg")
+    shares = shares_by_length(result.tracks)
+    save(draw_lengths(shares), out / "figures" / "track_lengths.svg", shares)
 
 
 def write_states(tracks: pd.DataFrame, out: Path, step: int = 1) -> None:

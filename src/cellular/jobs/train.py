@@ -31,7 +31,7 @@ def train(
     """Fine-tune a model on folders that `prepare` wrote.
 
     Writes into ``experiments_dir/experiment_name``: ``models/<name>`` and ``models/<name>_best`` (Cellpose's format,
-    loadable there), ``log.csv``, ``loss.png``, ``run.json``, ``diam_estimate.json``, ``checkpoint.pt``.
+    loadable there), ``log.csv``, ``loss.svg``, ``run.json``, ``diam_estimate.json``, ``checkpoint.pt``.
 
     Parameters
     ----------

@@ -12,12 +12,14 @@ from cellular.data.find import find_plate, match_labels
 from cellular.data.formats.suffixes import label_path
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
-from cellular.files import read_csv, read_json
+from cellular.files import read_json
 from cellular.jobs.corrections import LOG, Corrections, open_corrections
+from cellular.tables import Tables
 
 # The verbs whose output can be looked at, and the option of each that names a folder of label images.
 VERBS = ("analyse", "measure", "segment")
 TABLES = ("cells", "puncta", "marker_puncta", "images", "quality")
+LAZY = ("puncta", "marker_puncta")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Run:
     folder: Path
     verb: str | None
     plate: Plate
-    tables: dict[str, pd.DataFrame]
+    tables: Mapping[str, pd.DataFrame]
     record: Mapping[str, Any]
     options: Mapping[str, Any]
 
@@ -116,11 +118,17 @@ def open_run(source: str | Path, images: str | Path | None = None, out: str | Pa
     record = read_json(source / f"{verb}.json")
     options = _options(source)
     plate = _found_again(source, images, options)
-    tables = {name: read_csv(source / f"{name}.csv") for name in TABLES if (source / f"{name}.csv").is_file()}
-    if verb == "segment":
-        tables = {"cells": tables["cells"].rename(columns={"image": "field", "area_px": "area"})} if tables else {}
-    tables.setdefault("images", plate.table())
+    tables = run_tables(source, plate, verb)
     return Run(source, verb, _outlined(plate, source, verb, record), tables, record, options)
+
+
+def run_tables(folder: Path, plate: Plate, verb: str | None) -> Tables:
+    """The tables of a run as they are now: puncta are read field by field, the others are held."""
+    tables = Tables(folder, TABLES)
+    held = {name: tables[name] for name in tables if name not in LAZY}
+    if verb == "segment" and "cells" in held:
+        held["cells"] = held["cells"].rename(columns={"image": "field", "area_px": "area"})
+    return tables.holding(**{"images": plate.table(), **held})
 
 
 def _options(folder: Path) -> dict[str, Any]:

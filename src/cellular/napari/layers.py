@@ -15,6 +15,7 @@ from cellular.files import read_csv
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.view import Run
 from cellular.report.autophagy import KIND_COLOURS
+from cellular.tables import of_fields
 
 Layer = tuple[Any, dict[str, Any], str]
 # Where a layer's metadata says what it shows.
@@ -88,7 +89,7 @@ def layers_of(run: Run, frames: Sequence[FieldFiles]) -> list[Layer]:
     layers.append((cells, {"name": "cells", "opacity": 0.4, **placed, **shown, **told}, "labels"))
     here = {item.name: number for number, item in enumerate(frames)}
     for name in ("puncta", "marker_puncta"):
-        if (spots := _rows(run.tables, name, here)) is not None:
+        if (spots := of_fields(run.tables, name, list(here))) is not None:
             layers.append(_with(points_layer(spots, name, here, placed), Shown(run, frames)))
     if len(frames) > 1 and _tracks_of(run).is_file():
         layers.append(_with(tracks_layer(read_csv(_tracks_of(run)), here, placed), Shown(run, frames)))
@@ -135,7 +136,7 @@ def placing(pixel_size_um: float | None, frames: int = 1) -> dict[str, Any]:
 
 def label_features(tables: Mapping[str, pd.DataFrame], frames: Sequence[FieldFiles]) -> pd.DataFrame:
     """The cells' table of one field as napari takes it: ``index`` is the number in the label image."""
-    cells = _rows(tables, "cells", {frames[0].name: 0})
+    cells = of_fields(tables, "cells", [frames[0].name])
     if cells is None:
         return pd.DataFrame({"index": pd.Series(dtype=int)})
     return cells.drop(columns=["field", "label"]).assign(index=cells["label"]).reset_index(drop=True)
@@ -177,11 +178,6 @@ def _tracks_of(run: Run) -> Path:
 
 def _original(item: FieldFiles, image: FieldImage) -> np.ndarray:
     return load_labels(item, image.shape) if item.labels else np.zeros(image.shape, np.uint16)
-
-
-def _rows(tables: Mapping[str, pd.DataFrame], name: str, here: Mapping[str, int]) -> pd.DataFrame | None:
-    """Rows of the fields `here`; None where there is no such table."""
-    return tables[name][tables[name]["field"].isin(list(here))] if name in tables else None
 
 
 def _with(layer: Layer, shown: Shown) -> Layer:

@@ -1,5 +1,6 @@
 """The page of `cellular analyse`: what was understood, done, left out and found."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,11 +111,12 @@ def analysis_page(analysis: Analysis, out: Path) -> Page:
     if analysis.tracks is not None:
         _add_tracks(page, analysis.tracks_summary, out / "tracks")
     excluded = analysis.excluded
+    typed = ["cellular", "analyse", str(plate.folder), "--config", str(out / "config.toml"), "--out", str(out)]
     return add_provenance(
         page,
         analysis.settings,
-        channels=plate.as_dict()["channels"],
-        commands=[f"cellular analyse {plate.folder} --config {out}/config.toml --out {out}"],
+        fields=plate.fields,
+        commands=[shlex.join(typed)],
         made_with=analysis.versions,
         excluded="" if excluded is None else f"Left out of the comparison: {', '.join(excluded['field'])}.",
     )
@@ -127,10 +129,8 @@ def _add_cells(page: Page, analysis: Analysis) -> None:
     )
     for sentence in analysis.words:
         page.text(sentence)
-    if analysis.explored is not None and len(analysis.explored.cells):
+    if analysis.explored is not None:
         page.interactive(explorer(analysis.explored), analysis.still)
-    else:
-        page.text("There is no cell to select; pictures of fields are in the folder overlays.")
 
 
 def _add_tracks(page: Page, summary: pd.DataFrame, folder: Path) -> None:

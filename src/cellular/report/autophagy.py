@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from cellular.report.colours import KINDS, rgb
 from cellular.report.outlines import NUCLEUS, PLAIN, display_image, outline_overlay
 from cellular.report.style import PALETTE
 
-# Circles by kind, RGB: told apart by the common kinds of colour blindness, and from red, green and yellow spots.
-KIND_COLOURS = {"yellow": (240, 228, 66), "red_only": (204, 121, 167), "green_only": (86, 180, 233)}
+KIND_COLOURS = {kind: rgb(colour) for kind, colour in KINDS.items()}
 _CIRCLE_SIGMAS = 2.5
 
 

@@ -31,7 +31,8 @@ def choose_fields(fields: pd.DataFrame, most: int = FIELDS_SHOWN, seed: int = SE
     """
     rows = _positions(fields)
     if len(rows) <= most:
-        return Choice(dict.fromkeys(rows.index, "all are shown"), f"All {len(rows)} positions are on this page.")
+        words = f"All {len(rows)} positions are" if len(rows) > 1 else "The only position is"
+        return Choice(dict.fromkeys(rows.index, "all are shown"), f"{words} on this page.")
     why: dict[str, str] = {}
     for treatment, group in rows.groupby("treatment", sort=True):
         why.setdefault(_median(group), f"of usual quality among {treatment}")

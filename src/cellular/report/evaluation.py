@@ -3,6 +3,7 @@
 import cv2
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from cellular.evaluate.detection import average_precision, precision_recall
@@ -49,15 +50,25 @@ def _with_legend(picture: np.ndarray, title: str) -> np.ndarray:
     return np.vstack([band, body])
 
 
-def precision_recall_figure(result: EvaluationResult) -> Figure:
-    """Precision of boxes against their recall, at three IoUs."""
-    figure, axes = plt.subplots(figsize=(4.2, 3.6))
-    for threshold, colour in zip((0.5, 0.75, 0.9), PALETTE):
+def precision_recall_data(result: EvaluationResult) -> pd.DataFrame:
+    """Recall and precision of boxes after each prediction, best score first: ``iou, recall, precision, ap``."""
+    curves = []
+    for threshold in (0.5, 0.75, 0.9):
         recall, precision = precision_recall(result.detections, threshold)
         area = average_precision(result.detections, threshold)
-        axes.plot(recall, precision, color=colour, label=f"IoU {threshold:.2f}: AP {area:.3f}")
+        curves.append(pd.DataFrame({"iou": threshold, "recall": recall, "precision": precision, "ap": area}))
+    return pd.concat(curves)
+
+
+def precision_recall_figure(data: pd.DataFrame, title: str = "") -> Figure:
+    """Precision of boxes against their recall, a line an IoU; `data` as of :func:`precision_recall_data`."""
+    figure, axes = plt.subplots(figsize=(4.2, 3.6))
+    for (threshold, curve), colour in zip(data.groupby("iou"), PALETTE):
+        label = f"IoU {threshold:.2f}: AP {curve['ap'].iloc[0]:.3f}"
+        axes.plot(curve["recall"], curve["precision"], color=colour, label=label)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall of boxes", ylabel="precision of boxes")
-    axes.legend(frameon=False, loc="lower left")
+    if len(data):
+        axes.legend(frameon=False, loc="lower left")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(f"{result.split}: {len(result.fields)} fields", fontsize=10)
+    axes.set_title(title, fontsize=10)
     return figure

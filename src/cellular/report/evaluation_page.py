@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from cellular.evaluate.detection import average_precision
 from cellular.evaluate.result import EvaluationResult
 from cellular.evaluate.scores import THRESHOLDS
+from cellular.report.colours import rgb
 from cellular.report.explorer import Explored, explorer
 from cellular.report.html import Page
 from cellular.report.outlines import display_image
@@ -53,7 +54,7 @@ class Evaluated:
         :func:`cellular.evaluate.cells.cell_verdicts` says, ``score`` for predictions.
     differences : of the last model to each other, by that one's name. figures : paths by caption.
     by_size, by_brightness : recall of groups of cells. worst : picture of the worst cells (Y, X, 3).
-    explored, still, words, settings : as of the page of analyse.
+    explored, still, words, settings, versions : as of the page of analyse. commands : that make it again.
     """
 
     results: Mapping[str, EvaluationResult]
@@ -62,10 +63,12 @@ class Evaluated:
     by_size: pd.DataFrame
     by_brightness: pd.DataFrame
     worst: np.ndarray | None
-    explored: Explored | None
+    explored: Explored
     still: Mapping[str, np.ndarray]
     words: Sequence[str]
     settings: Mapping[str, Any]
+    commands: Sequence[str]
+    versions: Mapping[str, str]
 
 
 def evaluation_page(told: Evaluated, out: Path) -> Page:
@@ -92,14 +95,21 @@ def evaluation_page(told: Evaluated, out: Path) -> Page:
     page.section("Where it goes wrong").text("Solid outlines are matched, dashed ones missed, dotted ones spurious.")
     for sentence in told.words:
         page.text(sentence)
-    if told.explored is not None and len(told.explored.cells):
-        page.interactive(explorer(told.explored), told.still)
+    page.interactive(explorer(told.explored), told.still)
     if told.worst is not None:
         page.section("The worst cells").picture(told.worst, WORST_WORDS)
     page.section("By IoU, score, size and brightness").figures(told.figures)
     page.table(told.by_size, caption="Cells found (IoU 0.5 or more) by their size, px: four groups of equal number")
     page.table(told.by_brightness, caption="The same by mean brightness, grey levels of the image")
-    return add_provenance(page, told.settings)
+    passed_over = ", ".join(result.problems)
+    return add_provenance(
+        page,
+        told.settings,
+        fields=result.items,
+        commands=told.commands,
+        made_with=told.versions,
+        excluded=f"Passed over, and in no score: {passed_over}." if passed_over else "",
+    )
 
 
 WORST_WORDS = (
@@ -177,7 +187,7 @@ def cell_crop(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, row:
     corner = [max(0, min(round(row[a]) - half, n - 2 * half)) for a, n in zip(("y", "x"), truth.shape)]
     window = tuple(slice(start, start + 2 * half) for start in corner)
     shown = cv2.resize(display_image(image)[window], (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
-    colour = tuple(int(VERDICTS[row["verdict"]][0][k : k + 2], 16) for k in (1, 3, 5))
+    colour = rgb(VERDICTS[row["verdict"]][0])
     for labels, paint in ((prediction, colour), (truth, (255, 255, 255))):
         large = cv2.resize(labels[window].astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
         shown[(large > 0) & (cv2.erode(large, np.ones((3, 3), np.uint8)) != large)] = paint

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 from bokeh.document import Document
 from bokeh.events import DocumentReady
-from bokeh.models import CDSView, Column, CustomJS, Row, Toolbar
+from bokeh.models import CDSView, Column, ColumnDataSource, CustomJS, Row, Toolbar, UIElement
 from bokeh.models.widgets.sliders import AbstractSlider
 
 from cellular.autophagy.measure.columns import axis_label
@@ -22,7 +22,7 @@ from cellular.report.linked import (
     plate_figures,
     superplot_figure,
 )
-from cellular.report.viewer import WRAP, Frame, field_viewer
+from cellular.report.viewer import WRAP, Frame, Viewer, field_viewer
 
 # Columns that say which cell it is, not how it is.
 _NO_MEASUREMENT = {"label", "site", "timepoint", "dose", "track", "lineage", "first", "second"}
@@ -60,7 +60,10 @@ class Explored:
 
 
 def explorer(told: Explored) -> Document:
-    """All of it as a Bokeh document: the picture, SuperPlot and map, plate, filters and the table."""
+    """All of it as a Bokeh document: the picture, SuperPlot and map, plate, filters and the table.
+
+    Without a cell the picture alone: it may show why there is none.
+    """
     features = list(told.features)
     cells = cell_source(told.cells, features, told.outlines, [f.field for f in told.frames], unit=told.unit)
     tips = [("cell", "@label"), *((n, f"@{n}") for n in ("treatment", "well", "state", "verdict") if n in cells.data)]
@@ -75,6 +78,20 @@ def explorer(told: Explored) -> Document:
         steps=told.steps,
         tooltips=tips,
     )
+    rest = _of_cells(told, cells, viewer) if len(told.cells) else []
+    document = Document()
+    document.add_root(Column(viewer.layout, *rest, name="explorer", sizing_mode="stretch_width"))
+    for toolbar in document.roots[0].select({"type": Toolbar}):
+        toolbar.logo = None
+    sliders = sorted(document.roots[0].select({"type": AbstractSlider}), key=lambda slider: int(slider.id[1:]))
+    named = CustomJS(args={"sliders": sliders, "table": rest[-1] if rest else None}, code=glue.NAMES)
+    document.js_on_event(DocumentReady, *viewer.show, named)
+    return document
+
+
+def _of_cells(told: Explored, cells: ColumnDataSource, viewer: Viewer) -> list[UIElement]:
+    """What is below the picture: plots, plates, filters and, last, the table, all of the same cells."""
+    features = list(told.features)
     view = CDSView(filter=viewer.passing)
     plots, changed, plates, wells = [], [], [], None
     if told.means is not None and len(told.means):
@@ -82,30 +99,23 @@ def explorer(told: Explored) -> Document:
         plots.append(superplot)
     by = next((name for name in ("treatment", "verdict") if name in cells.data), None)
     if "first" in cells.data and by is not None:
-        plots.append(map_figure(cells, view, by, names=told.map_names))
+        drawn_in = {value: colour for column, value, colour, _ in told.layers.values() if column == by}
+        plots.append(map_figure(cells, view, by, names=told.map_names, colours=drawn_in))
     mapper, drawn = None, ()
     if told.wells is not None and len(told.wells):
         wells, mapper, plates, drawn = plate_figures(told.wells, features[0])
     axis = plots[0].yaxis[0] if changed else None
     choice = [feature_choice(features, changed, axis, wells, mapper, drawn)] if changed or wells else []
     said = link(cells, viewer, wells)
-    parts = [viewer.layout, said, *choice, *(Row(*figures, **WRAP) for figures in (plots, plates) if figures)]
+    parts = [said, *choice, *(Row(*figures, **WRAP) for figures in (plots, plates) if figures)]
     parts += [Row(*filters(cells, features, viewer.passing), **WRAP), cell_table(cells, features[:_TOLD], view)]
-    document = Document()
-    document.add_root(Column(*parts, name="explorer", sizing_mode="stretch_width"))
-    for toolbar in document.roots[0].select({"type": Toolbar}):
-        toolbar.logo = None
-    sliders = sorted(document.roots[0].select({"type": AbstractSlider}), key=lambda slider: int(slider.id[1:]))
-    document.js_on_event(
-        DocumentReady, *viewer.show, CustomJS(args={"sliders": sliders, "table": parts[-1]}, code=glue.NAMES)
-    )
-    return document
+    return parts
 
 
 def measurements(cells: pd.DataFrame, first: Sequence[str], most: int = FEATURES_SHOWN) -> list[str]:
-    """Numeric columns that differ between cells, those of `first` in front, at most `most`."""
+    """Numeric columns that differ between cells (any, where none does), those of `first` in front, at most `most`."""
     numbers = [name for name in cells.select_dtypes("number") if name not in _NO_MEASUREMENT and name not in ("x", "y")]
-    differ = [name for name in numbers if cells[name].min() < cells[name].max()]
+    differ = [name for name in numbers if cells[name].min() < cells[name].max()] or numbers
     return list(dict.fromkeys([*(name for name in first if name in differ), *differ]))[:most]
 
 

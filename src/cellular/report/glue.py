@@ -19,8 +19,10 @@ const decoded = async (row) => {
     const context = canvas.getContext("2d", {willReadFrequently: true})
     context.drawImage(source, 0, 0)
     const rgba = context.getImageData(0, 0, source.width, source.height).data
-    planes.set(key, {grey: Uint8Array.from({length: rgba.length / 4}, (_, k) => rgba[4 * k]),
-                     width: source.width, height: source.height})
+    const grey = new Uint8Array(rgba.length / 4)
+    // a loop, not Uint8Array.from: a call for each of four million pixels is most of a second
+    for (let k = 0; k < grey.length; k++) grey[k] = rgba[4 * k]
+    planes.set(key, {grey, width: source.width, height: source.height})
   }
   return planes.get(key)
 }
@@ -37,7 +39,7 @@ if (here.group === frame) {
     const parts = [red[row], green[row], blue[row]]
     for (let part = 0; part < 3; part++) {
       if (!parts[part]) continue
-      const grey = channels[c].grey, table = light.map((v) => v * parts[part])
+      const grey = channels[c].grey, table = Uint8Array.from(light, (v) => Math.round(v * parts[part]))
       for (let k = 0, at = part; k < grey.length; k++, at += 4) mixed[at] += table[grey[k]]
     }
   }
@@ -161,10 +163,10 @@ renderers.forEach((group, k) => group.forEach((renderer) => { renderer.visible =
 # args: own (the scale bar's range, um), px (the picture's), size (um)
 SCALE = "own.setv({start: px.start * size, end: px.end * size})"
 
-# args: sliders, table: what a screen reader calls the sliders' handles, which Bokeh leaves without a name; and the tab
-# key leaves the table, where it would walk through every cell
+# args: sliders, table (or null): what a screen reader calls the sliders' handles, which Bokeh leaves without a name;
+# and the tab key leaves the table, where it would walk through every cell
 NAMES = """
-Bokeh.index.get_one(table)?.el.addEventListener("keydown", (event) => {
+if (table) Bokeh.index.get_one(table)?.el.addEventListener("keydown", (event) => {
   if (event.key === "Tab") event.stopImmediatePropagation()
 }, true)
 for (const slider of sliders) {

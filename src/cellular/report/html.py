@@ -1,13 +1,12 @@
 """One self-contained HTML page: text, tables and pictures in a single file that can be mailed and still opens in years.
 
 page = Page("Plate 7", subtitle="220518-ST")
-page.section("Cells").text("Six fields.").table(counts).figure(draw(...), "What is seen here.")
+page.section("Cells").text("Six fields.").table(counts).figure("cells.svg", "What is seen here.")
 page.write("report.html")
 """
 
 import base64
 import html
-import io
 import json
 import os
 import re
@@ -15,13 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from bokeh.document import Document
 from bokeh.embed import json_item
 from bokeh.resources import Resources
-from matplotlib.figure import Figure
 
 from cellular.errors import InputError, MissingInputError
 from cellular.files import whole_file
@@ -54,20 +51,26 @@ figcaption a{color:var(--accent)}
 table{border-collapse:collapse;font-size:.88rem;margin:.8rem 0;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .55rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
+th.words{text-align:left}
 td.words{text-align:left;white-space:normal;overflow-wrap:break-word;min-width:5rem;max-width:38rem}
 th{background:var(--tint);white-space:normal;vertical-align:bottom}
-@media (max-width:60rem){table{font-size:.74rem}th,td{padding:.2rem .3rem;white-space:normal}td.words{min-width:3rem}}
+@media (max-width:60rem){table{font-size:.74rem}th,td{padding:.2rem .3rem}td.words{min-width:3rem}}
 details summary{cursor:pointer;color:var(--accent);margin:.6rem 0}
 footer{margin-top:3rem;color:var(--soft);font-size:.85rem}
 @media print{
-nav,.live,.words-live{display:none}.still{display:block}details{display:block}details>*{display:block}
+nav,.live{display:none}.still{display:grid}.pair{grid-template-columns:1fr 1fr}
+details::details-content{content-visibility:visible}
 h2{break-after:avoid}figure,tr{break-inside:avoid}thead{display:table-header-group}
-main{max-width:none;padding:0}.scroll{overflow:visible}table{font-size:.62rem}
-th,td{white-space:normal;padding:.15rem .25rem;overflow-wrap:anywhere}figure img{max-width:100%}
+main{max-width:none;padding:0}footer{margin-top:1rem}.scroll{overflow:visible}table{font-size:.62rem}
+th,td{padding:.15rem .25rem}td.words{min-width:0}td.long,.wide th{overflow-wrap:anywhere}figure img{max-width:100%}
 }
 """
 
 _MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
+# Tables of more columns have the words over them broken on paper.
+_WIDE = 12
+# Words of more letters are paths and names of files, and may be broken.
+_LONG = 20
 # What of Bokeh a page carries, and at what quality pictures are embedded: the files beside the page are as they were.
 _BOKEH = ("bokeh", "bokeh-widgets", "bokeh-tables")
 _WEBP = [cv2.IMWRITE_WEBP_QUALITY, 80]
@@ -85,8 +88,13 @@ def _embedded(document: Document) -> str:
     text = json.dumps(item, separators=(",", ":"))
     counted = sorted({name for _, name in re.findall(_MODEL, text)}, key=lambda name: int(name[1:]))
     new = {name: f"p{number}" for number, name in enumerate(counted)}
-    text = re.sub(_MODEL, lambda found: f'"{found[1]}":"{new[found[2]]}"', text).replace("</", "<\\/")
-    return f'<div id="live"></div><script>Bokeh.embed.embed_item({text})</script>'
+    text = re.sub(_MODEL, lambda found: f'"{found[1]}":"{new[found[2]]}"', text).replace("<", "\\u003c")
+    # JSON is read several times faster than the same text as JavaScript
+    read = 'JSON.parse(document.getElementById("live-data").textContent)'
+    return (
+        f'<div id="live"></div><script type="application/json" id="live-data">{text}</script>'
+        f"<script>Bokeh.embed.embed_item({read})</script>"
+    )
 
 
 class Page:
@@ -127,21 +135,23 @@ class Page:
     def table(self, table: pd.DataFrame, *, caption: str = "", rows: int = 40, folded: bool = False) -> "Page":
         """A table; of a longer one the first `rows` rows, and how many were left out."""
         # Long names of columns may go on below, so that tables stay narrow.
-        head = "".join(f"<th>{html.escape(str(name)).replace('_', '_<wbr>')}</th>" for name in table.columns)
+        head = "".join(_th(str(name), table.iloc[:rows, k]) for k, name in enumerate(table.columns))
         body = "".join(
             "<tr>" + "".join(_td(value) for value in row) + "</tr>"
             for row in table.head(rows).itertuples(index=False, name=None)
         )
         left_out = f"<p>{len(table) - rows} more rows in the CSV file.</p>" if len(table) > rows else ""
-        text = f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{left_out}'
+        opened = '<table class="wide">' if len(table.columns) > _WIDE else "<table>"
+        text = f"{opened}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        text = f'<div class="scroll" tabindex="0">{text}</div>{left_out}'
         if folded:
             return self._add(f"<details><summary>{html.escape(caption)}</summary>{text}</details>")
         return self._add((f"<p>{html.escape(caption)}</p>" if caption else "") + text)
 
-    def figure(self, picture: Figure | str | Path, caption: str = "", *, dpi: int = 110) -> "Page":
-        """A matplotlib figure (which is closed) or a picture file, embedded."""
-        data, media = _encoded(picture, dpi)
-        links = "" if isinstance(picture, Figure) or self.folder is None else self._links(Path(picture))
+    def figure(self, picture: str | Path, caption: str = "") -> "Page":
+        """A picture file, embedded."""
+        data, media = _encoded(Path(picture))
+        links = "" if self.folder is None else self._links(Path(picture))
         return self._add(_figure(caption, data, media, links))
 
     def _links(self, picture: Path) -> str:
@@ -166,7 +176,7 @@ class Page:
         """A picture (Y, X, 3) RGB, embedded."""
         return self._add(_figure(caption, _webp(pixels), "image/webp"))
 
-    def figures(self, pictures: dict[str, Figure | str | Path]) -> "Page":
+    def figures(self, pictures: Mapping[str, str | Path]) -> "Page":
         """Pictures by caption, two beside each other where the window is wide enough."""
         start = len(self._body)
         for caption, picture in pictures.items():
@@ -198,14 +208,8 @@ class Page:
         return Path(path)
 
 
-def _encoded(picture: Figure | str | Path, dpi: int) -> tuple[str, str]:
-    """Base64 text and media type of a figure or picture file."""
-    if isinstance(picture, Figure):
-        buffer = io.BytesIO()
-        picture.savefig(buffer, format="svg", dpi=dpi, bbox_inches="tight", metadata={"Date": None})
-        plt.close(picture)
-        return base64.b64encode(buffer.getvalue()).decode(), "image/svg+xml"
-    path = Path(picture)
+def _encoded(path: Path) -> tuple[str, str]:
+    """Base64 text and media type of a picture file."""
     if path.suffix.lower() not in _MEDIA:
         raise InputError(f"{path}: a page can embed {', '.join(_MEDIA)}")
     try:
@@ -230,9 +234,18 @@ def _figure(caption: str, data: str, media: str, links: str = "") -> str:
     )
 
 
+def _th(name: str, values: pd.Series) -> str:
+    """A column's head: over words it stands as they do; numbers never wrap, or a part of one would be read as all."""
+    words = ' class="words"' if any(isinstance(value, str) for value in values) else ""
+    return f"<th{words}>{html.escape(name).replace('_', '_<wbr>')}</th>"
+
+
 def _td(value: object) -> str:
-    """A table's cell; words wrap, so that no table is wider than the page for their sake."""
-    return f'<td class="words">{_cell(value)}</td>' if isinstance(value, str) else f"<td>{_cell(value)}</td>"
+    """A table's cell; words wrap, and long ones break, so that no table is wider than the page for their sake."""
+    if not isinstance(value, str):
+        return f"<td>{_cell(value)}</td>"
+    long = " long" * any(len(word) > _LONG for word in value.split())
+    return f'<td class="words{long}">{_cell(value)}</td>'
 
 
 def _cell(value: object) -> str:

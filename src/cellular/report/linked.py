@@ -6,7 +6,6 @@ models out; :func:`link` ties a plate's wells and a viewer to them.
 
 from collections.abc import Mapping, Sequence
 
-import cv2
 import numpy as np
 import pandas as pd
 from bokeh.models import (
@@ -30,7 +29,6 @@ from bokeh.models import (
 )
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
-from scipy import ndimage
 
 from cellular.autophagy.compare.design import in_order
 from cellular.autophagy.measure.columns import axis_label
@@ -46,26 +44,6 @@ FEATURES_SHOWN = 24
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star", "plus")
 _TOOLS = "pan,wheel_zoom,box_zoom,lasso_select,tap,reset,save"
 _FAINT = 0.12
-
-
-def outlines_of(labels: np.ndarray) -> dict[int, tuple[list[float], list[float]]]:
-    """Outlines of a label image (Y, X): label -> x and y of its corners, px, parts set apart by NaN.
-
-    They run through the middles of border pixels, and are straightened by at most 0.7 px: for looking at.
-    """
-    found = {}
-    for index, window in enumerate(ndimage.find_objects(labels)):
-        if window is None:
-            continue
-        mask = np.pad((labels[window] == index + 1).astype(np.uint8), 1)
-        x0, y0 = window[1].start - 0.5, window[0].start - 0.5
-        xs, ys = [], []
-        for ring in cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
-            corners = cv2.approxPolyDP(ring, 0.7, True)[:, 0]
-            xs += ([float("nan")] if xs else []) + (corners[:, 0] + x0).tolist()
-            ys += ([float("nan")] if ys else []) + (corners[:, 1] + y0).tolist()
-        found[index + 1] = xs, ys
-    return found
 
 
 def choose_rows(cells: pd.DataFrame, shown: Sequence[str], most: int = CELLS_SHOWN, seed: int = 0) -> pd.DataFrame:
@@ -164,11 +142,17 @@ def superplot_figure(
 
 
 def map_figure(
-    cells: ColumnDataSource, view: CDSView, by: str = "treatment", *, names: tuple[str, str], width: int = 460
+    cells: ColumnDataSource,
+    view: CDSView,
+    by: str = "treatment",
+    *,
+    names: tuple[str, str],
+    colours: Mapping[str, str] | None = None,
+    width: int = 460,
 ) -> figure:
     """All cells in two dimensions, ``first`` and ``second``, coloured and marked by what column `by` says."""
     entries = _treatments(cells.data[by])
-    colours = treatment_colours(entries)
+    colours = colours or treatment_colours(entries)
     markers = {name: MARKERS[k % len(MARKERS)] for k, name in enumerate(entries)}
     cells.data["map_colour"] = [colours.get(name, "#666666") for name in cells.data[by]]
     cells.data["map_marker"] = [markers.get(name, "dot") for name in cells.data[by]]
@@ -184,11 +168,13 @@ def map_figure(
         title="Map of all cells",
     )
     look = {"color": "map_colour", "marker": "map_marker", "size": 5, "alpha": 0.5}
-    _marked(shown.scatter("first", "second", source=cells, view=view, legend_group=by, **look))
-    if len(entries) > 4:
-        shown.add_layout(shown.legend[0], "right")
+    _marked(shown.scatter("first", "second", source=cells, view=view, **look))
+    for name in entries:  # a legend of the cells' own dots would be as faint and as small
+        shown.scatter([np.nan], [np.nan], color=colours[name], marker=markers[name], size=8, legend_label=name)
     shown.legend.label_text_font_size = "8pt"
-    shown.legend.background_fill_alpha = 0.6
+    few = len(entries) <= 4
+    shown.legend.orientation = "horizontal" if few else "vertical"
+    shown.add_layout(shown.legend[0], "below" if few else "right")
     return shown
 
 
@@ -201,9 +187,11 @@ def _marked(dots) -> None:
 def cell_table(cells: ColumnDataSource, features: Sequence[str], view: CDSView) -> DataTable:
     """The cells as a table; wider than the page it scrolls."""
     told = [name for name in ("field", "label", "treatment", "well", "state", "verdict") if name in cells.data]
-    columns = [TableColumn(field=name, title=name, width=190 if name == "field" else 80) for name in told]
+    longest = {name: max(map(len, map(str, cells.data[name])), default=0) for name in told}
+    columns = [TableColumn(field=n, title=n, width=20 + 7 * max(len(n), longest[n])) for n in told]
     numbers = NumberFormatter(format="0,0.[000]")
-    columns += [TableColumn(field=f, title=axis_label(f), formatter=numbers, width=130) for f in features]
+    titles = {feature: axis_label(feature) for feature in features}
+    columns += [TableColumn(field=f, title=t, formatter=numbers, width=20 + 7 * len(t)) for f, t in titles.items()]
     look = {
         "reorderable": False,
         "autosize_mode": "none",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
 from cellular.data.image import FieldImage
 from cellular.data.plate import ROLE_ORDER
@@ -63,6 +64,26 @@ def display_image(image: np.ndarray) -> np.ndarray:
     low, high = np.percentile(planes, (1, 99.5), axis=(0, 1))
     scaled = (planes - low) / np.maximum(high - low, 1e-9)
     return (255 * scaled.clip(0, 1)).astype(np.uint8)
+
+
+def outlines_of(labels: np.ndarray, within: float = 0.7) -> dict[int, tuple[list[float], list[float]]]:
+    """Outlines of a label image (Y, X): label -> x and y of its corners, px, parts set apart by NaN, without holes.
+
+    They run through the middles of border pixels, and are straightened by at most `within` px.
+    """
+    found = {}
+    for index, window in enumerate(ndimage.find_objects(labels)):
+        if window is None:
+            continue
+        mask = np.pad((labels[window] == index + 1).astype(np.uint8), 1)
+        x0, y0 = window[1].start - 0.5, window[0].start - 0.5
+        xs, ys = [], []
+        for ring in cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
+            corners = cv2.approxPolyDP(ring, within, True)[:, 0]
+            xs += ([float("nan")] if xs else []) + (corners[:, 0] + x0).tolist()
+            ys += ([float("nan")] if ys else []) + (corners[:, 1] + y0).tolist()
+        found[index + 1] = xs, ys
+    return found
 
 
 def _outline(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from cellular.data.image import FieldImage
+from cellular.report.colours import colours_of
 
 # What all pictures of one page may take, bytes of the page; with Bokeh (2 MB), cells and figures it stays under 20 MB.
 PICTURE_BYTES = 14_000_000
@@ -16,10 +17,6 @@ PICTURE_BYTES = 14_000_000
 QUALITIES = (75, 60, 45)
 # Levels beyond these quantiles are cut; what is between is kept in 256 steps, and shown at first from 1 % to 99.7 %.
 _KEPT, _SHOWN = (0.0005, 0.9999), (0.01, 0.997)
-# Colours of channels, RGB: light of mRFP and EGFP together is white, and neither needs an eye for red or green.
-COLOURS = {"mRFP": (255, 0, 255), "EGFP": (0, 255, 0), "DNA": (70, 130, 255), "transmitted": (255, 255, 255)}
-_FREE = ((0, 200, 255), (255, 160, 0), (255, 255, 0))
-_RGB = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,9 @@ class ChannelPicture:
 
 def channel_colours(image: FieldImage) -> dict[str, tuple[int, int, int]]:
     """Name of each channel of a field -> the colour (R, G, B) that it is shown in."""
-    if image.kind != "raw" and len(image.roles) == 3:
-        return dict(_RGB)
-    free = iter(_FREE)
-    return {name: COLOURS.get(name) or next(free, (255, 255, 255)) for name in image.channels}
+    # the colours of a composite hold several channels' light each, and are shown as they are
+    names = ("red", "green", "blue") if image.kind != "raw" and len(image.roles) == 3 else image.channels
+    return dict(zip(names, colours_of(names)))
 
 
 def channel_pictures(image: FieldImage, most_bytes: float) -> list[ChannelPicture]:

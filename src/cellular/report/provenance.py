@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cellular import __version__
+from cellular.data.plate import FieldFiles, Source
 from cellular.report.html import Page
 
 # Libraries whose version can move a number.
@@ -31,7 +32,7 @@ def add_provenance(
     page: Page,
     record: Mapping[str, Any],
     *,
-    channels: Sequence[Mapping[str, Any]] = (),
+    fields: Sequence[FieldFiles] = (),
     commands: Sequence[str] = (),
     made_with: Mapping[str, str] | None = None,
     excluded: str = "",
@@ -41,15 +42,12 @@ def add_provenance(
     Parameters
     ----------
     record : settings as used, with ``model`` and ``sha256`` where there was a model.
-    channels : ``token``, ``name`` and ``role`` of each. commands : that make it again.
+    fields : whose channels are told. commands : that make it again.
     made_with : versions, None for those that are running. excluded : what was left out, a sentence.
     """
     page.section("Provenance")
-    if channels:
-        rows = [
-            {"channel": c["token"], "called": c["name"] or "", "taken as": c["role"] or "not known"} for c in channels
-        ]
-        page.table(pd.DataFrame(rows), caption="Channels, and what they were taken as:")
+    if fields:
+        page.table(_channels(fields), caption="Channels, and what they were taken as:")
     if record.get("sha256"):
         page.text(f"Model: {record['model']}, SHA-256 of its file {record['sha256']}.")
     elif record.get("labels"):
@@ -61,6 +59,22 @@ def add_provenance(
     page.table(pd.DataFrame({"made with": list(told), "version": list(told.values())}), folded=True, caption="Versions")
     page.table(flat(record), caption="Settings as used, defaults included", rows=400, folded=True)
     return page.text(CITATION).text(TERMS)
+
+
+def _channels(fields: Sequence[FieldFiles]) -> pd.DataFrame:
+    """A row a channel: what files call it, its name there, and its role; the colours of a picture are one."""
+    told = {
+        (source.token or "colours of a picture", source.name, _role(source, item)): None
+        for item in fields
+        for source in item.sources
+    }
+    return pd.DataFrame(list(told), columns=["channel", "called", "taken as"])
+
+
+def _role(source: Source, item: FieldFiles) -> str:
+    if item.kind == "composite":
+        return f"{', '.join(item.roles)}, mixed in three colours"
+    return source.role or "not known"
 
 
 def flat(settings: Mapping[str, Any], before: str = "") -> pd.DataFrame:

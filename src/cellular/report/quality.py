@@ -16,6 +16,8 @@ from cellular.report.html import Page
 THUMBNAIL = 360
 # Profiles side by side.
 _IN_A_ROW = 4
+# Blocks of a profile along a side, in its table.
+_BLOCKS = 32
 _COLOURS = {"mRFP": 0, "EGFP": 1, "DNA": 2}
 
 
@@ -50,7 +52,7 @@ def add_quality(
     notes: list[str],
     drift: pd.DataFrame,
     flat_field: pd.DataFrame,
-    profiles: Mapping[str, np.ndarray],
+    profiles: Path | None,
     thumbnails: Mapping[str, Path],
     excluded: pd.DataFrame | None = None,
 ) -> Page:
@@ -59,7 +61,7 @@ def add_quality(
     Parameters
     ----------
     quality : with ``flagged`` and ``reasons``. notes : sentences on whole plates. drift : of measure_drift.
-    flat_field : the table ``flat_field.csv``; profiles : (Y, X) by channel.
+    flat_field : the table ``flat_field.csv``; profiles : :func:`profile_figure`, where it lies.
     thumbnails : picture files by field; those of fields that are not flagged are there to compare with.
     excluded : the ledger of what is left out of the comparison; None where nothing was to be left out.
     """
@@ -90,7 +92,7 @@ def _caption(quality: pd.DataFrame, name: str) -> str:
     return f"{name}: {row['reasons'] or 'a usual field of the plate'}"
 
 
-def _add_flat_field(page: Page, table: pd.DataFrame, profiles: Mapping[str, np.ndarray]) -> None:
+def _add_flat_field(page: Page, table: pd.DataFrame, profiles: Path | None) -> None:
     applied, uneven = (list(dict.fromkeys(table["channel"][table[name].astype(bool)])) for name in ("applied", "helps"))
     if applied:
         page.text(f"Evened out by the flat field before measuring: {', '.join(applied)}.")
@@ -107,8 +109,24 @@ def _add_flat_field(page: Page, table: pd.DataFrame, profiles: Mapping[str, np.n
         "after the flat field; 'after' is of fields that it was not fitted to. Corner error is the standard error of "
         "the profile where it is known least; a row without a plate is for all of them:",
     )
-    if profiles:
-        page.figure(profile_figure(profiles), "The light across the field, 1 is its mean.")
+    if profiles is not None:
+        page.figure(profiles, "The light across the field, 1 is its mean.")
+
+
+def profile_data(profiles: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Profiles (Y, X) by channel as ``channel, y, x, light``: means over at most 32 x 32 blocks, their middles in px.
+
+    >>> profile_data({"mRFP": np.ones((8, 64))})["x"].unique()[:3].tolist()
+    [0.5, 2.5, 4.5]
+    """
+    parts = []
+    for name, profile in profiles.items():
+        rows, columns = (min(_BLOCKS, length) for length in profile.shape)
+        light = cv2.resize(profile.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+        y, x = ((np.arange(n) + 0.5) * length / n - 0.5 for n, length in zip((rows, columns), profile.shape))
+        at = {"y": np.repeat(y, columns), "x": np.tile(x, rows)}
+        parts.append(pd.DataFrame({"channel": name, **at, "light": light.ravel()}))
+    return pd.concat(parts)
 
 
 def profile_figure(profiles: Mapping[str, np.ndarray]) -> Figure:

@@ -28,13 +28,13 @@ def treatment_colours(treatments: list[str]) -> dict[str, str]:
     return {name: TREATMENT_COLOURS.get(name) or next(free, "#000000") for name in treatments}
 
 
-def save(figure: Figure, path: str | Path, data: pd.DataFrame | None = None, dpi: int = 150) -> Path:
-    """Write the figure in the format of its ending, whole or not at all, and close it; `data` as CSV beside it."""
+def save(figure: Figure, path: str | Path, data: pd.DataFrame) -> Path:
+    """Write the figure as SVG to `path`, and what it shows as CSV beside it, each whole or not at all; close it."""
     path = Path(path)
-    if data is not None:
-        write_csv(path.with_suffix(".csv"), data)
-    about = {"metadata": {"Date": None}} if path.suffix == ".svg" else {}
+    if path.suffix != ".svg":
+        raise ValueError(f"{path.name}: figures are SVG")
+    write_csv(path.with_suffix(".csv"), data)
     with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=dpi, bbox_inches="tight", **about)
+        figure.savefig(temporary, dpi=150, bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
     return path

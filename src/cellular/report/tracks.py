@@ -61,17 +61,24 @@ def _births(axes: plt.Axes, tracks: pd.DataFrame) -> None:
         axes.plot([parent["x"], child.x], [parent["y"], child.y], color=PALETTE[1], linewidth=1.2, linestyle=":")
 
 
-def draw_lengths(tracks: pd.DataFrame) -> Figure:
-    """Cells by the length of the track they are in, one line a series; ``tracks`` has the column ``series``."""
-    figure, axes = plt.subplots(figsize=(6, 3.6))
-    for colour, (series, group) in zip(_cycle(tracks["series"].nunique()), tracks.groupby("series")):
+def shares_by_length(tracks: pd.DataFrame) -> pd.DataFrame:
+    """Share of cells by the length of the track they are in: ``series, timepoints, share``; `tracks` has ``series``."""
+    rows = []
+    for series, group in tracks.groupby("series"):
         lengths = track_lengths(group)["cells"]
-        values = np.arange(1, lengths.max() + 1)
-        share = [float((lengths[lengths == n] * 1).sum() / lengths.sum()) for n in values]
-        axes.plot(values, share, marker="o", color=colour, label=series)
+        rows += [(series, n, float(n * (lengths == n).sum() / lengths.sum())) for n in range(1, lengths.max() + 1)]
+    return pd.DataFrame(rows, columns=["series", "timepoints", "share"])
+
+
+def draw_lengths(shares: pd.DataFrame) -> Figure:
+    """Cells by the length of the track they are in, one line a series; of :func:`shares_by_length`."""
+    figure, axes = plt.subplots(figsize=(6, 3.6))
+    count = shares["series"].nunique()
+    for colour, (series, group) in zip(_cycle(count), shares.groupby("series")):
+        axes.plot(group["timepoints"], group["share"], marker="o", color=colour, label=series)
     axes.set(xlabel="timepoints in which the track is seen", ylabel="share of cells", ylim=(0, None))
     axes.xaxis.get_major_locator().set_params(integer=True)
-    if 0 < tracks["series"].nunique() <= 12:
+    if 0 < count <= 12:
         axes.legend(frameon=False, fontsize=8)
     return figure
 

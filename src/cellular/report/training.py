@@ -12,7 +12,7 @@ LOG = "log.csv"
 
 
 def draw_loss(folder: str | Path) -> Path:
-    """Draw ``loss.png`` from the experiment's ``log.csv``; returns its path."""
+    """Draw ``loss.svg`` from the experiment's ``log.csv``; returns its path."""
     folder = Path(folder)
     log = read_csv(folder / LOG)
     valid = log.dropna(subset="valid_loss")
@@ -34,7 +34,7 @@ def draw_loss(folder: str | Path) -> Path:
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    return save(figure, folder / "loss.png")
+    return save(figure, folder / "loss.svg", log[["epoch", "train_loss", "valid_loss"]])
 
 
 def write_tensorboard(folder: str | Path) -> None:

@@ -32,20 +32,19 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
+from cellular.data.image import FieldImage
 from cellular.report import glue
-from cellular.report.pictures import ChannelPicture
+from cellular.report.colours import EDGE, KINDS
+from cellular.report.pictures import PICTURE_BYTES, ChannelPicture, channel_colours, channel_pictures
 
 # Side of the picture on the page, px.
 SIDE = 600
+# Lines of hundreds of outlines and puncta, px: browsers draw one pixel twice as fast as any other width.
+THIN = 1
 # What does not fit beside the rest goes below it.
 WRAP = {"sizing_mode": "stretch_width", "styles": {"flex-wrap": "wrap"}}
-# Markers of puncta by kind: colours of autophagy.KIND_COLOURS, and a shape for those who do not see them.
-PUNCTA = {
-    "yellow": ("#F0E442", "circle"),
-    "red_only": ("#CC79A7", "triangle"),
-    "green_only": ("#56B4E9", "square"),
-    "": ("#FFFFFF", "diamond"),
-}
+# Markers of puncta by kind: a shape for those who do not see the colours.
+PUNCTA = {"yellow": "circle", "red_only": "triangle", "green_only": "square"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,13 @@ class Frame:
     time: int | None
     shape: tuple[int, int]
     channels: Mapping[str, tuple[tuple[int, int, int], ChannelPicture]]
+
+
+def frame_of(image: FieldImage, name: str, count: int, position: str = "", time: int | None = None) -> Frame:
+    """A field as one of `count` on a page, which share the room that pictures may take."""
+    colours = channel_colours(image)
+    pictures = channel_pictures(image, PICTURE_BYTES / (count * len(colours)))
+    return Frame(name, position or name, time, image.shape, dict(zip(colours, zip(colours.values(), pictures))))
 
 
 @dataclass
@@ -113,9 +119,9 @@ def field_viewer(
     layers: dict[str, list[GlyphRenderer]] = {}
     for name, (rings, colour, dash) in (further or {}).items():
         source = ColumnDataSource({column: rings[column].tolist() for column in ("frame", "xs", "ys")})
-        look = {"line_color": colour, "line_dash": dash, "line_width": 1.5}
+        look = {"line_color": colour, "line_dash": dash, "line_width": THIN}
         layers[name] = [shown.multi_line("xs", "ys", source=source, view=CDSView(filter=here), **look)]
-    for name, (by, value, colour, dash) in (outlines or {"outlines": ("", None, "#FFFFFF", "solid")}).items():
+    for name, (by, value, colour, dash) in (outlines or {"outlines": ("", None, EDGE, "solid")}).items():
         chosen = here & passing & GroupFilter(column_name=by, group=value) if by else here & passing
         layers[name] = [add_cells(shown, cells, CDSView(filter=chosen), colour, dash)]
     hovered = [renderer for group in list(layers.values())[len(further or {}) :] for renderer in group]
@@ -147,7 +153,7 @@ def add_cells(
     shown: figure, cells: ColumnDataSource, view: CDSView, colour: str, dash: str = "solid", hatch: str = " "
 ) -> GlyphRenderer:
     """Outlines of cells that can be clicked; those that are selected are thick and filled."""
-    look = {"line_color": colour, "line_dash": dash, "line_width": 1.3, "fill_color": colour}
+    look = {"line_color": colour, "line_dash": dash, "line_width": THIN, "fill_color": colour}
     drawn = shown.patches("xs", "ys", source=cells, view=view, fill_alpha=0.0, **look)
     drawn.glyph.hatch_pattern, drawn.glyph.hatch_color, drawn.glyph.hatch_alpha = hatch, colour, 0.5
     drawn.selection_glyph = drawn.glyph.clone(line_width=3, fill_alpha=0.25, line_dash="solid", line_color="#00E5FF")
@@ -160,13 +166,13 @@ def add_puncta(shown: figure, puncta: pd.DataFrame, here: GroupFilter) -> dict[s
     kinds = puncta["kind"].fillna("") if "kind" in puncta else pd.Series("", puncta.index)
     layers = {}
     for kind, rows in puncta.groupby(kinds, sort=True):
-        colour, marker = PUNCTA.get(kind, PUNCTA[""])
+        colour, marker = KINDS.get(kind, EDGE), PUNCTA.get(kind, "diamond")
         source = ColumnDataSource(
             {"frame": rows["frame"].to_numpy(np.int32)}
             # centres of pixels are at whole numbers in tables, at halves in the picture
             | {name: rows[name].to_numpy(np.float32) + 0.5 for name in ("x", "y")}
         )
-        look = {"line_color": colour, "fill_color": None, "line_width": 1.5, "marker": marker, "size": 9}
+        look = {"line_color": colour, "fill_color": None, "line_width": THIN, "marker": marker, "size": 9}
         drawn = shown.scatter("x", "y", source=source, view=CDSView(filter=here), **look)
         layers[f"puncta: {kind.replace('_', ' ')} ({marker})" if kind else f"puncta ({marker})"] = [drawn]
     return layers

@@ -11,10 +11,9 @@ from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles
 from cellular.data.window import FieldWindows, RecentFields
 from cellular.errors import InputError
-from cellular.files import read_csv
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.queue import Job, Queue
-from cellular.jobs.view import TABLES, Run
+from cellular.jobs.view import Run, run_tables
 
 # Fields whose label images are kept in memory.
 MOST_FIELDS = 8
@@ -93,7 +92,5 @@ class Desk:
 
     def read_tables(self) -> None:
         """Take the run's tables as they are now: a job has made them anew."""
-        folder = self.run.folder
-        tables = {name: read_csv(folder / f"{name}.csv") for name in TABLES if (folder / f"{name}.csv").is_file()}
         if self.run.verb in ("analyse", "measure"):
-            self.run = replace(self.run, tables={**self.run.tables, **tables})
+            self.run = replace(self.run, tables=run_tables(self.run.folder, self.run.plate, self.run.verb))

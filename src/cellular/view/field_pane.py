@@ -24,19 +24,11 @@ from bokeh.plotting import figure
 from cellular.data.plate import FieldFiles
 from cellular.data.window import step_for
 from cellular.errors import CellularError
+from cellular.report.colours import EDGE, EDITED, KINDS, STATES, colours_of
+from cellular.report.outlines import outlines_of
+from cellular.tables import of_fields
 from cellular.view.desk import Desk
-from cellular.view.picture import (
-    EDGE,
-    EDITED,
-    KINDS,
-    STATES,
-    bar_length,
-    colours_of,
-    compose,
-    contrast,
-    outlines,
-    ramp,
-)
+from cellular.view.picture import bar_length, compose, contrast, ramp
 
 # Of the picture on the page, px of the screen.
 HEIGHT = 620
@@ -295,8 +287,7 @@ class FieldPane:
         except CellularError as error:
             self.tell(str(error))
             labels = None
-        drawn = outlines(labels) if labels is not None else pd.DataFrame({"label": [], "xs": [], "ys": []})
-        table = self._with_numbers(drawn)
+        table = self._with_numbers(np.zeros((0, 0), np.uint16) if labels is None else labels)
         numbers = [name for name in table if table[name].dtype.kind in "iuf" and name not in ("label", "site")]
         self._offer(numbers, [name for name in ("state",) if name in table])
         table["edge"] = self._edges(table)
@@ -316,11 +307,14 @@ class FieldPane:
         self._show_puncta()
         self._show_layers()
 
-    def _with_numbers(self, drawn: pd.DataFrame) -> pd.DataFrame:
+    def _with_numbers(self, labels: np.ndarray) -> pd.DataFrame:
         """Outlines with what the run measured of the cells; a cell drawn since is not measured yet."""
+        rings = outlines_of(labels, within=0)
+        xs, ys = ([ring[k] for ring in rings.values()] for k in (0, 1))
+        drawn = pd.DataFrame({"label": list(rings), "xs": xs, "ys": ys})
         cells = self.desk.run.tables.get("cells")
         if cells is None or "label" not in cells:
-            return drawn.assign(area=[_area(xs, ys) for xs, ys in zip(drawn["xs"], drawn["ys"])])
+            return drawn.assign(area=np.bincount(labels.ravel())[drawn["label"].astype(int)])
         mine = cells[cells["field"] == self.item.name].drop(columns="field").drop_duplicates("label")
         return drawn.merge(mine, on="label", how="left")
 
@@ -342,8 +336,8 @@ class FieldPane:
         return ramp(table[by], Viridis256) if by in table else [EDGE] * len(table)
 
     def _show_puncta(self) -> None:
-        found = self.desk.run.tables.get("puncta")
-        mine = found[found["field"] == self.item.name] if found is not None else pd.DataFrame({"x": [], "y": []})
+        mine = of_fields(self.desk.run.tables, "puncta", [self.item.name])
+        mine = pd.DataFrame({"x": [], "y": []}) if mine is None else mine
         kinds = mine["kind"].tolist() if "kind" in mine else [""] * len(mine)
         self.puncta.data = {
             "x": (mine["x"] + 0.5).tolist(),
@@ -385,8 +379,3 @@ class FieldPane:
             x, y = (float(np.mean(self.cells.data[axis][places[0]])) for axis in ("xs", "ys"))
             if not (self.x_range.start < x < self.x_range.end and self.y_range.end < y < self.y_range.start):
                 self.centre_on(x, y)
-
-
-def _area(xs: Sequence[float], ys: Sequence[float]) -> float:
-    """Area inside a ring, px²: half of the sum of cross products."""
-    return abs(float(np.dot(xs, np.roll(ys, 1)) - np.dot(ys, np.roll(xs, 1)))) / 2

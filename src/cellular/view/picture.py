@@ -1,21 +1,10 @@
-"""Arrays to what the page draws: colours of channels, outlines of cells, a scale bar."""
+"""Arrays to what the page draws: channels in their colours, a scale bar."""
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import pandas as pd
 
-from cellular.labels.cells import cells_of
-
-# Channels as the dataset's composites have them, or in colours that all eyes tell apart.
-COLOURS = {"mRFP": (255, 0, 0), "EGFP": (0, 255, 0), "DNA": (70, 120, 255), "transmitted": (130, 130, 130)}
-SAFE = {"mRFP": (255, 0, 255), "EGFP": (0, 255, 0), "DNA": (70, 120, 255), "transmitted": (130, 130, 130)}
-OTHERS = ((255, 255, 255), (0, 255, 255), (255, 160, 0), (255, 0, 255))
-# Okabe and Ito's palette: the states of cells, the kinds of puncta.
-STATES = {"basal": "#56B4E9", "fed": "#56B4E9", "activated": "#E69F00", "unfed": "#E69F00"}
-KINDS = {"yellow": "#F0E442", "red_only": "#D55E00", "green_only": "#009E73"}
-EDGE, EDITED = "#FFFFFF", "#CC79A7"
 # The part of a field's width that a scale bar takes at most.
 BAR = 0.25
 
@@ -41,30 +30,6 @@ def contrast(plane: np.ndarray) -> tuple[float, float]:
     """Levels at which a plane is drawn dark and full: its 1 % and 99.5 %."""
     low, high = np.percentile(plane, (1, 99.5))
     return float(low), float(max(high, low + 1e-6))
-
-
-def colours_of(channels: Sequence[str], safe: bool) -> list[tuple[int, int, int]]:
-    """A colour for each channel, by its role, a free one where it has none; a single channel is grey."""
-    if len(channels) == 1:
-        return [(255, 255, 255)]
-    if len(channels) == 3 and not set(channels) & {*COLOURS}:
-        return [(255, 0, 0), (0, 255, 0), (0, 0, 255)]  # a picture's own
-    free = iter(OTHERS * len(channels))
-    known = SAFE if safe else COLOURS
-    return [known.get(name) or next(free) for name in channels]
-
-
-def outlines(labels: np.ndarray) -> pd.DataFrame:
-    """A row a cell: ``label``, and its outline ``xs``, ``ys``, px, along the middles of its border pixels.
-
-    Of a cell in pieces the largest is drawn, of a hole nothing.
-    """
-    rows = []
-    for label, cell in cells_of(labels):
-        found, _ = cv2.findContours(cell.pixels.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        ring = max(found, key=len)[:, 0, :]
-        rows.append((label, (ring[:, 0] + cell.x + 0.5).tolist(), (ring[:, 1] + cell.y + 0.5).tolist()))
-    return pd.DataFrame(rows, columns=["label", "xs", "ys"])
 
 
 def bar_length(width_um: float) -> float:

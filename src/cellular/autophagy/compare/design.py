@@ -102,9 +102,9 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     experiment = _experiments(table["date"], plates, wells, sites, table["timepoint"]).fillna(UNKNOWN)
     replicates = settings.replicate
     table["replicate"] = as_text(table[replicates]).fillna(UNKNOWN) if replicates else experiment
-    table["plate"] = experiment + "-" + plates.fillna("")
-    table["well"] = table["plate"] + "/" + wells.fillna(UNKNOWN)
-    table["position"] = table["well"] + "/" + sites.fillna(UNKNOWN)
+    table["plate"] = _named_within(experiment, "-", plates.fillna(""))
+    table["well"] = _named_within(table["plate"], "/", wells.fillna(UNKNOWN))
+    table["position"] = _named_within(table["well"], "/", sites.fillna(UNKNOWN))
     table["image"] = fields.to_numpy()[codes]
     treated = table["treatment"].notna()
     table = table if treated.all() else table[treated]
@@ -119,6 +119,14 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
         if column:
             _check_given(table, column, level)
     return table
+
+
+def _named_within(outer: pd.Series, mark: str, inner: pd.Series) -> pd.Series:
+    """`outer`, `mark` and `inner` as one name, none missing; a name is made once and not for each of its cells."""
+    (first, outers), (second, inners) = pd.factorize(outer), pd.factorize(inner)
+    codes, pairs = pd.factorize(first.astype(np.int64) * len(inners) + second)
+    names = [f"{outers[pair // len(inners)]}{mark}{inners[pair % len(inners)]}" for pair in pairs]
+    return pd.Series(np.array(names, dtype=object)[codes], outer.index)
 
 
 def _names(values: pd.Series) -> pd.Series:

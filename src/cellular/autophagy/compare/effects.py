@@ -1,8 +1,9 @@
 """Treatments compared with statistics that respect how cells are nested; never a p-value with the cell as the unit."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,15 +23,16 @@ from cellular.autophagy.compare.design import (
     pooled_factors,
     told,
 )
-from cellular.autophagy.compare.images import ImageSums, sum_images, with_n
+from cellular.autophagy.compare.images import ImageSums, means_over_time, sum_images
 from cellular.autophagy.compare.inhibitor import Arms, find_arms, not_pooled
 from cellular.autophagy.compare.models import Fit, fit_count, fit_mean
 from cellular.autophagy.compare.notes import shares, stray_word, taken_for_granted
 from cellular.autophagy.measure.columns import OF_IMAGES, describe
 from cellular.errors import InputError
-from cellular.progress import progress
 
 ALL = "all"
+# Features that are compared in one go: what the images allow is worked out once for all of them.
+PART = 10
 
 # Who a cell is and where, not what it is like.
 _IDENTITY = {
@@ -90,6 +92,7 @@ def compare(
     settings: StatsSettings | None = None,
     images: pd.DataFrame | None = None,
     left_out: Collection[str] = (),
+    each: Callable[[Callable[[Any], Any], Sequence["Features"]], Iterable[Any]] = map,
 ) -> Comparison:
     """Compare every treatment with the control, feature by feature, over all timepoints and at each.
 
@@ -97,6 +100,8 @@ def compare(
     ----------
     cells, images : see :func:`cellular.autophagy.compare.design.nest`.
     left_out : fields that are not compared; every n is then told before and after.
+    each : does a function to every part of the features and gives the results in order, as `map` does: here, or where
+        else the work is to be done.
 
     Returns
     -------
@@ -129,11 +134,10 @@ def compare(
     kinds = {name: is_count(name, table[name], settings) for name in features}
     old = sum_images(before, features) if len(left_out) else None
     pairs = list(_comparisons(sums.images, control))
-    rows = [
-        row
-        for treatment, timepoint, chosen in progress(pairs, desc="compare", unit="pair")
-        for row in _effects(sums, chosen, kinds, (control, treatment, timepoint), settings)
-    ]
+    parts = [Features(features[at : at + PART]) for at in range(0, len(features), PART)]
+    by_part = list(each(_Comparing(sums, kinds, control, pairs, settings), parts))
+    # by pair and then by feature, however they were shared out
+    rows = [row for at in range(len(pairs)) for part in by_part for row in part[at]]
     effects = with_q_values(_with_n_before(pd.DataFrame(rows, columns=EFFECTS), old))
     units = count_units(table)
     return Comparison(
@@ -154,6 +158,36 @@ def compare(
         arms=arms,
         before=all_fields if len(left_out) else None,
     )
+
+
+@dataclass(frozen=True)
+class Features:
+    """Some of the features, compared in one go."""
+
+    names: Sequence[str]
+
+    @property
+    def name(self) -> str:
+        """What a list of problems calls them."""
+        return f"{self.names[0]} to {self.names[-1]}"
+
+
+@dataclass(frozen=True)
+class _Comparing:
+    """Rows of ``effects`` of some features, a list for each of `pairs`; it may travel to other processes."""
+
+    sums: ImageSums
+    kinds: Mapping[str, bool]
+    control: str
+    pairs: Sequence[tuple[str, int | str, np.ndarray]]
+    settings: StatsSettings
+
+    def __call__(self, part: Features) -> list[list[dict]]:
+        kinds = {name: self.kinds[name] for name in part.names}
+        return [
+            list(_effects(self.sums, chosen, kinds, (self.control, treatment, timepoint), self.settings))
+            for treatment, timepoint, chosen in self.pairs
+        ]
 
 
 def _without(table: pd.DataFrame, left_out: Collection[str]) -> pd.DataFrame:
@@ -347,35 +381,3 @@ EFFECTS = (
     *(f"{level}s_{name}" for name in _ARMS for level in LEVELS),
     *(f"cells_{name}" for name in _ARMS),
 )
-
-
-def means_over_time(
-    sums: ImageSums, features: Sequence[str], settings: StatsSettings, before: ImageSums | None = None
-) -> pd.DataFrame:
-    """Mean of unit means with Student's interval: ``feature, treatment, timepoint, mean, ci_low, ci_high, unit, n``.
-
-    Then what went in, ``replicates, wells, images, cells``, each with its ``<n>_before`` where fields were left out.
-
-    Units are biological replicates where each treatment has at least `min_replicates`, else wells. Cells are averaged
-    within images first, images within units next, so that a crowded field does not outvote the others.
-    """
-    sums = sums.only(features)
-    images = sums.images
-    per_arm = images.groupby("treatment")["replicate"].nunique()
-    unit = "replicate" if per_arm.min() >= settings.min_replicates else "well"
-    keys = ["treatment", "timepoint", unit]
-    means = pd.DataFrame(sums.mean, columns=list(features), index=pd.MultiIndex.from_frame(images[keys]))
-    groups = means.groupby(level=keys).mean().groupby(level=["treatment", "timepoint"])
-    long = pd.concat(
-        {"mean": groups.mean().stack(), "sd": groups.std().stack(), "n": groups.count().stack()}, axis=1
-    ).rename_axis(["treatment", "timepoint", "feature"])
-    half = student.ppf((1 + settings.level) / 2, (long["n"] - 1).clip(lower=1)) * long["sd"] / np.sqrt(long["n"])
-    half = half.where(long["n"] > 1)
-    long = long.assign(ci_low=long["mean"] - half, ci_high=long["mean"] + half, unit=unit).reset_index()
-    order = {name: place for place, name in enumerate(in_order(long["treatment"]))}
-    long = long[["feature", "treatment", "timepoint", "mean", "ci_low", "ci_high", "unit", "n"]]
-    return with_n(long, sums, ["treatment", "timepoint"], before).sort_values(
-        ["feature", "treatment", "timepoint"],
-        key=lambda column: column.map(order) if column.name == "treatment" else column,
-        ignore_index=True,
-    )

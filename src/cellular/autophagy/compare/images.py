@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
-from cellular.autophagy.compare.design import LEVELS, told
+from cellular.autophagy.compare.design import LEVELS, StatsSettings, in_order, told
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,38 @@ def sum_images(table: pd.DataFrame, features: Sequence[str]) -> ImageSums:
         means = total[:, at] / np.maximum(size[:, at], 1)
         scatter[:, at] = np.bincount(here, (values - means[here]) ** 2, minlength=len(images))
     return ImageSums(images, tuple(features), size, total, squares, scatter)
+
+
+def means_over_time(
+    sums: ImageSums, features: Sequence[str], settings: StatsSettings, before: ImageSums | None = None
+) -> pd.DataFrame:
+    """Mean of unit means with Student's interval: ``feature, treatment, timepoint, mean, ci_low, ci_high, unit, n``.
+
+    Then what went in, ``replicates, wells, images, cells``, each with its ``<n>_before`` where fields were left out.
+
+    Units are biological replicates where each treatment has at least `min_replicates`, else wells. Cells are averaged
+    within images first, images within units next, so that a crowded field does not outvote the others.
+    """
+    sums = sums.only(features)
+    images = sums.images
+    per_arm = images.groupby("treatment")["replicate"].nunique()
+    unit = "replicate" if per_arm.min() >= settings.min_replicates else "well"
+    keys = ["treatment", "timepoint", unit]
+    means = pd.DataFrame(sums.mean, columns=list(features), index=pd.MultiIndex.from_frame(images[keys]))
+    groups = means.groupby(level=keys).mean().groupby(level=["treatment", "timepoint"])
+    long = pd.concat(
+        {"mean": groups.mean().stack(), "sd": groups.std().stack(), "n": groups.count().stack()}, axis=1
+    ).rename_axis(["treatment", "timepoint", "feature"])
+    half = student.ppf((1 + settings.level) / 2, (long["n"] - 1).clip(lower=1)) * long["sd"] / np.sqrt(long["n"])
+    half = half.where(long["n"] > 1)
+    long = long.assign(ci_low=long["mean"] - half, ci_high=long["mean"] + half, unit=unit).reset_index()
+    order = {name: place for place, name in enumerate(in_order(long["treatment"]))}
+    long = long[["feature", "treatment", "timepoint", "mean", "ci_low", "ci_high", "unit", "n"]]
+    return with_n(long, sums, ["treatment", "timepoint"], before).sort_values(
+        ["feature", "treatment", "timepoint"],
+        key=lambda column: column.map(order) if column.name == "treatment" else column,
+        ignore_index=True,
+    )
 
 
 def with_n(rows: pd.DataFrame, sums: ImageSums, keys: Sequence[str], before: ImageSums | None) -> pd.DataFrame:

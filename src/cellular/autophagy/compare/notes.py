@@ -55,4 +55,6 @@ def shares(table: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
         for name in features
         if name in table and table[name].dropna().map(lambda value: isinstance(value, bool)).all()
     ]
+    if not flags:  # to assign is to copy, and cells may be millions
+        return table
     return table.assign(**{name: table[name].astype(float) for name in flags})

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import f as fisher
 
-from cellular.autophagy.compare.design import as_text
+from cellular.autophagy.compare.design import LEVELS, as_text
 from cellular.autophagy.compare.images import sum_images, with_n
 from cellular.data.wells import PLATE_SIZES, plate_size, row_number, split_well, well_name
 
@@ -31,7 +31,8 @@ def well_means(
     given : columns that say what the well was given.
     before : the table before fields were left out; then ``images, cells`` have their ``<n>_before``.
     """
-    known, keys = _placed(table), ["plate", "well"]
+    needed = [*LEVELS, "timepoint", "treatment", *given, *features]
+    known, keys = _placed(table, needed), ["plate", "well"]
     images = known.groupby([*keys, "image"], observed=True)[list(features)].mean()
     means = images.groupby(level=keys).mean()
     about = known.groupby(keys, observed=True)[list(given)].first() if given else pd.DataFrame(index=means.index)
@@ -40,7 +41,7 @@ def well_means(
     wide["row"], wide["column"] = [row_number(letters) for letters, _ in parts], [column for _, column in parts]
     known_columns = ["plate", "well", "row", "column", *given]
     long = wide.melt(known_columns, list(features), "feature", "value").dropna(subset="value", ignore_index=True)
-    old = None if before is None else sum_images(_placed(before), features)
+    old = None if before is None else sum_images(_placed(before, needed), features)
     long = with_n(long, sum_images(known, features), keys, old).drop(columns=_NOT_OF_WELLS, errors="ignore")
     long["well"] = long["well"].str.rsplit("/", n=1).str[-1]
     long["plate"] = long["plate"].str.removeprefix("?-")
@@ -50,9 +51,12 @@ def well_means(
 _NOT_OF_WELLS = [name + end for name in ("replicates", "wells") for end in ("", "_before")]
 
 
-def _placed(table: pd.DataFrame) -> pd.DataFrame:
-    """Cells of wells that have a place on the plate."""
-    return table[table["well"].str.rsplit("/", n=1).str[-1].map(well_name).notna()]
+def _placed(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The columns `names` of the cells of wells that have a place on the plate."""
+    wells = table["well"].unique()
+    places = {well for well in wells if well_name(str(well).rsplit("/", 1)[-1])}
+    table = table[[name for name in dict.fromkeys(names) if name in table]]
+    return table if len(places) == len(wells) else table[table["well"].isin(places)]
 
 
 def grid_of(wells: pd.DataFrame, values: str = "value", size: int | None = None) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Every column that `cellular measure`, `classify` and `quality` write: its unit, its type, one sentence."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -315,6 +316,7 @@ def in_micrometres(table: str, values: Mapping[str, np.ndarray], pixel_size_um: 
     }
 
 
+@cache
 def describe(table: str, name: str) -> Column | None:
     """What documents a column of a table; None for one that is not ours.
 
@@ -376,11 +378,11 @@ def _names_of(table: str) -> list[str]:
     ]
 
 
-def documentation(tables: Mapping[str, pd.DataFrame] | None = None) -> pd.DataFrame:
+def documentation(tables: Mapping[str, Iterable[str]] | None = None) -> pd.DataFrame:
     """The table behind ``columns.csv``: ``table, column, unit, dtype, meaning``.
 
-    Of the columns of `tables`, as far as they are ours; without them of all that there may be, channels that may be
-    called anything as CHANNEL and OTHER.
+    Of the columns of `tables` (tables, or names of their columns), as far as they are ours; without them of all that
+    there may be, channels that may be called anything as CHANNEL and OTHER.
     """
     every = dict.fromkeys((*TABLES, *OPTIONAL))
     names = {

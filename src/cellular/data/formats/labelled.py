@@ -17,7 +17,7 @@ from cellular.data.formats.suffixes import field_name, kind_of, same_name
 from cellular.data.image import read_field
 from cellular.data.plate import IDENTITY, FieldFiles
 from cellular.errors import CellularError, InputError, MissingInputError
-from cellular.files import read_csv
+from cellular.tables import find_table, read_table
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,9 @@ def label_files(folder: Path) -> dict[str, Path]:
 
 
 def table_above(labels: Path) -> Path | None:
-    """The ``cells.csv`` in one of the three folders above a label image, as `prepare` and `segment` write it."""
-    beside = (folder / "cells.csv" for folder in labels.absolute().parents[:3])
-    return next((file for file in beside if file.is_file()), None)
+    """The table ``cells`` in one of the three folders above a label image, as `prepare` and `segment` write it."""
+    beside = (find_table(folder, "cells") for folder in labels.absolute().parents[:3])
+    return next((file for file in beside if file is not None), None)
 
 
 _Cells = tuple[dict[int, str], dict[int, dict[str, float]]]
@@ -185,7 +185,7 @@ def _cells_of(labels: Path, cells: str | Path | None, names: list[str]) -> dict[
 
 def _read_cells(path: str | Path) -> pd.DataFrame:
     """The table, with a column field of text, a column label of whole numbers, and text kept to the letter."""
-    table = read_csv(path)
+    table = read_table(path)
     table = table.drop(columns=_not_measured(Path(path)), errors="ignore")
     if "field" not in table and "image" in table:
         table = table.rename(columns={"image": "field"})
@@ -201,8 +201,8 @@ def _read_cells(path: str | Path) -> pd.DataFrame:
 
 def _not_measured(cells: Path) -> list[str]:
     """Columns that say where a field is and what its well was given: those that the table of images beside has too."""
-    images = cells.parent / "images.csv"
-    told = list(read_csv(images)) if images.is_file() else []
+    images = find_table(cells.parent, "images")
+    told = list(read_table(images)) if images else []
     return [name for name in (*IDENTITY, "dose", *told) if name not in ("field", "label", "class")]
 
 
