@@ -160,8 +160,8 @@ class _Tracking:
 
     def do(self, one: Series) -> dict[str, pd.DataFrame]:
         images = [load_labels(frame) for frame in one.frames]
-        columns = self.appearance
-        features = [_features(self.looks, frame, columns) for frame in one.frames] if columns else None
+        looks, columns = self.looks, self.appearance
+        features = None if looks is None else [_features(looks, frame, columns) for frame in one.frames]
         first, *_ = numbers = _times(one.frames)
         times = [(number - first) // self.step for number in numbers]
         tracks = link(images, self.settings, features, times)
