@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cellular import tables as module
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_csv, write_csv
-from cellular.tables import Tables, find_table, from_frame, of_fields, read_table, read_written, write_table
+from cellular.tables import Tables, find_table, from_frame, of_fields, read_table, read_written, to_frame, write_table
 
 # What columns may hold in one field; in another field they hold something else, or are not there.
 KINDS = {
@@ -154,6 +154,11 @@ def test_damage_is_told_with_the_files_name(run):
     (run / "puncta.parquet").write_bytes(data[: len(data) // 2])
     with pytest.raises(InputError, match=r"puncta\.parquet is not a readable table"):
         Tables(run, ["puncta"])["puncta"]
+
+
+def test_a_name_that_looks_like_a_number_in_hexadecimal_stays(tmp_path):
+    (tmp_path / "a.csv").write_text("field,lot\na,0x1A\nb,2\n")
+    assert to_frame(read_written(tmp_path / "a.csv"))["lot"].tolist() == ["0x1A", "2"]
 
 
 def test_text_asked_for_is_text_by_both(tmp_path):

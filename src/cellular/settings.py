@@ -1,6 +1,7 @@
-"""Settings are frozen dataclasses, one per stage; these two functions carry them to and from JSON."""
+"""Settings are frozen dataclasses, one per stage; carried to and from JSON here, and read from TOML."""
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_origin, get_type_hints
 
@@ -31,3 +32,12 @@ def _restored(kind: Any, value: Any) -> Any:
 def settings_to_dict(settings: Any) -> dict[str, Any]:
     """Plain, JSON-ready dictionary of a settings dataclass."""
     return dataclasses.asdict(settings)
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The content of a TOML file; ValueError for what is none."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    return tomllib.loads(text)

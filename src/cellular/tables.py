@@ -179,6 +179,9 @@ def read_written(path: Path) -> pa.Table:
     """A CSV that :func:`cellular.files.write_csv` wrote, by the types that `read_csv` would find, and much faster."""
     words = dict.fromkeys(TEXT_COLUMNS, pa.string())
     with _named(path):
+        # what Arrow would take for a number in hexadecimal is a word: a name, a lot
+        if b"0x" in path.read_bytes().lower():
+            return from_frame(read_csv(path))
         table = _parsed(path, words)
         dates = {field.name: pa.string() for field in table.schema if pa.types.is_temporal(field.type)}
         return _parsed(path, words | dates) if dates else table

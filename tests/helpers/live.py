@@ -23,3 +23,30 @@ def viewing(run, *more):
         except subprocess.TimeoutExpired:
             process.kill()
         process.stdout.close()
+
+
+SERVE = """
+import sys
+from contextlib import ExitStack
+from cellular.jobs.view import open_run
+from cellular.view.server import serve
+with ExitStack() as stack:
+    for folder in sys.argv[2:]:
+        channels = sys.argv[1].split() if "imagexpress" in folder else []
+        served = stack.enter_context(serve(open_run(folder, channels=channels)))
+        print(served.address, flush=True)
+    served.run()
+"""
+
+
+@contextmanager
+def viewing_plates(folders, channels):
+    """Addresses of pages of several plates, by one process; `channels` for those named as ImageXpress does."""
+    command = [sys.executable, "-c", SERVE, " ".join(channels), *map(str, folders)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ)
+    try:
+        yield [process.stdout.readline().strip() for _ in folders]
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

@@ -9,7 +9,7 @@ from cellular.data.find import find_plate
 from cellular.data.formats.images import read_labels
 from cellular.errors import InputError
 from cellular.jobs.corrections import FieldCorrections
-from cellular.jobs.lessons import decide, lessons
+from cellular.jobs.lessons import decide, helped, lessons
 from cellular.jobs.simulate import simulate
 from cellular.jobs.teach import TeachSettings, teach
 from cellular.segment.model.network import build_network
@@ -74,3 +74,20 @@ def test_one_corrected_field_is_not_enough(taught, tmp_path):
     with pytest.raises(InputError, match="1 corrected field"):
         teach(plate, tmp_path / "c", tmp_path / "out", settings, "cpu")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_is_worse_on_what_was_held_out_is_not_proposed():
+    before = {"instance.0.50.f1": 0.9, "instance.mean_ap": 0.6}
+    assert helped(before, {"instance.0.50.f1": 0.92, "instance.mean_ap": 0.6})
+    assert not helped(before, before), "no better is no reason to change"
+    assert not helped(before, {"instance.0.50.f1": 0.95, "instance.mean_ap": 0.3}), "outlines that fit worse"
+
+
+def test_a_lesson_leaves_the_means_of_batch_normalisation_as_they_were(taught):
+    """Five fields that look alike are no measure of what the model has learned from: see docs/view.md."""
+    folder, *_, lesson = taught
+    before, after = (load_model(path).network.state_dict() for path in (folder / "model", lesson.model))
+    means = [name for name in before if name.endswith(("running_mean", "running_var"))]
+    assert means
+    assert all(before[name].equal(after[name]) for name in means)
+    assert any(not before[name].equal(after[name]) for name in before if name.endswith("weight")), "it has learned"

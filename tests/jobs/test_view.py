@@ -5,6 +5,8 @@ import shutil
 import pytest
 
 from cellular.cli.main import main
+from cellular.data.find import find_plate
+from cellular.data.plate import FieldFiles, Plate, Source
 from cellular.errors import InputError, MissingInputError
 from cellular.jobs.corrections import FieldCorrections, open_corrections
 from cellular.jobs.measure import measure
@@ -76,3 +78,25 @@ def test_images_that_have_moved_are_asked_for(made, tmp_path):
 def test_images_go_with_a_run(made, tmp_path):
     with pytest.raises(InputError, match="is no run"):
         open_run(made.images, tmp_path)
+
+
+def test_what_a_run_was_told_of_its_plate_is_kept_when_its_images_move(made, tmp_path):
+    """Roles given by hand and a map beside: found anew by names alone, both would be other than the run's."""
+    (tmp_path / "map.csv").write_text("plate,well,treatment\nST,C05,DMSO\n")
+    plate = find_plate(made.images, channels=["DNA=w3"], plate_map=tmp_path / "map.csv", pixel_size_um=0.5)
+    measure(plate, made.truth, tmp_path / "out", overlays=0)
+    shutil.move(made.images, tmp_path / "elsewhere")
+    opened = open_run(tmp_path / "out", tmp_path / "elsewhere").plate
+    first = opened.fields[0]
+    assert first.roles == ("mRFP", "EGFP", "DNA")
+    assert first.pixel_size_um == 0.5
+    assert {path.parent for path in first.images} == {tmp_path / "elsewhere"}
+    assert all(path.is_file() for path in first.images)
+    assert opened.given(first) == {"treatment": "DMSO"}
+
+
+def test_images_that_lay_elsewhere_cannot_be_told_to_have_moved(tmp_path):
+    source = Source("w1", "", None, ((tmp_path / "other" / "a.tif", 0),))
+    plate = Plate(tmp_path / "here", "plain", (FieldFiles("a", (source,)),))
+    with pytest.raises(InputError, match="did not lie in"):
+        plate.moved_to(tmp_path / "new")

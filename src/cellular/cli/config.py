@@ -3,7 +3,6 @@
 import argparse
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from cellular.cli.engines import OPTIONS
 from cellular.errors import InputError, MissingInputError, SettingsError
+from cellular.settings import parse_toml
 
 # What names this run, or is about it alone, and not how it is done.
 _OUTPUTS = ("out", "output_dir")
@@ -122,7 +122,7 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Ac
 
 
 def _read(path: str | Path) -> dict[str, Any]:
-    parse, kind = (_yaml, "YAML") if Path(path).suffix.lower() in YAML else (_toml, "TOML")
+    parse, kind = (_yaml, "YAML") if Path(path).suffix.lower() in YAML else (parse_toml, "TOML")
     try:
         return parse(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
@@ -131,14 +131,6 @@ def _read(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:  # UnicodeDecodeError too
         raise InputError(f"{path} is not valid {kind}: {error}") from error
-
-
-def _toml(text: str) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    return tomllib.loads(text)
 
 
 def _yaml(text: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--diameter", type=float, help="cell diameter in px, to segment before and after; left out, the run's")
     add("--n_epochs", "--n-epochs", type=int, default=20, help="passes over the corrected fields")
     add("--fields_per_epoch", "--fields-per-epoch", type=int, default=16, help="crops a pass")
-    add("--learning_rate", "--learning-rate", type=float, default=0.001, help="peak of the schedule")
+    add("--learning_rate", "--learning-rate", type=float, default=0.0001, help="peak of the schedule")
     add("--crop_size", "--crop-size", type=int, default=224, help="side of the crops, px")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     add_plate(parser, wells=False)
@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> None:
     """Teach, and print what the model was worth before and is now."""
     from dataclasses import replace
 
+    from cellular.jobs.lessons import helped
     from cellular.jobs.teach import TeachSettings, teach
     from cellular.jobs.view import open_run
     from cellular.segment.settings import SegmentSettings
@@ -44,4 +45,5 @@ def run(args: argparse.Namespace) -> None:
     print(f"learnt from {len(lesson.learnt)} corrected fields; on {len(lesson.held_out)} held out:")
     for name, before in lesson.before.items():
         print(f"{name:20} {before:6.3f} -> {lesson.after[name]:6.3f}")
-    print(f"model {lesson.model}")
+    proposed = "it helped" if helped(lesson.before, lesson.after) else "it did not help: keep the model you have"
+    print(f"{proposed}; model {lesson.model}")

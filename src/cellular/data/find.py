@@ -170,9 +170,14 @@ def without_nuclei(files: Sequence[PurePosixPath]) -> list[PurePosixPath]:
     Where a folder holds other images too, a file of this name is the image of DNA among them.
     """
     kept = []
-    for folder in dict.fromkeys(path.parent for path in files):
-        here = [path for path in files if path.parent == folder]
+    by_folder: dict[PurePosixPath, list[PurePosixPath]] = {}
+    for path in files:
+        by_folder.setdefault(path.parent, []).append(path)
+    for here in by_folder.values():
         labelled = {same_name(field_name(path)) for path in here if kind_of(path) == "labels"}
+        if not labelled:
+            kept += here
+            continue
         images = [path for path in here if kind_of(path) == "image"]
         nuclei = [path for path in images if same_name(nuclei_field(path) or "") in labelled]
         kept += [path for path in here if path not in nuclei] if len(nuclei) == len(images) else here
@@ -204,6 +209,8 @@ def _with_labels_beside(
     root: Path, fields: Sequence[FieldFiles], marked: Sequence[PurePosixPath]
 ) -> tuple[list[FieldFiles], list[str]]:
     """The fields with the label images that lie among their images; and the names of those that fit none."""
+    if not marked:
+        return list(fields), []
     labels = claimed([path for path in marked if kind_of(path) == "labels"], root)
     ignore = claimed([path for path in marked if kind_of(path) == "ignore"], root)
     used: set[str] = set()

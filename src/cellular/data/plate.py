@@ -179,6 +179,27 @@ class Plate:
 
         return replace(self, fields=tuple(replace(item, labels=found.get(item.name)) for item in self.fields))
 
+    def moved_to(self, folder: str | Path) -> "Plate":
+        """The same plate where its images lie below `folder` now, as they lay below its own.
+
+        Raises InputError for images that did not lie there.
+        """
+        from dataclasses import replace
+
+        folder, fields = Path(folder), []
+        for item in self.fields:
+            sources = [
+                replace(source, slices=tuple((self._moved(path, folder), z) for path, z in source.slices))
+                for source in item.sources
+            ]
+            fields.append(replace(item, sources=tuple(sources)))
+        return replace(self, folder=folder, fields=tuple(fields))
+
+    def _moved(self, path: Path, folder: Path) -> Path:
+        if not path.is_relative_to(self.folder):
+            raise InputError(f"{path} did not lie in {self.folder}, so {folder} does not tell where it is now")
+        return folder / path.relative_to(self.folder)
+
     def summary(self) -> list[str]:
         """What was understood, in three lines, and a line a note."""
         plates = sorted({item.plate for item in self.fields if item.plate})

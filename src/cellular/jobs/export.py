@@ -14,8 +14,9 @@ from cellular.errors import InputError, OutputExistsError, SettingsError
 from cellular.files import alone_in, read_csv, read_json, write_json
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.export_model import export_bioimageio, export_onnx
-from cellular.jobs.export_plate import export_plates, is_run, plate_of_run
+from cellular.jobs.export_plate import export_plates, table_of_run
 from cellular.jobs.runner import ITEMS, Work, each, files_of, held
+from cellular.jobs.runs import plate_of_run, verb_of
 from cellular.tables import read_table
 
 MODELS = ("bioimageio", "onnx")
@@ -82,10 +83,11 @@ def export(
             return Exported([export_bioimageio(source, out, author=author, test_image=test_image)])
     if to not in EXPORTS:
         raise SettingsError(f"Unknown format '{to}'; known: {', '.join((*EXPORTS, *MODELS))}")
-    if to == "ome-zarr" and (isinstance(source, Plate) or is_run(source)):
-        plate, table = (source, None) if isinstance(source, Plate) else plate_of_run(source)
+    if to == "ome-zarr" and (isinstance(source, Plate) or verb_of(source)):
+        plate = source if isinstance(source, Plate) else plate_of_run(source)
         if isinstance(source, Plate) or any(item.well for item in plate.fields):
             _check_here(engine, "a plate's store")
+            table = None if isinstance(source, Plate) else table_of_run(source, plate)
             return _export_plate(plate, out, read_table(cells) if cells else table)
     if isinstance(source, Plate):
         raise SettingsError(f"A plate of images is exported to ome-zarr, not to {to}; give its label images")

@@ -2,22 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cellular.data.find import find_plate, match_labels
 from cellular.data.formats.write_plate import PlateField, write_plate
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import IDENTITY, FieldFiles, Plate
-from cellular.data.schemes import SCHEMES
 from cellular.errors import CellularError, InputError
-from cellular.files import read_json
 from cellular.progress import progress
 from cellular.tables import find_table, read_table
-
-PLATE = "plate.json"
 
 
 def export_plates(
@@ -53,40 +47,12 @@ def export_plates(
     return stores, problems
 
 
-def is_run(folder: str | Path) -> bool:
-    """Whether `folder` is what analyse, measure or segment wrote of a plate."""
-    return (Path(folder) / PLATE).is_file()
-
-
-def plate_of_run(run: str | Path) -> tuple[Plate, pd.DataFrame | None]:
-    """The plate that a run was made of, with its label images; and its table of cells, where there is one.
-
-    Raises InputError where not the same number of fields is found again.
-    """
-    run = Path(run)
-    told = read_json(run / PLATE)
-    again: dict[str, Any] = {}
-    if told["scheme"] in SCHEMES and told["scheme"] != "cellular":  # whose names tell the channels
-        roles = [f"{one['role']}={one['token']}" for one in told["channels"] if one["role"] and one["token"]]
-        again = {"scheme": told["scheme"], "channels": roles}
-    plate = find_plate(told["folder"], **again)
-    if len(plate) != told["fields"]:
-        raise InputError(
-            f"{told['folder']} has {len(plate)} fields, {run} was made of {told['fields']}: export the folder of "
-            "images with --is_plate, and the options of that run"
-        )
-    path = find_table(run, "cells")
+def table_of_run(run: str | Path, plate: Plate) -> pd.DataFrame | None:
+    """A run's table of cells as :func:`export_plates` takes it; None where there is none."""
+    path = find_table(Path(run), "cells")
     table = read_table(path) if path else None
     table = table.rename(columns={"image": "field"}) if table is not None and "field" not in table else table
-    table = table_of_names(table, told["map_columns"])
-    return plate.with_labels(match_labels(plate.fields, _labels_of(run))), table
-
-
-def _labels_of(run: Path) -> Path:
-    """Where the outlines are that a run went by: those it was given, or its own."""
-    records = (run / f"{job}.json" for job in ("analyse", "measure"))
-    given = next((read_json(path).get("labels") for path in records if path.is_file()), None)
-    return Path(given) if given else run / "labels" if (run / "labels").is_dir() else run
+    return table_of_names(table, plate.map_columns)
 
 
 def table_of_names(cells: pd.DataFrame | None, map_columns: Sequence[str]) -> pd.DataFrame | None:

@@ -48,7 +48,8 @@ class TeachSettings:
         default_factory=lambda: TrainSettings(
             optimizer="adamw",
             schedule="cosine",
-            learning_rate=0.001,
+            learning_rate=0.0001,
+            freeze_norm=True,
             n_epochs=20,
             fields_per_epoch=16,
             validate_every=0,

@@ -97,8 +97,8 @@ def track(
     settings, out = settings or TrackSettings(), Path(out)
     _check_exports(exports)
     if appearance and not cells:
-        named = " ".join(appearance)
-        raise SettingsError(f"--appearance {named} names columns of a table of cells: give it with --cells")
+        asked = " ".join(appearance)
+        raise SettingsError(f"--appearance {asked} names columns of a table of cells: give it with --cells")
     plate = labels if isinstance(labels, Plate) else find_label_fields(labels, pattern=pattern)
     plate, _ = corrected(plate, corrections)
     series = group_series(item for item in plate.fields if item.labels)

@@ -1,23 +1,21 @@
 """What `cellular view` shows: a run or a plate, from its folder and tables alone; no image is read."""
 
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from cellular.data.find import find_plate, match_labels
-from cellular.data.formats.suffixes import label_path
+from cellular.data.find import find_plate
 from cellular.data.plate import FieldFiles, Plate
-from cellular.errors import InputError, MissingInputError
+from cellular.errors import InputError
 from cellular.files import read_json
 from cellular.jobs.corrections import LOG, Corrections, open_corrections
-from cellular.tables import Tables
+from cellular.jobs.runs import PLATE, VERBS, plate_of_run, verb_of
+from cellular.settings import parse_toml
+from cellular.tables import Tables, find_table, read_table
 
-# The verbs whose output can be looked at, and the option of each that names a folder of label images.
-VERBS = ("analyse", "measure", "segment")
 TABLES = ("cells", "puncta", "marker_puncta", "images", "quality")
 LAZY = ("puncta", "marker_puncta")
 
@@ -31,7 +29,7 @@ class Run:
     folder : of the run; for a bare plate where what is done to it goes, made when something is.
     verb : what made it, None for a bare plate.
     plate : its fields, each with the label image that the run went by, where there is one.
-    tables : those of :data:`TABLES` that are there; "images" always, a row a field.
+    tables : those of :data:`TABLES` that are there, and "tracks"; "images" always, a row a field.
     record : the settings that the run was made with.
     options : how the plate was found, by the names of the command line's options.
     """
@@ -58,6 +56,11 @@ class Run:
             if item.name == name:
                 return item
         raise InputError(f"{self.plate.folder} has no field {name}")
+
+    def frames(self, item: FieldFiles) -> list[FieldFiles]:
+        """The field's position at all its timepoints, in order."""
+        frames = [one for one in self.plate.fields if one.series == item.series and one.timepoint is not None]
+        return sorted(frames, key=lambda one: one.timepoint or 0)
 
     def words(self) -> list[str]:
         """How another command of `cellular` is told of this run and its corrections."""
@@ -108,7 +111,7 @@ def open_run(source: str | Path, images: str | Path | None = None, out: str | Pa
     Raises MissingInputError or InputError for what is neither, or a run whose images are gone.
     """
     source = Path(source)
-    verb = next((verb for verb in VERBS if (source / f"{verb}.json").is_file()), None)
+    verb = verb_of(source)
     if verb is None:
         if images is not None:
             raise InputError(f"{source} is no run of {', '.join(VERBS)}: --images goes with one")
@@ -116,58 +119,29 @@ def open_run(source: str | Path, images: str | Path | None = None, out: str | Pa
         folder = Path(out) if out else source.resolve().with_name(f"{source.resolve().name}_view")
         return Run(folder, None, plate, {"images": plate.table()}, {}, {"channels": (), **how})
     record = read_json(source / f"{verb}.json")
-    options = _options(source)
-    plate = _found_again(source, images, options)
-    tables = run_tables(source, plate, verb)
-    return Run(source, verb, _outlined(plate, source, verb, record), tables, record, options)
+    plate = plate_of_run(source, images)
+    return Run(source, verb, plate, run_tables(source, plate, verb), record, _options(source))
 
 
 def run_tables(folder: Path, plate: Plate, verb: str | None) -> Tables:
-    """The tables of a run as they are now: puncta are read field by field, the others are held."""
+    """The tables of a run as they are now, its tracks too: puncta are read field by field, the others are held."""
     tables = Tables(folder, TABLES)
     held = {name: tables[name] for name in tables if name not in LAZY}
     if verb == "segment" and "cells" in held:
         held["cells"] = held["cells"].rename(columns={"image": "field", "area_px": "area"})
+    if tracks := find_table(folder / "tracks", "tracks"):
+        held["tracks"] = read_table(tracks)
     return tables.holding(**{"images": plate.table(), **held})
 
 
 def _options(folder: Path) -> dict[str, Any]:
     """How the run's plate was found: by what the command line was told, else by what was understood."""
-    told = read_json(folder / "plate.json")
-    config = _toml(folder / "config.toml").get("plate", {})
+    told = read_json(folder / PLATE)
+    path = folder / "config.toml"
+    config = parse_toml(path.read_text(encoding="utf-8")).get("plate", {}) if path.is_file() else {}
     if config:
         return {"folder": told["folder"], **config, "channels": config.get("channels", [])}
     named = [f"{c['role']}={c['token']}" for c in told["channels"] if c["role"] and c["token"]]
     size = told["pixel_size_um"]
     scheme = told["scheme"] if " and " not in told["scheme"] else None
     return {"folder": told["folder"], "channels": named, "scheme": scheme, "pixel_size": size[0] if size else None}
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _found_again(folder: Path, images: str | Path | None, options: Mapping[str, Any]) -> Plate:
-    where = Path(images or options["folder"])
-    if not where.exists():
-        raise MissingInputError(f"{folder} was made of {where}, which is not there; say where it is with --images")
-    names = {"scheme": "scheme", "pattern": "pattern", "channels": "channels", "pixel_size": "pixel_size_um", "z": "z"}
-    return find_plate(where, **{name: options[key] for key, name in names.items() if options.get(key) is not None})
-
-
-def _outlined(plate: Plate, folder: Path, verb: str, record: Mapping[str, Any]) -> Plate:
-    """The plate with the label images that the run went by; those that are not there are not."""
-    if verb != "segment" and record.get("labels"):
-        if not Path(record["labels"]).is_dir():
-            raise MissingInputError(f"{folder} was measured by the label images in {record['labels']}, which is gone")
-        return plate.with_labels(match_labels(plate.fields, record["labels"]))
-    place = folder if verb == "segment" else folder / "labels"
-    fields = []
-    for item in plate.fields:
-        path = label_path(place, item.name)
-        fields.append(replace(item, labels=path if path.is_file() else None))
-    return replace(plate, fields=tuple(fields))

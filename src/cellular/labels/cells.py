@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from skimage.measure import regionprops_table
 
 from cellular.labels.checks import as_labels
 
@@ -73,5 +72,7 @@ def cells_of(labels: np.ndarray) -> list[tuple[int, CellMask]]:
 
 def cell_boxes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labels (N,) present in a label image (Y, X) and their boxes (N, 4) float64 y0, x0, y1, x1, end exclusive, px."""
+    from skimage.measure import regionprops_table  # slow to import, and no picture needs it
+
     table = regionprops_table(labels, properties=("label", "bbox"))
     return table["label"], np.stack([table[f"bbox-{k}"] for k in range(4)], axis=1).astype(float)

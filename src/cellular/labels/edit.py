@@ -9,7 +9,6 @@ from itertools import pairwise
 import numpy as np
 from scipy import ndimage
 from skimage.draw import line as line_pixels
-from skimage.segmentation import watershed
 
 from cellular.errors import InputError
 from cellular.labels.checks import as_labels
@@ -65,6 +64,8 @@ def split_by_seeds(labels: np.ndarray, cell: int, seeds: Points, new: Sequence[i
         raise InputError(f"splitting cell {cell} takes two or more points inside of it, got {len(places)}")
     for number, place in enumerate(sorted(places), 1):
         markers[place] = number
+    from skimage.segmentation import watershed  # slow to import, and this stroke alone needs it
+
     parts = watershed(-ndimage.distance_transform_edt(whole), markers, mask=whole)
     return _numbered(labels, whole, parts, len(places), new)
 

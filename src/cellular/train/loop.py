@@ -194,6 +194,10 @@ def _train_epoch(
     for group in optimizer.param_groups:
         group["lr"] = rate
     network.train()
+    if settings.freeze_norm:
+        for part in network.modules():
+            if isinstance(part, torch.nn.BatchNorm2d):
+                part.eval()
     total, crops = torch.zeros((), device=device), 0
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=_mixed_precision(settings, device))
     for image, target in feed.epoch(epoch):

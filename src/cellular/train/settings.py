@@ -36,6 +36,8 @@ class TrainSettings:
     ema : weight of the past in a running mean of the weights (0 = off); the mean is validated and saved.
     jitter : half-width of a random gain (relative) and of an offset (in units of the 1-99 percentile range) of each
         channel of a crop.
+    freeze_norm : keep the means and variances of batch normalisation that the model came with, instead of each batch's
+        own: for a few fields that look alike, whose batches are unlike what the model has learned from.
     amp : bfloat16 autocast: "auto" on CUDA alone, "on" also on the CPU (nearly twice the speed where the processor has
         bfloat16 instructions, slower where it has none), "off" nowhere.
     seed : of everything random.
@@ -62,6 +64,7 @@ class TrainSettings:
     checkpoint_every: int = 10
     ema: float = 0.0
     jitter: float = 0.0
+    freeze_norm: bool = False
     amp: Literal["auto", "on", "off"] = "auto"
     seed: int = 0
     device: str = "auto"

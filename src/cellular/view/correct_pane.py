@@ -7,6 +7,7 @@ import panel as pn
 
 from cellular.errors import CellularError, InputError
 from cellular.view.field_pane import FieldPane
+from cellular.view.parts import number
 
 # What a drag or a click in the picture means, and the tool that takes it.
 MODES = {
@@ -37,7 +38,7 @@ class CorrectPane:
         self.buttons = {name: pn.widgets.Button(name=name, width=110) for name in actions}
         for name, action in actions.items():
             self.buttons[name].on_click(lambda _, action=action: self._guarded(action))
-        self.cell = pn.widgets.IntInput(name="Cell number", value=None, start=1, width=110)
+        self.cell = number("Cell number", width=110)
         self.cell.param.watch(lambda event: event.new and pane.choose([event.new]), "value")
         self.corners = pn.widgets.TextInput(
             name="Corners instead of a stroke, x,y in px", placeholder="10,12 30,12 30,40", width=300

@@ -28,7 +28,9 @@ from cellular.report.colours import EDGE, EDITED, KINDS, STATES, colours_of
 from cellular.report.outlines import outlines_of
 from cellular.tables import of_fields
 from cellular.view.desk import Desk
+from cellular.view.parts import tick
 from cellular.view.picture import bar_length, compose, contrast, ramp
+from cellular.view.tracks import colour_of, paths, with_tracks
 
 # Of the picture on the page, px of the screen.
 HEIGHT = 620
@@ -60,6 +62,7 @@ class FieldPane:
         self.image = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
         self.cells = ColumnDataSource({"label": [], "xs": [], "ys": [], "edge": []})
         self.puncta = ColumnDataSource({"x": [], "y": [], "kind": [], "colour": []})
+        self.paths = ColumnDataSource({"xs": [], "ys": [], "colour": []})
         self.pen = ColumnDataSource({"xs": [], "ys": []})
         self.seeds = ColumnDataSource({"x": [], "y": []})
         self.bar = ColumnDataSource({"x0": [], "x1": [], "y": [], "text": []})
@@ -92,13 +95,14 @@ class FieldPane:
             selection_fill_color="#FFFF00", selection_fill_alpha=0.15, nonselection_fill_alpha=0,
         )  # fmt: skip
         spots = plot.scatter("x", "y", source=self.puncta, size=8, fill_alpha=0, line_color="colour", line_width=1.5)
+        paths = plot.multi_line("xs", "ys", source=self.paths, line_color="colour", line_width=2)
         pen = plot.multi_line("xs", "ys", source=self.pen, line_color="#FFFF00", line_width=2)
         seeds = plot.scatter("x", "y", source=self.seeds, size=10, color="#FFFF00", marker="x", line_width=3)
         plot.segment("x0", "y", "x1", "y", source=self.bar, line_color="white", line_width=4)
         plot.text(
             "x0", "y", "text", source=self.bar, text_color="white", text_font_size="13px", y_offset=-8
         )  # above the bar
-        self.renderers = {"cells": cells, "puncta": spots}
+        self.renderers = {"outlines": cells, "puncta": spots, "tracks": paths}
         self.tools = {
             "pan": pan,
             "lasso": LassoSelectTool(renderers=[cells], continuous=False),
@@ -117,16 +121,15 @@ class FieldPane:
 
     def _make_controls(self) -> None:
         self.channels = pn.Column(sizing_mode="stretch_width")
+        layers = ["outlines", "puncta", *(["tracks"] if "tracks" in self.desk.run.tables else [])]
         self.layers = pn.widgets.CheckButtonGroup(
-            name="layers", options=["outlines", "puncta"], value=["outlines"], button_type="default"
+            name="layers", options=layers, value=["outlines"], button_type="default"
         )
-        self.safe = pn.widgets.Checkbox(name="colours that all eyes tell apart", value=False)
+        self.safe = tick("colours that all eyes tell apart")
         self.colour_by = pn.widgets.Select(name="Colour outlines by", options=["nothing"], width=220)
-        self.fit_button = pn.widgets.Button(name="Fit", width=60)
-        self.in_button, self.out_button = (pn.widgets.Button(name=name, width=60) for name in ("Zoom +", "Zoom −"))
-        self.fit_button.on_click(lambda _: self.fit())
-        self.in_button.on_click(lambda _: self.zoom(0.5))
-        self.out_button.on_click(lambda _: self.zoom(2.0))
+        self.buttons = [pn.widgets.Button(name=name, width=60) for name in ("Fit", "Zoom +", "Zoom −")]
+        for button, action in zip(self.buttons, (self.fit, lambda: self.zoom(0.5), lambda: self.zoom(2.0))):
+            button.on_click(lambda _, action=action: action())
         self.layers.param.watch(lambda _: self._show_layers(), "value")
         self.safe.param.watch(lambda _: self.paint(), "value")
         self.colour_by.param.watch(lambda _: self.show_cells(), "value")
@@ -195,7 +198,7 @@ class FieldPane:
     def _show_channels(self, names: Sequence[str]) -> None:
         rows = []
         for number, (name, (low, high)) in enumerate(zip(names, self.ranges)):
-            shown = pn.widgets.Checkbox(name=name, value=True, width=110, align="center")
+            shown = tick(name, True, width=110, align="center")
             top = high + (high - low) * 2
             level = pn.widgets.RangeSlider(
                 name=f"contrast of {name}",
@@ -253,7 +256,7 @@ class FieldPane:
             self.image.data = {name: [] for name in self.image.data}
             return
         shown = [k for k, row in enumerate(self.channels) if row[0].value]
-        colours = colours_of(windows.channels, self.safe.value)
+        colours = colours_of(windows.channels, bool(self.safe.value))
         try:
             planes = [windows.window(k, slice(y0, y1, step), slice(x0, x1, step)) for k in shown]
         except CellularError as error:
@@ -287,8 +290,11 @@ class FieldPane:
         except CellularError as error:
             self.tell(str(error))
             labels = None
-        table = self._with_numbers(np.zeros((0, 0), np.uint16) if labels is None else labels)
-        numbers = [name for name in table if table[name].dtype.kind in "iuf" and name not in ("label", "site")]
+        tracks = self.desk.run.tables.get("tracks")
+        table = self._with_numbers(np.zeros((1, 1), np.uint16) if labels is None else labels)
+        table = with_tracks(table, tracks, self.item.name)
+        self.paths.data = paths(tracks, self.item)
+        numbers = [n for n in table if table[n].dtype.kind in "iuf" and n not in ("label", "site", "xs", "ys")]
         self._offer(numbers, [name for name in ("state",) if name in table])
         table["edge"] = self._edges(table)
         for axis, part in (("plot_x", self.x_column), ("plot_y", self.y_column)):
@@ -331,6 +337,8 @@ class FieldPane:
             found = self.desk.correcting(self.item)
             touched = set(found.edited())
             return [EDITED if label in touched else EDGE for label in table["label"]]
+        if by == "track":
+            return [colour_of(track) for track in table["track"]]
         if by == "state":
             return [STATES.get(str(state), EDGE) for state in table["state"]]
         return ramp(table[by], Viridis256) if by in table else [EDGE] * len(table)
@@ -347,8 +355,8 @@ class FieldPane:
         }
 
     def _show_layers(self) -> None:
-        self.renderers["cells"].visible = "outlines" in self.layers.value
-        self.renderers["puncta"].visible = "puncta" in self.layers.value
+        for name, renderer in self.renderers.items():
+            renderer.visible = name in self.layers.value
 
     # --- which cells are chosen
 

@@ -8,10 +8,11 @@ import panel as pn
 
 from cellular.data.formats.suffixes import IMAGE_SUFFIXES
 from cellular.errors import CellularError, InputError
-from cellular.jobs.lessons import decide, lessons
+from cellular.jobs.lessons import decide, helped, lessons
 from cellular.jobs.queue import DONE, QUEUED, RUNNING, Job
 from cellular.jobs.upload import MOST_BYTES, keep_upload
 from cellular.view.desk import Desk
+from cellular.view.parts import number
 
 # Jobs that are listed: the latest ones.
 SHOWN = 8
@@ -57,7 +58,7 @@ class TeachPane:
     def __init__(self, desk: Desk, tell: Callable[[str], None]) -> None:
         self.desk, self.tell = desk, tell
         self.words = pn.pane.Markdown("")
-        self.epochs = pn.widgets.IntInput(name="Passes over the fields", value=20, start=1, end=1000, width=160)
+        self.epochs = number("Passes over the fields", value=20, width=160)
         self.button = pn.widgets.Button(name="Teach the model", button_type="primary", width=160)
         self.button.on_click(lambda _: self._begin())
         self.results = pn.Column(sizing_mode="stretch_width")
@@ -85,18 +86,21 @@ class TeachPane:
         return self.desk.run.folder / "teach"
 
     def _begin(self) -> None:
-        number = 1 + max((int(path.name) for path in self._folder.glob("[0-9]*")), default=0)
+        if not (self.epochs.value or 0) > 0:
+            self.tell("passes over the fields are a number above 0")
+            return
+        lesson = 1 + max((int(path.name) for path in self._folder.glob("[0-9]*")), default=0)
         words = [
             "teach",
             *self.desk.run.words(),
             "--out",
-            self._folder / f"{number:06d}",
+            self._folder / f"{lesson:06d}",
             "--n_epochs",
             self.epochs.value,
         ]
         try:
-            self._folder.joinpath(f"{number:06d}").mkdir(parents=True)
-            self.desk.add_job(f"Teach {number}", words)
+            self._folder.joinpath(f"{lesson:06d}").mkdir(parents=True)
+            self.desk.add_job(f"Teach {lesson}", words)
         except CellularError as error:
             self.tell(str(error))
 
@@ -104,12 +108,14 @@ class TeachPane:
         pairs = "; ".join(f"{key} {value:.3f} → **{told['after'][key]:.3f}**" for key, value in told["before"].items())
         said = {None: "", True: " · kept", False: " · discarded"}[told["kept"]]
         held = ", ".join(told["held_out"])
+        better = helped(told["before"], told["after"])
+        advice = "" if told["kept"] is not None else f" **{'Keep' if better else 'Discard'} is proposed.**"
         parts: list[Any] = [
-            pn.pane.Markdown(f"Lesson {int(name)}{said}, on {held}: {pairs}", sizing_mode="stretch_width")
+            pn.pane.Markdown(f"Lesson {int(name)}{said}, on {held}: {pairs}.{advice}", sizing_mode="stretch_width")
         ]
         if told["kept"] is None:
             for text, keep in (("Keep", True), ("Discard", False)):
-                button = pn.widgets.Button(name=text, width=90)
+                button = pn.widgets.Button(name=text, width=90, button_type="primary" if keep == better else "default")
                 button.on_click(lambda _, keep=keep: self._decide(name, keep))
                 parts.append(button)
         return pn.Row(*parts, sizing_mode="stretch_width")
@@ -139,7 +145,7 @@ class UploadPane:
             name="Reporter", options=["auto", "tandem", "mito-qc", "mt-keima", "none"], width=120
         )
         self.model = pn.widgets.TextInput(name="Model", value="starter", width=160)
-        self.diameter = pn.widgets.FloatInput(name="Cell diameter, px", value=None, start=1, width=160)
+        self.diameter = number("Cell diameter, px", float, width=160)
         self.button = pn.widgets.Button(name="Segment and measure", button_type="primary", width=180, disabled=True)
         self.button.on_click(lambda _: self._begin())
         self.done = pn.pane.Markdown("")

@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-import pandas.io.formats.style  # noqa: F401  what tables need at their first row, before somebody waits for it
 import panel as pn
 import param
 
@@ -22,6 +21,8 @@ STYLE = """
 :host, body { font-family: system-ui, "Segoe UI", Roboto, sans-serif; }
 h1 { font-size: 1.4rem; margin: 0.2rem 0; }
 """
+# What a tab hides is hidden from keyboards and readers too.
+HIDDEN = "[aria-hidden='true'] { display: none !important; }"
 
 
 class Choice(param.Parameterized):
@@ -42,6 +43,8 @@ class Page:
         )
         self.title = pn.pane.Markdown("", sizing_mode="stretch_width")
         self.field = FieldPane(desk, self.tell)
+        self.time = pn.widgets.DiscreteSlider(name="Timepoint", options=[0], visible=False, sizing_mode="stretch_width")
+        self.time.param.watch(lambda event: self.open(event.new), "value_throttled")
         self.correct = CorrectPane(self.field, self.tell, self._corrected)
         self.plate = PlatePane(desk, self.open)
         self.teach, self.upload = TeachPane(desk, self.tell), UploadPane(desk, self.tell)
@@ -57,8 +60,9 @@ class Page:
         right = pn.Column(
             self.title,
             self.correct.view,
+            self.time,
             pn.pane.Bokeh(field.figure, sizing_mode="stretch_width"),
-            pn.FlexBox(field.fit_button, field.in_button, field.out_button, field.layers, field.colour_by, field.safe),
+            pn.FlexBox(*field.buttons, field.layers, field.colour_by, field.safe),
             field.channels,
             field.table,
             pn.FlexBox(field.x_column, field.y_column),
@@ -71,6 +75,7 @@ class Page:
             ("New images", self.upload.view),
             ("Jobs", self.jobs.view),
             sizing_mode="stretch_width",
+            stylesheets=[HIDDEN],
         )
         head = f"# {self.desk.run.folder.resolve().name}\n{self._told()}"
         if pn.state.location:
@@ -98,6 +103,10 @@ class Page:
                 item = self.desk.run.field(name)
                 self.field.open(item)
                 self.correct.refresh()
+                frames = self.desk.run.frames(item)
+                if len(frames) > 1:
+                    self.time.param.update(options={str(one.timepoint): one.name for one in frames}, value=name)
+                self.time.visible = len(frames) > 1
                 self.title.object = " · ".join([f"**{name}**", *self.plate.told(name)])
         except CellularError as error:
             self.tell(str(error))

@@ -11,6 +11,7 @@ from bokeh.plotting import figure
 
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.view.desk import Desk
+from cellular.view.parts import tick
 
 # Dots of the plot; of more cells a fair draw is shown, and said to be one.
 MOST_DOTS = 5000
@@ -24,14 +25,14 @@ class PlatePane:
         self.desk, self.open_cell = desk, open_cell
         self.fields, self.columns = _field_table(desk)
         self._busy = False
-        self.column = pn.widgets.Select(name="Column", options=self.columns, width=240)
+        self.column = pn.widgets.Select(name="Column", options=self.columns, width=240, visible=bool(self.columns))
         plates = sorted({str(name) for name in self.fields["plate"].dropna()}) or [""]
         self.plate = pn.widgets.Select(name="Plate", options=plates, width=140, visible=len(plates) > 1)
         self.groups = [name for name in self.fields if _is_group(self.fields[name], name)]
         first = "treatment" if "treatment" in self.groups else (self.groups or ["well"])[0]
         self.by = pn.widgets.Select(name="Compare by", options=self.groups or ["well"], value=first, width=160)
         self.only = pn.widgets.MultiChoice(name="Only", options=[], width=240)
-        self.good = pn.widgets.Checkbox(name="fields without a flag only", visible="flagged" in self.fields)
+        self.good = tick("fields without a flag only", visible="flagged" in self.fields)
         self.wells = ColumnDataSource({name: [] for name in ("x", "y", "well", "value", "fields")})
         self.dots = ColumnDataSource({name: [] for name in ("x", "y", "field", "label", "well", "colour")})
         self._make_map()

@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ def serve(run: Run, *, port: int = 0, who: str | None = None) -> Iterator[Servin
     run's folder has a page already.
     """
     panel = import_extra("panel", "view")
+    _load_tables()
     from cellular.view.guard import Guard
     from cellular.view.page import Desk, page
 
@@ -67,6 +69,17 @@ def serve(run: Run, *, port: int = 0, who: str | None = None) -> Iterator[Servin
             yield Serving(f"http://127.0.0.1:{port}/?token={token}", port, token, server)
     finally:
         server.stop()
+
+
+def _load_tables() -> None:
+    """Import what pandas makes tables with, without matplotlib: it is for gradients, which no table here has."""
+    if "matplotlib" in sys.modules:
+        return
+    sys.modules["matplotlib"] = None  # type: ignore[assignment]  # pandas goes without what cannot be imported
+    try:
+        import pandas.io.formats.style  # noqa: F401
+    finally:
+        del sys.modules["matplotlib"]
 
 
 def _free(port: int) -> int:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from cellular.data.archive.download import check_space
 from cellular.errors import CellularError, DownloadError
 from cellular.files import whole_file
 from cellular.progress import byte_progress
@@ -89,6 +88,8 @@ def extract(
     """
     todo = [(member, path) for member, path in targets if not _is_there(member, path)]
     if todo:
+        from cellular.data.archive.download import check_space  # all that talks to servers: slow to import
+
         folder = _existing_parent(todo[0][1])
         check_space(folder, sum(member.file_size for member, _ in todo), name)
     bar = byte_progress(sum(m.file_size for m, _ in targets), f"unpack {name}", show_progress)

@@ -7,8 +7,6 @@ import numpy as np
 from cellular.data.formats.annotation import DEFAULT_CLASS, Annotation, Remarks
 from cellular.data.formats.images import read_labels
 from cellular.data.formats.numpy_pickle import load_pickled_array
-from cellular.data.masks.mask_png import read_mask
-from cellular.data.masks.sources import list_masks
 from cellular.errors import InputError
 from cellular.labels.cells import cells_of
 from cellular.labels.checks import as_labels, check_cells
@@ -78,6 +76,9 @@ def read_mask_folder(path: Path, shape: tuple[int, int], field: str | None, rema
 
     Raises InputError where it holds none.
     """
+    from cellular.data.masks.mask_png import read_mask  # compiled code is slow to import
+    from cellular.data.masks.sources import list_masks
+
     classes, problems = list_masks(path)
     if not classes:
         raise InputError(problems[0] if problems else f"{path} holds no class folders with masks")

@@ -62,7 +62,7 @@ def read_names(paths: Sequence[PurePosixPath], scheme: Scheme) -> Reading:
     """
     extra = tuple(path for path in paths if scheme.is_extra(path))
     left_out = set(extra)
-    read = {path: scheme.read(PurePosixPath(same_name(str(path)))) for path in paths if path not in left_out}
+    read = {path: scheme.read(_composed(path)) for path in paths if path not in left_out}
     parts = {path: found for path, found in read.items() if found is not None}
     times, planes = {found.timepoint for found in parts.values()}, {found.z for found in parts.values()}
     numbers = _numbered(sorted(time for time in times if time is not None)) if scheme.minutes else {}
@@ -71,8 +71,16 @@ def read_names(paths: Sequence[PurePosixPath], scheme: Scheme) -> Reading:
         channel = found.channel and channels.setdefault(found.channel.casefold(), found.channel)
         # A name that the scheme keeps holds its timepoint (CELLULAR), so the two stay together.
         time = None if len(times) == 1 and found.name is None else numbers.get(found.timepoint, found.timepoint)
-        parts[path] = replace(found, channel=channel, timepoint=time, z=None if len(planes) == 1 else found.z)
+        z = None if len(planes) == 1 else found.z
+        if (channel, time, z) != (found.channel, found.timepoint, found.z):  # making parts anew takes its time
+            parts[path] = replace(found, channel=channel, timepoint=time, z=z)
     return Reading(parts, extra, tuple(path for path, found in read.items() if found is None))
+
+
+def _composed(path: PurePosixPath) -> PurePosixPath:
+    """A path with its letters in one form; nearly all have it, and making a path takes as long as reading its name."""
+    text = str(path)
+    return path if text.isascii() else PurePosixPath(same_name(text))
 
 
 def _numbered(minutes: Sequence[int]) -> dict[int | None, int]:
@@ -108,8 +116,14 @@ def choose(paths: Sequence[PurePosixPath], scheme: str | None = None, pattern: s
     if scheme is not None or pattern is not None:
         return _asked_for(paths, scheme, pattern)
     makers = [one for one in SCHEMES.values() if one is not plain.SCHEME]
-    whole = [one for one in makers if _reads_all(one, paths)]
-    beaten = {name for one in whole for name in one.over}
+    whole: list[Scheme] = []
+    beaten: set[str] = set()
+    for one in makers:
+        if beaten >= {one.name, *one.over}:  # whatever it reads
+            continue
+        if _reads_all(one, paths):
+            whole.append(one)
+            beaten.update(one.over)
     found = [one for one in whole if one.name not in beaten]
     if len(found) > 1:
         raise InputError(_both_readings(paths, found))

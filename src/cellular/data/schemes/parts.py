@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date as calendar
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from cellular.data.wells import well_name
@@ -46,11 +47,12 @@ class Beside:
     notes: tuple[str, ...] = ()
 
 
+@lru_cache(1 << 15)  # each scheme that may read a folder asks
 def is_thumbnail(path: PurePosixPath) -> bool:
     """Whether a file is a thumbnail, or hidden: ``x_thumb.TIF``, ``x_w1_thumb<GUID>.tif``, ``thumbs/x.tif``."""
     hidden = path.name.startswith(".")
     folders = any(part.lower() in ("thumb", "thumbs", "thumbnails") for part in path.parts[:-1])
-    return hidden or folders or re.search(rf"_thumb(?:{GUID})?$", stem(path), re.IGNORECASE) is not None
+    return hidden or folders or _THUMBNAIL.search(stem(path)) is not None
 
 
 def nothing_beside(root: Path, paths: Sequence[PurePosixPath]) -> Beside:
@@ -84,6 +86,7 @@ class Scheme:
 
 
 GUID = r"\{?[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\}?"
+_THUMBNAIL = re.compile(rf"_thumb(?:{GUID})?$", re.IGNORECASE)
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_.]?)(\d\d)\2(\d\d)(?!\d)", re.ASCII)
 # Folders that sort a plate's files and do not name it.
 _SORTING = re.compile(
@@ -93,7 +96,12 @@ _SORTING = re.compile(
 
 def stem(path: PurePosixPath) -> str:
     """File name without its ending; ``.ome.tif``, ``.ome.tiff`` and ``.ome.zarr`` are one ending."""
-    name = path.name[: -len(path.suffix)] if path.suffix else path.name
+    return _stem(path.name)
+
+
+@lru_cache(1 << 15)
+def _stem(name: str) -> str:
+    name = PurePosixPath(name).stem
     return name[:-4] if name.lower().endswith(".ome") else name
 
 

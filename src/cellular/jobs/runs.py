@@ -1,0 +1,50 @@
+"""The plate that a run was made of, from the run's folder: nothing is found anew, and no image is read."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cellular.data.formats.suffixes import label_path
+from cellular.data.label_files import match_labels
+from cellular.data.plate import Plate
+from cellular.errors import MissingInputError
+from cellular.files import read_json
+
+# The verbs whose output can be looked at.
+VERBS = ("analyse", "measure", "segment")
+PLATE = "plate.json"
+
+
+def verb_of(folder: str | Path) -> str | None:
+    """The verb of :data:`VERBS` that wrote `folder`; None for any other folder."""
+    return next((verb for verb in VERBS if (Path(folder) / f"{verb}.json").is_file()), None)
+
+
+def plate_of_run(run: str | Path, images: str | Path | None = None) -> Plate:
+    """The plate that analyse, measure or segment was given, its fields with the label images that the run went by.
+
+    Parameters
+    ----------
+    run : folder that one of :data:`VERBS` wrote.
+    images : where the images are now, if they are no longer where they were.
+
+    Raises MissingInputError where the images, or the label images that were given, are gone.
+    """
+    run = Path(run)
+    verb = verb_of(run)
+    plate = Plate.from_dict(read_json(run / PLATE))
+    if images is not None:
+        plate = plate.moved_to(images)
+    if not all(path.exists() for item in plate.fields[:1] for path in (plate.folder, *item.images)):
+        raise MissingInputError(f"{run} was made of {plate.folder}, which is not there; say where it is with --images")
+    return _outlined(plate, run, verb, read_json(run / f"{verb}.json"))
+
+
+def _outlined(plate: Plate, run: Path, verb: str | None, record: Mapping[str, Any]) -> Plate:
+    if verb != "segment" and record.get("labels"):
+        if not Path(record["labels"]).is_dir():
+            raise MissingInputError(f"{run} was measured by the label images in {record['labels']}, which is gone")
+        return plate.with_labels(match_labels(plate.fields, record["labels"]))
+    place = run if verb == "segment" else run / "labels"
+    paths = {item.name: label_path(place, item.name) for item in plate.fields}
+    return plate.with_labels({name: path for name, path in paths.items() if path.is_file()})
