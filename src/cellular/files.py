@@ -302,7 +302,7 @@ _FLOAT = r"\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[iI]nf(?:inity)?)\s*"
 
 
 def as_numbers(values: pd.Series) -> pd.Series:
-    """Text as float64, NaN where it is no number. (`pandas.to_numeric` crashes on an exponent of many digits.)"""
+    """Text as float64, NaN where it is no number; `pandas.to_numeric` crashes on an exponent of many digits."""
     if values.dtype.kind in "iufb":
         return values.astype(float)
     text = values.astype(str)
