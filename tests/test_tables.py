@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cellular import tables as module
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_csv, write_csv
-from cellular.tables import Tables, find_table, from_frame, of_fields, read_table, read_written, write_table
+from cellular.tables import Tables, find_table, from_frame, of_fields, read_table, read_written, to_frame, write_table
 
 # What columns may hold in one field; in another field they hold something else, or are not there.
 KINDS = {

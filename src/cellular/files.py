@@ -258,7 +258,7 @@ def _typed(path: str | Path, dialect: Dialect, names: list[str], text: frozenset
     if mixed:
         table[mixed] = _without(read(dtype=dict.fromkeys(mixed, str), usecols=mixed), ~filled)
     for name in words:
-        table[name] = _settled(table[name], decimal_comma=dialect.separator != ",")
+        table[name] = settled(table[name], decimal_comma=dialect.separator != ",")
     return table
 
 
@@ -273,7 +273,7 @@ def _without(table: pd.DataFrame, empty: pd.Series) -> pd.DataFrame:
     return kept.astype(dict.fromkeys(whole, "int64")) if len(kept) else kept
 
 
-def _settled(column: pd.Series, decimal_comma: bool) -> pd.Series:
+def settled(column: pd.Series, decimal_comma: bool = False) -> pd.Series:
     """A column of text as numbers or truth values, where all it holds are such."""
     known = column.dropna()
     if known.empty:
@@ -302,7 +302,7 @@ _FLOAT = r"\s*[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[iI]nf(?:inity)?)\s*"
 
 
 def as_numbers(values: pd.Series) -> pd.Series:
-    """Text as float64, NaN where it is no number. (`pandas.to_numeric` crashes on an exponent of many digits.)"""
+    """Text as float64, NaN where it is no number; `pandas.to_numeric` crashes on an exponent of many digits."""
     if values.dtype.kind in "iufb":
         return values.astype(float)
     text = values.astype(str)

@@ -21,7 +21,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from cellular.errors import InputError, MissingInputError
-from cellular.files import TEXT_COLUMNS, read_csv, sha256_of, whole_file, writing
+from cellular.files import TEXT_COLUMNS, read_csv, settled, sha256_of, whole_file, writing
 
 # A spreadsheet has 2^20 rows, one of them for the names: longer tables have a CSV only where it is asked for.
 CSV_ROWS = 2**20 - 1
@@ -134,10 +134,21 @@ def read_table(path: str | Path, text: Iterable[str] = (), columns: Collection[s
     with _named(path):
         names = [name for name in pyarrow.parquet.read_schema(path).names if columns is None or name in columns]
         frame = to_frame(pyarrow.parquet.read_table(path, columns=names, use_threads=False))
-    for name in {*text, *TEXT_COLUMNS} & set(frame):
-        if frame[name].dtype != object:
+    for name in frame:
+        if name not in TEXT_COLUMNS.union(text):
+            frame[name] = _as_in_text(frame[name])
+        elif frame[name].dtype != object:
             frame[name] = frame[name].astype(object).map(str, na_action="ignore")
     return frame
+
+
+def _as_in_text(column: pd.Series) -> pd.Series:
+    """A column of words as numbers where a CSV's reader takes it for such: in one field they were words."""
+    words = pd.Series(column.dropna().unique() if column.dtype == object else [])
+    if words.empty or not words.map(lambda word: isinstance(word, str)).all():
+        return column
+    numbers = settled(words)
+    return column if numbers.dtype == object else column.map(dict(zip(words, numbers))).astype(numbers.dtype)
 
 
 class _named:

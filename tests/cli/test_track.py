@@ -80,3 +80,6 @@ def test_errors_name_what_is_wrong(tmp_path, capsys):
     assert main(["track", str(tmp_path / "none"), *out]) == 2
     assert main(["track", str(tmp_path), *out, "--export", "imaris"]) == 2
     assert "imaris" in capsys.readouterr().err
+    assert main(["track", str(tmp_path), *out, "--appearance", "mean__EGFP"]) == 2
+    assert "--appearance mean__EGFP names columns of a table of cells" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

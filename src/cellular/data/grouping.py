@@ -3,10 +3,11 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from cellular.data.formats.image_file import ImageInfo, describe_image
-from cellular.data.plate import FieldFiles, Source
+from cellular.data.plate import FieldFiles, Kind, Source
 from cellular.data.schemes import Parts
 from cellular.data.wells import well_name
 from cellular.errors import CellularError, InputError, SettingsError
@@ -19,6 +20,8 @@ def group_files(
     root: Path, files: Mapping[PurePosixPath, Parts], composites: bool, names: Mapping[str, str], z: ZChoice
 ) -> list[FieldFiles]:
     """One FieldFiles for each field of view and timepoint, its channels without roles as yet.
+
+    Raises InputError for two files of one channel and slice, or a slice that is not there.
 
     Parameters
     ----------
@@ -39,10 +42,11 @@ def group_files(
         item = _place(parts, several_times)
         if None in tokens:
             # As published: where a field has both a composite and raw channels, the composite is taken.
-            for path in tokens[None].values():
-                fields += fields_of_file(item, path, composites, z)
+            for file in tokens[None].values():
+                fields += fields_of_file(item, file, composites, z)
         else:
-            fields.append(_of_channels(item, tokens, names, z))
+            channels = {token: slices for token, slices in tokens.items() if token is not None}
+            fields.append(_of_channels(item, channels, names, z))
     return fields
 
 
@@ -106,7 +110,7 @@ def fields_of_file(item: FieldFiles, path: Path, composites: bool, z: ZChoice) -
         scenes = describe_image(path)
     except CellularError:
         # What is wrong with it is said when it is its turn, by name, and the others are done.
-        kind = "composite" if composites else "raw"
+        kind: Kind = "composite" if composites else "raw"
         return [replace(item, sources=(Source("", "", None, ((path, 0),), None),), kind=kind)]
     fields = []
     for info in scenes:
@@ -133,15 +137,15 @@ def _named_scene(item: FieldFiles, info: ImageInfo, t: int, scenes: int) -> Fiel
 
 def _of_scene(item: FieldFiles, path: Path, info: ImageInfo, t: int, composites: bool, z: ZChoice) -> FieldFiles:
     slices, projection = _project([(path, level) for level in range(info.sizes.get("Z", 1))], z, item.name)
-    common = {"slices": slices, "scene": info.scene, "t": t}
+    source = partial(Source, slices=slices, scene=info.scene, t=t)
     if info.rgb and composites:
-        return replace(item, sources=(Source("", "", None, index=None, **common),), kind="composite")
+        return replace(item, sources=(source("", "", None, index=None),), kind="composite")
     if info.rgb:
-        sources = [Source(colour, "", None, index=k, **common) for k, colour in enumerate(COLOURS)]
+        sources = [source(colour, "", None, index=k) for k, colour in enumerate(COLOURS)]
         return replace(item, sources=tuple(sources), kind="picture", projection=projection)
     count = info.sizes.get("C", 1)
     names = info.channels if len(info.channels) == count else ("",) * count
-    sources = [Source(str(k + 1), name, None, index=k, **common) for k, name in enumerate(names)]
+    sources = [source(str(k + 1), name, None, index=k) for k, name in enumerate(names)]
     return replace(item, sources=tuple(sources), projection=projection)
 
 

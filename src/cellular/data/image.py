@@ -141,9 +141,9 @@ def _one_file(item: FieldFiles, mapped: bool) -> FieldImage:
     path = source.slices[0][0]
     large = mapped and len(source.slices) == 1 and path.is_file() and path.stat().st_size >= MAPPED_BYTES
     pixels = _stack(source, item.projection, large)
-    wanted = [s.index for s in item.sources]
+    wanted = [s.index for s in item.sources if s.index is not None]
     _check_single(source, info)
-    if None not in wanted and wanted != list(range(pixels.shape[2])):
+    if len(wanted) == len(item.sources) and wanted != list(range(pixels.shape[2])):
         pixels = np.ascontiguousarray(pixels[:, :, wanted])
     return _made(item, pixels, [info])
 
@@ -207,9 +207,11 @@ def load_labels(item: FieldFiles, shape: tuple[int, int] | None = None) -> np.nd
 
 def load_ignore(item: FieldFiles, shape: tuple[int, int] | None = None) -> np.ndarray | None:
     """The field's label image of cells that do not count, as :func:`load_labels`; None where there is none."""
-    return None if item.ignore is None else read_any_labels(item.ignore, shape and tuple(shape[:2]), field=item.name)
+    if item.ignore is None:
+        return None
+    return read_any_labels(item.ignore, shape and (shape[0], shape[1]), field=item.name)
 
 
 def read_cells(path: Path, shape: tuple[int, int] | None, field: str) -> np.ndarray:
     """The label image (Y, X) in a file of labels or outlines of a field of `shape`; a foreground mask is refused."""
-    return check_cells(read_any_labels(path, shape and tuple(shape[:2]), field=field), path)
+    return check_cells(read_any_labels(path, shape and (shape[0], shape[1]), field=field), path)

@@ -15,6 +15,8 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
     """Label image by name of field, from `folder` or its ``labels``.
 
     Files ending as label images do are taken; only where there is none of these, all images under their own names.
+
+    Raises MissingInputError without such a folder, InputError as :func:`find_labels`.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -27,6 +29,8 @@ def find_labels(folder: Path) -> dict[str, Path]:
     """Files of labels or outlines in `folder`, or in its ``labels``, by comparable field name (:func:`same_name`).
 
     Of several that Cellpose wrote of one image, the one that its GUI corrects is taken.
+
+    Raises InputError where it holds none, and where two claim one field.
     """
     for place in (folder, folder / "labels"):
         names = [PurePosixPath(name) for name in entries(place)] if place.is_dir() else []
@@ -47,20 +51,25 @@ def match_nuclei_files(fields: Sequence[FieldFiles], folder: str | Path) -> dict
     """Label image of the nuclei by name of field, ``<field>_nuclei.tif`` or ``.png`` in `folder` or its ``labels``.
 
     Empty where none is so named.
+
+    Raises MissingInputError without such a folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of label images of nuclei: {folder}")
     for place in (folder, folder / "labels"):
         names = entries(place) if place.is_dir() else []
-        found = {same_name(nuclei_field(name)): place / name for name in names if nuclei_field(name)}
+        found = {same_name(of): place / name for name in names if (of := nuclei_field(name))}
         if found:
             return {item.name: found[key] for item in fields for key in sorted(names_of(item) & found.keys())[:1]}
     return {}
 
 
 def claimed(paths: Iterable[PurePosixPath], root: Path) -> dict[str, Path]:
-    """File by comparable field name; two for one field are refused, but for those that Cellpose wrote of one image."""
+    """File by comparable field name; two for one field are refused, but for those that Cellpose wrote of one image.
+
+    Raises InputError for these two.
+    """
     found: dict[str, Path] = {}
     for path in sorted(paths, key=lambda path: (cellpose_rank(path) is None, cellpose_rank(path) or 0)):
         key = same_name(field_name(path))
@@ -82,6 +91,7 @@ def is_image(path: Path) -> bool:
 
 
 def entries(folder: Path) -> list[str]:
+    """Names in a folder, sorted, without hidden ones; InputError where it cannot be listed."""
     try:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:

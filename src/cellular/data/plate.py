@@ -156,7 +156,7 @@ class Plate:
         return table.astype({name: numbers.get(name, "object") for name in names})
 
     def require(self, *roles: str, what: str) -> None:
-        """Stop where no field has a channel of one of `roles`, and say how to name it; `what` is in need of it."""
+        """Raise InputError where no field has a channel of one of `roles`, and say how to name it; `what` needs it."""
         missing = [role for role in roles if not any(item.has(role) for item in self.fields)]
         if missing:
             raise InputError(f"{self.folder}: {what} needs {' and '.join(missing)}, and {self._how_to_name(missing)}")

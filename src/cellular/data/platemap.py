@@ -85,7 +85,7 @@ class _Wells:
 
 
 def read_plate_map(path: str | Path, reserved: Collection[str] = ()) -> PlateMap:
-    """Read a plate map. Everything is text where it is an identity: 'None', 'NA' and '001' stay as they are.
+    r"""Read a plate map. Everything is text where it is an identity: 'None', 'NA' and '001' stay as they are.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def read_plate_map(path: str | Path, reserved: Collection[str] = ()) -> PlateMap
     --------
     >>> import cellular
     >>> from pathlib import Path
-    >>> _ = Path("map.csv").write_text("well,treatment\\nA1,DMSO\\nB1,EBSS\\n")
+    >>> _ = Path("map.csv").write_text("well,treatment\nA1,DMSO\nB1,EBSS\n")
     >>> cellular.read_plate_map("map.csv").table[["well", "treatment"]].values.tolist()
     [['A01', 'DMSO'], ['B01', 'EBSS']]
     """

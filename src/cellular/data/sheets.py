@@ -23,7 +23,10 @@ class Sheet:
 
 
 def read_sheets(path: Path) -> list[Sheet]:
-    """Sheets of a file that hold anything, at least one; a text file is one sheet. Errors name the file."""
+    """Sheets of a file that hold anything, at least one; a text file is one sheet. Errors name the file.
+
+    Raises MissingInputError without such a file, InputError for one that is no table or empty.
+    """
     if not path.exists():
         raise MissingInputError(f"No such file: {path}")
     if path.suffix.lower() in _TEXT:

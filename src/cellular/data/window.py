@@ -85,7 +85,8 @@ class RecentFields:
     """The :class:`FieldWindows` of the fields looked at last, at most `most`."""
 
     def __init__(self, most: int = 4) -> None:
-        self._most, self._kept, self._lock = most, OrderedDict(), Lock()
+        self._most, self._lock = most, Lock()
+        self._kept: OrderedDict[str, FieldWindows] = OrderedDict()
 
     def of(self, item: FieldFiles) -> FieldWindows:
         """The field's windows."""

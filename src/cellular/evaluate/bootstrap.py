@@ -43,7 +43,10 @@ class Clusters:
 
 
 def clusters_of(fields: Sequence[FieldFiles], unit: Unit = "well") -> Clusters:
-    """Wells of the fields, or the fields themselves: where asked for, and where nothing tells a well."""
+    """Wells of the fields, or the fields themselves: where asked for, and where nothing tells a well.
+
+    Raises SettingsError for another unit.
+    """
     if unit not in get_args(Unit):
         raise SettingsError(f"Intervals resample {' or '.join(get_args(Unit))}, got {unit!r}")
     wells = [(item.date, item.plate, item.well) for item in fields]
@@ -73,7 +76,5 @@ def intervals(
         for _ in range(RESAMPLES)
     ]
     tail = (1 - LEVEL) / 2
-    return {
-        name: tuple(float(v) for v in np.quantile([draw[name] for draw in draws], (tail, 1 - tail)))
-        for name in draws[0]
-    }
+    ends = {name: np.quantile([draw[name] for draw in draws], (tail, 1 - tail)) for name in draws[0]}
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}

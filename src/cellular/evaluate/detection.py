@@ -10,6 +10,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from cellular.errors import InputError
 from cellular.evaluate.scores import THRESHOLDS
 
 # COCO keeps 100 detections an image; a field holds hundreds of cells.
@@ -60,7 +61,7 @@ def match_boxes(truth: Sequence[Boxes], predictions: Sequence[Boxes]) -> Detecti
     results = [
         {"image_id": k + 1, "category_id": 1, "bbox": box, "score": float(score)}
         for k, one in enumerate(predictions)
-        for box, score in zip(_xywh(one.boxes), one.scores)
+        for box, score in zip(_xywh(one.boxes), _scores(one))
     ]
     counts = np.array([len(one.boxes) for one in truth])
     if not results:
@@ -119,6 +120,12 @@ def _average_precision(found: Detections, thresholds: np.ndarray, weights: np.nd
         at = np.searchsorted(recall, RECALLS, side="left")
         values[k] = np.where(at < len(envelope), np.append(envelope, 0)[np.minimum(at, len(envelope))], 0).mean()
     return values
+
+
+def _scores(predicted: Boxes) -> np.ndarray:
+    if predicted.scores is None:
+        raise InputError("predicted boxes need scores: COCO's rule takes them by falling score")
+    return predicted.scores
 
 
 def _xywh(boxes: np.ndarray) -> list[list[float]]:

@@ -60,7 +60,7 @@ class FieldScores:
     name: str
     n_true: int
     n_predicted: int
-    pixel_counts: tuple[tuple[int, int], tuple[int, int]]
+    pixel_counts: tuple[tuple[int, ...], ...]
     tp: tuple[int, ...]
     matched_iou: float
     aji_counts: tuple[float, float]
@@ -192,8 +192,10 @@ def _aggregated_jaccard_cellpose(found: Overlap) -> tuple[float, float]:
 
 
 def summary(fields: Sequence[FieldScores]) -> dict[str, float]:
-    """Flat name -> value over many fields: pixel scores and AP are means over fields (as published and as Cellpose),
-    whole-cell precision, recall, F1, PQ, AJI and boundary F1 are of the pooled counts.
+    """Flat name -> value over many fields.
+
+    Pixel scores and AP are means over fields (as published and as Cellpose); whole-cell precision, recall, F1, PQ, AJI
+    and boundary F1 are of the pooled counts.
     """
     if not fields:
         return {}

@@ -90,7 +90,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Here(Place):
-    """This process, one item after the other."""
+    """The process that asks, one item after the other."""
 
     def run(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
         """See :class:`Engine`."""

@@ -15,6 +15,7 @@ from cellular.files import alone_in, read_csv, read_json, write_json
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.export_model import export_bioimageio, export_onnx
 from cellular.jobs.export_plate import export_plates, table_of_run
+from cellular.jobs.processes import Best
 from cellular.jobs.runner import ITEMS, Work, each, files_of, held
 from cellular.jobs.runs import plate_of_run, verb_of
 from cellular.tables import read_table
@@ -97,7 +98,7 @@ def export(
 
 
 def _check_here(engine: Engine, what: str) -> None:
-    if engine != HERE:
+    if engine != HERE and not isinstance(engine, Best):
         raise SettingsError(f"{what} is written in one place; leave --workers, --dask, --cluster and --shard out")
 
 

@@ -32,6 +32,11 @@ def inspect(plate: Plate | str | Path, out: str | Path | None = None) -> Inspect
 
     Odd are files that cannot be opened, and fields that differ from most others in channels, size, dtype or pixel size.
 
+    Raises
+    ------
+    MissingInputError, InputError
+        No such folder, or no images in it. What is wrong with single files is in the result.
+
     Examples
     --------
     >>> import cellular

@@ -37,7 +37,8 @@ class Item(Protocol):
     """What is done one by one: a field, or a series of them. `name` is unique and a file name."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Unique, and a file name."""
 
 
 def nothing(item: Item) -> tuple[Path, ...]:
@@ -257,8 +258,10 @@ def do_one(item: Item, out: Path, work: Work) -> None:
 
 
 def is_done(folder: Path, inputs: Sequence[Path], outputs: Sequence[Path] = ()) -> bool:
-    """Whether `folder` holds the whole result of just these files: none has changed in size or date since, nor a table
-    in what it holds."""
+    """Whether `folder` holds the whole result of just these files.
+
+    None of them has changed in size or date since, nor a table in what it holds.
+    """
     if not (folder / RECORD).is_file() or not all(out.is_file() for out in outputs):
         return False
     try:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cellular.data.find import match_labels
 from cellular.data.formats.suffixes import label_path
+from cellular.data.label_files import match_labels
 from cellular.data.plate import Plate
 from cellular.errors import MissingInputError
 from cellular.files import read_json

@@ -63,7 +63,12 @@ class SimulationResult:
 def simulate(out: str | Path, settings: SimulationSettings | None = None) -> SimulationResult:
     """Simulate fields and write them with their truth to the folder `out`, whole or not at all.
 
-    Raises OutputExistsError where `out` holds anything already.
+    Raises
+    ------
+    OutputExistsError
+        `out` holds anything already.
+    OutputError
+        `out` cannot be written.
 
     Examples
     --------

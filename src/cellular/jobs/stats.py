@@ -61,6 +61,15 @@ def compare_tables(
 
     `engine` is where the features are compared; the result is the same. See :mod:`cellular.jobs.engines`.
 
+    Raises
+    ------
+    MissingInputError, InputError
+        No such table, one without rows, a column or treatment that is not there, or nothing left to compare.
+    OutputExistsError
+        `out` is a file, or another command is writing there.
+    OutputError
+        `out` cannot be written.
+
     Examples
     --------
     >>> import cellular

@@ -12,7 +12,7 @@ from cellular.data.find import find_label_fields
 from cellular.data.formats.images import read_labels
 from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
-from cellular.errors import InputError
+from cellular.errors import InputError, SettingsError
 from cellular.files import as_numbers, read_csv, write_csv
 from cellular.jobs.corrections import corrected
 from cellular.jobs.engines import HERE, Engine
@@ -81,8 +81,9 @@ def track(
 
     Raises
     ------
-    InputError : no position was imaged twice. A series with a file that cannot be read, or with images of different
-        sizes, is reported and passed over.
+    InputError : no position was imaged twice, or an export is not known. A series with a file that cannot be read, or
+        with images of different sizes, is reported and passed over.
+    SettingsError : `appearance` without `cells`.
 
     Examples
     --------
@@ -95,6 +96,9 @@ def track(
     """
     settings, out = settings or TrackSettings(), Path(out)
     _check_exports(exports)
+    if appearance and not cells:
+        asked = " ".join(appearance)
+        raise SettingsError(f"--appearance {asked} names columns of a table of cells: give it with --cells")
     plate = labels if isinstance(labels, Plate) else find_label_fields(labels, pattern=pattern)
     plate, _ = corrected(plate, corrections)
     series = group_series(item for item in plate.fields if item.labels)
@@ -160,8 +164,8 @@ class _Tracking:
 
     def do(self, one: Series) -> dict[str, pd.DataFrame]:
         images = [load_labels(frame) for frame in one.frames]
-        columns = self.appearance
-        features = [_features(self.looks, frame, columns) for frame in one.frames] if columns else None
+        looks, columns = self.looks, self.appearance
+        features = None if looks is None else [_features(looks, frame, columns) for frame in one.frames]
         first, *_ = numbers = _times(one.frames)
         times = [(number - first) // self.step for number in numbers]
         tracks = link(images, self.settings, features, times)

@@ -50,7 +50,7 @@ class CellMask:
 
 def crop_mask(field: np.ndarray) -> CellMask:
     """The cell in a (Y, X) or (Y, X, C) array: every pixel that is not zero in any channel."""
-    cell = field.any(axis=2) if field.ndim == 3 else field != 0
+    cell: np.ndarray = np.asarray(field.any(axis=2) if field.ndim == 3 else field != 0)
     rows, columns = np.flatnonzero(cell.any(axis=1)), np.flatnonzero(cell.any(axis=0))
     if not rows.size:
         return CellMask(cell.shape, 0, 0, np.zeros((0, 0), bool))

@@ -7,7 +7,10 @@ from cellular.errors import InputError
 
 
 def as_labels(image: np.ndarray) -> np.ndarray:
-    """Labels as uint16 while the largest is at most 65,535, else uint32; never wrapped."""
+    """Labels as uint16 while the largest is at most 65,535, else uint32; never wrapped.
+
+    Raises InputError for a label that does not fit 32 bits.
+    """
     largest = int(image.max(initial=0))
     if largest > np.iinfo(np.uint32).max:
         raise InputError(f"label {largest} does not fit 32 bits")

@@ -66,7 +66,7 @@ def fill(rings: Iterable[Ring], shape: tuple[int, int]) -> CellMask:
         inside = polygon(ring[:, 1] - y0 - 0.5, ring[:, 0] - x0 - 0.5, pixels.shape)
         pixels[inside] ^= True
     cell = crop_mask(pixels)
-    return CellMask(tuple(shape), int(y0) + cell.y, int(x0) + cell.x, cell.pixels)
+    return CellMask((shape[0], shape[1]), int(y0) + cell.y, int(x0) + cell.x, cell.pixels)
 
 
 def fill_contour(pixels: Ring, shape: tuple[int, int]) -> CellMask:

@@ -46,4 +46,4 @@ def rgb(colour: str) -> RGB:
     >>> rgb("#F0E442")
     (240, 228, 66)
     """
-    return tuple(int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)

@@ -77,7 +77,8 @@ def outlines_of(labels: np.ndarray, within: float = 0.7) -> dict[int, tuple[list
             continue
         mask = np.pad((labels[window] == index + 1).astype(np.uint8), 1)
         x0, y0 = window[1].start - 0.5, window[0].start - 0.5
-        xs, ys = [], []
+        xs: list[float] = []
+        ys: list[float] = []
         for ring in cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
             corners = cv2.approxPolyDP(ring, within, True)[:, 0]
             xs += ([float("nan")] if xs else []) + (corners[:, 0] + x0).tolist()

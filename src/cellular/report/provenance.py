@@ -73,7 +73,7 @@ def _channels(fields: Sequence[FieldFiles]) -> pd.DataFrame:
 
 def _role(source: Source, item: FieldFiles) -> str:
     if item.kind == "composite":
-        return f"{', '.join(item.roles)}, mixed in three colours"
+        return f"{', '.join(role for role in item.roles if role)}, mixed in three colours"
     return source.role or "not known"
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cellular.segment.flows.to_labels import FLOW_SCALE, flow_error
+from cellular.segment.flows.numba.follow import FLOW_SCALE
+from cellular.segment.flows.to_labels import flow_error
 
 EVIDENCE = ("area", "cell_probability", "flow_error", "flow_length")
 

@@ -59,7 +59,12 @@ class Segmenter:
     def from_pretrained(cls, name_or_path: str | Path, device: str | torch.device = "auto") -> "Segmenter":
         """Segmenter with a named model ("starter", "nuclei", "cyto2", "cyto3", ...) or a model file.
 
-        Raises WeightsError or MissingInputError where there is no such model; no other is ever taken instead.
+        Raises
+        ------
+        WeightsError, MissingInputError
+            There is no such model, or it cannot be had; no other is ever taken instead.
+        DeviceError
+            This machine has no such device.
         """
         return cls(load_model(name_or_path), device)
 
@@ -110,6 +115,13 @@ class Segmenter:
         Returns
         -------
         Segmentation
+
+        Raises
+        ------
+        InputError
+            `image` has other axes, fewer channels than `channels` name, or values that are not finite.
+        SettingsError
+            `channels` are not as many as the model takes, or `diameter` or `window` is out of range.
         """
         info, channels = self.model.info, self._channels(channels)
         ranges = intensity_ranges(image, channels)
@@ -145,7 +157,13 @@ class Segmenter:
         return Segmentation(as_labels(labels), None, None, scores, evidence, float(diameter))
 
     def diameter(self, image: np.ndarray, channels: Sequence[int] | None = None, *, invert: bool = False) -> float:
-        """Estimate the diameter (px) of the cells of an image (Y, X[, C]), as :meth:`segment` does for "auto"."""
+        """Estimate the diameter (px) of the cells of an image (Y, X[, C]), as :meth:`segment` does for "auto".
+
+        Raises
+        ------
+        InputError, SettingsError
+            As :meth:`segment`.
+        """
         channels = self._channels(channels)
         middle = _middle(image, WINDOW)
         ranges = intensity_ranges(image, channels)

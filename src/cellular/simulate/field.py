@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
-from cellular.data.fields import parse_field
 from cellular.data.platemap import cellular_treatment
 from cellular.simulate.optics import (
     COUNTS_PER_ELECTRON,
@@ -88,7 +88,7 @@ class SimulatedField:
     @property
     def timepoint(self) -> int:
         """1-based."""
-        return parse_field(self.name).timepoint
+        return int(self.name.split("_")[1])
 
     def labels(self) -> np.ndarray:
         """(Y, X) uint16 label image; where cells overlap, the last one is on top."""
@@ -110,9 +110,11 @@ def field_name(position: int, timepoint: int) -> str:
 
 
 def simulate_series(settings: SimulationSettings, position: int) -> Iterator[SimulatedField]:
-    """Yield one position's fields, timepoint after timepoint. A position's first fields do not depend on how many
-    positions and timepoints are asked for."""
-    treatment = cellular_treatment(parse_field(field_name(position, 1)).well)
+    """Yield one position's fields, timepoint after timepoint.
+
+    A position's first fields do not depend on how many positions and timepoints are asked for.
+    """
+    treatment = _treatment(position)
     population = np.random.default_rng([settings.seed, position])
     cells = first_cells(settings, treatment, population)
     free = len(cells) + 1
@@ -140,7 +142,7 @@ def _render(
 ) -> tuple[SimulatedField, list[int]]:
     """The field, and the indices of the cells that show in it."""
     name = field_name(position, timepoint)
-    treatment = cellular_treatment(parse_field(name).well)
+    treatment = _treatment(position)
     canvas = Canvas(settings.size_px, settings.scale, treatment, _rng(settings, position, 1, timepoint))
     blurs = focus_sigmas(settings.scale)
     radii = outlines(cells, pressing_pairs(cells))
@@ -165,6 +167,11 @@ def _render(
     return SimulatedField(name, treatment, channels, tuple(shown), table), inside
 
 
+def _treatment(position: int) -> str:
+    """What the well of position 0.. was given; CELLULAR's plate map has all of WELLS."""
+    return cast("str", cellular_treatment(WELLS[position % len(WELLS)]))
+
+
 def _rng(settings: SimulationSettings, *key: int) -> np.random.Generator:
     """Random numbers of their own for everything that has a key, so that nothing depends on drawing order."""
     return np.random.default_rng([settings.seed, *key])
@@ -173,9 +180,9 @@ def _rng(settings: SimulationSettings, *key: int) -> np.random.Generator:
 def _vacuoles(cell: Cell, shape: Shape, rng: np.random.Generator) -> np.ndarray:
     """(box) float32: 1 inside the cell's vacuoles, 0 outside, soft at the rim. They stay with the cell over time."""
     if cell.build == "vacuolated":
-        count, relative = rng.integers(1, 6), rng.uniform(0.18, 0.62, 6)
+        count, relative = int(rng.integers(1, 6)), rng.uniform(0.18, 0.62, 6)
     else:
-        count, relative = rng.poisson(0.9 if cell.build == "flat" else 0.3), rng.uniform(0.04, 0.13, 12)
+        count, relative = int(rng.poisson(0.9 if cell.build == "flat" else 0.3)), rng.uniform(0.04, 0.13, 12)
     holes = np.zeros(shape.rho.shape, np.float32)
     for size in relative[:count] / (np.sqrt(count) if cell.build == "vacuolated" else 1):
         away, angle = rng.uniform(0, max(0.9 - size, 0.05)) ** 0.7, rng.uniform(0, 2 * np.pi)
@@ -207,8 +214,11 @@ def _record(
 
 
 def _puncta_table(name: str, puncta: list[Puncta], channels: np.ndarray) -> pd.DataFrame:
-    """Table of all cells' puncta in camera counts, with how well each stands out of the photon noise, and whether the
-    composite is saturated there without it, in red or green, so that nobody could see it or tell its kind."""
+    """Table of all cells' puncta in camera counts, with how well each stands out of the photon noise.
+
+    It says too whether the composite is saturated there without it, in red or green, so that nobody could see it or
+    tell its kind.
+    """
     if not puncta:
         return pd.DataFrame(columns=PUNCTA_COLUMNS)
     kind, y, x, sigma, green, red = (

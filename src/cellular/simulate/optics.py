@@ -51,8 +51,8 @@ class Canvas:
     def _noise(self, sigma: float) -> np.ndarray:
         """(size, size) float32 noise of unit standard deviation, smooth over `sigma` px of the real fields."""
         noise = self.rng.standard_normal((self.size, self.size), dtype=np.float32)
-        noise = cv2.GaussianBlur(noise, (0, 0), max(sigma * self.scale, 0.6))
-        return noise / noise.std()
+        smooth = cv2.GaussianBlur(noise, (0, 0), max(sigma * self.scale, 0.6))
+        return np.asarray(smooth / smooth.std())
 
     def add_cell(self, cell: Cell, shape: Shape, holes: np.ndarray) -> None:
         """Add a cell's diffuse light and relief; `holes` (same shape as its mask) is 1 inside vacuoles, 0 outside."""
@@ -109,8 +109,10 @@ class Canvas:
         return 0.8 * light + 0.2 * haze + self.spots[channel] + self.medium[channel]
 
     def _transmitted(self) -> np.ndarray:
-        """Transmitted light slightly out of focus: intensity follows minus the Laplacian of the thickness
-        (transport of intensity, Teague 1983), over uneven illumination, with the grain of organelles."""
+        """Transmitted light slightly out of focus, over uneven illumination, with the grain of organelles.
+
+        Intensity follows minus the Laplacian of the thickness (transport of intensity, Teague 1983).
+        """
         light = self._illumination()
         for relief, sigma in zip(self.relief, (2.4, 5.0)):
             sigma = max(sigma * self.scale, 0.8)

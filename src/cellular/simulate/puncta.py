@@ -77,8 +77,8 @@ def _place(
     side = np.cos(shape.theta[rows, columns] - rng.uniform(0, 2 * np.pi))
     weight *= 0.25 + np.clip(side + 0.3, 0, 1)  # more of them on one side of the nucleus
     picks = rng.choice(rows.size, size=TRIES * sigmas.size, p=weight / weight.sum())
-    places = np.stack([rows[picks] + shape.box[0], columns[picks] + shape.box[1]], axis=1)
-    places = places + rng.uniform(-0.5, 0.5, places.shape)
+    pixels = np.stack([rows[picks] + shape.box[0], columns[picks] + shape.box[1]], axis=1)
+    places = pixels + rng.uniform(-0.5, 0.5, pixels.shape)
     tried = np.tile(sigmas, TRIES)
     apart2 = ((places[:, None] - places[None]) ** 2).sum(axis=2)
     crowded = apart2 < (SEPARATION * (tried[:, None] + tried[None])) ** 2

@@ -52,7 +52,9 @@ def cells_of(labels: np.ndarray) -> Cells:
 
 
 @njit
-def _measure(labels, numbers, n):  # pragma: no cover - compiled
+def _measure(
+    labels: np.ndarray, numbers: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # pragma: no cover - compiled
     """Renumber by table to 1..n, 0 for background, and sum pixels and coordinates, in one pass."""
     index = np.zeros(labels.shape, np.int32)
     areas = np.zeros(n, np.int64)
@@ -69,7 +71,9 @@ def _measure(labels, numbers, n):  # pragma: no cover - compiled
 
 
 @njit
-def _shared_pixels(before, after, dy, dx, n, m):  # pragma: no cover - compiled
+def _shared_pixels(
+    before: np.ndarray, after: np.ndarray, dy: int, dx: int, n: int, m: int
+) -> np.ndarray:  # pragma: no cover - compiled
     """(n, m) pixels that cell i, moved by whole pixels (dy, dx), shares with cell j."""
     shared = np.zeros((n, m), np.int64)
     rows, columns = before.shape

@@ -59,7 +59,10 @@ def to_ctc(tracks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def write_ctc(tracks: pd.DataFrame, images: Sequence[np.ndarray], folder: str | Path) -> None:
-    """Write ``res_track.txt`` and ``mask000.tif``… whose label numbers are track numbers."""
+    """Write ``res_track.txt`` and ``mask000.tif``… whose label numbers are track numbers.
+
+    Raises InputError for more tracks than 16 bits hold.
+    """
     table, rows = to_ctc(tracks)
     if len(table) > np.iinfo(np.uint16).max:
         raise InputError(f"{len(table)} tracks do not fit the Cell Tracking Challenge's 16-bit masks")
@@ -133,7 +136,10 @@ EXPORTS = ("laptrack", "ctc", "geff", "napari")
 
 
 def write_export(kind: str, tracks: pd.DataFrame, images: Sequence[np.ndarray], folder: str | Path) -> None:
-    """Write one of :data:`EXPORTS` into `folder` (GEFF: the store ``folder/tracks.geff``)."""
+    """Write one of :data:`EXPORTS` into `folder` (GEFF: the store ``folder/tracks.geff``).
+
+    Raises InputError for an unknown `kind`.
+    """
     folder = Path(folder)
     if kind == "laptrack":
         write_laptrack(tracks, folder)

@@ -206,7 +206,7 @@ def _assign(frames: list[Cells], settings: TrackSettings) -> nx.DiGraph:
     # Leaving two cells unlinked costs as much as two links at the limit, so a link within it is always taken where
     # nothing better competes. (Left to itself, LapTrack derives this from the links on offer in the frame.)
     limit = settings.max_cost
-    tracker = LapTrack(
+    tracker = LapTrack(  # type: ignore[call-arg]  # its defaults are pydantic's, which mypy cannot see
         metric=costs.link,
         cutoff=limit,
         gap_closing_metric=costs.link,

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,8 @@ def score_tracks(
     images: Sequence[np.ndarray],
 ) -> TrackScores:
     """Score `tracks` of `images` against `truth` of `truth_images`; needs the extra ``track``.
+
+    Raises InputError where the frames are not as many.
 
     Parameters
     ----------
@@ -87,7 +90,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _graph(tracks: pd.DataFrame, images: Sequence[np.ndarray]):
+def _graph(tracks: pd.DataFrame, images: Sequence[np.ndarray]) -> Any:
     """traccuracy's view of a table of tracks; it notes findings in the graph, so each comparison gets its own."""
     traccuracy = import_extra("traccuracy", "track")
     graph = to_graph(tracks)

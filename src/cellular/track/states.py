@@ -156,6 +156,8 @@ def activation_times(
     "before the first timepoint" and "not by the last" included, are equally likely beforehand. (A change-point model
     with one change; cells that return to basal do not fit it, which ``fit`` shows.)
 
+    Raises InputError for a `level` that is no share, and for tracks without the columns that this takes.
+
     Returns
     -------
     One row per track with at least two known timepoints: ``series, track, timepoints`` (known), ``first, last``,

@@ -5,6 +5,7 @@ the same crops of them.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -105,7 +106,10 @@ def _unflipped(crop: Crop, width: int) -> np.ndarray:
     return crop.matrix @ mirror
 
 
-def _turned(flow_y, flow_x, crop: Crop):
+_Plane = TypeVar("_Plane", np.ndarray, torch.Tensor)
+
+
+def _turned(flow_y: _Plane, flow_x: _Plane, crop: Crop) -> tuple[_Plane, _Plane]:
     """Flow vectors mirrored and rotated with the image."""
     if crop.flip:
         flow_x = -flow_x

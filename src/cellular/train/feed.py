@@ -55,8 +55,8 @@ class Feed:
             pairs = [crop_on_device(self.resident[k], crop, size) for k, crop in crops]
             images, targets = (torch.stack(part) for part in zip(*pairs))
         else:
-            pairs = [crop_on_cpu(self.samples[k], crop, size) for k, crop in crops]
-            images, targets = (torch.from_numpy(np.stack(part)) for part in zip(*pairs))
+            arrays = [crop_on_cpu(self.samples[k], crop, size) for k, crop in crops]
+            images, targets = (torch.from_numpy(np.stack(part)) for part in zip(*arrays))
             if self.device.type == "cuda":
                 images, targets = (t.pin_memory().to(self.device, non_blocking=True) for t in (images, targets))
         return images.contiguous(memory_format=torch.channels_last), targets

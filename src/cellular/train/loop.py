@@ -57,22 +57,26 @@ class TrainingResult:
 
 
 def start_network(settings: TrainSettings) -> tuple[CPnet, ModelInfo, TrainSettings]:
-    """Network that training starts from, its information, and the settings with the channels filled in."""
+    """Network that training starts from, its information, and the settings with the channels filled in.
+
+    Raises SettingsError where the channels are not as many as the model takes.
+    """
     if settings.model_type == "scratch":
-        settings = replace(settings, channels=settings.channels or (0, 0))
+        channels = settings.channels or (0, 0)
         torch.manual_seed(settings.seed)
-        network = build_network(len(settings.channels), settings.width)
+        network = build_network(len(channels), settings.width)
         network.diam_mean.data.fill_(settings.diam_mean)
-        return network, ModelInfo(settings.channels), settings
+        return network, ModelInfo(channels), replace(settings, channels=channels)
     model = load_model(settings.model_type)
-    settings = replace(settings, channels=tuple(settings.channels or model.info.channels))
-    if len(settings.channels) != model.network.channels:
+    channels = tuple(settings.channels or model.info.channels)
+    settings = replace(settings, channels=channels)
+    if len(channels) != model.network.channels:
         raise SettingsError(
-            f"{settings.model_type} takes {model.network.channels} channel(s), --channels gives {settings.channels}"
+            f"{settings.model_type} takes {model.network.channels} channel(s), --channels gives {channels}"
         )
     # A score calibrated on the old weights would mislead on the new ones; channels by number are none by role.
-    kept = model.info.roles if settings.channels == model.info.channels else ()
-    info = replace(model.info, channels=settings.channels, roles=kept, score=None, about="")
+    kept = model.info.roles if channels == model.info.channels else ()
+    info = replace(model.info, channels=channels, roles=kept, score=None, about="")
     return model.network, info if kept else replace(info, optional_roles=()), settings
 
 
@@ -93,17 +97,18 @@ def train_network(
     folder = Path(folder)
     info = info or ModelInfo(settings.channels or (0, 0))
     device = _device(settings)
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its types
     # Fields without cells say nothing of the cells' size.
     diameters = [settings.diameter or sample.diameter for sample in samples if sample.cells]
     network.diam_labels.data.fill_(float(np.mean(diameters)))
     looked_at = validation if settings.validate_every else []
-    feed, valid_feed = (_feed(part, settings, network, device) for part in (samples, looked_at))
+    feed = Feed(samples, settings, float(network.diam_mean), device)
+    valid_feed = Feed(looked_at, settings, float(network.diam_mean), device) if looked_at else None
     optimizer = _optimizer(network, settings)
     rates = learning_rates(settings)
     average = copy.deepcopy(network) if settings.ema else network
     run = _run_record(settings, samples, validation, device, data)
-    history: list[dict[str, float]] = []
+    history: list[dict[str, float | None]] = []
     best_loss, since_best, first = math.inf, 0, 0
     if resume:
         _check_same_run(folder / RUN, run)
@@ -115,8 +120,8 @@ def train_network(
     last_path, best_path = (folder / "models" / f"{folder.name}{end}" for end in ("", "_best"))
 
     def checkpoint(epoch: int) -> None:
-        state = {"network": network.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
-        state |= {"history": history, "best_loss": best_loss, "since_best": since_best, "epoch": epoch}
+        state: dict[str, Any] = {"history": history, "best_loss": best_loss, "since_best": since_best, "epoch": epoch}
+        state |= {"network": network.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
         save_checkpoint(folder, state, {"epoch": epoch, "of": settings.n_epochs, "best_loss": _finite(best_loss)})
         write_csv(folder / LOG, pd.DataFrame(history, columns=LOG_COLUMNS))
 
@@ -125,15 +130,15 @@ def train_network(
     with progress(total=settings.n_epochs, desc="train", unit="epoch") as bar:
         bar.update(first)
         for epoch in range(first, settings.n_epochs):
-            started = time.perf_counter()
-            loss, crops = _train_epoch(network, average, feed, epoch, optimizer, float(rates[epoch]), settings, device)
-            row = {"epoch": epoch + 1, "learning_rate": float(rates[epoch]), "train_loss": loss, "valid_loss": None}
-            row["crops_per_s"] = round(crops / (time.perf_counter() - started), 2)
+            started, rate = time.perf_counter(), float(rates[epoch])
+            loss, crops = _train_epoch(network, average, feed, epoch, optimizer, rate, settings, device)
+            row: dict[str, float | None] = {"epoch": epoch + 1, "learning_rate": rate, "train_loss": loss}
+            row |= {"valid_loss": None, "crops_per_s": round(crops / (time.perf_counter() - started), 2)}
             if valid_feed and ((epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.n_epochs):
-                row["valid_loss"] = _validate(average, valid_feed)
+                row["valid_loss"] = valid_loss = _validate(average, valid_feed)
                 since_best += 1
-                if row["valid_loss"] < best_loss:
-                    best_loss, since_best = row["valid_loss"], 0
+                if valid_loss < best_loss:
+                    best_loss, since_best = valid_loss, 0
                     save_model(best_path, average, info)
             history.append(row)
             _check_finite(loss, epoch, settings, folder)
@@ -159,10 +164,6 @@ def _device(settings: TrainSettings) -> torch.device:
     return device
 
 
-def _feed(samples: list[Sample], settings: TrainSettings, network: CPnet, device: torch.device) -> Feed | None:
-    return Feed(samples, settings, float(network.diam_mean), device) if samples else None
-
-
 def _taken_up(folder: Path, parts: dict[str, Any]) -> dict[str, Any]:
     """The folder's checkpoint, its `parts` (network, average, optimizer) as they were then."""
     state = load_checkpoint(folder)
@@ -179,7 +180,16 @@ def _check_finite(loss: float, epoch: int, settings: TrainSettings, folder: Path
         )
 
 
-def _train_epoch(network, average, feed, epoch, optimizer, rate, settings, device) -> tuple[float, int]:
+def _train_epoch(
+    network: CPnet,
+    average: CPnet,
+    feed: Feed,
+    epoch: int,
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+    settings: TrainSettings,
+    device: torch.device,
+) -> tuple[float, int]:
     """One pass; returns the mean loss and the number of crops. The GPU is waited for once, at the end."""
     for group in optimizer.param_groups:
         group["lr"] = rate
@@ -230,14 +240,22 @@ def _validate(network: CPnet, feed: Feed) -> float:
 
 def _optimizer(network: CPnet, settings: TrainSettings) -> torch.optim.Optimizer:
     parameters = [p for p in network.parameters() if p.requires_grad]
-    options = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(parameters, momentum=MOMENTUM, **options)
+        return torch.optim.SGD(parameters, lr=rate, momentum=MOMENTUM, weight_decay=decay)
     # Cellpose 2's RAdam, which the published runs used, keeps the weight decay inside the gradient, as torch's does.
-    return {"radam": torch.optim.RAdam, "adamw": torch.optim.AdamW}[settings.optimizer](parameters, **options)
+    if settings.optimizer == "radam":
+        return torch.optim.RAdam(parameters, lr=rate, weight_decay=decay)
+    return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
 
 
-def _run_record(settings, samples, validation, device, data) -> dict[str, Any]:
+def _run_record(
+    settings: TrainSettings,
+    samples: list[Sample],
+    validation: list[Sample],
+    device: torch.device,
+    data: dict[str, Any] | None,
+) -> dict[str, Any]:
     """What was run, on what, with what: for people, and to check a resumption against."""
     return {
         "settings": settings_to_dict(settings) | {"channels": list(settings.channels or (0, 0))},

@@ -110,7 +110,7 @@ MEASUREMENTS: dict[str, Callable[[Material], dict[str, np.ndarray]]] = {
     "ratio": lambda m: measure_ratio(m.channels, m.regions) if m.both and m.settings.reporter != "none" else {},
     "colocalisation": lambda m: measure_colocalisation(m.channels, m.regions) if m.both else {},
     "puncta": lambda m: {} if m.puncta is None else _counts(m),
-    "nuclei": lambda m: {} if m.nuclei is None else _nuclei(m),
+    "nuclei": lambda m: {} if m.nuclei is None else _nuclei(m, m.nuclei),
     "markers": lambda m: {} if m.markers is None else markers_of_cells(m.puncta, m.markers, m.channels, m.regions),
     "mitophagy": lambda m: _mitophagy(m),
 }
@@ -205,9 +205,9 @@ def _counts(material: Material) -> dict[str, np.ndarray]:
     return columns
 
 
-def _nuclei(material: Material) -> dict[str, np.ndarray]:
+def _nuclei(material: Material, nuclei: Nuclei) -> dict[str, np.ndarray]:
     """Nuclei per cell, and how far its puncta are from them."""
-    columns = nuclei_of_cells(material.nuclei, material.regions, material.channels)
+    columns = nuclei_of_cells(nuclei, material.regions, material.channels)
     if material.puncta is not None:
         mean = material.puncta.groupby("label")["nucleus_distance"].mean()
         columns["puncta_nucleus_distance"] = mean.reindex(material.regions.labels).to_numpy(float)
@@ -219,7 +219,7 @@ def _mitophagy(material: Material) -> dict[str, np.ndarray]:
     settings = material.settings
     if settings.reporter == "mito-qc":
         return mito_qc(material.channels, material.regions)
-    if settings.reporter == "mt-keima":
+    if settings.reporter == "mt-keima" and settings.keima_ratio is not None:
         return mt_keima(material.channels, material.regions, settings.keima_ratio)
     return {}
 

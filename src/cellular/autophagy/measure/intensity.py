@@ -11,7 +11,7 @@ MANDERS_THRESHOLD = 0.15
 
 def measure_intensity(channels: Channels, regions: Regions) -> dict[str, np.ndarray]:
     """Columns (N,) per channel, the field's background subtracted; see :mod:`cellular.autophagy.measure.columns`."""
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for index, name in enumerate(channels.names):
         values = regions.values(channels.planes[name]) - channels.background[index]
         median, upper = regions.quantiles(values, (0.5, 0.99))

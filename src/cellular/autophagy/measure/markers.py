@@ -87,7 +87,7 @@ def coincidence(
     puncta: pd.DataFrame, others: pd.DataFrame, labels: np.ndarray, markers: Sequence[str], largest_sigma: float
 ) -> dict[str, np.ndarray]:
     """Columns (P,) ``positive__MARKER`` and ``chance__MARKER`` of the reporter's puncta."""
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for name in markers:
         own = others[others["channel"] == name]
         positive, chance = positive_puncta(puncta, own, labels, _SHIFT_SIGMAS * largest_sigma)
@@ -102,7 +102,8 @@ def markers_of_cells(
 
     `puncta` are the reporter's with the columns of :func:`coincidence`, None without a reporter.
     """
-    n, columns = regions.labels.size, {}
+    n = regions.labels.size
+    columns: dict[str, np.ndarray] = {}
     for name in channels.markers:
         own = others[others["channel"] == name]
         cell = np.searchsorted(regions.labels, own["label"])

@@ -1,5 +1,7 @@
 """Reporters of mitophagy, by the rules of their own papers: mito-QC and mt-Keima."""
 
+import math
+
 import numpy as np
 from scipy import ndimage
 
@@ -67,7 +69,7 @@ def mt_keima(channels: Channels, regions: Regions, high_ratio: float) -> dict[st
     the lasers' power, so there is no threshold that holds anywhere: it is set on a control of the same day.
     """
     acid, neutral = (regions.values(channels.planes[name]) - channels.off(name)[0] for name in _KEIMA_NAMES)
-    noise = np.hypot(*(channels.off(name)[1] for name in _KEIMA_NAMES))
+    noise = math.hypot(*(channels.off(name)[1] for name in _KEIMA_NAMES))
     seen = acid + neutral > _SEEN * noise
     high = seen & (acid >= high_ratio * np.maximum(neutral, 0))
     area = regions.sum(seen.astype(float))

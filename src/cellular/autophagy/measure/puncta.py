@@ -166,7 +166,7 @@ def _pick(layers: list[np.ndarray], scale: np.ndarray, y: np.ndarray, x: np.ndar
 
 def _saturated_regions(saturated: np.ndarray, largest_sigma: float) -> np.ndarray:
     """(Y, X) bool: pixels in or beside regions saturated in any channel that are wider than any punctum."""
-    either = saturated.any(axis=0).astype(np.uint8)
+    either = np.asarray(saturated.any(axis=0), np.uint8)
     if not either.any():
         return either > 0
     radius, margin = 2 * largest_sigma, largest_sigma / 2 + 1
@@ -299,7 +299,7 @@ def _drawn(spots: pd.DataFrame, name: str, shape: tuple[int, int]) -> np.ndarray
 
 
 @njit
-def _draw(image, spots):  # pragma: no cover - compiled
+def _draw(image: np.ndarray, spots: np.ndarray) -> None:  # pragma: no cover - compiled
     """Add each spot (y, x, sigma, height) out to four sigmas."""
     for n in range(spots.shape[0]):
         y, x, sigma, height = spots[n]

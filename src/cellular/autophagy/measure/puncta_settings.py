@@ -58,10 +58,10 @@ class PunctaSettings:
             raise SettingsError(f"detector is '{self.detector}'; choose log or spotiflow")
         if self.unit not in ("px", "um"):
             raise SettingsError(f"unit is '{self.unit}'; choose px or um")
-        sizes = (self.min_sigma, self.max_sigma)
-        if None in sizes and sizes != (None, None):
+        low, high = self.min_sigma, self.max_sigma
+        if (low is None) != (high is None):
             raise SettingsError(f"min_sigma {self.min_sigma} and max_sigma {self.max_sigma}: give both or neither")
-        if None not in sizes and not 0 < self.min_sigma < self.max_sigma < np.inf:
+        if low is not None and high is not None and not 0 < low < high < np.inf:
             raise SettingsError(f"min_sigma {self.min_sigma} and max_sigma {self.max_sigma}: want 0 < min < max")
         if self.scales < 3:
             raise SettingsError(f"scales is {self.scales}; sizes need at least 3")
@@ -74,7 +74,10 @@ class PunctaSettings:
                 raise SettingsError(f"{name} is {getattr(self, name)}; it must be above 0")
 
     def resolved(self, pixel_size_um: float | None, cell_px: float | None = None) -> "PunctaSettings":
-        """The settings with sizes: those given, else by the pixel size (um), else by the cells' diameter (px)."""
+        """The settings with sizes: those given, else by the pixel size (um), else by the cells' diameter (px).
+
+        Raises SettingsError for sizes in um without a pixel size, and for puncta too small for the pixels.
+        """
         if self.min_sigma is not None:
             return self
         self._check_unit(pixel_size_um)
@@ -98,5 +101,6 @@ class PunctaSettings:
         """The scales in px."""
         self._check_unit(pixel_size_um)
         sized = self.resolved(pixel_size_um)
-        per_px = pixel_size_um if sized.unit == "um" else 1.0
-        return np.geomspace(sized.min_sigma / per_px, sized.max_sigma / per_px, self.scales)
+        per_px = pixel_size_um if pixel_size_um and sized.unit == "um" else 1.0
+        low, high = np.array([sized.min_sigma, sized.max_sigma], float) / per_px
+        return np.geomspace(low, high, self.scales)

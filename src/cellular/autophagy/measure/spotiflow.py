@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def spotiflow_detector(model: str, probability: float | None = None) -> Detector
     return places
 
 
-def _load(model: str):
+def _load(model: str) -> Any:
     spotiflow = import_extra("spotiflow.model", "spotiflow")
     if Path(model).is_dir():
         missing = [name for name in ("config.yaml", "best.pt") if not (Path(model) / name).is_file()]

@@ -8,7 +8,7 @@ import pandas as pd
 from cellular.autophagy.measure.columns import OPTIONAL, TABLES, Column, describe
 
 
-def typed(table: str, values: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def typed(table: str, values: Mapping[str, np.ndarray | list]) -> pd.DataFrame:
     """A table of `values` in documented order and types (text is object, missing None), further columns after them."""
     first = [name for name in TABLES.get(table, OPTIONAL[table]) if name in values]
     names = [*first, *(name for name in values if name not in first)]

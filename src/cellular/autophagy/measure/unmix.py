@@ -133,7 +133,7 @@ def measured_roles(roles: Sequence[str | None]) -> list[str]:
     Raises InputError where two of them would be called the same in tables.
     """
     order = [*REPORTER, DNA]
-    known = {role for role in roles if role in order or (role or "").startswith(MARKER)}
+    known = {role for role in roles if role and (role in order or role.startswith(MARKER))}
     found = sorted(known, key=lambda role: (order.index(role), "") if role in order else (len(order), role))
     names = [channel_name(role) for role in found]
     if twins := sorted({name for name in names if names.count(name) > 1}):

@@ -47,7 +47,8 @@ def load_crop_model(path: str | Path, device: str = "auto") -> CropModel:
     try:
         settings = settings_from(CropSettings, with_words(about["settings"], "channels", "states"))
         channels, states = len(settings.channels), len(settings.known)
-        calibration = Calibration(*_levels(about["calibration"]["slope"]), _levels(*about["calibration"]["bias"]))
+        (slope,) = _levels(about["calibration"]["slope"])
+        calibration = Calibration(slope, _levels(*about["calibration"]["bias"]))
         scale, usual, source = _levels(*about["scale"]), _levels(*about["usual"]), about["source"]
         if (len(calibration.bias), len(scale), len(usual)) != (states, channels, channels) or min(scale) <= 0:
             raise InputError(f"bias {calibration.bias}, scale {scale} or usual {usual} do not fit its settings")
@@ -72,7 +73,9 @@ def _network(weights: dict[str, torch.Tensor], channels: int, states: int, width
 
 def _levels(*values: object) -> tuple[float, ...]:
     """Finite numbers from a file's header."""
+    levels = []
     for value in values:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise TypeError(f"{value!r} is not a number")
-    return tuple(map(float, values))
+        levels.append(float(value))
+    return tuple(levels)

@@ -148,8 +148,10 @@ def raw_logits(
 
 
 def batches(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    """`rows` (N,) in their order, `size` at a time."""
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def device_of(network: CropNetwork) -> torch.device:
+    """Where the network's weights lie."""
     return next(network.parameters()).device

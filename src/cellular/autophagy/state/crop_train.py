@@ -85,7 +85,10 @@ def _wells(used: pd.DataFrame) -> pd.Series:
 
 
 def rows_of(crops: Crops, table: pd.DataFrame) -> np.ndarray:
-    """(N,) row in `crops` of each cell of `table`."""
+    """(N,) row in `crops` of each cell of `table`.
+
+    Raises InputError for a cell of the table without a crop.
+    """
     known = pd.Series(np.arange(len(crops)), pd.MultiIndex.from_frame(crops.cells))
     rows = known.reindex(pd.MultiIndex.from_frame(table[["field", "label"]])).to_numpy()
     if np.isnan(rows).any():

@@ -106,4 +106,4 @@ def _windows(
         low, high = max(0, start), min(length, start + side)
         window.append(slice(low, high))
         place.append(slice(low - start, high - start))
-    return tuple(window), tuple(place)
+    return (window[0], window[1]), (place[0], place[1])

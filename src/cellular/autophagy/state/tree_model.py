@@ -118,7 +118,17 @@ class TreeModel:
 
 
 @njit
-def _walk(matrix, start, feature, threshold, missing_left, left, right, value, result):
+def _walk(
+    matrix: np.ndarray,
+    start: np.ndarray,
+    feature: np.ndarray,
+    threshold: np.ndarray,
+    missing_left: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    value: np.ndarray,
+    result: np.ndarray,
+) -> None:
     """Add the leaves that cells `matrix` (N, F) come to in every tree to `result` (N, C), tree by tree."""
     for cell in range(len(matrix)):
         for tree in range(len(start) - 1):
@@ -133,8 +143,9 @@ def _walk(matrix, start, feature, threshold, missing_left, left, right, value, r
 
 
 def from_sklearn(fitted: CalibratedClassifierCV, settings: ClassifySettings, matrix: np.ndarray) -> TreeModel:
-    """The arrays of one calibrated HistGradientBoostingClassifier, fitted on states numbered as in the settings;
-    on cells `matrix` (N, F).
+    """The arrays of one calibrated HistGradientBoostingClassifier, fitted on cells `matrix` (N, F).
+
+    Its states are numbered as in the settings.
     """
     columns = pd.DataFrame(matrix)
     calibrated = fitted.calibrated_classifiers_[0]

@@ -84,7 +84,7 @@ def two_states(truth: pd.Series, positive: str | None = None) -> tuple[str, str]
             f"leave the state of others empty, or write {UNIDENTIFIED}"
         )
     chosen = _in_our_words(positive) or (ACTIVATED if found == [ACTIVATED, BASAL] else None)
-    if chosen not in found:
+    if chosen is None or chosen not in found:
         said = "is not named" if chosen is None else f"'{positive}' is none of them"
         raise SettingsError(f"The cells' states are {' and '.join(found)}; the positive one {said}: give --positive")
     return next(word for word in found if word != chosen), chosen

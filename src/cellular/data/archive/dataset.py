@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any, cast
 from zipfile import ZipFile, ZipInfo
 
 import aiohttp
@@ -145,13 +145,16 @@ def annotated_fields(out: Path) -> set[str]:
 
 @contextmanager
 def remote_zip(record: Archive) -> Iterator[tuple[ZipFile, int]]:
-    """Remote archive, read by HTTP ranges with retries: the open zip and its size in bytes."""
+    """Remote archive, read by HTTP ranges with retries: the open zip and its size in bytes.
+
+    Raises DownloadError where it cannot be reached, or not be read in parts.
+    """
     url = address(record.url)
     system = fsspec.filesystem("http", skip_instance_cache=True)
     opened = _patiently(lambda: system.open(url, block_size=READ_AHEAD, cache_type="readahead"), url)
     if not opened.seekable():
         raise DownloadError(f"{url}: this server cannot send parts of a file; download the whole archive instead")
-    with opened, open_zip(_PatientFile(opened, url), url) as archive:
+    with opened, open_zip(cast("IO[bytes]", _PatientFile(opened, url)), url) as archive:
         yield archive, opened.size
 
 
@@ -175,16 +178,17 @@ def _once(action: Callable[[], Any], url: str) -> Any:
     try:
         return action()
     except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-        if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
-            error = error.__cause__  # fsspec wraps whatever goes wrong with its first question in this
-        raise _translated(error, url) from error
+        # fsspec wraps whatever goes wrong with its first question in FileNotFoundError
+        wrapped = error.__cause__ if isinstance(error, FileNotFoundError) else None
+        raise _translated(wrapped or error, url) from (wrapped or error)
 
 
 def _translated(error: BaseException, url: str) -> DownloadError:
     if isinstance(error, aiohttp.ClientResponseError):
         message = f"{url}: the server answered {error.status} {error.message}"
         if error.status in RETRIABLE_STATUS:
-            return RetriableError(message, wait=retry_after((error.headers or {}).get("Retry-After")))
+            wait = error.headers.get("Retry-After") if error.headers else None
+            return RetriableError(message, wait=retry_after(wait))
         return DownloadError(message)
     if isinstance(error, aiohttp.ClientConnectorError):
         return RetriableError(f"{url} cannot be reached ({type(error).__name__})", attempts=3)

@@ -52,6 +52,8 @@ def with_retries(action: Callable[[], Any]) -> Any:
     """Result of `action`, tried again after :class:`RetriableError` with pauses that double (with jitter).
 
     Where the server says how long to wait (Retry-After), it is taken at its word up to a minute.
+
+    Raises DownloadError where it fails for good, or too often.
     """
     for attempt in itertools.count(1):
         try:

@@ -45,7 +45,7 @@ def check_members(members: Iterable[zipfile.ZipInfo], archive_size: int, name: s
     share bytes (their packed sizes exceed the file's) and those that unpack to over 200 times their size.
     """
     packed = unpacked = 0
-    seen = set()
+    seen: set[str] = set()
     for member in members:
         if reason := _refusal(member, seen):
             raise DownloadError(f"{name}: member '{member.filename}' {reason}; nothing was unpacked")

@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class AnnotatedSources(Sources):
     said : what is worth knowing of the folder.
     """
 
-    files: dict[str, Path | str] | None = None
+    files: dict[str, Path | str] = dataclass_field(default_factory=dict)
     said: tuple[str, ...] = ()
 
     def listing(self, field: str) -> tuple[str, list[str]]:
@@ -56,7 +57,10 @@ class AnnotatedSources(Sources):
         return [*([path] if path.is_file() else []), *([names] if names else [])]
 
     def cells(self, field: str, shape: tuple[int, int], remarks: Remarks) -> Iterator[MaskCell]:
-        """The field's cells; none where somebody looked and found none."""
+        """The field's cells; none where somebody looked and found none.
+
+        Raises InputError where its annotations cannot be used.
+        """
         path = self.files[field]
         if isinstance(path, str):
             raise InputError(path)
@@ -100,8 +104,9 @@ def _digest(path: Path, size: int, modified: int) -> str:
 
 
 def annotated_fields(source: str | Path, images: str | Path | None = None) -> AnnotatedSources:
-    """Images and annotations from a file of annotations, or a folder of them (also its ``labels``, ``masks``,
-    ``annotations``).
+    """Images and annotations from a file of annotations, or a folder of them.
+
+    Of a folder, its ``labels``, ``masks`` and ``annotations`` are searched too.
 
     Parameters
     ----------
@@ -140,7 +145,8 @@ def find_annotations(
         raise MissingInputError(f"No such annotations: {source}")
     keys = {same_name(field): field for field in fields}
     claims: dict[str, list[Path]] = defaultdict(list)
-    said, homeless = [], []
+    said: list[str] = []
+    homeless: list[str] = []
     files = [source] if source.is_file() else _files(source)
     named = [path for path in files if source.is_file() or named_format(path)]
     if plain and not named:
@@ -199,8 +205,8 @@ def _stems(path: Path, said: list[str], alone: bool) -> Iterable[list[str]]:
 def _one_of(field: str, paths: list[Path], said: list[str]) -> Path | str:
     if len(paths) == 1:
         return paths[0]
-    ranks = {cellpose_rank(path): path for path in paths}
-    if None in ranks or len(ranks) < len(paths):
+    ranks = {rank: path for path in paths if (rank := cellpose_rank(path)) is not None}
+    if len(ranks) < len(paths):
         return f"Two annotations of field {field}: {paths[0]} and {paths[1]}; remove one"
     best = ranks[min(ranks)]
     said.append(f"{field}: Cellpose wrote {len(paths)} files of it; {best.name} was taken")

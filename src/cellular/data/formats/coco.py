@@ -81,7 +81,10 @@ def is_coco(content: Any) -> bool:
 
 
 def read_coco(path: Path, shape: tuple[int, int], field: str | None, remarks: Remarks) -> list[Annotation]:
-    """Cells of one image of a COCO file; `field` is its file name without ending, needed where the file has several."""
+    """Cells of one image of a COCO file; `field` is its file name without ending, needed where the file has several.
+
+    Raises InputError where the image is not in it, or of another size than `shape`.
+    """
     content = open_coco(path)
     image = _image(content, field, path)
     for axis, key in enumerate(("height", "width")):
@@ -101,7 +104,8 @@ def read_coco(path: Path, shape: tuple[int, int], field: str | None, remarks: Re
 
 def coco_stems(image: dict[str, Any]) -> list[str]:
     """Names, without folder and ending, that an image of a COCO file may have, likeliest first."""
-    extra = image.get("extra") if isinstance(image.get("extra"), dict) else {}
+    given = image.get("extra")
+    extra = given if isinstance(given, dict) else {}
     names = [_file_name(str(name)) for name in (image.get("file_name"), extra.get("name"))]
     return [PurePosixPath(name).stem for name in names[: 2 if extra.get("name") else 1]]
 
@@ -169,6 +173,8 @@ def unpack_counts(text: str) -> list[int]:
     """Run lengths from COCO's packed form: groups of 5 bits, low first, from the 4th on minus the count 2 before.
 
     Read here and not by pycocotools, whose C code trusts what it is given.
+
+    Raises InputError for what COCO does not write.
     """
     counts: list[int] = []
     value = shift = 0

@@ -27,7 +27,10 @@ def describe_czi(path: Path) -> tuple[ImageInfo, ...]:
 
 
 def read_czi(path: Path, scene: int, t: int, z: int) -> tuple[np.ndarray, ImageInfo]:
-    """One plane (Y, X, C) of a scene, its tiles put together by the library, and its description."""
+    """One plane (Y, X, C) of a scene, its tiles put together by the library, and its description.
+
+    Raises InputError for a scene that is not there, and for a channel without pixels there.
+    """
     with _opened(path) as file:
         infos = _describe(file, path)
         if not 0 <= scene < len(infos):

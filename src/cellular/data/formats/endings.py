@@ -1,6 +1,6 @@
 """Which format a file with labels or outlines is in, by its name alone; the names' endings are in `suffixes`."""
 
-from pathlib import Path
+from pathlib import PurePath
 
 from cellular.data.formats.suffixes import kind_of, suffix_of
 
@@ -16,7 +16,7 @@ _ANYTHING = (".npy", ".zip", ".json", ".txt")  # endings that other files have a
 _CELLPOSE = ("_seg.npy", "labels", "_rois.zip", "_cp_outlines.txt", "_outlines.txt")
 
 
-def named_format(path: str | Path) -> str | None:
+def named_format(path: str | PurePath) -> str | None:
     """Format of a file by its name; None for an image and for what is no annotation.
 
     >>> [named_format(name) for name in ("f_cp_masks.TIF", "f_seg.npy", "f.geojson", "f.tif")]
@@ -26,12 +26,12 @@ def named_format(path: str | Path) -> str | None:
     return _FORMATS.get(suffix_of(path), "labels") if kind in ("labels", "annotations") else None
 
 
-def is_one_fields_labels(path: str | Path) -> bool:
+def is_one_fields_labels(path: str | PurePath) -> bool:
     """Whether a name says by itself that the file holds the labels of one field."""
     return named_format(path) is not None and suffix_of(path) not in _ANYTHING
 
 
-def cellpose_rank(path: str | Path) -> int | None:
+def cellpose_rank(path: str | PurePath) -> int | None:
     """Place of a file among what Cellpose writes of one image, the best first; None for other files."""
     key = "labels" if named_format(path) == "labels" else suffix_of(path)
     return _CELLPOSE.index(key) if key in _CELLPOSE else None

@@ -96,7 +96,8 @@ def _object(feature: dict[str, Any], source: str, shape: tuple[int, int]) -> _Ob
 
 def _cell(geometry: dict[str, Any], source: str, shape: tuple[int, int]) -> CellMask:
     """The pixels of all parts together; the rings of one part are its outline and its holes."""
-    parts = [fill([[point[:2] for point in ring] for ring in part], shape) for part in _parts(geometry, source)]
+    flat = [[np.array([point[:2] for point in ring], float) for ring in part] for part in _parts(geometry, source)]
+    parts = [fill(rings, shape) for rings in flat]
     return parts[0] if len(parts) == 1 else crop_mask(np.logical_or.reduce([part.full() for part in parts]))
 
 

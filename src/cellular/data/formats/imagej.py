@@ -29,13 +29,14 @@ def read_imagej(path: Path, shape: tuple[int, int], field: str | None, remarks: 
     named. Raises InputError where the ROIs lie on several slices of a stack.
     """
     roifile = import_extra("roifile", "export")
-    found, planes = [], set()
+    found: list[Annotation] = []
+    planes: set[str] = set()
     for source, content in _members(path):
         with remarks.item(source, "imagej"):
             roi = roifile.ImagejRoi.frombytes(content)
             found.append(_annotation(roi, source, shape, roifile))
-            planes |= {_plane(roi)}
-    planes.discard(None)
+            if plane := _plane(roi):
+                planes.add(plane)
     if len(planes) > 1:
         raise InputError(f"{path} holds ROIs of {len(planes)} slices, {sorted(planes)[:4]}; save those of one slice")
     return found
@@ -110,7 +111,9 @@ def _is_contour(roi: Any, corners: np.ndarray, kind: Any) -> bool:
 
 def _rings(path: list[float]) -> list[Ring]:
     """Rings of a composite ROI's path: java.awt.geom.PathIterator's move, line, two curves and close, by number."""
-    rings, points, at = [], [], 0
+    rings: list[list[np.ndarray]] = []
+    points: list[np.ndarray] = []
+    at = 0
     while at < len(path):
         command = int(path[at])
         count = {0: 1, 1: 1, 2: 2, 3: 3, 4: 0}.get(command)

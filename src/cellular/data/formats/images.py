@@ -1,6 +1,7 @@
 """Images and label images on disk: the simple calls, for files of one image and one plane."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -77,6 +78,8 @@ def write_image(path: str | Path, image: np.ndarray, pixel_size_um: float | None
     """Write (Y, X) or (Y, X, C), three as RGB, as TIFF (deflate), PNG or JPEG by its ending; whole or not at all.
 
     A TIFF carries the pixel size, um, where it is given, as pixels a centimetre.
+
+    Raises InputError for an ending that is not written, and for pixels that the format cannot hold.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -90,7 +93,7 @@ def write_image(path: str | Path, image: np.ndarray, pixel_size_um: float | None
                 raise InputError(f"{path}: an image of shape {image.shape} and type {image.dtype} cannot be encoded")
             encoded.tofile(temporary)
             return path
-        layout = {"photometric": "minisblack"}
+        layout: dict[str, Any] = {"photometric": "minisblack"}
         if image.ndim == 3:
             # A fourth plane of RGB would be taken for alpha.
             layout = {"photometric": "rgb" if image.shape[2] == 3 else "minisblack", "planarconfig": "contig"}

@@ -42,7 +42,12 @@ class LabelledField:
 
     @property
     def labels_path(self) -> Path:
-        """Its label image or outlines."""
+        """Its label image or outlines.
+
+        Raises MissingInputError where it has none.
+        """
+        if self.files.labels is None:
+            raise MissingInputError(f"Field {self.name} has no label image")
         return self.files.labels
 
     @property
@@ -118,7 +123,7 @@ def find_labelled(
         raise MissingInputError(f"No such folder of images: {folder}")
     pictures = find_images(folder, files, files.values())
     table = _cells_of(first, cells, list(files))
-    nothing = ({}, {})
+    nothing: tuple[dict[int, str], dict[int, dict[str, float]]] = ({}, {})
     found = []
     for name, file in files.items():
         item = pictures.get(same_name(name), FieldFiles(name, (), series=name))
@@ -141,10 +146,10 @@ def label_files(folder: Path) -> dict[str, Path]:
         name = field_name(file)
         other = chosen.setdefault(name, file)
         if other is not file:
-            ranks = [cellpose_rank(path) for path in (other, file)]
-            if None in ranks or ranks[0] == ranks[1]:
+            first, second = cellpose_rank(other), cellpose_rank(file)
+            if first is None or second is None or first == second:
                 raise InputError(f"Two files with labels of {name}: {other} and {file}; remove one")
-            chosen[name] = min((other, file), key=cellpose_rank)
+            chosen[name] = other if first < second else file
     return dict(sorted(chosen.items()))
 
 

@@ -30,6 +30,8 @@ def load_seg_npy(path: Path) -> np.ndarray:
     """Label image (Y, X) of a ``_seg.npy``, as Cellpose's GUI reads it (``gui/io.py``, ``_load_seg``).
 
     Masks of one plane, (1, Y, X), are that plane; where the least number is -1, all are one too low.
+
+    Raises InputError without a 2-D label image of whole numbers from 0.
     """
     content = load_pickled_array(path)
     masks = content.get("masks") if isinstance(content, dict) else content
@@ -70,7 +72,10 @@ def read_outlines(path: Path, shape: tuple[int, int], field: str | None, remarks
 
 
 def read_mask_folder(path: Path, shape: tuple[int, int], field: str | None, remarks: Remarks) -> list[Annotation]:
-    """Cells of a folder of per-cell masks, ``<class>/*.png``, as published."""
+    """Cells of a folder of per-cell masks, ``<class>/*.png``, as published.
+
+    Raises InputError where it holds none.
+    """
     from cellular.data.masks.mask_png import read_mask  # compiled code is slow to import
     from cellular.data.masks.sources import list_masks
 

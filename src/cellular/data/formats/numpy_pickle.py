@@ -4,7 +4,7 @@ import math
 import pickle
 from collections import OrderedDict
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,17 +34,17 @@ class _Array:
     """A numpy array in a pickle, put together from its bytes once all is read."""
 
     def __init__(self, *_: Any) -> None:
-        self.value = np.empty(0)
+        self.value: np.ndarray = np.empty(0)
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, kind, fortran, content = state
         self.fill(content, kind, shape, "F" if fortran else "C")
 
-    def fill(self, content: Any, kind: "_Type", shape: tuple, order: str) -> "_Array":
+    def fill(self, content: Any, kind: "_Type", shape: tuple, order: Literal["C", "F"]) -> "_Array":
         if kind.dtype.hasobject:
             if not isinstance(content, list) or len(content) != math.prod(shape):
                 raise pickle.UnpicklingError("an array's values do not fill its shape")
-            flat = np.empty(len(content), object)
+            flat: np.ndarray = np.empty(len(content), object)
             flat[:] = content
         else:
             data = content.encode("latin1") if isinstance(content, str) else content
@@ -53,7 +53,7 @@ class _Array:
         return self
 
 
-def _buffer(content: Any, kind: _Type, shape: tuple, order: str, *_: Any) -> _Array:
+def _buffer(content: Any, kind: _Type, shape: tuple, order: Literal["C", "F"], *_: Any) -> _Array:
     return _Array().fill(content, kind, shape, order)
 
 

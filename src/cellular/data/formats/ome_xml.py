@@ -36,7 +36,10 @@ class OmeImage:
 
 
 def parse_xml(text: str) -> ElementTree.Element:
-    """Root of an XML text; one that defines entities, which could grow without end, is refused."""
+    """Root of an XML text; one that defines entities, which could grow without end, is refused.
+
+    Raises InputError for such entities.
+    """
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise InputError("its XML defines entities, which no microscope writes")
     return ElementTree.fromstring(text)
@@ -44,6 +47,8 @@ def parse_xml(text: str) -> ElementTree.Element:
 
 def ome_images(root: ElementTree.Element, uuid: str | None, filename: str, pages: int) -> list[OmeImage]:
     """Images of an OME description of which at least one plane lies in this file.
+
+    Raises InputError for more blocks of planes than a file could hold.
 
     Parameters
     ----------

@@ -21,7 +21,10 @@ def is_ome_zarr(path: Path) -> bool:
 
 
 def ome_attributes(path: Path) -> dict[str, Any]:
-    """OME attributes of a Zarr group, from where its version keeps them; {} where it has none."""
+    """OME attributes of a Zarr group, from where its version keeps them; {} where it has none.
+
+    Raises InputError where they are damaged.
+    """
     new = (path / "zarr.json").is_file()
     file = path / ("zarr.json" if new else ".zattrs")
     if not file.is_file():
@@ -61,6 +64,8 @@ def ome_zarr_plate(path: str | Path) -> list[tuple[str, int, Path]] | None:
     """Fields of an OME-Zarr plate as (well, site, group of the image); None where `path` is no plate.
 
     Wells are named as ``A01``; sites count the well's images from 1, in the order of the well's own list.
+
+    Raises InputError where its lists are damaged, or name images that are not there.
     """
     path = Path(path)
     if not is_ome_zarr(path) or "plate" not in (attributes := ome_attributes(path)):
@@ -119,8 +124,8 @@ def _describe(path: Path, scene: int) -> ImageInfo:
     if dtype.kind not in "uifb" or not all(sizes.values()):
         raise InputError(f"{path}: an image of shape {array.shape} and type {dtype} cannot be used")
     channels = (ome_attributes(path).get("omero") or {}).get("channels") or ()
-    names = [str(channel.get("label") or "") for channel in channels]
-    names = tuple((names + [""] * sizes["C"])[: sizes["C"]])
+    given = [str(channel.get("label") or "") for channel in channels]
+    names = tuple((given + [""] * sizes["C"])[: sizes["C"]])
     name = multiscale.get("name")
     size = _pixel_size(multiscale, axes)
     return ImageInfo(scene, str(name) if name else None, sizes, dtype, names, False, size, white_of(dtype))

@@ -48,10 +48,14 @@ def describe_picture(path: Path) -> tuple[ImageInfo, ...]:
 
 
 def read_picture(path: Path, *, stored: bool = False) -> tuple[np.ndarray, ImageInfo]:
-    """Pixels (Y, X, 1 or 3), RGB, and their description. With `stored`, indices into a palette and not its colours."""
+    """Pixels (Y, X, 1 or 3), RGB, and their description. With `stored`, indices into a palette and not its colours.
+
+    Raises InputError where the file is damaged.
+    """
     content = path.read_bytes()
     header = _header(content, path)
     info = _info(header)
+    image: np.ndarray | None
     if header.palette is not None and (stored or is_ramp(header.palette)):
         image = np.asarray(Image.open(path))
     else:

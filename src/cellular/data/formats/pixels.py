@@ -8,7 +8,10 @@ from cellular.errors import InputError
 
 
 def upright(image: np.ndarray, orientation: int, path: Path) -> np.ndarray:
-    """Turn (Y, X, C) pixels as the tag Orientation of TIFF and EXIF says (TIFF 6.0, section 8): 1 is upright."""
+    """Turn (Y, X, C) pixels as the tag Orientation of TIFF and EXIF says (TIFF 6.0, section 8): 1 is upright.
+
+    Raises InputError for a number that is none of 1 to 8.
+    """
     if orientation not in range(1, 9):
         raise InputError(f"{path}: orientation {orientation} is none of 1 to 8")
     if orientation > 4:
@@ -20,7 +23,10 @@ def upright(image: np.ndarray, orientation: int, path: Path) -> np.ndarray:
 
 
 def invert_light(image: np.ndarray, bits: int, path: Path) -> np.ndarray:
-    """Pixels of `bits` bits in which 0 is white, turned so that 0 is black."""
+    """Pixels of `bits` bits in which 0 is white, turned so that 0 is black.
+
+    Raises InputError for pixels that are no unsigned integers.
+    """
     if image.dtype.kind != "u":
         raise InputError(f"{path}: {image.dtype} pixels in which 0 is white; save it with 0 as black")
     return image.dtype.type(2**bits - 1) - image

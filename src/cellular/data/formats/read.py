@@ -41,7 +41,10 @@ FORMATS: dict[str, Reader] = {
 
 
 def format_of(path: Path) -> str | None:
-    """Name of the format of an annotation file or folder, by its ending and, for JSON, its content; None if unknown."""
+    """Name of the format of an annotation file or folder, by its ending and, for JSON, its content; None if unknown.
+
+    Raises InputError for JSON of another kind.
+    """
     if path.is_dir():
         return "folder"
     name = named_format(path) or ("labels" if kind_of(path) in ("image", "ignore") else None)
@@ -89,7 +92,7 @@ def read_annotations(
     if name not in FORMATS:
         raise InputError(f"{path}: unknown annotation format '{name or path.suffix}'; known: {', '.join(FORMATS)}")
     before = len(said.problems)
-    found = _with_pixels(_guarded(name, path, tuple(shape), field, said), path, said)
+    found = _with_pixels(_guarded(name, path, (shape[0], shape[1]), field, said), path, said)
     problems = said.problems[before:]
     if problems and not found:
         del said.problems[before:]
@@ -141,14 +144,14 @@ def read_any_labels(path: str | Path, shape: tuple[int, int] | None, *, field: s
     path = Path(path)
     if not path.exists():
         raise MissingInputError(f"No such labels: {path}")
-    exact = {"labels": read_labels, "cellpose": load_seg_npy}.get(format_of(path))
-    if exact is None and shape is None:
-        raise InputError(
-            f"{path} holds outlines, which do not say how large the field is; cellular export OUTLINES --images IMAGES "
-            "--to cellpose makes label images of them"
-        )
+    exact = {"labels": read_labels, "cellpose": load_seg_npy}.get(format_of(path) or "")
     if exact is None:
-        return draw_numbered(read_annotations(path, shape, field=field), tuple(shape))
+        if shape is None:
+            raise InputError(
+                f"{path} holds outlines, which do not say how large the field is; cellular export OUTLINES --images "
+                "IMAGES --to cellpose makes label images of them"
+            )
+        return draw_numbered(read_annotations(path, shape, field=field), (shape[0], shape[1]))
     labels = exact(path)
     if shape is not None and labels.shape != tuple(shape):
         raise InputError(f"{path}: label image of {labels.shape} px, the field has {tuple(shape)}")

@@ -43,7 +43,7 @@ class TiffScene:
     axes: str
     shape: tuple[int, ...]
     lead: int
-    page_at: Callable[[int], tifffile.TiffPage | None]
+    page_at: Callable[[int], tifffile.TiffPage | tifffile.TiffFrame | None]
     offset_at: Callable[[int], int | None]
 
 
@@ -60,6 +60,8 @@ def read_tiff(
 
     With `mapped`, pixels that lie in the file as they are stay there. With `stored`, the numbers of the file: indices
     into a palette, 0 for white.
+
+    Raises InputError for an image, time or z that is not there, and for a damaged file.
     """
     with opened(path) as file:
         scenes = scenes_of(file, path)
@@ -87,13 +89,14 @@ def _check_chain(file: tifffile.TiffFile, path: Path) -> None:
         pass
     else:
         raise InputError(f"{path} is damaged: its pages run in a circle")
-    file.filehandle.seek(file.pages.next_page_offset)
+    file.filehandle.seek(file.pages.next_page_offset or 0)  # a chain without an end is refused by its header
     following = file.filehandle.read(file.tiff.offsetsize)
     if len(following) < file.tiff.offsetsize or any(following):
         raise InputError(f"{path} is truncated or damaged: the page after its {len(file.pages)} is not there")
 
 
 def scenes_of(file: tifffile.TiffFile, path: Path) -> list[TiffScene]:
+    """The images in an open TIFF, by its OME-XML or else by tifffile; InputError where there is none."""
     description = file.ome_metadata
     scenes = _ome_scenes(file, path, description) if description else None
     if scenes is None:
@@ -132,10 +135,10 @@ def _ome_scenes(file: tifffile.TiffFile, path: Path, text: str) -> list[TiffScen
 def _ome_scene(file: tifffile.TiffFile, path: Path, image: OmeImage) -> TiffScene:
     # Planes that are in no other file are this one's, also where it has lost them.
     own = {axis: sorted({plane[i] for plane in image.planes} | _nowhere(image, i)) for i, axis in enumerate("TZC")}
-    keyframe = file.pages[min(image.planes.values())]
+    keyframe = file.pages[min(image.planes.values())].aspage()
     shape = tuple(len(own[axis]) for axis in "TZC")
 
-    def page_at(number: int) -> tifffile.TiffPage | None:
+    def page_at(number: int) -> tifffile.TiffPage | tifffile.TiffFrame | None:
         t, z, c = np.unravel_index(number, shape)
         ifd = image.planes.get((own["T"][t], own["Z"][z], own["C"][c]))
         return None if ifd is None else file.pages[ifd]
@@ -160,7 +163,7 @@ def _series_scene(file: tifffile.TiffFile, path: Path, series: tifffile.TiffPage
         raise InputError(f"{path}: its pages of {keyframe.shape} do not make up the {shape} that it claims")
     virtual = series.dataoffset if len(series) < planes else None
 
-    def page_at(number: int) -> tifffile.TiffPage | None:
+    def page_at(number: int) -> tifffile.TiffPage | tifffile.TiffFrame | None:
         return series[number] if number < len(series) else None
 
     scene = _scene(file, path, keyframe, axes, shape, lead, page_at, series.name or None, ())
@@ -176,7 +179,7 @@ def _scene(
     axes: str,
     shape: tuple[int, ...],
     lead: int,
-    page_at: Callable[[int], tifffile.TiffPage | None],
+    page_at: Callable[[int], tifffile.TiffPage | tifffile.TiffFrame | None],
     name: str | None,
     names: tuple[str, ...],
 ) -> TiffScene:
@@ -246,8 +249,8 @@ def _read_pages(scene: TiffScene, path: Path, numbers: Sequence[int], mapped: bo
         raise InputError(
             f"{path} claims {len(numbers) * page.nbytes} bytes of pixels, its {size} bytes cannot hold them"
         )
-    offsets = [scene.offset_at(number) for number in numbers]
-    if None not in offsets and offsets == [offsets[0] + n * page.nbytes for n in range(len(offsets))]:
+    offsets = [offset for number in numbers if (offset := scene.offset_at(number)) is not None]
+    if len(offsets) == len(numbers) and offsets == [offsets[0] + n * page.nbytes for n in range(len(offsets))]:
         if offsets[-1] + page.nbytes > size:
             raise InputError(f"{path} is truncated: its pixels end at byte {offsets[-1] + page.nbytes} of {size}")
         dtype = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
@@ -296,6 +299,7 @@ def _as_light(image: np.ndarray, scene: TiffScene, path: Path, stored: bool) -> 
 
 
 def photometric(page: tifffile.TiffPage, path: Path) -> str:
+    """What a page's samples are (MINISBLACK, MINISWHITE, PALETTE, RGB); InputError for what cannot be read."""
     kind = getattr(page.photometric, "name", str(page.photometric))
     # The JPEG codecs give RGB; other packings leave luminance and chroma as they are.
     packed = getattr(page.compression, "name", "") in ("JPEG", "OJPEG", "JPEG_2000_LOSSY", "APERIO_JP2000_YCBC")

@@ -34,9 +34,9 @@ def read_tiff_window(
             dtype = np.dtype(found.keyframe.dtype).newbyteorder(file.byteorder)
             plane = np.memmap(path, dtype, "r", offset, found.keyframe.shape)
             return np.array((plane if plane.ndim == 2 else plane[..., sample])[window], found.keyframe.dtype)
-        if page is None or (page.samplesperpixel > 1 and page.planarconfig != 1):
+        if page is None or (found.keyframe.samplesperpixel > 1 and found.keyframe.planarconfig != 1):
             return None
-        return _window_of_page(page, window, sample)
+        return _window_of_page(page.aspage(), window, sample)
 
 
 def _window_of_page(page: tifffile.TiffPage, window: tuple[slice, slice], sample: int) -> np.ndarray:
@@ -47,7 +47,7 @@ def _window_of_page(page: tifffile.TiffPage, window: tuple[slice, slice], sample
     for small in sorted(copies, key=lambda p: p.imagewidth):
         factor = round(page.imagewidth / small.imagewidth)
         if 1 < factor <= step and small.dtype == page.dtype:
-            return _decoded(small, tuple(_coarser(part, factor) for part in window), sample)
+            return _decoded(small, (_coarser(rows, factor), _coarser(columns, factor)), sample)
     return _decoded(page, window, sample)
 
 

@@ -16,7 +16,10 @@ def describe_vendor(path: Path) -> tuple[ImageInfo, ...]:
 
 
 def read_vendor(path: Path, scene: int, t: int, z: int) -> tuple[np.ndarray, ImageInfo]:
-    """One plane (Y, X, C) of a scene, and its description."""
+    """One plane (Y, X, C) of a scene, and its description.
+
+    Raises InputError for a scene that is not there.
+    """
     image = _open(path)
     if not 0 <= scene < len(image.scenes):
         raise InputError(f"{path}: scene {scene} was asked for, the file has {len(image.scenes)}")

@@ -33,7 +33,7 @@ def export_cellpose(item: LabelledField, out: Path, names: Sequence[str]) -> Wri
     }
     path = out / f"{item.name}_seg.npy"
     with whole_file(path) as temporary:
-        np.save(temporary, content, allow_pickle=True)
+        np.save(temporary, np.array(content, object), allow_pickle=True)
     return Written([path, write_labels(out / f"{item.name}_masks.tif", labels)])
 
 

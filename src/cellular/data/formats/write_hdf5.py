@@ -43,7 +43,7 @@ def _planes(image: np.ndarray | None) -> dict[str, np.ndarray]:
     return {"image": image}
 
 
-def _semantic(item: LabelledField, labels: np.ndarray, names: list[str]) -> np.ndarray:
+def _semantic(item: LabelledField, labels: np.ndarray, names: Sequence[str]) -> np.ndarray:
     present, where = np.unique(labels, return_inverse=True)
     numbers = [0 if label == 0 else names.index(item.class_of(int(label))) + 1 for label in present]
     return np.array(numbers, np.uint8)[where].reshape(labels.shape)

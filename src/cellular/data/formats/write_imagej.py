@@ -22,7 +22,7 @@ def export_imagej(item: LabelledField, out: Path, names: Sequence[str]) -> Writt
     return Written([path])
 
 
-def _roi(roifile: Any, class_name: str, names: list[str], label: int, cell: CellMask) -> Any:
+def _roi(roifile: Any, class_name: str, names: Sequence[str], label: int, cell: CellMask) -> Any:
     roi = roifile.ImagejRoi.frompoints(single_ring(rings_of(outline(cell))), name=f"{label:05d}-{class_name}")
     roi.roitype = roifile.ROI_TYPE.TRACED
     roi.right, roi.bottom = roi.right - 1, roi.bottom - 1  # corners of pixels, not pixels: no extra one

@@ -29,8 +29,8 @@ def place_image(item: LabelledField, out: Path) -> str:
     if item.images and not _is_there(item, target):
         if _single(item):
             _link(item.images[0], target)
-        else:
-            write_image(target, item.image())
+        elif (image := item.image()) is not None:
+            write_image(target, image)
     return target.name
 
 
@@ -57,7 +57,8 @@ def _is_there(item: LabelledField, target: Path) -> bool:
     if _single(item):
         same = target.samefile(item.images[0]) or filecmp.cmp(target, item.images[0], shallow=False)
     else:
-        same = np.array_equal(read_image(target), item.image())
+        image = item.image()
+        same = image is not None and np.array_equal(read_image(target), image)
     if not same:
         raise OutputExistsError(f"{target} is there already and is another image; choose another --out")
     return True

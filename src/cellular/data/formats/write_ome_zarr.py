@@ -51,8 +51,9 @@ def _channel_names(item: LabelledField, count: int) -> tuple[str, ...]:
     found = tuple(name for path in item.images for name in describe_image(path)[0].channels)
     if len(found) == count and all(found):
         return found
-    if len(item.files.roles) == count and all(item.files.roles):
-        return item.files.roles
+    roles = tuple(role for role in item.files.roles if role)
+    if len(roles) == len(item.files.roles) == count:
+        return roles
     return tuple(f"channel {n + 1}" for n in range(count))
 
 
@@ -101,6 +102,8 @@ def write_image_group(
 ) -> None:
     """Write `image` (C, Y, X) as the OME-Zarr group `path`, with a pyramid, names, colours and limits for display.
 
+    Raises InputError for an image or names that do not fit together.
+
     Parameters
     ----------
     channels : C different names; roles such as "EGFP" where they are known.
@@ -118,9 +121,9 @@ def write_image_group(
         axes_units=units, name=name,
     )  # fmt: skip
     known = {**COLOURS, **(colours or {})}
-    omero = {"channels": [_channel(plane, each, known.get(each, GREY)) for plane, each in zip(image, channels)]}
-    omero["rdefs"] = {"model": "color", "defaultT": 0, "defaultZ": 0}
-    update_attributes(group, version, {"omero": omero})
+    shown = [_channel(plane, each, known.get(each, GREY)) for plane, each in zip(image, channels)]
+    rdefs = {"model": "color", "defaultT": 0, "defaultZ": 0}
+    update_attributes(group, version, {"omero": {"channels": shown, "rdefs": rdefs}})
 
 
 def write_label_image(

@@ -35,7 +35,7 @@ def _corners(cell: CellMask) -> str:
     return " ".join(f"{x / width:.7g} {y / height:.7g}" for x, y in ring)
 
 
-def _write(path: Path, lines: list[str]) -> Path:
+def _write(path: Path, lines: Sequence[str]) -> Path:
     with whole_file(path) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path

@@ -94,7 +94,10 @@ def class_list(path: Path) -> Path | None:
 
 
 def read_classes(path: Path) -> Classes:
-    """Classes of a label file; without a class list none."""
+    """Classes of a label file; without a class list none.
+
+    Raises InputError for a class list without names.
+    """
     found = class_list(path)
     if found is None:
         return Classes()

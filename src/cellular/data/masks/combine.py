@@ -29,7 +29,10 @@ class LabelCanvas:
         self.areas = [0]  # whole area of each label in px, by label; background first
 
     def add(self, cell: CellMask) -> int:
-        """Paint a cell and return its label, counting from 1. 65,535 labels fit 16 bits, more turn the image 32 bit."""
+        """Paint a cell and return its label, counting from 1. 65,535 labels fit 16 bits, more turn the image 32 bit.
+
+        Raises InputError for a cell of another field's size.
+        """
         if cell.shape != self.labels.shape:
             raise InputError(f"a mask of {cell.shape} px cannot be painted on a field of {self.labels.shape} px")
         label = len(self.areas)
@@ -96,7 +99,7 @@ class FieldPainting:
         in_all, in_class = self.all.lost(), {name: canvas.lost() for name, canvas in self.classes.items()}
         in_ignore = self.ignore.lost() if self.ignore else None
         for row in self._rows:
-            if row["ignore_label"]:
+            if in_ignore is not None and row["ignore_label"]:
                 row["lost_px"] = row["class_lost_px"] = int(in_ignore[row["ignore_label"]])
             else:
                 row["lost_px"] = int(in_all[row["label"]])

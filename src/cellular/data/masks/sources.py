@@ -105,6 +105,8 @@ def find_sources(
 ) -> Sources:
     """Find masks and images from the folder a user names.
 
+    Raises MissingInputError without such a folder, InputError without folders of fields in it.
+
     Parameters
     ----------
     folder : the folder of per-field mask folders, or one that holds it under the name `masks`.

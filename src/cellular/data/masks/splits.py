@@ -87,6 +87,8 @@ def resolve_split(
 ) -> Split:
     """The split that was asked for.
 
+    Raises SettingsError for a split that is not known, or given beside patterns; InputError for a file that is none.
+
     Parameters
     ----------
     split : None to split by the two patterns; ``"paper"`` for the published one (28 / 15 / 10 fields: well I06 is
@@ -124,8 +126,8 @@ def _from_file(path: Path) -> ListSplit:
     for key, value in names.items():
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             raise InputError(f"{path}: '{key}' must be a list of field names")
-    lists = (frozenset(_bare(entry) for entry in names.get(name, ())) for name in SPLITS)
-    split = ListSplit(*lists, source=str(path))
+    train, valid, test = (frozenset(_bare(entry) for entry in names.get(name, ())) for name in SPLITS)
+    split = ListSplit(train, valid, test, source=str(path))
     for a, b in (("train", "valid"), ("train", "test"), ("valid", "test")):
         both = sorted(getattr(split, a) & getattr(split, b))
         if both:

@@ -65,7 +65,7 @@ def read_names(paths: Sequence[PurePosixPath], scheme: Scheme) -> Reading:
     read = {path: scheme.read(_composed(path)) for path in paths if path not in left_out}
     parts = {path: found for path, found in read.items() if found is not None}
     times, planes = {found.timepoint for found in parts.values()}, {found.z for found in parts.values()}
-    numbers = _numbered(sorted(times - {None})) if scheme.minutes else {}
+    numbers = _numbered(sorted(time for time in times if time is not None)) if scheme.minutes else {}
     channels: dict[str, str] = {}
     for path, found in parts.items():
         channel = found.channel and channels.setdefault(found.channel.casefold(), found.channel)
@@ -83,7 +83,7 @@ def _composed(path: PurePosixPath) -> PurePosixPath:
     return path if text.isascii() else PurePosixPath(same_name(text))
 
 
-def _numbered(minutes: Sequence[int]) -> dict[int, int]:
+def _numbered(minutes: Sequence[int]) -> dict[int | None, int]:
     """Timepoints 1, 2, 3 ... of times in order, so that a lost one leaves out its number.
 
     The usual gap is one step. Times that are not in steps, within a quarter of one, are numbered in their order.
@@ -139,7 +139,7 @@ def _asked_for(paths: Sequence[PurePosixPath], scheme: str | None, pattern: str 
         near = difflib.get_close_matches(scheme, SCHEMES, 1)
         hint = f"; did you mean {near[0]}?" if near else "."
         raise SettingsError(f"--scheme {scheme} is unknown{hint} There are {', '.join(SCHEMES)}, or --pattern")
-    asked = pattern_scheme(pattern) if pattern is not None else SCHEMES[scheme]
+    asked = SCHEMES[scheme] if scheme is not None else pattern_scheme(pattern or "")
     images = [path for path in paths if not asked.is_extra(path)]
     if images and not any(asked.read(path) for path in images):
         flag = "--pattern" if pattern is not None else f"--scheme {scheme}"
@@ -161,7 +161,7 @@ def _reads_all(scheme: Scheme, paths: Sequence[PurePosixPath]) -> bool:
 
 def _both_readings(paths: Sequence[PurePosixPath], found: Sequence[Scheme]) -> str:
     path = next(path for path in paths if not any(one.is_extra(path) for one in found))
-    readings = " or ".join(f"{one.name} ({_in_words(one.read(path))})" for one in found)
+    readings = " or ".join(f"{one.name} ({_in_words(parts)})" for one in found if (parts := one.read(path)))
     flags = " or ".join(f"--scheme {one.name}" for one in found)
     return f"{path} can be read as {readings}: say which with {flags}, or give --pattern"
 

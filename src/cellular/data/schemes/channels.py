@@ -29,14 +29,16 @@ def read(path: PurePosixPath) -> Parts | None:
         return None
     if match := _POSITION.fullmatch(text):
         return Parts(site=number(match["site"]), channel=match["token"], name=match["name"], series=match["name"])
-    match = _split(text, path)
-    if match is None:
+    parted = _split(text, path)
+    if parted is None:
         return None
-    name, token = match
+    name, token = parted
     well = read_stem(name, path)
     if well is not None and (well.plate or well.site is not None):
         return replace(well, channel=token)
     steps = _STEPS.fullmatch(name)
+    if steps is None:
+        return None
     timepoint, z = number(steps["timepoint"]), number(steps["z"])
     whole = name if z is None else name[: name.rindex("_z")]
     return Parts(

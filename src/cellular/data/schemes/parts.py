@@ -161,9 +161,9 @@ def agreed(found: Iterable[tuple[str, str, str]]) -> tuple[dict[str, str], tuple
     return {token: name for token, (_, name) in names.items() if token not in differ}, tuple(differ.values())
 
 
-def one_size(sizes: Iterable[float]) -> tuple[float | None, tuple[str, ...]]:
+def one_size(sizes: Iterable[float | None]) -> tuple[float | None, tuple[str, ...]]:
     """The pixel size (µm) that all files give; None, and a note, where they differ by more than rounding."""
-    known = sorted(sizes)
+    known = sorted(size for size in sizes if size is not None)
     if not known:
         return None, ()
     if known[-1] > known[0] * 1.001:

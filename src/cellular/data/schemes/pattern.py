@@ -53,9 +53,9 @@ def pattern_scheme(regex: str) -> Scheme:
 
 def _parts(groups: dict[str, str | None], path: PurePosixPath) -> Parts:
     given = {name: text for name, text in groups.items() if text}
-    for name in _NUMBERS:
-        if name in given and not given[name].isdecimal():
-            raise InputError(f"--pattern reads '{given[name]}' as the {name} of {path}; it must be a whole number")
+    for key in _NUMBERS:
+        if key in given and not given[key].isdecimal():
+            raise InputError(f"--pattern reads '{given[key]}' as the {key} of {path}; it must be a whole number")
     well = well_name(given["well"]) if "well" in given else None
     if "well" in given and well is None:
         raise InputError(f"--pattern reads '{given['well']}' as the well of {path}; wells are A01 to AF48")

@@ -1,7 +1,7 @@
 """Opera Phenix and Operetta (Harmony): ``r01c01f01p01-ch1sk1fk1fl1.tiff`` with Index.idx.xml or Index.xml."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from cellular.data.schemes.parts import Beside, Parts, Scheme, agreed, date_in, one_size, plate_folder, stem
@@ -65,7 +65,7 @@ def beside(root: Path, paths: Sequence[PurePosixPath]) -> Beside:
     return Beside(channels, size, (*differ, *unlike, *notes))
 
 
-def _entries(index: Path):
+def _entries(index: Path) -> Iterator[tuple[str | None, str | None, float | None, str | None]]:
     """Token, name, pixel size (µm) and file of each Image of an index, and of each Entry of its maps (Harmony 6)."""
     for _, values, _ in elements(index, "Image", "Entry"):
         channel, metres = values.get("ChannelID"), values.get("ImageResolutionX")

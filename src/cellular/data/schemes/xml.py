@@ -13,8 +13,10 @@ def local(name: str) -> str:
 
 
 def elements(file: Path, *tags: str) -> Iterator[tuple[str, dict[str, str], str]]:
-    """Tag, values and text of every element of `tags`: its attributes, then its children's attributes and texts, by
-    local name. Elements are dropped once read, so an index of 100,000 images takes no memory.
+    """Tag, values and text of every element of `tags`.
+
+    The values are its attributes, then its children's attributes and texts, by local name. Elements are dropped once
+    read, so an index of 100,000 images takes no memory.
 
     Raises InputError, naming the file, where it is no XML.
     """

@@ -85,7 +85,7 @@ def labels_and_errors(
     flows, cell_probability = _checked(flows, cell_probability, niter)
     if gpu := cuda_device(device):
         settings = (niter, flow_threshold, cellprob_threshold, min_size, max_size_fraction)
-        return _on_gpu(flows, cell_probability, *settings, device=gpu)
+        return _on_gpu(flows, cell_probability, settings, gpu)
     active = cell_probability > cellprob_threshold
     starts = np.flatnonzero(active).astype(np.int32)
     ends = follow_flows(flows, active, starts, niter)
@@ -126,14 +126,17 @@ def flow_error(labels: np.ndarray, flows: np.ndarray) -> np.ndarray:
 
 
 def _on_gpu(
-    flows: np.ndarray, cell_probability: np.ndarray, *settings: float | None, device: "torch.device"
+    flows: np.ndarray,
+    cell_probability: np.ndarray,
+    settings: tuple[int, float | None, float, int, float],
+    device: "torch.device",
 ) -> tuple[np.ndarray, np.ndarray | None]:
     import torch
 
     from cellular.segment.flows.torch.to_labels import flows_to_labels_torch
 
-    stacks = (torch.from_numpy(a)[None].to(device) for a in (flows, cell_probability))
-    labels, errors = flows_to_labels_torch(*stacks, *settings)
+    stack, probabilities = (torch.from_numpy(a)[None].to(device) for a in (flows, cell_probability))
+    labels, errors = flows_to_labels_torch(stack, probabilities, *settings)
     return as_labels(labels[0]), errors[0] if errors else None
 
 

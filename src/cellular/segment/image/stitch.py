@@ -30,6 +30,8 @@ def windows(shape: tuple[int, int], size: int, overlap: int) -> list[Window]:
     """Windows of at most `size` px a side that cover `shape` (Y, X), neighbours sharing `overlap` px, in raster order.
 
     The cores part the image without gaps; between neighbours the border runs through the middle of the overlap.
+
+    Raises SettingsError for an overlap below 0 or above half of `size`.
     """
     if overlap < 0 or 2 * overlap > size:
         raise SettingsError(f"A window of {size} px takes an overlap of 0 to {size // 2} px, got {overlap}")
@@ -91,6 +93,8 @@ def measure_by_windows(
     """:func:`segment_by_windows` where `segment` also gives values (n, V) of the window's cells 1..n.
 
     Returns the labels (Y, X) uint32 and the values (N, V) of cells 1..N, each from the window it was taken from.
+
+    Raises SettingsError for `out` of another shape or type, InputError for labels that do not fit their window.
     """
     out = np.zeros(shape, np.uint32) if out is None else out
     if out.shape != tuple(shape) or out.dtype != np.uint32:

@@ -28,8 +28,8 @@ WHOLE = 1024
 class _Layout:
     """Tiles of an image padded to (Y, X): their size and the start of each along both axes."""
 
-    size: tuple[int, int]
-    starts: tuple[np.ndarray, np.ndarray]
+    size: tuple[int, ...]
+    starts: tuple[np.ndarray, ...]
 
 
 def run_network(
@@ -74,7 +74,7 @@ def _padding(side: int) -> tuple[int, int]:
     return MARGIN + missing // 2, MARGIN + missing - missing // 2
 
 
-def _layout(shape: tuple[int, int], tiling: Tiling) -> _Layout:
+def _layout(shape: tuple[int, ...], tiling: Tiling) -> _Layout:
     side, overlap = (TILE, OVERLAP) if tiling == "cellpose" else (WHOLE, 0.1)
     counts = [1 if length <= side else int(np.ceil((1 + 2 * overlap) * length / side)) for length in shape]
     size = tuple(min(side, length) for length in shape)
@@ -85,8 +85,10 @@ def _layout(shape: tuple[int, int], tiling: Tiling) -> _Layout:
 
 
 def _even(length: int, count: int) -> int:
-    """Side of `count` tiles that share a `length` and overlap by a tenth of WHOLE: an image a little wider than one
-    tile is two of half its width, not two whole ones on top of each other."""
+    """Side of `count` tiles that share a `length` and overlap by a tenth of WHOLE.
+
+    So an image a little wider than one tile is two of half its width, not two whole ones on top of each other.
+    """
     shared = length if count == 1 else -(-(length + (count - 1) * WHOLE // 10) // count)
     return min(length, -(-shared // 16) * 16)
 

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-BATCH_NORM = {"eps": 1e-5, "momentum": 0.05}
 LEVELS = 4
 # oneDNN shares a convolution to fewer channels than a vector holds out among threads so that their number rounds it.
 _VECTOR = 16
@@ -24,19 +23,22 @@ class _FewOutputs(nn.Conv2d):
             return super().forward(x)
         more = max(0, _VECTOR - self.out_channels)
         weight = functional.pad(self.weight, (0, 0, 0, 0, 0, 0, 0, more))
-        return functional.conv2d(x, weight, functional.pad(self.bias, (0, more)))[:, : self.out_channels]
+        bias = None if self.bias is None else functional.pad(self.bias, (0, more))
+        return functional.conv2d(x, weight, bias)[:, : self.out_channels]
+
+
+def _batch_norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-5, momentum=0.05)
 
 
 def _bn_relu_conv(inputs: int, outputs: int, size: int, conv: type[nn.Conv2d] = nn.Conv2d) -> nn.Sequential:
     """Pre-activation convolution: batch norm (0), ReLU (1), convolution (2)."""
-    return nn.Sequential(
-        nn.BatchNorm2d(inputs, **BATCH_NORM), nn.ReLU(inplace=True), conv(inputs, outputs, size, padding=size // 2)
-    )
+    return nn.Sequential(_batch_norm(inputs), nn.ReLU(inplace=True), conv(inputs, outputs, size, padding=size // 2))
 
 
 def _bn_conv(inputs: int, outputs: int) -> nn.Sequential:
     """Projection of a residual branch: batch norm (0), 1x1 convolution (1)."""
-    return nn.Sequential(nn.BatchNorm2d(inputs, **BATCH_NORM), nn.Conv2d(inputs, outputs, 1))
+    return nn.Sequential(_batch_norm(inputs), nn.Conv2d(inputs, outputs, 1))
 
 
 class ResidualDown(nn.Module):

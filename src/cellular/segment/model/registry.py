@@ -145,7 +145,10 @@ def load_model(name_or_path: str | Path) -> Model:
 
 
 def shipped_path(name: str) -> Path:
-    """File of one of the models that ship with the package."""
+    """File of one of the models that ship with the package.
+
+    Raises WeightsError where this build has none of that name.
+    """
     path = Path(str(resources.files("cellular.segment.model") / name / f"{name}.safetensors"))
     if not path.is_file():
         raise WeightsError(f"This build of cellular ships no {name} model; use cyto, cyto2, cyto3 or a model file")
@@ -187,7 +190,10 @@ def info_path(path: Path) -> Path:
 
 
 def read_info(path: Path) -> ModelInfo:
-    """Information of a model file: inside a safetensors file, beside a Cellpose one, else the defaults."""
+    """Information of a model file: inside a safetensors file, beside a Cellpose one, else the defaults.
+
+    Raises WeightsError where it is damaged.
+    """
     if path.suffix == SAFETENSORS:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(_METADATA)

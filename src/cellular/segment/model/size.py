@@ -25,7 +25,10 @@ class SizeModel:
 
 
 def load_size_model(path: Path) -> SizeModel:
-    """Read Cellpose's ``size_*.npy`` without running anything in it."""
+    """Read Cellpose's ``size_*.npy`` without running anything in it.
+
+    Raises WeightsError for a file that is none.
+    """
     values = load_pickled_array(path)
     if not isinstance(values, dict) or not {"A", "smean", "ymean", "diam_mean"} <= set(values):
         raise WeightsError(f"{path} is not a Cellpose size model; delete it and fetch it again")

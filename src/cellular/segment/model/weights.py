@@ -51,7 +51,10 @@ def load_network(path: str | Path, device: torch.device | str = "cpu") -> CPnet:
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """State dict in `path` as float32 tensors; nothing in the file is executed."""
+    """State dict in `path` as float32 tensors; nothing in the file is executed.
+
+    Raises WeightsError for a file that is damaged, empty, a web page, or a pickle with code.
+    """
     head = path.open("rb").read(512)
     if path.suffix == SAFETENSORS:
         try:

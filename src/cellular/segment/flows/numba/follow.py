@@ -139,7 +139,7 @@ def _step(
 
 
 @njit(error_model="numpy")
-def _between(top_left: float, top_right: float, low_left: float, low_right: float, v: float, u: float) -> float:
+def _between(top_left: float, top_right: float, low_left: float, low_right: float, v: float, u: float) -> np.float32:
     """Bilinear interpolation at (v, u), float32 of doubles, the factors in Cellpose's order."""
     return np.float32(
         top_left * (1 - v) * (1 - u) + top_right * (1 - v) * u + low_left * v * (1 - u) + low_right * v * u

@@ -18,7 +18,7 @@ MARGIN = SINK_RADIUS
 BATCH = 1 << 14
 
 
-def label_by_sinks(starts: np.ndarray, ends: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def label_by_sinks(starts: np.ndarray, ends: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Label image (Y, X) uint32 of the pixels `starts` by the sinks that their `ends` lie in; both flat indices.
 
     Sinks are numbered by rising seed count, and where two overlap the later one wins. Among equal counts the order

@@ -129,10 +129,10 @@ def _diffuse(cells: TorchCells, first: int, stop: int, part: slice, niter: int |
         while steps[going - 1] <= step:  # steps fall along the run: finished cells are at its end
             going -= 1
         heat[which[:going], centre_y[:going], centre_x[:going]] += 1
-        total = None
-        for dy, dx in NEIGHBOURS:
-            term = heat[:going, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
-            total = term.clone() if total is None else total.add_(term)
+        terms = [heat[:going, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width] for dy, dx in NEIGHBOURS]
+        total = terms[0].clone()
+        for term in terms[1:]:
+            total.add_(term)
         heat[:going, 1:-1, 1:-1] = total.mul_(weight[:going])
     return heat
 

@@ -36,17 +36,17 @@ def flows_to_labels_torch(
     ends = follow_flows_torch(flows, active, starts, niter)
     labels = _label_by_sinks(starts, ends, active.shape)
     labels = _keep(labels, torch.bincount(labels.reshape(-1))[1:] <= labels[0].numel() * max_size_fraction)
-    errors = None
+    passed: np.ndarray | None = None
     if flow_threshold:
         every = flow_error_torch(labels, flows)
         labels = _keep(labels, every <= flow_threshold)
-        errors = every[every <= flow_threshold].cpu().numpy()
-    result = _number_by_image(labels).cpu().numpy().astype(np.uint32)
+        passed = every[every <= flow_threshold].cpu().numpy()
+    result: np.ndarray = _number_by_image(labels).cpu().numpy().astype(np.uint32)
     counts = result.max((1, 2))
     former = [fill_holes_and_drop_small(image, min_size) for image in result]
-    if errors is not None:
-        errors = [own[f - 1] for own, f in zip(np.split(errors, np.cumsum(counts)[:-1]), former)]
-    return result, errors
+    if passed is None:
+        return result, None
+    return result, [own[f - 1] for own, f in zip(np.split(passed, np.cumsum(counts)[:-1]), former)]
 
 
 def follow_flows_torch(flows: torch.Tensor, active: torch.Tensor, starts: torch.Tensor, niter: int) -> torch.Tensor:
@@ -99,7 +99,7 @@ def _step(field: torch.Tensor, base: torch.Tensor, position: torch.Tensor, heigh
     return torch.stack(moved)
 
 
-def _label_by_sinks(starts: torch.Tensor, ends: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+def _label_by_sinks(starts: torch.Tensor, ends: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """Labels (N, Y, X) int64 of the pixels `starts` by the sinks of their `ends`; numbers run through the stack."""
     images, height, width = shape
     counts = torch.bincount(ends, minlength=images * height * width).reshape(shape).double()
