@@ -136,8 +136,8 @@ class _Segmenting:
             draw_outlines(overlay_path(self.out, item.name), image, labels)
         write_labels(label_path(self.out, item.name), labels, image.pixel_size_um)
         tables = {CELLS: table}
-        if self.nuclei:
-            numbered = self.nuclei.write(item, image, labels, self.out, nuclei)
+        numbered = self.nuclei.write(item, image, labels, self.out, nuclei) if self.nuclei else None
+        if numbered is not None:  # a field may have no channel of nuclei
             tables[NUCLEI] = nuclei_table(item.name, numbered, labels)
         return tables
 
