@@ -137,7 +137,7 @@ class _Segmenting:
         write_labels(label_path(self.out, item.name), labels, image.pixel_size_um)
         tables = {CELLS: table}
         numbered = self.nuclei.write(item, image, labels, self.out, nuclei) if self.nuclei else None
-        if numbered is not None:
+        if numbered is not None:  # a field may have no channel of nuclei
             tables[NUCLEI] = nuclei_table(item.name, numbered, labels)
         return tables
 
