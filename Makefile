@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 
 # Two processes of one thread each: two of two threads wait for each other.
 test: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-browser: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m browser -rs

@@ -14,3 +14,20 @@ def mirror(tmp_path, monkeypatch):
     with serving() as (address, behaviour):
         monkeypatch.setenv("CELLULAR_MIRROR", address)
         yield behaviour
+
+
+# Files that take half a minute and more begin first: two processes then end together.
+LONG_FILES = (
+    "test_engines",
+    "test_kill",
+    "test_browser",
+    "test_analyse",
+    "test_tutorials",
+    "test_layouts",
+    "test_report",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """The order of files; within a file it stays."""
+    items.sort(key=lambda item: item.path.stem not in LONG_FILES)

@@ -86,7 +86,7 @@ def differing(one, other):
     return {name for name in {*one, *other} if one.get(name) != other.get(name)}
 
 
-@pytest.mark.parametrize("verb", ["analyse", "prepare", "evaluate", "export"])
+@pytest.mark.parametrize("verb", ["analyse", "prepare", pytest.param("evaluate", marks=LONG), "export"])
 def test_workers_make_the_same(verb, made, here, tmp_path):
     """`analyse` is all of a plate: fields, then series."""
     assert main(command(verb, made, tmp_path / "out", "--workers", 2)) == 0

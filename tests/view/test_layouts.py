@@ -32,7 +32,12 @@ def pages(tmp_path_factory):
         browser.close()
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+# Two here: what a layout's names mean is shown without a browser, in tests/data.
+USUAL = ("imagexpress", "ometiff")
+ALL = [pytest.param(layout, marks=[] if layout in USUAL else [pytest.mark.long]) for layout in LAYOUTS]
+
+
+@pytest.mark.parametrize("layout", ALL)
 def test_a_plate_of_each_layout_opens_with_its_channels_by_role(pages, layout):
     browser, addresses = pages
     page = browser.new_page()
