@@ -237,6 +237,7 @@ def test_an_unclear_inhibitor_or_factor_writes_nothing(tmp_path, capsys):
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_the_same_by_csv_by_parquet_and_by_processes(tmp_path):
     cells = measured([220518, 220519, 220520]).assign(lot=["a"] * 360 + ["2"] * 360)
     for number in range(10):  # two parts, so that both processes have work

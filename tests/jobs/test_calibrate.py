@@ -1,13 +1,11 @@
 """Thresholds and scores settled on annotated fields, as `cellular calibrate` does."""
 
-import shutil
-
 import numpy as np
 import pytest
 
 from cellular.cli.main import main
 from cellular.data.find import find_annotated
-from cellular.data.formats.images import read_labels, write_image, write_labels
+from cellular.data.formats.images import read_image, read_labels, write_image, write_labels
 from cellular.data.image import read_field
 from cellular.errors import InputError
 from cellular.evaluate.scores import score_field, summary
@@ -58,9 +56,10 @@ def test_the_chosen_thresholds_are_the_best_and_score_what_the_grid_says(fields,
 
 def test_the_command_writes_a_model_that_uses_them(fields, tmp_path, capsys):
     out, one = tmp_path / "settled.safetensors", tmp_path / "one"
-    one.mkdir()
-    for path in fields.glob(f"{min(fields.glob('*_masks.png')).name.removesuffix('_masks.png')}*"):
-        shutil.copy(path, one)
+    masks = min(fields.glob("*_masks.png"))
+    image = next(masks.parent.glob(f"{masks.stem.removesuffix('_masks')}.*"))
+    write_labels(one / masks.name, read_labels(masks)[:128, :160])  # a corner is enough, and soon done
+    write_image(one / f"{image.stem}.png", read_image(image)[:128, :160])
     command = ["calibrate", "--model_type", "starter", "--valid_dir", str(one), "--output_model", str(out)]
     command += ["--diameter", "20", "--augment", "false"]  # half the right one: some cells fall into pieces
     assert main(command) == 0

@@ -72,6 +72,10 @@ class Visitor:
             self.page.wait_for_timeout(100)
         return found
 
+    def chosen(self, cells):
+        """Wait until these cells are: what was chosen before may still stand there."""
+        self.wait(lambda: self.page.evaluate(CHOSEN) == cells)
+
     def at(self, x, y):
         frame = self.page.evaluate(FRAME)
         return (
@@ -135,7 +139,7 @@ def test_cells_are_corrected_by_mouse(chromium, run):
         visitor = Visitor(chromium, run, address)
         x, y = middle_of(labels, cell)
         visitor.page.mouse.click(*visitor.at(x, y))
-        assert visitor.wait(lambda: visitor.page.evaluate(CHOSEN)) == [cell]
+        visitor.chosen([cell])
         visitor.press("Delete")
         assert visitor.after(1)[0]["cells"] == [cell]
         visitor.mode("Draw a cell")
@@ -146,7 +150,7 @@ def test_cells_are_corrected_by_mouse(chromium, run):
         corrected = run / "corrections" / f"{first.name}_masks.tif"  # written after the log
         area = visitor.wait(lambda: area_of(corrected, new))
         assert abs(area - 256) <= 40, "a square of 16 px, as well as a mouse can"
-        assert visitor.wait(lambda: visitor.page.evaluate(CHOSEN)) == [new], "what was drawn is chosen"
+        visitor.chosen([new])  # what was drawn is chosen
         visitor.mode("Cut the chosen")
         visitor.stroke([(x - 14, y), (x + 14, y)])
         assert visitor.after(3)[2]["operation"] == "split"
@@ -167,7 +171,7 @@ def test_what_was_corrected_is_there_after_the_server_was_killed(chromium, run):
     with viewing(run) as (address, process):
         visitor = Visitor(chromium, run, address)
         visitor.page.mouse.click(*visitor.at(*middle_of(labels, 1)))
-        visitor.wait(lambda: visitor.page.evaluate(CHOSEN) == [1])
+        visitor.chosen([1])
         visitor.press("Delete")
         visitor.after(1)
         process.send_signal(signal.SIGKILL)
@@ -179,7 +183,7 @@ def test_what_was_corrected_is_there_after_the_server_was_killed(chromium, run):
         assert [entry["operation"] for entry in visitor.after(2)] == ["delete", "undo"]
 
 
-@pytest.mark.parametrize("width", [800, 1400])
+@pytest.mark.parametrize("width", [800, pytest.param(1400, marks=pytest.mark.long)])
 def test_a_row_a_dot_and_a_cell_are_one(chromium, analysed, width):
     with viewing(analysed) as (address, _):
         visitor = Visitor(chromium, analysed, address, width)
@@ -190,13 +194,13 @@ def test_a_row_a_dot_and_a_cell_are_one(chromium, analysed, width):
             lambda: visitor.page.get_by_text(last, exact=True).count() >= 1 and f"field={last}" in visitor.page.url
         )
         visitor.page.mouse.click(*visitor.at(*middle_of(read_labels(open_run(analysed).field(last).labels), 2)))
-        assert visitor.wait(lambda: visitor.page.evaluate(CHOSEN)) == [2]
+        visitor.chosen([2])
         visitor.wait(lambda: visitor.page.locator(".tabulator-selected").count() >= 2)
         wide = visitor.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width + 1, f"the page is {wide} px wide in a window of {width}"
         visitor.page.reload()
         visitor.page.wait_for_selector(".bk-Figure canvas", state="attached")
-        assert visitor.wait(lambda: visitor.page.evaluate(CHOSEN)) == [2], "a reload shows the same"
+        visitor.chosen([2])  # a reload shows the same
         assert visitor.errors == []
 
 
