@@ -82,6 +82,8 @@ def test_replicates_without_both_arms_are_left_out_and_fewer_than_three_are_refu
     few = flux(plate({name: COUNTS[name] for name in "ab"})).table
     assert few["p_value"].isna().all()
     assert few["refusal"].str.contains("3 biological replicates are needed").all()
+    # arms are told by their names
+    assert few["refusal"].str.contains(r"\d (?:DMSO|EBSS), BafA1 and \d (?:DMSO|EBSS), ").all()
     apart = plate()
     apart.loc[apart["batch"] == "a", "inhibitor"] = "none"
     apart.loc[apart["batch"] != "a", "inhibitor"] = "BafA1"

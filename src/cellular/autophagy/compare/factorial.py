@@ -155,7 +155,8 @@ def complete_replicates(
 ) -> tuple[pd.DataFrame, int, Inference]:
     """Images of the replicates that hold every arm (all images where none does), how many others, what they allow."""
     wanted = 2 if question.against is None else 4
-    arms = images["treated"].astype(str) + images["group"].astype(str)
+    levels = images["group"].map({1: str(question.at), 0: str(question.against)})
+    arms = levels + ", " + images["treated"].map({0: str(question.low), 1: str(question.high)})
     per_replicate = arms.groupby(images["replicate"]).nunique()
     whole = per_replicate.index[per_replicate == wanted]
     complete = images[images["replicate"].isin(whole)] if len(whole) else images
