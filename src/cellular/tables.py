@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -151,18 +151,13 @@ def _as_in_text(column: pd.Series) -> pd.Series:
     return column if numbers.dtype == object else column.map(dict(zip(words, numbers))).astype(numbers.dtype)
 
 
-class _named:
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
     """What is wrong with the file said with its name."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, pa.ArrowException | OSError):
-            raise InputError(f"{self.path} is not a readable table: {error}") from error
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a readable table: {error}") from error
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

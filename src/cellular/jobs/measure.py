@@ -207,8 +207,7 @@ class _Measuring:
     scale: Scale | None
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        recorded = read_comparable(item, self.scale)
-        image = self.flat.correct(recorded, item)
+        image = self.flat.correct(read_comparable(item, self.scale), item)
         labels = load_labels(item, image.shape)
         nuclei = self.source.write(item, image, labels, self.out / "labels") if self.source else None
         tables = measure_field(image, labels, item.name, self.settings, self.about[item.name], nuclei)
@@ -274,7 +273,7 @@ def with_puncta_sizes(
         return settings
     if plate.scheme == "cellular" and puncta.unit == "px":
         return replace(settings, puncta=replace(puncta, min_sigma=SIGMAS_PX[0], max_sigma=SIGMAS_PX[1], unit="px"))
-    scale = common_scale(items)
+    scale = None if settings.pixel_size_um else common_scale(items)
     size = settings.pixel_size_um or (scale.pixel_size_um if scale else None)
     cell_px = None if size else cell_px or labelled_diameter(items)
     puncta = puncta.resolved(size, cell_px)

@@ -82,12 +82,12 @@ class Best(Place):
             outcome = outcome_of(do, item)
             own, every = time.thread_time() - own, time.process_time() - every
             yield number, outcome
-            rest = items[number + 1 :]
+            left = len(items) - number - 1
             # the first item pays for what is compiled or read at its first use
-            if number and (count := faster_by(len(rest), own, every, self.start)) > 1:
+            if number and (count := faster_by(left, own, every, self.start)) > 1:
                 told = "%d processes do the rest: %.1f of %.1f s of an item are one thread's; --workers 1 keeps to one"
                 logger.info(told, count, own, every)
-                yield from ((number + 1 + at, came) for at, came in Processes(count).run(do, rest))
+                yield from ((number + 1 + at, came) for at, came in Processes(count).run(do, items[number + 1 :]))
                 return
 
 

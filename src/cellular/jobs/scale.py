@@ -1,6 +1,5 @@
 """What a plate's fields share, so that their numbers can be compared: the kind of levels, and the size of a pixel."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,5 +80,5 @@ def common_scale(fields: Sequence[FieldFiles]) -> Scale | None:
         )
     if not found:
         return None
-    (most, _), *_ = Counter({what: len(names) for what, names in found.items()}).most_common(1)
+    most = max(found, key=lambda what: len(found[what]))
     return Scale(*most, found[most][0])
