@@ -15,7 +15,7 @@ from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError
 from cellular.files import read_csv
-from cellular.jobs.gallery import conditions
+from cellular.jobs.gallery import conditions, puncta_of
 from cellular.report.choice import Choice, choose_fields
 from cellular.report.colours import EDGE, STATES
 from cellular.report.explorer import Explored, measurements, unit_means, well_table
@@ -23,7 +23,6 @@ from cellular.report.linked import choose_rows
 from cellular.report.outlines import PLAIN, colour_image, outline_overlay, outlines_of
 from cellular.report.pictures import size_choice
 from cellular.report.viewer import frame_of
-from cellular.tables import of_fields
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +153,7 @@ def _cells(
 
 
 def _puncta(tables: Mapping[str, pd.DataFrame], shown: list[str]) -> pd.DataFrame | None:
-    here = of_fields(tables, "puncta" if "puncta" in tables else "marker_puncta", shown)
+    here = puncta_of(tables, shown)
     if here is None:
         return None
     return here.assign(frame=here["field"].map(shown.index).astype(int) if len(here) else 0)

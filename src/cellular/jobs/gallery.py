@@ -1,7 +1,7 @@
 """The gallery of `cellular analyse`: cells cut from their fields into a strip for each condition."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,12 +68,17 @@ def conditions(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.Series:
     return words if words.nunique() <= MOST_CONDITIONS else first
 
 
+def puncta_of(tables: Mapping[str, pd.DataFrame], fields: Sequence[str]) -> pd.DataFrame | None:
+    """The puncta of some fields: the reporter's, or else the markers'; None where neither was sought."""
+    return of_fields(tables, "puncta" if "puncta" in tables else "marker_puncta", fields)
+
+
 def _cut(
     plate: Plate, rows: pd.DataFrame, tables: Mapping[str, pd.DataFrame], out: Path
 ) -> dict[tuple[str, int], CellPicture]:
     """The cells of `rows`, each field read once."""
     side = int(np.ceil(_ROOM * np.quantile(tables["cells"]["major_axis"], 0.9)))
-    puncta = of_fields(tables, "puncta" if "puncta" in tables else "marker_puncta", list(rows["field"].unique()))
+    puncta = puncta_of(tables, list(rows["field"].unique()))
     puncta = pd.DataFrame({"field": [], "label": []}) if puncta is None else puncta
     items = {item.name: item for item in plate.fields}
     found = {}
