@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
     from math import isfinite
 
     from cellular.jobs.train import train
+    from cellular.train.parallel import first_process
     from cellular.train.settings import TrainSettings
 
     values = {f.name: getattr(args, f.name) for f in fields(TrainSettings) if hasattr(args, f.name)}
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> None:
     where = (args.train_dir, args.valid_dir, args.experiment_name, args.experiments_dir)
     how = {name: getattr(args, name) for name in ("resume", "force", "tensorboard", "corrections")}
     result = train(*where, settings, **how)
+    if not first_process():
+        return
     validated = (
         f"best validation loss {result.best_loss:.4f}" if isfinite(result.best_loss) else "nothing was validated"
     )
