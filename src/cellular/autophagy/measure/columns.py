@@ -146,7 +146,12 @@ IMAGES = {
 
 STATE = {
     "state": Column("", "str", "basal or activated, whichever is more probable; or Unidentified as a class."),
-    "probability_activated": Column("1", "float64", "Calibrated probability that the cell's autophagy is activated."),
+    "probability_activated": Column(
+        "1", "float64", "Calibrated probability that the cell's autophagy is activated; 1 or 0 where told by hand."
+    ),
+    "state_by_hand": Column("", "bool", "The state was told by hand (--corrections); missing columns: none was."),
+    "state_model": Column("", "str", "What the model said, whether or not the state was told by hand."),
+    "probability_activated_model": Column("1", "float64", "The model's probability, also of cells told by hand."),
 }
 
 _OF_PLANE = {
