@@ -88,7 +88,9 @@ class Corrections:
     def table(self) -> pd.DataFrame:
         """A row a corrected field: ``field, cells_edited, cells_deleted``."""
         rows = [{"field": name, **{key: self.of(name)[-1][key] for key in COUNTS}} for name in self.fields]
-        return pd.DataFrame(rows, columns=["field", *COUNTS]).astype({"field": object})
+        return pd.DataFrame(rows, columns=["field", *COUNTS]).astype(
+            {"field": object, **dict.fromkeys(COUNTS, "int64")}
+        )
 
     def states(self) -> pd.DataFrame:
         """A row a cell whose state was told by hand, and holds: see :mod:`cellular.jobs.states_by_hand`."""
