@@ -5,7 +5,10 @@ from typing import Any
 
 import panel as pn
 
+from cellular.autophagy.state.by_hand import states_of
+from cellular.autophagy.state.words import ACTIVATED, BASAL, UNIDENTIFIED
 from cellular.errors import CellularError, InputError
+from cellular.jobs.corrections import STATE
 from cellular.view.field_pane import FieldPane
 from cellular.view.parts import number
 
@@ -18,6 +21,8 @@ MODES = {
     "Cut the chosen": "pen",
     "Part by two points": "seeds",
 }
+# States on buttons, where people know them by the wells' treatment.
+KNOWN_AS = {BASAL: "Basal (fed)", ACTIVATED: "Activated (unfed)"}
 # A stroke of the pen has a point a pixel of the screen: no cell needs more.
 MOST_POINTS = 4000
 
@@ -38,6 +43,11 @@ class CorrectPane:
         self.buttons = {name: pn.widgets.Button(name=name, width=110) for name in actions}
         for name, action in actions.items():
             self.buttons[name].on_click(lambda _, action=action: self._guarded(action))
+        states = {KNOWN_AS.get(state, state): state for state in states_of(pane.desk.run.tables.get("cells"))}
+        states |= {UNIDENTIFIED: UNIDENTIFIED, "As the model said": None}
+        self.states = {name: pn.widgets.Button(name=name, width=140) for name in states}
+        for name, state in states.items():
+            self.states[name].on_click(lambda _, state=state: self._guarded(lambda: self._tell_state(state)))
         self.cell = number("Cell number", width=110)
         self.cell.param.watch(lambda event: event.new and pane.choose([event.new]), "value")
         self.corners = pn.widgets.TextInput(
@@ -50,6 +60,7 @@ class CorrectPane:
         self.view = pn.Column(
             self.mode,
             pn.FlexBox(*self.buttons.values()),
+            pn.FlexBox(pn.pane.HTML("State of the chosen:", align="center"), *self.states.values()),
             pn.Card(
                 pn.FlexBox(self.cell, self.corners, self.apply),
                 title="By keyboard", collapsed=True, sizing_mode="stretch_width",
@@ -101,8 +112,11 @@ class CorrectPane:
     def _do(self, operation: str, **arguments: Any) -> None:
         """One stroke, and the picture after it."""
         found = self.pane.desk.correcting(self.pane.item)
+        told = found.states
         touched = found.do(operation, **arguments)
-        self._after(touched, f"{operation}: saved")
+        lost = [str(cell) for cell in told if cell not in found.states and operation != STATE]
+        gone = f"; what was told by hand of cell {', '.join(lost)} is gone with it" if lost else ""
+        self._after(arguments["cells"] if operation == STATE else touched, f"{operation}: saved{gone}")
 
     def _after(self, touched: list[int], said: str) -> None:
         self.pane.show_cells(keep=touched)
@@ -118,6 +132,11 @@ class CorrectPane:
 
     def _check(self) -> None:
         self._do("check")
+
+    def _tell_state(self, state: str | None) -> None:
+        self._do(STATE, cells=self.pane.chosen(), state=state)
+        if self.pane.colour_by.value == "nothing" and state is not None:
+            self.pane.colour_by.value = STATE  # else nothing would be seen of it
 
     def _undo(self) -> None:
         self._after(self.pane.desk.correcting(self.pane.item).undo(), "undone")
