@@ -42,19 +42,19 @@ class CorrectPane:
         }  # fmt: skip
         self.buttons = {name: pn.widgets.Button(name=name, width=110) for name in actions}
         for name, action in actions.items():
-            self.buttons[name].on_click(lambda _, action=action: self._guarded(action))
+            self.buttons[name].on_click(lambda _, action=action: self._pressed(action))
         states = {KNOWN_AS.get(state, state): state for state in states_of(pane.desk.run.tables.get("cells"))}
         states |= {UNIDENTIFIED: UNIDENTIFIED, "As the model said": None}
-        self.states = {name: pn.widgets.Button(name=name, width=140) for name in states}
+        self.states = {name: pn.widgets.Button(name=name, width=125) for name in states}
         for name, state in states.items():
-            self.states[name].on_click(lambda _, state=state: self._guarded(lambda: self._tell_state(state)))
+            self.states[name].on_click(lambda _, state=state: self._pressed(lambda: self._tell_state(state)))
         self.cell = number("Cell number", width=110)
         self.cell.param.watch(lambda event: event.new and pane.choose([event.new]), "value")
         self.corners = pn.widgets.TextInput(
             name="Corners instead of a stroke, x,y in px", placeholder="10,12 30,12 30,40", width=300
         )
         self.apply = pn.widgets.Button(name="Apply corners", width=120)
-        self.apply.on_click(lambda _: self._guarded(self._by_corners))
+        self.apply.on_click(lambda _: self._pressed(self._by_corners))
         pane.pen.on_change("data", lambda attr, old, new: self._guarded(self._stroke))
         pane.seeds.on_change("data", lambda attr, old, new: self._guarded(self._part))
         self.view = pn.Column(
@@ -99,6 +99,10 @@ class CorrectPane:
             self.pane.pen.data = {"xs": [], "ys": []}
         if self.pane.seeds.data["x"]:
             self.pane.seeds.data = {"x": [], "y": []}
+
+    def _pressed(self, action: Callable[[], None]) -> None:
+        """Do it when the page may be drawn on: Panel hands over a button that is pressed while it is at work already."""
+        pn.state.execute(lambda: self._guarded(action), schedule=True)
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:

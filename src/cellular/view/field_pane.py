@@ -40,14 +40,14 @@ SIDE, MARGIN = 1400, 0.5
 # How long the view must rest before its tiles are read, ms.
 REST_MS = 120
 FIRST_COLUMNS = (
+    "state",
+    BY_HAND,
     "area",
     "circularity",
     "puncta_total",
     "puncta_yellow",
     "puncta_red_only",
     "red_only_fraction",
-    "state",
-    BY_HAND,
 )
 # px; by width, too, the cells stand out whose state was told by hand.
 THIN, THICK = 1.2, 3.5
