@@ -5,8 +5,7 @@ from typing import Any
 
 import panel as pn
 
-from cellular.autophagy.state.by_hand import states_of
-from cellular.autophagy.state.words import ACTIVATED, BASAL, UNIDENTIFIED
+from cellular.autophagy.state.by_hand import choices_of
 from cellular.errors import CellularError, InputError
 from cellular.jobs.corrections import STATE
 from cellular.view.field_pane import FieldPane
@@ -21,8 +20,6 @@ MODES = {
     "Cut the chosen": "pen",
     "Part by two points": "seeds",
 }
-# States on buttons, where people know them by the wells' treatment.
-KNOWN_AS = {BASAL: "Basal (fed)", ACTIVATED: "Activated (unfed)"}
 # A stroke of the pen has a point a pixel of the screen: no cell needs more.
 MOST_POINTS = 4000
 
@@ -43,8 +40,7 @@ class CorrectPane:
         self.buttons = {name: pn.widgets.Button(name=name, width=110) for name in actions}
         for name, action in actions.items():
             self.buttons[name].on_click(lambda _, action=action: self._pressed(action))
-        states = {KNOWN_AS.get(state, state): state for state in states_of(pane.desk.run.tables.get("cells"))}
-        states |= {UNIDENTIFIED: UNIDENTIFIED, "As the model said": None}
+        states = choices_of(pane.desk.run.tables.get("cells"))
         self.states = {name: pn.widgets.Button(name=name, width=125) for name in states}
         for name, state in states.items():
             self.states[name].on_click(lambda _, state=state: self._pressed(lambda: self._tell_state(state)))
@@ -101,7 +97,7 @@ class CorrectPane:
             self.pane.seeds.data = {"x": [], "y": []}
 
     def _pressed(self, action: Callable[[], None]) -> None:
-        """Do it when the page may be drawn on: Panel hands over a button that is pressed while it is at work already."""
+        """Do it when the page may be drawn on: Panel hands over a button that is pressed while it is still at work."""
         pn.state.execute(lambda: self._guarded(action), schedule=True)
 
     def _guarded(self, action: Callable[[], None]) -> None:

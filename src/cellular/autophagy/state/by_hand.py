@@ -9,6 +9,8 @@ from cellular.errors import InputError
 
 BY_HAND, MODEL = "state_by_hand", "_model"
 _PROBABILITY = "probability_"
+# By the treatment people know them from, too.
+_KNOWN_AS = {BASAL: "Basal (fed)", ACTIVATED: "Activated (unfed)"}
 # What says that a row is the cell whose state was told: its place, px, as far as a text file keeps it.
 PLACE, NEAR = ("area", "y", "x"), 0.01
 
@@ -117,6 +119,16 @@ def states_of(cells: pd.DataFrame | None) -> tuple[str, str]:
         if positive != ACTIVATED and others:
             return others[0], positive
     return BASAL, ACTIVATED
+
+
+def choices_of(cells: pd.DataFrame | None) -> dict[str, str | None]:
+    """What can be told by hand of the cells of a run, as people read it, and the state that it is; None takes it back.
+
+    >>> list(choices_of(None).items())[1:]
+    [('Activated (unfed)', 'activated'), ('Unidentified', 'Unidentified'), ('As the model said', None)]
+    """
+    known = {_KNOWN_AS.get(state, state): state for state in states_of(cells)}
+    return {**known, UNIDENTIFIED: UNIDENTIFIED, "As the model said": None}
 
 
 def by_hand_note(cells: pd.DataFrame) -> str:
