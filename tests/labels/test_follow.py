@@ -5,7 +5,7 @@ import pytest
 
 from cellular.errors import InputError
 from cellular.labels import edit
-from cellular.labels.follow import follow, say
+from cellular.labels.follow import check_say, follow, say
 
 FIELD = np.array([[1, 1, 0, 2, 2], [1, 1, 0, 2, 2], [3, 3, 3, 3, 3]], np.uint16)
 
@@ -15,13 +15,13 @@ def words(said):
 
 
 def test_a_word_stands_with_the_place_of_its_cell():
-    said = say(FIELD, {}, [2, 3], "basal")
+    said = say(FIELD, {}, {2: "basal", 3: "basal"})
     assert {cell: (one.word, one.area, one.y, one.x) for cell, one in said.items()} == {
         2: ("basal", 4, 0.5, 3.5),
         3: ("basal", 5, 2.0, 2.0),
     }
-    assert words(say(FIELD, said, [3], "activated")) == {2: "basal", 3: "activated"}
-    assert words(say(FIELD, said, [3], None)) == {2: "basal"}
+    assert words(say(FIELD, said, {3: "activated"})) == {2: "basal", 3: "activated"}
+    assert words(say(FIELD, said, {3: None})) == {2: "basal"}
 
 
 @pytest.mark.parametrize(
@@ -35,16 +35,16 @@ def test_a_word_stands_with_the_place_of_its_cell():
 )
 def test_what_says_nothing_new_is_refused(cells, word, match):
     with pytest.raises(InputError, match=match):
-        say(FIELD, say(FIELD, {}, [2], "basal"), cells, word)
+        check_say(FIELD, say(FIELD, {}, {2: "basal"}), cells, word)
 
 
 def test_a_deleted_cell_takes_its_word_with_it_and_others_keep_theirs():
-    said = say(FIELD, {}, [1, 2], "basal")
+    said = say(FIELD, {}, {1: "basal", 2: "basal"})
     assert words(follow(said, FIELD, edit.delete(FIELD, [1]))) == {2: "basal"}
 
 
 def test_the_parts_of_a_cell_inherit_nothing():
-    said = say(FIELD, {}, [3], "basal")
+    said = say(FIELD, {}, {3: "basal"})
     parted = edit.split_by_line(FIELD, 3, [(2.5, 2), (2.5, 3)], [4, 5])
     assert follow(said, FIELD, parted) == {}
 
@@ -59,9 +59,7 @@ def test_the_parts_of_a_cell_inherit_nothing():
     ids=["the same", "different", "one of them"],
 )
 def test_merged_cells_hand_on_what_was_said_of_all_of_them(told, merged):
-    said = {}
-    for cell, word in told.items():
-        said = say(FIELD, said, [cell], word)
+    said = say(FIELD, {}, told)
     after = edit.merge(FIELD, [1, 2], 4)
     found = follow(said, FIELD, after, [1, 2], 4)
     assert words(found) == merged
@@ -70,7 +68,7 @@ def test_merged_cells_hand_on_what_was_said_of_all_of_them(told, merged):
 
 
 def test_a_reshaped_cell_keeps_its_word_while_it_covers_what_was_looked_at():
-    said = say(FIELD, {}, [3], "basal")
+    said = say(FIELD, {}, {3: "basal"})
     half = FIELD.copy()
     half[2] = [3, 3, 3, 0, 0]  # IoU 3 / 5
     kept = follow(said, FIELD, half)
@@ -81,7 +79,7 @@ def test_a_reshaped_cell_keeps_its_word_while_it_covers_what_was_looked_at():
 
 
 def test_a_number_painted_elsewhere_does_not_carry_its_word_there():
-    said = say(FIELD, {}, [1], "basal")
+    said = say(FIELD, {}, {1: "basal"})
     swapped = FIELD.copy()
     swapped[FIELD == 1], swapped[FIELD == 2] = 2, 1
     assert follow(said, FIELD, swapped) == {}

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,9 @@ from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import alone_in
-from cellular.jobs.corrections_log import COUNTS, LOG, append, read_log
+from cellular.jobs.corrections_log import COUNTS, LOG, REDO, STATE, UNDO, append, read_log, taken_apart
 from cellular.jobs.states_by_hand import ByHand, as_table, changes, check_same, take_in, write_states
 from cellular.labels import edit, follow
-
-UNDO, REDO = "undo", "redo"
-# What somebody says of cells is a stroke like those that change outlines, and changes none.
-STATE = "state"
 
 
 def _split(labels: np.ndarray, cell: int, new: list[int], line: Any = None, seeds: Any = None) -> np.ndarray:
@@ -79,7 +76,7 @@ class Corrections:
         Those are not among them whose every stroke was taken back, nor those in which only states were told.
         """
         names = dict.fromkeys(entry["field"] for entry in self.log)
-        return tuple(name for name in names if any(one["operation"] != STATE for one in _standing(self.of(name))[0]))
+        return tuple(name for name in names if any(one["operation"] != STATE for one in taken_apart(self.of(name))[0]))
 
     def of(self, field: str) -> list[dict[str, Any]]:
         """The strokes of one field."""
@@ -164,7 +161,7 @@ def only_labelled(plate: Plate) -> Plate:
     """The fields of `plate` that have a label image: where cells were outlined only here and there."""
     kept = tuple(item for item in plate.fields if item.labels)
     if not kept:
-        raise InputError(f"{plate.folder}: none of its {len(plate)} fields has a label image or a correction")
+        raise InputError(f"{plate.folder}: none of its {len(plate)} fields has a label image, or a corrected one")
     return replace(plate, fields=kept)
 
 
@@ -242,12 +239,12 @@ class FieldCorrections:
     @property
     def can_undo(self) -> bool:
         """Whether a stroke stands that can be taken back."""
-        return bool(_standing(self._entries)[0])
+        return bool(taken_apart(self._entries)[0])
 
     @property
     def can_redo(self) -> bool:
         """Whether a stroke was taken back, and none made since."""
-        return bool(_standing(self._entries)[1])
+        return bool(taken_apart(self._entries)[1])
 
     def edited(self) -> list[int]:
         """The cells as they are now that are new or of another shape than in the original."""
@@ -290,14 +287,14 @@ class FieldCorrections:
 
     def undo(self) -> list[int]:
         """Take the last stroke back; the cells that it touched."""
-        standing, _ = _standing(self._entries)
+        standing, _ = taken_apart(self._entries)
         if not standing:
             raise InputError(f"{self.field}: there is nothing to undo")
         return self._keep(UNDO, {}, _applied(self.original, standing[:-1]), standing[-1]["operation"])
 
     def redo(self) -> list[int]:
         """Make the stroke again that was taken back last; the cells that it touches."""
-        standing, undone = _standing(self._entries)
+        standing, undone = taken_apart(self._entries)
         if not undone:
             raise InputError(f"{self.field}: there is nothing to redo")
         after = _applied(self.original, [*standing, undone[-1]])
@@ -348,23 +345,8 @@ class FieldCorrections:
         take_in(self._by_hand, new)
 
 
-def _standing(entries: Iterable[Mapping[str, Any]]) -> tuple[list, list]:
-    """The strokes that stand, and those that were taken back and can be made again, the last one last."""
-    standing: list[Mapping[str, Any]] = []
-    undone: list[Mapping[str, Any]] = []
-    for entry in entries:
-        if entry["operation"] == UNDO:
-            undone.append(standing.pop())
-        elif entry["operation"] == REDO:
-            standing.append(undone.pop())
-        else:
-            standing.append(entry)
-            undone = []
-    return standing, undone
-
-
 def _replayed(original: np.ndarray, entries: list[dict[str, Any]]) -> Marked:
-    labels, said = _applied(original, _standing(entries)[0])
+    labels, said = _applied(original, taken_apart(entries)[0])
     if entries and pixel_hash(labels) != entries[-1]["after"]:
         raise InputError(f"{entries[-1]['field']}: replaying its strokes does not give what {LOG} says; it is damaged")
     return labels, said
@@ -372,15 +354,21 @@ def _replayed(original: np.ndarray, entries: list[dict[str, Any]]) -> Marked:
 
 def _applied(original: np.ndarray, strokes: Iterable[Mapping[str, Any]]) -> Marked:
     marked: Marked = original, {}
-    for stroke in strokes:
-        marked = _done(marked, stroke["operation"], stroke["arguments"])
+    for of_states, some in groupby(strokes, lambda stroke: stroke["operation"] == STATE):
+        if of_states:  # many that follow each other, a cell each, are found in the label image at once
+            words = {cell: one["arguments"]["state"] for one in some for cell in one["arguments"]["cells"]}
+            marked = marked[0], follow.say(*marked, words)
+            continue
+        for stroke in some:
+            marked = _done(marked, stroke["operation"], stroke["arguments"])
     return marked
 
 
 def _done(marked: Marked, operation: str, arguments: Mapping[str, Any]) -> Marked:
     labels, said = marked
     if operation == STATE:
-        return labels, follow.say(labels, said, arguments["cells"], arguments["state"])
+        follow.check_say(labels, said, arguments["cells"], arguments["state"])
+        return labels, follow.say(labels, said, dict.fromkeys(arguments["cells"], arguments["state"]))
     after = OPERATIONS[operation](labels, **arguments)
     merged = (arguments["cells"], arguments["new"]) if operation == "merge" else ()
     return after, follow.follow(said, labels, after, *merged)

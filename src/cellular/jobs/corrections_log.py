@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ from cellular.files import writing
 from cellular.jobs.states_by_hand import is_change
 
 LOG = "corrections.jsonl"
+UNDO, REDO = "undo", "redo"
+# What somebody says of cells is a stroke like those that change outlines, and changes none.
+STATE = "state"
 # What is told of a field in tables: cells drawn or changed by hand, and cells of the original that are gone.
 COUNTS = ("cells_edited", "cells_deleted")
 _KEYS = {"time", "who", "field", "operation", "arguments", "cells", "original", "after", *COUNTS}
@@ -46,3 +49,18 @@ def read_log(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
             raise InputError(f"{path}: line {number} is no correction; restore the file from a copy")
         entries.append(entry)
     return entries, start + len(whole) + len(ended)
+
+
+def taken_apart(entries: Iterable[Mapping[str, Any]]) -> tuple[list, list]:
+    """The strokes that stand, and those that were taken back and can be made again, the last one last."""
+    standing: list[Mapping[str, Any]] = []
+    undone: list[Mapping[str, Any]] = []
+    for entry in entries:
+        if entry["operation"] == UNDO:
+            undone.append(standing.pop())
+        elif entry["operation"] == REDO:
+            standing.append(undone.pop())
+        else:
+            standing.append(entry)
+            undone = []
+    return standing, undone

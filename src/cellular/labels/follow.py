@@ -31,21 +31,23 @@ class Said:
     x: float
 
 
-def say(labels: np.ndarray, said: Mapping[int, Said], cells: Sequence[int], word: str | None) -> dict[int, Said]:
-    """`said` of the cells of `labels` (Y, X) with `word` said of `cells`; None takes back what was said of them.
-
-    Raises InputError for no cell, one that is not there, and where nothing would change.
-    """
+def check_say(labels: np.ndarray, said: Mapping[int, Said], cells: Sequence[int], word: str | None) -> None:
+    """Raise InputError for no cell, one that is not in `labels` (Y, X), and where `word` was said of them already."""
     check_cells(labels, cells, 1)
     if all((said[cell].word if cell in said else None) == word for cell in cells):
         what = f"{word} was told by hand of these cells already" if word else "no state was told by hand of these cells"
         raise InputError(what)
-    others = {cell: one for cell, one in said.items() if cell not in set(cells)}
-    if word is None:
-        return others
-    chosen = Regions.of(np.where(np.isin(labels, list(cells)), labels, 0))
+
+
+def say(labels: np.ndarray, said: Mapping[int, Said], words: Mapping[int, str | None]) -> dict[int, Said]:
+    """`said` of the cells of `labels` (Y, X) with `words` said of some; None takes back what was said of a cell."""
+    kept = {cell: one for cell, one in said.items() if cell not in words}
+    named = {cell: word for cell, word in words.items() if word is not None}
+    if not named:
+        return kept
+    chosen = Regions.of(np.where(np.isin(labels, list(named)), labels, 0))
     pixels = np.split(chosen.pixels, chosen.starts[1:])
-    return others | {int(cell): _said(word, own, labels.shape[1]) for cell, own in zip(chosen.labels, pixels)}
+    return kept | {int(cell): _said(named[int(cell)], own, labels.shape[1]) for cell, own in zip(chosen.labels, pixels)}
 
 
 def follow(
@@ -57,7 +59,7 @@ def follow(
     not. Cells that were `merged` into `new` hand it on where the same was said of every one of them.
 
     >>> before, after = np.array([[1, 1, 2, 2]]), np.array([[1, 1, 0, 2]])
-    >>> told = say(before, {}, [1, 2], "basal")
+    >>> told = say(before, {}, {1: "basal", 2: "basal"})
     >>> {cell: (one.word, one.area, one.x) for cell, one in follow(told, before, after).items()}
     {1: ('basal', 2, 0.5), 2: ('basal', 1, 3.0)}
     >>> sorted(follow(told, before, np.array([[1, 0, 0, 1]])))

@@ -7,7 +7,7 @@ import panel as pn
 
 from cellular.autophagy.state.by_hand import choices_of
 from cellular.errors import CellularError, InputError
-from cellular.jobs.corrections import STATE
+from cellular.jobs.corrections_log import STATE
 from cellular.view.field_pane import FieldPane
 from cellular.view.parts import number
 
