@@ -13,6 +13,7 @@ from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import choose_features
 from cellular.autophagy.state.by_hand import not_there, with_states
 from cellular.autophagy.state.tree_model import ClassifySettings
+from cellular.cli.main import main
 from cellular.data.find import find_plate
 from cellular.data.formats.images import read_labels, write_labels
 from cellular.data.plate import FieldFiles, Plate
@@ -272,9 +273,12 @@ def test_measure_without_a_model_gives_the_states_by_hand_alone(told, tmp_path):
     assert anndata.read_h5ad(tmp_path / "out" / "cells.h5ad").obs["state_by_hand"].sum() == 1
 
 
-def test_classify_tells_states_by_hand_over_the_models(told, tmp_path):
+def test_classify_tells_states_by_hand_over_the_models(told, tmp_path, capsys):
     cells, how = told.folder / "measured" / "cells.csv", {"corrections": told.folder / "c"}
-    classified = classify(cells, told.model, tmp_path / "told", top=0, **how)
+    words = ["classify", "predict", cells, "--model", told.model, "--out", tmp_path / "told", "--top", "0"]
+    assert main([*map(str, words), "--corrections", str(told.folder / "c")]) == 0
+    assert "1 of these states were told by hand" in capsys.readouterr().out
+    classified = read_table(tmp_path / "told" / "cells.csv")
     assert classified["state_model"].tolist() == told.before["state"].tolist()
     assert (classified["state"] != classified["state_model"]).sum() == 1
     plain = classify(tmp_path / "told" / "cells.csv", told.model, tmp_path / "plain", top=0)
