@@ -15,7 +15,7 @@ from cellular.report.training import draw_loss, write_tensorboard
 from cellular.train.checkpoint import CHECKPOINT
 from cellular.train.loop import DIAMETERS, RUN, TrainingResult, start_network, train_network
 from cellular.train.parallel import together
-from cellular.train.samples import enough_cells, load_samples
+from cellular.train.samples import enough_cells, load_samples, memory_of
 from cellular.train.settings import TrainSettings
 
 
@@ -30,6 +30,7 @@ def train(
     force: bool = False,
     tensorboard: bool = False,
     corrections: str | Path | None = None,
+    memory: int | None = None,
 ) -> TrainingResult:
     """Fine-tune a model on folders that `prepare` wrote.
 
@@ -47,6 +48,7 @@ def train(
     tensorboard : write a TensorBoard log too.
     corrections : folder of corrections: learn from the corrected label images of `train_dir`'s fields, of which those
         without any label image are left out.
+    memory : bytes for the fields; what goes beyond is read from the cache on disk, crop by crop. None sets no bound.
 
     Raises
     ------
@@ -76,10 +78,10 @@ def train(
         network, info, settings = start_network(replace(settings, device=device))
         if not share.first:
             share.wait()  # until the first has left the flows where all find them
-        samples = enough_cells(
-            load_samples(fields, info, asked, "read training fields"), settings.min_train_masks, fields.folder
-        )
-        validation = load_samples(valid_dir, info, asked, "read validation fields") if valid_dir else []
+        samples = load_samples(fields, info, asked, "read training fields", memory)
+        samples = enough_cells(samples, settings.min_train_masks, fields.folder)
+        left = None if memory is None else memory - memory_of(samples)
+        validation = load_samples(valid_dir, info, asked, "read validation fields", left) if valid_dir else []
         if share.first:
             share.wait()
         parts = [fields if corrections else train_dir, *([valid_dir] if valid_dir else [])]
