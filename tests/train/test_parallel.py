@@ -15,6 +15,38 @@ from cellular.segment.model.weights import load_network
 from cellular.train.loss import flow_loss
 from cellular.train.parallel import together
 
+GRADIENTS = """
+import multiprocessing, os, sys
+import torch
+from torch import distributed
+from cellular.segment.model.network import build_network
+from cellular.train.loss import flow_loss
+from cellular.train.parallel import Share
+
+random = torch.Generator().manual_seed(0)
+images, targets = (torch.rand(3, c, 32, 32, generator=random) for c in (2, 4))
+targets = targets.round()
+
+def learned(share):
+    torch.manual_seed(1)
+    network = build_network(2, 4).train()
+    image, target = images[share.rank :: share.of], targets[share.rank :: share.of]
+    learner = share.learner(network)
+    output, _ = learner(image)
+    (flow_loss(output, target, share.total(target[:, 3].sum())) * share.of).backward()
+    return [p.grad for p in network.parameters() if p.requires_grad], network.state_dict()
+
+def process(rank):
+    distributed.init_process_group("gloo", f"file://{sys.argv[1]}/meet", rank=rank, world_size=4)
+    torch.save(learned(Share(rank, 4)), f"{sys.argv[1]}/{rank}.pt")
+    distributed.destroy_process_group()
+
+torch.set_num_threads(1)
+crew = [multiprocessing.get_context("fork").Process(target=process, args=(rank,)) for rank in range(4)]
+for one in crew: one.start()
+for one in crew: one.join()
+torch.save(learned(Share()), f"{sys.argv[1]}/alone.pt")
+"""
 FEW = ["--model_type", "scratch", "--width", "4", "--crop_size", "64", "--optimizer", "sgd", "--learning_rate", "0.02"]
 
 
@@ -26,6 +58,19 @@ def train(tmp_path, name, processes, *more):
     command += ["--experiment_name", name, "--experiments_dir", tmp_path / "made", "--batch_size", "4"]
     environment = os.environ | {"CELLULAR_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     return subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_a_step_of_four_processes_is_that_of_one(tmp_path):
+    """Of a batch of three crops, one process has none; gradients and running means are those of the whole batch."""
+    done = subprocess.run([sys.executable, "-c", GRADIENTS, tmp_path], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    alone, normed = torch.load(tmp_path / "alone.pt", weights_only=True)
+    for rank in range(4):
+        gradients, state = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        for gradient, wanted in zip(gradients, alone):
+            assert float((gradient - wanted).norm()) <= 1e-4 * float(wanted.norm()) + 1e-6
+        for name, value in normed.items():
+            np.testing.assert_allclose(state[name].numpy(), value.numpy(), atol=1e-6, err_msg=name)
 
 
 @pytest.mark.long
@@ -44,7 +89,8 @@ def test_two_processes_learn_what_one_does(tmp_path):
     one, two = (load_network(tmp_path / "made" / n / "models" / n).state_dict() for n in ("one", "two"))
     assert list(one) == list(two)
     for name, value in one.items():
-        np.testing.assert_allclose(two[name].numpy(), value.numpy(), atol=2e-4, err_msg=name)
+        # rounding grows from step to step; another order of the crops would move weights by their own size
+        np.testing.assert_allclose(two[name].numpy(), value.numpy(), atol=2e-3, err_msg=name)
     assert train(tmp_path, "two", 2, *often).returncode != 0  # it is there already
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import distributed, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
 from cellular.errors import SettingsError
@@ -56,7 +55,7 @@ class Share:
         if self.of == 1:
             return network
         _normalise_together(network)
-        return DistributedDataParallel(network, broadcast_buffers=False)
+        return DistributedDataParallel(network)
 
 
 ALONE = Share()
@@ -92,6 +91,20 @@ def together(device: str) -> Iterator[tuple[Share, str]]:
         distributed.destroy_process_group()
 
 
+class _Summed(torch.autograd.Function):
+    """The sum over processes. The loss of each rests on it, so a gradient is summed over them likewise."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
+        values = values.clone()
+        distributed.all_reduce(values)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        return _Summed.forward(ctx, *gradients)
+
+
 class _TogetherNorm(nn.BatchNorm2d):
     """Batch normalisation by mean and variance of all processes' parts of a batch (torch's own is for GPUs alone)."""
 
@@ -101,9 +114,9 @@ class _TogetherNorm(nn.BatchNorm2d):
         values, axes = x.float(), (0, 2, 3)
         count = torch.full((), float(x.numel() // x.shape[1]), device=x.device)
         distributed.all_reduce(count)
-        mean = all_reduce(values.sum(axes)) / count
+        mean = _Summed.apply(values.sum(axes)) / count
         centred = values - mean[:, None, None]
-        variance = all_reduce((centred**2).sum(axes)) / count
+        variance = _Summed.apply((centred**2).sum(axes)) / count
         self._follow(mean.detach(), variance.detach() * count / (count - 1))
         scale = self.weight * (variance + self.eps).rsqrt()
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
