@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 from bokeh.document import Document
 from bokeh.events import DocumentReady
@@ -45,7 +46,7 @@ class Explored:
     """
 
     frames: Sequence[Frame]
-    outlines: dict[tuple[str, int], tuple[list[float], list[float]]]
+    outlines: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]
     cells: pd.DataFrame
     features: Sequence[str]
     means: pd.DataFrame | None = None
