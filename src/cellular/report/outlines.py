@@ -18,8 +18,6 @@ SMALLEST = 700
 MATCHED, MISSED, SPURIOUS, PLAIN = (86, 180, 233), (230, 159, 0), (204, 121, 167), (255, 255, 255)
 
 
-# Between the parts of an outline.
-_GAP = np.full((1, 2), np.nan, np.float32)
 # Nuclei: of the same palette, seen on blue DNA.
 NUCLEUS = (86, 180, 233)
 
@@ -48,7 +46,9 @@ def outline_overlay(image: np.ndarray, layers: Sequence[tuple[np.ndarray, tuple[
     longer = max(image.shape[:2])
     scale = LONGEST / longer if longer > LONGEST else math.ceil(SMALLEST / longer)
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    picture = cv2.resize(display_image(image), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+    # to more than half its size, a mean of the nearest four pixels leaves none out, and takes a sixth of the time
+    how = cv2.INTER_AREA if scale <= 0.5 else cv2.INTER_LINEAR if scale < 1 else cv2.INTER_NEAREST
+    picture = cv2.resize(display_image(image), size, interpolation=how)
     for labels, colour in layers:
         picture[_outline(labels, size)] = colour
     return picture
@@ -79,13 +79,21 @@ def outlines_of(labels: np.ndarray, within: float = 0.7) -> dict[int, tuple[np.n
     for index, window in enumerate(ndimage.find_objects(labels)):
         if window is None:
             continue
-        mask = np.pad((labels[window] == index + 1).astype(np.uint8), 1)
-        x0, y0 = window[1].start - 0.5, window[0].start - 0.5
+        here = labels[window] == index + 1
+        mask = np.zeros((here.shape[0] + 2, here.shape[1] + 2), np.uint8)
+        mask[1:-1, 1:-1] = here
         rings = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
-        corners = [cv2.approxPolyDP(ring, within, True)[:, 0].astype(np.float32) for ring in rings]
-        apart = np.concatenate([part for one in corners for part in (one, _GAP)][:-1]) + np.float32([x0, y0])
-        found[index + 1] = apart[:, 0].copy(), apart[:, 1].copy()
+        parts = [cv2.approxPolyDP(ring, within, True)[:, 0] for ring in rings]
+        corners = (parts[0] if len(parts) == 1 else _set_apart(parts)).astype(np.float32)
+        x0, y0 = window[1].start - 0.5, window[0].start - 0.5
+        found[index + 1] = corners[:, 0] + np.float32(x0), corners[:, 1] + np.float32(y0)
     return found
+
+
+def _set_apart(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Corners (N, 2) of all parts with a row of NaN between any two."""
+    gap = np.full((1, 2), np.nan, np.float32)
+    return np.concatenate([rows for part in parts for rows in (part, gap)][:-1])
 
 
 def _outline(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
