@@ -77,10 +77,8 @@ _LONG = 20
 _BOKEH = ("bokeh", "bokeh-widgets", "bokeh-tables")
 # At method 2, libwebp takes a third of its usual time, for 3 % more.
 _WEBP = {"format": "webp", "quality": 80, "method": 2}
-
-
-# How a model is named where Bokeh writes it; in texts of ours the quotes would be escaped.
-_MODEL = r'(?<!\\)"(id|root_id)":"(p\d+)"'
+# How a model is named where Bokeh writes it; in texts of ours there would be a backslash before each quote.
+_MODEL = r'"(id|root_id)":"(p\d+)"'
 
 
 def _embedded(document: Document) -> str:
