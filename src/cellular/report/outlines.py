@@ -98,7 +98,8 @@ def _set_apart(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def _outline(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Mask (Y', X') of outlines, about two pixels wide, at the picture's size."""
-    small = cv2.resize(labels.astype(np.float32), size, interpolation=cv2.INTER_NEAREST)
+    labels = labels if labels.dtype == np.uint16 else labels.astype(np.float32)
+    small = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
     inner = cv2.erode(small, np.ones((3, 3), np.uint8))
     outer = cv2.dilate(small, np.ones((3, 3), np.uint8))
     return (small > 0) & (inner != outer)
