@@ -14,6 +14,7 @@ import pandas as pd
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import Comparison
 from cellular.autophagy.measure.field import MeasureSettings
+from cellular.data.formats.suffixes import label_path
 from cellular.data.plate import Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_json
@@ -26,7 +27,6 @@ from cellular.jobs.measure import write_tables
 from cellular.jobs.nuclei import AUTO
 from cellular.jobs.quality import judge, left_out
 from cellular.jobs.runner import Done, write_problems
-from cellular.jobs.segment import label_path
 from cellular.jobs.shards import for_the_rest
 from cellular.jobs.stats import HEADLINES, Figures, compare_tables, headlines, unit_of
 from cellular.report.analysis import Analysis, analysis_page
