@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from cellular import __version__
 from cellular.cli.config import add_config, keep_config, parse_with_config
 from cellular.errors import CellularError, PartDone
+from cellular.jobs.engines import GARBAGE_EVERY
 
 VERBS = {
     "demo": "simulate, prepare, train, evaluate: the whole job in minutes",
@@ -53,9 +54,6 @@ FULL_OR_CLOSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.E
 # Verbs whose options may come from a file: those that take long.
 _MORE = ("train", "calibrate", "classify", "stats", "reproduce")
 CONFIGURED = (*_BY_FIELD, *_MORE)
-
-# Objects made between two looks for garbage; at Python's own 700 a fifth of the time of importing goes into looking.
-GARBAGE_EVERY = 10_000
 
 # Exit codes: 0 all well; 1 finished, but some inputs were reported and passed over; 2 stopped by an error.
 EXIT_PROBLEMS = 1
