@@ -48,14 +48,15 @@ def run(args: argparse.Namespace) -> int | None:
     formats = [name for name in ("csv", "anndata") if getattr(args, name)]
     plate = find(args, args.images, args.labels)
     options = {name: getattr(args, name) for name in ("overlays", "nuclei", "device", "flat_field", "corrections")}
-    with engine_of(args, gpu=args.nuclei == "auto" and on_gpu(args.device)) as engine:
+    with engine_of(args, gpu=args.nuclei == "auto" and on_gpu(args.device), threads=True) as engine:
         result = measure(plate, args.labels, args.out, settings, formats=formats, engine=engine, **options)
     counted = ", ".join(
         f"{result.tables.rows(name)} {words}" for name, words in COUNTED.items() if name in result.tables
     )
     if args.corrections:
         edited, deleted = (int(result.images[name].sum()) for name in ("cells_edited", "cells_deleted"))
-        print(f"{edited} cells edited by hand, {deleted} deleted")
+        told = int(result.cells["state_by_hand"].sum()) if "state_by_hand" in result.cells else 0
+        print(f"{edited} cells edited by hand, {deleted} deleted, {told} states told by hand")
     print(f"{counted} in {result.tables.rows('images')} fields: {args.out}")
     if "puncta_yellow" in result.cells:
         print(DESCRIPTION)
