@@ -142,3 +142,13 @@ def test_help_is_instant():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--config" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.long
+def test_analyse_reads_no_library_that_few_plates_need():
+    code = (
+        "import sys\nimport cellular.jobs.analyse\n"
+        "print(sorted({'sklearn', 'laptrack', 'networkx', 'statsmodels', 'panel'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

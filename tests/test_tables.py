@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellular import tables as module
+from cellular.delimited import csv_text
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_csv, write_csv
 from cellular.tables import Tables, find_table, from_frame, of_fields, read_table, read_written, to_frame, write_table
@@ -189,3 +190,39 @@ def test_puncta_are_never_all_in_memory(tmp_path, monkeypatch):
     whole = pyarrow.parquet.read_table(tmp_path / "puncta.parquet").nbytes
     assert len(Tables(tmp_path, ["puncta"]).of_fields("puncta", ["f42"])) == rows
     assert max(most) < whole / 4
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [1.0, -0.0, 1e5, 123456.789, 0.1, np.nan],
+        [1e-4, 9.9e-5, 1e10, 9999999999.5, 1e15, 1e16, 1e22, 5e-324, np.inf, -np.inf],
+        (np.random.default_rng(0).normal(size=500) * 10.0 ** np.arange(-25, 25).repeat(10)).tolist(),
+        np.array([0.1, 2.0, 1e-7], np.float32),
+        [3, -4, 2**53],
+        [2**70, 1],
+        [True, False],
+        [True, None, np.nan],
+        ["001", "", None, "a b", "nan", "µ"],
+        ["a,b", 'say "x"', "two\nlines"],
+        ["a", 1, 2.5, None],
+        [None, None],
+        [np.nan, np.nan],
+        [],
+        pd.to_datetime(["2026-01-01", None]),
+        pd.Categorical(["x", None, "y"]),
+    ],
+)
+def test_csv_is_to_the_byte_what_pandas_writes(column):
+    table = pd.DataFrame({"value": column}).assign(field="f1").set_index(pd.Index(range(5, 5 + len(column))))
+    assert csv_text(table) == table.to_csv(index=False)
+    assert csv_text(table, header=False) == table.to_csv(index=False, header=False)
+    alone = table[["value"]]
+    assert csv_text(alone) == alone.to_csv(index=False)
+
+
+def test_csv_of_odd_names_of_columns_is_what_pandas_writes():
+    for names in (["a,b", "c"], [1, 2], ["same", "same"]):
+        table = pd.DataFrame([[1, 2.5]], columns=names)
+        assert csv_text(table) == table.to_csv(index=False)
+    assert csv_text(pd.DataFrame()) == pd.DataFrame().to_csv(index=False)

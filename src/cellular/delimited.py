@@ -6,10 +6,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from cellular.errors import InputError
 
 _DECLARED = re.compile(r"\s*\"?sep=(.)\"?[\s;,]*")  # the first line that Excel writes, and obeys
 _BLOCK = 1 << 22
+_QUOTED = re.compile('[,"\r\n]')
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # XLSX, XLS
 
 
@@ -76,3 +81,46 @@ def longer_row(path: str | Path, dialect: Dialect, names: int) -> str | None:
             if rows.line_num > dialect.skip and len(row) > names and any(row[names:]):
                 return f"line {rows.line_num} has {len(row)} values for {names} columns"
     return None
+
+
+def csv_text(table: pd.DataFrame, header: bool = True) -> str:
+    """The table as CSV without its index, to the byte as pandas writes it; plain tables several times faster."""
+    names = list(table)
+    columns = [_as_text(table.iloc[:, k]) for k in range(len(names))]
+    plain = len(names) > 1 and all(isinstance(name, str) and not _QUOTED.search(name) for name in names)
+    if not plain or any(column is None for column in columns):
+        return table.to_csv(index=False, header=header, lineterminator="\n")
+    lines = pc.binary_join_element_wise(*columns, ",", null_handling="replace", null_replacement="")
+    return "\n".join([*([",".join(names)] if header else []), *lines.to_pylist(), ""])
+
+
+def _as_text(column: pd.Series) -> pa.Array | None:
+    """Text of plain numbers, truth values and words, null where missing; None for what is left to pandas."""
+    try:
+        values = pa.array(column, from_pandas=True)
+    except (pa.ArrowException, UnicodeError, OverflowError):
+        return None
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    kind, words = values.type, column.dtype == object
+    if pa.types.is_null(kind):
+        return values.cast(pa.string())
+    if pa.types.is_string(kind):
+        special = pc.any(pc.match_substring_regex(values, _QUOTED.pattern)).as_py()
+        return None if special else values
+    if pa.types.is_boolean(kind):
+        return pc.if_else(values, "True", "False")
+    if pa.types.is_integer(kind):
+        return values.cast(pa.string())
+    return _fractions(values) if pa.types.is_float64(kind) and not words else None
+
+
+def _fractions(values: pa.Array) -> pa.Array:
+    """Numbers as Python writes them: so does Arrow from 0.0001 to 10^10, but for the ``.0`` of whole ones."""
+    text, size = values.cast(pa.string()), pc.abs(values)
+    whole = pc.and_(pc.equal(values, pc.floor(values)), pc.less(size, 1e10))
+    text = pc.if_else(whole, pc.binary_join_element_wise(text, ".0", ""), text)
+    usual = pc.or_(pc.equal(size, 0), pc.and_(pc.greater_equal(size, 1e-4), pc.less(size, 1e10)))
+    odd = pc.invert(usual)
+    written = [repr(value) for value in values.filter(odd).to_pylist()]
+    return pc.replace_with_mask(text, odd.fill_null(False), pa.array(written, pa.string()))

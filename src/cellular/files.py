@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from cellular.delimited import Dialect, dialect_of, longer_row
+from cellular.delimited import Dialect, csv_text, dialect_of, longer_row
 from cellular.errors import CellularError, InputError, MissingInputError, OutputError, OutputExistsError
 
 # How the names of files begin that are not whole yet; a run that was killed leaves them, the next one sweeps them.
@@ -169,8 +169,8 @@ def read_json(path: str | Path) -> Any:
 
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:
     """Write a table as CSV without the index."""
-    with whole_file(path) as temporary:
-        table.to_csv(temporary, index=False)
+    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as lines:
+        lines.write(csv_text(table))
 
 
 # What a thing is called, where it belongs and what was done to it: text in every table, however it looks. 001 is not 1,

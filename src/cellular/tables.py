@@ -20,6 +20,7 @@ import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 
+from cellular.delimited import csv_text
 from cellular.errors import InputError, MissingInputError
 from cellular.files import TEXT_COLUMNS, read_csv, settled, sha256_of, whole_file, writing
 
@@ -310,9 +311,9 @@ def _write(spool: IO[bytes], types: _Types, schema: pa.Schema, own: Path, text: 
                 if "field" in schema.names:
                     fields.append(group["field"].unique().to_pylist())
                 if lines:
-                    to_frame(group).to_csv(lines, index=False, header=not number)
+                    lines.write(csv_text(to_frame(group), header=not number))
             if lines and not types.parts:
-                to_frame(schema.empty_table()).to_csv(lines, index=False)
+                lines.write(csv_text(to_frame(schema.empty_table())))
         told = {_FIELDS: json.dumps(fields)} if "field" in schema.names else {}
         writer.add_key_value_metadata(told | ({_CSV: sha256_of(text)} if text else {}))
 

@@ -75,7 +75,7 @@ def test_a_run_with_hardly_a_cell_shows_its_fields(tmp_path, cells):
     assert len(result.cells) == cells
     text = result.page.read_text(encoding="utf-8")
     assert ("No cell was found in any of the 2 fields" in text) is (cells == 0)
-    pictures = re.findall(r'"data:image/webp;base64,[^"]*', text[text.index("live-data") :])
+    pictures = re.findall(r'"data:image/(?:jpeg|webp);base64,[^"]*', text[text.index("live-data") :])
     shown, on_paper = 2 * len(result.plate.fields[0].sources), 2
     assert len(pictures) >= shown + on_paper
 

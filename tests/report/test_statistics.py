@@ -5,9 +5,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.decomposition import PCA
 
 from cellular.errors import InputError
-from cellular.report.statistics import cell_map, forest, over_time, superplot
+from cellular.report.statistics import _embed, cell_map, forest, over_time, superplot
 from cellular.report.style import PALETTE, treatment_colours
 
 
@@ -78,6 +79,17 @@ def test_map_separates_what_differs():
         cell_map(cells, ["feature_0"])
     with pytest.raises(InputError, match="tsne"):
         cell_map(cells, ["feature_0", "feature_1"], method="tsne")
+
+
+def test_the_map_is_scikit_learns_principal_components():
+    rng = np.random.default_rng(0)
+    scaled = (rng.normal(size=(200, 5)) * (1, 4, 2, 0.5, 3) + 7).astype(np.float32)
+    model = PCA(n_components=2, svd_solver="full")
+    expected = model.fit_transform(scaled.astype(float))
+    points, names = _embed(scaled.copy(), "pca", 0)
+    np.testing.assert_allclose(points, expected, atol=1e-3)
+    shares = [f"{share:.0%}" for share in model.explained_variance_ratio_]
+    assert names == (f"component 1 ({shares[0]} of variance)", f"component 2 ({shares[1]})")
 
 
 def test_forest_orders_by_size():

@@ -6,6 +6,7 @@ verb's module is imported, and it imports what is heavy inside ``run``, so ``cel
 
 import argparse
 import errno
+import gc
 import importlib
 import logging
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from cellular import __version__
 from cellular.cli.config import add_config, keep_config, parse_with_config
 from cellular.errors import CellularError, PartDone
+from cellular.jobs.engines import GARBAGE_EVERY
 
 VERBS = {
     "demo": "simulate, prepare, train, evaluate: the whole job in minutes",
@@ -80,6 +82,7 @@ def build_parser(verb: str | None) -> tuple[argparse.ArgumentParser, argparse.Ar
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code. Errors a user can act on are printed without a traceback."""
+    gc.set_threshold(GARBAGE_EVERY)
     argv = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in argv if word in VERBS), None)
     parser, sub = build_parser(verb)

@@ -5,20 +5,18 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from cellular.autophagy.measure.field import measure_field
 from cellular.autophagy.state.by_hand import check_words
-from cellular.autophagy.state.crop_model import CropModel
-from cellular.autophagy.state.tree_model import TreeModel
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
 from cellular.data.formats.suffixes import label_path
 from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import write_json, write_text
-from cellular.jobs.classify import classify_field, read_state_model
 from cellular.jobs.conclude import MADE_WITH, AnalyseResult, AnalyseSettings, conclude, outlined
 from cellular.jobs.corrections import Corrections, check_states, corrected, only_labelled, told_states
 from cellular.jobs.engines import HERE, Engine
@@ -46,6 +44,10 @@ from cellular.jobs.segment import (
 from cellular.report.provenance import versions
 from cellular.segment.segmenter import Segmenter
 from cellular.settings import settings_to_dict
+
+if TYPE_CHECKING:
+    from cellular.autophagy.state.crop_model import CropModel
+    from cellular.autophagy.state.tree_model import TreeModel
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +111,7 @@ def analyse(
         require_seeds(plate, settings.nuclei, labels)
     flat = open_flat_field(plate, settings.flat_field)
     segmenter = None if labels is not None else Segmenter.from_pretrained(settings.model, settings.device)
-    state_model = read_state_model(settings.state_model) if settings.state_model else None
+    state_model = _state_model(settings.state_model) if settings.state_model else None
     settings = _settled(plate, segmenter, settings)
     nuclei = nuclei_source(plate, settings.nuclei, labels, settings.device)
     given, edits = _given(plate, out, segmenter is not None, corrections)
@@ -138,6 +140,12 @@ def analyse(
     return found
 
 
+def _state_model(path: str) -> "CropModel | TreeModel":
+    from cellular.jobs.classify import read_state_model  # slow to import, and most runs tell no states
+
+    return read_state_model(path)
+
+
 def _settled(plate: Plate, segmenter: Segmenter | None, settings: AnalyseSettings) -> AnalyseSettings:
     """The settings with the cells' diameter and the sizes of puncta decided, one choice for the whole plate."""
     how = settings.segment.settled(segmenter) if segmenter else settings.segment
@@ -159,7 +167,7 @@ def _work(
     out: Path,
     settings: AnalyseSettings,
     segmenter: Segmenter | None,
-    state_model: CropModel | TreeModel | None,
+    state_model: "CropModel | TreeModel | None",
     source: NucleiSource | None,
     flat: FlatField,
 ) -> Work:
@@ -175,7 +183,7 @@ class _Analysing:
     out: Path
     settings: AnalyseSettings
     segmenter: Segmenter | None
-    state_model: CropModel | TreeModel | None
+    state_model: "CropModel | TreeModel | None"
     source: NucleiSource | None
     flat: FlatField
     shown: set[str]
@@ -200,6 +208,8 @@ class _Analysing:
         about = self.looking.about[item.name]
         tables |= measure_field(image, labels, item.name, self.settings.measure, about, nuclei)
         if self.state_model is not None:
+            from cellular.jobs.classify import classify_field
+
             tables["cells"] = classify_field(self.state_model, tables["cells"], image, labels)
         if item.name in self.shown:
             draw_outlines(overlay_path(self.out, item.name), image, labels)

@@ -7,13 +7,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import Comparison
 from cellular.autophagy.measure.field import MeasureSettings
+from cellular.data.formats.suffixes import label_path
 from cellular.data.plate import Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_json
@@ -26,14 +27,15 @@ from cellular.jobs.measure import lost_states, write_tables
 from cellular.jobs.nuclei import AUTO
 from cellular.jobs.quality import judge, left_out
 from cellular.jobs.runner import Done, write_problems
-from cellular.jobs.segment import label_path
 from cellular.jobs.shards import for_the_rest
 from cellular.jobs.stats import HEADLINES, Figures, compare_tables, headlines, unit_of
-from cellular.jobs.track import TrackResult, track
 from cellular.report.analysis import Analysis, analysis_page
 from cellular.segment.settings import SegmentSettings
 from cellular.tables import Tables
 from cellular.track.link import TrackSettings
+
+if TYPE_CHECKING:
+    from cellular.jobs.track import TrackResult
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +87,7 @@ class AnalyseResult:
 
     plate: Plate
     tables: Tables
-    tracks: TrackResult | None
+    tracks: "TrackResult | None"
     comparison: Comparison | None
     no_comparison: str
     problems: dict[str, str]
@@ -180,12 +182,14 @@ def _gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatm
         return {}
 
 
-def _tracks(plate: Plate, out: Path, settings: TrackSettings, engine: Engine) -> TrackResult | None:
+def _tracks(plate: Plate, out: Path, settings: TrackSettings, engine: Engine) -> "TrackResult | None":
     """Tracks, where any position was imaged more than once."""
     timed = replace(plate, fields=tuple(item for item in plate.fields if item.timepoint is not None))
     if len({item.series for item in timed.fields}) == len(timed):
         logger.info("no position was imaged twice: nothing to track")
         return None
+    from cellular.jobs.track import track  # slow to import, and most plates are imaged once
+
     return track(timed, out / "tracks", settings, cells=out / "cells.parquet", engine=for_the_rest(engine))
 
 

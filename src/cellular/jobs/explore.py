@@ -13,9 +13,11 @@ import pandas as pd
 
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
-from cellular.errors import CellularError
 from cellular.files import read_csv
+from cellular.jobs.engines import Threads
 from cellular.jobs.gallery import conditions, puncta_of
+from cellular.jobs.processes import cores
+from cellular.jobs.runner import attempt
 from cellular.report.choice import Choice, choose_fields
 from cellular.report.colours import EDGE, STATES
 from cellular.report.explorer import Explored, measurements, unit_means, well_table
@@ -107,22 +109,23 @@ def _about(plate: Plate, quality: pd.DataFrame, positions: Mapping[str, str], tr
 
 def _read(shown: Sequence[str], fields: Mapping[str, FieldFiles], positions: Mapping[str, str], choice: Choice):
     """Frames, outlines by (field, label), pictures for paper, and what could not be read."""
-    frames, outlines, still, lost = [], {}, {}, {}
-    for name in shown:
-        item = fields[name]
-        try:
-            image = read_field(item)
-            labels = load_labels(item, image.shape)
-        except CellularError as error:
-            lost[name] = str(error)
-            continue
-        frames.append(frame_of(image, name, len(shown), positions[name], item.timepoint))
-        outlines |= {(name, label): ring for label, ring in outlines_of(labels).items()}
-        if positions[name] not in {frame.position for frame in frames[:-1]}:
-            still[f"{name}: {choice.why[positions[name]]}"] = _still(image, labels)
+    drawn = {next(name for name in shown if positions[name] == place) for place in choice.why}
+
+    def look(item: FieldFiles):
+        image = read_field(item)
+        labels = load_labels(item, image.shape)
+        frame = frame_of(image, item.name, len(shown), positions[item.name], item.timepoint)
+        return frame, outlines_of(labels), _still(image, labels) if item.name in drawn else None
+
+    # unpacking and packing pictures holds no interpreter's lock
+    threads = Threads(min(cores(), 8))
+    read, lost = attempt([fields[name] for name in shown], look, desc="pictures", engine=threads)
+    frames = [frame for frame, _, _ in read.values()]
     kept = [frame for frame in frames if set(frame.channels) == set(frames[0].channels)]
     lost |= {f.field: "its channels are others than the first field's" for f in frames if f not in kept}
-    return kept, outlines, still, lost
+    outlines = {(name, label): ring for name, (_, rings, _) in read.items() for label, ring in rings.items()}
+    still = {name: picture for name, (_, _, picture) in read.items() if picture is not None}
+    return kept, outlines, {f"{name}: {choice.why[positions[name]]}": p for name, p in still.items()}, lost
 
 
 def _still(image: FieldImage, labels: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import number_order
 from cellular.jobs.nuclei import nuclei_path
+from cellular.jobs.processes import cores
 from cellular.report.gallery import CellPicture, brightness, captions, choose_cells, cut_cell, strip
 from cellular.report.outlines import colour_image
 from cellular.tables import of_fields
@@ -81,14 +83,15 @@ def _cut(
     puncta = puncta_of(tables, list(rows["field"].unique()))
     puncta = pd.DataFrame({"field": [], "label": []}) if puncta is None else puncta
     items = {item.name: item for item in plate.fields}
-    found = {}
-    for field, mine in rows.groupby("field"):
+
+    def cut(part: tuple[str, pd.DataFrame]) -> dict[tuple[str, int], CellPicture]:
+        field, mine = part
         image, labels, nuclei = _read(items[field], out)
-        spots = puncta[puncta["field"] == field]
-        cut = min(side, *labels.shape)
-        for label in mine["label"]:
-            found[field, label] = cut_cell(image, labels, label, cut, spots, nuclei)
-    return found
+        spots, size = puncta[puncta["field"] == field], min(side, *labels.shape)
+        return {(field, label): cut_cell(image, labels, label, size, spots, nuclei) for label in mine["label"]}
+
+    with ThreadPoolExecutor(min(cores(), 8)) as pool:
+        return {cell: picture for found in pool.map(cut, rows.groupby("field")) for cell, picture in found.items()}
 
 
 def _read(item: FieldFiles, out: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -18,7 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from cellular.errors import EngineError, SettingsError
-from cellular.jobs.engines import HERE, Died, Outcome, Place, Threads, outcome_in_worker, outcome_of, share_out
+from cellular.jobs.engines import (
+    GARBAGE_EVERY,
+    HERE,
+    Died,
+    Outcome,
+    Place,
+    Threads,
+    outcome_in_worker,
+    outcome_of,
+    share_out,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -260,6 +271,7 @@ def _serve(pipe: Connection, threads: int, level: int) -> None:
     logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
     for noisy in ("matplotlib", "numba", "PIL", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    gc.set_threshold(GARBAGE_EVERY)
     with suppress(EOFError):
         try:
             do = pickle.loads(pipe.recv_bytes())

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 from bokeh.document import Document
 from bokeh.events import DocumentReady
@@ -45,7 +46,7 @@ class Explored:
     """
 
     frames: Sequence[Frame]
-    outlines: dict[tuple[str, int], tuple[list[float], list[float]]]
+    outlines: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]
     cells: pd.DataFrame
     features: Sequence[str]
     means: pd.DataFrame | None = None
@@ -81,9 +82,11 @@ def explorer(told: Explored) -> Document:
     rest = _of_cells(told, cells, viewer) if len(told.cells) else []
     document = Document()
     document.add_root(Column(viewer.layout, *rest, name="explorer", sizing_mode="stretch_width"))
-    for toolbar in document.roots[0].select({"type": Toolbar}):
+    # all that the document knows already: to select means to walk through every value once more
+    for toolbar in (model for model in document.models if isinstance(model, Toolbar)):
         toolbar.logo = None
-    sliders = sorted(document.roots[0].select({"type": AbstractSlider}), key=lambda slider: int(slider.id[1:]))
+    sliders = [model for model in document.models if isinstance(model, AbstractSlider)]
+    sliders.sort(key=lambda slider: int(slider.id[1:]))
     named = CustomJS(args={"sliders": sliders, "table": rest[-1] if rest else None}, code=glue.NAMES)
     document.js_on_event(DocumentReady, *viewer.show, named)
     return document

@@ -7,6 +7,7 @@ page.write("report.html")
 
 import base64
 import html
+import io
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import pandas as pd
 from bokeh.document import Document
 from bokeh.embed import json_item
 from bokeh.resources import Resources
+from PIL import Image
 
 from cellular.errors import InputError, MissingInputError
 from cellular.files import whole_file
@@ -73,11 +75,10 @@ _WIDE = 12
 _LONG = 20
 # What of Bokeh a page carries, and at what quality pictures are embedded: the files beside the page are as they were.
 _BOKEH = ("bokeh", "bokeh-widgets", "bokeh-tables")
-_WEBP = [cv2.IMWRITE_WEBP_QUALITY, 80]
-
-
-# How a model is named where Bokeh writes it; in texts of ours the quotes would be escaped.
-_MODEL = r'(?<!\\)"(id|root_id)":"(p\d+)"'
+# At method 2, libwebp takes a third of its usual time, for 3 % more.
+_WEBP = {"format": "webp", "quality": 80, "method": 2}
+# How a model is named where Bokeh writes it; in texts of ours there would be a backslash before each quote.
+_MODEL = r'"(id|root_id)":"(p\d+)"'
 
 
 def _embedded(document: Document) -> str:
@@ -218,13 +219,15 @@ def _encoded(path: Path) -> tuple[str, str]:
         raise MissingInputError(f"No such picture: {path}") from error
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if path.suffix.lower() != ".svg" else None
     if pixels is not None:
-        return _webp(pixels[:, :, ::-1]), "image/webp"
+        return _webp(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)), "image/webp"
     return base64.b64encode(data).decode(), _MEDIA[path.suffix.lower()]
 
 
 def _webp(picture: np.ndarray) -> str:
     """Base64 text of a picture (Y, X, 3) RGB."""
-    return base64.b64encode(cv2.imencode(".webp", np.ascontiguousarray(picture[:, :, ::-1]), _WEBP)[1]).decode()
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, **_WEBP)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def _figure(caption: str, data: str, media: str, links: str = "") -> str:

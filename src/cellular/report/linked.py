@@ -58,7 +58,7 @@ def choose_rows(cells: pd.DataFrame, shown: Sequence[str], most: int = CELLS_SHO
 def cell_source(
     cells: pd.DataFrame,
     features: Sequence[str],
-    outlines: Mapping[tuple[str, int], tuple[list[float], list[float]]],
+    outlines: Mapping[tuple[str, int], tuple[np.ndarray, np.ndarray]],
     frames: Sequence[str],
     *,
     unit: str = "well",

@@ -46,7 +46,9 @@ def outline_overlay(image: np.ndarray, layers: Sequence[tuple[np.ndarray, tuple[
     longer = max(image.shape[:2])
     scale = LONGEST / longer if longer > LONGEST else math.ceil(SMALLEST / longer)
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    picture = cv2.resize(display_image(image), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+    # to more than half its size, a mean of the nearest four pixels leaves none out, and takes a sixth of the time
+    how = cv2.INTER_AREA if scale <= 0.5 else cv2.INTER_LINEAR if scale < 1 else cv2.INTER_NEAREST
+    picture = cv2.resize(display_image(image), size, interpolation=how)
     for labels, colour in layers:
         picture[_outline(labels, size)] = colour
     return picture
@@ -66,8 +68,10 @@ def display_image(image: np.ndarray) -> np.ndarray:
     return (255 * scaled.clip(0, 1)).astype(np.uint8)
 
 
-def outlines_of(labels: np.ndarray, within: float = 0.7) -> dict[int, tuple[list[float], list[float]]]:
+def outlines_of(labels: np.ndarray, within: float = 0.7) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Outlines of a label image (Y, X): label -> x and y of its corners, px, parts set apart by NaN, without holes.
+
+    Arrays of float32, which Bokeh writes as one piece: a list it takes number by number.
 
     They run through the middles of border pixels, and are straightened by at most `within` px.
     """
@@ -75,21 +79,27 @@ def outlines_of(labels: np.ndarray, within: float = 0.7) -> dict[int, tuple[list
     for index, window in enumerate(ndimage.find_objects(labels)):
         if window is None:
             continue
-        mask = np.pad((labels[window] == index + 1).astype(np.uint8), 1)
+        here = labels[window] == index + 1
+        mask = np.zeros((here.shape[0] + 2, here.shape[1] + 2), np.uint8)
+        mask[1:-1, 1:-1] = here
+        rings = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+        parts = [cv2.approxPolyDP(ring, within, True)[:, 0] for ring in rings]
+        corners = (parts[0] if len(parts) == 1 else _set_apart(parts)).astype(np.float32)
         x0, y0 = window[1].start - 0.5, window[0].start - 0.5
-        xs: list[float] = []
-        ys: list[float] = []
-        for ring in cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]:
-            corners = cv2.approxPolyDP(ring, within, True)[:, 0]
-            xs += ([float("nan")] if xs else []) + (corners[:, 0] + x0).tolist()
-            ys += ([float("nan")] if ys else []) + (corners[:, 1] + y0).tolist()
-        found[index + 1] = xs, ys
+        found[index + 1] = corners[:, 0] + np.float32(x0), corners[:, 1] + np.float32(y0)
     return found
+
+
+def _set_apart(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Corners (N, 2) of all parts with a row of NaN between any two."""
+    gap = np.full((1, 2), np.nan, np.float32)
+    return np.concatenate([rows for part in parts for rows in (part, gap)][:-1])
 
 
 def _outline(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Mask (Y', X') of outlines, about two pixels wide, at the picture's size."""
-    small = cv2.resize(labels.astype(np.float32), size, interpolation=cv2.INTER_NEAREST)
+    labels = labels if labels.dtype == np.uint16 else labels.astype(np.float32)
+    small = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
     inner = cv2.erode(small, np.ones((3, 3), np.uint8))
     outer = cv2.dilate(small, np.ones((3, 3), np.uint8))
     return (small > 0) & (inner != outer)

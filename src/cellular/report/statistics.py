@@ -6,7 +6,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from sklearn.decomposition import PCA
 
 from cellular.autophagy.compare.design import in_order
 from cellular.autophagy.measure.columns import axis_label
@@ -175,14 +174,24 @@ def _scaled(cells: pd.DataFrame, features: Sequence[str], known: np.ndarray) -> 
 
 def _embed(scaled: np.ndarray, method: str, seed: int) -> tuple[np.ndarray, tuple[str, str]]:
     if method == "pca":
-        model = PCA(n_components=2, svd_solver="covariance_eigh", copy=False)
-        points = model.fit_transform(scaled)
-        first, second = model.explained_variance_ratio_
+        points, (first, second) = _components(scaled)
         return points, (f"component 1 ({first:.0%} of variance)", f"component 2 ({second:.0%})")
     if method == "umap":
         model = import_extra("umap", "umap").UMAP(n_components=2, random_state=seed, n_jobs=1)
         return model.fit_transform(scaled), ("UMAP 1", "UMAP 2")
     raise InputError(f"Unknown map '{method}'; use pca or umap")
+
+
+def _components(scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 2) principal components of (N, F), which is centred in place, and their shares of the variance.
+
+    Signs as scikit-learn's: a component's largest loading is positive.
+    """
+    scaled -= scaled.mean(axis=0)
+    variances, loadings = np.linalg.eigh(scaled.T @ scaled)
+    loadings = loadings[:, :-3:-1]
+    loadings = loadings * np.sign(loadings[np.abs(loadings).argmax(axis=0), [0, 1]])
+    return scaled @ loadings, variances[:-3:-1] / variances.clip(0).sum()
 
 
 def forest(effects: pd.DataFrame, title: str = "") -> Figure:

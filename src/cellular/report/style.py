@@ -34,7 +34,9 @@ def save(figure: Figure, path: str | Path, data: pd.DataFrame) -> Path:
     if path.suffix != ".svg":
         raise ValueError(f"{path.name}: figures are SVG")
     write_csv(path.with_suffix(".csv"), data)
+    # "tight" finds the same box by drawing everything once more
+    box = figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
     with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=150, bbox_inches="tight", metadata={"Date": None})
+        figure.savefig(temporary, dpi=150, bbox_inches=box, metadata={"Date": None})
     plt.close(figure)
     return path

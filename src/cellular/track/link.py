@@ -7,14 +7,16 @@ The linear assignment is Jaqaman et al., Nature Methods 5, 695 (2008), as LapTra
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count, pairwise
+from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
 import pandas as pd
-from laptrack import LapTrack
 
 from cellular.errors import InputError, SettingsError
 from cellular.track.costs import Cells, PairCosts, cells_of, drift
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 # Daughters share the parent's cytoplasm: each is clearly smaller, and together they are about as large. In a crowd one
 # of them is often half hidden: an eighth of the parent is enough.
@@ -197,8 +199,11 @@ def _with_appearance(frames: list[Cells], features: Sequence[pd.DataFrame]) -> l
     return [replace(cells, appearance=table) for cells, table in zip(frames, scaled)]
 
 
-def _assign(frames: list[Cells], settings: TrackSettings) -> nx.DiGraph:
+def _assign(frames: list[Cells], settings: TrackSettings) -> "nx.DiGraph":
     """LapTrack's graph: nodes (frame, index), edges forward in time."""
+    import networkx as nx  # both slow to import, and what takes the settings alone needs neither
+    from laptrack import LapTrack
+
     if not any(len(cells.labels) for cells in frames):
         return nx.DiGraph()
     costs = _Costs(frames, settings)
@@ -224,7 +229,7 @@ def _assign(frames: list[Cells], settings: TrackSettings) -> nx.DiGraph:
     return tracker.predict(coordinates)
 
 
-def _prune(graph: nx.DiGraph, frames: list[Cells]) -> nx.DiGraph:
+def _prune(graph: "nx.DiGraph", frames: list[Cells]) -> "nx.DiGraph":
     """Undo divisions whose daughters do not add up to the parent: the farther daughter starts a track of its own."""
     low, high = LITTER_AREA
     for node in [node for node in graph if graph.out_degree(node) == 2]:
@@ -240,7 +245,7 @@ def _prune(graph: nx.DiGraph, frames: list[Cells]) -> nx.DiGraph:
     return graph
 
 
-def _table(frames: list[Cells], graph: nx.DiGraph) -> pd.DataFrame:
+def _table(frames: list[Cells], graph: "nx.DiGraph") -> pd.DataFrame:
     """Number tracks and lineages in order of first appearance; a cell without links is a track of its own."""
     tracks, lineages = count(1), count(1)
     family: dict[tuple[int, int], tuple[int, int, int]] = {}

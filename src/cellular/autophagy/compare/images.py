@@ -123,10 +123,14 @@ def _count(sums: ImageSums, keys: Sequence[str]) -> pd.DataFrame:
     """n of what has a value of each feature, by `keys`; units that are not told apart count for nothing."""
     units = {level: told(sums.images[level]) for level in ("replicate", "well", "image")}
     images, levels = sums.images.assign(**{f"{name}s": values for name, values in units.items()}), list(_COUNTED[:3])
+    # most features are known of the same images, which are then counted once for all of these
+    patterns, pattern_of = np.unique(sums.size > 0, axis=1, return_inverse=True)
     tables = []
-    for at, feature in enumerate(sums.features):
-        known = sums.size[:, at] > 0
-        here = images[known].assign(cells=sums.size[known, at].astype(int), feature=feature)
-        groups = here.groupby([*keys, "feature"], observed=True)
-        tables.append(groups[levels].nunique().join(groups["cells"].sum()))
-    return pd.concat(tables).reset_index()
+    for number, known in enumerate(patterns.T):
+        own = np.flatnonzero(pattern_of.ravel() == number)
+        names = pd.Index([sums.features[k] for k in own], name="feature")
+        cells = pd.DataFrame(sums.size[np.ix_(known, own)].astype(int), images.index[known], names)
+        groups = pd.concat([images[known], cells], axis=1).groupby(list(keys), observed=True)
+        summed = groups[list(names)].sum().rename_axis(columns="feature").stack().rename("cells")
+        tables.append(summed.reset_index().merge(groups[levels].nunique().reset_index(), on=list(keys)))
+    return pd.concat(tables, ignore_index=True)

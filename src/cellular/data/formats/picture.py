@@ -62,10 +62,12 @@ def read_picture(path: Path, *, stored: bool = False) -> tuple[np.ndarray, Image
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None or image.shape[:2] != (header.height, header.width):
         raise InputError(f"{path} cannot be read as an image: its pixels are damaged")
-    if image.ndim == 3:
-        image = image[:, :, [0] if header.samples < 3 and header.palette is None else [2, 1, 0]]
-    else:
+    if image.ndim == 2:
         image = image[:, :, None]
+    elif header.samples < 3 and header.palette is None:
+        image = image[:, :, :1]
+    else:
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGB)
     if header.bits < 8 and header.palette is None:
         image = image // np.uint8(255 // (2**header.bits - 1))  # the decoder spreads 0..3 to 0..255
     return np.ascontiguousarray(upright(image, header.orientation, path)), info
