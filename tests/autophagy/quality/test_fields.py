@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage as ndi
 
+from cellular.autophagy.measure.unmix import clear_of_cells
 from cellular.autophagy.quality.background import find_background, mode
 from cellular.autophagy.quality.field import measure_quality
 from cellular.autophagy.quality.focus import power_slope, sharpness
@@ -82,8 +83,8 @@ def test_debris_is_what_shines_off_the_cells():
     plane[60:70, 60:70] = 90
     plane[30, 30] = 90
     # the single pixel is none; nor are the 22 x 22 px of the cell and its halo of 12 px ground to look at
-    assert debris_share(plane, labels) == pytest.approx(100 / (100 * 100 - 22 * 22))
-    assert np.isnan(debris_share(plane, labels * 0))
+    assert debris_share(plane, labels > 0, clear_of_cells(labels)) == pytest.approx(100 / (100 * 100 - 22 * 22))
+    assert np.isnan(debris_share(plane, labels < 0, labels == 0))
 
 
 def test_a_row_a_field_with_every_channel(rng):
