@@ -57,8 +57,8 @@ class Regions:
         return np.split(image.ravel()[self.pixels], self.starts[1:]) if self.starts.size else []
 
     def sum(self, values: np.ndarray) -> np.ndarray:
-        """(N,) sum of sorted values (P,) over each cell."""
-        return np.add.reduceat(values, self.starts) if self.starts.size else np.empty(0)
+        """(N,) float64 sum of sorted values (P,) over each cell."""
+        return np.add.reduceat(values, self.starts, dtype=np.float64) if self.starts.size else np.empty(0)
 
     def mean(self, values: np.ndarray) -> np.ndarray:
         """(N,) mean over each cell."""

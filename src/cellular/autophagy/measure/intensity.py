@@ -1,5 +1,7 @@
 """The light of each cell, channel by channel and one channel against the other."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from cellular.autophagy.measure.unmix import REPORTER, Channels
@@ -22,7 +24,7 @@ def measure_intensity(channels: Channels, regions: Regions) -> dict[str, np.ndar
             f"integrated__{name}": (mean - background) * regions.area,
             f"upper__{name}": upper - background,
             f"deviation__{name}": deviation,
-            f"saturated__{name}": regions.mean(regions.values(channels.saturated[index])),
+            f"saturated__{name}": regions.mean(channels.saturated[index].ravel()[regions.pixels]),
         }
     shares = [columns[f"saturated__{name}"] for name in channels.reporter or channels.names]
     columns["saturated"] = np.any([share > 0 for share in shares], axis=0)
@@ -40,15 +42,18 @@ def _levels(pixels: np.ndarray) -> tuple[float, float, float, float]:
     return exact.mean(), exact.std(), median, upper
 
 
-def measure_ratio(channels: Channels, regions: Regions) -> dict[str, np.ndarray]:
-    """log2(mRFP/EGFP) of the background-subtracted means (N,); NaN where either is not above the field's noise."""
-    means = [
-        regions.mean(regions.values(channels.planes[name]) - channels.off(name)[0])
-        for name in REPORTER  # not the plane's difference: that is in single precision
-    ]
-    seen = np.logical_and(*(mean > channels.off(name)[1] for name, mean in zip(REPORTER, means)))
-    ratio = np.full(regions.labels.size, np.nan)
-    ratio[seen] = np.log2(means[0][seen] / means[1][seen])
+def light_means(channels: Channels, regions: Regions) -> dict[str, np.ndarray]:
+    """Mean of each cell (N,) by channel, the field's background subtracted."""
+    values = {name: plane.ravel()[regions.pixels] for name, plane in channels.planes.items()}
+    return {name: regions.mean(own) - channels.off(name)[0] for name, own in values.items()}
+
+
+def measure_ratio(channels: Channels, means: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """log2(mRFP/EGFP) of the :func:`light_means` (N,); NaN where either is not above the field's noise."""
+    red, green = (means[name] for name in REPORTER)
+    seen = np.logical_and(*(means[name] > channels.off(name)[1] for name in REPORTER))
+    ratio = np.full(red.size, np.nan)
+    ratio[seen] = np.log2(red[seen] / green[seen])
     return {"log2_ratio": ratio}
 
 

@@ -42,12 +42,12 @@ class ScaleSpace:
 
         Noise among the `allowed` pixels (Y, X), for :func:`noise_at`.
         """
-        strongest, response = np.full(allowed.shape, -np.inf, np.float32), np.empty(allowed.shape, np.float32)
+        strongest, response = np.empty(allowed.shape, np.float32), np.empty(allowed.shape, np.float32)
         weight = allowed[::_STRIDE, ::_STRIDE].astype(np.float32)
         noise = np.empty((len(self.sigmas), *weight.shape), np.float32)
-        for local, layer, sigma in zip(noise, self.layers, self.sigmas):
+        for k, (local, layer, sigma) in enumerate(zip(noise, self.layers, self.sigmas)):
             cv2.Laplacian(layer, cv2.CV_32F, dst=response, scale=-(float(sigma) ** 2))
-            cv2.max(strongest, response, dst=strongest)
+            cv2.max(strongest if k else response, response, dst=strongest)
             _local_noise(response[::_STRIDE, ::_STRIDE], weight, local)
         return strongest, noise
 

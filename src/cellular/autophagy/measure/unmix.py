@@ -113,7 +113,8 @@ def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER)
     if composite:
         transmitted = np.ascontiguousarray(image.plane("transmitted"))
         shares = transmitted_shares([np.ascontiguousarray(image.plane(role)) for role in roles], transmitted, clear)
-        planes = [plane - share * transmitted.astype(np.float32) for plane, share in zip(planes, shares)]
+        transmitted = transmitted.astype(np.float32)
+        planes = [plane - share * transmitted for plane, share in zip(planes, shares)]
     whole = _ROUNDING if image.pixels.dtype.kind in "ui" else 0.0
     levels = _backgrounds(planes, clear, rounding=1.0 if composite else whole)
     return Channels(
