@@ -1,5 +1,7 @@
 """A plane at several scales, how much each place looks like a spot of each, and how much noise alone would."""
 
+import math
+
 import cv2
 import numpy as np
 
@@ -64,20 +66,9 @@ class ScaleSpace:
         return self.layers[scale, y, x].astype(np.float64)
 
     def take_away(self, spots: np.ndarray) -> None:
-        """Subtract Gaussians, (P, 4) of y, x, sigma and height in the plane.
-
-        Smoothed, a Gaussian is a wider and lower one. As the plane is mirrored, so are the spots near its border.
-        """
-        far = _REACH * np.hypot(spots[:, 2].max(initial=0), self.sigmas[-1])
-        for axis, side in enumerate(self.layers.shape[1:]):
-            copies = [spots.copy() for _ in range(3)]
-            copies[1][:, axis] = -spots[:, axis]
-            copies[2][:, axis] = 2 * (side - 1) - spots[:, axis]
-            spots = np.concatenate([c[(c[:, axis] > -far) & (c[:, axis] < side + far)] for c in copies])
-        y, x, sigma, height = spots.T
+        """Subtract Gaussians, (P, 4) of y, x, sigma and height in the plane: smoothed, they are wider and lower."""
         for layer, scale in zip(self.layers, self.sigmas):
-            wide = np.hypot(sigma, scale)
-            _subtract(layer, np.stack([y, x, wide, height * (sigma / wide) ** 2], axis=1))
+            _subtract(layer, spots, scale)
 
 
 def noise_at(noise: np.ndarray, scale: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -104,20 +95,40 @@ def _local_noise(response: np.ndarray, weight: np.ndarray, noise: np.ndarray) ->
 
 
 @njit(fastmath=True)
-def _subtract(layer: np.ndarray, spots: np.ndarray) -> None:  # pragma: no cover - compiled
-    """Subtract each spot (y, x, sigma, height) from a layer (Y, X)."""
-    height, width = layer.shape
-    across = np.empty(width, np.float32)
+def _subtract(layer: np.ndarray, spots: np.ndarray, scale: float) -> None:  # pragma: no cover - compiled
+    """Subtract each spot (y, x, sigma, height) from the layer (Y, X) that was smoothed by `scale`."""
+    down, across = np.empty(layer.shape[0], np.float32), np.empty(layer.shape[1], np.float32)
     for n in range(spots.shape[0]):
         y, x, sigma, peak = spots[n]
-        reach = _REACH * sigma
-        left, right = max(0, int(np.ceil(x - reach))), min(width, int(np.floor(x + reach)) + 1)
-        if right <= left:
+        top, bottom = _profile(y, sigma, scale, down)
+        left, right = _profile(x, sigma, scale, across)
+        for row in range(top, bottom):
+            place, height = layer[row, left:right], np.float32(peak) * down[row]
+            for k in range(right - left):
+                place[k] -= height * across[left + k]
+
+
+@njit
+def _profile(
+    centre: float, sigma: float, scale: float, values: np.ndarray
+) -> tuple[int, int]:  # pragma: no cover - compiled
+    """A Gaussian smoothed along an axis, into the `values` of its pixels from the first to before the last returned.
+
+    The plane is mirrored at its border pixels, where the Gaussian ends: of what reaches a pixel, or its mirror images,
+    only the part from inside counts.
+    """
+    end, wide = len(values) - 1, np.hypot(sigma, scale)
+    reach, narrow = _REACH * wide, sigma * scale / wide * np.sqrt(2)
+    first, last = max(0, int(np.ceil(centre - reach))), min(end, int(np.floor(centre + reach))) + 1
+    bordering = centre < reach or centre > end - reach
+    for at in range(first, last):
+        if not bordering:
+            values[at] = sigma / wide * np.exp(-(((at - centre) / wide) ** 2) / 2)
             continue
-        for column in range(left, right):
-            across[column - left] = np.exp(-((column - x) ** 2) / (2 * sigma**2))
-        for row in range(max(0, int(np.ceil(y - reach))), min(height, int(np.floor(y + reach)) + 1)):
-            down = np.float32(peak * np.exp(-((row - y) ** 2) / (2 * sigma**2)))
-            place = layer[row, left:right]
-            for column in range(len(place)):
-                place[column] -= down * across[column]
+        total = 0.0
+        for image in (at, -at, 2 * end - at):
+            middle = (image * sigma**2 + centre * scale**2) / wide**2
+            inside = (math.erf(middle / narrow) - math.erf((middle - end) / narrow)) / 2
+            total += inside * np.exp(-(((image - centre) / wide) ** 2) / 2)
+        values[at] = sigma / wide * total
+    return first, last
