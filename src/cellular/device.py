@@ -4,12 +4,16 @@ import ctypes
 import logging
 import sys
 from functools import cache
+from typing import Literal, get_args
 
 import torch
 
-from cellular.errors import DeviceError
+from cellular.errors import DeviceError, SettingsError
 
 logger = logging.getLogger(__name__)
+
+# What a network's convolutions are computed in.
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -48,6 +52,19 @@ def has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "arm_bf16"))
+
+
+def resolve_precision(asked: Precision, device: torch.device) -> Precision:
+    """The precision that a network runs in on `device`: as asked for, or by "auto" as suits the processor.
+
+    "auto" is bfloat16 on a CPU that has it and float32 anywhere else, GPUs included, where it was not measured. Asked
+    for by name it is taken anywhere, so that a run begun on one machine can go on at another.
+    """
+    if asked not in get_args(Precision):
+        raise SettingsError(f"precision is one of {', '.join(get_args(Precision))}, got {asked!r}")
+    if asked != "auto":
+        return asked
+    return "bfloat16" if device.type == "cpu" and has_bfloat16(device) else "float32"
 
 
 @cache

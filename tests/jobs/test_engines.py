@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from works import Doing, Thing, hold, threads_of
@@ -17,7 +19,7 @@ from cellular.errors import EngineError, InputError, OutputError, OutputExistsEr
 from cellular.files import LOCK
 from cellular.jobs.dask import ClusterSettings, Dask, read_cluster
 from cellular.jobs.engines import HERE
-from cellular.jobs.processes import Best, Processes, faster_by
+from cellular.jobs.processes import Best, Processes, _fitting, faster_by
 from cellular.jobs.runner import Work, attempt, claimed, each
 from cellular.jobs.shards import Gather, Shard, parse_shard
 
@@ -318,3 +320,36 @@ def test_the_best_engine_makes_the_same(count, tmp_path, monkeypatch):
     )
     assert tree(tmp_path / "best") == tree(tmp_path / "here")
     assert {path.name.split(".")[2] == str(os.getpid()) for path in marks.glob("[cde].*")} == {count == 1}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_threads_and_then_processes_make_the_same(count, tmp_path, monkeypatch):
+    """One thing alone, four by two threads, the others by these or by processes; problems and bytes are the same."""
+    monkeypatch.setattr("cellular.jobs.processes.faster_by", lambda left, *_: min(left, count))
+    monkeypatch.setattr("cellular.jobs.processes.cores", lambda: 2)
+    things = [Thing(name, "bad" if name in "bg" else "") for name in "abcdefgh"]
+    best, marks = run_each(Best(threads=True), things, tmp_path, "best")
+    here, _ = run_each(HERE, things, tmp_path, "here")
+    assert (best.names, best.problems) == (here.names, here.problems)
+    assert best.names == ("a", "c", "d", "e", "f", "h")
+    assert tree(tmp_path / "best") == tree(tmp_path / "here")
+    assert {path.name.split(".")[2] == str(os.getpid()) for path in marks.glob("[fgh].*")} == {count == 1}
+
+
+def test_libraries_take_one_thread_each_while_things_are_done_at_once(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr("cellular.jobs.processes.cores", lambda: 2)
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(2)
+    try:
+        seen = attempt([Thing("a"), Thing("b")], threads_of, desc="t", engine=Best(threads=True))[0]
+        assert seen == {"a": ("1", "1"), "b": ("1", "1")}
+        assert (torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]) == (2, "2")
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+
+
+def test_as_many_at_once_as_memory_holds(monkeypatch):
+    monkeypatch.setattr("cellular.jobs.processes.free_memory", lambda: 5_000)
+    assert [_fitting(4, memory) for memory in (0, 1_000, 2_000, 9_000)] == [4, 4, 2, 1]

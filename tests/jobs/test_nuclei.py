@@ -96,8 +96,11 @@ def test_the_model_sees_dna_alone_at_one_diameter_for_the_plate(plate, monkeypat
             assert (pixels.shape, diameter) == ((96, 96), 12.0)
             return type("S", (), {"labels": (pixels > 400).astype(np.uint16)})
 
-        def diameter(self, pixels, channels, invert):
+        def diameter(self, pixels, channels, invert, precision):
             return 12.0
+
+        def precision(self, asked, tiling):
+            return "float32"
 
     monkeypatch.setattr(Segmenter, "from_pretrained", lambda name, device="auto": Classical())
     monkeypatch.setattr("cellular.jobs.segment.network_image", lambda image, *_: (image.array(), (0, 0)))

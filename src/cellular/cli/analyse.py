@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int | None:
         return None
     options = {"labels": args.labels, "exclude": args.exclude, "config": args.config_text, "ome_zarr": args.ome_zarr}
     options |= {"corrections": args.corrections, "csv": args.csv}
-    with engine_of(args, gpu=args.labels is None and on_gpu(args.device)) as engine:
+    with engine_of(args, gpu=args.labels is None and on_gpu(args.device), threads=True) as engine:
         result = analyse(plate, args.out, settings, engine=engine, **options)
     print(f"{len(result.cells)} cells in {result.tables.rows('images')} fields")
     compared = result.comparison

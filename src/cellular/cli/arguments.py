@@ -126,6 +126,8 @@ def add_segmentation(
         add("--seeds", choices=("nuclei",), help="part cells that hold several nuclei; left out, no cell is parted")
     add("--invert", type=boolean, default=False, help="dark cells on bright ground")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    precisions = ("auto", "float32", "bfloat16")
+    add("--precision", choices=precisions, default="auto", help="of the network; auto: bfloat16 on a CPU that has it")
 
 
 def segmentation_settings(args: argparse.Namespace) -> SegmentSettings:

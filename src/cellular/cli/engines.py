@@ -52,10 +52,11 @@ def add_engine(parser: argparse.ArgumentParser, shards: bool = True) -> None:
         add("--gather", choices=("whole", "partial"), help=argparse.SUPPRESS)
 
 
-def engine_of(args: argparse.Namespace, gpu: bool = False, here: Engine | None = None) -> Engine:
+def engine_of(args: argparse.Namespace, gpu: bool = False, here: Engine | None = None, threads: bool = False) -> Engine:
     """The engine that the arguments of :func:`add_engine` ask for; it is said in one line.
 
     `gpu`: the work is on a GPU, which processes would only share. `here`: the engine where none is asked for.
+    `threads`: the work mostly lets go of the interpreter's lock, as that on images does.
     """
     from cellular.errors import SettingsError
     from cellular.jobs.shards import Command, Gather, Shard, parse_shard
@@ -64,7 +65,7 @@ def engine_of(args: argparse.Namespace, gpu: bool = False, here: Engine | None =
     local = [f"--{name}" for name in ("workers", "memory") if getattr(args, name) is not None]
     if len(given) > 1 or (given and local):
         raise SettingsError(f"{' and '.join(given + local)}: give one kind of workers")
-    inner = _workers(args, gpu, here)
+    inner = _workers(args, gpu, here, threads)
     home = Path(getattr(args, "out", None) or getattr(args, "output_dir", None) or "")
     if getattr(args, "gather", None):  # before the shard: it is the shard's own command that is run again
         return Gather(args.gather == "partial", inner, home)
@@ -82,7 +83,7 @@ def on_gpu(device: str) -> bool:
     return torch.cuda.is_available()
 
 
-def _workers(args: argparse.Namespace, gpu: bool, here: Engine | None) -> Engine:
+def _workers(args: argparse.Namespace, gpu: bool, here: Engine | None, threads: bool) -> Engine:
     from cellular.jobs.engines import HERE
 
     if args.dask or args.cluster:
@@ -94,8 +95,10 @@ def _workers(args: argparse.Namespace, gpu: bool, here: Engine | None) -> Engine
     if args.workers is None and args.memory is None:
         if here or gpu or cores() == 1:
             return here or HERE
-        logger.info("each field here, on all %d cores, unless the first ones tell that processes are faster", cores())
-        return Best()
+        how = "several at once" if threads else "one by one"
+        told = "fields are done here, %s on all %d cores, unless the first ones tell that processes are sooner done"
+        logger.info(told, how, cores())
+        return Best(threads)
     if args.workers == 1 and args.memory is None:
         return HERE
 

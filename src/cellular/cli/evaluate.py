@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     model = args.model_path or args.model_type
     segmenter = Segmenter.from_pretrained(model, args.device) if model else None
     where = (args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes, args.interval_unit)
-    with engine_of(args, gpu=segmenter is not None and segmenter.device.type != "cpu") as engine:
+    with engine_of(args, gpu=segmenter is not None and segmenter.device.type != "cpu", threads=True) as engine:
         result = evaluate(*where, corrections=args.corrections, engine=engine)
         if args.figures:
             result.problems.update(draw_evaluation(result, engine))

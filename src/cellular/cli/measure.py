@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int | None:
     formats = [name for name in ("csv", "anndata") if getattr(args, name)]
     plate = find(args, args.images, args.labels)
     options = {name: getattr(args, name) for name in ("overlays", "nuclei", "device", "flat_field", "corrections")}
-    with engine_of(args, gpu=args.nuclei == "auto" and on_gpu(args.device)) as engine:
+    with engine_of(args, gpu=args.nuclei == "auto" and on_gpu(args.device), threads=True) as engine:
         result = measure(plate, args.labels, args.out, settings, formats=formats, engine=engine, **options)
     counted = ", ".join(
         f"{result.tables.rows(name)} {words}" for name, words in COUNTED.items() if name in result.tables

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int | None:
     from cellular.jobs.quality import quality
 
     plate = find(args, args.folder, args.labels)
-    with engine_of(args) as engine:
+    with engine_of(args, threads=True) as engine:
         result, problems = quality(plate, args.out, labels=args.labels, flat_field=args.flat_field, engine=engine)
     odd = result.table[result.table["flagged"].astype(bool)]
     print(f"{len(odd)} of {len(result.table)} fields are set apart from their plate")

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     settings = segmentation_settings(args)
     plate = find(args, args.images)
     segmenter = Segmenter.from_pretrained(args.model, args.device)
-    with engine_of(args, gpu=segmenter.device.type != "cpu") as engine:
+    with engine_of(args, gpu=segmenter.device.type != "cpu", threads=True) as engine:
         result = segment(plate, args.out, segmenter, settings, overlays=args.overlays, engine=engine)
     print(f"{len(result.cells)} cells in {len(result.labels)} of {len(plate)} images -> {args.out}")
     if len(result.nuclei):

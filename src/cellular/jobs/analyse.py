@@ -136,7 +136,7 @@ def analyse(
 
 def _settled(plate: Plate, segmenter: Segmenter | None, settings: AnalyseSettings) -> AnalyseSettings:
     """The settings with the cells' diameter and the sizes of puncta decided, one choice for the whole plate."""
-    how = settings.segment
+    how = settings.segment.settled(segmenter) if segmenter else settings.segment
     if segmenter is not None and plate.scheme != "cellular" and how.diameter in (None, "auto"):
         how = replace(how, diameter=plate_diameter(plate, segmenter, how))
         logger.info(

@@ -22,6 +22,7 @@ from cellular.errors import InputError
 # torch is imported where a network is needed: a plate without DNA is measured without waiting for it
 if TYPE_CHECKING:
     from cellular.segment.segmenter import Segmenter
+    from cellular.segment.settings import SegmentSettings
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +36,12 @@ class NucleiSource:
 
     Attributes
     ----------
-    segmenter, diameter : the network, and the nuclei's diameter in px; None where label images are given.
+    segmenter, how : the network, and how it is used, diameter included; None where label images are given.
     files : label image by name of field.
     """
 
     segmenter: Segmenter | None = None
-    diameter: float | None = None
+    how: SegmentSettings | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
 
     def has(self, item: FieldFiles) -> bool:
@@ -70,20 +71,19 @@ class NucleiSource:
 
     def read(self, item: FieldFiles, image: FieldImage) -> np.ndarray:
         """The nuclei (Y, X) of a field that has some, as they are found or given; see :meth:`has`."""
-        if self.segmenter:
+        if self.segmenter and self.how:
             from cellular.jobs.segment import segment_image
-            from cellular.segment.settings import SegmentSettings
 
-            return segment_image(dna_of(image), self.segmenter, SegmentSettings(diameter=self.diameter)).labels
+            return segment_image(dna_of(image), self.segmenter, self.how).labels
         return read_cells(self.files[item.name], image.shape, item.name)
 
     def record(self) -> dict[str, Any]:
         """For the record of the job's settings."""
-        if not self.segmenter:
+        if not (self.segmenter and self.how):
             return {"files": True}
         from cellular.jobs.segment import model_record
 
-        return {**model_record(self.segmenter), "diameter": self.diameter}
+        return {**model_record(self.segmenter), "diameter": self.how.diameter, "precision": self.how.precision}
 
 
 def nuclei_source(plate: Plate, choice: str, labels: str | Path | None, device: str = "auto") -> NucleiSource | None:
@@ -120,9 +120,10 @@ def nuclei_source(plate: Plate, choice: str, labels: str | Path | None, device: 
     from cellular.segment.settings import SegmentSettings
 
     segmenter = Segmenter.from_pretrained(MODEL, device)
-    diameter = plate_diameter(replace(plate, fields=tuple(map(_dna_alone, stained))), segmenter, SegmentSettings())
+    how = SegmentSettings().settled(segmenter)
+    diameter = plate_diameter(replace(plate, fields=tuple(map(_dna_alone, stained))), segmenter, how)
     logger.info("nuclei are found on DNA by the model %s, at a diameter of %.0f px", segmenter.model.name, diameter)
-    return NucleiSource(segmenter, diameter)
+    return NucleiSource(segmenter, replace(how, diameter=diameter))
 
 
 def require_seeds(plate: Plate, choice: str, labels: str | Path | None) -> None:

@@ -18,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from cellular.errors import EngineError, SettingsError
-from cellular.jobs.engines import Died, Outcome, Place, outcome_in_worker, outcome_of, share_out
+from cellular.jobs.engines import HERE, Died, Outcome, Place, Threads, outcome_in_worker, outcome_of, share_out
 
 logger = logging.getLogger(__name__)
 
 # By these, libraries settle how many threads they take when they are first imported.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _READY = "ready"
+# More threads than this wait for each other: a part of every item's work holds the interpreter's lock.
+MOST_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -64,19 +66,45 @@ class Processes(Place):
 
 
 class Best(Place):
-    """Here, on all cores, until what an item takes says that processes of one core each are sooner done with the rest.
+    """Here, until what the first items take says that processes of one core each are sooner done with the rest.
 
-    What all threads take together an item would take alone on a core; what the thread that waits for them takes is how
-    long it lasts here, whatever else this machine is doing. A process pays, before its first item, what this one has
-    paid before its own: reading libraries and models.
+    A process pays, before its first item, what this one has paid before its own: reading libraries and models.
+
+    Parameters
+    ----------
+    threads : whether several items are done at once here, each on one core: for work that mostly lets go of the
+        interpreter's lock. Else one is done after the other, on all cores.
     """
 
-    def __init__(self) -> None:
-        self.start: float | None = None
+    def __init__(self, threads: bool = False) -> None:
+        self.threads, self.start = threads, None
 
     def run(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
         """See :class:`cellular.jobs.engines.Engine`."""
         self.start = time.process_time() if self.start is None else self.start
+        return self._by_threads(do, items) if self.threads else self._one_by_one(do, items)
+
+    def _by_threads(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
+        with _threads_of_libraries(1):
+            # alone, the first shows what an item takes of memory, and pays for what is compiled at its first use
+            before = peak_memory() or 0
+            yield from HERE.run(do, items[:1])
+            count = _fitting(min(cores(), MOST_THREADS), (peak_memory() or 0) - before)
+            first = items[: 1 + 2 * count]
+            began = time.process_time()
+            yield from _numbered_from(1, Threads(count).run(do, first[1:]))
+            every = (time.process_time() - began) / max(1, len(first) - 1)
+            left = len(items) - len(first)
+            processes = faster_by(left, every / count, every, self.start)
+            if processes == 1:
+                yield from _numbered_from(len(first), Threads(count).run(do, items[len(first) :]))
+                return
+        logger.info("%d processes do the rest, %.1f s of an item each; --workers 1 keeps to one", processes, every)
+        yield from _numbered_from(len(first), Processes(processes).run(do, items[len(first) :]))
+
+    def _one_by_one(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
+        # What all threads take together an item would take alone on a core; what the thread that waits for them takes
+        # is how long it lasts here, whatever else this machine is doing.
         for number, item in enumerate(items):
             own, every = time.thread_time(), time.process_time()
             outcome = outcome_of(do, item)
@@ -87,8 +115,18 @@ class Best(Place):
             if number and (count := faster_by(left, own, every, self.start)) > 1:
                 told = "%d processes do the rest: %.1f of %.1f s of an item are one thread's; --workers 1 keeps to one"
                 logger.info(told, count, own, every)
-                yield from ((number + 1 + at, came) for at, came in Processes(count).run(do, items[number + 1 :]))
+                yield from _numbered_from(number + 1, Processes(count).run(do, items[number + 1 :]))
                 return
+
+
+def _numbered_from(first: int, came: Iterator[tuple[int, Outcome]]) -> Iterator[tuple[int, Outcome]]:
+    return ((first + number, outcome) for number, outcome in came)
+
+
+def _fitting(count: int, memory: int) -> int:
+    """How many items of so many bytes each there is room for; at least one, at most `count`."""
+    free = free_memory()
+    return max(1, min(count, free // memory)) if free is not None and memory > 0 else count
 
 
 def faster_by(left: int, own: float, every: float, start: float, most: int | None = None) -> int:
@@ -249,6 +287,18 @@ def _threads(count: int) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _threads_of_libraries(count: int) -> Iterator[None]:
+    """Inside, libraries take `count` threads in this process; then as many as before."""
+    before = int(os.environ.get(THREADS[0]) or cores())
+    with _threads(count):
+        limit_threads(count)
+        try:
+            yield
+        finally:
+            limit_threads(before)
 
 
 def limit_threads(count: int) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from skimage.measure import regionprops_table
 
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image, write_labels
@@ -18,6 +17,7 @@ from cellular.files import sha256_of, write_json
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source, require_seeds
 from cellular.jobs.runner import Joined, Work, claimed, each, files_of, finished, spread
+from cellular.labels.cells import cells_of
 from cellular.labels.regions import Regions
 from cellular.progress import progress
 from cellular.report.outlines import PLAIN, colour_image, outline_overlay
@@ -88,7 +88,7 @@ def segment(
     """
     plate = as_plate(plate)
     segmenter = model if isinstance(model, Segmenter) else Segmenter.from_pretrained(model, device)
-    settings = settings or SegmentSettings()
+    settings = (settings or SegmentSettings()).settled(segmenter)
     record, seeds = {**model_record(segmenter), "settings": asdict(settings)}, None
     if settings.seeds:
         require_seeds(plate, AUTO, None)
@@ -195,7 +195,7 @@ def plate_diameter(plate: Plate, segmenter: Segmenter, settings: SegmentSettings
     for item in progress(spread(plate.fields, DIAMETER_FIELDS), desc="diameter", unit="field"):
         try:
             pixels, channels = network_image(read_field(item), segmenter.model.info, settings.channels)
-            found.append(segmenter.diameter(pixels, channels, invert=settings.invert))
+            found.append(segmenter.diameter(pixels, channels, invert=settings.invert, precision=settings.precision))
         except InputError as error:
             problem = str(error)
     if not found:
@@ -223,19 +223,9 @@ def cell_table(name: str, labels: np.ndarray, scores: np.ndarray | None = None) 
 
     `scores` (N,) of cells 1 to N; without them, of outlines that no model stands for, they are missing.
     """
-    columns = {
-        "label": "label",
-        "area": "area_px",
-        "bbox-0": "y0",
-        "bbox-1": "x0",
-        "bbox-2": "y1",
-        "bbox-3": "x1",
-        "centroid-0": "y",
-        "centroid-1": "x",
-    }
-    values = regionprops_table(labels, properties=("label", "area", "bbox", "centroid"))
-    table = pd.DataFrame(values).rename(columns=columns)
-    table["area_px"] = table["area_px"].astype(np.int64)
+    rows = [(label, cell.area, *cell.box, *cell.centroid) for label, cell in cells_of(labels)]
+    table = pd.DataFrame(rows, columns=["label", "area_px", "y0", "x0", "y1", "x1", "y", "x"])
+    table = table.astype(dict.fromkeys(table.columns[:6], np.int64) | {"y": float, "x": float})
     table.insert(0, "image", pd.Series([name] * len(table), dtype=object))
     table.insert(2, "score", np.nan if scores is None else scores[table["label"].to_numpy() - 1].round(4))
     return table.round({"y": 2, "x": 2})

@@ -36,6 +36,12 @@ class CellMask:
         return self.y, self.x, self.y + height, self.x + width
 
     @property
+    def centroid(self) -> tuple[float, float]:
+        """(y, x), px: the mean place of its pixels."""
+        rows, columns = (self.pixels.sum(axis=axis) for axis in (1, 0))
+        return self.y + rows @ np.arange(rows.size) / self.area, self.x + columns @ np.arange(columns.size) / self.area
+
+    @property
     def window(self) -> tuple[slice, slice]:
         """The box as an index into a (Y, X) array."""
         y0, x0, y1, x1 = self.box
@@ -61,18 +67,27 @@ def crop_mask(field: np.ndarray) -> CellMask:
 def cells_of(labels: np.ndarray) -> list[tuple[int, CellMask]]:
     """Each label of a (Y, X) label image with its pixels, in order of label."""
     labels = as_labels(labels)
-    present = np.unique(labels)
-    present = present[present > 0]
-    dense = labels if present.size and present[-1] == present.size else np.searchsorted(present, labels) + (labels > 0)
+    present, boxes = _found(labels)
     return [
         (int(label), CellMask(labels.shape, box[0].start, box[1].start, labels[box] == label))
-        for label, box in zip(present, ndimage.find_objects(dense.astype(np.int64, copy=False)))
+        for label, box in zip(present, boxes)
     ]
 
 
 def cell_boxes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labels (N,) present in a label image (Y, X) and their boxes (N, 4) float64 y0, x0, y1, x1, end exclusive, px."""
-    from skimage.measure import regionprops_table  # slow to import, and no picture needs it
+    present, boxes = _found(labels)
+    corners = [(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in boxes]
+    return present, np.array(corners, float).reshape(-1, 4)
 
-    table = regionprops_table(labels, properties=("label", "bbox"))
-    return table["label"], np.stack([table[f"bbox-{k}"] for k in range(4)], axis=1).astype(float)
+
+def _found(labels: np.ndarray) -> tuple[np.ndarray, list[tuple[slice, slice]]]:
+    """Labels (N,) int64 present in a label image (Y, X), ascending, and the box of each."""
+    if labels.size and labels.max() <= labels.size:
+        boxes = ndimage.find_objects(labels)
+        present = np.flatnonzero([box is not None for box in boxes]) + 1
+        return present, [boxes[label - 1] for label in present]
+    # few labels of high numbers: a list of all numbers would be one of billions
+    present = np.setdiff1d(labels, 0).astype(np.int64)
+    dense = np.searchsorted(present, labels) + (labels > 0)
+    return present, ndimage.find_objects(dense)

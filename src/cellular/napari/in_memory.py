@@ -75,7 +75,7 @@ def segment_frames(
     Raises Cancelled, between two batches of tiles, once `stop` is set.
     """
     segmenter = Segmenter.from_pretrained(model, device)
-    with ended_by(stop, segmenter.network):
+    with ended_by(stop, segmenter.network(segmenter.precision(settings.precision, settings.tiling))):
         for number, image in enumerate(images):
             found = segment_image(image, segmenter, settings)
             yield found.labels, cell_table(str(number), found.labels, found.scores)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from cellular.device import resolve_device
+from cellular.device import Precision, resolve_device, resolve_precision
 from cellular.errors import SettingsError
 from cellular.labels.checks import as_labels
 from cellular.labels.diameter import median_diameter
@@ -18,6 +18,8 @@ from cellular.segment.flows.to_labels import flows_to_labels, labels_and_errors
 from cellular.segment.image.normalize import intensity_ranges, to_network_input
 from cellular.segment.image.stitch import measure_by_windows
 from cellular.segment.image.tiles import Tiling, run_network
+from cellular.segment.model.inference import for_inference
+from cellular.segment.model.network import CPnet
 from cellular.segment.model.registry import Model, load_model
 from cellular.segment.scores import cell_evidence, scores_of
 from cellular.segment.segmentation import Segmentation
@@ -49,7 +51,7 @@ class Segmenter:
     def __init__(self, model: Model, device: str | torch.device = "auto"):
         self.device = device if isinstance(device, torch.device) else resolve_device(device)
         self.model = model
-        self.network = model.network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self._networks: dict[Precision, CPnet] = {}
 
     def __reduce__(self) -> tuple:
         """It travels as its model does: the weights are read from their file where they arrive."""
@@ -68,6 +70,21 @@ class Segmenter:
         """
         return cls(load_model(name_or_path), device)
 
+    def precision(self, asked: Precision = "auto", tiling: Tiling = "whole") -> Precision:
+        """The precision that the network runs in where `asked` is wanted: "float32" or "bfloat16".
+
+        "auto" is bfloat16 on a processor that computes in it, where it is several times faster and as accurate
+        (docs/accuracy.md), and float32 elsewhere, and for Cellpose's tiling, which is there to equal Cellpose.
+        """
+        return "float32" if asked == "auto" and tiling == "cellpose" else resolve_precision(asked, self.device)
+
+    def network(self, precision: Precision = "float32") -> CPnet:
+        """The model's network as it is run here in a precision ("float32", "bfloat16")."""
+        if precision not in self._networks:
+            made = for_inference(self.model.network, getattr(torch, precision))
+            self._networks[precision] = made.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self._networks[precision]
+
     def segment(
         self,
         image: np.ndarray,
@@ -84,6 +101,7 @@ class Segmenter:
         invert: bool = False,
         batch_size: int = 8,
         window: int = WINDOW,
+        precision: Precision = "auto",
     ) -> Segmentation:
         """Segment one image.
 
@@ -111,6 +129,7 @@ class Segmenter:
         invert : for dark cells on bright ground.
         batch_size : tiles at a time.
         window : largest side in px that is segmented in one piece; raised where it is under four diameters.
+        precision : of the network's convolutions, see :meth:`precision`.
 
         Returns
         -------
@@ -128,7 +147,8 @@ class Segmenter:
         prepare = partial(to_network_input, channels=channels, invert=invert, ranges=ranges)
         augment = info.augment if augment is None else augment
         resample = info.resample if resample is None else resample
-        network = {"tiling": tiling, "augment": augment, "batch_size": batch_size}
+        network: dict[str, Any] = {"tiling": tiling, "augment": augment, "batch_size": batch_size}
+        network["precision"] = self.precision(precision, tiling)
         diameter = self.model.diameter or "auto" if diameter is None else diameter
         if diameter == "auto":
             # Flips would cost four times the time, and the cells they gain or lose do not move the median.
@@ -156,7 +176,14 @@ class Segmenter:
         scores = scores_of(evidence, score_model)
         return Segmentation(as_labels(labels), None, None, scores, evidence, float(diameter))
 
-    def diameter(self, image: np.ndarray, channels: Sequence[int] | None = None, *, invert: bool = False) -> float:
+    def diameter(
+        self,
+        image: np.ndarray,
+        channels: Sequence[int] | None = None,
+        *,
+        invert: bool = False,
+        precision: Precision = "auto",
+    ) -> float:
         """Estimate the diameter (px) of the cells of an image (Y, X[, C]), as :meth:`segment` does for "auto".
 
         Raises
@@ -168,13 +195,14 @@ class Segmenter:
         middle = _middle(image, WINDOW)
         ranges = intensity_ranges(image, channels)
         planes = to_network_input(middle, channels=channels, invert=invert, ranges=ranges)
-        return self._estimate(planes, {"tiling": "whole", "augment": False, "batch_size": 8})
+        how = {"tiling": "whole", "augment": False, "batch_size": 8, "precision": self.precision(precision)}
+        return self._estimate(planes, how)
 
     def _channels(self, channels: Sequence[int] | None) -> tuple[int, ...]:
         channels = self.model.info.channels if channels is None else tuple(channels)
-        if len(channels) != self.network.channels:
+        if len(channels) != self.model.network.channels:
             raise SettingsError(
-                f"this model takes {self.network.channels} channel(s), {len(channels)} were given: {channels}"
+                f"this model takes {self.model.network.channels} channel(s), {len(channels)} were given: {channels}"
             )
         return channels
 
@@ -199,10 +227,10 @@ class Segmenter:
 
     def _run(self, planes: np.ndarray, diameter: float, network: dict) -> tuple[np.ndarray, np.ndarray, float]:
         """Network output at the network's scale, the style, and that scale relative to the image's."""
-        scale = float(self.network.diam_mean) / diameter
+        scale = float(self.model.network.diam_mean) / diameter
         height, width = (max(1, int(side * scale)) for side in planes.shape[1:])
-        planes = _resize(planes, (height, width))
-        return *run_network(self.network, planes, **network), scale
+        how = {name: value for name, value in network.items() if name != "precision"}
+        return *run_network(self.network(network["precision"]), _resize(planes, (height, width)), **how), scale
 
     def _estimate(self, planes: np.ndarray, network: dict) -> float:
         """The cell diameter of an image, in px, estimated in two passes.
@@ -210,7 +238,7 @@ class Segmenter:
         The first pass is Cellpose's size model (a linear map of the style) where its file is at hand, otherwise the
         median diameter of cells found at the network's own scale; the second segments at that first guess.
         """
-        mean = float(self.network.diam_mean)
+        mean = float(self.model.network.diam_mean)
         if self.model.size:
             _, style, _ = self._run(planes, mean, network)
             guess = self.model.size.estimate(style)

@@ -1,13 +1,14 @@
 """How to segment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 
+from cellular.device import Precision
 from cellular.errors import SettingsError
 from cellular.segment.image.tiles import Tiling
-from cellular.segment.segmenter import WINDOW, check_sizes
+from cellular.segment.segmenter import WINDOW, Segmenter, check_sizes
 
 NUCLEI = "nuclei"
 
@@ -19,8 +20,8 @@ class SegmentSettings:
     Attributes
     ----------
     diameter : px, or "auto" to estimate it image by image. channels : 1-based, 0 = grey. flow_threshold,
-    cellprob_threshold, min_size (px), niter, augment, resample, tiling, invert, window (px) : as in
-    :meth:`Segmenter.segment`. seeds : "nuclei" parts cells that hold several (see
+    cellprob_threshold, min_size (px), niter, augment, resample, tiling, invert, window (px), precision : as
+    in :meth:`Segmenter.segment`. seeds : "nuclei" parts cells that hold several (see
     :func:`cellular.segment.seeds.part_by_nuclei`), where DNA is imaged; None leaves the network's cells as they are.
     """
 
@@ -32,10 +33,11 @@ class SegmentSettings:
     niter: int | None = None
     augment: bool | None = None
     resample: bool | None = None
-    tiling: str = "whole"
+    tiling: Tiling = "whole"
     invert: bool = False
     window: int = WINDOW
     seeds: str | None = None
+    precision: Precision = "auto"
 
     def __post_init__(self) -> None:
         # Before any folder is claimed for these settings: a typing error must not block it.
@@ -44,9 +46,15 @@ class SegmentSettings:
             raise SettingsError(f"tiling is one of {', '.join(get_args(Tiling))}, got {self.tiling!r}")
         if self.seeds not in (None, NUCLEI):
             raise SettingsError(f"seeds is {NUCLEI!r} or None, got {self.seeds!r}")
+        if self.precision not in get_args(Precision):
+            raise SettingsError(f"precision is one of {', '.join(get_args(Precision))}, got {self.precision!r}")
         for name in ("flow_threshold", "cellprob_threshold"):
             value = getattr(self, name)
             if value is not None and not np.isfinite(value):
                 raise SettingsError(f"{name} is a finite number, got {value}")
         if self.niter is not None and self.niter < 0:
             raise SettingsError(f"niter is a number of steps, 0 or more, got {self.niter}")
+
+    def settled(self, segmenter: Segmenter) -> "SegmentSettings":
+        """With what the machine decides decided, once for a run, for all who work at it, and for its record."""
+        return replace(self, precision=segmenter.precision(self.precision, self.tiling))

@@ -5,6 +5,7 @@ Module names are Cellpose's own, so a state dict of any Cellpose 1-3 model loads
 
 import itertools
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -62,6 +63,11 @@ class Encoder(nn.Module):
         blocks = [ResidualDown(a, b) for a, b in itertools.pairwise(nbase)]
         self.down = nn.ModuleDict({f"res_down_{n}": block for n, block in enumerate(blocks)})
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What its convolutions compute in."""
+        return next(layer.weight.dtype for layer in self.modules() if isinstance(layer, nn.Conv2d))
+
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         features: list[torch.Tensor] = []
         for block in self.down.values():
@@ -78,7 +84,14 @@ class StyleConv(nn.Module):
         self.full = nn.Linear(style, outputs)
 
     def forward(self, style: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        return self.conv(x + self.full(style)[:, :, None, None])
+        shift = self.full(style)
+        if not torch.is_inference_mode_enabled() or len(x) > 1:
+            return self.conv(x + shift[:, :, None, None].to(x.dtype))
+        # An image by itself in inference: the normalisation's mean takes the shift, which saves a pass over x.
+        norm, relu, conv = cast(tuple[nn.BatchNorm2d, nn.Module, nn.Module], tuple(self.conv))
+        mean = cast(torch.Tensor, norm.running_mean) - shift[0]
+        x = functional.batch_norm(x, mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+        return conv(relu(x))
 
 
 class ResidualUp(nn.Module):
@@ -150,10 +163,10 @@ class CPnet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Map (B, C, Y, X) images to the (B, nout, Y, X) output and the (B, 8 * width) unit-length style."""
-        features = self.downsample(x)
-        style = features[-1].mean(dim=(2, 3))
+        features = self.downsample(x.to(self.downsample.dtype))
+        style = features[-1].float().mean(dim=(2, 3))
         style = style / (style**2).sum(dim=1, keepdim=True) ** 0.5
-        return self.output(self.upsample(style, features)), style
+        return self.output(self.upsample(style, features).float()), style
 
 
 def build_network(channels: int = 2, width: int = 32, nout: int = 3) -> CPnet:
