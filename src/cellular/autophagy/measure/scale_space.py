@@ -102,10 +102,11 @@ def _subtract(layer: np.ndarray, spots: np.ndarray, scale: float) -> None:  # pr
         y, x, sigma, peak = spots[n]
         top, bottom = _profile(y, sigma, scale, down)
         left, right = _profile(x, sigma, scale, across)
+        beside = across[left:right]
         for row in range(top, bottom):
             place, height = layer[row, left:right], np.float32(peak) * down[row]
-            for k in range(right - left):
-                place[k] -= height * across[left + k]
+            for k in range(len(place)):
+                place[k] -= height * beside[k]
 
 
 @njit
