@@ -74,7 +74,7 @@ def measure_colocalisation(
     return dict(zip(("pearson", "manders_m1", "manders_m2"), np.array(found, float).reshape(-1, 3).T))
 
 
-def _together(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float]:
+def _together(first: np.ndarray, second: np.ndarray) -> tuple[float, ...]:
     """Pearson's correlation, M1 and M2 of a cell's pixels (n,), background subtracted."""
     off, other = first - first.mean(), second - second.mean()
     power = np.sqrt((off @ off) * (other @ other))

@@ -56,7 +56,7 @@ def find_puncta(
     saturated = channels.saturated[[channels.names.index(name) for name in names]]
     allowed = (labels > 0) & ~_saturated_regions(saturated, sigmas[-1])
     planes = [channels.light(name) for name in names]
-    given = None
+    given: dict[str, np.ndarray] = {}
     if settings.detector == "spotiflow":
         detect = spotiflow_detector(settings.spotiflow_model, settings.spotiflow_probability)
         given = {name: _inside(detect(plane), allowed) for name, plane in zip(names, planes)}
@@ -66,13 +66,13 @@ def find_puncta(
 
         def look(settings: PunctaSettings) -> pd.DataFrame:
             found = pool.map(
-                lambda own: _seen_in(own, spaces, allowed, channels.off(own), settings, given and given[own]), names
+                lambda own: _seen_in(own, spaces, allowed, channels.off(own), settings, given.get(own)), names
             )
             return pd.concat(found).sort_values("snr", ascending=False, kind="stable", ignore_index=True)
 
         spots, before = _clearest(look(settings)), 0
         stricter = {name: settings.second_look * getattr(settings, name) for name in ("snr", "visible")}
-        for _ in range(settings.looks if settings.second_look and given is None else 0):
+        for _ in range(settings.looks if settings.second_look and not given else 0):
             fresh, before = spots[before:], len(spots)
             if fresh.empty:
                 break

@@ -101,7 +101,7 @@ def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER)
         image.plane(role)
     if not roles:
         raise InputError("no channel's role is known; name the channels with --channels, such as EGFP=w1 DNA=w2")
-    planes = [np.ascontiguousarray(image.plane(role), dtype=np.float32) for role in roles]
+    planes: list[np.ndarray] = [np.ascontiguousarray(image.plane(role), dtype=np.float32) for role in roles]
     if image.shape != labels.shape:
         raise InputError(f"image {image.shape} and labels {labels.shape} differ in size")
     if image.pixels.dtype.kind == "f" and not all(np.isfinite(plane).all() for plane in planes):
