@@ -9,7 +9,9 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def progress(items: Iterable[T] | None = None, *, total: int | None = None, desc: str = "", unit: str = "it") -> tqdm:
+def progress(
+    items: Iterable[T] | None = None, *, total: int | None = None, desc: str = "", unit: str = "it", show: bool = True
+) -> tqdm:
     """A tqdm bar on stderr: refreshed often on a terminal, a line every few seconds in a log file."""
     interactive = sys.stderr.isatty()
     return tqdm(
@@ -21,6 +23,7 @@ def progress(items: Iterable[T] | None = None, *, total: int | None = None, desc
         mininterval=0.2 if interactive else 5.0,
         dynamic_ncols=interactive,
         leave=True,
+        disable=not show,
     )
 
 

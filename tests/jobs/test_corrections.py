@@ -136,7 +136,7 @@ field.do("delete", cells=[1])
 if sys.argv[2] == "image":
     c.write_labels = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
 else:
-    c.os.fsync = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
+    os.fsync = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
 field.do("delete", cells=[2])
 """
 

@@ -90,6 +90,38 @@ def test_what_was_painted_is_saved_as_corrections_and_the_run_s_label_image_stay
     assert widget.session.shown() == SECOND
 
 
+def test_the_state_of_the_picked_cell_is_told_and_stands_in_its_features(widget, run):
+    cells = opened(widget, run)["cells"]
+    cells.selected_label = 2
+    widget.fields.state.value = "Activated (unfed)"
+    press(widget.fields.tell)
+    assert f"{FIRST}, cell 2: activated" in widget.status.value
+    assert open_corrections(run / "corrections").states()[["field", "label", "state"]].to_numpy().tolist() == [
+        [FIRST, 2, "activated"]
+    ]
+    told = cells.features.set_index("index")
+    assert told["state"].dropna().to_dict() == {2: "activated"}
+    assert told["area"].notna().all()
+    assert widget.fields.state.value == "Activated (unfed)"
+    assert not widget.all_fields.teach.enabled
+    cells.selected_label = 99
+    press(widget.fields.tell)
+    assert "no cell 99" in widget.status.value
+    cells.data[:3, :4] = 99
+    press(widget.fields.tell)
+    assert "save corrections" in widget.status.value
+    assert len(open_corrections(run / "corrections").log) == 1
+
+
+def test_the_state_of_a_frame_is_that_field_s(widget, run):
+    cells = opened(widget, run, "220518-ST_C05_s1 over time")["cells"]
+    widget.session.viewer.dims.set_current_step(0, 1)
+    cells.selected_label = 1
+    widget.fields.state.value = "Basal (fed)"
+    press(widget.fields.tell)
+    assert open_corrections(run / "corrections").states()["field"].tolist() == [SECOND]
+
+
 def test_frames_of_a_position_are_saved_each_to_its_field(widget, run):
     cells = opened(widget, run, "220518-ST_C05_s1 over time")["cells"]
     cells.data[1, :2, :2] = 50

@@ -12,9 +12,13 @@ from live import viewing
 
 from cellular.data.formats.images import read_labels, write_image
 from cellular.errors import InputError
+from cellular.files import read_csv
 from cellular.jobs.view import open_run
+from cellular.report.colours import EDGE, STATES
 
 pytest.importorskip("panel", reason="the page needs the extra view")
+from cellular.view.field_pane import THICK, THIN
+
 playwright = pytest.importorskip("playwright.sync_api", reason="a browser is driven by Playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -36,6 +40,15 @@ CHOSEN = """() => {
   const of = (name) => [...Bokeh.documents[0]._all_models.values()].find((one) => one.name == name)
   const cells = of('field').renderers.map((r) => r.data_source).find((s) => s && s.data.edge)
   return cells.selected.indices.map((k) => cells.data.label[k])
+}"""
+
+
+# Colours and widths of outlines, by cell.
+DRAWN = """() => {
+  const figure = [...Bokeh.documents[0]._all_models.values()].find((one) => one.name == 'field')
+  const cells = figure.renderers.map((r) => r.data_source).find((s) => s && s.data.edge)
+  const of = (column) => [...column]
+  return Object.fromEntries(of(cells.data.label).map((cell, k) => [cell, [cells.data.edge[k], cells.data.width[k]]]))
 }"""
 
 
@@ -163,6 +176,33 @@ def test_cells_are_corrected_by_mouse(chromium, run):
         assert read_labels(first.labels).tolist() == labels.tolist(), "the original is as it was"
         assert visitor.errors == []
         assert visitor.outside == [], "nothing is asked of the network"
+
+
+def test_states_are_told_by_mouse_and_taken_back_by_keyboard(chromium, run):
+    first = open_run(run).plate.fields[0]
+    with viewing(run) as (address, _):
+        visitor = Visitor(chromium, run, address)
+        visitor.page.mouse.click(*visitor.at(*middle_of(read_labels(first.labels), 1)))
+        visitor.chosen([1])
+        visitor.press("Activated (unfed)")
+        told = visitor.after(1)[0]
+        assert (told["operation"], told["arguments"]) == ("state", {"cells": [1], "state": "activated"})
+        visitor.wait(lambda: visitor.page.evaluate(DRAWN)["1"] == [STATES["activated"], THICK])
+        assert visitor.page.evaluate(DRAWN)["2"] == [EDGE, THIN]
+        visitor.page.locator(".tabulator-selected").get_by_text("activated", exact=True).wait_for()
+        visitor.chosen([1])
+        table = read_csv(run / "corrections" / "states.csv")
+        assert table[["field", "label", "state"]].to_numpy().tolist() == [[first.name, 1, "activated"]]
+        visitor.page.get_by_role("button", name="As the model said", exact=True).focus()
+        visitor.page.keyboard.press("Enter")
+        visitor.after(2)
+        visitor.wait(lambda: visitor.page.evaluate(DRAWN)["1"] == [EDGE, THIN])
+        visitor.press("Undo")
+        visitor.after(3)
+        visitor.wait(lambda: visitor.page.evaluate(DRAWN)["1"] == [STATES["activated"], THICK])
+        assert not (run / "corrections" / f"{first.name}_masks.tif").exists(), "no outline was corrected"
+        assert open_run(run).corrected().fields == ()
+        assert visitor.errors == []
 
 
 def test_what_was_corrected_is_there_after_the_server_was_killed(chromium, run):

@@ -2,6 +2,8 @@
 
 import argparse
 
+from cellular.cli.arguments import add_corrections
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare both tasks; the defaults are those of ClassifySettings and CropSettings."""
@@ -15,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="CSV with field, label and class (or state): two states in any words, others empty or Unidentified; "
         "left out, the wells' treatment stands in",
     )
+    add_corrections(train, "the states told by hand are the truth, in place of --truth, and these cells alone")
     train.add_argument("--positive", help="state that probabilities are of, if not activated")
     train.add_argument(
         "--unidentified", choices=("unlabelled", "class"), default="unlabelled", help="what such cells are"
@@ -39,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     predict.add_argument("cells", metavar="CELLS", help="cells.csv of cellular measure")
     predict.add_argument("--model", required=True, help="model.safetensors of classify train")
     predict.add_argument("--out", required=True, help="folder for cells.csv with states, and explanations.csv")
+    add_corrections(predict, "states told by hand stand over the model's")
     predict.add_argument("--top", type=int, default=3, help="features that explain each cell; 0 for none")
     predict.add_argument(
         "--explain", choices=("occlusion", "shapley"), default="occlusion", help="how trees are explained"
@@ -57,7 +61,7 @@ def _add_pictures(group: argparse._ArgumentGroup) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from cellular.jobs.classify import TREATMENT_CAVEAT
+    from cellular.jobs.classify import caveat
 
     trained = _train_crops(args) if args.backend == "crops" else _train_trees(args)
     result = trained.validation
@@ -69,8 +73,8 @@ def _train(args: argparse.Namespace) -> None:
     print(result.confusion_all.to_string())
     for remark in result.remarks:
         print(f"warning: {remark}")
-    if not args.truth:
-        print(TREATMENT_CAVEAT)
+    if said := caveat(args.truth, args.corrections):
+        print(said)
     print(f"model: {trained.model}")
 
 
@@ -79,7 +83,7 @@ def _train_trees(args: argparse.Namespace):
     from cellular.jobs.classify import train_state
 
     settings = ClassifySettings(unidentified=args.unidentified, trees=args.trees, seed=args.seed)
-    return train_state(args.cells, args.out, args.truth, settings, args.positive)
+    return train_state(args.cells, args.out, args.truth, settings, args.positive, args.corrections)
 
 
 def _train_crops(args: argparse.Namespace):
@@ -97,12 +101,15 @@ def _train_crops(args: argparse.Namespace):
         seed=args.seed,
     )
     where = pictures(args.images, args.labels)
-    return train_crop_state(args.cells, args.out, *where, args.truth, settings, args.positive)
+    return train_crop_state(args.cells, args.out, *where, args.truth, settings, args.positive, args.corrections)
 
 
 def _predict(args: argparse.Namespace) -> None:
     from cellular.jobs.classify import classify
 
     where = {"images": args.images, "labels": args.labels}
-    cells = classify(args.cells, args.model, args.out, **where, top=args.top, method=args.explain)
+    how = {"top": args.top, "method": args.explain, "corrections": args.corrections}
+    cells = classify(args.cells, args.model, args.out, **where, **how)
     print(f"{len(cells)} cells: " + ", ".join(f"{n} {state}" for state, n in cells["state"].value_counts().items()))
+    if "state_by_hand" in cells:
+        print(f"{cells['state_by_hand'].sum()} of these states were told by hand")

@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> int | None:
     )
     if args.corrections:
         edited, deleted = (int(result.images[name].sum()) for name in ("cells_edited", "cells_deleted"))
-        print(f"{edited} cells edited by hand, {deleted} deleted")
+        told = int(result.cells["state_by_hand"].sum()) if "state_by_hand" in result.cells else 0
+        print(f"{edited} cells edited by hand, {deleted} deleted, {told} states told by hand")
     print(f"{counted} in {result.tables.rows('images')} fields: {args.out}")
     if "puncta_yellow" in result.cells:
         print(DESCRIPTION)

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from cellular.cli.arguments import add_assay, add_exclude, assay_settings
+from cellular.cli.arguments import add_assay, add_corrections, add_exclude, assay_settings
 from cellular.cli.engines import add_engine, engine_of
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--map", nargs="+", default=["pca"], choices=["pca", "umap"], help="maps of all cells")
     add_exclude(parser)
+    add_corrections(parser, "states told by hand stand over those in CELLS")
     add_assay(parser)
     add_engine(parser, shards=False)
 
@@ -48,10 +49,9 @@ def run(args: argparse.Namespace) -> None:
         min_replicates=args.min_replicates,
         **assay_settings(args),
     )
+    options = {"images": args.images, "maps": args.map, "exclude": args.exclude, "corrections": args.corrections}
     with engine_of(args) as engine:
-        result, figures = compare_tables(
-            args.cells, args.out, settings, images=args.images, maps=args.map, exclude=args.exclude, engine=engine
-        )
+        result, figures = compare_tables(args.cells, args.out, settings, engine=engine, **options)
     print(result.units.to_string(index=False))
     overall = result.effects[result.effects["timepoint"] == ALL]
     columns = ["feature", "measure", "treatment", "estimate", "ci_low", "ci_high", "p_value", "q_value", "unit", "df"]

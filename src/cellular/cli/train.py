@@ -3,6 +3,7 @@
 import argparse
 
 from cellular.cli.arguments import add_corrections, boolean
+from cellular.cli.engines import size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--amp", choices=("auto", "on", "off"), default="auto", help="bfloat16: auto on a GPU alone, on also on a CPU")
     add("--seed", type=int, default=0, help="of everything random")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    add("--memory", metavar="SIZE", type=size, help="for the fields, such as 8GB; what goes beyond is read from disk")
     add("--tensorboard", action="store_true", help="write a TensorBoard log too (pip install 'cellular[tensorboard]')")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--resume", action="store_true", help="go on from the experiment's last checkpoint")
@@ -47,6 +49,7 @@ def run(args: argparse.Namespace) -> None:
     from math import isfinite
 
     from cellular.jobs.train import train
+    from cellular.train.parallel import first_process
     from cellular.train.settings import TrainSettings
 
     values = {f.name: getattr(args, f.name) for f in fields(TrainSettings) if hasattr(args, f.name)}
@@ -54,8 +57,10 @@ def run(args: argparse.Namespace) -> None:
     values["channels"] = tuple(args.channels) if args.channels else None
     settings = TrainSettings(**values)
     where = (args.train_dir, args.valid_dir, args.experiment_name, args.experiments_dir)
-    how = {name: getattr(args, name) for name in ("resume", "force", "tensorboard", "corrections")}
+    how = {name: getattr(args, name) for name in ("resume", "force", "tensorboard", "corrections", "memory")}
     result = train(*where, settings, **how)
+    if not first_process():
+        return
     validated = (
         f"best validation loss {result.best_loss:.4f}" if isfinite(result.best_loss) else "nothing was validated"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cellular.autophagy.measure.field import measure_field
+from cellular.autophagy.state.by_hand import check_words
 from cellular.autophagy.state.crop_model import CropModel
 from cellular.autophagy.state.tree_model import TreeModel
 from cellular.data.find import as_plate
@@ -19,7 +20,7 @@ from cellular.data.plate import FieldFiles, Plate
 from cellular.files import write_json, write_text
 from cellular.jobs.classify import classify_field, read_state_model
 from cellular.jobs.conclude import MADE_WITH, AnalyseResult, AnalyseSettings, conclude, outlined
-from cellular.jobs.corrections import Corrections, corrected, only_labelled
+from cellular.jobs.corrections import Corrections, check_states, corrected, only_labelled, told_states
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.export_plate import export_plates
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
@@ -80,7 +81,8 @@ def analyse(
     config : what the command line was told, as TOML, to keep as ``config.toml``.
     ome_zarr : write each plate as ``ome-zarr/<plate>.ome.zarr`` too: images, outlines and cells' tables.
     corrections : folder of corrections of the run's label images: the fields that it corrects are measured by these,
-        the same run is continued, and ``images`` tells how many cells were edited.
+        the same run is continued, and ``images`` tells how many cells were edited; states told by hand stand in
+        ``cells`` over the model's.
     engine : where the fields are done; the result is the same. See :mod:`cellular.jobs.engines`.
     csv : write tables of any length as CSV too.
 
@@ -111,6 +113,8 @@ def analyse(
     settings = _settled(plate, segmenter, settings)
     nuclei = nuclei_source(plate, settings.nuclei, labels, settings.device)
     given, edits = _given(plate, out, segmenter is not None, corrections)
+    if state_model is not None and (told := told_states(given, edits)) is not None:
+        check_words(told, state_model.settings.known)
     record = {**settings_to_dict(settings), "plate": str(plate.folder), "labels": str(labels) if labels else None}
     record |= {"channels": roles_of(plate), "map": plate.map_file}
     record |= model_record(segmenter) if segmenter else {}
@@ -222,10 +226,13 @@ def _given(
 ) -> tuple[Plate, Corrections | None]:
     """The plate with the label images that are not to be made: those given, and corrected ones; and the corrections."""
     if not segmented:
-        return corrected(plate, corrections)
+        given, edits = corrected(plate, corrections)
+        check_states(given, edits)
+        return given, edits
     made = {item.name: label_path(out / "labels", item.name) for item in plate.fields}
     made = {name: path for name, path in made.items() if path.is_file()}
     fixed, edits = corrected(plate.with_labels(made), corrections)
+    check_states(fixed, edits)
     mended = {f.name: f.labels for f in fixed.fields if f.labels and f.labels != made.get(f.name)}
     return fixed.with_labels(mended), edits
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.state import crop_train
+from cellular.autophagy.state.by_hand import laid_over
 from cellular.autophagy.state.crop_file import FORMAT as CROPS
 from cellular.autophagy.state.crop_file import load_crop_model, save_crop_model
 from cellular.autophagy.state.crop_model import CropModel, CropSettings, predict_crops
@@ -18,12 +19,14 @@ from cellular.autophagy.state.files import load_model, read_header, save_model
 from cellular.autophagy.state.tree_model import ClassifySettings, TreeModel, predict, warn_of_strangers
 from cellular.autophagy.state.trees import explain, train, validate
 from cellular.autophagy.state.truth import add_truth, checked_cells, two_states
-from cellular.autophagy.state.unseen import UNIDENTIFIED, Validation
+from cellular.autophagy.state.unseen import Validation
+from cellular.autophagy.state.words import UNIDENTIFIED
 from cellular.data.find import as_plate
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, SettingsError
 from cellular.files import alone_in, read_csv, together, write_csv, write_json
+from cellular.jobs.hand_states import cells_and_states, truth_by_hand
 from cellular.progress import progress
 from cellular.report.autophagy import calibration_figure, confusion_figure, importance_figure, saliency_figure
 from cellular.report.style import save
@@ -33,6 +36,10 @@ from cellular.tables import from_frame, read_table, write_table
 TREATMENT_CAVEAT = (
     "Truth here is the treatment of the well, not an expert's look at the cell: fed wells hold activated cells and "
     "starved wells basal ones, so this says how well the measurements separate the treatments, no more."
+)
+HAND_CAVEAT = (
+    "Truth here is what somebody told by hand of cells that they chose, most likely where a model was wrong or the "
+    "case was plain: scores on these say little of all other cells."
 )
 MODEL = "model.safetensors"
 Settings = TypeVar("Settings", ClassifySettings, CropSettings)
@@ -54,17 +61,19 @@ def train_state(
     truth: str | Path | None = None,
     settings: ClassifySettings | None = None,
     positive: str | None = None,
+    corrections: str | Path | None = None,
 ) -> TrainedState:
     """Train trees on ``cells.csv`` of measure and write the model and its validation to folder `out`.
 
     `out` gets ``model.safetensors``, ``validation.json``, ``predicted_unseen.csv``, ``left_out.csv``, ``fields.csv``,
     ``confusion.csv``, ``calibration.csv``, ``importance.csv`` and ``figures/``. `truth` as in
-    :func:`add_truth`; `positive` names the state that probabilities are of, where it is not activated.
+    :func:`add_truth`; `positive` names the state that probabilities are of, where it is not activated. `corrections`
+    is a folder of these: the states told by hand are the truth, in place of a table, and no other cell is learnt from.
     """
-    table, settings = _known_cells(cells, truth, settings or ClassifySettings(), positive)
+    table, settings = _known_cells(cells, truth, settings or ClassifySettings(), positive, corrections)
     checked, model = validate(table, settings), train(table, settings)
     with alone_in(out) as folder:
-        _write_validation(checked, folder, settings, "" if truth else TREATMENT_CAVEAT)
+        _write_validation(checked, folder, settings, caveat(truth, corrections))
         return TrainedState(save_model(folder / MODEL, model), checked)
 
 
@@ -76,6 +85,7 @@ def train_crop_state(
     truth: str | Path | None = None,
     settings: CropSettings | None = None,
     positive: str | None = None,
+    corrections: str | Path | None = None,
 ) -> TrainedState:
     """Train a network on crops of the cells of ``cells.csv``; `images` and `labels` as for `cellular measure`.
 
@@ -83,24 +93,36 @@ def train_crop_state(
     the network looks at in cells that it was sure of, rightly and wrongly, when it had not seen their well. All crops
     are in memory at once: 40 kB a cell at the usual size.
     """
-    table, settings = _known_cells(cells, truth, settings or CropSettings(), positive)
+    table, settings = _known_cells(cells, truth, settings or CropSettings(), positive, corrections)
     pairs = fields_of(table, images, labels)
     crops = join_crops([part for _, part in _crops(pairs, settings)])
     model, checked = crop_train.train(crops, table, settings)
     with alone_in(out) as folder:
-        _write_validation(checked, folder, settings, "" if truth else TREATMENT_CAVEAT)
+        _write_validation(checked, folder, settings, caveat(truth, corrections))
         _look(model, crops, _surest(checked.cells, settings), folder)
         return TrainedState(save_crop_model(folder / MODEL, model), checked)
 
 
+def caveat(truth: str | Path | None, corrections: str | Path | None) -> str:
+    """What takes away from scores on such a truth; empty for a table of truth."""
+    return HAND_CAVEAT if corrections else "" if truth else TREATMENT_CAVEAT
+
+
 def _known_cells(
-    cells: str | Path, truth: str | Path | None, settings: Settings, positive: str | None
+    cells: str | Path,
+    truth: str | Path | None,
+    settings: Settings,
+    positive: str | None,
+    corrections: str | Path | None,
 ) -> tuple[pd.DataFrame, Settings]:
     """The cells with their truth, and the settings with the two states that it holds."""
     measured = read_table(cells)
     if not len(measured):
         raise InputError(f"{cells} has no rows: there is no cell to learn from")
-    table = add_truth(measured, read_csv(truth) if truth else None)
+    if truth and corrections:
+        raise SettingsError("truth is told twice, by a table and by hand: give --truth or --corrections")
+    told = read_csv(truth) if truth else truth_by_hand(measured, corrections) if corrections else None
+    table = add_truth(measured, told)
     if positive is None and table["truth"].eq(settings.states[1]).any():
         positive = settings.states[1]
     return table, replace(settings, states=two_states(table["truth"], positive))
@@ -130,16 +152,24 @@ def _with_told(cells: pd.DataFrame, model: TreeModel) -> pd.DataFrame:
 
 
 def predict_state(
-    cells: str | Path, model: str | Path, out: str | Path, *, top: int = 3, method: str = "occlusion"
+    cells: str | Path,
+    model: str | Path,
+    out: str | Path,
+    *,
+    top: int = 3,
+    method: str = "occlusion",
+    corrections: str | Path | None = None,
 ) -> pd.DataFrame:
     """Write ``cells.csv`` with the state of every cell, and ``explanations.csv`` with what each rests on, to `out`.
 
     `top` features per cell, by `method` of :func:`explain`; none with 0. A table without cells gives one without.
+    States told by hand in the folder `corrections` stand over the model's; what explains is of the model's.
     """
-    table = read_table(cells)
     fitted = load_model(model)
+    table, by_hand = cells_and_states(cells, corrections, fitted.settings.known)
     classified = classifier(fitted, {})(table)
     reasons = explain(fitted, classified, top, method) if top else None
+    classified = classified if by_hand is None else laid_over(classified, by_hand)
     with alone_in(out) as folder:
         if reasons is not None:
             write_csv(folder / "explanations.csv", reasons)
@@ -148,14 +178,22 @@ def predict_state(
 
 
 def predict_crop_state(
-    cells: str | Path, model: str | Path, out: str | Path, images: str | Path, labels: str | Path, *, top: int = 3
+    cells: str | Path,
+    model: str | Path,
+    out: str | Path,
+    images: str | Path,
+    labels: str | Path,
+    *,
+    top: int = 3,
+    corrections: str | Path | None = None,
 ) -> pd.DataFrame:
     """The same by a network on crops; ``explanations.csv`` holds the effect of each channel (`top` of them, 0: none).
 
     ``figures/saliency.png`` shows what the network looks at in the cells that it is surest of, if there are any cells.
     """
-    table = checked_cells(read_table(cells))
     network = load_crop_model(model)
+    table, by_hand = cells_and_states(cells, corrections, network.settings.known)
+    table = checked_cells(table)
     pairs = fields_of(table, images, labels) if len(table) else {}
     nothing = _no_crops(network)
     told, reasons = [predict_crops(network, nothing)], [explain_crops(network, nothing)]
@@ -163,10 +201,11 @@ def predict_crop_state(
         told.append(predict_crops(network, crops))
         if top:
             reasons.append(explain_crops(network, crops).query("rank <= @top"))
-    classified = _join_told(table, together(told))
+    by_model = _join_told(table, together(told))
+    classified = by_model if by_hand is None else laid_over(by_model, by_hand)
     with alone_in(out) as folder:
         if len(table):
-            shown = _surest(classified.assign(truth=np.nan), network.settings)
+            shown = _surest(by_model.assign(truth=np.nan), network.settings)
             again = _crops({n: pairs[n] for n in shown["field"].unique()}, network.settings)
             _look(network, join_crops([part for _, part in again]), shown, folder)
         if top:
@@ -184,6 +223,7 @@ def classify(
     labels: str | Path | None = None,
     top: int = 3,
     method: str = "occlusion",
+    corrections: str | Path | None = None,
 ) -> pd.DataFrame:
     """Tell the state of every cell of ``cells.csv`` by a model of :func:`train_state`, trees or network.
 
@@ -193,12 +233,15 @@ def classify(
     Parameters
     ----------
     images, labels : folders that the cells were measured on; a network needs them, trees do not look at them.
+    corrections : folder of corrections (see :mod:`cellular.jobs.corrections`): states told by hand stand over the
+        model's, which moves to ``state_model`` and ``probability_<positive>_model``.
     top : features, or channels, that explain each cell. method : how trees are explained, "occlusion" or "shapley".
 
     Raises
     ------
     SettingsError : a network without `images` and `labels`.
-    InputError, MissingInputError : a file that is no model, or a table that is not of this kind.
+    InputError, MissingInputError : a file that is no model, a table that is not of this kind, or a cell that is not as
+        it was when its state was told by hand.
 
     Examples
     --------
@@ -215,8 +258,8 @@ def classify(
     ['activated', 'basal']
     """
     if read_header(model)["format"] != CROPS:
-        return predict_state(cells, model, out, top=top, method=method)
-    return predict_crop_state(cells, model, out, *pictures(images, labels), top=top)
+        return predict_state(cells, model, out, top=top, method=method, corrections=corrections)
+    return predict_crop_state(cells, model, out, *pictures(images, labels), top=top, corrections=corrections)
 
 
 def pictures(images: str | Path | None, labels: str | Path | None) -> tuple[str | Path, str | Path]:

@@ -17,12 +17,12 @@ from cellular.autophagy.measure.field import MeasureSettings
 from cellular.data.plate import Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_json
-from cellular.jobs.corrections import Corrections, with_counts
+from cellular.jobs.corrections import Corrections, told_states, with_counts
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.explore import explore
 from cellular.jobs.flat_field import FlatField
 from cellular.jobs.gallery import gallery
-from cellular.jobs.measure import write_tables
+from cellular.jobs.measure import lost_states, write_tables
 from cellular.jobs.nuclei import AUTO
 from cellular.jobs.quality import judge, left_out
 from cellular.jobs.runner import Done, write_problems
@@ -120,10 +120,11 @@ def conclude(
     (out / "quality.parquet").unlink(missing_ok=True)  # its CSV is about to be another
     quality = judge(labelled, done.tables, out, flat)
     held = {"images": with_counts(done.tables["images"], edits), "quality": quality.table}
-    tables = write_tables(done.tables, held, out, csv)
+    states = told_states(plate, edits)
+    tables = write_tables(done.tables, held, out, csv, states)
     # of what grows with the plate the cells alone are held, once
     tables = tables.holding(cells=tables["cells"])
-    problems = {**missing, **done.problems}
+    problems = {**lost_states(tables, states), **missing, **done.problems}
     tracks = _tracks(labelled, out, settings.track, engine)
     if tracks is not None:
         problems |= tracks.problems

@@ -1,37 +1,34 @@
-"""Corrections of a run's label images: a log of strokes, and the label images that come of it; never over the original.
+"""Corrections of a run's label images and states: a log of strokes, and what comes of it; never over the original.
 
 ``corrections/corrections.jsonl`` holds a line a stroke, who, when and what, and is only ever added to; the label image
-``<field>_masks.tif`` is what comes of replaying a field's strokes on its original. The log is written first: whoever
-is killed in between loses nothing, and the image is made again.
+``<field>_masks.tif`` is what comes of replaying a field's strokes on its original, ``states.csv`` what was told of
+cells and holds. The log is written first: whoever is killed in between loses nothing, and the image is made again.
 """
 
 import getpass
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from cellular.autophagy.state.words import in_our_words
 from cellular.data.find import as_plate, find_annotated
 from cellular.data.formats.images import read_labels, write_labels
 from cellular.data.formats.suffixes import label_path
 from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
-from cellular.files import alone_in, writing
-from cellular.labels import edit
-
-LOG = "corrections.jsonl"
-UNDO, REDO = "undo", "redo"
-# What is told of a field in tables: cells drawn or changed by hand, and cells of the original that are gone.
-COUNTS = ("cells_edited", "cells_deleted")
-_KEYS = {"time", "who", "field", "operation", "arguments", "cells", "original", "after", *COUNTS}
+from cellular.files import alone_in
+from cellular.jobs.corrections_log import COUNTS, LOG, REDO, STATE, UNDO, append, read_log, taken_apart
+from cellular.jobs.states_by_hand import ByHand, as_table, changes, check_same, take_in, write_states
+from cellular.labels import edit, follow
 
 
 def _split(labels: np.ndarray, cell: int, new: list[int], line: Any = None, seeds: Any = None) -> np.ndarray:
@@ -53,6 +50,8 @@ OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
     "paint": edit.paint,
     "check": _check,
 }
+# A field's label image, and what was said of its cells.
+Marked = tuple[np.ndarray, dict[int, follow.Said]]
 # How many numbers that no cell had before an operation is given. A cut may leave more than two parts.
 _NEW = {"merge": 1, "draw": 1, "split": 8}
 
@@ -72,9 +71,12 @@ class Corrections:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Names of the fields in which a stroke stands that was not taken back, in order of their first stroke."""
+        """The fields whose outlines somebody corrected or found right, in order of their first stroke.
+
+        Those are not among them whose every stroke was taken back, nor those in which only states were told.
+        """
         names = dict.fromkeys(entry["field"] for entry in self.log)
-        return tuple(name for name in names if _standing(self.of(name))[0])
+        return tuple(name for name in names if any(one["operation"] != STATE for one in taken_apart(self.of(name))[0]))
 
     def of(self, field: str) -> list[dict[str, Any]]:
         """The strokes of one field."""
@@ -83,7 +85,15 @@ class Corrections:
     def table(self) -> pd.DataFrame:
         """A row a corrected field: ``field, cells_edited, cells_deleted``."""
         rows = [{"field": name, **{key: self.of(name)[-1][key] for key in COUNTS}} for name in self.fields]
-        return pd.DataFrame(rows, columns=["field", *COUNTS]).astype({"field": object})
+        return pd.DataFrame(rows, columns=["field", *COUNTS]).astype(
+            {"field": object, **dict.fromkeys(COUNTS, "int64")}
+        )
+
+    def states(self) -> pd.DataFrame:
+        """A row a cell whose state was told by hand, and holds: see :mod:`cellular.jobs.states_by_hand`."""
+        known: ByHand = {}
+        take_in(known, self.log)
+        return as_table(known)
 
 
 def open_corrections(folder: str | Path) -> Corrections:
@@ -94,7 +104,7 @@ def open_corrections(folder: str | Path) -> Corrections:
     folder = Path(folder)
     if not (folder / LOG).is_file():
         raise MissingInputError(f"{folder} holds no corrections ({LOG}); `cellular view` makes them")
-    return Corrections(folder, tuple(_read_log(folder / LOG)[0]))
+    return Corrections(folder, tuple(read_log(folder / LOG)[0]))
 
 
 def corrected(plate: Plate, folder: str | Path | None) -> tuple[Plate, Corrections | None]:
@@ -108,8 +118,9 @@ def corrected(plate: Plate, folder: str | Path | None) -> tuple[Plate, Correctio
     found = open_corrections(folder)
     here = {item.name: item for item in plate.fields}
     known = [name for name in found.fields if name in here]
-    if found.fields and not known:
-        raise InputError(f"{folder} corrects {found.fields[0]} and the like, no field of {plate.folder}")
+    every = dict.fromkeys([*found.fields, *found.states()["field"]])
+    if every and not here.keys() & every:
+        raise InputError(f"{folder} corrects {next(iter(every))} and the like, no field of {plate.folder}")
     labels = {name: _mended(found, here[name]) for name in known}
     fields = tuple(replace(item, labels=labels.get(item.name, item.labels)) for item in plate.fields)
     return replace(plate, fields=fields), found
@@ -125,11 +136,32 @@ def annotated(source: Plate | str | Path, folder: str | Path | None) -> Plate:
     return only_labelled(corrected(as_plate(source), folder)[0])
 
 
+def told_states(plate: Plate, found: Corrections | None) -> pd.DataFrame | None:
+    """The states told by hand of cells of `plate`, see :meth:`Corrections.states`; None where none was."""
+    told = None if found is None else found.states()
+    if told is not None:
+        told = told[told["field"].isin([item.name for item in plate.fields])].reset_index(drop=True)
+    return told if told is not None and len(told) else None
+
+
+def check_states(plate: Plate, found: Corrections | None) -> None:
+    """Raise InputError where a field's label image is no longer the one whose cells' states were told by hand.
+
+    Label images that were corrected are checked by :func:`corrected`.
+    """
+    if found is None:
+        return
+    told = set(found.states()["field"]) - set(found.fields)
+    for item in plate.fields:
+        if item.name in told and item.labels is not None:
+            check_original(found, item.name, load_labels(item))
+
+
 def only_labelled(plate: Plate) -> Plate:
     """The fields of `plate` that have a label image: where cells were outlined only here and there."""
     kept = tuple(item for item in plate.fields if item.labels)
     if not kept:
-        raise InputError(f"{plate.folder}: none of its {len(plate)} fields has a label image or a correction")
+        raise InputError(f"{plate.folder}: none of its {len(plate)} fields has a label image, or a corrected one")
     return replace(plate, fields=kept)
 
 
@@ -155,7 +187,7 @@ def _mended(found: Corrections, item: FieldFiles) -> Path:
             f"{path} is not what {LOG} says, and the label image that was corrected is not here to mend it"
         )
     with alone_in(found.folder, deep=False):
-        write_labels(path, _replayed(original, found.of(item.name)))
+        write_labels(path, _replayed(original, found.of(item.name))[0])
     return path
 
 
@@ -195,38 +227,51 @@ class FieldCorrections:
         self.who = who or getpass.getuser()
         self.pixel_size_um = pixel_size_um
         self._hash = pixel_hash(original)
-        log, self._whole = _read_log(self.folder / LOG)  # and how many bytes of it are known
+        log, self._whole = read_log(self.folder / LOG)  # and how many bytes of it are known
         found = Corrections(self.folder, tuple(log))
         check_original(found, field, original)
         self._entries = found.of(field)
-        self.labels = _replayed(original, self._entries)
+        self._by_hand: ByHand = {}
+        take_in(self._by_hand, log)
+        self.labels, self._said = _replayed(original, self._entries)
+        check_same(field, self._by_hand, self._said)
 
     @property
     def can_undo(self) -> bool:
         """Whether a stroke stands that can be taken back."""
-        return bool(_standing(self._entries)[0])
+        return bool(taken_apart(self._entries)[0])
 
     @property
     def can_redo(self) -> bool:
         """Whether a stroke was taken back, and none made since."""
-        return bool(_standing(self._entries)[1])
+        return bool(taken_apart(self._entries)[1])
 
     def edited(self) -> list[int]:
         """The cells as they are now that are new or of another shape than in the original."""
         return edit.changed_cells(self.original, self.labels)[0]
 
+    @property
+    def states(self) -> dict[int, str]:
+        """The states that were told by hand of the cells as they are now."""
+        return {cell: one.word for cell, one in self._said.items()}
+
     def do(self, operation: str, **arguments: Any) -> list[int]:
-        """Do one of :data:`OPERATIONS` with its `arguments` but for new cells' numbers; the cells that it touched."""
-        if operation not in OPERATIONS:
-            raise InputError(f"unknown correction '{operation}'; known: {', '.join(OPERATIONS)}")
+        """Do one of :data:`OPERATIONS` with its `arguments` but for new cells' numbers; the cells that it touched.
+
+        :data:`STATE` takes ``cells`` and their ``state``, in any words, or None for what the model said.
+        """
+        if operation not in (*OPERATIONS, STATE):
+            raise InputError(f"unknown correction '{operation}'; known: {', '.join((*OPERATIONS, STATE))}")
+        if operation == STATE:
+            arguments = {"cells": [int(cell) for cell in arguments["cells"]], "state": in_our_words(arguments["state"])}
         if operation in _NEW:
             first = self._next_number()
             numbers = list(range(first, first + _NEW[operation]))
             arguments = {**arguments, "new": numbers if operation == "split" else numbers[0]}
-        after = OPERATIONS[operation](self.labels, **arguments)
+        after = _done((self.labels, self._said), operation, arguments)
         if operation == "split":
-            arguments["new"] = [number for number in arguments["new"] if (after == number).any()]
-        return self._keep(operation, json.loads(json.dumps(arguments, default=_plain)), after)
+            arguments["new"] = [number for number in arguments["new"] if (after[0] == number).any()]
+        return self._keep(operation, json.loads(json.dumps(arguments, default=_plain)), after, operation)
 
     def become(self, edited: np.ndarray) -> list[int]:
         """The field as somebody painted it elsewhere, `edited` (Y, X), as one stroke; the cells that it touched.
@@ -242,17 +287,18 @@ class FieldCorrections:
 
     def undo(self) -> list[int]:
         """Take the last stroke back; the cells that it touched."""
-        standing, _ = _standing(self._entries)
+        standing, _ = taken_apart(self._entries)
         if not standing:
             raise InputError(f"{self.field}: there is nothing to undo")
-        return self._keep(UNDO, {}, _applied(self.original, standing[:-1]))
+        return self._keep(UNDO, {}, _applied(self.original, standing[:-1]), standing[-1]["operation"])
 
     def redo(self) -> list[int]:
         """Make the stroke again that was taken back last; the cells that it touches."""
-        standing, undone = _standing(self._entries)
+        standing, undone = taken_apart(self._entries)
         if not undone:
             raise InputError(f"{self.field}: there is nothing to redo")
-        return self._keep(REDO, {}, _applied(self.original, [*standing, undone[-1]]))
+        after = _applied(self.original, [*standing, undone[-1]])
+        return self._keep(REDO, {}, after, undone[-1]["operation"])
 
     def _next_number(self) -> int:
         """A number that no cell of this field has had, in the original or in any stroke, taken back or not."""
@@ -260,62 +306,72 @@ class FieldCorrections:
         used = [number for one in given for number in (one if isinstance(one, list) else [one])]
         return max([int(self.original.max(initial=0)), *used]) + 1
 
-    def _keep(self, operation: str, arguments: Mapping[str, Any], after: np.ndarray) -> list[int]:
+    def _keep(self, operation: str, arguments: Mapping[str, Any], marked: Marked, what: str) -> list[int]:
+        """Write down a stroke, of which `marked` comes; `what` it is or takes back is one of those of :meth:`do`."""
+        after, said = marked
         edited, gone = edit.changed_cells(self.original, after)
-        touched = sorted({cell for part in edit.changed_cells(self.labels, after) for cell in part})
+        states = changes(self._said, said)
+        touched = {cell for part in edit.changed_cells(self.labels, after) for cell in part}
         entry = {
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "who": self.who,
             "field": self.field,
             "operation": operation,
             "arguments": dict(arguments),
-            "cells": touched,
+            "cells": sorted(touched | set(map(int, states))),
             "original": self._hash,
             "after": pixel_hash(after),
             **dict(zip(COUNTS, (len(edited), len(gone)))),
+            **({"states": states} if states else {}),
         }
         with alone_in(self.folder, deep=False):
             self._check_alone()
-            self._whole = _append(self.folder / LOG, entry, self._whole)
+            self._whole = append(self.folder / LOG, entry, self._whole)
             self._entries.append(entry)
-            self.labels = after
-            write_labels(label_path(self.folder, self.field), after, self.pixel_size_um)
-        return touched
+            take_in(self._by_hand, [entry])
+            self.labels, self._said = after, said
+            if what != STATE:
+                write_labels(label_path(self.folder, self.field), after, self.pixel_size_um)
+            if states:
+                write_states(self.folder, self._by_hand)
+        return entry["cells"]
 
     def _check_alone(self) -> None:
         """Raise InputError where somebody else has corrected the field since this began."""
-        new, self._whole = _read_log(self.folder / LOG, self._whole)
+        new, whole = read_log(self.folder / LOG, self._whole)
         if any(entry["field"] == self.field for entry in new):
             raise InputError(f"{self.field} was corrected elsewhere meanwhile; open it again")
+        self._whole = whole
+        take_in(self._by_hand, new)
 
 
-def _standing(entries: Iterable[Mapping[str, Any]]) -> tuple[list, list]:
-    """The strokes that stand, and those that were taken back and can be made again, the last one last."""
-    standing: list[Mapping[str, Any]] = []
-    undone: list[Mapping[str, Any]] = []
-    for entry in entries:
-        if entry["operation"] == UNDO:
-            undone.append(standing.pop())
-        elif entry["operation"] == REDO:
-            standing.append(undone.pop())
-        else:
-            standing.append(entry)
-            undone = []
-    return standing, undone
-
-
-def _replayed(original: np.ndarray, entries: list[dict[str, Any]]) -> np.ndarray:
-    labels = _applied(original, _standing(entries)[0])
+def _replayed(original: np.ndarray, entries: list[dict[str, Any]]) -> Marked:
+    labels, said = _applied(original, taken_apart(entries)[0])
     if entries and pixel_hash(labels) != entries[-1]["after"]:
         raise InputError(f"{entries[-1]['field']}: replaying its strokes does not give what {LOG} says; it is damaged")
-    return labels
+    return labels, said
 
 
-def _applied(original: np.ndarray, strokes: Iterable[Mapping[str, Any]]) -> np.ndarray:
-    labels = original
-    for stroke in strokes:
-        labels = OPERATIONS[stroke["operation"]](labels, **stroke["arguments"])
-    return labels
+def _applied(original: np.ndarray, strokes: Iterable[Mapping[str, Any]]) -> Marked:
+    marked: Marked = original, {}
+    for of_states, some in groupby(strokes, lambda stroke: stroke["operation"] == STATE):
+        if of_states:  # many that follow each other, a cell each, are found in the label image at once
+            words = {cell: one["arguments"]["state"] for one in some for cell in one["arguments"]["cells"]}
+            marked = marked[0], follow.say(*marked, words)
+            continue
+        for stroke in some:
+            marked = _done(marked, stroke["operation"], stroke["arguments"])
+    return marked
+
+
+def _done(marked: Marked, operation: str, arguments: Mapping[str, Any]) -> Marked:
+    labels, said = marked
+    if operation == STATE:
+        follow.check_say(labels, said, arguments["cells"], arguments["state"])
+        return labels, follow.say(labels, said, dict.fromkeys(arguments["cells"], arguments["state"]))
+    after = OPERATIONS[operation](labels, **arguments)
+    merged = (arguments["cells"], arguments["new"]) if operation == "merge" else ()
+    return after, follow.follow(said, labels, after, *merged)
 
 
 def pixel_hash(labels: np.ndarray) -> str:
@@ -323,38 +379,6 @@ def pixel_hash(labels: np.ndarray) -> str:
     digest = hashlib.sha256(repr(labels.shape).encode())
     digest.update(np.ascontiguousarray(labels, np.uint32).data)
     return digest.hexdigest()
-
-
-def _append(path: Path, entry: Mapping[str, Any], whole: int) -> int:
-    """Add a line after the `whole` bytes of finished ones, on the disk when this returns; how many these are now.
-
-    What a killed program left of a line is cut off first.
-    """
-    with writing(path), open(path, "ab") as file:
-        file.truncate(whole)
-        file.write((json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n").encode())
-        file.flush()
-        os.fsync(file.fileno())
-        return file.tell()
-
-
-def _read_log(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """The entries from byte `start`, none without a file, and where they end: a line without an end is unfinished."""
-    if not path.is_file():
-        return [], 0
-    with open(path, "rb") as file:
-        file.seek(start)
-        whole, ended, _ = file.read().rpartition(b"\n")
-    entries = []
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            entry = json.loads(line)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: line {number} is damaged: {error}") from error
-        if not isinstance(entry, dict) or not entry.keys() >= _KEYS:
-            raise InputError(f"{path}: line {number} is no correction; restore the file from a copy")
-        entries.append(entry)
-    return entries, start + len(whole) + len(ended)
 
 
 def _plain(value: Any) -> Any:

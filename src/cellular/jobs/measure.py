@@ -16,13 +16,14 @@ from cellular.autophagy.measure.columns import OF_IMAGES, OPTIONAL, TABLES, docu
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
 from cellular.autophagy.measure.puncta_settings import SIGMAS_PX
 from cellular.autophagy.measure.unmix import REPORTER, measured_roles
+from cellular.autophagy.state.by_hand import BY_HAND, PLACE, not_there, with_states
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image
 from cellular.data.image import FieldImage, load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, import_extra
 from cellular.files import whole_file, write_csv, write_json
-from cellular.jobs.corrections import corrected, only_labelled, with_counts
+from cellular.jobs.corrections import check_states, corrected, only_labelled, told_states, with_counts
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
@@ -32,7 +33,7 @@ from cellular.labels.diameter import median_diameter
 from cellular.report.autophagy import puncta_overlay
 from cellular.report.outlines import colour_image
 from cellular.settings import settings_to_dict
-from cellular.tables import Tables, from_frame, write_table
+from cellular.tables import Tables, from_frame, read_table, to_frame, write_table
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def measure(
         :func:`cellular.jobs.nuclei.nuclei_source`.
     flat_field : "auto" evens out the light where that helps, a folder by its flat-field images; ``flat_field/`` tells.
     corrections : folder of corrections (see :mod:`cellular.jobs.corrections`): corrected fields are measured anew, no
-        others; ``images`` tells how many cells were edited.
+        others; ``images`` tells how many cells were edited, ``cells`` what states were told by hand.
     engine : where the fields are done; the result is the same. See :mod:`cellular.jobs.engines`.
 
     Raises
@@ -131,6 +132,7 @@ def measure(
     flat = open_flat_field(plate, flat_field)
     # after all that is settled by the cells' size: a corrected outline must not move the settings of the plate
     corrected_plate, edits = corrected(plate, corrections)
+    check_states(corrected_plate, edits)
     labelled = only_labelled(corrected_plate).fields
     record = {
         **settings_to_dict(settings),
@@ -150,7 +152,9 @@ def measure(
             item.name: f"no label image in {where}" for item in corrected_plate.fields if not item.labels
         } | done.problems
         held = {"images": with_counts(done.tables["images"], edits)}
-        tables = write_tables(done.tables, held, folder, "csv" in formats)
+        states = told_states(plate, edits)
+        tables = write_tables(done.tables, held, folder, "csv" in formats, states)
+        problems = lost_states(tables, states) | problems
         if "anndata" in formats:
             write_h5ad(folder / "cells.h5ad", to_anndata(tables["cells"], tables["images"]))
         write_problems(folder, problems)
@@ -298,11 +302,18 @@ def labelled_diameter(items: Sequence[FieldFiles]) -> float:
     return round(float(np.median(found)), 1)
 
 
-def write_tables(found: Joined, held: Mapping[str, pd.DataFrame], out: Path, csv: bool = False) -> Tables:
+def write_tables(
+    found: Joined,
+    held: Mapping[str, pd.DataFrame],
+    out: Path,
+    csv: bool = False,
+    states: pd.DataFrame | None = None,
+) -> Tables:
     """Write the tables that were `found` of each field, and those `held`, and the documentation of their columns.
 
     `held` has "images": tables of cells and of what is in them get what it knows of wells. `csv` as for
-    :func:`cellular.tables.write_table`. No table is ever in memory but those that are held.
+    :func:`cellular.tables.write_table`. `states` are those told by hand: what is kept of a field is the model's own, so
+    that a stroke measures nothing anew. No table is ever in memory but those that are held.
     """
     images = held["images"]
     told = [name for name in told_of_wells(images) if name != "date"]
@@ -313,12 +324,29 @@ def write_tables(found: Joined, held: Mapping[str, pd.DataFrame], out: Path, csv
             write_table(out, name, [from_frame(held[name])], csv=csv)
         elif name in OF_CELLS:
             parts = (with_wells(part, about) for part in found.parts(name))
+            parts = parts if states is None or name != "cells" else (_with_hand(part, states) for part in parts)
             write_table(out, name, parts, csv=csv, without=told)
         else:
             write_table(out, name, found.parts(name), csv=csv)
     tables = Tables(out, names, held)
     write_csv(out / "columns.csv", documentation({name: tables.columns(name) for name in names}))
     return tables
+
+
+def _with_hand(part: pa.Table, states: pd.DataFrame) -> pa.Table:
+    """The cells of some fields with their states as told by hand; other columns are not touched."""
+    known = [n for n in part.column_names if n in ("field", "label", *PLACE) or n.startswith(("state", "probability_"))]
+    told = from_frame(with_states(to_frame(part.select(known)), states))
+    return pa.table(dict(zip(part.column_names, part.columns)) | dict(zip(told.column_names, told.columns)))
+
+
+def lost_states(tables: Tables, states: pd.DataFrame | None) -> dict[str, str]:
+    """By field, which of the `states` told by hand stand at none of the cells of `tables`, and why."""
+    if states is None:
+        return {}
+    cells = read_table(tables.files["cells"], columns=("field", "label", BY_HAND))
+    logger.info("%d state(s) told by hand", int(cells[BY_HAND].sum()))
+    return not_there(cells, states)
 
 
 def write_h5ad(path: Path, table: Any) -> None:
@@ -337,7 +365,7 @@ def to_anndata(cells: pd.DataFrame, images: pd.DataFrame) -> Any:
     Raises MissingExtraError without the extra `anndata`.
     """
     anndata = import_extra("anndata", "anndata")
-    names = ["field", "label", "touches_border", "saturated"]
+    names = ["field", "label", "touches_border", "saturated", *(n for n in ("state", BY_HAND) if n in cells)]
     given = told_of_wells(images)
     features = cells.drop(columns=[*names, "y", "x", *given], errors="ignore")
     about = images[["field", *given]]

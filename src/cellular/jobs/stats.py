@@ -12,10 +12,12 @@ import pandas as pd
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import ALL, Comparison, Features, compare
 from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
+from cellular.autophagy.state.by_hand import by_hand_note
 from cellular.errors import InputError
 from cellular.files import alone_in, plain_name, write_csv, write_json
 from cellular.jobs.assay import assess, write_assay
 from cellular.jobs.engines import HERE, Engine
+from cellular.jobs.hand_states import told_by_hand
 from cellular.jobs.runner import attempt
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
@@ -48,6 +50,7 @@ def compare_tables(
     maps: Sequence[str] = ("pca",),
     exclude: Sequence[str] = (),
     quality: str | Path | pd.DataFrame | None = None,
+    corrections: str | Path | None = None,
     engine: Engine = HERE,
 ) -> tuple[Comparison, Figures]:
     """Compare the treatments of a table of measured cells and write the results to folder `out`.
@@ -58,6 +61,9 @@ def compare_tables(
 
     `exclude` names fields to leave out: "flagged" for those of `quality` (``quality.csv``, found beside a file by
     itself), names, or files that list them. Then ``exclusions.csv`` says which and why, and n is told before and after.
+
+    `corrections` is a folder of corrections whose states by hand stand over those of `cells`; outlines that were
+    corrected are measured by ``analyse`` and ``measure`` alone.
 
     `engine` is where the features are compared; the result is the same. See :mod:`cellular.jobs.engines`.
 
@@ -86,9 +92,13 @@ def compare_tables(
     table = cells if isinstance(cells, pd.DataFrame) else read_table(cells, text)
     if not len(table) and not isinstance(cells, pd.DataFrame):
         raise InputError(f"{cells} has no rows: there is no cell to compare")
+    if corrections is not None:
+        table = told_by_hand(table, corrections)
     given = _beside(cells, "images", images, text)
     judged = _beside(cells, "quality", quality, ())
     result, excluded = _compared(table, settings, given, exclude, judged, engine)
+    if note := by_hand_note(table):
+        result = replace(result, notes=(*result.notes, note))
     with alone_in(out):
         if excluded is not None:
             write_csv(out / LEDGER, excluded)

@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from cellular.data.plate import Plate
@@ -12,7 +14,8 @@ from cellular.jobs.runner import files_of
 from cellular.report.training import draw_loss, write_tensorboard
 from cellular.train.checkpoint import CHECKPOINT
 from cellular.train.loop import DIAMETERS, RUN, TrainingResult, start_network, train_network
-from cellular.train.samples import enough_cells, load_samples
+from cellular.train.parallel import together
+from cellular.train.samples import enough_cells, load_samples, memory_of
 from cellular.train.settings import TrainSettings
 
 
@@ -27,6 +30,7 @@ def train(
     force: bool = False,
     tensorboard: bool = False,
     corrections: str | Path | None = None,
+    memory: int | None = None,
 ) -> TrainingResult:
     """Fine-tune a model on folders that `prepare` wrote.
 
@@ -44,6 +48,7 @@ def train(
     tensorboard : write a TensorBoard log too.
     corrections : folder of corrections: learn from the corrected label images of `train_dir`'s fields, of which those
         without any label image are left out.
+    memory : bytes for the fields; what goes beyond is read from the cache on disk, crop by crop. None sets no bound.
 
     Raises
     ------
@@ -64,24 +69,31 @@ def train(
     """
     settings = settings or TrainSettings()
     folder = experiment_folder(experiments_dir, experiment_name)
-    if force:
-        remove_experiment(experiments_dir, experiment_name)
-    resume = _check_folder(folder, resume)
-    asked = settings.channels
-    fields = annotated(train_dir, corrections)
-    network, info, settings = start_network(settings)
-    samples = enough_cells(
-        load_samples(fields, info, asked, "read training fields"), settings.min_train_masks, fields.folder
-    )
-    validation = load_samples(valid_dir, info, asked, "read validation fields") if valid_dir else []
-    parts = [fields if corrections else train_dir, *([valid_dir] if valid_dir else [])]
-    named = [str(part.folder if isinstance(part, Plate) else part) for part in parts]
-    data = {"train_dir": named[0], "valid_dir": named[1] if valid_dir else None, "sha256": listing_hash(parts)}
-    with alone_in(folder):
-        result = train_network(network, samples, validation, settings, folder, info, resume, data)
-        draw_loss(folder)
-        if tensorboard:
-            write_tensorboard(folder)
+    with together(settings.device) as (share, device):
+        if share.first and force:
+            remove_experiment(experiments_dir, experiment_name)
+        resume = share.told(_check_folder(folder, resume) if share.first else None)
+        asked = settings.channels
+        fields = annotated(train_dir, corrections)
+        network, info, settings = start_network(replace(settings, device=device))
+        if not share.first:
+            share.wait()  # until the first has left the flows where all find them
+        samples = load_samples(fields, info, asked, "read training fields", memory)
+        samples = enough_cells(samples, settings.min_train_masks, fields.folder)
+        left = None if memory is None else memory - memory_of(samples)
+        validation = load_samples(valid_dir, info, asked, "read validation fields", left) if valid_dir else []
+        if share.first:
+            share.wait()
+        parts = [fields if corrections else train_dir, *([valid_dir] if valid_dir else [])]
+        named = [str(part.folder if isinstance(part, Plate) else part) for part in parts]
+        data = {"train_dir": named[0], "valid_dir": named[1] if valid_dir else None, "sha256": listing_hash(parts)}
+        with alone_in(folder) if share.first else nullcontext():
+            result = train_network(network, samples, validation, settings, folder, info, resume, data, share)
+            if share.first:
+                draw_loss(folder)
+                if tensorboard:
+                    write_tensorboard(folder)
+            share.wait()  # until all is written
     return result
 
 

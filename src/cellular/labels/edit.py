@@ -22,7 +22,7 @@ def delete(labels: np.ndarray, cells: Sequence[int]) -> np.ndarray:
 
     Raises InputError for no cell, or one that is not there.
     """
-    _check_cells(labels, cells, 1)
+    check_cells(labels, cells, 1)
     return np.where(np.isin(labels, cells), 0, labels).astype(labels.dtype)
 
 
@@ -31,7 +31,7 @@ def merge(labels: np.ndarray, cells: Sequence[int], new: int) -> np.ndarray:
 
     Raises InputError for fewer than two, one that is not there, and a number that is taken.
     """
-    _check_cells(labels, cells, 2)
+    check_cells(labels, cells, 2)
     return _painted(labels, np.isin(labels, cells), new)
 
 
@@ -41,7 +41,7 @@ def split_by_line(labels: np.ndarray, cell: int, line: Points, new: Sequence[int
     Pixels under the line go to the part that is nearest. Raises InputError where the line does not cut the cell, or
     into more parts than there are numbers.
     """
-    _check_cells(labels, [cell], 1)
+    check_cells(labels, [cell], 1)
     whole = labels == cell
     cut = whole & ~_line_mask(line, labels.shape)
     parts, count = ndimage.label(cut)  # 4-connected: nothing slips through a line of pixels that touch at corners
@@ -55,7 +55,7 @@ def split_by_seeds(labels: np.ndarray, cell: int, seeds: Points, new: Sequence[i
 
     Raises InputError for fewer than two seeds, or one that is not in the cell.
     """
-    _check_cells(labels, [cell], 1)
+    check_cells(labels, [cell], 1)
     whole = labels == cell
     markers = np.zeros(labels.shape, np.int32)
     places = {_pixel(seed, labels.shape) for seed in seeds}
@@ -86,7 +86,7 @@ def reshape(labels: np.ndarray, cell: int, polygon: Points) -> np.ndarray:
 
     Raises InputError where nothing of the cell would be left.
     """
-    _check_cells(labels, [cell], 1)
+    check_cells(labels, [cell], 1)
     inside = fill([_ring(polygon)], labels.shape).full() & ((labels == 0) | (labels == cell))
     if not inside.any():
         raise InputError(f"nothing of cell {cell} would be left: the outline holds no pixel that is free")
@@ -140,7 +140,8 @@ def changed_cells(original: np.ndarray, edited: np.ndarray) -> tuple[list[int], 
     return [cell for cell in cells if there[cell]], [cell for cell in cells if not there[cell]]
 
 
-def _check_cells(labels: np.ndarray, cells: Sequence[int], least: int) -> None:
+def check_cells(labels: np.ndarray, cells: Sequence[int], least: int) -> None:
+    """Raise InputError for fewer cells than `least`, or one that is not in `labels` (Y, X)."""
     if len(set(cells)) < least:
         raise InputError(f"this takes {least} cell(s) or more, {len(set(cells))} chosen")
     missing = [cell for cell in cells if cell <= 0 or not (labels == cell).any()]

@@ -5,12 +5,13 @@ from typing import Any
 from magicgui.types import FileDialogMode
 from magicgui.widgets import ComboBox, Container, FileEdit, LineEdit, PushButton
 
+from cellular.autophagy.state.by_hand import choices_of
 from cellular.napari.layers import choices
 from cellular.napari.session import Session
 
 
 class FieldsPane(Container):
-    """Open a plate or run, choose a field, save corrections."""
+    """Open a plate or run, choose a field, save corrections, tell states."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -24,8 +25,12 @@ class FieldsPane(Container):
         self.field.changed.connect(session.guarded(self._choose))
         self.save.changed.connect(session.guarded(lambda: self._said(session.save(), "saved", "nothing was painted")))
         self.right.changed.connect(session.guarded(lambda: self._said(session.check(), "right", "")))
+        self.state = ComboBox(choices=lambda _: list(self._states()), label="State")
+        self.tell = PushButton(text="Tell of picked cell", tooltip="of the number that is picked in the label layer")
+        self.tell.changed.connect(session.guarded(self._tell_state))
         buttons = Container(widgets=[self.save, self.right], layout="horizontal", labels=False)
-        super().__init__(widgets=[self.folder, self.channels, self.open, self.field, buttons])
+        states = Container(widgets=[self.state, self.tell], layout="horizontal", labels=False)
+        super().__init__(widgets=[self.folder, self.channels, self.open, self.field, buttons, states])
         session.changed.connect(self.refresh)
         self.refresh()
 
@@ -35,11 +40,18 @@ class FieldsPane(Container):
         with self.field.changed.blocked():
             self.field.reset_choices()
             self.field.value = shown
+        self.state.reset_choices()
         if run is not None:
             self.folder.value = run.plate.folder if run.verb is None else run.folder
 
     def _offered(self, *_: Any) -> list[str]:
         return list(choices(self.session.run)) if self.session.run else []
+
+    def _states(self) -> dict[str, str | None]:
+        return choices_of(self.session.run.tables.get("cells") if self.session.run else None)
+
+    def _tell_state(self) -> None:
+        self.session.told.emit(self.session.tell_state(self._states()[self.state.value]))
 
     def _choose(self) -> None:
         if self.field.value and self.field.value != self.session.shown():

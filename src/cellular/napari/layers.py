@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cellular.autophagy.state.by_hand import as_the_model_said, overlaid
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Kind
 from cellular.errors import InputError
@@ -84,7 +85,7 @@ def layers_of(run: Run, frames: Sequence[FieldFiles]) -> list[Layer]:
         for item, image in zip(frames, images)
     )
     cells = stacked([found.labels for found in corrections])
-    told = {"features": label_features(run.tables, frames)} if len(frames) == 1 else {}
+    told = {"features": label_features(run.tables, frames, corrections[0].states)} if len(frames) == 1 else {}
     shown = {"metadata": {KEY: Shown(run, frames, corrections=corrections)}}
     layers.append((cells, {"name": "cells", "opacity": 0.4, **placed, **shown, **told}, "labels"))
     here = {item.name: number for number, item in enumerate(frames)}
@@ -134,12 +135,21 @@ def placing(pixel_size_um: float | None, frames: int = 1) -> dict[str, Any]:
     return {name: (time[name], *values) for name, values in placed.items()} if frames > 1 else placed
 
 
-def label_features(tables: Mapping[str, pd.DataFrame], frames: Sequence[FieldFiles]) -> pd.DataFrame:
-    """The cells' table of one field as napari takes it: ``index`` is the number in the label image."""
+def label_features(
+    tables: Mapping[str, pd.DataFrame], frames: Sequence[FieldFiles], told: Mapping[int, str]
+) -> pd.DataFrame:
+    """The cells' table of one field as napari takes it, with the states `told` by hand by number in the label image.
+
+    ``index`` is this number. Cells that are not measured yet have a state alone.
+    """
     cells = of_fields(tables, "cells", [frames[0].name])
-    if cells is None:
-        return pd.DataFrame({"index": pd.Series(dtype=int)})
-    return cells.drop(columns=["field", "label"]).assign(index=cells["label"]).reset_index(drop=True)
+    cells = pd.DataFrame({"label": pd.Series(dtype=int)}) if cells is None else as_the_model_said(cells)
+    if told:
+        new = [cell for cell in told if cell not in set(cells["label"])]
+        cells = pd.concat([cells, pd.DataFrame({"label": new})], ignore_index=True) if new else cells
+        cells = overlaid(cells, cells["label"].map(told))
+    found = cells.drop(columns=["field", "label"], errors="ignore")
+    return found.assign(index=cells["label"]).reset_index(drop=True)
 
 
 def points_layer(spots: pd.DataFrame, name: str, here: Mapping[str, int], placed: Mapping[str, Any]) -> Layer:

@@ -11,7 +11,7 @@ from psygnal import Signal
 from cellular.errors import CellularError, InputError
 from cellular.jobs.queue import Queue
 from cellular.jobs.view import Run, open_run
-from cellular.napari.layers import KEY, Shown, choices, first_choice, layers_of
+from cellular.napari.layers import KEY, Shown, choices, first_choice, label_features, layers_of
 
 
 class Session:
@@ -99,6 +99,23 @@ class Session:
             found.do("check")
         self.changed.emit()
         return [found.field for found in fields]
+
+    def tell_state(self, state: str | None) -> str:
+        """Tell the state of the cell that is picked in the label layer; what was told, in a sentence.
+
+        None is what the model said. Raises InputError for a layer with unsaved strokes, or a number that is no cell.
+        """
+        self._check_saved()
+        layer = next((one for one in self.viewer.layers if isinstance(one, Labels) and frames_of(one)), None)
+        if layer is None:
+            raise InputError("no field of a plate or run is shown")
+        shown, cell = layer.metadata[KEY], int(layer.selected_label)
+        found = shown.corrections[self.viewer.dims.current_step[0] if len(shown.corrections) > 1 else 0]
+        found.do("state", cells=[cell], state=state)
+        if len(shown.corrections) == 1:
+            layer.features = label_features(self.opened().tables, shown.frames, found.states)
+        self.changed.emit()
+        return f"{found.field}, cell {cell}: {state or 'as the model said'}, in {found.folder}"
 
     def queue(self) -> Queue:
         """The run's jobs; raises OutputExistsError where `cellular view`, or another napari, works on them."""

@@ -80,6 +80,8 @@ def analysis_page(analysis: Analysis, out: Path) -> Page:
         facts["tracks"] = len(analysis.tracks[["series", "track"]].drop_duplicates())
     if "cells_edited" in analysis.tables["images"]:
         facts["cells edited by hand"] = int(analysis.tables["images"]["cells_edited"].sum())
+    if "state_by_hand" in cells:
+        facts["states told by hand"] = int(cells["state_by_hand"].sum())
     page.facts(facts | {"problems": len(analysis.problems)})
     page.section("Plate").text("What was understood of names, files and plate map. If this is wrong, so is the rest.")
     page.table(

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from cellular.train.augment import Crop, crop_on_cpu, crop_on_device, draw_crop
+from cellular.train.parallel import ALONE, Share
 from cellular.train.samples import Sample
 from cellular.train.settings import TrainSettings
 
@@ -17,10 +18,21 @@ ORDER, TRAIN, VALID = 0, 1, 2
 
 
 class Feed:
-    """Random crops of `samples`; the same seed, epoch and batch always give the same crops."""
+    """Random crops of `samples`; the same seed, epoch and batch always give the same crops.
 
-    def __init__(self, samples: list[Sample], settings: TrainSettings, diam_mean: float, device: torch.device):
+    Of each batch only the crops of this process's `share` are cut; the last batch may leave it none.
+    """
+
+    def __init__(
+        self,
+        samples: list[Sample],
+        settings: TrainSettings,
+        diam_mean: float,
+        device: torch.device,
+        share: Share = ALONE,
+    ):
         self.samples, self.settings, self.diam_mean, self.device = samples, settings, diam_mean, device
+        self.share = share
         self.resident = _resident(samples, device)
 
     def epoch(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -49,8 +61,12 @@ class Feed:
 
     def _batch(self, indices: np.ndarray, stream: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         rng = np.random.default_rng(stream)
-        crops = [(int(k), self._draw(self.samples[k], rng)) for k in indices]
+        # All are drawn, whoever cuts them: each crop takes its turn of the random numbers.
+        crops = [(int(k), self._draw(self.samples[k], rng)) for k in indices][self.share.rank :: self.share.of]
         size = self.settings.crop_size
+        if not crops:
+            images, targets = (torch.zeros((0, c, size, size)) for c in (len(self.samples[0].image), 4))
+            return images.to(self.device), targets.to(self.device)
         if self.resident is not None:
             pairs = [crop_on_device(self.resident[k], crop, size) for k, crop in crops]
             images, targets = (torch.stack(part) for part in zip(*pairs))

@@ -25,6 +25,7 @@ from cellular.settings import settings_to_dict
 from cellular.train.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from cellular.train.feed import Feed
 from cellular.train.loss import flow_loss
+from cellular.train.parallel import ALONE, Share
 from cellular.train.samples import Sample
 from cellular.train.schedule import learning_rates
 from cellular.train.settings import TrainSettings
@@ -89,10 +90,12 @@ def train_network(
     info: ModelInfo | None = None,
     resume: bool = False,
     data: dict[str, Any] | None = None,
+    share: Share = ALONE,
 ) -> TrainingResult:
     """The loop behind `cellular train`, on samples in memory; `info` and `data` are only recorded.
 
-    `network` is trained in place. With `resume`, the samples and settings must be those of the run that was stopped.
+    `network` is trained in place, by all processes of which `share` is one; the first of them writes. With `resume`,
+    the samples and settings must be those of the run that was stopped.
     """
     folder = Path(folder)
     info = info or ModelInfo(settings.channels or (0, 0))
@@ -102,8 +105,8 @@ def train_network(
     diameters = [settings.diameter or sample.diameter for sample in samples if sample.cells]
     network.diam_labels.data.fill_(float(np.mean(diameters)))
     looked_at = validation if settings.validate_every else []
-    feed = Feed(samples, settings, float(network.diam_mean), device)
-    valid_feed = Feed(looked_at, settings, float(network.diam_mean), device) if looked_at else None
+    feed = Feed(samples, settings, float(network.diam_mean), device, share)
+    valid_feed = Feed(looked_at, settings, float(network.diam_mean), device, share) if looked_at else None
     optimizer = _optimizer(network, settings)
     rates = learning_rates(settings)
     average = copy.deepcopy(network) if settings.ema else network
@@ -114,24 +117,26 @@ def train_network(
         _check_same_run(folder / RUN, run)
         state = _taken_up(folder, {"network": network, "average": average, "optimizer": optimizer})
         history, best_loss, since_best, first = (state[k] for k in ("history", "best_loss", "since_best", "epoch"))
-    else:
+    elif share.first:
         write_json(folder / RUN, run)
         write_json(folder / DIAMETERS, {"diam_labels": float(network.diam_labels)})
     last_path, best_path = (folder / "models" / f"{folder.name}{end}" for end in ("", "_best"))
 
     def checkpoint(epoch: int) -> None:
+        if not share.first:
+            return
         state: dict[str, Any] = {"history": history, "best_loss": best_loss, "since_best": since_best, "epoch": epoch}
         state |= {"network": network.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
         save_checkpoint(folder, state, {"epoch": epoch, "of": settings.n_epochs, "best_loss": _finite(best_loss)})
         write_csv(folder / LOG, pd.DataFrame(history, columns=LOG_COLUMNS))
 
     checkpoint(first)
-    done = first
-    with progress(total=settings.n_epochs, desc="train", unit="epoch") as bar:
+    done, learner = first, share.learner(network)
+    with progress(total=settings.n_epochs, desc="train", unit="epoch", show=share.first) as bar:
         bar.update(first)
         for epoch in range(first, settings.n_epochs):
             started, rate = time.perf_counter(), float(rates[epoch])
-            loss, crops = _train_epoch(network, average, feed, epoch, optimizer, rate, settings, device)
+            loss, crops = _train_epoch(learner, network, average, feed, epoch, optimizer, rate, settings)
             row: dict[str, float | None] = {"epoch": epoch + 1, "learning_rate": rate, "train_loss": loss}
             row |= {"valid_loss": None, "crops_per_s": round(crops / (time.perf_counter() - started), 2)}
             if valid_feed and ((epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.n_epochs):
@@ -139,7 +144,8 @@ def train_network(
                 since_best += 1
                 if valid_loss < best_loss:
                     best_loss, since_best = valid_loss, 0
-                    save_model(best_path, average, info)
+                    if share.first:
+                        save_model(best_path, average, info)
             history.append(row)
             _check_finite(loss, epoch, settings, folder)
             done = epoch + 1
@@ -151,7 +157,7 @@ def train_network(
             if stop:
                 logger.info("no better validation in %d tries: stopped after epoch %d", settings.patience, done)
                 break
-    for path in (last_path, *(() if best_path.is_file() else (best_path,))):
+    for path in (last_path, *(() if best_path.is_file() else (best_path,))) if share.first else ():
         save_model(path, average, info)
     return TrainingResult(folder, last_path, best_path, done, best_loss if math.isfinite(best_loss) else math.nan)
 
@@ -181,6 +187,7 @@ def _check_finite(loss: float, epoch: int, settings: TrainSettings, folder: Path
 
 
 def _train_epoch(
+    learner: torch.nn.Module,
     network: CPnet,
     average: CPnet,
     feed: Feed,
@@ -188,30 +195,39 @@ def _train_epoch(
     optimizer: torch.optim.Optimizer,
     rate: float,
     settings: TrainSettings,
-    device: torch.device,
 ) -> tuple[float, int]:
-    """One pass; returns the mean loss and the number of crops. The GPU is waited for once, at the end."""
+    """One pass of `network`, called as `learner`: the mean loss and the number of crops, of all processes together.
+
+    The GPU is waited for once, at the end.
+    """
     for group in optimizer.param_groups:
         group["lr"] = rate
-    network.train()
+    learner.train()
     if settings.freeze_norm:
         for part in network.modules():
             if isinstance(part, torch.nn.BatchNorm2d):
                 part.eval()
-    total, crops = torch.zeros((), device=device), 0
+    device, share = feed.device, feed.share
+    total, crops = torch.zeros((), device=device), torch.zeros((), device=device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=_mixed_precision(settings, device))
     for image, target in feed.epoch(epoch):
         with autocast:
-            output, _ = network(image)
-        loss = flow_loss(output.float(), target)
+            output, _ = learner(image)
+        pixels, number = _of_all(target, share)
+        loss = flow_loss(output.float(), target, pixels)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (loss * share.of).backward()  # the mean over processes is what is stepped along
         optimizer.step()
         if settings.ema:
             _move_average(average, network, settings.ema)
-        total += loss.detach() * len(image)
-        crops += len(image)
-    return float(total) / crops, crops
+        total += loss.detach() * number
+        crops += number
+    return float(share.total(total) / crops), int(crops)
+
+
+def _of_all(target: torch.Tensor, share: Share) -> torch.Tensor:
+    """(2,) pixels that count and crops, of the parts of a batch that all processes have."""
+    return share.total(torch.stack([target[:, 3].sum(), target.new_full((), float(len(target)))]))
 
 
 def _mixed_precision(settings: TrainSettings, device: torch.device) -> bool:
@@ -230,12 +246,13 @@ def _move_average(average: CPnet, network: CPnet, keep: float) -> None:
 def _validate(network: CPnet, feed: Feed) -> float:
     """Mean loss over the validation crops, batch norm at its running values."""
     network.eval()
-    total, crops = 0.0, 0
+    total, crops = torch.zeros((), device=feed.device), torch.zeros((), device=feed.device)
     with torch.inference_mode():
         for image, target in feed.validation():
-            total += float(flow_loss(network(image)[0], target)) * len(image)
-            crops += len(image)
-    return total / crops
+            pixels, number = _of_all(target, feed.share)
+            total += flow_loss(network(image)[0], target, pixels) * number
+            crops += number
+    return float(feed.share.total(total) / crops)
 
 
 def _optimizer(network: CPnet, settings: TrainSettings) -> torch.optim.Optimizer:

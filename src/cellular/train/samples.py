@@ -66,15 +66,40 @@ def make_sample(name: str, planes: np.ndarray, labels: np.ndarray, ignore: np.nd
 
 
 def load_samples(
-    plate: Plate | str | Path, info: ModelInfo, channels: tuple[int, ...] | None, desc: str
+    plate: Plate | str | Path,
+    info: ModelInfo,
+    channels: tuple[int, ...] | None,
+    desc: str,
+    memory: int | None = None,
 ) -> list[Sample]:
     """Samples of a folder that `cellular prepare` wrote: ``<field>.<ext>`` beside ``<field>_masks.<png|tif>``.
 
-    `info` and `channels` say which of a field's channels the network is given (see :func:`network_image`).
-    Raises InputError or MissingInputError naming the file at fault.
+    `info` and `channels` say which of a field's channels the network is given (see :func:`network_image`). What goes
+    beyond `memory` (bytes; None sets no bound) is read from the cache on disk, crop by crop.
+    Raises InputError or MissingInputError naming the file at fault, OutputError where the disk is full.
     """
     plate = plate if isinstance(plate, Plate) else find_annotated(plate)
-    return with_diameters([_load(item, info, channels) for item in progress(plate.fields, desc=desc, unit="field")])
+    samples: list[Sample] = []
+    for item in progress(plate.fields, desc=desc, unit="field"):
+        sample = _load(item, info, channels)
+        beyond = memory is not None and memory_of([*samples, sample]) > memory
+        samples.append(_on_disk(sample) if beyond else sample)
+    return with_diameters(samples)
+
+
+def memory_of(samples: list[Sample]) -> int:
+    """Bytes of the samples' images and masks that are in memory, and not on disk."""
+    arrays = [array for s in samples for array in (s.image, s.cell, s.ignore) if array is not None]
+    return sum(array.nbytes for array in arrays if not isinstance(array, np.memmap))
+
+
+def _on_disk(sample: Sample) -> Sample:
+    """The sample with its image as a read-only memory map, in the cache by its content."""
+    path = _cache_path("images", sample.image)
+    if not path.is_file():
+        with whole_file(path) as temporary:
+            np.save(temporary, sample.image)
+    return replace(sample, image=_mapped(path))
 
 
 def _load(item: FieldFiles, info: ModelInfo, channels: tuple[int, ...] | None) -> Sample:
@@ -110,9 +135,7 @@ def with_diameters(samples: list[Sample]) -> list[Sample]:
 
 def cached_flows(labels: np.ndarray) -> np.ndarray:
     """Flows of `labels` as a read-only memory map (2, Y, X) float32, computed once and found by content ever after."""
-    digest = hashlib.sha256(f"{labels.shape} {labels.dtype}".encode())
-    digest.update(np.ascontiguousarray(labels).data)
-    path = cache_folder() / "flows" / f"{digest.hexdigest()[:32]}.npy"
+    path = _cache_path("flows", labels)
     if not path.is_file():
         flows = labels_to_flows(labels)
         try:
@@ -121,6 +144,19 @@ def cached_flows(labels: np.ndarray) -> np.ndarray:
         except OutputError as error:
             logger.warning("flows are kept in memory: %s; CELLULAR_CACHE names another folder", error)
             return flows
+    return _mapped(path)
+
+
+def _cache_path(kind: str, array: np.ndarray) -> Path:
+    """Where in the cache lies what belongs to an array of this content."""
+    digest = hashlib.sha256(f"{array.shape} {array.dtype}".encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return cache_folder() / kind / f"{digest.hexdigest()[:32]}.npy"
+
+
+def _mapped(path: Path) -> np.ndarray:
+    """An array of the cache, as a read-only memory map."""
     with suppress(OSError):  # a cache that others filled
         os.utime(path)  # so that whoever empties the cache by age keeps what is in use
-    return np.load(path, mmap_mode="r")
+    array: np.ndarray = np.load(path, mmap_mode="r")
+    return array

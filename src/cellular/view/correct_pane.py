@@ -5,7 +5,9 @@ from typing import Any
 
 import panel as pn
 
+from cellular.autophagy.state.by_hand import choices_of
 from cellular.errors import CellularError, InputError
+from cellular.jobs.corrections_log import STATE
 from cellular.view.field_pane import FieldPane
 from cellular.view.parts import number
 
@@ -37,19 +39,24 @@ class CorrectPane:
         }  # fmt: skip
         self.buttons = {name: pn.widgets.Button(name=name, width=110) for name in actions}
         for name, action in actions.items():
-            self.buttons[name].on_click(lambda _, action=action: self._guarded(action))
+            self.buttons[name].on_click(lambda _, action=action: self._pressed(action))
+        states = choices_of(pane.desk.run.tables.get("cells"))
+        self.states = {name: pn.widgets.Button(name=name, width=125) for name in states}
+        for name, state in states.items():
+            self.states[name].on_click(lambda _, state=state: self._pressed(lambda: self._tell_state(state)))
         self.cell = number("Cell number", width=110)
         self.cell.param.watch(lambda event: event.new and pane.choose([event.new]), "value")
         self.corners = pn.widgets.TextInput(
             name="Corners instead of a stroke, x,y in px", placeholder="10,12 30,12 30,40", width=300
         )
         self.apply = pn.widgets.Button(name="Apply corners", width=120)
-        self.apply.on_click(lambda _: self._guarded(self._by_corners))
+        self.apply.on_click(lambda _: self._pressed(self._by_corners))
         pane.pen.on_change("data", lambda attr, old, new: self._guarded(self._stroke))
         pane.seeds.on_change("data", lambda attr, old, new: self._guarded(self._part))
         self.view = pn.Column(
             self.mode,
             pn.FlexBox(*self.buttons.values()),
+            pn.FlexBox(pn.pane.HTML("State of the chosen:", align="center"), *self.states.values()),
             pn.Card(
                 pn.FlexBox(self.cell, self.corners, self.apply),
                 title="By keyboard", collapsed=True, sizing_mode="stretch_width",
@@ -89,6 +96,10 @@ class CorrectPane:
         if self.pane.seeds.data["x"]:
             self.pane.seeds.data = {"x": [], "y": []}
 
+    def _pressed(self, action: Callable[[], None]) -> None:
+        """Do it when the page may be drawn on: Panel hands over a button that is pressed while it is still at work."""
+        pn.state.execute(lambda: self._guarded(action), schedule=True)
+
     def _guarded(self, action: Callable[[], None]) -> None:
         try:
             action()
@@ -101,8 +112,11 @@ class CorrectPane:
     def _do(self, operation: str, **arguments: Any) -> None:
         """One stroke, and the picture after it."""
         found = self.pane.desk.correcting(self.pane.item)
+        told = found.states
         touched = found.do(operation, **arguments)
-        self._after(touched, f"{operation}: saved")
+        lost = [str(cell) for cell in told if cell not in found.states and operation != STATE]
+        gone = f"; what was told by hand of cell {', '.join(lost)} is gone with it" if lost else ""
+        self._after(arguments["cells"] if operation == STATE else touched, f"{operation}: saved{gone}")
 
     def _after(self, touched: list[int], said: str) -> None:
         self.pane.show_cells(keep=touched)
@@ -118,6 +132,11 @@ class CorrectPane:
 
     def _check(self) -> None:
         self._do("check")
+
+    def _tell_state(self, state: str | None) -> None:
+        self._do(STATE, cells=self.pane.chosen(), state=state)
+        if self.pane.colour_by.value == "nothing" and state is not None:
+            self.pane.colour_by.value = STATE  # else nothing would be seen of it
 
     def _undo(self) -> None:
         self._after(self.pane.desk.correcting(self.pane.item).undo(), "undone")

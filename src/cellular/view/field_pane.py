@@ -1,6 +1,6 @@
 """One field: its image by tiles, cells, puncta; the table and the plot of its cells, which are one with the picture."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from bokeh.models import (
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
+from cellular.autophagy.state.by_hand import BY_HAND, as_the_model_said, overlaid
 from cellular.data.plate import FieldFiles
 from cellular.data.window import step_for
 from cellular.errors import CellularError
@@ -39,14 +40,17 @@ SIDE, MARGIN = 1400, 0.5
 # How long the view must rest before its tiles are read, ms.
 REST_MS = 120
 FIRST_COLUMNS = (
+    "state",
+    BY_HAND,
     "area",
     "circularity",
     "puncta_total",
     "puncta_yellow",
     "puncta_red_only",
     "red_only_fraction",
-    "state",
 )
+# px; by width, too, the cells stand out whose state was told by hand.
+THIN, THICK = 1.2, 3.5
 
 
 class FieldPane:
@@ -60,7 +64,7 @@ class FieldPane:
         self._waiting: Any = None
         self._busy, self._size = False, {}
         self.image = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
-        self.cells = ColumnDataSource({"label": [], "xs": [], "ys": [], "edge": []})
+        self.cells = ColumnDataSource({"label": [], "xs": [], "ys": [], "edge": [], "width": []})
         self.puncta = ColumnDataSource({"x": [], "y": [], "kind": [], "colour": []})
         self.paths = ColumnDataSource({"xs": [], "ys": [], "colour": []})
         self.pen = ColumnDataSource({"xs": [], "ys": []})
@@ -90,7 +94,7 @@ class FieldPane:
         plot.grid.visible = False
         plot.image_rgba("image", "x", "y", "dw", "dh", source=self.image)
         cells = plot.patches(
-            "xs", "ys", source=self.cells, fill_alpha=0, line_color="edge", line_width=1.2, selection_line_width=3,
+            "xs", "ys", source=self.cells, fill_alpha=0, line_color="edge", line_width="width", selection_line_width=3,
             selection_line_color="#FFFF00", nonselection_line_alpha=1, nonselection_line_color="edge",
             selection_fill_color="#FFFF00", selection_fill_alpha=0.15, nonselection_fill_alpha=0,
         )  # fmt: skip
@@ -132,7 +136,7 @@ class FieldPane:
             button.on_click(lambda _, action=action: action())
         self.layers.param.watch(lambda _: self._show_layers(), "value")
         self.safe.param.watch(lambda _: self.paint(), "value")
-        self.colour_by.param.watch(lambda _: self.show_cells(), "value")
+        self.colour_by.param.watch(lambda _: self.show_cells(keep=self.chosen()), "value")
 
     def _make_plot(self) -> None:
         self.x_column, self.y_column = (pn.widgets.Select(name=name, options=[], width=180) for name in "xy")
@@ -286,17 +290,19 @@ class FieldPane:
         if self.item is None:
             return
         try:
-            labels = self.desk.labels(self.item)
+            labels, told = self.desk.labels(self.item), self.desk.correcting(self.item).states
         except CellularError as error:
             self.tell(str(error))
-            labels = None
+            labels, told = None, {}
         tracks = self.desk.run.tables.get("tracks")
-        table = self._with_numbers(np.zeros((1, 1), np.uint16) if labels is None else labels)
+        table = self._with_numbers(np.zeros((1, 1), np.uint16) if labels is None else labels, told)
         table = with_tracks(table, tracks, self.item.name)
         self.paths.data = paths(tracks, self.item)
         numbers = [n for n in table if table[n].dtype.kind in "iuf" and n not in ("label", "site", "xs", "ys")]
-        self._offer(numbers, [name for name in ("state",) if name in table])
+        self._offer(numbers)
         table["edge"] = self._edges(table)
+        by_hand = table[BY_HAND] if BY_HAND in table and self.colour_by.value == "state" else np.zeros(len(table), bool)
+        table["width"] = np.where(by_hand, THICK, THIN)
         for axis, part in (("plot_x", self.x_column), ("plot_y", self.y_column)):
             table[axis] = table.get(part.value, np.nan)
         shown = [name for name in FIRST_COLUMNS if name in table]
@@ -313,19 +319,21 @@ class FieldPane:
         self._show_puncta()
         self._show_layers()
 
-    def _with_numbers(self, labels: np.ndarray) -> pd.DataFrame:
-        """Outlines with what the run measured of the cells; a cell drawn since is not measured yet."""
+    def _with_numbers(self, labels: np.ndarray, told: Mapping[int, str]) -> pd.DataFrame:
+        """Outlines with what the run measured of the cells, and states told by hand; what was drawn is not measured."""
         rings = outlines_of(labels, within=0)
         xs, ys = ([ring[k] for ring in rings.values()] for k in (0, 1))
         drawn = pd.DataFrame({"label": list(rings), "xs": xs, "ys": ys})
         cells = self.desk.run.tables.get("cells")
         if cells is None or "label" not in cells:
-            return drawn.assign(area=np.bincount(labels.ravel())[drawn["label"].astype(int)])
-        mine = cells[cells["field"] == self.item.name].drop(columns="field").drop_duplicates("label")
-        return drawn.merge(mine, on="label", how="left")
+            drawn["area"] = np.bincount(labels.ravel())[drawn["label"].astype(int)]
+        else:
+            mine = cells[cells["field"] == self.item.name].drop(columns="field").drop_duplicates("label")
+            drawn = drawn.merge(as_the_model_said(mine), on="label", how="left")
+        return overlaid(drawn, drawn["label"].map(told)) if told else drawn
 
-    def _offer(self, numbers: Sequence[str], words: Sequence[str]) -> None:
-        self.colour_by.options = ["nothing", "what was edited", *words, *numbers]
+    def _offer(self, numbers: Sequence[str]) -> None:
+        self.colour_by.options = ["nothing", "what was edited", "state", *numbers]
         for part, first in ((self.x_column, "area"), (self.y_column, "puncta_total")):
             if list(part.options) != list(numbers) and numbers:
                 value = part.value if part.value in numbers else first if first in numbers else numbers[0]
@@ -340,7 +348,7 @@ class FieldPane:
         if by == "track":
             return [colour_of(track) for track in table["track"]]
         if by == "state":
-            return [STATES.get(str(state), EDGE) for state in table["state"]]
+            return [STATES.get(str(state), EDGE) for state in table.get("state", [""] * len(table))]
         return ramp(table[by], Viridis256) if by in table else [EDGE] * len(table)
 
     def _show_puncta(self) -> None:

@@ -17,7 +17,7 @@ from cellular.autophagy.state.crop_train import _augment, _calibrate, _chances, 
 from cellular.autophagy.state.crops import Crops, cut_crops, join_crops
 from cellular.autophagy.state.explain import evenly_lit, explain_crops, integrated_gradients
 from cellular.autophagy.state.network import CropNetwork
-from cellular.autophagy.state.unseen import ACTIVATED, BASAL, UNIDENTIFIED
+from cellular.autophagy.state.words import ACTIVATED, BASAL, UNIDENTIFIED
 from cellular.errors import CellularError, InputError, MissingInputError, SettingsError
 
 QUICK = {"side_px": 16, "size": 16, "width": 4, "epochs": 12, "cells_per_epoch": 256, "batch": 32, "device": "cpu"}

@@ -24,7 +24,7 @@ from cellular.autophagy.state.tree_model import (
     warn_of_strangers,
 )
 from cellular.autophagy.state.trees import fit_sklearn, occlusion, shapley, train
-from cellular.autophagy.state.unseen import ACTIVATED, BASAL, UNIDENTIFIED
+from cellular.autophagy.state.words import ACTIVATED, BASAL, UNIDENTIFIED
 from cellular.errors import CellularError, InputError, MissingInputError
 
 SETTINGS = ClassifySettings(features=("tells", "idle", "gaps"), trees=12, min_leaf=5)

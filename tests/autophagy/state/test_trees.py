@@ -6,7 +6,8 @@ import pytest
 
 from cellular.autophagy.state.tree_model import ClassifySettings, predict
 from cellular.autophagy.state.trees import explain, shapley, train, validate
-from cellular.autophagy.state.unseen import ACTIVATED, BASAL, UNIDENTIFIED, unit_folds
+from cellular.autophagy.state.unseen import unit_folds
+from cellular.autophagy.state.words import ACTIVATED, BASAL, UNIDENTIFIED
 from cellular.errors import InputError, SettingsError
 
 QUICK = {"features": ("tells", "idle"), "trees": 15, "min_leaf": 5}

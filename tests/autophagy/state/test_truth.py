@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cellular.autophagy.state.truth import add_truth, checked_cells, two_states
-from cellular.autophagy.state.unseen import ACTIVATED, BASAL, UNIDENTIFIED
+from cellular.autophagy.state.words import ACTIVATED, BASAL, UNIDENTIFIED
 from cellular.errors import CellularError, InputError, SettingsError
 
 FIELDS = [

@@ -40,7 +40,9 @@ _IDENTITY = {
     *("field", "label", "cell", "series", "site", "timepoint", "date", "treatment", "class", "source", "frame"),
     *("track", "parent", "lineage", "y", "x", "row", "column", "pixel_size_um", "threshold"),
 }
-_IDENTITY_PATTERN = re.compile(r"^(centroid|bbox|box|touches|is_|saturat|border|center|image_)|_(y|x)$")
+_IDENTITY_PATTERN = re.compile(
+    r"^(centroid|bbox|box|touches|is_|saturat|border|center|image_)|_(y|x)$|^probability_.*_model$"
+)
 _COUNT_PATTERN = re.compile(
     r"^(n|puncta|count)_(?!.*(area|fraction|density|mean|median|intensity|many|per_level|positive|chance|distance))"
     r"|^mitolysosomes$|_count(__.*)?$"

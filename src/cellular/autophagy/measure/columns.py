@@ -146,7 +146,10 @@ IMAGES = {
 
 STATE = {
     "state": Column("", "str", "basal or activated, whichever is more probable; or Unidentified as a class."),
-    "probability_activated": Column("1", "float64", "Calibrated probability that the cell's autophagy is activated."),
+    "probability_activated": Column("1", "float64", "Calibrated, that the cell is activated; 1 or 0 if told by hand."),
+    "state_by_hand": Column("", "bool", "The state was told by hand (--corrections); no such column where none was."),
+    "state_model": Column("", "str", "What the model said, whether or not the state was told by hand."),
+    "probability_activated_model": Column("1", "float64", "The model's probability, also of cells told by hand."),
 }
 
 _OF_PLANE = {
@@ -323,8 +326,7 @@ def describe(table: str, name: str) -> Column | None:
     >>> describe("cells", "mean__LAMP1").meaning
     "Mean LAMP1 of the cell, the field's background subtracted."
     """
-    known = (TABLES, OPTIONAL, IN_MICROMETRES, {"cells": STATE})
-    for columns in known:
+    for columns in (TABLES, OPTIONAL, IN_MICROMETRES, {"cells": STATE}):
         if name in columns.get(table, {}):
             return columns[table][name]
     if name in _ABOUT_FIELDS:

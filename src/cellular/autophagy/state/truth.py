@@ -5,14 +5,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.state.unseen import ACTIVATED, BASAL, UNIDENTIFIED, require_columns
+from cellular.autophagy.state.unseen import require_columns
+from cellular.autophagy.state.words import ACTIVATED, BASAL, UNIDENTIFIED, in_our_words
 from cellular.data.fields import Field, parse_field
 from cellular.data.platemap import cellular_treatment
 from cellular.errors import InputError, SettingsError
-
-# The dataset's classes and treatments, as states; compared without regard to case.
-STATES = {"fed": BASAL, "unfed": ACTIVATED, "starved": ACTIVATED, BASAL: BASAL, ACTIVATED: ACTIVATED}
-_OURS = {**STATES, UNIDENTIFIED.casefold(): UNIDENTIFIED}
 
 
 def checked_cells(table: pd.DataFrame, what: str = "The table of cells") -> pd.DataFrame:
@@ -61,7 +58,7 @@ def add_truth(cells: pd.DataFrame, truth: pd.DataFrame | None) -> pd.DataFrame:
         truth = checked_cells(truth, "The table of truth")
         told = cells[["field", "label"]].merge(truth, on=["field", "label"], how="left").set_axis(cells.index)
         words = told[column]
-    known = words.map(_in_our_words)
+    known = words.map(in_our_words)
     if known.isna().all():
         raise InputError("No cell has a known state: fields and labels of cells and truth do not meet")
     return cells.assign(truth=known, **_units(cells, told))
@@ -83,20 +80,11 @@ def two_states(truth: pd.Series, positive: str | None = None) -> tuple[str, str]
             f"The cells' states are {', '.join(found) or 'not named'}: classify tells two apart; "
             f"leave the state of others empty, or write {UNIDENTIFIED}"
         )
-    chosen = _in_our_words(positive) or (ACTIVATED if found == [ACTIVATED, BASAL] else None)
+    chosen = in_our_words(positive) or (ACTIVATED if found == [ACTIVATED, BASAL] else None)
     if chosen is None or chosen not in found:
         said = "is not named" if chosen is None else f"'{positive}' is none of them"
         raise SettingsError(f"The cells' states are {' and '.join(found)}; the positive one {said}: give --positive")
     return next(word for word in found if word != chosen), chosen
-
-
-def _in_our_words(word: object) -> str | None:
-    """A state without blanks about it; the dataset's classes by our names; None for an empty one."""
-    if word is None or pd.isna(word) or not str(word).strip():
-        return None
-    # numbers beside an empty field become floats on their way through a table
-    text = str(int(word) if isinstance(word, float) and word.is_integer() else word).strip()
-    return _OURS.get(text.casefold(), text)
 
 
 def _units(cells: pd.DataFrame, told: pd.DataFrame) -> dict[str, pd.Series]:

@@ -10,11 +10,11 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, brier_score
 from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
 
 from cellular.autophagy.measure.columns import CELLS
+from cellular.autophagy.state.words import ACTIVATED, BASAL, UNIDENTIFIED
 from cellular.errors import InputError, SettingsError
 
 logger = logging.getLogger(__name__)
 
-BASAL, ACTIVATED, UNIDENTIFIED = "basal", "activated", "Unidentified"
 # What can be left out, from the highest: scores hold for new units of what was left out, and for no higher one.
 UNITS = ("replicate", "date", "plate", "well", "field")
 # What says where a cell is from or what was done to it: never a feature of the cell.

@@ -1,0 +1,62 @@
+"""Two processes that share batches learn what one does; started by torchrun, as a user would."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from discs import make_folder
+
+from cellular.errors import SettingsError
+from cellular.segment.model.weights import load_network
+from cellular.train.loss import flow_loss
+from cellular.train.parallel import together
+
+FEW = ["--model_type", "scratch", "--width", "4", "--crop_size", "64", "--optimizer", "sgd", "--learning_rate", "0.02"]
+
+
+def train(tmp_path, name, processes, *more):
+    """`cellular train` by so many processes; its output."""
+    starter = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "cellular"]
+    command = [sys.executable, *(starter if processes > 1 else ["-m", "cellular"]), "train", *FEW, *more]
+    command += ["--train_dir", tmp_path / "train", "--valid_dir", tmp_path / "valid", "--device", "cpu"]
+    command += ["--experiment_name", name, "--experiments_dir", tmp_path / "made", "--batch_size", "4"]
+    environment = os.environ | {"CELLULAR_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.long
+def test_two_processes_learn_what_one_does(tmp_path):
+    """Five fields in batches of four: the last batch leaves one of two processes without a crop."""
+    make_folder(tmp_path / "train", 5, ignore=True)
+    make_folder(tmp_path / "valid", 3, seed=9)
+    often = ("--validate_every", "1", "--checkpoint_every", "1", "--n_epochs", "3")
+    for name, processes in (("one", 1), ("two", 2)):
+        done = train(tmp_path, name, processes, *often)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("trained 3 epochs") == 1  # the first process alone speaks
+    logs = [pd.read_csv(tmp_path / "made" / name / "log.csv") for name in ("one", "two")]
+    for column in ("train_loss", "valid_loss"):
+        np.testing.assert_allclose(logs[1][column], logs[0][column], rtol=1e-4)
+    one, two = (load_network(tmp_path / "made" / n / "models" / n).state_dict() for n in ("one", "two"))
+    assert list(one) == list(two)
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name].numpy(), value.numpy(), atol=2e-4, err_msg=name)
+    assert train(tmp_path, "two", 2, *often).returncode != 0  # it is there already
+
+
+def test_a_part_of_a_batch_has_its_share_of_the_loss():
+    output, target = torch.randn(3, 3, 8, 8), torch.rand(3, 4, 8, 8).round()
+    pixels = target[:, 3].sum()
+    parts = flow_loss(output[:1], target[:1], pixels) + flow_loss(output[1:], target[1:], pixels)
+    torch.testing.assert_close(parts, flow_loss(output, target))
+    assert float(flow_loss(output[:0], target[:0], pixels)) == 0
+
+
+def test_processes_need_a_gpu_each(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SettingsError, match="2 processes cannot share cuda:0; give --device cuda"), together("cuda:0"):
+        pass
