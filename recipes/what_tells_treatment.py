@@ -68,7 +68,7 @@ def _without_levels(channels: Channels, regions: Regions) -> Channels:
     for plane in channels.planes.values():
         values = regions.values(plane)
         flat = plane.ravel().copy()
-        flat[regions.pixels] = values - regions.spread(regions.quantiles(values, (0.5,))[0])
+        flat[regions.pixels] = values - regions.spread(np.array([np.median(piece) for piece in regions.pieces(plane)]))
         planes.append(flat.reshape(plane.shape))
     return replace(channels, pixels=tuple(planes))
 

@@ -12,25 +12,36 @@ class Regions:
     Attributes
     ----------
     labels : (N,) the labels that occur, ascending.
+    runs : (R, 3) row, first and last column of each run of pixels along a row, cell after cell.
+    first_runs : (N,) where each cell begins in `runs`.
     pixels : (P,) flat indices of all cell pixels, cell after cell.
     starts : (N,) where each cell begins in `pixels`.
     shape : (Y, X) of the image.
     """
 
     labels: np.ndarray
+    runs: np.ndarray
+    first_runs: np.ndarray
     pixels: np.ndarray
     starts: np.ndarray
     shape: tuple[int, int]
 
     @classmethod
     def of(cls, labels: np.ndarray) -> "Regions":
-        """Sort the pixels of a label image (Y, X)."""
-        flat = labels.ravel()
-        inside = np.flatnonzero(flat)
-        values = flat[inside]
-        order = np.argsort(values, kind="stable")
-        found, starts = np.unique(values[order], return_index=True)
-        return cls(found.astype(np.int64), inside[order], starts, labels.shape)
+        """Sort the pixels of a label image (Y, X): run by run, for there are a hundred times fewer of these."""
+        begins = np.ones(labels.shape, bool)
+        np.not_equal(labels[:, 1:], labels[:, :-1], out=begins[:, 1:])
+        begin = np.flatnonzero(begins)
+        owner, length = labels.ravel()[begin], np.diff(begin, append=labels.size)
+        order = np.argsort(owner, kind="stable")
+        order = order[np.count_nonzero(owner == 0) :]
+        begin, length = begin[order], length[order]
+        found, first_runs = np.unique(owner[order], return_index=True)
+        before = np.cumsum(length) - length
+        pixels = np.repeat(begin - before, length) + np.arange(length.sum())
+        row, column = np.divmod(begin, labels.shape[1])
+        runs = np.stack([row, column, column + length - 1], axis=1)
+        return cls(found.astype(np.int64), runs, first_runs, pixels, before[first_runs], labels.shape)
 
     @property
     def area(self) -> np.ndarray:
@@ -41,22 +52,17 @@ class Regions:
         """(P,) float64 of an image (Y, X), cell after cell."""
         return image.ravel()[self.pixels].astype(np.float64)
 
+    def pieces(self, image: np.ndarray) -> list[np.ndarray]:
+        """The pixels (n,) of each cell of an image (Y, X), in its dtype."""
+        return np.split(image.ravel()[self.pixels], self.starts[1:]) if self.starts.size else []
+
     def sum(self, values: np.ndarray) -> np.ndarray:
-        """(N,) sum of sorted values (P,) over each cell."""
-        return np.add.reduceat(values, self.starts) if self.starts.size else np.empty(0)
+        """(N,) float64 sum of sorted values (P,) over each cell."""
+        return np.add.reduceat(values, self.starts, dtype=np.float64) if self.starts.size else np.empty(0)
 
     def mean(self, values: np.ndarray) -> np.ndarray:
         """(N,) mean over each cell."""
         return self.sum(values) / self.area
-
-    def max(self, values: np.ndarray) -> np.ndarray:
-        """(N,) maximum over each cell."""
-        return np.maximum.reduceat(values, self.starts) if self.starts.size else np.empty(0)
-
-    def quantiles(self, values: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
-        """(len(shares), N) quantiles of each cell, linear between values."""
-        pieces = np.split(values, self.starts[1:]) if self.starts.size else []
-        return np.array([np.quantile(piece, shares) for piece in pieces]).reshape(-1, len(shares)).T
 
     def spread(self, per_cell: np.ndarray) -> np.ndarray:
         """(P,) each cell's value repeated for its pixels."""

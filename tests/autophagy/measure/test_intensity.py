@@ -6,6 +6,7 @@ from skimage.measure import manders_coloc_coeff, pearson_corr_coeff
 
 from cellular.autophagy.measure.intensity import (
     MANDERS_THRESHOLD,
+    light_means,
     measure_colocalisation,
     measure_intensity,
     measure_ratio,
@@ -36,11 +37,25 @@ def test_sums_means_and_quantiles_by_hand():
     assert got["saturated"].tolist() == [True, False]
 
 
+def test_many_pixels_as_numpy_has_them(rng):
+    labels = rng.integers(0, 4, (60, 50)).astype(np.uint16)
+    red = rng.gamma(2, 100, labels.shape).astype(np.float32)
+    got = measure_intensity(channels(red, red), Regions.of(labels))
+    for k in (1, 2, 3):
+        own = red[labels == k].astype(float) - 10
+        expected = {"median": np.median(own), "upper": np.quantile(own, 0.99), "deviation": own.std()}
+        expected |= {"mean": own.mean(), "integrated": own.sum()}
+        for name, value in expected.items():
+            assert got[f"{name}__mRFP"][k - 1] == pytest.approx(value, rel=1e-12), name
+
+
 def test_log2_ratio_and_when_there_is_none():
     red = np.where(LABELS == 1, 10 + 8, 10)
     green = np.where(LABELS == 1, 20 + 2, 20)
-    assert measure_ratio(channels(red, green), Regions.of(LABELS))["log2_ratio"].tolist()[0] == 2
-    assert np.isnan(measure_ratio(channels(red, green), Regions.of(LABELS))["log2_ratio"][1])
+    both = channels(red, green)
+    ratio = measure_ratio(both, light_means(both, Regions.of(LABELS)))["log2_ratio"]
+    assert ratio[0] == 2
+    assert np.isnan(ratio[1])
 
 
 def test_colocalisation_as_in_scikit_image(rng):

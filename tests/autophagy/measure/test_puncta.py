@@ -71,15 +71,6 @@ def test_wide_saturation_hides_spots_but_a_saturated_spot_stays(rng):
     assert found[["y", "x"]].to_numpy()[0] == pytest.approx([50, 60], abs=0.3)
 
 
-def test_bands_leave_no_seam(rng, monkeypatch):
-    spots = [(y, x, 2.0, 2000, 1500) for y in range(44, 124, 12) for x in range(44, 124, 12)]
-    image, labels = field(rng, spots)
-    whole = find(image, labels)
-    monkeypatch.setattr("cellular.autophagy.measure.puncta._BAND", 33)
-    assert len(whole) == len(spots)
-    pd.testing.assert_frame_equal(find(image, labels)[["y", "x", "kind"]], whole[["y", "x", "kind"]], atol=1e-3)
-
-
 def test_a_dim_spot_among_bright_ones_is_seen_on_a_second_look(rng):
     bright = [(y, x, 2.6, 6000, 5000) for y in range(44, 124, 14) for x in range(44, 124, 14)]
     image, labels = field(rng, [*bright, (79, 79, 2.0, 1600, 1450)])

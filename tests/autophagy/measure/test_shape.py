@@ -51,7 +51,9 @@ def test_hull_counts_lattice_points_as_scikit_image_does(rng):
     for _ in range(5):
         mask = np.zeros((30, 40), bool)
         mask[rng.integers(0, 30, 12), rng.integers(0, 40, 12)] = True
-        assert hull_pixels(mask) == convex_hull_image(mask, offset_coordinates=False).sum()
+        assert (
+            hull_pixels(np.argwhere(mask).astype(np.int32)) == convex_hull_image(mask, offset_coordinates=False).sum()
+        )
 
 
 def test_one_pixel_and_the_border():

@@ -87,14 +87,6 @@ def test_places_are_spotiflows_and_the_rest_is_measured(stand_in, picture, tmp_p
     assert found["contrast__mRFP"].to_numpy() == pytest.approx([2000, 1500], rel=0.15)
 
 
-def test_bands_share_the_places(stand_in, picture, tmp_path, monkeypatch):
-    image, labels = picture
-    settings = PunctaSettings(detector="spotiflow", spotiflow_model=folder(tmp_path))
-    whole = find_puncta(unmix(field_image(image), labels), labels, settings)
-    monkeypatch.setattr("cellular.autophagy.measure.puncta._BAND", 33)
-    assert len(find_puncta(unmix(field_image(image), labels), labels, settings)) == len(whole) == 2
-
-
 def test_models_that_are_not_there(stand_in, tmp_path):
     with pytest.raises(InputError, match="general, hybiss"):
         spotiflow_detector("specific")

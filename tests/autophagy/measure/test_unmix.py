@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pictures import field_image
 
-from cellular.autophagy.measure.unmix import transmitted_share, unmix
+from cellular.autophagy.measure.unmix import transmitted_shares, unmix
 from cellular.data.image import FieldImage
 from cellular.errors import InputError
 
@@ -56,7 +56,7 @@ def test_saturated_pixels_are_told(rng):
 
 def test_share_of_a_flat_lamp_is_nought():
     flat = np.full((40, 40), 50, np.float32)
-    assert transmitted_share(flat, flat, np.ones((40, 40), bool)) == 0
+    assert transmitted_shares([flat], flat, np.ones((40, 40), bool)) == (0,)
 
 
 def test_a_field_full_of_cells_still_has_a_background(rng):

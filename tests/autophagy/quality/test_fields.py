@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from scipy import ndimage as ndi
 
+from cellular.autophagy.measure.unmix import clear_of_cells
 from cellular.autophagy.quality.background import find_background, mode
 from cellular.autophagy.quality.field import measure_quality
 from cellular.autophagy.quality.focus import power_slope, sharpness
+from cellular.autophagy.quality.levels import quantile
 from cellular.autophagy.quality.saturation import saturated_share
 from cellular.autophagy.quality.signal import debris_share, signal
 from cellular.data.image import FieldImage
@@ -31,6 +33,24 @@ def test_power_slope_of_a_single_bright_pixel_counts_the_frequencies_of_each_rin
 @pytest.mark.parametrize("plane", [np.full((64, 64), 7), np.eye(31)])
 def test_without_structure_or_rings_there_is_no_slope(plane):
     assert np.isnan(power_slope(plane))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_focus_of_whole_numbers_is_that_of_the_same_in_double_precision(dtype, rng):
+    plane = ndi.gaussian_filter(rng.normal(size=(256, 200)), 2)
+    plane = np.rint(np.iinfo(dtype).max * (plane - plane.min()) / np.ptp(plane)).astype(dtype)
+    assert power_slope(plane) == pytest.approx(power_slope(plane.astype(float)), rel=1e-5)
+    assert sharpness(plane) == pytest.approx(sharpness(plane.astype(float)), rel=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+def test_quantiles_are_numpys(dtype, rng):
+    for size in (1, 2, 3, 50, 999):
+        pixels = rng.gamma(2, 30, size).clip(0, 255).astype(dtype)
+        for share in (0, 0.05, 0.5, 0.99, 1):
+            assert quantile(pixels, share) == pytest.approx(np.quantile(pixels.astype(float), share), rel=1e-12)
+    tile = rng.integers(0, 256, (40, 60)).astype(dtype)[10:30, 5:50]
+    assert quantile(tile, 0.3) == pytest.approx(np.quantile(tile.astype(float), 0.3), rel=1e-12)
 
 
 def test_sharpness_by_hand():
@@ -82,8 +102,8 @@ def test_debris_is_what_shines_off_the_cells():
     plane[60:70, 60:70] = 90
     plane[30, 30] = 90
     # the single pixel is none; nor are the 22 x 22 px of the cell and its halo of 12 px ground to look at
-    assert debris_share(plane, labels) == pytest.approx(100 / (100 * 100 - 22 * 22))
-    assert np.isnan(debris_share(plane, labels * 0))
+    assert debris_share(plane, labels > 0, clear_of_cells(labels)) == pytest.approx(100 / (100 * 100 - 22 * 22))
+    assert np.isnan(debris_share(plane, labels < 0, labels == 0))
 
 
 def test_a_row_a_field_with_every_channel(rng):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cellular.autophagy.measure.columns import in_micrometres
 from cellular.autophagy.measure.counts import count_puncta, over_level
-from cellular.autophagy.measure.intensity import measure_colocalisation, measure_intensity, measure_ratio
+from cellular.autophagy.measure.intensity import light_means, measure_colocalisation, measure_intensity, measure_ratio
 from cellular.autophagy.measure.markers import coincidence, marker_puncta, markers_of_cells
 from cellular.autophagy.measure.mitophagy import KEIMA, mito_qc, mt_keima
 from cellular.autophagy.measure.nuclei import Nuclei, match_nuclei, measure_nuclei, nuclei_of_cells, nucleus_distances
@@ -83,6 +83,7 @@ class Material:
     Attributes
     ----------
     labels : (Y, X). regions : their pixels by cell. channels : the field's light. settings : resolved for the field.
+    means : each channel's light of every cell, as :func:`light_means` gives it.
     puncta : the reporter's; None where there is none, or puncta say nothing of it.
     nuclei : None where they are not known.
     markers : puncta of the markers; None without markers.
@@ -92,6 +93,7 @@ class Material:
     regions: Regions
     channels: Channels
     settings: MeasureSettings
+    means: Mapping[str, np.ndarray]
     puncta: pd.DataFrame | None
     nuclei: Nuclei | None = None
     markers: pd.DataFrame | None = None
@@ -107,7 +109,7 @@ class Material:
 MEASUREMENTS: dict[str, Callable[[Material], dict[str, np.ndarray]]] = {
     "shape": lambda m: measure_shape(m.labels, m.regions),
     "intensity": lambda m: measure_intensity(m.channels, m.regions),
-    "ratio": lambda m: measure_ratio(m.channels, m.regions) if m.both and m.settings.reporter != "none" else {},
+    "ratio": lambda m: measure_ratio(m.channels, m.means) if m.both and m.settings.reporter != "none" else {},
     "colocalisation": lambda m: measure_colocalisation(m.channels, m.regions) if m.both else {},
     "puncta": lambda m: {} if m.puncta is None else _counts(m),
     "nuclei": lambda m: {} if m.nuclei is None else _nuclei(m, m.nuclei),
@@ -172,7 +174,7 @@ def _material(image: FieldImage, labels: np.ndarray, settings: MeasureSettings, 
         puncta = puncta.assign(**coincidence(puncta, markers, labels, channels.markers, largest))
     if puncta is not None and matched is not None:
         puncta = puncta.assign(nucleus_distance=nucleus_distances(puncta, matched))
-    return Material(labels, regions, channels, settings, puncta, matched, markers)
+    return Material(labels, regions, channels, settings, light_means(channels, regions), puncta, matched, markers)
 
 
 def _reporter_puncta(channels: Channels, labels: np.ndarray, settings: MeasureSettings) -> pd.DataFrame | None:
@@ -198,8 +200,7 @@ def _counts(material: Material) -> dict[str, np.ndarray]:
     kinds = KINDS if _paired(channels, material.settings) else channels.reporter
     columns = count_puncta(puncta, regions, kinds, channels.reporter)
     level = channels.reporter[0]
-    mean = regions.mean(regions.values(channels.planes[level]) - channels.off(level)[0])
-    columns["puncta_per_level"] = over_level(columns["puncta_total"], mean, channels.off(level)[1])
+    columns["puncta_per_level"] = over_level(columns["puncta_total"], material.means[level], channels.off(level)[1])
     if material.settings.many_puncta is not None:
         columns["puncta_many"] = (columns["puncta_total"] >= material.settings.many_puncta).astype(np.int64)
     return columns

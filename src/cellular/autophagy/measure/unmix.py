@@ -101,7 +101,7 @@ def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER)
         image.plane(role)
     if not roles:
         raise InputError("no channel's role is known; name the channels with --channels, such as EGFP=w1 DNA=w2")
-    planes = [np.ascontiguousarray(image.plane(role), dtype=np.float32) for role in roles]
+    planes: list[np.ndarray] = [np.ascontiguousarray(image.plane(role), dtype=np.float32) for role in roles]
     if image.shape != labels.shape:
         raise InputError(f"image {image.shape} and labels {labels.shape} differ in size")
     if image.pixels.dtype.kind == "f" and not all(np.isfinite(plane).all() for plane in planes):
@@ -111,11 +111,12 @@ def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER)
     shares = (0.0,) * len(roles)
     composite = image.kind == "composite"
     if composite:
-        transmitted = image.plane("transmitted").astype(np.float32)
-        shares = tuple(transmitted_share(plane, transmitted, clear) for plane in planes)
+        transmitted = np.ascontiguousarray(image.plane("transmitted"))
+        shares = transmitted_shares([np.ascontiguousarray(image.plane(role)) for role in roles], transmitted, clear)
+        transmitted = transmitted.astype(np.float32)
         planes = [plane - share * transmitted for plane, share in zip(planes, shares)]
     whole = _ROUNDING if image.pixels.dtype.kind in "ui" else 0.0
-    levels = [_background(plane, clear, rounding=1.0 if composite else whole) for plane in planes]
+    levels = _backgrounds(planes, clear, rounding=1.0 if composite else whole)
     return Channels(
         tuple(channel_name(role) for role in roles),
         tuple(planes),
@@ -160,27 +161,50 @@ def clear_of_cells(labels: np.ndarray) -> np.ndarray:
     return np.ones(labels.shape, bool)
 
 
-def transmitted_share(plane: np.ndarray, transmitted: np.ndarray, clear: np.ndarray) -> float:
-    """The multiple of `transmitted` contained in `plane`: least squares on fine structure at the `clear` pixels.
+def transmitted_shares(planes: Sequence[np.ndarray], transmitted: np.ndarray, clear: np.ndarray) -> tuple[float, ...]:
+    """The multiple of `transmitted` contained in each plane: least squares on fine structure at the `clear` pixels.
 
     All arrays are (Y, X). Clipped to 0..2; 0 where the transmitted light has no structure at all.
     """
-    fine = [image - cv2.GaussianBlur(image, (0, 0), _FINE_PX) for image in (plane, transmitted)]
-    inside = clear & (plane < 250) & (transmitted < 250)
-    y, x = fine[0][inside].astype(np.float64), fine[1][inside].astype(np.float64)
-    power = float(x @ x)
-    return float(np.clip(x @ y / power, 0, 2)) if power > 0 else 0.0
+    clear = clear & (transmitted < 250)
+    fine, shares = _fine(transmitted), []
+    for plane in planes:
+        there = fine * (clear & (plane < 250))
+        power = _product(there, fine)
+        shares.append(float(np.clip(_product(there, _fine(plane)) / power, 0, 2)) if power > 0 else 0.0)
+    return tuple(shares)
 
 
-def _background(plane: np.ndarray, clear: np.ndarray, rounding: float) -> tuple[float, float]:
-    """Median of the `clear` pixels, and the noise of one of them from differences between pixels `_NOISE_STEP` apart.
+def _fine(plane: np.ndarray) -> np.ndarray:
+    """(Y, X) float32 of what is finer than `_FINE_PX` in a plane, whose own type is the fastest to smooth."""
+    kernel = cv2.getGaussianKernel(2 * int(4 * _FINE_PX) + 1, _FINE_PX)
+    return plane - cv2.sepFilter2D(plane, cv2.CV_32F, kernel, kernel)
+
+
+def _product(one: np.ndarray, other: np.ndarray) -> float:
+    """Sum of the products of two planes (Y, X) float32; rows are short enough to be summed in single precision."""
+    return float(np.einsum("ij,ij->i", one, other).sum(dtype=np.float64))
+
+
+def _backgrounds(planes: Sequence[np.ndarray], clear: np.ndarray, rounding: float) -> list[tuple[float, float]]:
+    """Median of each plane's `clear` pixels, and the noise of one from differences between pixels `_NOISE_STEP` apart.
 
     Differences, because the medium's glow varies over the field. JPEG evens out a composite's quiet places, and
     rounding those of dark images, so noise is never put below `rounding`.
     """
-    values = plane[clear]
-    middle = np.median(values[:: max(1, values.size // 200_000)])
-    both = clear[:, _NOISE_STEP:] & clear[:, :-_NOISE_STEP]
-    steps = np.abs(plane[:, _NOISE_STEP:] - plane[:, :-_NOISE_STEP])[both]
-    noise = np.median(steps[:: max(1, steps.size // 200_000)]) / 0.6745 / np.sqrt(2) if steps.size else 0.0
-    return float(middle), max(float(noise), rounding)
+    pairs = np.zeros_like(clear)
+    pairs[:, :-_NOISE_STEP] = clear[:, _NOISE_STEP:] & clear[:, :-_NOISE_STEP]
+    at, left = _some(clear), _some(pairs)
+    levels = []
+    for plane in planes:
+        flat = plane.ravel()
+        steps = np.abs(flat[left + _NOISE_STEP] - flat[left])
+        noise = np.median(steps) / 0.6745 / np.sqrt(2) if steps.size else 0.0
+        levels.append((float(np.median(flat[at])), max(float(noise), rounding)))
+    return levels
+
+
+def _some(mask: np.ndarray) -> np.ndarray:
+    """Flat indices of pixels of a mask, evenly spread, as many as a median needs."""
+    at = np.flatnonzero(mask)
+    return at[:: max(1, at.size // 200_000)]

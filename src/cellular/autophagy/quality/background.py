@@ -5,6 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from cellular.autophagy.quality.levels import quantile
+
 # The field is looked at in TILES x TILES parts.
 TILES = 8
 # The level is found from about as many pixels, evenly spread.
@@ -46,7 +48,7 @@ def find_background(plane: np.ndarray) -> Background:
     level = mode(values)
     below = level - values[values < level]
     noise = float(np.median(below)) / 0.6745 if below.size else 0.0
-    darkest = np.array([np.quantile(tile, _DARKEST) for tile in tiles_of(plane)]) + _DEVIATIONS * noise
+    darkest = np.array([quantile(tile, _DARKEST) for tile in tiles_of(plane)]) + _DEVIATIONS * noise
     return Background(level, noise, _lower_surface(darkest, noise).reshape(TILES, TILES))
 
 

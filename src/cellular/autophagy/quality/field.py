@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.measure.columns import PATTERNS
+from cellular.autophagy.measure.unmix import clear_of_cells
 from cellular.autophagy.quality.background import Background, find_background
 from cellular.autophagy.quality.flat_field import light_of_tiles
 from cellular.autophagy.quality.focus import power_slope, sharpness
@@ -47,9 +48,11 @@ def measure_quality(
     row: dict[str, Any] = {"field": field, **{name: about.get(name) for name in PLACE}}
     row["cells"] = None if labels is None else int(np.count_nonzero(np.unique(labels)))
     measured: dict[str, dict[str, float]] = {name: {} for name in PATTERNS["quality"]}
-    grounds = [find_background(image.pixels[:, :, index]) for index in range(len(image.roles))]
-    for index, (channel, ground) in enumerate(zip(image.channels, grounds)):
-        for name, value in _measure_plane(image, index, ground, labels).items():
+    planes = _planes(image)
+    grounds = [find_background(plane) for plane in planes]
+    places = None if labels is None else (labels > 0, clear_of_cells(labels))
+    for index, (channel, plane, ground) in enumerate(zip(image.channels, planes, grounds)):
+        for name, value in _measure_plane(plane, saturated_share(image, index), ground, places).items():
             measured[name][channel] = value
     row |= {f"{name}__{channel}": value for name, values in measured.items() for channel, value in values.items()}
     tables = {"quality": pd.DataFrame([row])}
@@ -58,21 +61,28 @@ def measure_quality(
 
 def light_of_field(image: FieldImage, field: str, grounds: Sequence[Background] | None = None) -> pd.DataFrame:
     """The light of every channel tile by tile (:func:`cellular.autophagy.quality.flat_field.light_of_tiles`)."""
-    planes = [image.pixels[:, :, index] for index in range(len(image.roles))]
+    planes = _planes(image)
     grounds = grounds or [find_background(plane) for plane in planes]
     tables = [light_of_tiles(*each) for each in zip(planes, grounds, image.channels)]
     return pd.concat(tables, ignore_index=True).assign(field=field)
 
 
-def _measure_plane(image: FieldImage, index: int, ground: Background, labels: np.ndarray | None) -> dict[str, float]:
-    plane = image.pixels[:, :, index]
+def _planes(image: FieldImage) -> list[np.ndarray]:
+    """(Y, X) of each channel, its pixels side by side."""
+    return [np.ascontiguousarray(image.pixels[:, :, index]) for index in range(len(image.roles))]
+
+
+def _measure_plane(
+    plane: np.ndarray, saturated: float, ground: Background, places: tuple[np.ndarray, np.ndarray] | None
+) -> dict[str, float]:
+    """The numbers of one channel; `places` are masks (Y, X) of the cells and of what is clear of them."""
     return {
         "power_slope": power_slope(plane),
         "sharpness": sharpness(plane),
-        "saturated": saturated_share(image, index),
+        "saturated": saturated,
         "background": ground.level,
         "background_range": ground.range,
         "noise": ground.noise,
         "signal": signal(plane, ground.level),
-        "debris": float("nan") if labels is None else debris_share(plane, labels),
+        "debris": float("nan") if places is None else debris_share(plane, *places),
     }

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.quality.background import Background, bowl, tile_centres, tiles_of
+from cellular.autophagy.quality.levels import quantile
 from cellular.autophagy.quality.saturation import saturated_pixels
 from cellular.data.image import FieldImage
 from cellular.errors import InputError
@@ -97,7 +98,7 @@ def light_of_tiles(plane: np.ndarray, ground: Background, channel: str) -> pd.Da
             rows.append((channel, number, float(np.median(tile)), 0.0, tile.size))
             continue
         above = tile - below
-        top = float(np.quantile(above, _TOP))
+        top = quantile(above, _TOP)
         cells = above[above > _BRIGHT * top] if top > max(_SEEN * ground.noise, 1e-9) else above[:0]
         rows.append((channel, number, float(cells.mean()) if cells.size else np.nan, float(below), cells.size))
     return pd.DataFrame(rows, columns=["channel", "tile", "light", "background", "pixels"])

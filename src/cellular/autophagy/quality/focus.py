@@ -17,14 +17,16 @@ def power_slope(plane: np.ndarray) -> float:
     CellProfiler says 0.
     """
     rings = np.arange(2, min(plane.shape) // _FINEST)
-    centred = plane - plane.mean(dtype=np.float64)
+    centred = _centred(plane)
     if rings.size < 2 or not centred.any():
         return float("nan")
     # the power at column -l and row k is that at column l and row -k: half of the transform tells all
-    power = np.abs(fft.fft(fft.rfft(centred, axis=1)[:, : rings[-1] + 1], axis=0)) ** 2
-    rows, columns = np.arange(plane.shape[0]), np.arange(rings[-1])
-    radius = 1 + np.floor(np.hypot(np.minimum(rows, rows[::-1])[:, None], columns)).astype(int)
-    both = power[:, columns] + power[-rows][:, columns + 1]
+    columns = np.arange(rings[-1])
+    rows = np.concatenate([columns, np.arange(plane.shape[0])[-rings[-1] :]])
+    shown = fft.fft(fft.rfft(centred, axis=1)[:, : rings[-1] + 1], axis=0)
+    power = shown.real.astype(np.float64) ** 2 + shown.imag.astype(np.float64) ** 2
+    radius = 1 + np.floor(np.hypot(np.minimum(rows, plane.shape[0] - 1 - rows)[:, None], columns)).astype(int)
+    both = power[rows][:, columns] + power[-rows][:, columns + 1]
     summed = np.bincount(radius.ravel(), both.ravel())[rings]
     seen = summed > 0
     return float(np.polyfit(np.log(rings[seen]), np.log(summed[seen]), 1)[0]) if seen.sum() > 1 else float("nan")
@@ -37,12 +39,24 @@ def sharpness(plane: np.ndarray) -> float:
     they are fine. Made of Vollath's F4, C(1) - C(2) (J Microsc 151, 133, 1988), divided by C(1) so that neither
     brightness nor contrast counts; noise, which neighbours do not share, adds nothing. NaN where they share nothing.
     """
-    centred = plane - plane.mean(dtype=np.float64)
+    centred = _centred(plane)
     near, far = (_covariance(centred, step) for step in (1, 2))
     return 1 - far / near if near > 0 else float("nan")
 
 
+def _centred(plane: np.ndarray) -> np.ndarray:
+    """The plane less its mean, float32, or float64 where it is; what is summed up of it needs no more."""
+    return np.subtract(plane, plane.mean(dtype=np.float64), dtype=np.result_type(plane.dtype, np.float32))
+
+
 def _covariance(centred: np.ndarray, step: int) -> float:
-    down = np.mean(centred[step:] * centred[:-step])
-    across = np.mean(centred[:, step:] * centred[:, :-step])
-    return float(down + across) / 2
+    down = np.einsum("ij,ij->i", centred[step:], centred[:-step])
+    across = np.einsum("ij,ij->i", centred[:, step:], centred[:, :-step])
+    height, width = centred.shape
+    return (
+        float(
+            down.sum(dtype=np.float64) / (height - step) / width
+            + across.sum(dtype=np.float64) / height / (width - step)
+        )
+        / 2
+    )

@@ -17,7 +17,8 @@ def saturated_pixels(image: FieldImage, channel: int) -> np.ndarray:
 
 def saturated_share(image: FieldImage, channel: int) -> float:
     """Share of a channel's pixels that are saturated, 0..1."""
-    return float(saturated_pixels(image, channel).mean())
+    found = saturated_pixels(image, channel)
+    return np.count_nonzero(found) / found.size
 
 
 def at_the_top(plane: np.ndarray, white: float | None) -> np.ndarray:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from cellular.autophagy.measure.unmix import clear_of_cells
+from cellular.autophagy.quality.levels import quantile
 
 # A speck of noise is no debris: it must be at least as wide, px.
 _WIDE = 5
@@ -11,19 +11,18 @@ _WIDE = 5
 
 def signal(plane: np.ndarray, background: float) -> float:
     """How far the brightest hundredth of a plane (Y, X) rises above its `background`: its 99 % quantile less that."""
-    return float(np.quantile(plane, 0.99)) - background
+    return quantile(plane, 0.99) - background
 
 
-def debris_share(plane: np.ndarray, labels: np.ndarray) -> float:
+def debris_share(plane: np.ndarray, cells: np.ndarray, clear: np.ndarray) -> float:
     """Share of the ground off the cells that shines brighter than nine tenths of the cells' pixels, 0..1.
 
-    Fibres, dust, dead cells and cells that were not outlined. `plane` and `labels` (0 = ground) are (Y, X). Only what
-    is 5 px wide or more counts. NaN where there are no cells.
+    Fibres, dust, dead cells and cells that were not outlined. All are (Y, X), `cells` and the ground `clear` of them
+    bool. Only what is 5 px wide or more counts. NaN where there are no cells.
     """
-    cells = plane[labels > 0]
-    if not cells.size:
+    light = plane[cells]
+    if not light.size:
         return float("nan")
-    clear = clear_of_cells(labels)
-    bright = ((plane > np.quantile(cells, 0.9)) & clear).astype(np.uint8)
+    bright = ((plane > quantile(light, 0.9)) & clear).view(np.uint8)
     wide = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((_WIDE, _WIDE), np.uint8))
-    return float(wide.sum() / clear.sum())
+    return np.count_nonzero(wide) / np.count_nonzero(clear)

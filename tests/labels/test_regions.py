@@ -1,0 +1,35 @@
+"""Cells' pixels by cell, against plain indexing."""
+
+import numpy as np
+
+from cellular.labels.regions import Regions
+
+
+def test_runs_pixels_and_sums_by_hand():
+    labels = np.array([[7, 7, 0, 7], [7, 2, 2, 0]], np.uint16)
+    regions = Regions.of(labels)
+    assert regions.labels.tolist() == [2, 7]
+    assert regions.runs.tolist() == [[1, 1, 2], [0, 0, 1], [0, 3, 3], [1, 0, 0]]
+    assert regions.first_runs.tolist() == [0, 1]
+    assert regions.pixels.tolist() == [5, 6, 0, 1, 3, 4]
+    assert regions.area.tolist() == [2, 4]
+    image = np.arange(8, dtype=np.float32).reshape(2, 4)
+    assert [piece.tolist() for piece in regions.pieces(image)] == [[5, 6], [0, 1, 3, 4]]
+    assert regions.sum(regions.values(image)).tolist() == [11, 8]
+
+
+def test_random_labels_as_boolean_masks_tell_them():
+    labels = np.random.default_rng(0).integers(0, 5, (40, 30)).astype(np.uint32) * 100_000
+    regions = Regions.of(labels)
+    np.testing.assert_array_equal(regions.labels, [100_000, 200_000, 300_000, 400_000])
+    for label, piece in zip(regions.labels, regions.pieces(np.arange(labels.size).reshape(labels.shape))):
+        np.testing.assert_array_equal(piece, np.flatnonzero(labels == label))
+    lengths = regions.runs[:, 2] - regions.runs[:, 1] + 1
+    np.testing.assert_array_equal(np.add.reduceat(lengths, regions.first_runs), regions.area)
+
+
+def test_an_image_without_cells():
+    regions = Regions.of(np.zeros((3, 4), np.uint16))
+    assert regions.labels.size == regions.pixels.size == len(regions.runs) == 0
+    assert regions.pieces(np.zeros((3, 4))) == []
+    assert regions.sum(np.zeros(0)).size == 0
