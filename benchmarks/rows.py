@@ -12,6 +12,7 @@ import torch
 from sklearn.metrics import jaccard_score, precision_recall_fscore_support
 
 from benchmarks.fields import Field
+from cellular.device import resolve_precision
 from cellular.errors import WeightsError
 from cellular.evaluate.overlap import overlap
 from cellular.evaluate.scores import THRESHOLDS, FieldScores, rates, score_field
@@ -20,6 +21,7 @@ from cellular.segment import flows_to_labels, labels_to_flows
 from cellular.segment.flows.numba.tidy import fill_holes_and_drop_small
 from cellular.segment.image.normalize import to_network_input
 from cellular.segment.image.tiles import run_network
+from cellular.segment.model.inference import for_inference
 from cellular.segment.model.network import CPnet, build_network
 from cellular.segment.model.registry import Model, load_model, save_model, shipped_path
 from cellular.segment.model.weights import save_network
@@ -152,13 +154,16 @@ def network_row(inputs: Inputs, width: int = 32) -> Row:
     network = lively(build_network(width=width))
     name = "network" if width == 32 else "slim"
     save_network(inputs.folder / f"{name}.pth", network)
-    network = network.to(inputs.device, memory_format=torch.channels_last).eval()
+    device = torch.device(inputs.device)
+    # As the segmenter runs it: what is to equal Cellpose in single precision, the rest in what the processor has.
+    ready = {"cellpose": torch.float32, "whole": getattr(torch, resolve_precision("auto", device))}
+    ready = {how: for_inference(network, of).to(device, memory_format=torch.channels_last) for how, of in ready.items()}
     shape = inputs.field.labels.shape
     planes = to_network_input(inputs.field.image, (0, 0))
     small = tuple(int(side * SCALE) for side in shape)
 
     def run(tiling: str = "whole") -> np.ndarray:
-        output, _ = run_network(network, resized(planes, small), tiling=tiling)
+        output, _ = run_network(ready[tiling], resized(planes, small), tiling=tiling)
         return resized(output, shape)
 
     def agree(ours: np.ndarray, theirs: dict) -> str:

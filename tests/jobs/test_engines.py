@@ -322,9 +322,11 @@ def test_the_best_engine_makes_the_same(count, tmp_path, monkeypatch):
     assert {path.name.split(".")[2] == str(os.getpid()) for path in marks.glob("[cde].*")} == {count == 1}
 
 
+@pytest.mark.parametrize("free", [5_000_000_000, 9_000_000_000])
 @pytest.mark.parametrize("count", [1, 2])
-def test_threads_and_then_processes_make_the_same(count, tmp_path, monkeypatch):
-    """One thing alone, four by two threads, the others by these or by processes; problems and bytes are the same."""
+def test_threads_and_then_processes_make_the_same(count, free, tmp_path, monkeypatch):
+    """One thing alone where memory is scarce, four by two threads, the others by these or by processes."""
+    monkeypatch.setattr("cellular.jobs.processes.free_memory", lambda: free)
     monkeypatch.setattr("cellular.jobs.processes.faster_by", lambda left, *_: min(left, count))
     monkeypatch.setattr("cellular.jobs.processes.cores", lambda: 2)
     things = [Thing(name, "bad" if name in "bg" else "") for name in "abcdefgh"]

@@ -38,6 +38,8 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 _READY = "ready"
 # More threads than this wait for each other: a part of every item's work holds the interpreter's lock.
 MOST_THREADS = 4
+# Bytes for an item that any field does with: the largest window that is segmented in one piece takes 3 GB.
+AMPLE = 4_000_000_000
 
 
 @dataclass(frozen=True)
@@ -97,21 +99,24 @@ class Best(Place):
 
     def _by_threads(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
         with _threads_of_libraries(1):
-            # alone, the first shows what an item takes of memory, and pays for what is compiled at its first use
-            before = peak_memory() or 0
-            yield from HERE.run(do, items[:1])
-            count = _fitting(min(cores(), MOST_THREADS), (peak_memory() or 0) - before)
-            first = items[: 1 + 2 * count]
+            count, done = min(cores(), MOST_THREADS), 0
+            if (free_memory() or 0) < count * AMPLE:
+                # alone, the first shows what an item takes
+                before = peak_memory() or 0
+                yield from HERE.run(do, items[:1])
+                count, done = _fitting(count, (peak_memory() or 0) - before), 1
+            first = items[done : done + 2 * count]
             began = time.process_time()
-            yield from _numbered_from(1, Threads(count).run(do, first[1:]))
-            every = (time.process_time() - began) / max(1, len(first) - 1)
-            left = len(items) - len(first)
+            yield from _numbered_from(done, Threads(count).run(do, first))
+            every = (time.process_time() - began) / max(1, len(first))
+            done += len(first)
+            left = len(items) - done
             processes = faster_by(left, every / count, every, self.start)
             if processes == 1:
-                yield from _numbered_from(len(first), Threads(count).run(do, items[len(first) :]))
+                yield from _numbered_from(done, Threads(count).run(do, items[done:]))
                 return
         logger.info("%d processes do the rest, %.1f s of an item each; --workers 1 keeps to one", processes, every)
-        yield from _numbered_from(len(first), Processes(processes).run(do, items[len(first) :]))
+        yield from _numbered_from(done, Processes(processes).run(do, items[done:]))
 
     def _one_by_one(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
         # What all threads take together an item would take alone on a core; what the thread that waits for them takes

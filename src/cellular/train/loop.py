@@ -104,8 +104,8 @@ def train_network(
     # Fields without cells say nothing of the cells' size.
     diameters = [settings.diameter or sample.diameter for sample in samples if sample.cells]
     network.diam_labels.data.fill_(float(np.mean(diameters)))
-    looked_at = validation if settings.validate_every else []
     feed = Feed(samples, settings, float(network.diam_mean), device, share)
+    looked_at = validation if settings.validate_every else []
     valid_feed = Feed(looked_at, settings, float(network.diam_mean), device, share) if looked_at else None
     optimizer = _optimizer(network, settings)
     rates = learning_rates(settings)
@@ -118,8 +118,7 @@ def train_network(
         state = _taken_up(folder, {"network": network, "average": average, "optimizer": optimizer})
         history, best_loss, since_best, first = (state[k] for k in ("history", "best_loss", "since_best", "epoch"))
     elif share.first:
-        write_json(folder / RUN, run)
-        write_json(folder / DIAMETERS, {"diam_labels": float(network.diam_labels)})
+        _write_start(folder, run, network)
     last_path, best_path = (folder / "models" / f"{folder.name}{end}" for end in ("", "_best"))
 
     def checkpoint(epoch: int) -> None:
@@ -137,15 +136,13 @@ def train_network(
         for epoch in range(first, settings.n_epochs):
             started, rate = time.perf_counter(), float(rates[epoch])
             loss, crops = _train_epoch(learner, network, average, feed, epoch, optimizer, rate, settings)
-            row: dict[str, float | None] = {"epoch": epoch + 1, "learning_rate": rate, "train_loss": loss}
-            row |= {"valid_loss": None, "crops_per_s": round(crops / (time.perf_counter() - started), 2)}
+            row = _row(epoch + 1, rate, loss, crops / (time.perf_counter() - started))
             if valid_feed and ((epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.n_epochs):
                 row["valid_loss"] = valid_loss = _validate(average, valid_feed)
                 since_best += 1
                 if valid_loss < best_loss:
                     best_loss, since_best = valid_loss, 0
-                    if share.first:
-                        save_model(best_path, average, info)
+                    _save(best_path, average, info, share)
             history.append(row)
             _check_finite(loss, epoch, settings, folder)
             done = epoch + 1
@@ -157,9 +154,24 @@ def train_network(
             if stop:
                 logger.info("no better validation in %d tries: stopped after epoch %d", settings.patience, done)
                 break
-    for path in (last_path, *(() if best_path.is_file() else (best_path,))) if share.first else ():
-        save_model(path, average, info)
+    for path in (last_path, *(() if best_path.is_file() else (best_path,))):
+        _save(path, average, info, share)
     return TrainingResult(folder, last_path, best_path, done, best_loss if math.isfinite(best_loss) else math.nan)
+
+
+def _row(epoch: int, rate: float, loss: float, crops_per_s: float) -> dict[str, float | None]:
+    """A line of the log of an epoch that has not been validated."""
+    return dict(zip(LOG_COLUMNS, (epoch, rate, loss, None, round(crops_per_s, 2))))
+
+
+def _write_start(folder: Path, run: dict[str, Any], network: CPnet) -> None:
+    write_json(folder / RUN, run)
+    write_json(folder / DIAMETERS, {"diam_labels": float(network.diam_labels)})
+
+
+def _save(path: Path, network: CPnet, info: ModelInfo, share: Share) -> None:
+    if share.first:
+        save_model(path, network, info)
 
 
 def _device(settings: TrainSettings) -> torch.device:
