@@ -22,9 +22,12 @@ import torch
 from benchmarks.environment import HERE, PEER_PYTHON, ROOT, commit, ensure_peer, machine, versions
 from benchmarks.fields import SIDE, Field, load_field
 from benchmarks.large import LARGE_SIDE, large_images
+from benchmarks.plate import throughput
 from benchmarks.rows import Disagreement, Inputs, Row, rows
 
 REPORT = ROOT / "docs" / "performance.md"
+# What stands below this line in the report is written by hand, from benchmarks that are run by themselves, and kept.
+KEPT = "## A whole plate, and tables of millions"
 
 
 class Timed(NamedTuple):
@@ -58,8 +61,11 @@ def main(argv: list[str] | None = None) -> None:
             chosen = [row for row in rows(inputs) if args.only is None or row.name in args.only]
             tables.append((device, measure(chosen, inputs, args.repeats, args.peer_repeats or args.repeats)))
     memory = None if args.only else large_images(args.large_side)
-    text = report(field, tables, memory, (args.repeats, args.peer_repeats or args.repeats))
+    plate = None if args.only else throughput(repeats=args.repeats, simulated=args.simulated)
+    text = report(field, tables, memory, plate, (args.repeats, args.peer_repeats or args.repeats))
     print(text)
+    _, line, kept = args.out.read_text().partition(KEPT) if args.out.is_file() else ("", "", "")
+    text += f"\n{line}{kept}" if line else ""
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(text)
 
@@ -105,7 +111,11 @@ def timing(work: Callable[[], object]) -> tuple[float, object]:
 
 
 def report(
-    field: Field, tables: list[tuple[str, list[Timed]]], memory: list[str] | None, repeats: tuple[int, int]
+    field: Field,
+    tables: list[tuple[str, list[Timed]]],
+    memory: list[str] | None,
+    plate: list[str] | None,
+    repeats: tuple[int, int],
 ) -> str:
     """The page, in Markdown."""
     cells = len(np.unique(field.labels)) - 1
@@ -113,9 +123,9 @@ def report(
     lines = [
         "# Performance",
         "",
-        "Written by `make bench`, whole; why it is so is in [decisions](decisions.md). Both sides ran on the same",
-        "input in the same run, one after the other, on all cores, and results were compared before any time was",
-        f"reported. Times are medians of {repeats[0]} (ours) and {repeats[1]} (peers) after a first call. Ours is",
+        "Written by `make bench` as far as its last sections; why it is so is in [decisions](decisions.md). Both sides",
+        "ran on the same input in the same run, one after the other, on all cores, and results were compared",
+        f"before any time was reported. Times are medians of {repeats[0]} (ours) and {repeats[1]} (peers) after a first call. Ours is",
         "shown: on the first run on a machine it holds the compilation. Where a peer's first call takes over 20 s,",
         "that call is what is reported.",
         "",
@@ -139,6 +149,8 @@ def report(
         lines += ["", "There was no GPU: the CUDA rows (aims 10x in segmentation, 5x in training) were not run."]
     if memory is not None:
         lines += ["", "## Memory and large images", "", *(f"- {line}" for line in memory)]
+    if plate is not None:
+        lines += ["", "## From file to report", "", *plate]
     return "\n".join(lines) + "\n"
 
 
