@@ -1,14 +1,17 @@
 """The loss curve shows what the log holds."""
 
+import sys
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from cellular.errors import MissingExtraError, MissingInputError
-from cellular.files import read_csv
+from cellular.files import read_csv, write_json
+from cellular.jobs.train import train
 from cellular.report import training
-from cellular.report.training import draw_loss, write_tensorboard
+from cellular.report.training import Trackers, draw_loss, write_tensorboard
 
 LOG = pd.DataFrame(
     {
@@ -73,3 +76,40 @@ def test_tensorboard_missing_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorboard", None)
     with pytest.raises(MissingExtraError, match=r"cellular\[tensorboard\]"):
         write_tensorboard(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow"])
+def test_a_missing_tracker_is_said_before_training(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtraError, match=rf"cellular\[{name}\]"):
+        train(tmp_path, None, "first", tmp_path / "made", trackers=Trackers(**{name: "project"}))
+    assert not (tmp_path / "made").exists()
+    Trackers().require()
+
+
+def an_experiment(folder):
+    folder.mkdir()
+    LOG.to_csv(folder / "log.csv", index=False)
+    write_json(folder / "run.json", {"settings": {"width": 4, "diameter": None}})
+    return folder
+
+
+def test_mlflow_holds_the_same_numbers(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "1")
+    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
+    Trackers(mlflow="cells").write(an_experiment(tmp_path / "first"))
+    (run,) = mlflow.search_runs(experiment_names=["cells"], output_format="list")
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "train_loss")
+    assert (run.info.run_name, run.data.params["width"]) == ("first", "4")
+    assert [value.value for value in history] == LOG["train_loss"].tolist()
+
+
+def test_wandb_gets_every_epoch(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    sent = []
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr(wandb.sdk.wandb_run.Run, "log", lambda self, values, step: sent.append((step, values)))
+    Trackers(wandb="cells").write(an_experiment(tmp_path / "first"))
+    assert [step for step, _ in sent] == LOG["epoch"].tolist()
+    assert [values["train_loss"] for _, values in sent] == LOG["train_loss"].tolist()

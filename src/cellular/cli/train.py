@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     add("--memory", metavar="SIZE", type=size, help="for the fields, such as 8GB; what goes beyond is read from disk")
     add("--tensorboard", action="store_true", help="write a TensorBoard log too (pip install 'cellular[tensorboard]')")
+    add("--wandb", metavar="PROJECT", help="keep curve and settings in Weights & Biases too (cellular[wandb])")
+    add("--mlflow", metavar="EXPERIMENT", help="keep curve and settings in MLflow too (cellular[mlflow])")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--resume", action="store_true", help="go on from the experiment's last checkpoint")
     what.add_argument("--force", action="store_true", help="delete the experiment of that name first")
@@ -49,6 +51,7 @@ def run(args: argparse.Namespace) -> None:
     from math import isfinite
 
     from cellular.jobs.train import train
+    from cellular.report.training import Trackers
     from cellular.train.parallel import first_process
     from cellular.train.settings import TrainSettings
 
@@ -57,7 +60,8 @@ def run(args: argparse.Namespace) -> None:
     values["channels"] = tuple(args.channels) if args.channels else None
     settings = TrainSettings(**values)
     where = (args.train_dir, args.valid_dir, args.experiment_name, args.experiments_dir)
-    how = {name: getattr(args, name) for name in ("resume", "force", "tensorboard", "corrections", "memory")}
+    how = {name: getattr(args, name) for name in ("resume", "force", "corrections", "memory")}
+    how["trackers"] = Trackers(args.tensorboard, args.wandb, args.mlflow)
     result = train(*where, settings, **how)
     if not first_process():
         return

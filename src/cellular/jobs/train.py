@@ -11,7 +11,7 @@ from cellular.errors import MissingInputError, OutputExistsError, SettingsError
 from cellular.files import alone_in, empty_folder, is_leftover, sha256_of
 from cellular.jobs.corrections import annotated
 from cellular.jobs.runner import files_of
-from cellular.report.training import draw_loss, write_tensorboard
+from cellular.report.training import Trackers, draw_loss
 from cellular.train.checkpoint import CHECKPOINT
 from cellular.train.loop import DIAMETERS, RUN, TrainingResult, start_network, train_network
 from cellular.train.parallel import together
@@ -28,7 +28,7 @@ def train(
     resume: bool = False,
     *,
     force: bool = False,
-    tensorboard: bool = False,
+    trackers: Trackers | None = None,
     corrections: str | Path | None = None,
     memory: int | None = None,
 ) -> TrainingResult:
@@ -45,7 +45,7 @@ def train(
     settings : see :class:`TrainSettings`.
     resume : go on from the folder's checkpoint; on the CPU the result is the same, bit for bit, as without the stop.
     force : delete an experiment of that name first.
-    tensorboard : write a TensorBoard log too.
+    trackers : where else the curve is kept: TensorBoard, Weights & Biases, MLflow.
     corrections : folder of corrections: learn from the corrected label images of `train_dir`'s fields, of which those
         without any label image are left out.
     memory : bytes for the fields; what goes beyond is read from the cache on disk, crop by crop. None sets no bound.
@@ -67,7 +67,8 @@ def train(
     >>> result.model.as_posix(), result.epochs
     ('experiments/first/models/first', 1)
     """
-    settings = settings or TrainSettings()
+    settings, trackers = settings or TrainSettings(), trackers or Trackers()
+    trackers.require()
     folder = experiment_folder(experiments_dir, experiment_name)
     with together(settings.device) as (share, device):
         if share.first and force:
@@ -91,8 +92,7 @@ def train(
             result = train_network(network, samples, validation, settings, folder, info, resume, data, share)
             if share.first:
                 draw_loss(folder)
-                if tensorboard:
-                    write_tensorboard(folder)
+                trackers.write(folder)
             share.wait()  # until all is written
     return result
 

@@ -1,14 +1,17 @@
 """How a training run went."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 
 from cellular.errors import import_extra
-from cellular.files import read_csv
+from cellular.files import read_csv, read_json
 from cellular.report.style import PALETTE, save
 
-LOG = "log.csv"
+LOG, RUN = "log.csv", "run.json"
 
 
 def draw_loss(folder: str | Path) -> Path:
@@ -37,14 +40,74 @@ def draw_loss(folder: str | Path) -> Path:
     return save(figure, folder / "loss.svg", log[["epoch", "train_loss", "valid_loss"]])
 
 
+@dataclass(frozen=True)
+class Trackers:
+    """Where the curve of a training is kept besides its folder, once it has ended.
+
+    Attributes
+    ----------
+    tensorboard : in ``tensorboard/`` of the experiment.
+    wandb : Weights & Biases project; WANDB_MODE=offline keeps it here. mlflow : MLflow experiment, at
+        MLFLOW_TRACKING_URI, or here. None writes none.
+    """
+
+    tensorboard: bool = False
+    wandb: str | None = None
+    mlflow: str | None = None
+
+    def require(self) -> None:
+        """Raise MissingExtraError for a package that is asked for and not there: before training, not after."""
+        for name in ("tensorboard", "wandb", "mlflow"):
+            if getattr(self, name):
+                import_extra(name, name)
+
+    def write(self, folder: str | Path) -> None:
+        """Write the experiment's ``log.csv`` and settings to each."""
+        if self.tensorboard:
+            write_tensorboard(folder)
+        if self.wandb:
+            write_wandb(folder, self.wandb)
+        if self.mlflow:
+            write_mlflow(folder, self.mlflow)
+
+
 def write_tensorboard(folder: str | Path) -> None:
     """Write the experiment's ``log.csv`` as a TensorBoard log in ``tensorboard/``."""
     import_extra("tensorboard", "tensorboard")
     from torch.utils.tensorboard import SummaryWriter
 
-    log = read_csv(Path(folder) / LOG)
     with SummaryWriter(str(Path(folder) / "tensorboard")) as writer:
-        for row in log.to_dict("records"):
-            for name in ("train_loss", "valid_loss", "learning_rate"):
-                if row[name] == row[name]:  # not NaN
-                    writer.add_scalar(name, row[name], int(row["epoch"]))
+        for epoch, values in _curve(folder):
+            for name, value in values.items():
+                writer.add_scalar(name, value, epoch)
+
+
+def write_wandb(folder: str | Path, project: str) -> None:
+    """Send the experiment's ``log.csv`` and settings to a Weights & Biases project, as a run of the folder's name."""
+    wandb = import_extra("wandb", "wandb")
+    settings = {"project": project, "name": Path(folder).name, "config": _settings(folder)}
+    with wandb.init(dir=str(folder), **settings) as run:
+        for epoch, values in _curve(folder):
+            run.log(values, step=epoch)
+
+
+def write_mlflow(folder: str | Path, experiment: str) -> None:
+    """Send the experiment's ``log.csv`` and settings to an MLflow experiment, as a run of the folder's name."""
+    mlflow = import_extra("mlflow", "mlflow")
+    mlflow.set_experiment(experiment)
+    with mlflow.start_run(run_name=Path(folder).name):
+        mlflow.log_params(_settings(folder))
+        for epoch, values in _curve(folder):
+            mlflow.log_metrics(values, step=epoch)
+
+
+def _curve(folder: str | Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """Every epoch and what is known of it."""
+    for row in read_csv(Path(folder) / LOG).to_dict("records"):
+        values = {name: row[name] for name in ("train_loss", "valid_loss", "learning_rate")}
+        yield int(row["epoch"]), {name: value for name, value in values.items() if value == value}  # not NaN
+
+
+def _settings(folder: str | Path) -> dict[str, Any]:
+    settings: dict[str, Any] = read_json(Path(folder) / RUN)["settings"]
+    return settings
