@@ -33,7 +33,8 @@ from cellular.segment.flows.numba.cells import find_cells
 from cellular.segment.image.stitch import windows
 from cellular.segment.model.network import build_network
 from cellular.segment.model.registry import ModelInfo, load_model, save_model, shipped_path
-from cellular.segment.segmenter import OVERLAP_DIAMETERS, WINDOW, Segmenter
+from cellular.segment.segmenter import OVERLAP_DIAMETERS, Segmenter
+from cellular.segment.settings import WINDOW
 
 FIELD_BAR = 1.5  # GB
 LARGE_SIDE = 20_000  # px

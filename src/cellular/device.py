@@ -4,16 +4,13 @@ import ctypes
 import logging
 import sys
 from functools import cache
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 
 from cellular.errors import DeviceError, SettingsError
 
 logger = logging.getLogger(__name__)
-
-# What a network's convolutions are computed in.
-Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -54,17 +51,18 @@ def has_bfloat16(device: torch.device) -> bool:
     return any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "arm_bf16"))
 
 
-def resolve_precision(asked: Precision, device: torch.device) -> Precision:
+def resolve_precision(asked: str, device: torch.device) -> Literal["float32", "bfloat16"]:
     """The precision that a network runs in on `device`: as asked for, or by "auto" as suits the processor.
 
     "auto" is bfloat16 on a CPU that has it and float32 anywhere else, GPUs included, where it was not measured. Asked
     for by name it is taken anywhere, so that a run begun on one machine can go on at another.
     """
-    if asked not in get_args(Precision):
-        raise SettingsError(f"precision is one of {', '.join(get_args(Precision))}, got {asked!r}")
-    if asked != "auto":
-        return asked
-    return "bfloat16" if device.type == "cpu" and has_bfloat16(device) else "float32"
+    if asked == "float32":
+        return "float32"
+    if asked not in ("auto", "bfloat16"):
+        raise SettingsError(f"precision is auto, float32 or bfloat16, got {asked!r}")
+    suits = device.type == "cpu" and has_bfloat16(device)
+    return "bfloat16" if asked == "bfloat16" or suits else "float32"
 
 
 @cache

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from cellular.device import Precision, resolve_device, resolve_precision
+from cellular.device import resolve_device, resolve_precision
 from cellular.errors import SettingsError
 from cellular.labels.checks import as_labels
 from cellular.labels.diameter import median_diameter
@@ -17,19 +17,16 @@ from cellular.labels.enlarge import enlarge_labels
 from cellular.segment.flows.to_labels import flows_to_labels, labels_and_errors
 from cellular.segment.image.normalize import intensity_ranges, to_network_input
 from cellular.segment.image.stitch import measure_by_windows
-from cellular.segment.image.tiles import Tiling, run_network
+from cellular.segment.image.tiles import run_network
 from cellular.segment.model.inference import for_inference
 from cellular.segment.model.network import CPnet
 from cellular.segment.model.registry import Model, load_model
 from cellular.segment.scores import cell_evidence, scores_of
 from cellular.segment.segmentation import Segmentation
+from cellular.segment.settings import WINDOW, Precision, Tiling, check_sizes
 
 # Cellpose follows flows for this many steps at the network's scale (30 px cells), more in proportion on larger images.
 STEPS = 200
-# The network works at its own scale; a diameter outside these bounds (px) is a typing error or asks for terabytes.
-DIAMETER_BOUNDS = (1.0, 2000.0)
-# Largest side (px) of an image that is segmented in one piece; a 4096 px one takes some 3 GB.
-WINDOW = 4096
 # An estimated diameter that is within this share of the one the network was last run at is not worth another run: on
 # forty images of nuclei F1 is 0.920 with it and 0.919 without.
 SAME_SCALE = 0.2
@@ -304,12 +301,3 @@ def _middle(image: np.ndarray, side: int) -> np.ndarray:
     return image[
         tuple(slice(max(0, (length - side) // 2), max(0, (length - side) // 2) + side) for length in image.shape[:2])
     ]
-
-
-def check_sizes(diameter: float | Literal["auto"] | None, window: int) -> None:
-    """Raise SettingsError for a diameter (px, "auto" or None) or a window (px) that cannot be meant."""
-    low, high = DIAMETER_BOUNDS
-    if diameter not in (None, "auto") and (isinstance(diameter, str) or not low <= diameter <= high):
-        raise SettingsError(f"diameter is in pixels, {low} to {high}, or auto, got {diameter}")
-    if window < 1:
-        raise SettingsError(f"window is a side in pixels, 1 or more, got {window}")

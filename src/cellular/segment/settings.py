@@ -1,16 +1,24 @@
 """How to segment."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from cellular.device import Precision
 from cellular.errors import SettingsError
-from cellular.segment.image.tiles import Tiling
-from cellular.segment.segmenter import WINDOW, Segmenter, check_sizes
+
+# torch is imported where a network is needed, and not by what only reads settings
+if TYPE_CHECKING:
+    from cellular.segment.segmenter import Segmenter
 
 NUCLEI = "nuclei"
+Tiling = Literal["whole", "cellpose"]
+# What a network's convolutions are computed in.
+Precision = Literal["auto", "float32", "bfloat16"]
+# The network works at its own scale; a diameter outside these bounds (px) is a typing error or asks for terabytes.
+DIAMETER_BOUNDS = (1.0, 2000.0)
+# Largest side (px) of an image that is segmented in one piece; a 4096 px one takes some 3 GB.
+WINDOW = 4096
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,15 @@ class SegmentSettings:
         if self.niter is not None and self.niter < 0:
             raise SettingsError(f"niter is a number of steps, 0 or more, got {self.niter}")
 
-    def settled(self, segmenter: Segmenter) -> "SegmentSettings":
+    def settled(self, segmenter: "Segmenter") -> "SegmentSettings":
         """With what the machine decides decided, once for a run, for all who work at it, and for its record."""
         return replace(self, precision=segmenter.precision(self.precision, self.tiling))
+
+
+def check_sizes(diameter: float | Literal["auto"] | None, window: int) -> None:
+    """Raise SettingsError for a diameter (px, "auto" or None) or a window (px) that cannot be meant."""
+    low, high = DIAMETER_BOUNDS
+    if diameter not in (None, "auto") and (isinstance(diameter, str) or not low <= diameter <= high):
+        raise SettingsError(f"diameter is in pixels, {low} to {high}, or auto, got {diameter}")
+    if window < 1:
+        raise SettingsError(f"window is a side in pixels, 1 or more, got {window}")

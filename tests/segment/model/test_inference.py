@@ -89,7 +89,7 @@ def test_auto_takes_what_the_processor_has(monkeypatch):
     monkeypatch.setattr("cellular.device.has_bfloat16", lambda device: False)
     assert resolve_precision("auto", CPU) == "float32"
     assert resolve_precision("bfloat16", CPU) == "bfloat16"  # a run goes on as it was begun
-    with pytest.raises(SettingsError, match="auto, float32, bfloat16, got 'half'"):
+    with pytest.raises(SettingsError, match="auto, float32 or bfloat16, got 'half'"):
         resolve_precision("half", CPU)
     with pytest.raises(SettingsError, match="got 'half'"):
         SegmentSettings(precision="half")

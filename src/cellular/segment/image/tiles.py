@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -11,10 +10,9 @@ import torch
 from cellular.device import keep_freed_memory
 from cellular.errors import DeviceError
 from cellular.segment.model.network import CPnet
+from cellular.segment.settings import Tiling
 
 logger = logging.getLogger(__name__)
-
-Tiling = Literal["whole", "cellpose"]
 
 # Cellpose's tiling: 224 px tiles that overlap by a tenth, and at least 8 px of padding around the image.
 TILE = 224
