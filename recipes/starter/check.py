@@ -48,7 +48,7 @@ def plate_images(folder: Path, count: int) -> Iterator[tuple[str, np.ndarray, np
 
 def check_plate(model: str, folder: Path, count: int) -> Iterator[str]:
     segmenter = Segmenter.from_pretrained(model, "cpu")
-    one_channel = segmenter.network.channels == 1
+    one_channel = segmenter.model.network.channels == 1
     views = ("DNA",) if one_channel else ("mRFP, EGFP", "mRFP alone", "EGFP alone")
     scores, diameters, seconds = ({view: [] for view in views} for _ in range(3))
     true_diameters = []

@@ -107,7 +107,7 @@ def teach(
             if settled:
                 calibrate(tuned, replace(plate, fields=settled), settings.segment, out=out / MODEL)
             else:
-                save_model(out / MODEL, tuned.network, tuned.model.info)
+                save_model(out / MODEL, tuned.model.network, tuned.model.info)
         held_plate = replace(plate, fields=held)
         before = evaluate(held_plate, out / "before", segmenter, settings.segment).values
         after = evaluate(
