@@ -59,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int | None:
     """Analyse, and say what was passed over; exit code 1 where something was."""
     from cellular.autophagy.compare.design import StatsSettings
-    from cellular.jobs.analyse import AnalyseSettings, analyse
+    from cellular.jobs.analyse import analyse
+    from cellular.jobs.conclude import AnalyseSettings
     from cellular.track.link import TrackSettings
 
     plate = find(args, args.folder, args.labels)

@@ -1,8 +1,12 @@
 """`cellular classify train|predict`: the autophagy state of measured cells."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from cellular.cli.arguments import add_corrections
+
+if TYPE_CHECKING:
+    from cellular.jobs.classify import TrainedState
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,9 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_pictures(predict.add_argument_group("a model of --backend crops"))
 
 
-def run(args: argparse.Namespace) -> int | None:
+def run(args: argparse.Namespace) -> None:
     """Train or predict, and print how well it went."""
-    return _train(args) if args.task == "train" else _predict(args)
+    if args.task == "train":
+        _train(args)
+    else:
+        _predict(args)
 
 
 def _add_pictures(group: argparse._ArgumentGroup) -> None:
@@ -78,7 +85,7 @@ def _train(args: argparse.Namespace) -> None:
     print(f"model: {trained.model}")
 
 
-def _train_trees(args: argparse.Namespace):
+def _train_trees(args: argparse.Namespace) -> "TrainedState":
     from cellular.autophagy.state.tree_model import ClassifySettings
     from cellular.jobs.classify import train_state
 
@@ -86,7 +93,7 @@ def _train_trees(args: argparse.Namespace):
     return train_state(args.cells, args.out, args.truth, settings, args.positive, args.corrections)
 
 
-def _train_crops(args: argparse.Namespace):
+def _train_crops(args: argparse.Namespace) -> "TrainedState":
     from cellular.autophagy.state.crop_model import CropSettings
     from cellular.jobs.classify import pictures, train_crop_state
 

@@ -30,7 +30,9 @@ def _tasks(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser
     return next((a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)), {})
 
 
-def parse_with_config(parser: argparse.ArgumentParser, sub: argparse.ArgumentParser | None, argv: Sequence[str]):
+def parse_with_config(
+    parser: argparse.ArgumentParser, sub: argparse.ArgumentParser | None, argv: Sequence[str]
+) -> argparse.Namespace:
     """The arguments of `argv`; where it names a file of options, those are taken for what `argv` does not give.
 
     Raises SettingsError, naming file and key, for a key or section that is not known and a value that does not fit.
@@ -40,7 +42,7 @@ def parse_with_config(parser: argparse.ArgumentParser, sub: argparse.ArgumentPar
     if sub and "--config" in sub._option_string_actions and (file := _config_of(argv)):
         _take(sub, read_config(sub, file), argv, file)
     args = parser.parse_args(argv)
-    if hasattr(args, "config"):
+    if sub and hasattr(args, "config"):
         args.config_text = config_text(sub, args)
     return args
 
@@ -115,7 +117,7 @@ def config_text(parser: argparse.ArgumentParser, args: argparse.Namespace) -> st
 def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:
     """Section and action of each option that can be set; those of no group first, as TOML wants it."""
     for group in parser._action_groups:  # argparse has no other way to ask
-        section = "" if group.title in ("options", "positional arguments") else group.title
+        section = "" if group.title in (None, "options", "positional arguments") else group.title
         for action in group._group_actions:
             if action.option_strings and action.dest not in NOT_SETTINGS:
                 yield section, action
@@ -183,10 +185,11 @@ def _value(action: argparse.Action, value: Any, path: str | Path) -> Any:
     if isinstance(value, dict) or several != isinstance(value, list):
         raise SettingsError(f"{what} takes {'a list' if several else 'one value'}, not {value!r}")
     words = [str(word) for word in (value if several else [value])]
+    parse = action.type if callable(action.type) else str  # none of ours is a name that argparse looks up
     try:
-        parsed = [action.type(word) if action.type else word for word in words]
+        parsed = [parse(word) for word in words]
     except (ValueError, argparse.ArgumentTypeError) as error:
         raise SettingsError(f"{what}: {value!r} does not fit ({error})") from error
-    if wrong := [one for one in parsed if action.choices and one not in action.choices]:
+    if action.choices and (wrong := [one for one in parsed if one not in action.choices]):
         raise SettingsError(f"{what} is one of {', '.join(map(str, action.choices))}, not {wrong[0]!r}")
     return parsed if several else parsed[0]

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep_archive", "--keep-archive", action="store_true", help="keep the zip once unpacked")
 
 
-def run(args: argparse.Namespace) -> int | None:
+def run(args: argparse.Namespace) -> None:
     """Say the terms, fetch, and say what came."""
     from cellular.jobs.download import check_options, download, terms
 

@@ -6,6 +6,7 @@ python -m cellular.cli.reference > docs/verbs.md
 import argparse
 import re
 from collections.abc import Iterator
+from typing import cast
 
 from cellular.cli.main import VERBS, build_parser
 
@@ -19,7 +20,11 @@ an error; 130 interrupted.
 
 def reference() -> str:
     """The page, as Markdown."""
-    return HEAD + "".join(f"\n## {verb}\n{_verb(build_parser(verb)[1], summary)}" for verb, summary in VERBS.items())
+    return HEAD + "".join(f"\n## {verb}\n{_verb(_parser(verb), summary)}" for verb, summary in VERBS.items())
+
+
+def _parser(verb: str) -> argparse.ArgumentParser:
+    return cast(argparse.ArgumentParser, build_parser(verb)[1])  # None for what is no verb alone
 
 
 def _verb(parser: argparse.ArgumentParser, summary: str) -> str:

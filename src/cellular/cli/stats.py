@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Compare, and print n, effects and why p-values are refused."""
-    from cellular.autophagy.compare.effects import ALL, StatsSettings
+    from cellular.autophagy.compare.design import StatsSettings
+    from cellular.autophagy.compare.effects import ALL
     from cellular.jobs.stats import compare_tables
     from cellular.report.comparison import medium_warnings
 
@@ -57,7 +58,8 @@ def run(args: argparse.Namespace) -> None:
     columns = ["feature", "measure", "treatment", "estimate", "ci_low", "ci_high", "p_value", "q_value", "unit", "df"]
     if len(overall):
         print(overall[columns].to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
-    _print_assay(figures.assay)
+    if figures.assay is not None:
+        _print_assay(figures.assay)
     for line in (*result.refusals, *result.notes, *medium_warnings(result)):
         print(line)
     print(f"written: {args.out}/effects.csv, over_time.csv, units.csv, stats.html")

@@ -162,7 +162,7 @@ def _puncta(tables: Mapping[str, pd.DataFrame], shown: list[str]) -> pd.DataFram
     return here.assign(frame=here["field"].map(shown.index).astype(int) if len(here) else 0)
 
 
-def _states(cells: pd.DataFrame) -> dict[str, tuple[str, object, str, str]]:
+def _states(cells: pd.DataFrame) -> dict[str, tuple[str, str, str, str]]:
     """A layer of outlines a state; none where states are not told."""
     if "state" not in cells:
         return {}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -116,7 +117,7 @@ def dose_figure(curve: pd.Series, points: pd.DataFrame) -> Figure:
     tested = np.sort(points.loc[points["dose"] > 0, "dose"].unique())
     zero_at = tested[0] ** 2 / tested[1]
     for number, (replicate, here) in enumerate(points.groupby("replicate")):
-        look = {"marker": MARKERS[number % len(MARKERS)], "color": PALETTE[number % len(PALETTE)]}
+        look: dict[str, Any] = {"marker": MARKERS[number % len(MARKERS)], "color": PALETTE[number % len(PALETTE)]}
         axes.plot(here["dose"].where(here["dose"] > 0, zero_at), here["mean"], linestyle="", label=replicate, **look)
     if np.isfinite(curve["ec50"]):
         fitted = Curve(*(float(curve[name]) for name in ("zero", "plateau", "ec50", "slope")))
@@ -143,7 +144,7 @@ def dose_figure(curve: pd.Series, points: pd.DataFrame) -> Figure:
 def add_assay(page: Page, assay: Assay) -> Page:
     """The sections of flux, doses, the second factor and the plate, as far as there are any."""
     if assay.flux is not None:
-        _add_flux(page, assay)
+        _add_flux(page, assay, assay.flux)
     if assay.factor is not None:
         factor = assay.factor["between"].iloc[0]
         page.section(f"By {factor}").text(
@@ -158,8 +159,7 @@ def add_assay(page: Page, assay: Assay) -> Page:
     return page
 
 
-def _add_flux(page: Page, assay: Assay) -> None:
-    flux = assay.flux
+def _add_flux(page: Page, assay: Assay, flux: Flux) -> None:
     page.section("Flux").text(FLUX)
     rows = flux.table[(flux.table["timepoint"] == ALL) & flux.table["feature"].isin(assay.shown)]
     for sentence in (*flux.warnings, *rows.loc[rows["refusal"] != "", "refusal"].unique()):

@@ -152,9 +152,9 @@ def iou_figure(data: pd.DataFrame) -> Figure:
     """Average precision against the IoU that is asked for; cells solid, boxes dashed."""
     figure, axes = plt.subplots(figsize=(5, 3.4))
     for number, (name, rows) in enumerate(data.groupby("model", sort=False)):
-        look = {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)], "markersize": 4}
-        axes.plot(rows["iou"], rows["cell_ap"], label=f"{name}: cells", **look)
-        axes.plot(rows["iou"], rows["box_ap"], "--", label=f"{name}: boxes", **look)
+        look: dict[str, Any] = {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)]}
+        axes.plot(rows["iou"], rows["cell_ap"], label=f"{name}: cells", markersize=4, **look)
+        axes.plot(rows["iou"], rows["box_ap"], "--", label=f"{name}: boxes", markersize=4, **look)
     axes.set(xlabel="IoU asked for", ylabel="average precision", ylim=(0, 1.02))
     axes.legend(frameon=False, fontsize=7)
     return figure
@@ -165,7 +165,7 @@ def calibration_figure(data: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(figsize=(4, 3.4))
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
     for number, (name, rows) in enumerate(data.groupby("model", sort=False)):
-        look = {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)]}
+        look: dict[str, Any] = {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)]}
         axes.plot(rows["score"], rows["share_correct"], label=name, **look)
     axes.set(xlabel="score", ylabel="share of boxes that are right (IoU 0.5)", xlim=(0, 1), ylim=(0, 1.02))
     if len(data):

@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 from bokeh.document import Document
 from bokeh.events import DocumentReady
-from bokeh.models import CDSView, Column, ColumnDataSource, CustomJS, Row, Toolbar, UIElement
+from bokeh.models import CDSView, Column, ColumnDataSource, CustomJS, Row, Toolbar
+from bokeh.models.renderers.glyph_renderer import GlyphRenderer
+from bokeh.models.ui.ui_element import UIElement
 from bokeh.models.widgets.sliders import AbstractSlider
+from bokeh.plotting import figure
 
 from cellular.autophagy.measure.columns import axis_label
 from cellular.report import glue
@@ -53,7 +56,7 @@ class Explored:
     wells: pd.DataFrame | None = None
     puncta: pd.DataFrame | None = None
     steps: pd.DataFrame | None = None
-    layers: dict[str, tuple[str, object, str, str]] = field(default_factory=dict)
+    layers: dict[str, tuple[str, str, str, str]] = field(default_factory=dict)
     further: dict[str, tuple] = field(default_factory=dict)
     unit: str = "well"
     map_names: tuple[str, str] = ("component 1", "component 2")
@@ -81,7 +84,7 @@ def explorer(told: Explored) -> Document:
     )
     rest = _of_cells(told, cells, viewer) if len(told.cells) else []
     document = Document()
-    document.add_root(Column(viewer.layout, *rest, name="explorer", sizing_mode="stretch_width"))
+    document.add_root(Column(children=[viewer.layout, *rest], name="explorer", sizing_mode="stretch_width"))
     # all that the document knows already: to select means to walk through every value once more
     for toolbar in (model for model in document.models if isinstance(model, Toolbar)):
         toolbar.logo = None
@@ -96,7 +99,9 @@ def _of_cells(told: Explored, cells: ColumnDataSource, viewer: Viewer) -> list[U
     """What is below the picture: plots, plates, filters and, last, the table, all of the same cells."""
     features = list(told.features)
     view = CDSView(filter=viewer.passing)
-    plots, changed, plates, wells = [], [], [], None
+    plots: list[figure] = []
+    changed: list[GlyphRenderer] = []
+    plates: list[figure] = []
     if told.means is not None and len(told.means):
         superplot, changed = superplot_figure(cells, told.means, features[0], view, unit=told.unit)
         plots.append(superplot)
@@ -104,15 +109,16 @@ def _of_cells(told: Explored, cells: ColumnDataSource, viewer: Viewer) -> list[U
     if "first" in cells.data and by is not None:
         drawn_in = {value: colour for column, value, colour, _ in told.layers.values() if column == by}
         plots.append(map_figure(cells, view, by, names=told.map_names, colours=drawn_in))
-    mapper, drawn = None, ()
+    drawn: list[GlyphRenderer] = []
+    wells = mapper = None
     if told.wells is not None and len(told.wells):
         wells, mapper, plates, drawn = plate_figures(told.wells, features[0])
     axis = plots[0].yaxis[0] if changed else None
     choice = [feature_choice(features, changed, axis, wells, mapper, drawn)] if changed or wells else []
     said = link(cells, viewer, wells)
-    parts = [said, *choice, *(Row(*figures, **WRAP) for figures in (plots, plates) if figures)]
-    parts += [Row(*filters(cells, features, viewer.passing), **WRAP), cell_table(cells, features[:_TOLD], view)]
-    return parts
+    shown = (Row(children=[*figures], **WRAP) for figures in (plots, plates) if figures)
+    narrowed = Row(children=filters(cells, features, viewer.passing), **WRAP)
+    return [said, *choice, *shown, narrowed, cell_table(cells, features[:_TOLD], view)]
 
 
 def measurements(cells: pd.DataFrame, first: Sequence[str], most: int = FEATURES_SHOWN) -> list[str]:

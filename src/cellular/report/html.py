@@ -13,13 +13,15 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
+from bokeh.core.types import ID
 from bokeh.document import Document
 from bokeh.embed import json_item
-from bokeh.resources import Resources
+from bokeh.resources import Component, Resources
 from PIL import Image
 
 from cellular.errors import InputError, MissingInputError
@@ -74,16 +76,16 @@ _WIDE = 12
 # Words of more letters are paths and names of files, and may be broken.
 _LONG = 20
 # What of Bokeh a page carries, and at what quality pictures are embedded: the files beside the page are as they were.
-_BOKEH = ("bokeh", "bokeh-widgets", "bokeh-tables")
+_BOKEH: tuple[Component, ...] = ("bokeh", "bokeh-widgets", "bokeh-tables")
 # At method 2, libwebp takes a third of its usual time, for 3 % more.
-_WEBP = {"format": "webp", "quality": 80, "method": 2}
+_WEBP: dict[str, Any] = {"format": "webp", "quality": 80, "method": 2}
 # How a model is named where Bokeh writes it; in texts of ours there would be a backslash before each quote.
 _MODEL = r'"(id|root_id)":"(p\d+)"'
 
 
 def _embedded(document: Document) -> str:
     """Mount and script of a document with one root; always the same, where Bokeh counts on through a process."""
-    item = json_item(document.roots[0], "live")
+    item = json_item(document.roots[0], ID("live"))
     # Models that another library (Panel) registered with Bokeh; none of a page's are.
     item["doc"].pop("defs", None)
     text = json.dumps(item, separators=(",", ":"))
@@ -251,7 +253,7 @@ def _td(value: object) -> str:
     return f'<td class="words{long}">{_cell(value)}</td>'
 
 
-def _cell(value: object) -> str:
+def _cell(value: Any) -> str:
     """A table cell: three or four significant digits for fractions, thousands set apart, a dash for nothing."""
     if value is None or value is pd.NA or (isinstance(value, float) and value != value):
         return "–"

@@ -4,29 +4,29 @@ A cell that is selected in one of them is selected in all, since the rows are th
 models out; :func:`link` ties a plate's wells and a viewer to them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from bokeh.models import (
     BooleanFilter,
     CDSView,
-    ColorBar,
     ColumnDataSource,
     CustomJS,
-    DataTable,
-    Div,
     FixedTicker,
     GroupFilter,
     HoverTool,
     LinearColorMapper,
-    MultiSelect,
-    NumberFormatter,
-    RangeSlider,
-    Select,
-    TableColumn,
-    UIElement,
+    Range1d,
 )
+from bokeh.models.annotations.legends import ColorBar
+from bokeh.models.renderers.glyph_renderer import GlyphRenderer
+from bokeh.models.ui.ui_element import UIElement
+from bokeh.models.widgets.inputs import MultiSelect, Select
+from bokeh.models.widgets.markups import Div
+from bokeh.models.widgets.sliders import RangeSlider
+from bokeh.models.widgets.tables import DataTable, NumberFormatter, TableColumn
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
@@ -35,7 +35,7 @@ from cellular.autophagy.measure.columns import axis_label
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.report import glue
 from cellular.report.style import PALETTE, treatment_colours
-from cellular.report.viewer import Viewer
+from cellular.report.viewer import Choices, Viewer
 
 # Cells on a page: all of the fields that are shown, and of the others as many as make this number.
 CELLS_SHOWN = 10_000
@@ -74,8 +74,8 @@ def cell_source(
     unit : column of the replicates (or wells) that have their own colour.
     """
     number = {name: k for k, name in enumerate(frames)}
-    own = [outlines.get((field, label), ([], [])) for field, label in zip(cells["field"], cells["label"])]
-    data: dict[str, object] = {
+    own: list[Any] = [outlines.get((field, label), ([], [])) for field, label in zip(cells["field"], cells["label"])]
+    data: dict[str, Any] = {
         "field": cells["field"].astype(str).tolist(),
         "label": cells["label"].to_numpy(np.int32),
         "frame": cells["field"].map(number).fillna(-1).to_numpy(np.int32),
@@ -104,7 +104,7 @@ def _places(treatments: list[str], seed: int) -> np.ndarray:
     return at + np.random.default_rng(seed).uniform(-0.3, 0.3, len(at)).astype(np.float32)
 
 
-def _treatments(values: Sequence[str]) -> list[str]:
+def _treatments(values: Iterable[Any]) -> list[str]:
     return in_order({value for value in values if value})
 
 
@@ -120,7 +120,7 @@ def superplot_figure(
     colour = {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(units)}
     cells.data["unit_colour"] = [colour.get(name, "#666666") for name in cells.data[unit]]
     shown = figure(
-        width=width, height=360, tools=_TOOLS, x_range=(-0.6, len(treatments) - 0.4), name="superplot",
+        width=width, height=360, tools=_TOOLS, x_range=Range1d(start=-0.6, end=len(treatments) - 0.4), name="superplot",
         toolbar_location="above", active_drag="lasso_select", title="Cells and the means of units",
     )  # fmt: skip
     shown.xaxis.ticker = FixedTicker(ticks=list(range(len(treatments))))
@@ -167,7 +167,7 @@ def map_figure(
         y_axis_label=names[1],
         title="Map of all cells",
     )
-    look = {"color": "map_colour", "marker": "map_marker", "size": 5, "alpha": 0.5}
+    look: dict[str, Any] = {"color": "map_colour", "marker": "map_marker", "size": 5, "alpha": 0.5}
     _marked(shown.scatter("first", "second", source=cells, view=view, **look))
     for name in entries:  # a legend of the cells' own dots would be as faint and as small
         shown.scatter([np.nan], [np.nan], color=colours[name], marker=markers[name], size=8, legend_label=name)
@@ -178,7 +178,7 @@ def map_figure(
     return shown
 
 
-def _marked(dots) -> None:
+def _marked(dots: GlyphRenderer) -> None:
     """Selected dots stand out by size and rim, not by colour alone; the others step back."""
     dots.selection_glyph = dots.glyph.clone(size=10, fill_alpha=1, line_color="black", line_alpha=1, line_width=1.5)
     dots.nonselection_glyph = dots.glyph.clone(fill_alpha=_FAINT, line_alpha=_FAINT)
@@ -192,7 +192,7 @@ def cell_table(cells: ColumnDataSource, features: Sequence[str], view: CDSView) 
     numbers = NumberFormatter(format="0,0.[000]")
     titles = {feature: axis_label(feature) for feature in features}
     columns += [TableColumn(field=f, title=t, formatter=numbers, width=20 + 7 * len(t)) for f, t in titles.items()]
-    look = {
+    look: dict[str, Any] = {
         "reorderable": False,
         "autosize_mode": "none",
         "scroll_to_selection": True,
@@ -228,8 +228,8 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
             height=min(300, 22 * rows) + 70,
             sizing_mode="fixed",
             tools="tap,box_select,save",
-            x_range=(0.5, columns + 0.5),
-            y_range=(rows + 0.5, 0.5),
+            x_range=Range1d(start=0.5, end=columns + 0.5),
+            y_range=Range1d(start=rows + 0.5, end=0.5),
             title=plate or "plate",
             name="plate",
             toolbar_location="above",
@@ -241,7 +241,7 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
         shown.yaxis.ticker = FixedTicker(ticks=list(range(1, rows + 1, step)))
         shown.yaxis.major_label_overrides = {k: row_letters(k) for k in range(1, rows + 1, step)}
         view = CDSView(filter=GroupFilter(column_name="plate", group=plate))
-        look = {"fill_color": {"field": feature, "transform": mapper}, "line_color": "#888888"}
+        look: dict[str, Any] = {"fill_color": {"field": feature, "transform": mapper}, "line_color": "#888888"}
         wells_drawn = shown.rect("column", "row", 0.92, 0.92, source=source, view=view, **look)
         wells_drawn.selection_glyph = wells_drawn.glyph.clone(line_color="black", line_width=3)
         wells_drawn.nonselection_glyph = wells_drawn.glyph.clone(fill_alpha=0.6)
@@ -258,14 +258,18 @@ def feature_choice(
     mapper: LinearColorMapper | None = None, drawn: Sequence = (),
 ) -> Select:  # fmt: skip
     """What the SuperPlot and the plate show: one of the `features`."""
-    what = Select(title="Shown", value=features[0], options=[(f, axis_label(f)) for f in features], name="feature")
-    args = {"renderers": list(changed), "axis": axis, "features": list(features), "what": what}
+    what = Select(title="Shown", value=features[0], options=_named(features), name="feature")
+    args: dict[str, Any] = {"renderers": list(changed), "axis": axis, "features": list(features), "what": what}
     args["names"] = [axis_label(feature) for feature in features]
     what.js_on_change("value", CustomJS(args=args, code=glue.FEATURE))
     if wells is not None:
         args = {"wells": wells, "mapper": mapper, "renderers": list(drawn), "what": what}
         what.js_on_change("value", CustomJS(args=args, code=glue.WELL_FEATURE))
     return what
+
+
+def _named(features: Sequence[str]) -> Choices:
+    return [(feature, axis_label(feature)) for feature in features]
 
 
 def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFilter) -> list[UIElement]:
@@ -277,8 +281,9 @@ def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFi
         )
         for name in columns
     ]
-    quality = Select(title="Quality of the field", value="all", options=["all", "usual", "flagged"], name="by_quality")
-    what = Select(title="Value of", value=features[0], options=[(f, axis_label(f)) for f in features], name="by_value")
+    kinds: Choices = ["all", "usual", "flagged"]
+    quality = Select(title="Quality of the field", value="all", options=kinds, name="by_quality")
+    what = Select(title="Value of", value=features[0], options=_named(features), name="by_value")
     known = np.asarray(cells.data[features[0]], float)
     known = known[np.isfinite(known)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
@@ -303,7 +308,13 @@ def link(cells: ColumnDataSource, viewer: Viewer, wells: ColumnDataSource | None
         plates = cells.data.get("plate", [""] * len(cells.data["field"]))
         cells.data["well_row"] = np.array([row.get(key, -1) for key in zip(plates, cells.data["well"])], np.int32)
         wells.selected.js_on_change("indices", CustomJS(args={"cells": cells, "wells": wells}, code=glue.WELLS))
-    args = {"cells": cells, "wells": wells, "frames": viewer.frames, "where": viewer.where, "when": viewer.when}
+    args: dict[str, Any] = {
+        "cells": cells,
+        "wells": wells,
+        "frames": viewer.frames,
+        "where": viewer.where,
+        "when": viewer.when,
+    }
     args |= {"figure": viewer.figure, "here": viewer.here, "told": told}
     cells.selected.js_on_change("indices", CustomJS(args=args, code=glue.SELECTED))
     return told

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cellular.autophagy.compare.plate_effects import grid_of
@@ -45,7 +46,7 @@ def _colours(values: pd.Series) -> dict[str, str]:
     return dict(zip(entries, PALETTE)) if len(entries) <= MOST_COLOURS else {}
 
 
-def _draw_plate(axis: plt.Axes, part: pd.DataFrame, shape: tuple[int, int], column: str | None, colours: dict) -> None:
+def _draw_plate(axis: Axes, part: pd.DataFrame, shape: tuple[int, int], column: str | None, colours: dict) -> None:
     rows, columns = shape
     grid = [(row, col) for row in range(1, rows + 1) for col in range(1, columns + 1)]
     axis.scatter([c for _, c in grid], [r for r, _ in grid], s=60, color="0.93", linewidths=0)
@@ -58,11 +59,11 @@ def _draw_plate(axis: plt.Axes, part: pd.DataFrame, shape: tuple[int, int], colu
     axis.set(xlim=(0.3, columns + 0.7), ylim=(rows + 0.7, 0.3), aspect="equal")
 
 
-def _label_wells(axis: plt.Axes, shape: tuple[int, int]) -> None:
+def _label_wells(axis: Axes, shape: tuple[int, int]) -> None:
     """Column numbers above and row letters beside; of large plates every second or fourth."""
     rows, columns = shape
     axis.set_xticks(np.arange(1, columns + 1, max(1, columns // 12)))
-    shown = np.arange(1, rows + 1, max(1, rows // 16))
+    shown = range(1, rows + 1, max(1, rows // 16))
     axis.set_yticks(shown, [row_letters(n) for n in shown])
     axis.tick_params(length=0, labelsize=7, labeltop=True, labelbottom=False)
     axis.spines[:].set_visible(False)

@@ -18,7 +18,7 @@ THUMBNAIL = 360
 _IN_A_ROW = 4
 # Blocks of a profile along a side, in its table.
 _BLOCKS = 32
-_COLOURS = {"mRFP": 0, "EGFP": 1, "DNA": 2}
+_COLOURS: dict[str | None, int] = {"mRFP": 0, "EGFP": 1, "DNA": 2}
 
 
 def thumbnail(image: FieldImage, levels: Mapping[str, tuple[float, float]]) -> np.ndarray:
@@ -33,11 +33,10 @@ def thumbnail(image: FieldImage, levels: Mapping[str, tuple[float, float]]) -> n
     if image.kind != "raw" and len(planes) >= 3 and image.pixels.dtype == np.uint8:
         return np.stack(planes[:3], axis=-1).round().astype(np.uint8)
     picture = np.zeros((size[1], size[0], 3), np.float32)
-    shown = [index for index, role in enumerate(image.roles) if role in _COLOURS]
-    for index in shown or [0]:
+    for index in [index for index, role in enumerate(image.roles) if role in _COLOURS] or [0]:
         low, high = levels[image.channels[index]]
         light = np.clip((planes[index] - low) / max(high - low, 1e-9), 0, 1)
-        at = [_COLOURS[image.roles[index]]] if shown else [0, 1, 2]
+        at = [_COLOURS[role]] if (role := image.roles[index]) in _COLOURS else [0, 1, 2]
         picture[:, :, at] = light[:, :, None]
     return (255 * picture).astype(np.uint8)
 

@@ -3,8 +3,10 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import AutoLocator
 from skimage.segmentation import find_boundaries
 
 from cellular.report.style import PALETTE
@@ -39,7 +41,7 @@ def draw_tracks(tracks: pd.DataFrame, labels: np.ndarray, title: str = "") -> Fi
     return figure
 
 
-def _paths(axes: plt.Axes, tracks: pd.DataFrame, colour: str) -> None:
+def _paths(axes: Axes, tracks: pd.DataFrame, colour: str) -> None:
     """Each step of each track as a line, the later the thicker."""
     ordered = tracks.sort_values(["track", "frame"])
     following = ordered.groupby("track")[["y", "x"]].shift(-1)
@@ -47,12 +49,12 @@ def _paths(axes: plt.Axes, tracks: pd.DataFrame, colour: str) -> None:
     if step.any():
         start, stop = ordered.loc[step, ["x", "y"]].to_numpy(), following.loc[step, ["x", "y"]].to_numpy()
         widths = 0.8 + 2.2 * ordered.loc[step, "frame"] / max(1, ordered["frame"].max())
-        axes.add_collection(LineCollection(np.stack([start, stop], axis=1), colors=colour, linewidths=widths))
+        axes.add_collection(LineCollection(list(np.stack([start, stop], axis=1)), colors=colour, linewidths=widths))
     ends = ordered.groupby("track").tail(1)
     axes.scatter(ends["x"], ends["y"], s=5, color=colour, linewidths=0, zorder=3)
 
 
-def _births(axes: plt.Axes, tracks: pd.DataFrame) -> None:
+def _births(axes: Axes, tracks: pd.DataFrame) -> None:
     """Dashed lines from where a parent was last seen to where its daughters were first."""
     ordered = tracks.sort_values("frame")
     last, first = ordered.groupby("track").tail(1).set_index("track"), ordered.groupby("track").head(1)
@@ -77,7 +79,9 @@ def draw_lengths(shares: pd.DataFrame) -> Figure:
     for colour, (series, group) in zip(_cycle(count), shares.groupby("series")):
         axes.plot(group["timepoints"], group["share"], marker="o", color=colour, label=series)
     axes.set(xlabel="timepoints in which the track is seen", ylabel="share of cells", ylim=(0, None))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    whole = AutoLocator()
+    whole.set_params(integer=True)
+    axes.xaxis.set_major_locator(whole)
     if 0 < count <= 12:
         axes.legend(frameon=False, fontsize=8)
     return figure

@@ -5,31 +5,31 @@ Plain functions, data in and Bokeh models out. :func:`field_viewer` puts them to
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from bokeh.models import (
     BooleanFilter,
-    Button,
     CDSView,
-    CheckboxGroup,
     Column,
     ColumnDataSource,
     CustomJS,
-    Div,
-    GlyphRenderer,
     GroupFilter,
     HoverTool,
-    Metric,
-    MetricLength,
     Range1d,
-    RangeSlider,
     Row,
-    ScaleBar,
-    Select,
-    Slider,
-    UIElement,
 )
+from bokeh.models.annotations.dimensional import Metric, MetricLength
+from bokeh.models.annotations.legends import ScaleBar
+from bokeh.models.renderers.glyph_renderer import GlyphRenderer
+from bokeh.models.renderers.renderer import DataRenderer
+from bokeh.models.ui.ui_element import UIElement
+from bokeh.models.widgets.buttons import Button
+from bokeh.models.widgets.groups import CheckboxGroup
+from bokeh.models.widgets.inputs import Select
+from bokeh.models.widgets.markups import Div
+from bokeh.models.widgets.sliders import RangeSlider, Slider
 from bokeh.plotting import figure
 
 from cellular.data.image import FieldImage
@@ -42,7 +42,9 @@ SIDE = 600
 # Lines of hundreds of outlines and puncta, px: browsers draw one pixel twice as fast as any other width.
 THIN = 1
 # What does not fit beside the rest goes below it.
-WRAP = {"sizing_mode": "stretch_width", "styles": {"flex-wrap": "wrap"}}
+WRAP: dict[str, Any] = {"sizing_mode": "stretch_width", "styles": {"flex-wrap": "wrap"}}
+# What a Select offers: its list is of this type, and no list of text alone.
+Choices = list[str | tuple[Any, str]]
 # Markers of puncta by kind: a shape for those who do not see the colours.
 PUNCTA = {"yellow": "circle", "red_only": "triangle", "green_only": "square"}
 
@@ -80,7 +82,7 @@ class Viewer:
     `show` draws it, and is to be called once the page is ready.
     """
 
-    layout: UIElement
+    layout: Column
     figure: figure
     here: GroupFilter
     passing: BooleanFilter
@@ -97,7 +99,7 @@ def field_viewer(
     *,
     pixel_size_um: float | None = None,
     puncta: pd.DataFrame | None = None,
-    outlines: Mapping[str, tuple[str, object, str, str]] | None = None,
+    outlines: Mapping[str, tuple[str, str, str, str]] | None = None,
     further: Mapping[str, tuple[pd.DataFrame, str, str]] | None = None,
     steps: pd.DataFrame | None = None,
     tooltips: Sequence[tuple[str, str]] = (),
@@ -119,12 +121,14 @@ def field_viewer(
     layers: dict[str, list[GlyphRenderer]] = {}
     for name, (rings, colour, dash) in (further or {}).items():
         source = ColumnDataSource({column: rings[column].tolist() for column in ("frame", "xs", "ys")})
-        look = {"line_color": colour, "line_dash": dash, "line_width": THIN}
+        look: dict[str, Any] = {"line_color": colour, "line_dash": dash, "line_width": THIN}
         layers[name] = [shown.multi_line("xs", "ys", source=source, view=CDSView(filter=here), **look)]
-    for name, (by, value, colour, dash) in (outlines or {"outlines": ("", None, EDGE, "solid")}).items():
+    for name, (by, value, colour, dash) in (outlines or {"outlines": ("", "", EDGE, "solid")}).items():
         chosen = here & passing & GroupFilter(column_name=by, group=value) if by else here & passing
         layers[name] = [add_cells(shown, cells, CDSView(filter=chosen), colour, dash)]
-    hovered = [renderer for group in list(layers.values())[len(further or {}) :] for renderer in group]
+    hovered: list[DataRenderer] = [
+        renderer for group in list(layers.values())[len(further or {}) :] for renderer in group
+    ]
     shown.add_tools(HoverTool(renderers=hovered, tooltips=list(tooltips), point_policy="follow_mouse"))
     if puncta is not None and len(puncta):
         layers |= add_puncta(shown, puncta, here)
@@ -142,9 +146,9 @@ def field_viewer(
     where, when = _choosing(frames)
     viewer = Viewer(Column(sizing_mode="stretch_width"), shown, here, passing, table, where, when, layers)
     viewer.layout.children = [
-        Row(where, when),
-        Row(shown, Column(*_light(frames, image, viewer), *_layers(viewer)), **WRAP),
-        Row(*_moving(shown), *_stepping(cells, viewer), **WRAP),
+        Row(children=[where, when]),
+        Row(children=[shown, Column(children=[*_light(frames, image, viewer), *_layers(viewer)])], **WRAP),
+        Row(children=[*_moving(shown), *_stepping(cells, viewer)], **WRAP),
     ]
     return viewer
 
@@ -153,7 +157,7 @@ def add_cells(
     shown: figure, cells: ColumnDataSource, view: CDSView, colour: str, dash: str = "solid", hatch: str = " "
 ) -> GlyphRenderer:
     """Outlines of cells that can be clicked; those that are selected are thick and filled."""
-    look = {"line_color": colour, "line_dash": dash, "line_width": THIN, "fill_color": colour}
+    look: dict[str, Any] = {"line_color": colour, "line_dash": dash, "line_width": THIN, "fill_color": colour}
     drawn = shown.patches("xs", "ys", source=cells, view=view, fill_alpha=0.0, **look)
     drawn.glyph.hatch_pattern, drawn.glyph.hatch_color, drawn.glyph.hatch_alpha = hatch, colour, 0.5
     drawn.selection_glyph = drawn.glyph.clone(line_width=3, fill_alpha=0.25, line_dash="solid", line_color="#00E5FF")
@@ -172,7 +176,13 @@ def add_puncta(shown: figure, puncta: pd.DataFrame, here: GroupFilter) -> dict[s
             # centres of pixels are at whole numbers in tables, at halves in the picture
             | {name: rows[name].to_numpy(np.float32) + 0.5 for name in ("x", "y")}
         )
-        look = {"line_color": colour, "fill_color": None, "line_width": THIN, "marker": marker, "size": 9}
+        look: dict[str, Any] = {
+            "line_color": colour,
+            "fill_color": None,
+            "line_width": THIN,
+            "marker": marker,
+            "size": 9,
+        }
         drawn = shown.scatter("x", "y", source=source, view=CDSView(filter=here), **look)
         layers[f"puncta: {kind.replace('_', ' ')} ({marker})" if kind else f"puncta ({marker})"] = [drawn]
     return layers
@@ -182,15 +192,16 @@ def add_steps(shown: figure, steps: pd.DataFrame, here: GroupFilter) -> GlyphRen
     """The way that cells came to where they are in the frame."""
     data = {name: steps[name].to_numpy(np.float32) + 0.5 for name in ("x0", "y0", "x1", "y1")}
     source = ColumnDataSource(data | {"frame": steps["frame"].to_numpy(np.int32)})
-    look = {"line_color": "#E69F00", "line_width": 2, "view": CDSView(filter=here)}
+    look: dict[str, Any] = {"line_color": "#E69F00", "line_width": 2, "view": CDSView(filter=here)}
     return shown.segment("x0", "y0", "x1", "y1", source=source, **look)
 
 
 def _figure(shape: tuple[int, int], pixel_size_um: float | None) -> figure:
-    scale = max(shape) / SIDE
+    side = float(max(shape))
+    across = Range1d(start=0, end=side)
     shown = figure(
-        x_range=(0, scale * SIDE),
-        y_range=(scale * SIDE, 0),
+        x_range=across,
+        y_range=Range1d(start=side, end=0),
         tools="pan,wheel_zoom,tap,lasso_select,reset,save",
         active_scroll="wheel_zoom",
         toolbar_location="above",
@@ -205,24 +216,24 @@ def _figure(shape: tuple[int, int], pixel_size_um: float | None) -> figure:
         min_border=0,
     )
     shown.grid.visible = shown.axis.visible = False
-    shown.add_layout(_scale_bar(shown, pixel_size_um))
+    shown.add_layout(_scale_bar(across, side, pixel_size_um))
     return shown
 
 
-def _scale_bar(shown: figure, pixel_size_um: float | None) -> ScaleBar:
+def _scale_bar(across: Range1d, side: float, pixel_size_um: float | None) -> ScaleBar:
     """A bar of a round length in um; in px where the pixel size is not known."""
-    look = {"location": "bottom_right", "background_fill_alpha": 0.7, "name": "scale"}
+    look: dict[str, Any] = {"location": "bottom_right", "background_fill_alpha": 0.7, "name": "scale"}
     if pixel_size_um is None:
-        return ScaleBar(range=shown.x_range, unit="px", dimensional=Metric(base_unit="px", include=["px"]), **look)
-    own = Range1d(shown.x_range.start * pixel_size_um, shown.x_range.end * pixel_size_um)
-    follow = CustomJS(args={"own": own, "px": shown.x_range, "size": pixel_size_um}, code=glue.SCALE)
-    shown.x_range.js_on_change("end", follow)
-    shown.x_range.js_on_change("start", follow)
+        return ScaleBar(range=across, unit="px", dimensional=Metric(base_unit="px", include=["px"]), **look)
+    own = Range1d(start=0.0, end=side * pixel_size_um)
+    follow = CustomJS(args={"own": own, "px": across, "size": pixel_size_um}, code=glue.SCALE)
+    across.js_on_change("end", follow)
+    across.js_on_change("start", follow)
     return ScaleBar(range=own, unit="µm", dimensional=MetricLength(), **look)
 
 
 def _choosing(frames: Sequence[Frame]) -> tuple[Select, Slider]:
-    positions = list(dict.fromkeys(frame.position for frame in frames))
+    positions: Choices = list(dict.fromkeys(frame.position for frame in frames))
     times = sorted({frame.time for frame in frames if frame.time is not None})
     where = Select(title="Field", value=positions[0], options=positions, name="where", width=380)
     timed = len(times) > 1
@@ -248,7 +259,12 @@ def _light(frames: Sequence[Frame], image: ColumnDataSource, viewer: Viewer) -> 
         contrast.append(
             RangeSlider(title=name, start=low, end=high, value=first, step=step, width=220, name=f"level{k}")
         )
-    args = {"here": viewer.here, "pictures": ColumnDataSource(data), "frames": viewer.frames, "image": image}
+    args: dict[str, Any] = {
+        "here": viewer.here,
+        "pictures": ColumnDataSource(data),
+        "frames": viewer.frames,
+        "image": image,
+    }
     args |= {"figure": viewer.figure, "on": on, "contrast": contrast}
     # decoding takes its time, and waits
     show = CustomJS(args=args, code=f"(async () => {{{glue.SHOW}}})()")
@@ -263,10 +279,9 @@ def _light(frames: Sequence[Frame], image: ColumnDataSource, viewer: Viewer) -> 
     return [_title("Channels"), on, *contrast]
 
 
-def _going(viewer: Viewer) -> dict[str, object]:
-    return {"here": viewer.here, "frames": viewer.frames, "where": viewer.where, "when": viewer.when} | {
-        "figure": viewer.figure
-    }
+def _going(viewer: Viewer) -> dict[str, Any]:
+    args = {"here": viewer.here, "frames": viewer.frames, "where": viewer.where, "when": viewer.when}
+    return args | {"figure": viewer.figure}
 
 
 def _layers(viewer: Viewer) -> list[UIElement]:

@@ -161,6 +161,8 @@ def test_a_factor_shows_the_effect_at_each_level_and_their_difference():
     assert rows["p_value"].iloc[2] == pytest.approx(scipy_stats.ttest_1samp(change, 0).pvalue)
     with pytest.raises(InputError, match="a factor has 2 to 12"):
         compare_factor(result, StatsSettings(control="DMSO", factor="puncta_yellow", replicate="batch"))
+    with pytest.raises(InputError, match="No factor is named: give its column with --factor"):
+        compare_factor(result, StatsSettings(control="DMSO", replicate="batch"))
 
 
 def test_wells_alone_make_an_interval_but_no_p_value():

@@ -79,7 +79,8 @@ def fit_curve(dose: np.ndarray, response: np.ndarray, weight: np.ndarray | None 
     found = [least_squares(lambda p: solved(p)[1], start, bounds=bounds, xtol=1e-12, ftol=1e-12) for start in starts]
     best = min(found, key=lambda result: result.cost)
     limits, rest = solved(best.x)
-    return Curve(*(float(v) for v in limits), *(float(v) for v in np.exp(best.x)), float(np.sum((rest * scale) ** 2)))
+    (zero, plateau), (ec50, slope) = limits, np.exp(best.x)
+    return Curve(float(zero), float(plateau), float(ec50), float(slope), float(np.sum((rest * scale) ** 2)))
 
 
 def dose_means(table: pd.DataFrame, doses: pd.Series, feature: str) -> pd.DataFrame:
@@ -259,7 +260,8 @@ def _jackknifed(means: pd.DataFrame, curve: Curve, settings: StatsSettings) -> d
     for number in range(len(means)):
         levels, tested = levelled(means.drop(means.index[number]).dropna(axis=1, how="all"))
         left_out.append(fit_curve(levels.index.to_numpy(float), levels.to_numpy(), tested.to_numpy(float)))
-    count, row = len(means), {}
+    count = len(means)
+    row: dict[str, float] = {}
     quantile = student.ppf((1 + settings.level) / 2, count - 1)
     for name, (there, back) in scales.items():
         middle = there(getattr(curve, name))

@@ -122,9 +122,11 @@ def compare(
     settings = settings or StatsSettings()
     all_fields = nest(cells, settings, images)
     everything = table = _without(all_fields, left_out)
-    arms, kept_apart, before = find_arms(table, settings), (), all_fields
+    arms, before = find_arms(table, settings), all_fields
+    kept_apart: tuple[str, ...] = ()
     if arms:
-        table, *kept_apart = not_pooled(table, arms)
+        table, told_apart = not_pooled(table, arms)
+        kept_apart = (told_apart,)
         before = not_pooled(before, arms)[0]
     control = control_of(table, settings, alone=arms is not None)
     table = shares(table, settings.features)
@@ -288,7 +290,7 @@ def _effects(
             fit = Fit(np.nan, np.nan, "", f"no values in the {' and '.join(arms)} cells")
         else:
             fit = (fit_count if count else fit_mean)(known, allowed.unit)
-        row = {
+        row: dict[str, Any] = {
             "feature": feature,
             "kind": "count" if count else "mean",
             "treatment": treatment,
@@ -339,7 +341,9 @@ _ARMS = ("control", "treated")
 _STANDARDISED = ("standardised", "standardised_low", "standardised_high")
 
 
-def interval(fit: Fit, allowed: Inference, settings: StatsSettings, scale) -> dict[str, float]:
+def interval(
+    fit: Fit, allowed: Inference, settings: StatsSettings, scale: Callable[[float], float]
+) -> dict[str, float]:
     """Estimate, interval and p-value by Student's t; `scale` turns logarithms back into ratios."""
     df = min(allowed.df, fit.df)
     if not np.isfinite(fit.standard_error) or fit.standard_error <= 0 or df <= 0:

@@ -188,25 +188,30 @@ def compare_factor(result: Comparison, settings: StatsSettings) -> pd.DataFrame:
 
     A row with ``against`` is the interaction: the effect at level ``at`` less the effect at level ``against``. The
     first level is one that is called wild type or control, else the first by name. Columns as in :func:`answer`.
-    Raises InputError where the column has a single level or divides no treatment.
+    Raises InputError where no factor is named, the column has a single level or divides no treatment.
     """
-    levels = in_order(as_text(result.cells[settings.factor]).dropna())
+    factor = settings.factor
+    if factor is None:
+        raise InputError("No factor is named: give its column with --factor")
+    levels = in_order(as_text(result.cells[factor]).dropna())
     if not 2 <= len(levels) <= 12:
-        raise InputError(f"--factor {settings.factor} has {len(levels)} level(s); a factor has 2 to 12")
+        raise InputError(f"--factor {factor} has {len(levels)} level(s); a factor has 2 to 12")
     levels.sort(key=lambda name: name.lower().replace("-", "").replace(" ", "") not in _REFERENCES)
-    features, named = list(result.features), ("treatment", settings.factor)
-    sums, before = (
-        None if table is None else arm_sums(table, features, {name: as_text(table[name]) for name in named})
-        for table in (result.cells, result.cells_before)
-    )
+    features = list(result.features)
+
+    def summed(table: pd.DataFrame) -> ImageSums:
+        return arm_sums(table, features, {name: as_text(table[name]) for name in ("treatment", factor)})
+
+    old = result.cells_before
     kinds = {name: is_count(name, result.cells[name], settings) for name in features}
     questions = [
-        Question("treatment", result.control, treatment, settings.factor, level, against)
+        Question("treatment", result.control, treatment, factor, level, against)
         for treatment in in_order(set(result.cells["treatment"]) - {result.control})
         for level in levels
         for against in (None, *(levels[:1] if level != levels[0] else ()))
     ]
-    return answer(sums, questions, kinds, settings, f"by {settings.factor}", before)
+    before = None if old is None else summed(old)
+    return answer(summed(result.cells), questions, kinds, settings, f"by {factor}", before)
 
 
 _REFERENCES = ("wt", "wildtype", "control", "ctrl", "parental", "none", "scramble", "sictrl", "sint", "shctrl")

@@ -78,10 +78,11 @@ def compare_flux(
     if settings.factor:
         levels = in_order(as_text(table[settings.factor]).dropna())
         pairs = [(f"{t}, {level}", f"{c}, {level}") for level in levels for t, c in pairs]
-    sums, old = (
-        None if each is None else arm_sums(each, features, {"treatment": _named(each, settings), "arm": arms.of(each)})
-        for each in (table, before)
-    )
+
+    def summed(part: pd.DataFrame) -> ImageSums:
+        return arm_sums(part, features, {"treatment": _named(part, settings), "arm": arms.of(part)})
+
+    sums, old = summed(table), None if before is None else summed(before)
     kinds = {name: is_count(name, table[name], settings) for name in features}
     there = sums.images.groupby("treatment")["arm"].agg(set)
     questions = [

@@ -81,17 +81,17 @@ def median_polish(grid: np.ndarray, rounds: int = 10, tolerance: float = 0.01) -
     for _ in range(rounds):
         change = _medians(rest, 1)
         rest, rows = rest - change[:, None], rows + change
-        middle = np.median(columns)
+        middle = float(np.median(columns))
         columns, level = columns - middle, level + middle
         change = _medians(rest, 0)
         rest, columns = rest - change, columns + change
-        middle = np.median(rows)
+        middle = float(np.median(rows))
         rows, level = rows - middle, level + middle
         left = float(np.nansum(np.abs(rest)))
         if left == 0 or abs(left - before) < tolerance * left:
             break
         before = left
-    return float(level), rows, columns
+    return level, rows, columns
 
 
 def _medians(grid: np.ndarray, axis: int) -> np.ndarray:

@@ -5,7 +5,7 @@ state the pool before the block over J is the transition time (Loos, du Toit & H
 Toit, Hofmeyr, Gniadek & Loos, Autophagy 14, 1060, 2018). Only a line has one slope: a pool that levels off is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -61,9 +61,10 @@ def turnover(
                 for row in _rows(line, other if other is not line else None, settings):
                     row |= {f"{n}_before": lines_before[treatment][n] for n in ("replicates", "times") if lines_before}
                     rows.append({"feature": feature, "inhibitor": inhibitor, "treatment": treatment, **row})
-        both = (None if each is None else each[each["arm"].isin([none, inhibitor])] for each in (known, old))
-        sums = (None if each is None else sum_images(each, features) for each in both)
-        tables.append(with_n(pd.DataFrame(rows), next(sums), ["treatment"], next(sums)))
+        arms = [none, inhibitor]
+        sums_before = None if old is None else sum_images(old[old["arm"].isin(arms)], features)
+        sums = sum_images(known[known["arm"].isin(arms)], features)
+        tables.append(with_n(pd.DataFrame(rows), sums, ["treatment"], sums_before))
     points = means.stack().rename("mean").rename_axis([*_KEYS, "feature"]).reset_index()
     return pd.concat(tables, ignore_index=True), points.rename(columns={"arm": "inhibitor"})
 
@@ -140,7 +141,7 @@ def line_of(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, float]:
     return coefficients[1], float(fisher.sf(lack / scatter, freedom, (count - 1) * freedom))
 
 
-def _rows(line: dict, control: dict | None, settings: StatsSettings):
+def _rows(line: dict, control: dict | None, settings: StatsSettings) -> Iterator[dict]:
     told_of = {"replicates": line["replicates"], "times": line["times"]}
     if line["problem"]:
         yield {"quantity": "J", **_nothing(line["problem"]), **told_of}
