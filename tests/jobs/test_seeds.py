@@ -27,8 +27,11 @@ class Bright:
         probability = plane.astype(np.float32) if max(plane.shape) < 200 else None
         return type("S", (), {"labels": labels.astype(np.uint16), "scores": scores, "cell_probability": probability})
 
-    def diameter(self, pixels, channels, invert):
+    def diameter(self, pixels, channels, invert, precision):
         return self.size
+
+    def precision(self, asked, tiling):
+        return "float32"
 
 
 @pytest.fixture
