@@ -89,6 +89,16 @@ class Visitor:
         """Wait until these cells are: what was chosen before may still stand there."""
         self.wait(lambda: self.page.evaluate(CHOSEN) == cells)
 
+    def click_until(self, place, cells):
+        """Click there until these cells are chosen: the outlines of a field just gone to may not be there yet."""
+
+        def clicked():
+            self.page.mouse.click(*self.at(*place))
+            self.page.wait_for_timeout(1000)
+            return self.page.evaluate(CHOSEN) == cells
+
+        self.wait(clicked)
+
     def at(self, x, y):
         frame = self.page.evaluate(FRAME)
         return (
@@ -189,7 +199,7 @@ def test_states_are_told_by_mouse_and_taken_back_by_keyboard(chromium, run):
         assert (told["operation"], told["arguments"]) == ("state", {"cells": [1], "state": "activated"})
         visitor.wait(lambda: visitor.page.evaluate(DRAWN)["1"] == [STATES["activated"], THICK])
         assert visitor.page.evaluate(DRAWN)["2"] == [EDGE, THIN]
-        visitor.page.locator(".tabulator-selected").get_by_text("activated", exact=True).wait_for()
+        visitor.page.locator(".tabulator-row").get_by_text("activated", exact=True).wait_for()
         visitor.chosen([1])
         table = read_csv(run / "corrections" / "states.csv")
         assert table[["field", "label", "state"]].to_numpy().tolist() == [[first.name, 1, "activated"]]
@@ -233,8 +243,7 @@ def test_a_row_a_dot_and_a_cell_are_one(chromium, analysed, width):
         visitor.wait(
             lambda: visitor.page.get_by_text(last, exact=True).count() >= 1 and f"field={last}" in visitor.page.url
         )
-        visitor.page.mouse.click(*visitor.at(*middle_of(read_labels(open_run(analysed).field(last).labels), 2)))
-        visitor.chosen([2])
+        visitor.click_until(middle_of(read_labels(open_run(analysed).field(last).labels), 2), [2])
         visitor.wait(lambda: visitor.page.locator(".tabulator-selected").count() >= 2)
         wide = visitor.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width + 1, f"the page is {wide} px wide in a window of {width}"
