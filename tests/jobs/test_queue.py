@@ -1,5 +1,7 @@
 """Jobs in a folder: one after another, whoever watches, and again after a kill."""
 
+import os
+import signal
 import time
 
 import pytest
@@ -83,3 +85,20 @@ def test_a_job_that_is_stopped_just_before_it_begins_is_not_begun(queue):
     queue._do(job)  # as looked up before
     assert queue.jobs()[0].state == STOPPED
     assert queue.output(job.name) == ""
+
+
+def test_a_job_is_stopped_though_a_shell_made_its_watcher_deaf_to_interrupts(queue, tmp_path):
+    """`cellular view RUN &` in a script: what is begun there ignores Ctrl-C, and so would the jobs."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        job = queue.add("long", ["simulate", str(tmp_path / "sim"), "--fields", "600"])
+        queue.start()
+        until(lambda: (tmp_path / "sim").is_dir())
+        pid = queue.jobs()[0].pid
+        queue.stop(job.name)
+        until(lambda: queue.jobs()[0].pid is None)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert queue.jobs()[0].state == STOPPED
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

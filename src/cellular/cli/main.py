@@ -9,13 +9,15 @@ import errno
 import gc
 import importlib
 import logging
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
 from cellular import __version__
 from cellular.cli.config import add_config, keep_config, parse_with_config
 from cellular.errors import CellularError, PartDone
-from cellular.jobs.engines import GARBAGE_EVERY
+from cellular.jobs.engines import GARBAGE_EVERY, INTERRUPTIBLE
 
 VERBS = {
     "demo": "simulate, prepare, train, evaluate: the whole job in minutes",
@@ -84,6 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code. Errors a user can act on are printed without a traceback."""
     gc.set_threshold(GARBAGE_EVERY)
     argv = list(sys.argv[1:] if argv is None else argv)
+    if INTERRUPTIBLE in os.environ:
+        # begun below something that a shell has put into the background, it would be deaf to the signal that stops it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     verb = next((word for word in argv if word in VERBS), None)
     parser, sub = build_parser(verb)
     try:

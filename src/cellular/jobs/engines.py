@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 # A field is given up once as many workers have died while they were at it: one may be chance, two hardly.
 DEATHS = 2
 # Objects made between two looks for garbage, in the command and in workers: at Python's own 700, a fifth of the time
+# Set for a command that another process may interrupt: see cellular.jobs.queue.
+INTERRUPTIBLE = "CELLULAR_INTERRUPTIBLE"
 # of reading libraries, and of drawing figures, goes into looking.
 GARBAGE_EVERY = 10_000
 

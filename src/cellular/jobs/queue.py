@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from cellular.errors import InputError, OutputExistsError
 from cellular.files import LOCK, read_json, write_json
+from cellular.jobs.engines import INTERRUPTIBLE
 
 QUEUED, RUNNING, DONE, FAILED, STOPPED = "queued", "running", "done", "failed", "stopped"
 JOB, OUTPUT = "job.json", "output.txt"
@@ -144,7 +145,11 @@ class Queue:
                 if self._is_stopped(job):  # since it was looked up
                     return
                 self._process = subprocess.Popen(
-                    command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                    command,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    env={**os.environ, INTERRUPTIBLE: "1"},
                 )
                 job = replace(job, state=RUNNING, pid=self._process.pid)
                 self._write(job)
