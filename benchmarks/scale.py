@@ -111,9 +111,11 @@ def draw(table: pd.DataFrame) -> None:
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2))
     left.plot(table["fields"], table["processor_s"], "o-")
-    left.set(xlabel="fields", ylabel="processor time (s)", xlim=(0, None), ylim=(0, None))
+    left.set(xlabel="fields", ylabel="processor time (s)", xlim=(0, 1.08 * table["fields"].max()))
     right.plot(table["fields"], table["peak_mb"], "o-", color="C1")
-    right.set(xlabel="fields", ylabel="peak memory (MB)", xlim=(0, None), ylim=(0, None))
+    right.set(xlabel="fields", ylabel="peak memory (MB)", xlim=(0, 1.08 * table["fields"].max()))
+    for axes, column in ((left, "processor_s"), (right, "peak_mb")):
+        axes.set_ylim(0, 1.08 * table[column].max())  # the last point whole
     figure.tight_layout()
     FIGURE.parent.mkdir(exist_ok=True)
     figure.savefig(FIGURE)
