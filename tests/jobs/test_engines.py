@@ -338,15 +338,16 @@ def test_threads_and_then_processes_make_the_same(count, free, tmp_path, monkeyp
     assert {path.name.split(".")[2] == str(os.getpid()) for path in marks.glob("[fgh].*")} == {count == 1}
 
 
-def test_libraries_take_one_thread_each_while_things_are_done_at_once(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+@pytest.mark.parametrize("threads", ["2", "2,1"])  # OpenMP takes a list, for nested work
+def test_libraries_take_one_thread_each_while_things_are_done_at_once(threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
     monkeypatch.setattr("cellular.jobs.processes.cores", lambda: 2)
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(2)
     try:
         seen = attempt([Thing("a"), Thing("b")], threads_of, desc="t", engine=Best(threads=True))[0]
         assert seen == {"a": ("1", "1"), "b": ("1", "1")}
-        assert (torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]) == (2, "2")
+        assert (torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]) == (2, threads)
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])

@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare, print what was written and what was wrong."""
-    from cellular.jobs.prepare import PrepareSettings, here, prepare
+    from cellular.jobs.prepare import PrepareSettings, prepare
+    from cellular.jobs.processes import here
 
     settings = PrepareSettings(
         images=args.corresponding,

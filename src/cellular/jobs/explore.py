@@ -14,9 +14,8 @@ import pandas as pd
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import read_csv
-from cellular.jobs.engines import Threads
 from cellular.jobs.gallery import conditions, puncta_of
-from cellular.jobs.processes import cores
+from cellular.jobs.processes import here
 from cellular.jobs.runner import attempt
 from cellular.report.choice import Choice, choose_fields
 from cellular.report.colours import EDGE, STATES
@@ -118,8 +117,7 @@ def _read(shown: Sequence[str], fields: Mapping[str, FieldFiles], positions: Map
         return frame, outlines_of(labels), _still(image, labels) if item.name in drawn else None
 
     # unpacking and packing pictures holds no interpreter's lock
-    threads = Threads(min(cores(), 8))
-    read, lost = attempt([fields[name] for name in shown], look, desc="pictures", engine=threads)
+    read, lost = attempt([fields[name] for name in shown], look, desc="pictures", engine=here())
     frames = [frame for frame, _, _ in read.values()]
     kept = [frame for frame in frames if set(frame.channels) == set(frames[0].channels)]
     lost |= {f.field: "its channels are others than the first field's" for f in frames if f not in kept}

@@ -13,7 +13,7 @@ from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import number_order
 from cellular.jobs.nuclei import nuclei_path
-from cellular.jobs.processes import cores
+from cellular.jobs.processes import here
 from cellular.report.gallery import CellPicture, brightness, captions, choose_cells, cut_cell, strip
 from cellular.report.outlines import colour_image
 from cellular.tables import of_fields
@@ -90,7 +90,7 @@ def _cut(
         spots, size = puncta[puncta["field"] == field], min(side, *labels.shape)
         return {(field, label): cut_cell(image, labels, label, size, spots, nuclei) for label in mine["label"]}
 
-    with ThreadPoolExecutor(min(cores(), 8)) as pool:
+    with ThreadPoolExecutor(here().count) as pool:
         return {cell: picture for found in pool.map(cut, rows.groupby("field")) for cell, picture in found.items()}
 
 

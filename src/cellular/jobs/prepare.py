@@ -20,9 +20,9 @@ from cellular.data.masks.sources import ALL, Sources, find_sources
 from cellular.data.masks.splits import PAPER_TEST, PAPER_VALID, SPLITS, Split, resolve_split
 from cellular.errors import InputError, OutputExistsError, SettingsError
 from cellular.files import empty_folder, is_leftover, read_csv, write_csv, write_json
-from cellular.jobs.engines import Engine, Threads
+from cellular.jobs.engines import Engine
 from cellular.jobs.prepare_field import CELLS, RECORDS, REMARKS, Field, FieldWork, Strict, told_of
-from cellular.jobs.processes import cores
+from cellular.jobs.processes import here
 from cellular.jobs.runner import ITEMS, RECORD, Done, Work, claimed, each, finished, held
 from cellular.jobs.shards import Gather, Shard
 from cellular.settings import settings_to_dict
@@ -93,11 +93,6 @@ class PrepareResult:
     problems: tuple[str, ...]
     notices: tuple[str, ...]
     seconds: float
-
-
-def here() -> Threads:
-    """Where fields are done unless it is said: threads of this process, one a core, at most 8."""
-    return Threads(min(cores(), 8))
 
 
 def prepare(

@@ -145,6 +145,11 @@ def _fitting(count: int, memory: int) -> int:
     return max(1, min(count, free // memory)) if free is not None and memory > 0 else count
 
 
+def here() -> Threads:
+    """Where files that need little memory are unpacked and packed: threads of this process, one a core, at most 8."""
+    return Threads(min(cores(), 8))
+
+
 def faster_by(left: int, own: float, every: float, start: float, most: int | None = None) -> int:
     """How many processes do `left` items sooner than this one would; 1 where none do.
 
@@ -309,7 +314,7 @@ def _threads(count: int) -> Iterator[None]:
 @contextmanager
 def _threads_of_libraries(count: int) -> Iterator[None]:
     """Inside, libraries take `count` threads in this process; then as many as before."""
-    before = int(os.environ.get(THREADS[0]) or cores())
+    before = int((os.environ.get(THREADS[0]) or str(cores())).split(",")[0])  # OpenMP takes a list, for nested work
     with _threads(count):
         limit_threads(count)
         try:
