@@ -178,19 +178,8 @@ def write_csv(path: str | Path, table: pd.DataFrame) -> None:
 TEXT_COLUMNS = frozenset(
     (
         *("field", "image", "name", "file", "series", "source", "split", "kind", "problem", "text"),
-        *(
-            "date",
-            "plate",
-            "well",
-            "replicate",
-            "treatment",
-            "control",
-            "inhibitor",
-            "class",
-            "state",
-            "state_model",
-            "truth",
-        ),
+        *("date", "plate", "well", "replicate", "treatment", "control", "inhibitor"),
+        *("class", "state", "state_model", "truth"),
     )
 )
 # How other programs write a missing number. In a column of text they are words like any other.

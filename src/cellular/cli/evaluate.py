@@ -67,8 +67,6 @@ def run(args: argparse.Namespace) -> int:
 
 def headline(values: dict[str, float]) -> dict[str, float]:
     """The handful of scores that the terminal shows; the JSON holds them all."""
-    names = (
-        *("pixel.average.f1", "pixel.average.jaccard", "instance.0.50.precision", "instance.0.50.recall"),
-        *("instance.0.50.f1", "instance.0.75.ap", "panoptic.pq", "aji", "boundary.f1", "box.ap50", "box.ap50_95"),
-    )
+    names = ["pixel.average.f1", "pixel.average.jaccard", "instance.0.50.precision", "instance.0.50.recall"]
+    names += ["instance.0.50.f1", "instance.0.75.ap", "panoptic.pq", "aji", "boundary.f1", "box.ap50", "box.ap50_95"]
     return {name: values[name] for name in names}

@@ -26,7 +26,7 @@ from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, SettingsError
 from cellular.files import alone_in, read_csv, together, write_csv, write_json
-from cellular.jobs.hand_states import cells_and_states, truth_by_hand
+from cellular.jobs.cells_by_hand import cells_and_states, truth_by_hand
 from cellular.progress import progress
 from cellular.report.autophagy import calibration_figure, confusion_figure, importance_figure, saliency_figure
 from cellular.report.style import save

@@ -16,8 +16,8 @@ from cellular.autophagy.state.by_hand import by_hand_note
 from cellular.errors import InputError
 from cellular.files import alone_in, plain_name, write_csv, write_json
 from cellular.jobs.assay import assess, write_assay
+from cellular.jobs.cells_by_hand import told_by_hand
 from cellular.jobs.engines import HERE, Engine
-from cellular.jobs.hand_states import told_by_hand
 from cellular.jobs.runner import attempt
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
