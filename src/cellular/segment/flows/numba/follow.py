@@ -12,7 +12,7 @@ from cellular.jit import njit
 FLOW_SCALE = np.float32(5.0)
 BLOCK = 1024
 # Steps between two looks for walks that have settled; even, so that a walk to and fro is back where it is seen.
-STRIDE = 16
+STRIDE = 8
 
 UNSIGNED = np.uint64
 ONE = np.uint64(1)
@@ -35,8 +35,10 @@ def lay_out_steps(rows: np.ndarray, flows: np.ndarray, active: np.ndarray, steps
 
 
 @njit(error_model="numpy")
-def find_traps(rows: np.ndarray, steps: np.ndarray, least: float, traps: np.ndarray) -> None:
-    """Fill some `rows` of `traps` (Y, X) bool: a walk at y <= position < y + 1, x <= position < x + 1 stays there.
+def find_traps(rows: np.ndarray, steps: np.ndarray, least: float, goals: np.ndarray) -> None:
+    """Write their own flat index into some `rows` of `goals` (Y, X) int32 where a walk in a pixel's square stays there.
+
+    The square is y <= position < y + 1, x <= position < x + 1; everywhere else -1 is written.
 
     It does where the steps at all four corners lead inward, and by less than one pixel: a step in between is their
     mean by distance, so that from the way v down from the top edge it leads to (1 - v) * a + v * (1 - b) at most, with
@@ -46,8 +48,8 @@ def find_traps(rows: np.ndarray, steps: np.ndarray, least: float, traps: np.ndar
     most = np.float32(1) - least
     for y in rows:
         top, low = steps[y], steps[y + 1]
-        for x in range(traps.shape[1] - 1):
-            traps[y, x] = (
+        for x in range(goals.shape[1] - 1):
+            trap = (
                 (min(top[x, 0], top[x + 1, 0]) >= 0)
                 & (max(top[x, 0], top[x + 1, 0]) <= most)
                 & (-most <= min(low[x, 0], low[x + 1, 0]))
@@ -57,30 +59,38 @@ def find_traps(rows: np.ndarray, steps: np.ndarray, least: float, traps: np.ndar
                 & (-most <= min(top[x + 1, 1], low[x + 1, 1]))
                 & (max(top[x + 1, 1], low[x + 1, 1]) <= -least)
             )
+            goals[y, x] = y * goals.shape[1] + x if trap else -1
+
+
+@njit
+def time_in_basins(niter: int) -> int:
+    """Steps of a walk's `niter` that those in a basin are left at least, to get to its sink."""
+    return niter - niter // 4
 
 
 @njit(error_model="numpy")
 def follow(
-    blocks: np.ndarray, starts: np.ndarray, pairs: np.ndarray, traps: np.ndarray, niter: int, ends: np.ndarray
+    blocks: np.ndarray, starts: np.ndarray, pairs: np.ndarray, goals: np.ndarray, niter: int, ends: np.ndarray
 ) -> None:
     """End points of the walks of some `blocks` of `starts`, after `niter` steps, as Cellpose's CPU code has them.
 
     A step adds the bilinear interpolation of the steps around, taken in double precision and rounded to single, and
     clips to the image. The position alone decides the next one, so a walk that is back at its last-but-one position
-    stands still or goes to and fro for ever, and one in a trap ends in that pixel; nearly all get there long before
-    `niter`. The end point is the same to the last bit.
+    stands still or goes to and fro for ever, and one whose pixel has a goal ends there; nearly all get there long
+    before `niter`. The end point is the same to the last bit.
 
     Parameters
     ----------
     blocks : numbers of the blocks to work on; block k holds ``starts[k * BLOCK : (k + 1) * BLOCK]``.
     starts : (N,) int32, flat indices y * X + x of the pixels that walk.
     pairs : ((Y + 1) * (X + 1),) uint64, the two numbers of each pixel in :func:`lay_out_steps`, taken for one.
-    traps : (Y, X) bool, from :func:`find_traps`.
+    goals : (Y, X) int32, flat indices from :func:`find_traps`, and those of basins, which want :func:`time_in_basins`
+        steps to get there; -1 where a walk's end is not known.
     niter : steps.
     ends : (N,) int32, filled with the flat indices of the end points rounded down.
     """
-    width = traps.shape[1]
-    last = np.float32(traps.shape[0] - 1), np.float32(width - 1)
+    width = goals.shape[1]
+    last = np.float32(goals.shape[0] - 1), np.float32(width - 1)
     position = np.empty((4, BLOCK), np.float32)
     y, x, y2, x2 = position[0], position[1], position[2], position[3]
     origin, at = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int32)
@@ -90,15 +100,17 @@ def follow(
         count = min(BLOCK, len(starts) - first)
         for k in range(count):
             origin[k], y[k], x[k] = first + k, starts[first + k] // width, starts[first + k] % width
+        y2[:count], x2[:count] = -1, -1
+        count = _retire(origin, y, x, y2, x2, count, goals, True, ends)
         for _ in range(niter % STRIDE):
             _step(y, x, count, last, pairs, at, corners)
-        for _ in range(niter // STRIDE if count > 0 else 0):
+        for left in range(niter // STRIDE - 1 if count > 0 else -1, -1, -1):
             for step in range(STRIDE):
                 if step == STRIDE - 2:
                     for k in range(count):
                         y2[k], x2[k] = y[k], x[k]
                 _step(y, x, count, last, pairs, at, corners)
-            count = _retire(origin, y, x, y2, x2, count, traps, ends)
+            count = _retire(origin, y, x, y2, x2, count, goals, left * STRIDE >= time_in_basins(niter), ends)
             if count == 0:
                 break
         for k in range(count):
@@ -154,15 +166,22 @@ def _retire(
     y2: np.ndarray,
     x2: np.ndarray,
     count: int,
-    traps: np.ndarray,
+    goals: np.ndarray,
+    in_time: bool,
     ends: np.ndarray,
 ) -> int:
-    """Write the ends of settled walks, an even number of steps before their time. Returns how many go on."""
+    """Write the ends of settled walks, an even number of steps before their time. Returns how many go on.
+
+    Those in a trap or standing still have settled, and where there is time (`in_time`) those in a basin.
+    """
     going = 0
     for k in range(count):
         end_y, end_x = np.int32(y[k]), np.int32(x[k])
-        if traps[end_y, end_x] or (y[k] == y2[k] and x[k] == x2[k]):
-            ends[origin[k]] = end_y * traps.shape[1] + end_x
+        end, goal = end_y * np.int32(goals.shape[1]) + end_x, goals[end_y, end_x]
+        if goal == end or (goal >= 0 and in_time):
+            ends[origin[k]] = goal
+        elif y[k] == y2[k] and x[k] == x2[k]:
+            ends[origin[k]] = end
         else:
             origin[going], y[going], x[going] = origin[k], y[k], x[k]
             going += 1
