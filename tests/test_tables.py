@@ -226,3 +226,20 @@ def test_csv_of_odd_names_of_columns_is_what_pandas_writes():
         table = pd.DataFrame([[1, 2.5]], columns=names)
         assert csv_text(table) == table.to_csv(index=False)
     assert csv_text(pd.DataFrame()) == pd.DataFrame().to_csv(index=False)
+
+
+def test_an_index_that_pandas_left_in_the_file_is_no_column(tmp_path):
+    frame = pd.DataFrame({"field": ["a", "b", "c"], "label": [1, 2, 3], "class": pd.Categorical(["x", "y", "z"])})
+    frame[frame["label"] > 1].to_parquet(tmp_path / "cells.parquet")
+    found = read_table(tmp_path / "cells.parquet")
+    assert list(found) == ["field", "label", "class"]
+    assert found.to_dict("list") == {"field": ["b", "c"], "label": [2, 3], "class": ["y", "z"]}
+
+
+@pytest.mark.parametrize("rows", [0, 4, 5])
+def test_a_csv_written_in_pieces_is_that_of_the_whole(tmp_path, monkeypatch, rows):
+    monkeypatch.setattr("cellular.files._ROWS", 2)
+    words, numbers = ["a", None, 'b,"c"', "d", ""], [0.1, np.nan, 1e300, 2.0, -0.0]
+    frame = pd.DataFrame({"word": words, "number": numbers}).head(rows)
+    write_csv(tmp_path / "cells.csv", frame)
+    assert (tmp_path / "cells.csv").read_text() == frame.to_csv(index=False)

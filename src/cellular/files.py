@@ -167,10 +167,15 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path} is not valid JSON: {error}") from error
 
 
+# Of a table of millions, as many are text at once.
+_ROWS = 100_000
+
+
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:
     """Write a table as CSV without the index."""
     with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as lines:
-        lines.write(csv_text(table))
+        for at in range(0, max(len(table), 1), _ROWS):
+            lines.write(csv_text(table.iloc[at : at + _ROWS], header=at == 0))
 
 
 # What a thing is called, where it belongs and what was done to it: text in every table, however it looks. 001 is not 1,

@@ -132,15 +132,17 @@ def read_table(path: str | Path, text: Iterable[str] = (), columns: Collection[s
         return frame if columns is None else frame[[name for name in frame if name in columns]]
     if not path.is_file():
         raise MissingInputError(f"No such file: {path}")
-    with _named(path):
-        names = [name for name in pyarrow.parquet.read_schema(path).names if columns is None or name in columns]
-        frame = to_frame(pyarrow.parquet.read_table(path, columns=names, use_threads=False))
-    for name in frame:
+    with _named(path), pyarrow.parquet.ParquetFile(path) as file:
+        own = (file.schema_arrow.pandas_metadata or {}).get("index_columns", ())
+        names = [name for name in file.schema_arrow.names if (columns is None or name in columns) and name not in own]
+        # one after the other: all of them as Arrow, before the first is pandas', take as much again
+        read = {name: to_frame(file.read([name], use_threads=False))[name] for name in names}
+    for name, column in read.items():
         if name not in TEXT_COLUMNS.union(text):
-            frame[name] = _as_in_text(frame[name])
-        elif frame[name].dtype != object:
-            frame[name] = frame[name].astype(object).map(str, na_action="ignore")
-    return frame
+            read[name] = _as_in_text(column)
+        elif column.dtype != object:
+            read[name] = column.astype(object).map(str, na_action="ignore")
+    return pd.DataFrame(read, copy=False)
 
 
 def _as_in_text(column: pd.Series) -> pd.Series:

@@ -24,6 +24,8 @@ from cellular.files import as_numbers, number_order
 LEVELS = ("replicate", "plate", "well", "position", "image")
 # Words for a name that is not known, in columns of dates, plates, wells and sites.
 _NO_NAME = ("na", "n/a", "#n/a", "nan", "none", "null", "unknown", "?", "-")
+# A column of more values than these is none of what wells were given.
+_MOST_LEVELS = 12
 # Stands for every date or well that is not known: they are not told apart.
 UNKNOWN = "?"
 
@@ -254,9 +256,11 @@ def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: Stat
     for name in described:
         if name in own or name not in table:
             continue
+        if table[name].dtype != object and table[name].nunique() > _MOST_LEVELS:
+            continue
         wells = table[["treatment", "replicate", "well", name]].drop_duplicates().dropna(subset=[name])
         levels = as_text(wells[name]) if wells[name].dtype != object else wells[name].astype(str)
-        few = levels.nunique() <= min(12, max(2, wells["well"].nunique() // 2))
+        few = levels.nunique() <= min(_MOST_LEVELS, max(2, wells["well"].nunique() // 2))
         if not few or levels.groupby(wells["well"]).nunique().max() > 1:
             continue
         within = levels.groupby([wells["treatment"], wells["replicate"]]).nunique()

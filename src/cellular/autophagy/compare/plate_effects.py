@@ -33,7 +33,8 @@ def well_means(
     """
     needed = [*LEVELS, "timepoint", "treatment", *given, *features]
     known, keys = _placed(table, needed), ["plate", "well"]
-    images = known.groupby([*keys, "image"], observed=True)[list(features)].mean()
+    groups = known.groupby([*keys, "image"], observed=True)
+    images = pd.DataFrame({name: groups[name].mean() for name in features})  # all at once are copied, millions of cells
     means = images.groupby(level=keys).mean()
     about = known.groupby(keys, observed=True)[list(given)].first() if given else pd.DataFrame(index=means.index)
     wide = means.join(about).reset_index()
@@ -55,8 +56,9 @@ def _placed(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """The columns `names` of the cells of wells that have a place on the plate."""
     wells = table["well"].unique()
     places = {well for well in wells if well_name(str(well).rsplit("/", 1)[-1])}
-    table = table[[name for name in dict.fromkeys(names) if name in table]]
-    return table if len(places) == len(wells) else table[table["well"].isin(places)]
+    if len(places) == len(wells):
+        return table
+    return table.loc[table["well"].isin(places), [name for name in dict.fromkeys(names) if name in table]]
 
 
 def grid_of(wells: pd.DataFrame, values: str = "value", size: int | None = None) -> np.ndarray:
