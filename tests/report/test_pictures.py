@@ -7,7 +7,7 @@ import pytest
 
 from cellular.data.image import FieldImage
 from cellular.report.choice import choose_fields
-from cellular.report.linked import choose_rows
+from cellular.report.linked import choose_rows, plate_figures
 from cellular.report.outlines import outlines_of
 from cellular.report.pictures import channel_colours, channel_pictures, size_choice
 
@@ -89,3 +89,12 @@ def test_a_page_keeps_all_cells_of_the_fields_it_shows():
     assert len(kept) == 20
     assert (kept["field"] == "a").sum() == 5
     assert choose_rows(cells, ["a"], most=100) is cells
+
+
+@pytest.mark.parametrize(("values", "scale"), [([np.nan, np.nan], (0, 1)), ([np.nan, 3.0], (3, 3))])
+@pytest.mark.filterwarnings("error")
+def test_a_plate_without_a_value_is_drawn_without_a_warning(values, scale):
+    wells = pd.DataFrame({"plate": ["P", "P"], "well": ["A01", "A02"], "share": values})
+    _, mapper, figures, _ = plate_figures(wells, "share")
+    assert (mapper.low, mapper.high) == scale
+    assert len(figures) == 1

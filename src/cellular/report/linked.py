@@ -219,7 +219,9 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
         "treatment": wells["treatment"].fillna("").astype(str).tolist() if "treatment" in wells else [""] * len(wells)
     }
     source = ColumnDataSource(data)
-    low, high = np.nanpercentile(wells[feature].to_numpy(float), [2, 98])
+    known = wells[feature].dropna().to_numpy(float)
+    # without a value every well is grey, whatever the scale
+    low, high = np.percentile(known, [2, 98]) if len(known) else (0, 1)
     mapper = LinearColorMapper(palette=Viridis256, low=low, high=high, nan_color="#dddddd")
     figures, drawn = [], []
     for plate in dict.fromkeys(data["plate"]):
