@@ -18,7 +18,7 @@ from cellular.data.find import find_plate
 from cellular.data.formats.images import read_labels, write_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, SettingsError
-from cellular.files import read_csv, read_json
+from cellular.files import alone_in, read_csv, read_json
 from cellular.jobs.analyse import AnalyseSettings, analyse
 from cellular.jobs.classify import classify, train_state
 from cellular.jobs.corrections import (
@@ -82,6 +82,31 @@ def test_states_and_outlines_are_undone_one_after_another(tmp_path):
     field.undo()
     assert FieldCorrections(tmp_path, "f", FIELD).states == {1: "basal"}
     assert read_csv(tmp_path / STATES)["label"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "opened", [open_corrections, lambda folder: FieldCorrections(folder, "g", FIELD)], ids=["a verb", "the page"]
+)
+def test_a_table_older_than_the_log_is_made_from_it(tmp_path, opened):
+    field = FieldCorrections(tmp_path, "f", FIELD)
+    field.do("state", cells=[1], state="fed")
+    before = (tmp_path / STATES).read_bytes()
+    field.do("state", cells=[2], state="unfed")
+    after = (tmp_path / STATES).read_bytes()
+    (tmp_path / STATES).write_bytes(before)  # killed between the log and the table
+    opened(tmp_path)
+    assert (tmp_path / STATES).read_bytes() == after
+    (tmp_path / STATES).unlink()  # killed at the first stroke
+    opened(tmp_path)
+    assert (tmp_path / STATES).read_bytes() == after
+
+
+def test_an_old_table_is_left_to_whoever_is_at_work_there(tmp_path):
+    FieldCorrections(tmp_path, "f", FIELD).do("state", cells=[1], state="fed")
+    (tmp_path / STATES).write_text("old")
+    with alone_in(tmp_path):
+        assert states_of(tmp_path) == {("f", 1): "basal"}
+    assert (tmp_path / STATES).read_text() == "old"
 
 
 def states_by_label(folder):

@@ -2,7 +2,7 @@
 
 ``corrections/corrections.jsonl`` holds a line a stroke, who, when and what, and is only ever added to; the label image
 ``<field>_masks.tif`` is what comes of replaying a field's strokes on its original, ``states.csv`` what was told of
-cells and holds. The log is written first: whoever is killed in between loses nothing, and the image is made again.
+cells and holds. The log is written first: whoever is killed in between loses nothing, and the others are made again.
 """
 
 import getpass
@@ -26,7 +26,7 @@ from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import alone_in
-from cellular.jobs.corrections_log import COUNTS, LOG, REDO, STATE, UNDO, append, read_log, taken_apart
+from cellular.jobs.corrections_log import COUNTS, LOG, REDO, STATE, UNDO, append, mend_states, read_log, taken_apart
 from cellular.jobs.states_by_hand import ByHand, as_table, changes, check_same, take_in, write_states
 from cellular.labels import edit, follow
 
@@ -104,7 +104,9 @@ def open_corrections(folder: str | Path) -> Corrections:
     folder = Path(folder)
     if not (folder / LOG).is_file():
         raise MissingInputError(f"{folder} holds no corrections ({LOG}); `cellular view` makes them")
-    return Corrections(folder, tuple(read_log(folder / LOG)[0]))
+    log, _ = read_log(folder / LOG)
+    mend_states(folder, log)
+    return Corrections(folder, tuple(log))
 
 
 def corrected(plate: Plate, folder: str | Path | None) -> tuple[Plate, Corrections | None]:
@@ -228,6 +230,7 @@ class FieldCorrections:
         self.pixel_size_um = pixel_size_um
         self._hash = pixel_hash(original)
         log, self._whole = read_log(self.folder / LOG)  # and how many bytes of it are known
+        mend_states(self.folder, log)
         found = Corrections(self.folder, tuple(log))
         check_original(found, field, original)
         self._entries = found.of(field)

@@ -1,14 +1,17 @@
 """The log of corrections on disk: a line a stroke, only ever added to."""
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cellular.errors import InputError
-from cellular.files import writing
-from cellular.jobs.states_by_hand import is_change
+from cellular.errors import InputError, OutputError, OutputExistsError
+from cellular.files import alone_in, writing
+from cellular.jobs.states_by_hand import STATES, ByHand, is_change, is_written, take_in, write_states
+
+logger = logging.getLogger(__name__)
 
 LOG = "corrections.jsonl"
 UNDO, REDO = "undo", "redo"
@@ -49,6 +52,27 @@ def read_log(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
             raise InputError(f"{path}: line {number} is no correction; restore the file from a copy")
         entries.append(entry)
     return entries, start + len(whole) + len(ended)
+
+
+def mend_states(folder: Path, log: Iterable[Mapping[str, Any]]) -> None:
+    """Write the table of states anew where it is not what the `log` in `folder` tells: the log counts.
+
+    A program that was killed after a line of the log has left it as it was before. Where the folder cannot be written,
+    or another command is writing there, the table is left for the next one.
+    """
+    known: ByHand = {}
+    take_in(known, log)
+    if is_written(folder, known):
+        return
+    try:
+        with alone_in(folder, deep=False):
+            told: ByHand = {}
+            take_in(told, read_log(folder / LOG)[0])  # as it is now that nobody else writes
+            write_states(folder, told)
+    except OutputExistsError:
+        pass  # whoever is at work there writes it
+    except OutputError as error:
+        logger.warning("%s is not what %s says, and could not be written: %s", folder / STATES, LOG, error)
 
 
 def taken_apart(entries: Iterable[Mapping[str, Any]]) -> tuple[list, list]:

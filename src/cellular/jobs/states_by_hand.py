@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from cellular.delimited import csv_text
 from cellular.errors import InputError
 from cellular.files import write_csv
 from cellular.labels.follow import Said
@@ -54,6 +55,12 @@ def as_table(known: ByHand) -> pd.DataFrame:
 def write_states(folder: Path, known: ByHand) -> None:
     """Write :data:`STATES`."""
     write_csv(folder / STATES, as_table(known))
+
+
+def is_written(folder: Path, known: ByHand) -> bool:
+    """Whether :data:`STATES` says what `known` does; without a state there need be none."""
+    path = folder / STATES
+    return path.read_bytes() == csv_text(as_table(known)).encode() if path.is_file() else not known
 
 
 def check_same(field: str, known: ByHand, said: Mapping[int, Said]) -> None:
