@@ -5,6 +5,7 @@ import pytest
 import tifffile
 
 from cellular.data.find import find_plate
+from cellular.data.formats.images import write_image
 from cellular.data.image import read_field
 from cellular.errors import InputError
 
@@ -24,3 +25,9 @@ def test_one_plane_named_as_one_channel_is_read(tmp_path):
     tifffile.imwrite(tmp_path / "P_A01_s1_w1.tif", np.full((16, 16), 7, np.uint16))
     image = read_field(find_plate(tmp_path, channels=["EGFP=w1"]).fields[0])
     assert (image.pixels.shape, image.roles, image.pixels.max()) == ((16, 16, 1), ("EGFP",), 7)
+
+
+def test_a_folder_that_is_named_like_an_image_is_none(tmp_path):
+    write_image(tmp_path / "A01.tif", np.zeros((8, 8), np.uint16))
+    (tmp_path / "A02.tif").mkdir()
+    assert [item.name for item in find_plate(tmp_path).fields] == ["A01"]

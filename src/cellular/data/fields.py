@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cellular.data.formats.suffixes import same_name
 from cellular.data.wells import well_name
@@ -40,6 +41,7 @@ class Field:
         return self.name if self.timepoint is None else f"{self.date}-{self.plate}_{self.well}_s{self.site}"
 
 
+@lru_cache(1 << 15)  # each channel of a field asks, and each scheme
 def parse_field(name: str) -> Field:
     """Read a field name; a name outside the grammar keeps its name and has None for every part.
 

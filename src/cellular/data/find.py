@@ -8,10 +8,11 @@ from typing import Any
 
 from cellular.data.channels import parse_channels, role_of
 from cellular.data.formats.image_file import ome_zarr_plate
+from cellular.data.formats.ome_zarr import is_ome_zarr
 from cellular.data.formats.suffixes import UNREAD_SUFFIXES, field_name, kind_of, nuclei_field, same_name
 from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
-from cellular.data.label_files import claimed, entries, find_labels, is_image, match_labels, names_of
-from cellular.data.plate import FieldFiles, Plate, role_rank
+from cellular.data.label_files import claimed, entries, find_labels, is_image, match_labels, names_of, scan
+from cellular.data.plate import FieldFiles, Plate, Source, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
 from cellular.data.schemes import SCHEMES, choose, read_names
 from cellular.errors import InputError, MissingInputError
@@ -116,8 +117,9 @@ def _find_among(
     z: ZChoice,
 ) -> Plate:
     """The fields of these `files`, paths under `root`, channels without roles as yet; `source` is what errors name."""
-    marked = [path for path in files if kind_of(path) in ("labels", "ignore")]
-    images = [path for path in without_nuclei(files) if is_image(root / path)]
+    kinds = {path: kind_of(path.name) for path in files}
+    marked = [path for path, kind in kinds.items() if kind in ("labels", "ignore")]
+    images = [path for path in _without_nuclei(kinds) if kinds[path] == "image"]
     unread = [path for path in files if path.suffix.lower() in UNREAD_SUFFIXES]
     if not images:
         kinds = "label images" if marked else f"{_kinds(unread)}: save them as TIFF or PNG" if unread else ""
@@ -146,10 +148,10 @@ def _kinds(paths: Sequence[PurePosixPath]) -> str:
 def list_files(folder: Path) -> list[PurePosixPath]:
     """Files in `folder`, or, where it holds no image itself, in its subfolders; hidden ones left out; sorted.
 
-    A Zarr group counts as a file, and so do this program's own outputs' folders as nothing.
+    A Zarr group counts as a file, other folders that are named as images are left out.
     """
-    here = entries(folder)
-    if any(is_image(folder / name) for name in here):
+    here = [one.name for one in scan(folder) if not (one.is_dir() and _is_mere_folder(folder, one.name))]
+    if any(kind_of(name) == "image" for name in here):
         return [PurePosixPath(name) for name in here]
     found: list[PurePosixPath] = []
     for top, folders, files in os.walk(folder):
@@ -164,21 +166,26 @@ def list_files(folder: Path) -> list[PurePosixPath]:
     return sorted(found)
 
 
-def without_nuclei(files: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+def _is_mere_folder(folder: Path, name: str) -> bool:
+    """Whether a folder is named as an image, and is none."""
+    return kind_of(name) == "image" and not is_ome_zarr(folder / name)
+
+
+def _without_nuclei(kinds: Mapping[PurePosixPath, str | None]) -> list[PurePosixPath]:
     """The files without label images of nuclei: ``A01_nuclei.tif`` beside ``A01_masks.tif`` in a folder of labels.
 
     Where a folder holds other images too, a file of this name is the image of DNA among them.
     """
     kept = []
-    by_folder: dict[PurePosixPath, list[PurePosixPath]] = {}
-    for path in files:
-        by_folder.setdefault(path.parent, []).append(path)
+    by_folder: dict[str, list[PurePosixPath]] = {}
+    for path in kinds:
+        by_folder.setdefault(str(path).rpartition("/")[0], []).append(path)
     for here in by_folder.values():
-        labelled = {same_name(field_name(path)) for path in here if kind_of(path) == "labels"}
+        labelled = {same_name(field_name(path)) for path in here if kinds[path] == "labels"}
         if not labelled:
             kept += here
             continue
-        images = [path for path in here if kind_of(path) == "image"]
+        images = [path for path in here if kinds[path] == "image"]
         nuclei = [path for path in images if same_name(nuclei_field(path) or "") in labelled]
         kept += [path for path in here if path not in nuclei] if len(nuclei) == len(images) else here
     return kept
@@ -302,7 +309,8 @@ def _with_roles(
 
 
 def _in_order(item: FieldFiles, roles: Mapping[str, str | None]) -> FieldFiles:
-    sources = [replace(source, role=roles.get(source.token)) for source in item.sources]
+    # as `replace` does, in a quarter of its time
+    sources = [Source(**vars(source) | {"role": roles.get(source.token)}) for source in item.sources]
     if item.kind != "picture":
         sources.sort(key=lambda source: role_rank(source.role))
     return replace(item, sources=tuple(sources))

@@ -30,16 +30,19 @@ def group_files(
     names : names of channels by token.
     z : "max", "sum" or the number of a slice, see :func:`cellular.data.find.find_plate`.
     """
-    groups: dict[Parts, dict[str | None, dict[int | None, Path]]] = defaultdict(lambda: defaultdict(dict))
+    groups: dict[tuple, dict[str | None, dict[int | None, Path]]] = defaultdict(lambda: defaultdict(dict))
+    of_group: dict[tuple, Parts] = {}
     for path, parts in files.items():
-        slices = groups[replace(parts, channel=None, z=None)][parts.channel]
+        group = (parts.plate, parts.well, parts.site, parts.timepoint, parts.date, parts.name, parts.series)
+        of_group.setdefault(group, parts)
+        slices = groups[group][parts.channel]
         if parts.z in slices:
             raise InputError(f"Two files for the same thing: {slices[parts.z]} and {root / path}; remove one")
         slices[parts.z] = root / path
-    several_times = len({parts.timepoint for parts in groups}) > 1
+    several_times = len({parts.timepoint for parts in of_group.values()}) > 1
     fields: list[FieldFiles] = []
-    for parts, tokens in groups.items():
-        item = _place(parts, several_times)
+    for group, tokens in groups.items():
+        item = _place(of_group[group], several_times)
         if None in tokens:
             # As published: where a field has both a composite and raw channels, the composite is taken.
             for file in tokens[None].values():

@@ -92,7 +92,13 @@ def is_image(path: Path) -> bool:
 
 def entries(folder: Path) -> list[str]:
     """Names in a folder, sorted, without hidden ones; InputError where it cannot be listed."""
+    return [entry.name for entry in scan(folder)]
+
+
+def scan(folder: Path) -> list[os.DirEntry[str]]:
+    """As :func:`entries`, but what is there besides the name too: whether it is a folder needs no look at the disk."""
     try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+        with os.scandir(folder) as found:
+            return sorted((one for one in found if not one.name.startswith(".")), key=lambda one: one.name)
     except OSError as error:
         raise InputError(f"{folder} cannot be listed: {error.strerror}") from error

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+import scipy  # `scipy.ndimage` is slow to import, and is when it is first asked for
 
 from cellular.labels.checks import as_labels
 
@@ -84,10 +84,10 @@ def cell_boxes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _found(labels: np.ndarray) -> tuple[np.ndarray, list[tuple[slice, slice]]]:
     """Labels (N,) int64 present in a label image (Y, X), ascending, and the box of each."""
     if labels.size and labels.max() <= labels.size:
-        boxes = ndimage.find_objects(labels)
+        boxes = scipy.ndimage.find_objects(labels)
         present = np.flatnonzero([box is not None for box in boxes]) + 1
         return present, [boxes[label - 1] for label in present]
     # few labels of high numbers: a list of all numbers would be one of billions
     present = np.setdiff1d(labels, 0).astype(np.int64)
     dense = np.searchsorted(present, labels) + (labels > 0)
-    return present, ndimage.find_objects(dense)
+    return present, scipy.ndimage.find_objects(dense)

@@ -1,7 +1,7 @@
 """What a label image must be."""
 
 import numpy as np
-from scipy import ndimage
+import scipy  # `scipy.ndimage` is slow to import, and is when it is first asked for
 
 from cellular.errors import InputError
 
@@ -26,7 +26,7 @@ def check_cells(labels: np.ndarray, path: object) -> np.ndarray:
     largest = labels.max(initial=0)
     if largest == 0 or (labels[labels > 0] != largest).any():
         return labels
-    pieces, count = ndimage.label(labels, np.ones((3, 3)))
+    pieces, count = scipy.ndimage.label(labels, np.ones((3, 3)))
     if count > 1 and 10 * np.bincount(pieces.ravel())[1:].max() < 9 * np.count_nonzero(labels):
         raise InputError(
             f"{path}: its one label, {largest}, is in {count} pieces; a label image has a number for each cell, so "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from scipy import ndimage
+import scipy  # `scipy.ndimage` is slow to import, and is when it is first asked for
 from skimage.draw import line as line_pixels
 
 from cellular.errors import InputError
@@ -44,8 +44,8 @@ def split_by_line(labels: np.ndarray, cell: int, line: Points, new: Sequence[int
     check_cells(labels, [cell], 1)
     whole = labels == cell
     cut = whole & ~_line_mask(line, labels.shape)
-    parts, count = ndimage.label(cut)  # 4-connected: nothing slips through a line of pixels that touch at corners
-    if count <= ndimage.label(whole)[1]:
+    parts, count = scipy.ndimage.label(cut)  # 4-connected: nothing slips through a line of pixels that touch at corners
+    if count <= scipy.ndimage.label(whole)[1]:
         raise InputError(f"the line does not cut cell {cell} in two; draw it from edge to edge")
     return _numbered(labels, whole, parts, count, new)
 
@@ -66,7 +66,7 @@ def split_by_seeds(labels: np.ndarray, cell: int, seeds: Points, new: Sequence[i
         markers[place] = number
     from skimage.segmentation import watershed  # slow to import, and this stroke alone needs it
 
-    parts = watershed(-ndimage.distance_transform_edt(whole), markers, mask=whole)
+    parts = watershed(-scipy.ndimage.distance_transform_edt(whole), markers, mask=whole)
     return _numbered(labels, whole, parts, len(places), new)
 
 
@@ -161,7 +161,7 @@ def _numbered(labels: np.ndarray, whole: np.ndarray, parts: np.ndarray, count: i
     """`labels` with the `parts` 1 to `count` of a cell under the numbers `new`; what is in none goes to the nearest."""
     if count > len(new):
         raise InputError(f"that would be {count} parts; split into {len(new)} at once")
-    nearest = ndimage.distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
+    nearest = scipy.ndimage.distance_transform_edt(parts == 0, return_distances=False, return_indices=True)
     full = parts[tuple(nearest)]
     sizes = np.bincount(full[whole], minlength=count + 1)[1:]
     edited = labels

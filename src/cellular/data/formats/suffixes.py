@@ -40,6 +40,10 @@ ANNOTATION_FILES = (
 )
 
 
+# Longer endings before those they end in; images first, which most files are.
+_KNOWN = (*IMAGE_SUFFIXES, *LABEL_FILES, *ANNOTATION_FILES, *ZARR_SUFFIXES, *VENDOR_SUFFIXES)
+
+
 def suffix_of(path: str | PurePath) -> str:
     """Ending of a file's name in small letters, ``.ome`` left out: ``.tif`` of ``a.OME.TIF``, ``_seg.npy``; "" if none.
 
@@ -52,8 +56,7 @@ def suffix_of(path: str | PurePath) -> str:
 @lru_cache(1 << 15)
 def _suffix(name: str) -> str:
     name = name.casefold()
-    known = (*LABEL_FILES, *ANNOTATION_FILES, *IMAGE_SUFFIXES, *ZARR_SUFFIXES, *VENDOR_SUFFIXES)
-    return next((suffix for suffix in known if name.endswith(suffix)), "")
+    return next((suffix for suffix in _KNOWN if name.endswith(suffix)), "") if name.endswith(_KNOWN) else ""
 
 
 def kind_of(path: str | PurePath) -> str | None:
@@ -66,15 +69,15 @@ def kind_of(path: str | PurePath) -> str | None:
 
 
 @lru_cache(1 << 15)
-def _kind(path: str) -> str | None:
-    suffix = suffix_of(path)
-    if not suffix or path.startswith("."):
+def _kind(name: str) -> str | None:
+    suffix = _suffix(name)
+    if not suffix or name.startswith("."):
         return None
     if suffix in LABEL_FILES:
         return "labels"
     if suffix in ANNOTATION_FILES:
         return "annotations"
-    stem = _bare(path, suffix).casefold()
+    stem = _bare(name, suffix).casefold()
     if stem.endswith(IGNORE_SUFFIX):
         return "ignore"
     return "labels" if stem.endswith(LABEL_MARKS) else "image"
@@ -105,7 +108,7 @@ def nuclei_field(path: str | PurePath) -> str | None:
 
 
 def _bare(path: str | PurePath, suffix: str) -> str:
-    name = unicodedata.normalize("NFC", PurePath(path).name)
+    name = unicodedata.normalize("NFC", os.path.basename(path))
     return _without_ome(name[: len(name) - len(suffix)])
 
 

@@ -1,5 +1,6 @@
 """CELLULAR's names: ``Timepoint_001_220518-ST_C03_s1_w2.TIF``; its composites carry no channel."""
 
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from cellular.data.fields import parse_field, split_channel
@@ -8,7 +9,12 @@ from cellular.data.schemes.parts import Parts, Scheme, stem
 
 def read(path: PurePosixPath) -> Parts | None:
     """Parts of a name in the dataset's grammar."""
-    name, channel = split_channel(stem(path))
+    return _read(stem(path))
+
+
+@lru_cache(1 << 15)  # who chooses the scheme asks, and who reads by it
+def _read(name: str) -> Parts | None:
+    name, channel = split_channel(name)
     field = parse_field(name)
     if field.well is None:
         return None

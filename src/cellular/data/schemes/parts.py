@@ -101,7 +101,8 @@ def stem(path: PurePosixPath) -> str:
 
 @lru_cache(1 << 15)
 def _stem(name: str) -> str:
-    name = PurePosixPath(name).stem
+    dot = name.rfind(".")
+    name = name[:dot] if 0 < dot < len(name) - 1 else name  # as in `pathlib`
     return name[:-4] if name.lower().endswith(".ome") else name
 
 
