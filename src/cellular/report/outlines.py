@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from scipy import ndimage
+import scipy  # `scipy.ndimage` is slow to import, and is when it is first asked for
 
 from cellular.data.image import FieldImage
 from cellular.data.plate import ROLE_ORDER
@@ -76,7 +76,7 @@ def outlines_of(labels: np.ndarray, within: float = 0.7) -> dict[int, tuple[np.n
     They run through the middles of border pixels, and are straightened by at most `within` px.
     """
     found = {}
-    for index, window in enumerate(ndimage.find_objects(labels)):
+    for index, window in enumerate(scipy.ndimage.find_objects(labels) if labels.any() else ()):
         if window is None:
             continue
         here = labels[window] == index + 1
