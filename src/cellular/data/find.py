@@ -122,8 +122,8 @@ def _find_among(
     images = [path for path in _without_nuclei(kinds) if kinds[path] == "image"]
     unread = [path for path in files if path.suffix.lower() in UNREAD_SUFFIXES]
     if not images:
-        kinds = "label images" if marked else f"{_kinds(unread)}: save them as TIFF or PNG" if unread else ""
-        raise InputError(f"{source} holds no images{', only ' + kinds if kinds else ''}")
+        others = "label images" if marked else f"{_kinds(unread)}: save them as TIFF or PNG" if unread else ""
+        raise InputError(f"{source} holds no images{', only ' + others if others else ''}")
     chosen = choose(images, scheme, pattern)
     reading = read_names(images, chosen)
     notes = [f"{len(unread)} files are not read, first {unread[0]}; save {_kinds(unread)} as TIFF"] if unread else []
