@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cellular import delimited
 from cellular import tables as module
 from cellular.delimited import csv_text
 from cellular.errors import InputError, MissingInputError
@@ -213,7 +214,8 @@ def test_puncta_are_never_all_in_memory(tmp_path, monkeypatch):
         pd.Categorical(["x", None, "y"]),
     ],
 )
-def test_csv_is_to_the_byte_what_pandas_writes(column):
+def test_csv_is_to_the_byte_what_pandas_writes(column, monkeypatch):
+    monkeypatch.setattr(delimited, "FEW", 0)
     table = pd.DataFrame({"value": column}).assign(field="f1").set_index(pd.Index(range(5, 5 + len(column))))
     assert csv_text(table) == table.to_csv(index=False)
     assert csv_text(table, header=False) == table.to_csv(index=False, header=False)
@@ -221,7 +223,8 @@ def test_csv_is_to_the_byte_what_pandas_writes(column):
     assert csv_text(alone) == alone.to_csv(index=False)
 
 
-def test_csv_of_odd_names_of_columns_is_what_pandas_writes():
+def test_csv_of_odd_names_of_columns_is_what_pandas_writes(monkeypatch):
+    monkeypatch.setattr(delimited, "FEW", 0)
     for names in (["a,b", "c"], [1, 2], ["same", "same"]):
         table = pd.DataFrame([[1, 2.5]], columns=names)
         assert csv_text(table) == table.to_csv(index=False)
