@@ -24,6 +24,7 @@ from benchmarks.fields import SIDE, Field, load_field
 from benchmarks.large import LARGE_SIDE, large_images
 from benchmarks.plate import throughput
 from benchmarks.rows import Disagreement, Inputs, Row, rows
+from benchmarks.small import small_images
 
 REPORT = ROOT / "docs" / "performance.md"
 # What stands below this line in the report is written by hand, from benchmarks that are run by themselves, and kept.
@@ -62,7 +63,8 @@ def main(argv: list[str] | None = None) -> None:
             tables.append((device, measure(chosen, inputs, args.repeats, args.peer_repeats or args.repeats)))
     memory = None if args.only else large_images(args.large_side)
     plate = None if args.only else throughput(repeats=args.repeats, simulated=args.simulated)
-    text = report(field, tables, memory, plate, (args.repeats, args.peer_repeats or args.repeats))
+    small = None if args.only else small_images(repeats=args.repeats)
+    text = report(field, tables, memory, plate, small, (args.repeats, args.peer_repeats or args.repeats))
     print(text)
     _, line, kept = args.out.read_text().partition(KEPT) if args.out.is_file() else ("", "", "")
     text += f"\n{line}{kept}" if line else ""
@@ -115,6 +117,7 @@ def report(
     tables: list[tuple[str, list[Timed]]],
     memory: list[str] | None,
     plate: list[str] | None,
+    small: list[str] | None,
     repeats: tuple[int, int],
 ) -> str:
     """The page, in Markdown."""
@@ -151,6 +154,8 @@ def report(
         lines += ["", "## Memory and large images", "", *(f"- {line}" for line in memory)]
     if plate is not None:
         lines += ["", "## From file to report", "", *plate]
+    if small is not None:
+        lines += ["", "## Small images", "", *small]
     return "\n".join(lines) + "\n"
 
 

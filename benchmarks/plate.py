@@ -88,13 +88,13 @@ def images_of(fields: int, folder: Path, simulated: bool) -> str:
     return "simulated fields"
 
 
-def run(verb: str, folder: Path, cold: bool) -> tuple[float, float]:
-    """Run a verb anew; seconds of the clock, and of the processors."""
+def run(verb: str, folder: Path, cold: bool, *options: str) -> tuple[float, float]:
+    """Run a verb anew on the folder's images; seconds of the clock, and of the processors."""
     out, kernels = folder / verb, folder / f"kernels-{verb}"
     shutil.rmtree(out, ignore_errors=True)
     if cold:
         shutil.rmtree(kernels, ignore_errors=True)
-    command = [sys.executable, "-m", "cellular", verb, str(folder / "images"), "--out", str(out)]
+    command = [sys.executable, "-m", "cellular", verb, str(folder / "images"), "--out", str(out), *options]
     environment = os.environ | {"NUMBA_CACHE_DIR": str(kernels)}
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
