@@ -122,10 +122,15 @@ def test_intervals_of_a_mean_follow_the_clusters():
     values = np.array([0.0, 0.0, 1.0, 1.0, 0.5, 0.5])
     names = sorted(fields_of(("C03", "I04", "I06"), (1, 2)), key=lambda item: ("C03", "I06", "I04").index(item.well))
 
+    asked = []
+
     def statistic(weights):
+        asked.append(tuple(weights))
         return {"mean": float((values * weights).sum() / weights.sum())}
 
     low, high = intervals(statistic, clusters_of(names))["mean"]
+    # three wells, drawn three times: 3 + 6 + 1 ways, each worked out once
+    assert len(asked) == len(set(asked)) == 10
     # 3 wells drawn from {0, 1, 0.5}: P(all 0) = 1/27 = 3.7 %, more than 2.5 %, so the ends are 0 and 1.
     assert (low, high) == (0, 1)
     assert intervals(statistic, clusters_of(names[:4])) == {}

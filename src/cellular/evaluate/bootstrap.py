@@ -69,12 +69,14 @@ def intervals(
     if clusters.count < FEWEST_CLUSTERS:
         return {}
     rng = np.random.default_rng(seed)
-    draws = [
-        statistic(
-            np.bincount(rng.integers(clusters.count, size=clusters.count), minlength=clusters.count)[clusters.of_field]
-        )
-        for _ in range(RESAMPLES)
-    ]
+    # few clusters are drawn in few ways, each of them many times
+    known: dict[bytes, dict[str, float]] = {}
+    draws = []
+    for _ in range(RESAMPLES):
+        drawn = np.bincount(rng.integers(clusters.count, size=clusters.count), minlength=clusters.count)
+        if (key := drawn.tobytes()) not in known:
+            known[key] = statistic(drawn[clusters.of_field])
+        draws.append(known[key])
     tail = (1 - LEVEL) / 2
     ends = {name: np.quantile([draw[name] for draw in draws], (tail, 1 - tail)) for name in draws[0]}
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
