@@ -53,11 +53,19 @@ DRAWN = """() => {
 
 
 @pytest.fixture(scope="module")
-def chromium():
+def started_once():
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def chromium(started_once):
+    """The browser; its pages are closed after the test: left open, each goes on asking a server that is gone."""
+    yield started_once
+    for context in started_once.contexts:
+        context.close()
 
 
 class Visitor:
