@@ -34,11 +34,10 @@ class FieldWindows:
         info = describe_image(path)[source.scene]
         self.item, self.shape = item, (info.sizes["Y"], info.sizes["X"])
         count = len(item.sources) if len(item.sources) > 1 else info.sizes["C"] if source.index is None else 1
+        named = [s.role or s.name or s.token for s in item.sources] if len(item.sources) == count else [""] * count
         if item.kind == "composite":
-            self.channels = item.roles
-        else:
-            named = [s.role or s.name or s.token for s in item.sources] if len(item.sources) == count else []
-            self.channels = tuple(name or str(k + 1) for k, name in enumerate(named or [""] * count))
+            named = [role or "" for role in item.roles]
+        self.channels = tuple(name or str(k + 1) for k, name in enumerate(named))
         self.pixel_size_um = item.pixel_size_um or info.pixel_size_um
         self._parted = self.shape[0] * self.shape[1] > WHOLE_PX and all(
             len(s.slices) == 1 and s.slices[0][0].suffix.lower() in TIFF_SUFFIXES for s in item.sources

@@ -10,7 +10,7 @@ from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.doses import compare_doses
 from cellular.autophagy.compare.effects import Comparison, choose_features
 from cellular.autophagy.compare.factorial import compare_factor
-from cellular.autophagy.compare.flux import YELLOW, compare_flux
+from cellular.autophagy.compare.flux import YELLOW, Flux, compare_flux
 from cellular.autophagy.compare.plate_effects import (
     assay_quality,
     control_kinds,
@@ -42,8 +42,8 @@ def assess(result: Comparison, settings: StatsSettings, shown: Sequence[str]) ->
     series = [name for name in (curves["treatment"].unique() if len(curves) else ()) if name != settings.dose]
     notes = [f"Wells of '{result.control}' without a dose are dose zero of {', '.join(series)}"] if series else []
     wells, places, quality = _plate(result, settings, features)
-    shown = dict.fromkeys([*([YELLOW] if flux and YELLOW in result.cells else []), *shown, *settings.heatmaps])
-    return Assay(flux, factor, curves, points, wells, places, quality, tuple(notes), tuple(shown))
+    first = dict.fromkeys([*([YELLOW] if flux and YELLOW in result.cells else []), *shown, *settings.heatmaps])
+    return Assay(flux, factor, curves, points, wells, places, quality, tuple(notes), tuple(first))
 
 
 def _plate(
@@ -54,8 +54,8 @@ def _plate(
     table = result.cells if result.with_inhibitor is None else result.with_inhibitor
     asked = choose_features(table, replace(settings, features=settings.heatmaps)) if settings.heatmaps else []
     inhibitor = result.arms.column if result.arms else None
-    given = ["treatment", inhibitor, settings.dose, settings.factor, "control"]
-    given = list(dict.fromkeys(name for name in given if name and name in table))
+    columns = ("treatment", inhibitor, settings.dose, settings.factor, "control")
+    given = list(dict.fromkeys(name for name in columns if name and name in table))
     wells = well_means(table, list(dict.fromkeys([*features, *asked])), given, result.before)
     if wells["well"].nunique() < FEWEST_WELLS:
         return nothing, nothing, nothing
@@ -90,21 +90,8 @@ def write_assay(assay: Assay, out: Path) -> Assay:
 def _draw(assay: Assay, folder: Path) -> dict[str, dict[str, Path]]:
     pictures: dict[str, dict[str, Path]] = {"flux": {}, "doses": {}, "plate": {}}
     for feature in assay.shown:
-        for inhibitor in assay.flux.arms.inhibitors if assay.flux else ():
-            rows = assay.flux.table
-            if ((rows["feature"] == feature) & (rows["inhibitor"] == inhibitor)).any():
-                path = folder / f"flux_{plain_name(feature)}_{plain_name(inhibitor)}.svg"
-                caption = f"{axis_label(feature)}: pools of the replicates, and their flux with {inhibitor}."
-                pictures["flux"][caption] = save(
-                    flux_figure(assay.flux, feature, inhibitor), path, _of(assay.flux.pools, feature)
-                )
-            slopes = assay.flux.turnover
-            if len(slopes) and (slopes["feature"].eq(feature) & slopes["inhibitor"].eq(inhibitor)).any():
-                path = folder / f"course_{plain_name(feature)}_{plain_name(inhibitor)}.svg"
-                caption = f"{axis_label(feature)} after the block: with {inhibitor} filled, without open."
-                pictures["flux"][caption] = save(
-                    course_figure(assay.flux, feature, inhibitor), path, _of(assay.flux.courses, feature)
-                )
+        if assay.flux:
+            pictures["flux"] |= _draw_flux(assay.flux, feature, folder)
         if len(assay.wells) and (assay.wells["feature"] == feature).any():
             plates = sorted(assay.wells["plate"].unique())
             figure = heatmap(assay.wells[assay.wells["plate"].isin(plates[:MOST_PLATES])], feature)
@@ -118,6 +105,21 @@ def _draw(assay: Assay, folder: Path) -> dict[str, dict[str, Path]]:
             what = f"{axis_label(curve['feature'])} over {curve['treatment']}"
             caption = f"{what}; dotted and grey: EC50 and its interval."
             pictures["doses"][caption] = save(dose_figure(curve, assay.points[own]), path, assay.points[own])
+    return pictures
+
+
+def _draw_flux(flux: Flux, feature: str, folder: Path) -> dict[str, Path]:
+    pictures = {}
+    for inhibitor in flux.arms.inhibitors:
+        rows, slopes = flux.table, flux.turnover
+        if (rows["feature"].eq(feature) & rows["inhibitor"].eq(inhibitor)).any():
+            path = folder / f"flux_{plain_name(feature)}_{plain_name(inhibitor)}.svg"
+            caption = f"{axis_label(feature)}: pools of the replicates, and their flux with {inhibitor}."
+            pictures[caption] = save(flux_figure(flux, feature, inhibitor), path, _of(flux.pools, feature))
+        if len(slopes) and (slopes["feature"].eq(feature) & slopes["inhibitor"].eq(inhibitor)).any():
+            path = folder / f"course_{plain_name(feature)}_{plain_name(inhibitor)}.svg"
+            caption = f"{axis_label(feature)} after the block: with {inhibitor} filled, without open."
+            pictures[caption] = save(course_figure(flux, feature, inhibitor), path, _of(flux.courses, feature))
     return pictures
 
 

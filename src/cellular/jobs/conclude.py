@@ -28,8 +28,9 @@ from cellular.jobs.nuclei import AUTO
 from cellular.jobs.quality import judge, left_out
 from cellular.jobs.runner import Done, write_problems
 from cellular.jobs.shards import for_the_rest
-from cellular.jobs.stats import HEADLINES, Figures, compare_tables, headlines, unit_of
+from cellular.jobs.stats import HEADLINES, compare_tables, headlines, unit_of
 from cellular.report.analysis import Analysis, analysis_page
+from cellular.report.comparison import Figures
 from cellular.segment.settings import SegmentSettings
 from cellular.tables import Tables
 from cellular.track.link import TrackSettings

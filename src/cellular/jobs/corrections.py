@@ -118,14 +118,19 @@ def corrected(plate: Plate, folder: str | Path | None) -> tuple[Plate, Correctio
     if folder is None:
         return plate, None
     found = open_corrections(folder)
+    return corrected_by(plate, found), found
+
+
+def corrected_by(plate: Plate, found: Corrections) -> Plate:
+    """`plate` with the corrected label images of `found`; raises as :func:`corrected` does."""
     here = {item.name: item for item in plate.fields}
     known = [name for name in found.fields if name in here]
     every = dict.fromkeys([*found.fields, *found.states()["field"]])
     if every and not here.keys() & every:
-        raise InputError(f"{folder} corrects {next(iter(every))} and the like, no field of {plate.folder}")
+        raise InputError(f"{found.folder} corrects {next(iter(every))} and the like, no field of {plate.folder}")
     labels = {name: _mended(found, here[name]) for name in known}
     fields = tuple(replace(item, labels=labels.get(item.name, item.labels)) for item in plate.fields)
-    return replace(plate, fields=fields), found
+    return replace(plate, fields=fields)
 
 
 def annotated(source: Plate | str | Path, folder: str | Path | None) -> Plate:
@@ -184,7 +189,7 @@ def _mended(found: Corrections, item: FieldFiles) -> Path:
         check_original(found, item.name, original)
     if fixed is not None and pixel_hash(fixed) == last["after"]:
         return path
-    if item.labels is None:
+    if original is None:
         raise InputError(
             f"{path} is not what {LOG} says, and the label image that was corrected is not here to mend it"
         )
@@ -315,13 +320,14 @@ class FieldCorrections:
         edited, gone = edit.changed_cells(self.original, after)
         states = changes(self._said, said)
         touched = {cell for part in edit.changed_cells(self.labels, after) for cell in part}
+        cells = sorted(touched | set(map(int, states)))
         entry = {
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "who": self.who,
             "field": self.field,
             "operation": operation,
             "arguments": dict(arguments),
-            "cells": sorted(touched | set(map(int, states))),
+            "cells": cells,
             "original": self._hash,
             "after": pixel_hash(after),
             **dict(zip(COUNTS, (len(edited), len(gone)))),
@@ -337,7 +343,7 @@ class FieldCorrections:
                 write_labels(label_path(self.folder, self.field), after, self.pixel_size_um)
             if states:
                 write_states(self.folder, self._by_hand)
-        return entry["cells"]
+        return cells
 
     def _check_alone(self) -> None:
         """Raise InputError where somebody else has corrected the field since this began."""

@@ -93,7 +93,8 @@ class Dask:
         import_extra("dask.config", "dask").update_defaults({"logging": {"distributed": "warning"}})
         import_extra("distributed", "dask")
         self.address, self.settings, self.patience_s = address, cluster, patience_s
-        self._open, self._client, self._left = ExitStack(), None, 0
+        self._open, self._left = ExitStack(), 0
+        self._client: Any = None
 
     def __enter__(self) -> Dask:
         return self
@@ -119,7 +120,7 @@ class Dask:
     def _connected(self) -> Any:
         if self._client is None:
             distributed = import_extra("distributed", "dask")
-            where = self.address or self._open.enter_context(self._made())
+            where = self._open.enter_context(self._made(self.settings)) if self.settings else self.address
             try:
                 self._client = self._open.enter_context(
                     distributed.Client(where, timeout=self.patience_s, set_as_default=False)
@@ -129,9 +130,9 @@ class Dask:
             logger.info("Dask dashboard: %s", self._client.dashboard_link)
         return self._client
 
-    def _made(self) -> Any:
+    def _made(self, settings: ClusterSettings) -> Any:
         """The cluster that is asked for; it grows and shrinks with the items that are left."""
-        kind, options = self.settings.kind, self.settings.options
+        kind, options = settings.kind, settings.options
         distributed = import_extra("distributed", "dask")
         if kind == LOCAL:
             make = distributed.LocalCluster
@@ -142,15 +143,15 @@ class Dask:
             cluster = make(**options)
         except (TypeError, ValueError) as error:
             raise SettingsError(f"the cluster's file does not fit {make.__name__}: {error}") from error
-        cluster.scale(max(1, self.settings.minimum))
+        cluster.scale(max(1, settings.minimum))
         try:
             cluster.sync(_settled, cluster)  # a job that is refused is refused now
         except (RuntimeError, OSError) as error:
             cluster.close()
             raise EngineError(f"the cluster takes no worker: {' '.join(str(error).split())}") from error
         cluster.adapt(
-            minimum=self.settings.minimum,
-            maximum=self.settings.maximum,
+            minimum=settings.minimum,
+            maximum=settings.maximum,
             interval="1s",
             wait_count=5,
             Adaptive=_adaptive(distributed, lambda: self._left),

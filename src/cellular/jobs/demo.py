@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def _demo(out: Path, settings: DemoSettings) -> DemoResult:
         ),
     )
     diameter = settings.diameter_px
-    results = {
+    results: dict[Sequence[str], EvaluationResult] = {
         ("starter",): _score(folders["test"], out, "starter", "starter", settings.device, diameter),
         ("fine-tuned",): _score(folders["test"], out, "fine-tuned", str(trained.best), settings.device, diameter),
     }

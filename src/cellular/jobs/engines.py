@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 
 # A field is given up once as many workers have died while they were at it: one may be chance, two hardly.
 DEATHS = 2
-# Objects made between two looks for garbage, in the command and in workers: at Python's own 700, a fifth of the time
 # Set for a command that another process may interrupt: see cellular.jobs.queue.
 INTERRUPTIBLE = "CELLULAR_INTERRUPTIBLE"
+# Objects made between two looks for garbage, in the command and in workers: at Python's own 700, a fifth of the time
 # of reading libraries, and of drawing figures, goes into looking.
 GARBAGE_EVERY = 10_000
 
@@ -164,7 +164,8 @@ def share_out(items: Sequence[Any], crew: Crew) -> Iterator[tuple[int, Outcome]]
 
     What a worker died of is done again at the end, by another; :data:`DEATHS` times, then it is a problem.
     """
-    waiting, under_way, deaths = deque(range(len(items))), 0, Counter()
+    waiting, under_way = deque(range(len(items))), 0
+    deaths: Counter[int] = Counter()
     while waiting or under_way:
         for worker in crew.idle(len(waiting)):
             number = waiting.popleft()

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellular.data.find import match_labels
 from cellular.data.formats.images import write_image
 from cellular.data.formats.read import read_any_labels
 from cellular.data.image import load_labels, read_field
+from cellular.data.label_files import match_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
-from cellular.evaluate.bootstrap import Unit, clusters_of, intervals
-from cellular.evaluate.detection import Boxes, average_precision, match_boxes, mean_average_precision
+from cellular.evaluate.bootstrap import Clusters, Unit, clusters_of, intervals
+from cellular.evaluate.detection import Boxes, Detections, average_precision, match_boxes, mean_average_precision
 from cellular.evaluate.result import EvaluationResult, as_json
 from cellular.evaluate.scores import FieldScores, summary
 from cellular.files import read_csv, read_json, write_csv, write_json
@@ -88,36 +88,43 @@ def evaluate(
     >>> result.values["instance.0.50.f1"]
     1.0
     """
-    if (segmenter is None) == (labels_dir is None):
+    by = labels_dir if segmenter is None else segmenter
+    if by is None or (segmenter is not None and labels_dir is not None):
         raise InputError("evaluate takes either a model or a folder of predicted labels")
     output_dir = Path(output_dir)
     plate = annotated(test_dir, corrections)
     clusters_of([], interval_unit)  # a typing error is said before the work, not after
     with held(output_dir, engine):
-        return _evaluate(
-            plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit, corrections, engine
-        )
+        return _evaluate(plate, output_dir, by, settings, boxes_dir, interval_unit, bool(corrections), engine)
 
 
 def _evaluate(
-    plate, output_dir, segmenter, settings, labels_dir, boxes_dir, interval_unit, corrections, engine
+    plate: Plate,
+    output_dir: Path,
+    by: Segmenter | str | Path,
+    settings: SegmentSettings | None,
+    boxes_dir: str | Path | None,
+    interval_unit: Unit,
+    corrected: bool,
+    engine: Engine,
 ) -> EvaluationResult:
-    if segmenter is not None:
-        segmented = segment(plate, output_dir / "labels", segmenter, settings, engine=engine)
+    given = isinstance(by, (str, Path))
+    if isinstance(by, (str, Path)):
+        labels, cells, problems = _given_labels(plate.fields, Path(by))
+    else:
+        segmented = segment(plate, output_dir / "labels", by, settings, engine=engine)
         engine = for_the_rest(engine)
         labels, cells, problems = segmented.labels, segmented.cells, dict(segmented.problems)
-    else:
-        labels, cells, problems = _given_labels(plate.fields, Path(labels_dir))
     predicted = [item for item in plate.fields if item.name in labels]
-    score = ScoreField(labels, given=segmenter is None)
+    score = ScoreField(labels, given=given)
     records = output_dir / RECORDS / plate.folder.name
     done = each(predicted, records, Work(score, score.inputs), desc="score", engine=engine)
     asked = {
         "plate": plate.as_dict(),
-        "labels": None if labels_dir is None else str(labels_dir),
+        "labels": str(by) if given else None,
         "boxes": None if boxes_dir is None else str(boxes_dir),
         "interval_unit": interval_unit,
-        "corrected": bool(corrections),
+        "corrected": corrected,
         "scored": list(done.names),
         "problems": problems | done.problems,
     }
@@ -152,7 +159,12 @@ def evaluated(output_dir: str | Path, split: str) -> EvaluationResult:
 
 
 def _concluded(
-    output_dir: Path, plate: Plate, asked: Mapping[str, Any], labels: Mapping[str, Path], cells: pd.DataFrame, tables
+    output_dir: Path,
+    plate: Plate,
+    asked: Mapping[str, Any],
+    labels: dict[str, Path],
+    cells: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
 ) -> EvaluationResult:
     """From the `tables` of all fields that were scored to the scores of all; `asked` is what the record says."""
     scored = {one.scores.name: one for one in scored_fields(tables)} if asked["scored"] else {}
@@ -238,7 +250,17 @@ def _found_boxes(cells: pd.DataFrame, one: ScoredField, labels: Path) -> Boxes:
     return Boxes(boxes, np.array([score_of.get(number, 1.0) for number in numbers]))
 
 
-def _summarise(output_dir, split, fields, clusters, detections, labels, pairs, problems, table) -> EvaluationResult:
+def _summarise(
+    output_dir: Path,
+    split: str,
+    fields: list[FieldScores],
+    clusters: Clusters,
+    detections: Detections,
+    labels: dict[str, Path],
+    items: list[FieldFiles],
+    problems: dict[str, str],
+    table: pd.DataFrame | None,
+) -> EvaluationResult:
     """Values over all fields and their intervals, from counts that are already there."""
 
     def statistic(weights: np.ndarray) -> dict[str, float]:
@@ -255,7 +277,7 @@ def _summarise(output_dir, split, fields, clusters, detections, labels, pairs, p
         fields,
         detections,
         labels,
-        pairs,
+        items,
         _recall_by_class(fields, table),
         problems,
     )

@@ -86,6 +86,8 @@ def scored_fields(tables: Mapping[str, pd.DataFrame]) -> Iterator[ScoredField]:
 
 def _scores(row: Mapping, true: pd.DataFrame, predicted: pd.DataFrame) -> FieldScores:
     tn, fp, fn, tp = (int(row[key]) for key in _PIXELS)
+    near_predicted, edge_predicted, near_true, edge_true = (int(row[key]) for key in _BOUNDARY)
+    aji, aji_cellpose = ((float(row[shared]), float(row[union])) for shared, union in (_AJI, _AJI_CELLPOSE))
     labels = [table.loc[table["counts"], "label"].to_numpy(int) for table in (true, predicted)]
     wrong = [table.loc[table["wrong"], "label"].to_numpy(int) for table in (true, predicted)]
     return FieldScores(
@@ -95,9 +97,9 @@ def _scores(row: Mapping, true: pd.DataFrame, predicted: pd.DataFrame) -> FieldS
         ((tn, fp), (fn, tp)),
         tuple(int(row[key]) for key in _TP),
         float(row["matched_iou"]),
-        tuple(float(row[key]) for key in _AJI),
-        tuple(float(row[key]) for key in _AJI_CELLPOSE),
-        tuple(int(row[key]) for key in _BOUNDARY),
+        aji,
+        aji_cellpose,
+        (near_predicted, edge_predicted, near_true, edge_true),
         *labels,
         *wrong,
     )

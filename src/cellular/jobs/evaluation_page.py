@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from cellular.data.formats.images import read_labels
-from cellular.data.image import load_ignore, load_labels, read_field
+from cellular.data.image import FieldImage, load_ignore, load_labels, read_field
 from cellular.evaluate.cells import calibration, cell_verdicts, errors_by
 from cellular.evaluate.paired import paired_differences
 from cellular.evaluate.result import EvaluationResult
+from cellular.evaluate.scores import FieldScores
 from cellular.files import read_json, write_csv, write_json
 from cellular.jobs.evaluate import evaluated
 from cellular.jobs.explore import for_paper
@@ -33,7 +34,7 @@ from cellular.report.evaluation_page import (
 )
 from cellular.report.explorer import Explored
 from cellular.report.linked import choose_rows
-from cellular.report.outlines import outlines_of
+from cellular.report.outlines import Ring, outlines_of
 from cellular.report.pictures import size_choice
 from cellular.report.provenance import versions
 from cellular.report.style import save
@@ -109,7 +110,9 @@ def _settings(result: EvaluationResult) -> dict[str, object]:
     return made | {"test fields": str(result.items[0].images[0].parent)}
 
 
-def _read(result: EvaluationResult, name: str):
+def _read(
+    result: EvaluationResult, name: str
+) -> tuple[FieldImage, np.ndarray, np.ndarray, FieldScores, np.ndarray | None]:
     """Image, truth, prediction and scores of a field."""
     item = next(item for item in result.items if item.name == name)
     image = read_field(item)
@@ -120,7 +123,8 @@ def _read(result: EvaluationResult, name: str):
 
 def _judged(result: EvaluationResult) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All true and all predicted cells, with ``field``; predictions with their ``score``, 1 where none is known."""
-    true, predicted = [], []
+    true: list[pd.DataFrame] = []
+    predicted: list[pd.DataFrame] = []
     for one in result.fields:
         image, truth, prediction, scores, ignore = _read(result, one.name)
         mine = cell_verdicts(truth, prediction, scores, image.array(), ignore)
@@ -153,15 +157,21 @@ def _worst(result: EvaluationResult, true: pd.DataFrame, predicted: pd.DataFrame
     if rows.empty:
         return None
     read = {name: _read(result, name) for name in rows["field"].unique()}
-    crops = [cell_crop(read[r["field"]][0].array(), *read[r["field"]][1:3], r) for r in rows.to_dict("records")]
+    crops = []
+    for row in rows.to_dict("records"):
+        image, truth, prediction, *_ = read[row["field"]]
+        crops.append(cell_crop(image.array(), truth, prediction, row))
     return contact_sheet(crops)
 
 
-def _explored(result: EvaluationResult, true: pd.DataFrame, predicted: pd.DataFrame):
+def _explored(
+    result: EvaluationResult, true: pd.DataFrame, predicted: pd.DataFrame
+) -> tuple[Explored, dict[str, np.ndarray], list[str]]:
     """The fields to look into: predictions, and true cells that were missed; truth as a layer below."""
     scores = [one.instance(0.5).f1 for one in result.fields]
     choice = choose_fields(pd.DataFrame({"position": [one.name for one in result.fields], "sharpness": scores}))
-    frames, outlines, still, rings = [], {}, {}, []
+    frames, still, rings = [], {}, []
+    outlines: dict[tuple[str, int], Ring] = {}
     for number, name in enumerate(choice.why):
         image, truth, prediction, scored, _ = _read(result, name)
         frames.append(frame_of(image, name, len(choice.why)))

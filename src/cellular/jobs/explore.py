@@ -21,9 +21,9 @@ from cellular.report.choice import Choice, choose_fields
 from cellular.report.colours import EDGE, STATES
 from cellular.report.explorer import Explored, measurements, unit_means, well_table
 from cellular.report.linked import choose_rows
-from cellular.report.outlines import PLAIN, colour_image, outline_overlay, outlines_of
+from cellular.report.outlines import PLAIN, Ring, colour_image, outline_overlay, outlines_of
 from cellular.report.pictures import size_choice
-from cellular.report.viewer import frame_of
+from cellular.report.viewer import Frame, frame_of
 
 logger = logging.getLogger(__name__)
 
@@ -106,11 +106,13 @@ def _about(plate: Plate, quality: pd.DataFrame, positions: Mapping[str, str], tr
     return table.assign(flagged=table["flagged"].eq(True)) if "flagged" in table else table
 
 
-def _read(shown: Sequence[str], fields: Mapping[str, FieldFiles], positions: Mapping[str, str], choice: Choice):
+def _read(
+    shown: Sequence[str], fields: Mapping[str, FieldFiles], positions: Mapping[str, str], choice: Choice
+) -> tuple[list[Frame], dict[tuple[str, int], Ring], dict[str, np.ndarray], dict[str, str]]:
     """Frames, outlines by (field, label), pictures for paper, and what could not be read."""
     drawn = {next(name for name in shown if positions[name] == place) for place in choice.why}
 
-    def look(item: FieldFiles):
+    def look(item: FieldFiles) -> tuple[Frame, dict[int, Ring], np.ndarray | None]:
         image = read_field(item)
         labels = load_labels(item, image.shape)
         frame = frame_of(image, item.name, len(shown), positions[item.name], item.timepoint)

@@ -78,10 +78,11 @@ def export(
     """
     if to in MODELS:
         _check_here(engine, "a model")
+        model = _no_plate(source, to, "a model")
         with alone_in(Path(out).parent, deep=False):
             if to == "onnx":
-                return Exported([export_onnx(source, out)])
-            return Exported([export_bioimageio(source, out, author=author, test_image=test_image)])
+                return Exported([export_onnx(model, out)])
+            return Exported([export_bioimageio(model, out, author=author, test_image=test_image)])
     if to not in EXPORTS:
         raise SettingsError(f"Unknown format '{to}'; known: {', '.join((*EXPORTS, *MODELS))}")
     if to == "ome-zarr" and (isinstance(source, Plate) or verb_of(source)):
@@ -90,11 +91,15 @@ def export(
             _check_here(engine, "a plate's store")
             table = None if isinstance(source, Plate) else table_of_run(source, plate)
             return _export_plate(plate, out, read_table(cells) if cells else table)
-    if isinstance(source, Plate):
-        raise SettingsError(f"A plate of images is exported to ome-zarr, not to {to}; give its label images")
-    fields = find_labelled(source, images, cells)
+    fields = find_labelled(_no_plate(source, to, "its label images"), images, cells)
     shared = Path(cells) if cells else table_above(fields[0].labels_path)
     return _export_fields(to, fields, Path(out), shared, engine)
+
+
+def _no_plate(source: str | Path | Plate, to: str, instead: str) -> str | Path:
+    if isinstance(source, Plate):
+        raise SettingsError(f"A plate of images is exported to ome-zarr, not to {to}; give {instead}")
+    return source
 
 
 def _check_here(engine: Engine, what: str) -> None:

@@ -2,10 +2,11 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import cv2
 import numpy as np
@@ -74,6 +75,8 @@ def _write_onnx(network: CPnet, out: Path) -> Path:
             external_data=False,
             verbose=False,
         )
+        if program is None:  # as its type says; with dynamo there always is one
+            raise WeightsError(f"{out}: ONNX was given nothing to write")
         program.save(temporary)
         _check_onnx(wrapped, temporary, torch.rand(1, network.channels, 10 * network.divisor, 7 * network.divisor))
     return out
@@ -216,7 +219,15 @@ on images that were not trained on.
 """
 
 
-def _describe(spec, model: Model, parts: dict[str, Path], author: str, name: str, licence: str, cite: Sequence):
+def _describe(
+    spec: Any,  # the module, which comes with an extra
+    model: Model,
+    parts: Mapping[str, Path],
+    author: str,
+    name: str,
+    licence: str,
+    cite: Sequence[tuple[str, str]],
+) -> Any:
     """The package's description, checked by bioimageio.spec as it is built."""
     network = model.network
     size = {"size": spec.ParameterizedSize(min=8 * network.divisor, step=network.divisor)}

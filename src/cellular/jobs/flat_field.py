@@ -150,7 +150,8 @@ def report(flat: FlatField, light: pd.DataFrame | None, plate: Plate, out: Path)
 
 def profiles_of(light: pd.DataFrame, plate: Plate, given: Mapping[str, np.ndarray] | None = None) -> Profiles:
     """Profiles from the light of many fields; a channel that does not allow one is logged and left out."""
-    plates, profiles = {item.name: _plate_of(item) for item in plate.fields}, {}
+    plates = {item.name: _plate_of(item) for item in plate.fields}
+    profiles: Profiles = {}
     for channel, rows in light.groupby("channel", sort=False):
         if given is not None and channel not in given:
             continue
@@ -164,11 +165,13 @@ def profiles_of(light: pd.DataFrame, plate: Plate, given: Mapping[str, np.ndarra
     return profiles
 
 
-def _write(out: Path, profiles: Profiles, applied: set[str], plate: Plate) -> None:
+def _write(out: Path, profiles: Profiles, applied: set[tuple[str, str]], plate: Plate) -> None:
     """Write ``flat_field/<plate>_<channel>.tif`` (float32, mean 1), then the table, which says that all is there."""
     shape = next((image.shape for image in _readable(plate)), None)
     rows = []
     for name, profile in profiles.items():
+        if shape is None:
+            raise InputError(f"{plate.folder}: none of the fields of its flat field can be read any more")
         write_image(_file(out, *name), profile.over(shape))
         about = {column: getattr(profile, column) for column in COLUMNS[1:-1]}
         rows.append({"plate": name[0], **about, "applied": name in applied})

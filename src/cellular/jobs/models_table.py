@@ -26,7 +26,7 @@ def comparison(results: Mapping[Sequence[str], EvaluationResult], keys: Sequence
     """A row per evaluation: its `keys` (for instance model and split), then COLUMNS, then their intervals."""
     rows = []
     for labels, result in results.items():
-        row = dict(zip(keys, labels)) | {"fields": len(result.fields)}
+        row: dict[str, object] = {**dict(zip(keys, labels)), "fields": len(result.fields)}
         row |= {shown: result.values[name] for shown, name in COLUMNS.items()}
         for shown, name in COLUMNS.items():
             low, high = result.intervals.get(name, (None, None))

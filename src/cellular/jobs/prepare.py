@@ -150,11 +150,12 @@ def prepare(
 
 def _find(input: str | Path, settings: PrepareSettings) -> Sources:
     """Per-cell masks as published, or else another tool's annotations."""
-    names = {"images": settings.images, "image_dirname": settings.image_dirname}
     path = Path(input)
     empty = path.is_dir() and not any(path.iterdir())
     if empty or not path.exists() or is_published_layout(path, settings.mask_dirname):
-        return find_sources(path, masks=settings.mask_dirname, **names)
+        return find_sources(
+            path, masks=settings.mask_dirname, images=settings.images, image_dirname=settings.image_dirname
+        )
     images = settings.images or (path / settings.image_dirname if settings.image_dirname else None)
     return annotated_fields(path, images or images_beside(path))
 
@@ -206,10 +207,11 @@ def _survey(
     problems = [f"No field of {sources.masks} is in split '{name}' ({_how(settings, name)})" for name in empty]
     problems += split.strangers(sources.fields)
     # The default need not be there; a class that was named but is nowhere is a typing error.
-    if named := sorted(set(settings.exclude) - set(PrepareSettings.exclude)):
-        classes = sources.classes()
-        for name in sorted(set(named) - classes if classes is not None else ()):
-            problems.append(f"Class '{name}' is to be excluded, but the classes are {', '.join(sorted(classes))}")
+    named = set(settings.exclude) - set(PrepareSettings.exclude)
+    if named and (classes := sources.classes()) is not None:
+        known = ", ".join(sorted(classes))
+        for name in sorted(named - classes):
+            problems.append(f"Class '{name}' is to be excluded, but the classes are {known}")
     return notices, problems
 
 

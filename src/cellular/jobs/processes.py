@@ -90,14 +90,17 @@ class Best(Place):
     """
 
     def __init__(self, threads: bool = False) -> None:
-        self.threads, self.start = threads, None
+        self.threads = threads
+        self.start: float | None = None
 
     def run(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
         """See :class:`cellular.jobs.engines.Engine`."""
-        self.start = time.process_time() if self.start is None else self.start
-        return self._by_threads(do, items) if self.threads else self._one_by_one(do, items)
+        self.start = start = time.process_time() if self.start is None else self.start
+        return (self._by_threads if self.threads else self._one_by_one)(do, items, start)
 
-    def _by_threads(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
+    def _by_threads(
+        self, do: Callable[[Any], Any], items: Sequence[Any], start: float
+    ) -> Iterator[tuple[int, Outcome]]:
         with _threads_of_libraries(1):
             count, done = min(cores(), MOST_THREADS), 0
             if (free_memory() or 0) < count * AMPLE:
@@ -111,14 +114,16 @@ class Best(Place):
             every = (time.process_time() - began) / max(1, len(first))
             done += len(first)
             left = len(items) - done
-            processes = faster_by(left, every / count, every, self.start)
+            processes = faster_by(left, every / count, every, start)
             if processes == 1:
                 yield from _numbered_from(done, Threads(count).run(do, items[done:]))
                 return
         logger.info("%d processes do the rest, %.1f s of an item each; --workers 1 keeps to one", processes, every)
         yield from _numbered_from(done, Processes(processes).run(do, items[done:]))
 
-    def _one_by_one(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
+    def _one_by_one(
+        self, do: Callable[[Any], Any], items: Sequence[Any], start: float
+    ) -> Iterator[tuple[int, Outcome]]:
         # What all threads take together an item would take alone on a core; what the thread that waits for them takes
         # is how long it lasts here, whatever else this machine is doing.
         for number, item in enumerate(items):
@@ -128,7 +133,7 @@ class Best(Place):
             yield number, outcome
             left = len(items) - number - 1
             # the first item pays for what is compiled or read at its first use
-            if number and (count := faster_by(left, own, every, self.start)) > 1:
+            if number and (count := faster_by(left, own, every, start)) > 1:
                 told = "%d processes do the rest: %.1f of %.1f s of an item are one thread's; --workers 1 keeps to one"
                 logger.info(told, count, own, every)
                 yield from _numbered_from(number + 1, Processes(count).run(do, items[number + 1 :]))
@@ -179,7 +184,8 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         level = logging.getLogger().getEffectiveLevel()
         self.process = context.Process(target=_serve, args=(theirs, threads, level), daemon=True)
-        self.ready, self.number = False, None
+        self.ready = False
+        self.number: int | None = None
         with _threads(threads):
             self.process.start()
         theirs.close()
@@ -193,7 +199,7 @@ class _Worker:
 
     def how_it_died(self) -> str:
         self.process.join()
-        code = self.process.exitcode
+        code = self.process.exitcode or 0
         if code == -9:
             return "was killed (signal 9; the memory may have been full)"
         return f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
@@ -226,19 +232,19 @@ class _Processes:
             worker.pipe.send((number, item))
 
     def wait(self) -> list[tuple[int, Outcome | Died]]:
-        came = []
-        by_pipe = {worker.pipe: worker for worker in self.workers}
-        for pipe in wait(list(by_pipe)):
+        came: list[tuple[int, Outcome | Died]] = []
+        by_pipe: dict[object, _Worker] = {worker.pipe: worker for worker in self.workers}
+        for pipe in wait([worker.pipe for worker in self.workers]):
             worker = by_pipe[pipe]
             try:
-                message = pipe.recv()
+                message = worker.pipe.recv()
             except (EOFError, ConnectionResetError):
                 came += self._buried(worker)
                 continue
             if message == _READY:
                 worker.ready = True
                 continue
-            if not worker.ready:
+            if worker.number is None:  # it was given nothing yet
                 raise EngineError(f"A worker process cannot start: {message.error}") from message.error
             came.append((worker.number, message))
             worker.number = None
@@ -276,8 +282,9 @@ class _Processes:
 def _serve(pipe: Connection, threads: int, level: int) -> None:
     """What a worker process does until its parent closes the pipe, or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent decides
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    if (parent := multiprocessing.parent_process()) is not None:
+        gone = [parent.sentinel]
+        threading.Thread(target=lambda: (wait(gone), os._exit(1)), daemon=True).start()
     logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stderr)
     for noisy in ("matplotlib", "numba", "PIL", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

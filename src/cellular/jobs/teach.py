@@ -9,7 +9,7 @@ from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import write_json
 from cellular.jobs.calibrate import calibrate
-from cellular.jobs.corrections import corrected
+from cellular.jobs.corrections import corrected_by, open_corrections
 from cellular.jobs.evaluate import evaluate
 from cellular.jobs.lessons import MODEL, RESULT
 from cellular.jobs.runner import claimed
@@ -19,7 +19,7 @@ from cellular.segment.model.registry import save_model
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
 from cellular.settings import settings_to_dict
-from cellular.train.loop import CHECKPOINT
+from cellular.train.checkpoint import CHECKPOINT
 from cellular.train.settings import TrainSettings
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,8 @@ def teach(
     Raises InputError with fewer than two corrected fields.
     """
     settings, out = settings or TeachSettings(), Path(out)
-    fixed, found = corrected(plate, corrections)
+    found = open_corrections(corrections)
+    fixed = corrected_by(plate, found)
     here = {item.name: item for item in fixed.fields}
     fields = [here[name] for name in found.fields if name in here]
     learnt, settled, held = shares(fields)
@@ -103,18 +104,17 @@ def teach(
     with claimed(out, "teaching", record):
         tuned = _trained(replace(plate, fields=learnt), out, replace(settings.train, device=device), settings.model)
         if not (out / MODEL).is_file():
-            tuned = Segmenter.from_pretrained(tuned, device)
+            learned = Segmenter.from_pretrained(tuned, device)
             if settled:
-                calibrate(tuned, replace(plate, fields=settled), settings.segment, out=out / MODEL)
+                calibrate(learned, replace(plate, fields=settled), settings.segment, out=out / MODEL)
             else:
-                save_model(out / MODEL, tuned.model.network, tuned.model.info)
+                save_model(out / MODEL, learned.model.network, learned.model.info)
         held_plate = replace(plate, fields=held)
         before = evaluate(held_plate, out / "before", segmenter, settings.segment).values
         after = evaluate(
             held_plate, out / "after", Segmenter.from_pretrained(out / MODEL, device), settings.segment
         ).values
-        names = [tuple(item.name for item in part) for part in (learnt, settled, held)]
-        lesson = Lesson(out / MODEL, *names, _of(before), _of(after))
+        lesson = Lesson(out / MODEL, _names(learnt), _names(settled), _names(held), _of(before), _of(after))
         write_json(out / RESULT, {**asdict(lesson), "model": MODEL, "kept": None})
     return lesson
 
@@ -141,6 +141,10 @@ def _trained(plate: Plate, out: Path, settings: TrainSettings, model: str) -> Pa
     name, place = "tuned", out / "experiments"
     begun = (place / name / CHECKPOINT).is_file()
     return train(plate, None, name, place, replace(settings, model_type=model), resume=begun).model
+
+
+def _names(fields: Sequence[FieldFiles]) -> tuple[str, ...]:
+    return tuple(item.name for item in fields)
 
 
 def _of(values: dict[str, float]) -> dict[str, float]:

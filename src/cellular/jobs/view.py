@@ -11,7 +11,8 @@ from cellular.data.find import find_plate
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import read_json
-from cellular.jobs.corrections import LOG, Corrections, open_corrections
+from cellular.jobs.corrections import Corrections, open_corrections
+from cellular.jobs.corrections_log import LOG
 from cellular.jobs.runs import PLATE, VERBS, plate_of_run, verb_of
 from cellular.settings import parse_toml
 from cellular.tables import Tables, find_table, read_table
@@ -91,6 +92,7 @@ class Run:
         nuclei = self.record["nuclei"]["from"]
         told = {**self.record, **self.record["puncta"], "nuclei": nuclei, "pixel_size": self.record["pixel_size_um"]}
         told |= {name: value for name, value in self.options.items() if name != "channels"}
+        names: tuple[str, ...]
         names = ("min_sigma", "max_sigma", "unit", "snr", "visible", "contrast", "kind_ratio", "second_look")
         names += ("detector", "spotiflow_model", "spotiflow_probability", "reporter", "keima_ratio", "many_puncta")
         names += ("nuclei", "flat_field", "pixel_size", "scheme")

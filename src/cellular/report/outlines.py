@@ -20,6 +20,8 @@ MATCHED, MISSED, SPURIOUS, PLAIN = (86, 180, 233), (230, 159, 0), (204, 121, 167
 
 # Nuclei: of the same palette, seen on blue DNA.
 NUCLEUS = (86, 180, 233)
+# x and y of the corners of an outline, (N,) px.
+Ring = tuple[np.ndarray, np.ndarray]
 
 
 def colour_image(image: FieldImage) -> np.ndarray:
@@ -68,7 +70,7 @@ def display_image(image: np.ndarray) -> np.ndarray:
     return (255 * scaled.clip(0, 1)).astype(np.uint8)
 
 
-def outlines_of(labels: np.ndarray, within: float = 0.7) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+def outlines_of(labels: np.ndarray, within: float = 0.7) -> dict[int, Ring]:
     """Outlines of a label image (Y, X): label -> x and y of its corners, px, parts set apart by NaN, without holes.
 
     Arrays of float32, which Bokeh writes as one piece: a list it takes number by number.

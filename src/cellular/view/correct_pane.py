@@ -1,6 +1,7 @@
 """Correcting by mouse, by buttons and by keyboard: each stroke is on disk before the next one is drawn."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import panel as pn
@@ -9,7 +10,7 @@ from cellular.autophagy.state.by_hand import choices_of
 from cellular.errors import CellularError, InputError
 from cellular.jobs.corrections_log import STATE
 from cellular.view.field_pane import FieldPane
-from cellular.view.parts import number
+from cellular.view.parts import number, press
 
 # What a drag or a click in the picture means, and the tool that takes it.
 MODES = {
@@ -39,13 +40,13 @@ class CorrectPane:
         }  # fmt: skip
         self.buttons = {name: pn.widgets.Button(name=name, width=110) for name in actions}
         for name, action in actions.items():
-            self.buttons[name].on_click(lambda _, action=action: self._pressed(action))
+            press(self.buttons[name], partial(self._pressed, action))
         states = choices_of(pane.desk.run.tables.get("cells"))
         self.states = {name: pn.widgets.Button(name=name, width=125) for name in states}
         for name, state in states.items():
-            self.states[name].on_click(lambda _, state=state: self._pressed(lambda: self._tell_state(state)))
+            press(self.states[name], partial(self._pressed, partial(self._tell_state, state)))
         self.cell = number("Cell number", width=110)
-        self.cell.param.watch(lambda event: event.new and pane.choose([event.new]), "value")
+        self.cell.param.watch(lambda event: self._choose(event.new), "value")
         self.corners = pn.widgets.TextInput(
             name="Corners instead of a stroke, x,y in px", placeholder="10,12 30,12 30,40", width=300
         )
@@ -111,7 +112,7 @@ class CorrectPane:
 
     def _do(self, operation: str, **arguments: Any) -> None:
         """One stroke, and the picture after it."""
-        found = self.pane.desk.correcting(self.pane.item)
+        found = self.pane.desk.correcting(self.pane.opened)
         told = found.states
         touched = found.do(operation, **arguments)
         lost = [str(cell) for cell in told if cell not in found.states and operation != STATE]
@@ -139,10 +140,14 @@ class CorrectPane:
             self.pane.colour_by.value = STATE  # else nothing would be seen of it
 
     def _undo(self) -> None:
-        self._after(self.pane.desk.correcting(self.pane.item).undo(), "undone")
+        self._after(self.pane.desk.correcting(self.pane.opened).undo(), "undone")
 
     def _redo(self) -> None:
-        self._after(self.pane.desk.correcting(self.pane.item).redo(), "done again")
+        self._after(self.pane.desk.correcting(self.pane.opened).redo(), "done again")
+
+    def _choose(self, cell: int | None) -> None:
+        if cell:
+            self.pane.choose([cell])
 
     def _one(self) -> int:
         chosen = self.pane.chosen()
@@ -179,9 +184,10 @@ class CorrectPane:
 
     def _by_corners(self) -> None:
         try:
-            points = [tuple(map(float, word.split(","))) for word in self.corners.value.split()]
+            pairs = [word.split(",") for word in (self.corners.value or "").split()]
+            points = [(float(x), float(y)) for x, y in pairs]
         except ValueError:
             points = []
-        if not points or any(len(point) != 2 for point in points):
+        if not points:
             raise InputError(f"corners are pairs x,y with spaces between, not '{self.corners.value}'")
         self._with_points(points)

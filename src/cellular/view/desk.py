@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +29,7 @@ class Desk:
         self._recent = RecentFields()
         self._corrections: OrderedDict[str, FieldCorrections] = OrderedDict()
         self._started = False
+        self._start: Callable[[], None] = self._start_queue
         self._lock = threading.RLock()
 
     def __enter__(self) -> "Desk":
@@ -46,7 +47,7 @@ class Desk:
         other.home, other._start = self.home, self._start
         return other
 
-    def _start(self) -> None:
+    def _start_queue(self) -> None:
         if not self._started:
             self.queue.start()
             self._started = True

@@ -1,6 +1,7 @@
 """One field: its image by tiles, cells, puncta; the table and the plot of its cells, which are one with the picture."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,39 +17,34 @@ from bokeh.models import (
     PointDrawTool,
     Range1d,
     TapTool,
+    Tool,
     WheelZoomTool,
 )
+from bokeh.models.renderers import Renderer
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
 from cellular.autophagy.state.by_hand import BY_HAND, as_the_model_said, overlaid
 from cellular.data.plate import FieldFiles
 from cellular.data.window import step_for
-from cellular.errors import CellularError
+from cellular.errors import CellularError, InputError
 from cellular.report.colours import EDGE, EDITED, KINDS, STATES, colours_of
 from cellular.report.outlines import outlines_of
 from cellular.tables import of_fields
 from cellular.view.desk import Desk
-from cellular.view.parts import tick
-from cellular.view.picture import bar_length, compose, contrast, ramp
+from cellular.view.parts import ROWS, ends, press, tick
+from cellular.view.picture import bar_length, compose, contrast, ramp, to_read
 from cellular.view.tracks import colour_of, paths, with_tracks
 
 # Of the picture on the page, px of the screen.
 HEIGHT = 620
-# Pixels of the picture along a side, at most; how much more than is seen is read, so that panning meets it.
-SIDE, MARGIN = 1400, 0.5
+# Pixels of the picture along a side, at most.
+SIDE = 1400
 # How long the view must rest before its tiles are read, ms.
 REST_MS = 120
 FIRST_COLUMNS = (
-    "state",
-    BY_HAND,
-    "area",
-    "circularity",
-    "puncta_total",
-    "puncta_yellow",
-    "puncta_red_only",
-    "red_only_fraction",
-)
+    "state", BY_HAND, "area", "circularity", "puncta_total", "puncta_yellow", "puncta_red_only", "red_only_fraction",
+)  # fmt: skip
 # px; by width, too, the cells stand out whose state was told by hand.
 THIN, THICK = 1.2, 3.5
 
@@ -62,7 +58,9 @@ class FieldPane:
         self.ranges: list[tuple[float, float]] = []
         self._seen: tuple | None = None
         self._waiting: Any = None
-        self._busy, self._size = False, {}
+        self._busy = False
+        self._size: dict[str, int] = {}
+        self._ticks: list[pn.widgets.CheckBoxGroup] = []
         self.image = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
         self.cells = ColumnDataSource({"label": [], "xs": [], "ys": [], "edge": [], "width": []})
         self.puncta = ColumnDataSource({"x": [], "y": [], "kind": [], "colour": []})
@@ -73,7 +71,7 @@ class FieldPane:
         self._make_figure()
         self._make_controls()
         self.table = pn.widgets.Tabulator(
-            pd.DataFrame({"label": []}), pagination="remote", page_size=8, disabled=True, selectable=True,
+            pd.DataFrame({"label": []}), pagination="remote", page_size=ROWS, disabled=True, selectable=True,
             show_index=False, sizing_mode="stretch_width", height=330, name="cells", layout="fit_data",
         )  # fmt: skip
         self.table.param.watch(self._row_chosen, "selection")
@@ -83,7 +81,7 @@ class FieldPane:
     # --- what there is
 
     def _make_figure(self) -> None:
-        self.x_range, self.y_range = Range1d(0, 1), Range1d(1, 0)
+        self.x_range, self.y_range = Range1d(start=0, end=1), Range1d(start=1, end=0)
         pan, wheel = PanTool(), WheelZoomTool()
         plot = figure(
             x_range=self.x_range, y_range=self.y_range, tools=[pan, wheel], toolbar_location=None,
@@ -93,31 +91,32 @@ class FieldPane:
         )  # fmt: skip
         plot.grid.visible = False
         plot.image_rgba("image", "x", "y", "dw", "dh", source=self.image)
-        cells = plot.patches(
+        cells = plot.patches(  # type: ignore[call-arg]  # Bokeh's types lack the widths of its prefixes
             "xs", "ys", source=self.cells, fill_alpha=0, line_color="edge", line_width="width", selection_line_width=3,
             selection_line_color="#FFFF00", nonselection_line_alpha=1, nonselection_line_color="edge",
             selection_fill_color="#FFFF00", selection_fill_alpha=0.15, nonselection_fill_alpha=0,
         )  # fmt: skip
         spots = plot.scatter("x", "y", source=self.puncta, size=8, fill_alpha=0, line_color="colour", line_width=1.5)
         paths = plot.multi_line("xs", "ys", source=self.paths, line_color="colour", line_width=2)
-        pen = plot.multi_line("xs", "ys", source=self.pen, line_color="#FFFF00", line_width=2)
-        seeds = plot.scatter("x", "y", source=self.seeds, size=10, color="#FFFF00", marker="x", line_width=3)
+        pen: Any = plot.multi_line("xs", "ys", source=self.pen, line_color="#FFFF00", line_width=2)
+        seeds: Any = plot.scatter("x", "y", source=self.seeds, size=10, color="#FFFF00", marker="x", line_width=3)
         plot.segment("x0", "y", "x1", "y", source=self.bar, line_color="white", line_width=4)
         plot.text(
             "x0", "y", "text", source=self.bar, text_color="white", text_font_size="13px", y_offset=-8
         )  # above the bar
-        self.renderers = {"outlines": cells, "puncta": spots, "tracks": paths}
-        self.tools = {
+        self.renderers: dict[str, Renderer] = {"outlines": cells, "puncta": spots, "tracks": paths}
+        self.tap, self.hover = TapTool(renderers=[cells]), HoverTool(renderers=[cells], tooltips=[("cell", "@label")])
+        self.tools: dict[str, Tool] = {
             "pan": pan,
             "lasso": LassoSelectTool(renderers=[cells], continuous=False),
             "pen": FreehandDrawTool(renderers=[pen], num_objects=1),
             "seeds": PointDrawTool(renderers=[seeds], num_objects=2),
-            "tap": TapTool(renderers=[cells]),
-            "hover": HoverTool(renderers=[cells], tooltips=[("cell", "@label")]),
+            "tap": self.tap,
+            "hover": self.hover,
         }
         plot.add_tools(*(tool for name, tool in self.tools.items() if name != "pan"))
         plot.toolbar.active_scroll, plot.toolbar.active_drag = wheel, pan
-        plot.toolbar.active_tap = self.tools["tap"]
+        plot.toolbar.active_tap = self.tap
         plot.on_event(RangesUpdate, self._moved)
         for name in ("inner_width", "inner_height"):
             plot.on_change(name, lambda attr, old, new: self._resized(attr, new))
@@ -132,8 +131,10 @@ class FieldPane:
         self.safe = tick("colours that all eyes tell apart")
         self.colour_by = pn.widgets.Select(name="Colour outlines by", options=["nothing"], width=220)
         self.buttons = [pn.widgets.Button(name=name, width=60) for name in ("Fit", "Zoom +", "Zoom −")]
-        for button, action in zip(self.buttons, (self.fit, lambda: self.zoom(0.5), lambda: self.zoom(2.0))):
-            button.on_click(lambda _, action=action: action())
+        fit, closer, further = self.buttons
+        press(fit, self.fit)
+        press(closer, partial(self.zoom, 0.5))
+        press(further, partial(self.zoom, 2.0))
         self.layers.param.watch(lambda _: self._show_layers(), "value")
         self.safe.param.watch(lambda _: self.paint(), "value")
         self.colour_by.param.watch(lambda _: self.show_cells(keep=self.chosen()), "value")
@@ -161,9 +162,16 @@ class FieldPane:
         self.fit()
         self.show_cells()
 
+    @property
+    def opened(self) -> FieldFiles:
+        """The field that is shown; InputError where there is none yet."""
+        if self.item is None:
+            raise InputError("no field is open")
+        return self.item
+
     def fit(self) -> None:
         """The whole field in view."""
-        height, width = self.desk.windows(self.item).shape
+        height, width = self.desk.windows(self.opened).shape
         self._look(width / 2, height / 2, max(height, width / self._aspect()) / 2)
 
     def zoom(self, factor: float) -> None:
@@ -173,7 +181,7 @@ class FieldPane:
 
     def centre_on(self, x: float, y: float) -> None:
         """Bring a place into the middle, without a change of scale."""
-        self._look(x, y, abs(self.y_range.end - self.y_range.start) / 2)
+        self._look(x, y, self._middle()[2])
 
     def _aspect(self) -> float:
         """Width over height of what the picture is drawn in, as the browser says; 1 before it has."""
@@ -194,13 +202,13 @@ class FieldPane:
             self._look(*self._middle())
 
     def _middle(self) -> tuple[float, float, float]:
-        (x0, x1), (y0, y1) = ((axis.start, axis.end) for axis in (self.x_range, self.y_range))
+        (x0, x1), (y0, y1) = ends(self.x_range), ends(self.y_range)
         return (x0 + x1) / 2, (y0 + y1) / 2, abs(y1 - y0) / 2
 
     # --- the image
 
     def _show_channels(self, names: Sequence[str]) -> None:
-        rows = []
+        rows, self._ticks = [], []
         for number, (name, (low, high)) in enumerate(zip(names, self.ranges)):
             shown = tick(name, True, width=110, align="center")
             top = high + (high - low) * 2
@@ -214,6 +222,7 @@ class FieldPane:
             )
             shown.param.watch(lambda _: self.paint(), "value")
             level.param.watch(lambda event, k=number: self._set_range(k, event.new), "value_throttled")
+            self._ticks.append(shown)
             rows.append(pn.Row(shown, level, sizing_mode="stretch_width"))
         self.channels[:] = rows
 
@@ -221,11 +230,12 @@ class FieldPane:
         self.ranges[number] = value
         self.paint()
 
-    def _moved(self, event: RangesUpdate) -> None:
+    def _moved(self, event: Any) -> None:
         """Read the tiles once the view rests: a wheel turns many times a second."""
         self.x_range.update(start=event.x0, end=event.x1)
         self.y_range.update(start=event.y0, end=event.y1)
-        document = pn.state.curdoc
+        if (document := pn.state.curdoc) is None:
+            return
         if self._waiting is not None:
             document.remove_timeout_callback(self._waiting)
         self._waiting = document.add_timeout_callback(self._rested, REST_MS)
@@ -237,18 +247,10 @@ class FieldPane:
 
     def _view(self) -> tuple[int, int, int, int, int]:
         """Rows, columns and step to read for what is in view: a margin more than is seen, on a grid of the step."""
-        height, width = self.desk.windows(self.item).shape
-        (x0, x1), (y0, y1) = (sorted((axis.start, axis.end)) for axis in (self.x_range, self.y_range))
+        height, width = self.desk.windows(self.opened).shape
+        (x0, x1), (y0, y1) = sorted(ends(self.x_range)), sorted(ends(self.y_range))
         step = step_for(min(max(x1 - x0, y1 - y0), max(height, width)), SIDE)
-        found = []
-        for low, high, size in ((y0, y1, height), (x0, x1, width)):
-            more = (high - low) * MARGIN
-            grid = max(step, int(high - low) // 4)
-            found += [
-                int(np.clip((low - more) // grid * grid, 0, size)),
-                int(np.clip(-(-(high + more) // grid) * grid, 0, size)),
-            ]
-        return (*found, step)
+        return (*to_read(y0, y1, height, step), *to_read(x0, x1, width, step), step)
 
     def paint(self) -> None:
         """Draw the image that is in view, its channels in their colours, and the scale bar."""
@@ -259,7 +261,7 @@ class FieldPane:
         if y1 <= y0 or x1 <= x0:
             self.image.data = {name: [] for name in self.image.data}
             return
-        shown = [k for k, row in enumerate(self.channels) if row[0].value]
+        shown = [k for k, row in enumerate(self._ticks) if row.value]
         colours = colours_of(windows.channels, bool(self.safe.value))
         try:
             planes = [windows.window(k, slice(y0, y1, step), slice(x0, x1, step)) for k in shown]
@@ -275,11 +277,11 @@ class FieldPane:
         self._paint_bar(windows.pixel_size_um)
 
     def _paint_bar(self, pixel_size_um: float | None) -> None:
-        width = self.x_range.end - self.x_range.start
+        (x0, x1), ys = ends(self.x_range), ends(self.y_range)
+        width = x1 - x0
         size = pixel_size_um or 1.0
         length = bar_length(width * size)
-        x = self.x_range.start + 0.03 * width
-        y = max(self.y_range.start, self.y_range.end) - 0.03 * width
+        x, y = x0 + 0.03 * width, max(ys) - 0.03 * width
         text = f"{length:g} {'µm' if pixel_size_um else 'px'}"
         self.bar.data = {"x0": [x], "x1": [x + length / size], "y": [y], "text": [text]}
 
@@ -307,7 +309,7 @@ class FieldPane:
             table[axis] = table.get(part.value, np.nan)
         shown = [name for name in FIRST_COLUMNS if name in table]
         names = ["label", *shown, *(name for name in numbers if name not in shown)][:24]
-        self.tools["hover"].tooltips = [("cell", "@label"), *((n.replace("_", " "), f"@{{{n}}}") for n in shown)]
+        self.hover.tooltips = [("cell", "@label"), *((n.replace("_", " "), f"@{{{n}}}") for n in shown)]
         self.plot.xaxis.axis_label, self.plot.yaxis.axis_label = self.x_column.value, self.y_column.value
         chosen = [int(k) for k in np.flatnonzero(table["label"].isin(list(keep)))]
         self._busy = True  # rows that are chosen must be there
@@ -328,7 +330,7 @@ class FieldPane:
         if cells is None or "label" not in cells:
             drawn["area"] = np.bincount(labels.ravel())[drawn["label"].astype(int)]
         else:
-            mine = cells[cells["field"] == self.item.name].drop(columns="field").drop_duplicates("label")
+            mine = cells[cells["field"] == self.opened.name].drop(columns="field").drop_duplicates("label")
             drawn = drawn.merge(as_the_model_said(mine), on="label", how="left")
         return overlaid(drawn, drawn["label"].map(told)) if told else drawn
 
@@ -342,7 +344,7 @@ class FieldPane:
     def _edges(self, table: pd.DataFrame) -> list[str]:
         by = self.colour_by.value
         if by == "what was edited":
-            found = self.desk.correcting(self.item)
+            found = self.desk.correcting(self.opened)
             touched = set(found.edited())
             return [EDITED if label in touched else EDGE for label in table["label"]]
         if by == "track":
@@ -352,7 +354,7 @@ class FieldPane:
         return ramp(table[by], Viridis256) if by in table else [EDGE] * len(table)
 
     def _show_puncta(self) -> None:
-        mine = of_fields(self.desk.run.tables, "puncta", [self.item.name])
+        mine = of_fields(self.desk.run.tables, "puncta", [self.opened.name])
         mine = pd.DataFrame({"x": [], "y": []}) if mine is None else mine
         kinds = mine["kind"].tolist() if "kind" in mine else [""] * len(mine)
         self.puncta.data = {
@@ -384,7 +386,7 @@ class FieldPane:
         self._busy = True
         self.table.selection = places
         if places:
-            self.table.page = places[0] // self.table.page_size + 1
+            self.table.page = places[0] // ROWS + 1
         self._busy = False
 
     def choose(self, labels: Sequence[int]) -> None:
@@ -393,5 +395,6 @@ class FieldPane:
         self.cells.selected.indices = places
         if places:
             x, y = (float(np.mean(self.cells.data[axis][places[0]])) for axis in ("xs", "ys"))
-            if not (self.x_range.start < x < self.x_range.end and self.y_range.end < y < self.y_range.start):
+            (left, right), (bottom, top) = ends(self.x_range), ends(self.y_range)
+            if not (left < x < right and top < y < bottom):
                 self.centre_on(x, y)

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import panel as pn
@@ -12,7 +14,7 @@ from cellular.jobs.lessons import decide, helped, lessons
 from cellular.jobs.queue import DONE, QUEUED, RUNNING, Job
 from cellular.jobs.upload import MOST_BYTES, keep_upload
 from cellular.view.desk import Desk
-from cellular.view.parts import number
+from cellular.view.parts import number, press
 
 # Jobs that are listed: the latest ones.
 SHOWN = 8
@@ -34,7 +36,8 @@ class JobsPane:
         drawn = [(job, *self.desk.queue.progress(job.name)) for job in jobs[-SHOWN:]]
         if drawn != self._drawn:
             self._drawn = drawn
-            self.view[:] = [self._row(*row) for row in reversed(drawn)] or [pn.pane.Markdown("No jobs yet.")]
+            rows: list[Any] = [self._row(*row) for row in reversed(drawn)]
+            self.view[:] = rows or [pn.pane.Markdown("No jobs yet.")]
         for job in jobs:
             if job.state not in (QUEUED, RUNNING) and job.name not in self._over:
                 self._over.add(job.name)
@@ -47,7 +50,7 @@ class JobsPane:
             parts.append(pn.indicators.Progress(value=percent, max=100, width=140))
         if job.state in (QUEUED, RUNNING):
             stop = pn.widgets.Button(name="Stop", width=70)
-            stop.on_click(lambda _: self.desk.queue.stop(job.name))
+            press(stop, partial(self.desk.queue.stop, job.name))
             parts.append(stop)
         return pn.Row(*parts, sizing_mode="stretch_width")
 
@@ -82,7 +85,7 @@ class TeachPane:
         self.results[:] = [self._lesson(name, told) for name, told in reversed(lessons(self._folder).items())]
 
     @property
-    def _folder(self):
+    def _folder(self) -> Path:
         return self.desk.run.folder / "teach"
 
     def _begin(self) -> None:
@@ -116,7 +119,7 @@ class TeachPane:
         if told["kept"] is None:
             for text, keep in (("Keep", True), ("Discard", False)):
                 button = pn.widgets.Button(name=text, width=90, button_type="primary" if keep == better else "default")
-                button.on_click(lambda _, keep=keep: self._decide(name, keep))
+                press(button, partial(self._decide, name, keep))
                 parts.append(button)
         return pn.Row(*parts, sizing_mode="stretch_width")
 
@@ -160,7 +163,7 @@ class UploadPane:
         self.refresh()
 
     @property
-    def _folder(self):
+    def _folder(self) -> Path:
         return self.desk.home / "uploads"
 
     def refresh(self) -> None:
@@ -189,14 +192,17 @@ class UploadPane:
             self.tell("; ".join(refused))
 
     def _begin(self) -> None:
+        if self.number is None:
+            return  # pressed twice
         lot = self._folder / self.number
         words: list[Any] = ["analyse", lot / "images", "--out", lot / "results", "--model", self.model.value]
         words += ["--reporter", self.reporter.value]
         words += ["--diameter", self.diameter.value] if self.diameter.value else []
         try:
-            if wrong := [w for w in self.channels.value.split() if not re.fullmatch(r"[\w:+-]+=[\w .-]+", w)]:
+            told = (self.channels.value or "").split()
+            if wrong := [w for w in told if not re.fullmatch(r"[\w:+-]+=[\w .-]+", w)]:
                 raise InputError(f"a channel is told as ROLE=CHANNEL, such as mRFP=w3, not '{wrong[0]}'")
-            words += ["--channels", *self.channels.value.split()] if self.channels.value.strip() else []
+            words += ["--channels", *told] if told else []
             self.desk.add_job(f"Lot {int(self.number)}", words)
         except CellularError as error:
             self.tell(str(error))

@@ -7,6 +7,8 @@ import pandas as pd
 
 # The part of a field's width that a scale bar takes at most.
 BAR = 0.25
+# How much more than is seen is read, so that panning meets it.
+MARGIN = 0.5
 
 
 def compose(
@@ -30,6 +32,17 @@ def contrast(plane: np.ndarray) -> tuple[float, float]:
     """Levels at which a plane is drawn dark and full: its 1 % and 99.5 %."""
     low, high = np.percentile(plane, (1, 99.5))
     return float(low), float(max(high, low + 1e-6))
+
+
+def to_read(low: float, high: float, size: int, step: int) -> tuple[int, int]:
+    """What to read, from and to, of a side of `size` px of which low to high is seen: more, on a grid of the step.
+
+    >>> to_read(100.0, 200.0, 1000, 1), to_read(-10.0, 30.0, 35, 1)
+    ((50, 250), (0, 35))
+    """
+    more, grid = (high - low) * MARGIN, max(step, int(high - low) // 4)
+    first, last = (low - more) // grid * grid, -(-(high + more) // grid) * grid
+    return int(np.clip(first, 0, size)), int(np.clip(last, 0, size))
 
 
 def bar_length(width_um: float) -> float:

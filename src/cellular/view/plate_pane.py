@@ -5,13 +5,14 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import panel as pn
-from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, HoverTool, LinearColorMapper, TapTool
+from bokeh.models import BasicTicker, ColumnDataSource, FactorRange, HoverTool, LinearColorMapper, TapTool
+from bokeh.models.annotations import ColorBar
 from bokeh.palettes import Colorblind8, Viridis256
 from bokeh.plotting import figure
 
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.view.desk import Desk
-from cellular.view.parts import tick
+from cellular.view.parts import ROWS, tick
 
 # Dots of the plot; of more cells a fair draw is shown, and said to be one.
 MOST_DOTS = 5000
@@ -38,7 +39,7 @@ class PlatePane:
         self._make_map()
         self._make_plot()
         self.table = pn.widgets.Tabulator(
-            self.fields, pagination="remote", page_size=8, disabled=True, selectable=1, show_index=False,
+            self.fields, pagination="remote", page_size=ROWS, disabled=True, selectable=1, show_index=False,
             sizing_mode="stretch_width", height=330, name="fields", layout="fit_data",
         )  # fmt: skip
         self.table.on_click(lambda event: self._clicked(event.row))
@@ -61,7 +62,7 @@ class PlatePane:
         self.map = figure(height=300, sizing_mode="stretch_width", tools="", toolbar_location=None, name="wells")
         self.map.grid.visible = False
         self.map.xaxis.ticker = BasicTicker(max_interval=4, min_interval=1, num_minor_ticks=0)
-        self.map.rect(
+        self.map.rect(  # type: ignore[call-arg]  # Bokeh's types lack the widths of its prefixes
             "x", "y", width=0.92, height=0.92, source=self.wells, line_color=None, nonselection_fill_alpha=1,
             selection_line_color="black", selection_line_width=3,
             fill_color={"field": "value", "transform": self.mapper},
@@ -73,10 +74,12 @@ class PlatePane:
         self.wells.selected.on_change("indices", lambda attr, old, new: self._well_chosen())
 
     def _make_plot(self) -> None:
+        self.groups_shown = FactorRange(factors=["all"])
         self.plot = figure(
-            height=280, sizing_mode="stretch_width", tools="tap,box_zoom,wheel_zoom,reset", name="dots", x_range=["all"]
-        )
-        self.plot.scatter(
+            height=280, sizing_mode="stretch_width", tools="tap,box_zoom,wheel_zoom,reset", name="dots",
+            x_range=self.groups_shown,
+        )  # fmt: skip
+        self.plot.scatter(  # type: ignore[call-arg]  # the same
             "x", "y", source=self.dots, size=6, color="colour", fill_alpha=0.6, line_color=None,
             nonselection_fill_alpha=0.25, selection_line_color="black", selection_line_width=2,
         )  # fmt: skip
@@ -97,7 +100,7 @@ class PlatePane:
     def reload(self) -> None:
         """Take the run's tables anew."""
         self.fields, self.columns = _field_table(self.desk)
-        value = self.column.value if self.column.value in self.columns else (self.columns or [None])[0]
+        value = self.column.value if self.column.value in self.columns else next(iter(self.columns), None)
         self.column.param.update(options=self.columns, value=value)
         self.refresh()
 
@@ -165,8 +168,8 @@ class PlatePane:
         table["group"] = table["group"].astype(object).where(table["group"].notna(), "none").astype(str)
         groups = sorted(table["group"].unique())
         self.note.object = f"{min(total, MOST_DOTS):,} of {total:,} dots, drawn fairly." if total > MOST_DOTS else ""
-        if list(self.plot.x_range.factors) != groups:
-            self.plot.x_range.factors = groups or ["none"]
+        if list(self.groups_shown.factors) != groups:
+            self.groups_shown.factors = groups or ["none"]
         side = np.random.default_rng(0).uniform(-0.3, 0.3, len(table))
         colour = {name: Colorblind8[k % 8] for k, name in enumerate(groups)}
         self.plot.yaxis.axis_label = (self.column.value or "").replace("_", " ")
@@ -221,7 +224,7 @@ class PlatePane:
             rows = np.flatnonzero(self.table.value["field"] == field)
             self.table.selection = [int(row) for row in rows]
             if len(rows):
-                self.table.page = int(rows[0]) // self.table.page_size + 1
+                self.table.page = int(rows[0]) // ROWS + 1
         finally:
             self._busy = False
 

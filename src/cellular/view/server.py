@@ -44,8 +44,9 @@ def serve(run: Run, *, port: int = 0, who: str | None = None) -> Iterator[Servin
     """
     panel = import_extra("panel", "view")
     _load_tables()
+    from cellular.view.desk import Desk
     from cellular.view.guard import Guard
-    from cellular.view.page import Desk, page
+    from cellular.view.page import page
 
     port, token = _free(port), secrets.token_urlsafe(24)
     desk = Desk(run, Queue(run.folder / "jobs"), who)
