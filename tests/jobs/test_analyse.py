@@ -1,6 +1,8 @@
 """A plate through the whole pipeline: every layout the same; what is kept, passed over and refused."""
 
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 
 import numpy as np
 import pandas as pd
@@ -19,21 +21,17 @@ from cellular.track.link import TrackSettings
 CELLULAR_WELLS = ("C03", "C05", "I04", "I06")
 
 
-def command(folder, layout, *more):
+def command(folder, layout, *more, verb="analyse"):
     channels = ["--channels", *CHANNELS] if layout.startswith("imagexpress") else []
-    plate = write_plate(folder, layout)
-    words = ["analyse", str(plate), "--labels", str(folder / "labels"), "--plate_map", str(folder / "map.csv")]
+    plate, labels = str(write_plate(folder, layout)), str(folder / "labels")
+    words = {"analyse": [plate, "--labels", labels, "--control", "DMSO"], "measure": [plate, labels]}[verb]
     # nuclei are checked by tests/jobs/test_nuclei.py: finding them takes longer than all the rest
-    return [*words, "--control", "DMSO", "--nuclei", "off", "--out", str(folder / "out"), *channels, *more]
+    words = [verb, *words, "--plate_map", str(folder / "map.csv"), "--nuclei", "off", "--out", str(folder / "out")]
+    return [*words, *channels, *more]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_gives_the_planted_puncta_and_the_maps_treatments(layout, tmp_path, capsys):
+def check_planted(cells):
     """The fed well lies in row I, the starved one in row C: nothing may come of the rows."""
-    assert main(command(tmp_path, layout)) == 0
-    printed = capsys.readouterr().out
-    assert "24 cells in 6 fields" in printed
-    cells = pd.read_csv(tmp_path / "out" / "cells.csv", dtype={"replicate": str})
     for well, (yellow, red_only) in WELLS.items():
         here = cells[cells["well"] == well]
         assert len(here) == 12
@@ -41,29 +39,50 @@ def test_every_layout_gives_the_planted_puncta_and_the_maps_treatments(layout, t
         assert (here["puncta_yellow"] == yellow + more).all()
         assert (here["puncta_red_only"] == red_only + more).all()
         assert set(here["treatment"]) == {{"I02": "DMSO", "C03": "EBSS"}[well]}
-    effects = pd.read_csv(tmp_path / "out" / "stats" / "effects.csv").set_index("feature")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_the_planted_puncta_and_the_maps_treatments(layout, tmp_path, capsys):
+    """What `analyse` does next it does with these tables, whatever the layout was."""
+    assert main(command(tmp_path, layout, "--overlays", "0", verb="measure")) == 0
+    assert "24 cells" in capsys.readouterr().out
+    check_planted(pd.read_csv(tmp_path / "out" / "cells.csv", dtype={"replicate": str}))
+
+
+@pytest.fixture(scope="module", params=["imagexpress", "ometiff"])
+def analysed(request, tmp_path_factory):
+    """Layout, folder and printed words of a whole run: of channels that are told, and of files that tell theirs."""
+    folder = tmp_path_factory.mktemp(request.param)
+    stores = ["--ome_zarr"] if request.param == "ometiff" and sys.version_info >= (3, 11) else []
+    with redirect_stdout(StringIO()) as printed:
+        assert main(command(folder, request.param, *stores)) == 0
+    return request.param, folder / "out", printed.getvalue()
+
+
+def test_the_map_and_not_the_rows_decides_what_is_compared(analysed):
+    layout, out, printed = analysed
+    assert "24 cells in 6 fields" in printed
+    cells = pd.read_csv(out / "cells.csv", dtype={"replicate": str})
+    check_planted(cells)
+    if layout == "ometiff":  # its files give the pixel size
+        np.testing.assert_allclose(cells["area_um2"], cells["area"] * 0.3**2)
+    effects = pd.read_csv(out / "stats" / "effects.csv").set_index("feature")
     # puncta a cell are compared as rates: (2 + 1/4) / (1/4) and (2 + 1/4) / (1 + 1/4)
     assert effects.loc["puncta_yellow", "estimate"] == pytest.approx(9)
     assert effects.loc["puncta_red_only", "estimate"] == pytest.approx(1.8)
     assert set(effects["unit"]) == {"replicate"}
-    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    page = (out / "report.html").read_text(encoding="utf-8")
     assert "EBSS" in page
     assert "starved" not in page
 
 
-def test_micrometres_where_the_file_gives_the_pixel_size(tmp_path):
-    assert main(command(tmp_path, "ometiff")) == 0
-    cells = pd.read_csv(tmp_path / "out" / "cells.csv")
-    np.testing.assert_allclose(cells["area_um2"], cells["area"] * 0.3**2)
-
-
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="ome-zarr needs Python 3.11")
-def test_plates_as_ome_zarr_open_in_ngio(tmp_path):
+@pytest.mark.parametrize("analysed", ["ometiff"], indirect=True)
+def test_plates_as_ome_zarr_open_in_ngio(analysed):
     ngio = pytest.importorskip("ngio")
-    assert main(command(tmp_path, "ometiff", "--ome_zarr")) == 0
-    stores = sorted(path.name for path in (tmp_path / "out" / "ome-zarr").iterdir())
-    assert stores == ["P1.ome.zarr", "P2.ome.zarr", "P3.ome.zarr"]
-    plate = ngio.open_ome_zarr_plate(tmp_path / "out" / "ome-zarr" / "P1.ome.zarr")
+    _, out, _ = analysed
+    assert sorted(path.name for path in (out / "ome-zarr").iterdir()) == ["P1.ome.zarr", "P2.ome.zarr", "P3.ome.zarr"]
+    plate = ngio.open_ome_zarr_plate(out / "ome-zarr" / "P1.ome.zarr")
     assert sorted(plate.wells_paths()) == ["C/03", "I/02"]
     image = next(iter(plate.get_images().values()))
     assert image.channel_labels == ["mRFP", "EGFP", "DNA"]
