@@ -86,9 +86,12 @@ def differing(one, other):
     return {name for name in {*one, *other} if one.get(name) != other.get(name)}
 
 
-@pytest.mark.parametrize("verb", ["analyse", "prepare", pytest.param("evaluate", marks=LONG), "export"])
+# Fields and series, as `analyse` does them after each other, each time by new workers: it and networks are left to the
+# long checks, and are done by shards here.
+@pytest.mark.parametrize(
+    "verb", ["measure", "track", "prepare", "export", *(pytest.param(v, marks=LONG) for v in NETWORKS)]
+)
 def test_workers_make_the_same(verb, made, here, tmp_path):
-    """`analyse` is all of a plate: fields, then series."""
     assert main(command(verb, made, tmp_path / "out", "--workers", 2)) == 0
     assert differing(tree(tmp_path / "out"), here(verb)) == set()
 
