@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from cellular.data.find import find_plate
 from cellular.data.formats.images import write_image
 from cellular.errors import SettingsError
+from cellular.jobs.export import export
 from cellular.jobs.export_model import example_input, export_bioimageio, export_onnx, normalise
 from cellular.segment.image.normalize import to_network_input
 from cellular.segment.model.network import build_network
@@ -69,3 +71,11 @@ def test_bioimageio_core_passes_the_package(model, tmp_path):
     with zipfile.ZipFile(path) as archive:
         members = {"cover.png", "README.md", "test_input.npy", "test_output.npy", "weights.onnx"}
         assert members <= set(archive.namelist())
+
+
+@pytest.mark.parametrize("to", ["onnx", "coco"])
+def test_a_plate_is_no_model_and_no_label_image(to, tmp_path):
+    write_image(tmp_path / "plate" / "A01_s1_w1.tif", np.zeros((8, 8), np.uint16))
+    with pytest.raises(SettingsError, match="A plate of images is exported to ome-zarr"):
+        export(find_plate(tmp_path / "plate"), to, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
