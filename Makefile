@@ -27,10 +27,8 @@ check-cluster: $(VENV)/.installed-test
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks
 
-# Without what else may be on a machine (shellcheck, pyflakes): the same is found everywhere.
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/deptry src
-	$(BIN)/actionlint -shellcheck= -pyflakes= .github/workflows/test.yml
 
 types: $(VENV)/.installed-lint
 	$(BIN)/mypy
