@@ -2,10 +2,10 @@
 
     python recipes/starter/crossval.py OUT [OUT ...] --fields FIELDS [--part train|all] [--recipe NAME ...]
 
-OUT is what gpu.py wrote; ``predictions.zip`` in it holds the boxes and the evidence of every cell found. Thresholds and
-scores of a fold are settled on the other folds' predictions (each by a model that had not seen them), so nothing of a
-field's truth is used for the field itself. `--part train`, the default, looks at the 35 training fields alone: choices
-are made there. All timepoints of a position stay together in the bootstrap.
+OUT is what gpu.py or folds.py wrote; ``predictions*.zip`` in it hold the boxes and the evidence of every cell found.
+Thresholds and scores of a fold are settled on the other folds' predictions (each by a model that had not seen them), so
+nothing of a field's truth is used for the field itself. `--part train`, the default, looks at the 35 training fields
+alone: choices are made there. All timepoints of a position stay together in the bootstrap.
 """
 
 import argparse
@@ -145,6 +145,18 @@ def row(recipe: str, view: str, by_threshold: dict[float, list[Found]]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def print_table(outs: list[Path], fields: Path, names: list[str], recipes: list[str] | None = None) -> None:
+    archives = [archive for out in outs for archive in sorted(out.glob("predictions*.zip"))]
+    found = read_predictions(archives, fields, names)
+    print("| recipe | channels | fields | box AP50 | over positions | over wells | by well | thresholds |")
+    print("|---|---|---|---|---|---|---|---|")
+    for recipe, view in sorted({key[:2] for key in found}):
+        if recipes and recipe not in recipes:
+            continue
+        by_threshold = {key[2]: value for key, value in found.items() if key[:2] == (recipe, view)}
+        print(row(recipe, view, by_threshold), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, nargs="+")
@@ -154,14 +166,7 @@ def main() -> None:
     args = parser.parse_args()
     split = read_json(args.fields / "split.json")
     names = split["train"] + (split["val"] if args.part == "all" else [])
-    found = read_predictions([out / "predictions.zip" for out in args.out], args.fields, names)
-    print("| recipe | channels | fields | box AP50 | over positions | over wells | by well | thresholds |")
-    print("|---|---|---|---|---|---|---|---|")
-    for recipe, view in sorted({key[:2] for key in found}):
-        if args.recipe and recipe not in args.recipe:
-            continue
-        by_threshold = {key[2]: value for key, value in found.items() if key[:2] == (recipe, view)}
-        print(row(recipe, view, by_threshold), flush=True)
+    print_table(args.out, args.fields, names, args.recipe)
 
 
 if __name__ == "__main__":

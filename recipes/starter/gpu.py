@@ -82,6 +82,9 @@ RECIPES = {
 }
 
 
+# What is seen of a field where channels are left out, by its share of the crops.
+VIEWS = {ALL: 0.6, REPORTER: 0.24, RED: 0.08, GREEN: 0.08}
+
 # By what recipe that ships is trained.
 FINAL = "strong24"
 
@@ -109,8 +112,11 @@ def sources(job: Job, entries: list[tuple[str, Path]]) -> list[Source]:
         return [Source(nuclei, 1.0, {(0,): 1.0})]
     recipe = RECIPES[job.recipe]
     seen = [i for i in number["fields"] if entries[i][1].stem not in job.held]
-    views = {ALL: 0.6, REPORTER: 0.24, RED: 0.08, GREEN: 0.08} if recipe.dropout else {ALL: 1.0}
-    parts = (seen, views), (nuclei, {GREY: 1.0}), (number["simulated"], {REPORTER: 0.6, RED: 0.2, GREEN: 0.2})
+    parts = (
+        (seen, VIEWS if recipe.dropout else {ALL: 1.0}),
+        (nuclei, {GREY: 1.0}),
+        (number["simulated"], {REPORTER: 0.6, RED: 0.2, GREEN: 0.2}),
+    )
     return [Source(images, share, views) for (images, views), share in zip(parts, recipe.shares) if share]
 
 
@@ -210,14 +216,24 @@ def segment(model_path: Path, field: Path) -> bytes:
         output, _ = run_network(network, views[view], augment=augment)
         view = f"{view}, flips" if augment else view
         for threshold in THRESHOLDS:
-            how = {"niter": STEPS, "flow_threshold": FLOW_THRESHOLD, "cellprob_threshold": threshold, "min_size": 3}
-            labels, errors = labels_and_errors(output[:2], output[2], **how)
-            evidence = cell_evidence(labels, output[:2], output[2], errors)
-            numbers, boxes = cell_boxes(enlarge_labels(labels, image.shape[:2]))
-            result[f"{view}|{threshold}|boxes"] = boxes.astype(np.float32)
-            result[f"{view}|{threshold}|evidence"] = evidence[numbers - 1].astype(np.float32)
+            _, boxes, evidence = cells_of(output, threshold, image.shape[:2])
+            result[f"{view}|{threshold}|boxes"], result[f"{view}|{threshold}|evidence"] = boxes, evidence
+    return archived(result)
+
+
+def cells_of(output: np.ndarray, threshold: float, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels at the scale of an output (3, Y, X); their boxes in a field of `shape` and evidence, (N, 4) float32."""
+    how = {"niter": STEPS, "flow_threshold": FLOW_THRESHOLD, "cellprob_threshold": threshold, "min_size": 3}
+    labels, errors = labels_and_errors(output[:2], output[2], **how)
+    evidence = cell_evidence(labels, output[:2], output[2], errors)
+    numbers, boxes = cell_boxes(enlarge_labels(labels, shape))
+    return labels, boxes.astype(np.float32), evidence[numbers - 1].astype(np.float32)
+
+
+def archived(arrays: dict[str, np.ndarray]) -> bytes:
+    """An .npz file."""
     stream = io.BytesIO()
-    np.savez_compressed(stream, **result)
+    np.savez_compressed(stream, **arrays)
     return stream.getvalue()
 
 
