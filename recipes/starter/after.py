@@ -85,7 +85,7 @@ def one_threshold(fields: Fields) -> Ranked:
 
 
 def measured(field: dict[float, Level], level: float) -> np.ndarray:
-    """(N, M) of a field's cells at a level: evidence, form, what crowds them, what they fall into higher up."""
+    """(N, 10) of a field's cells at a level: evidence, form, and what crowds them."""
     here, found = field[level], field[level].found
     columns = list(score_measurements(found.evidence).values())
     height, width = (here.boxes[:, 2:] - here.boxes[:, :2]).T
@@ -93,10 +93,6 @@ def measured(field: dict[float, Level], level: float) -> np.ndarray:
     columns += [height / width + width / height, found.evidence[:, 0] * grain**2 / (height * width)]
     overlap = iou_matrix(here.boxes, here.boxes) - np.eye(len(here.boxes))
     columns += [overlap.max(axis=1, initial=0), (overlap > 0).sum(axis=1), np.full(len(height), len(height))]
-    for above in (other for other in LEVELS if other in (level + 1, level + 2)):
-        iou = iou_matrix(here.boxes, field[above].boxes)
-        parents = parents_of(field[above].labels, here.labels)
-        columns += [iou.max(axis=1, initial=0), np.bincount(parents, minlength=len(height) + 1)[1:]]
     return np.stack(columns, axis=1)
 
 
