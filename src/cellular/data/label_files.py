@@ -96,7 +96,10 @@ def entries(folder: Path) -> list[str]:
 
 
 def scan(folder: Path) -> list[os.DirEntry[str]]:
-    """As :func:`entries`, but what is there besides the name too: whether it is a folder needs no look at the disk."""
+    """As :func:`entries`, but what is there besides the name too: whether it is a folder needs no look at the disk.
+
+    Raises InputError where the folder cannot be listed.
+    """
     try:
         with os.scandir(folder) as found:
             return sorted((one for one in found if not one.name.startswith(".")), key=lambda one: one.name)
