@@ -21,7 +21,7 @@ KINDS = {
     "gappy": st.one_of(st.none(), st.floats(allow_nan=False)),
     "nothing": st.none(),
     "truth": st.booleans(),
-    "word": st.sampled_from(["fed", "None", 'é, "µ"', "1 µM", "x"]),
+    "word": st.sampled_from(["fed", "None", 'é, "µ"', "1 µM", "x", ""]),
 }
 FIELDS = st.lists(
     st.dictionaries(st.sampled_from("abc"), st.sampled_from(sorted(KINDS)), min_size=1), min_size=1, max_size=5
@@ -62,6 +62,18 @@ def test_the_same_by_csv_and_by_parquet(tmp_path_factory, fields, data):
     theirs = pytest.importorskip("polars").read_parquet(folder / "cells.parquet")
     assert theirs.columns == list(own)
     assert theirs.height == len(own)
+
+
+@pytest.mark.parametrize("words", [["", "x"], ["x", "", "y"], ["", ""]])
+def test_a_text_of_no_letters_is_missing_in_both(tmp_path, words):
+    """As it is written from memory: no group, reason or treatment by the name of nothing."""
+    write_table(tmp_path, "cells", [from_frame(pd.DataFrame({"field": "f", "well": words, "reasons": words}))])
+    own, csv = read_table(tmp_path / "cells.parquet"), read_csv(tmp_path / "cells.csv")
+    assert own.isna().to_numpy().tolist() == csv.isna().to_numpy().tolist()
+    assert own["reasons"].isna().tolist() == [word == "" for word in words]
+    assert own.dropna().to_numpy().tolist() == csv.dropna().to_numpy().tolist()
+    kept = Tables(tmp_path, ["cells"])
+    assert kept.of_fields("cells", ["f"])["well"].isna().tolist() == [word == "" for word in words]
 
 
 def spots(number, rows):

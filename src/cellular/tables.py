@@ -164,7 +164,15 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """As pandas, like what `read_csv` gives: text is object, missing NaN. The memory of `table` is given up for it."""
+    """As pandas, like what `read_csv` gives: text is object, missing NaN, and so is a text of no letters.
+
+    The memory of `table` is given up for it.
+    """
+    for k, column in enumerate(table.columns):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            empty = pa.compute.equal(column, "")
+            if pa.compute.any(empty).as_py():
+                table = table.set_column(k, table.field(k).with_nullable(True), pa.compute.if_else(empty, None, column))
     gaps = [name for name, column in zip(table.column_names, table.columns) if column.null_count]
     frame = table.to_pandas(split_blocks=True, self_destruct=True, use_threads=False)
     for name in gaps:

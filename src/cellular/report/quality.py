@@ -88,7 +88,7 @@ def add_quality(
 
 def _caption(quality: pd.DataFrame, name: str) -> str:
     row = quality[quality["field"] == name].iloc[0]
-    return f"{name}: {row['reasons'] or 'a usual field of the plate'}"
+    return f"{name}: {row['reasons'] if row['flagged'] else 'a usual field of the plate'}"
 
 
 def _add_flat_field(page: Page, table: pd.DataFrame, profiles: Path | None) -> None:

@@ -186,7 +186,11 @@ class PlatePane:
     def told(self, field: str) -> list[str]:
         """What is known of a field, in words: what its well was given, and why it is flagged."""
         row = self.fields[self.fields["field"] == field].iloc[0]
-        return [f"{name} {row[name]}" for name in (*self.groups, "reasons") if name in row and not pd.isna(row[name])]
+        return [
+            f"{name} {row[name]}"
+            for name in dict.fromkeys((*self.groups, "reasons"))
+            if name in row and not pd.isna(row[name])
+        ]
 
     # --- what is chosen
 
