@@ -27,16 +27,16 @@ from cellular.labels.cells import cell_boxes
 IOU = 0.5
 
 
-def corrected(names: list[str], fields: Path, labels: Path, out: Path) -> None:
+def correct(names: list[str], fields: Path, found: Path, out: Path) -> None:
     """Every cell as the expert has it, one stroke a field."""
     for name in names:
-        found = read_labels(next(labels.glob(f"{name}*")))
-        truth = outlines(read_boxes(fields / "boxes" / f"{name}.txt", found.shape[0]), found.shape[0])
+        labels = read_labels(found / f"{name}_masks.tif")
+        truth = outlines(read_boxes(fields / "boxes" / f"{name}.txt", labels.shape[0]), labels.shape[0])
         # New cells get numbers of their own.
         truth = truth.astype("uint32")
-        truth[truth > 0] += found.max()
-        FieldCorrections(out, name, found).become(truth)
-        print(f"{name}: {found.max()} cells corrected to {len(cell_boxes(truth)[0])}", flush=True)
+        truth[truth > 0] += labels.max()
+        FieldCorrections(out, name, labels).become(truth)
+        print(f"{name}: {labels.max()} cells corrected to {len(cell_boxes(truth)[0])}", flush=True)
 
 
 def score(model: str | Path, names: list[str], fields: Path) -> str:
@@ -64,25 +64,14 @@ def main() -> None:
     parser.add_argument("--judge", nargs="+", required=True)
     args = parser.parse_args()
     sixth, images = args.judge[0], args.out / "images"
+    found, taught, corrections = (args.out / name for name in ("found", "taught", "corrections"))
     images.mkdir(parents=True, exist_ok=True)
     for name in [*args.learn, sixth]:
         shutil.copy(args.fields / "images-color" / f"{name}.jpg", images)
-    found, taught, corrections = (args.out / name for name in ("found", "taught", "corrections"))
     run(["segment", str(images), "--out", str(found), "--model", str(args.model)])
-    if not (args.out / "corrections").is_dir():
-        corrected([*args.learn, sixth], args.fields, found / "labels", args.out / "corrections")
-    run(
-        [
-            "teach",
-            str(found),
-            "--corrections",
-            str(args.out / "corrections"),
-            "--model",
-            str(args.model),
-            "--out",
-            str(taught),
-        ]
-    )
+    if not corrections.is_dir():
+        correct([*args.learn, sixth], args.fields, found, corrections)
+    run(["teach", str(found), "--corrections", str(corrections), "--model", str(args.model), "--out", str(taught)])
     print("| fields | model | box AP50 | precision | recall | F1 |")
     print("| --- | --- | --- | --- | --- | --- |")
     for what, names in (("the sixth", args.judge[:1]), (f"all {len(args.judge)} to judge", args.judge)):
