@@ -3,16 +3,19 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+import cellular
+from cellular.cli.main import main
 from cellular.data.find import find_plate
 from cellular.data.formats.images import read_labels
 from cellular.errors import InputError
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.lessons import decide, helped, lessons
 from cellular.jobs.simulate import simulate
-from cellular.jobs.teach import TeachSettings, teach
+from cellular.jobs.teach import TeachSettings, corrected_diameter, teach
 from cellular.segment.model.network import build_network
 from cellular.segment.model.registry import ModelInfo, load_model, save_model
 from cellular.segment.settings import SegmentSettings
@@ -47,6 +50,23 @@ def test_the_latest_field_is_held_out_and_never_learnt_from(taught):
     assert [path.name for path in (folder / "000001" / "after" / "labels").glob("*_masks.tif")] == [
         f"{names[2]}_masks.tif"
     ]
+
+
+def test_a_run_of_given_outlines_is_taught_at_the_size_of_their_cells(taught, tmp_path):
+    """The model's own size, 30 px here, would make the scores before the lesson those of a wrong scale."""
+    folder, plate, settings, _ = taught
+    sizes = []
+    for item in plate.fields:
+        _, areas = np.unique(read_labels(item.labels), return_counts=True)
+        sizes.append(np.median(2 * np.sqrt(areas[1:] / np.pi)))
+    assert corrected_diameter(plate, folder / "corrections") == pytest.approx(np.median(sizes))
+    cellular.measure(plate.folder, plate.fields[0].labels.parent, tmp_path / "run")
+    words = ["teach", tmp_path / "run", "--corrections", folder / "corrections", "--model", settings.model]
+    words += ["--out", tmp_path / "lesson", "--n_epochs", 1, "--fields_per_epoch", 2, "--crop_size", 32]
+    main([str(word) for word in words])
+    for part in ("before", "after"):
+        record = json.loads((tmp_path / "lesson" / part / "labels" / "segment.json").read_text())
+        assert record["settings"]["diameter"] == pytest.approx(np.median(sizes))
 
 
 def test_a_finished_lesson_is_told_again(taught):

@@ -13,7 +13,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--corrections", metavar="FOLDER", help="corrections made by `cellular view`; left out, the run's own")
     add("--images", help="the run's images, where they are no longer where they were")
     add("--model", help="what to start from: a name or a file; left out, the run's model, else starter")
-    add("--diameter", type=float, help="cell diameter in px, to segment before and after; left out, the run's")
+    add(
+        "--diameter",
+        type=float,
+        help="cell diameter in px, to segment before and after; left out, the run's, and of given outlines their own",
+    )
     add("--n_epochs", "--n-epochs", type=int, default=20, help="passes over the corrected fields")
     add("--fields_per_epoch", "--fields-per-epoch", type=int, default=16, help="crops a pass")
     add("--learning_rate", "--learning-rate", type=float, default=0.0001, help="peak of the schedule")
@@ -27,7 +31,7 @@ def run(args: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from cellular.jobs.lessons import helped
-    from cellular.jobs.teach import TeachSettings, teach
+    from cellular.jobs.teach import TeachSettings, corrected_diameter, teach
     from cellular.jobs.view import open_run
     from cellular.segment.settings import SegmentSettings
 
@@ -36,12 +40,15 @@ def run(args: argparse.Namespace) -> None:
     defaults = TeachSettings()
     names = ("n_epochs", "fields_per_epoch", "learning_rate", "crop_size")
     segment = SegmentSettings(**run.record.get("segment", {}))
+    corrections, diameter = args.corrections or run.corrections, args.diameter
+    if diameter is None and segment.diameter is None and run.record.get("labels"):
+        diameter = corrected_diameter(run.plate, corrections)
     settings = TeachSettings(
         args.model or run.record.get("model", defaults.model),
-        replace(segment, diameter=args.diameter) if args.diameter else segment,
+        replace(segment, diameter=diameter) if diameter else segment,
         replace(defaults.train, **{name: getattr(args, name) for name in names}),
     )
-    lesson = teach(run.plate, args.corrections or run.corrections, args.out, settings, args.device)
+    lesson = teach(run.plate, corrections, args.out, settings, args.device)
     print(f"learnt from {len(lesson.learnt)} corrected fields; on {len(lesson.held_out)} held out:")
     for name, before in lesson.before.items():
         print(f"{name:20} {before:6.3f} -> {lesson.after[name]:6.3f}")

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
+from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import write_json
@@ -15,6 +18,7 @@ from cellular.jobs.lessons import MODEL, RESULT
 from cellular.jobs.runner import claimed
 from cellular.jobs.segment import model_record
 from cellular.jobs.train import train
+from cellular.labels.diameter import median_diameter
 from cellular.segment.model.registry import save_model
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
@@ -117,6 +121,22 @@ def teach(
         lesson = Lesson(out / MODEL, _names(learnt), _names(settled), _names(held), _of(before), _of(after))
         write_json(out / RESULT, {**asdict(lesson), "model": MODEL, "kept": None})
     return lesson
+
+
+def corrected_diameter(plate: Plate, corrections: str | Path) -> float:
+    """Median over the corrected fields of the median diameter (px) of their cells.
+
+    For a run of given outlines: no model was told how large its cells are, and the one to be taught would be scored
+    before the lesson at a size that is not theirs.
+
+    Raises InputError where no corrected field has a cell.
+    """
+    found = open_corrections(corrections)
+    fields = [item for item in corrected_by(plate, found).fields if item.name in found.fields]
+    sizes = [size for item in fields if (size := median_diameter(load_labels(item)))]
+    if not sizes:
+        raise InputError(f"{found.folder}: no corrected field has a cell to tell how large cells are; give --diameter")
+    return float(np.median(sizes))
 
 
 def shares(
