@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from walks import walked
 
 from cellular.segment.flows.numba.basins import CORE, find_basins
 from cellular.segment.flows.numba.follow import lay_out_steps
@@ -10,25 +11,6 @@ from cellular.segment.flows.to_labels import follow_flows
 
 SIDE = 96
 Y, X = np.mgrid[:SIDE, :SIDE].astype(np.float32)
-
-
-def walked(flows: np.ndarray, active: np.ndarray, niter: int) -> np.ndarray:
-    """Flat end points of walks from all pixels, all of them side by side, step by step to the end."""
-    steps = np.where(active, flows / np.float32(5), np.float32(0))
-    last = np.array(active.shape) - 1
-    position = np.stack(np.indices(active.shape)).reshape(2, -1).astype(np.float32)
-    for _ in range(niter):
-        low = position.astype(int)
-        high = np.minimum(low + 1, last[:, None])
-        v, u = position.astype(np.float64) - low
-        step = (
-            steps[:, low[0], low[1]] * (1 - v) * (1 - u)
-            + steps[:, low[0], high[1]] * (1 - v) * u
-            + steps[:, high[0], low[1]] * v * (1 - u)
-            + steps[:, high[0], high[1]] * v * u
-        ).astype(np.float32)
-        position = np.clip(position + step, np.float32(0), last[:, None].astype(np.float32))
-    return np.ravel_multi_index(tuple(position.astype(int)), active.shape)
 
 
 def towards(y: float, x: float, slope: float, turn: float = 0.0) -> np.ndarray:
@@ -74,7 +56,7 @@ def test_few_steps_claim_what_is_near():
     claimed = [int(basin(flows, (47, 48), most).sum()) for most in (40, 50, 60)]
     assert 0 < claimed[0] < claimed[1] < claimed[2]
     near = basin(flows, (47, 48), 45)
-    ends = walked(flows, np.ones((SIDE, SIDE), bool), 45).reshape(SIDE, SIDE)
+    ends = walked(flows, np.arange(SIDE**2), 45).reshape(SIDE, SIDE)
     assert near.sum() > CORE**2
     assert (ends[near] == 47 * SIDE + 48).all()
 
@@ -94,5 +76,5 @@ def test_walks_end_where_they_would_step_by_step(seed):
     active = gaussian_filter(random.normal(size=(SIDE, SIDE)), 4) > -0.11 - 0.05 * (seed % 3)
     starts = np.flatnonzero(active).astype(np.int32)
     for niter in (30, 101, 200):
-        expected = walked(flows, active, niter)[starts]
+        expected = walked(np.where(active, flows, np.float32(0)), starts, niter)
         np.testing.assert_array_equal(follow_flows(flows, active, starts, niter), expected)
