@@ -288,8 +288,17 @@ def with_puncta_sizes(
 
 def labelled_diameter(items: Sequence[FieldFiles]) -> float:
     """Median diameter, px, of the cells of a few label images."""
+    few = spread(items, DIAMETER_FIELDS)
+    return round(median_of_fields(few, "puncta's sizes with --min_sigma and --max_sigma"), 1)
+
+
+def median_of_fields(items: Sequence[FieldFiles], remedy: str) -> float:
+    """Median over fields of the median diameter (px) of their cells; `remedy` is what to give where there are none.
+
+    Raises InputError where no label image can be read or shows a cell.
+    """
     found, wrong = [], []
-    for item in spread(items, DIAMETER_FIELDS):
+    for item in items:
         try:
             found.append(median_diameter(load_labels(item)))
         except CellularError as error:
@@ -298,8 +307,8 @@ def labelled_diameter(items: Sequence[FieldFiles]) -> float:
         raise InputError(f"No label image can be read, first: {wrong[0]}")
     found = [value for value in found if value > 0]
     if not found:
-        raise InputError("No label image shows a cell to go by: give puncta's sizes with --min_sigma and --max_sigma")
-    return round(float(np.median(found)), 1)
+        raise InputError(f"No label image shows a cell to go by: give {remedy}")
+    return float(np.median(found))
 
 
 def write_tables(

@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import write_json
@@ -15,10 +12,10 @@ from cellular.jobs.calibrate import calibrate
 from cellular.jobs.corrections import corrected_by, open_corrections
 from cellular.jobs.evaluate import evaluate
 from cellular.jobs.lessons import MODEL, RESULT
+from cellular.jobs.measure import median_of_fields
 from cellular.jobs.runner import claimed
 from cellular.jobs.segment import model_record
 from cellular.jobs.train import train
-from cellular.labels.diameter import median_diameter
 from cellular.segment.model.registry import save_model
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
@@ -133,10 +130,7 @@ def corrected_diameter(plate: Plate, corrections: str | Path) -> float:
     """
     found = open_corrections(corrections)
     fields = [item for item in corrected_by(plate, found).fields if item.name in found.fields]
-    sizes = [size for item in fields if (size := median_diameter(load_labels(item)))]
-    if not sizes:
-        raise InputError(f"{found.folder}: no corrected field has a cell to tell how large cells are; give --diameter")
-    return float(np.median(sizes))
+    return median_of_fields(fields, "--diameter")
 
 
 def shares(
