@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from boxes import iou_matrix, read_boxes
 from crossval import DRAWS, FIELD_SIDE, Found, detections, fitted_score, held_out, right_boxes, unit_of
-from gpu import cells_of, held_fields
+from gpu import held_fields
+from heldout import cells_of
 
 from cellular.evaluate.detection import average_precision
 from cellular.files import read_json

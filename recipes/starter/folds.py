@@ -15,7 +15,6 @@ Folds are independent: with `--folds` several of these commands may work into th
 """
 
 import argparse
-import itertools
 import sys
 import time
 from dataclasses import dataclass
@@ -28,28 +27,17 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from atlas import ALL, Atlas, Packed, Source
+from atlas import ALL, Atlas, Crops, Cut, Packed, Source
 from boxes import FIELD_DIAMETER, outlines, read_boxes
 from crossval import FIELD_SIDE, print_table
-from gpu import (
-    FLOW_THRESHOLD,
-    KEEP,
-    THRESHOLDS,
-    VIEWS,
-    WEIGHT_DECAY,
-    add_to,
-    archived,
-    cells_of,
-    held_fields,
-    rate,
-)
-from planes import field_planes
+from gpu import FLOW_THRESHOLD, KEEP, VIEWS, WEIGHT_DECAY, held_fields, rate
+from heldout import add_to, archived, cells_by_threshold, views_of
+from planes import field_planes, packed
 from stepper import Stepper
 
 from cellular.data.formats.images import read_image
 from cellular.device import keep_freed_memory
 from cellular.files import read_json, whole_file, write_json
-from cellular.segment.flows.to_flows import labels_to_flows
 from cellular.segment.image.tiles import run_network
 from cellular.segment.model.network import build_network
 from cellular.segment.model.registry import ModelInfo, load_model, save_model
@@ -75,11 +63,8 @@ def read_field(folder: Path, name: str) -> Field:
     return Field(name, planes, read_boxes(folder / "boxes" / f"{name}.txt", side))
 
 
-def packed(field: Field) -> Packed:
-    labels = outlines(field.boxes, field.planes.shape[1])
-    smooth = np.concatenate([field.planes, labels_to_flows(labels)]).transpose(1, 2, 0)
-    sharp = np.stack([labels > 0, labels >= 0], axis=-1)
-    return Packed(smooth.astype(np.float16), sharp.astype(np.float16), 2 * SCALE)
+def packed_field(field: Field) -> Packed:
+    return packed(field.planes, outlines(field.boxes, field.planes.shape[1]), 2 * SCALE)
 
 
 def train(images: list[Packed], steps: int, batch: int, seed: int, path: Path) -> None:
@@ -89,26 +74,28 @@ def train(images: list[Packed], steps: int, batch: int, seed: int, path: Path) -
     torch.manual_seed(seed)
     network, average = (build_network(len(ALL), WIDTH).to(memory_format=torch.channels_last) for _ in range(2))
     average.eval().load_state_dict(network.state_dict())
-    step = Stepper(network, average, WEIGHT_DECAY, KEEP)
-    rng, done, checkpoint = np.random.default_rng(seed), 0, path.with_suffix(".pt")
+    crops = Crops(atlas, drawn, Cut(batch, CROP, SCALE), seed)
+    step = Stepper(network, average, crops, WEIGHT_DECAY, KEEP)
+    done, checkpoint = 0, path.with_suffix(".pt")
     if checkpoint.is_file():
         state = torch.load(checkpoint, weights_only=True)
         for name, part in (("network", network), ("average", average), ("optimizer", step.optimizer)):
             part.load_state_dict(state[name])
-        done, rng.bit_generator.state = state["done"], state["rng"]
-    total, began, first = 0.0, time.monotonic(), done
+        crops.generator.set_state(state["generator"])
+        done = state["done"]
+    began, first = time.monotonic(), done
     while done < steps:
         # Of few steps, the first weights must not stay in the mean.
         step.keep = min(KEEP, (1 + done) / (10 + done))
-        total += float(step(*atlas.batch(drawn, batch, CROP, SCALE, False, rng), rate(done / steps)))
+        step(rate(done / steps))
         done += 1
         if done % SAVE_EVERY == 0 or done == steps:
             state = {"network": network.state_dict(), "average": average.state_dict(), "done": done}
-            state |= {"optimizer": step.optimizer.state_dict(), "rng": rng.bit_generator.state}
+            state |= {"optimizer": step.optimizer.state_dict(), "generator": crops.generator.get_state()}
             with whole_file(checkpoint) as temporary:
                 torch.save(state, temporary)
             speed = (done - first) * batch / (time.monotonic() - began)
-            print(f"{path.stem}: {done} steps, {speed:.0f} crops/s, loss {total / (done - first):.4f}", flush=True)
+            print(f"{path.stem}: {done} steps, {speed:.0f} crops/s, loss {step.total / (done - first):.4f}", flush=True)
     average.diam_mean.data.fill_(SCALE)
     average.diam_labels.data.fill_(FIELD_DIAMETER)
     info = ModelInfo((1, 2, 3), flow_threshold=FLOW_THRESHOLD, resample=False, about=f"{RECIPE}, wells left out")
@@ -119,8 +106,7 @@ def train(images: list[Packed], steps: int, batch: int, seed: int, path: Path) -
 def outputs_of(model: Path, field: Field) -> dict[str, np.ndarray]:
     """Outputs (3, Y, X) float16 by view."""
     network = load_model(model).network
-    reporter = np.stack([field.planes[3], field.planes[4], 0 * field.planes[0]])
-    given = {"all": (field.planes[list(ALL)], 1.0), "reporter": (reporter, 1.0)}
+    given = {view: (planes, 1.0) for view, planes in views_of(field.planes).items()}
     given["all, 1.25"] = field.planes[list(ALL)], 1.25
     result = {}
     for view, (planes, zoom) in given.items():
@@ -128,15 +114,6 @@ def outputs_of(model: Path, field: Field) -> dict[str, np.ndarray]:
         small = np.stack([cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA) for plane in planes])
         result[view] = run_network(network, small)[0].astype(np.float16)
     return result
-
-
-def cells_by_threshold(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    cells = {}
-    for view, threshold in itertools.product(outputs, THRESHOLDS):
-        output = outputs[view].astype(np.float32)
-        _, boxes, evidence = cells_of(output, threshold, (FIELD_SIDE, FIELD_SIDE))
-        cells[f"{view}|{threshold}|boxes"], cells[f"{view}|{threshold}|evidence"] = boxes, evidence
-    return cells
 
 
 def main() -> None:
@@ -165,7 +142,8 @@ def main() -> None:
             continue
         model = args.out / f"fold{fold}.safetensors"
         if not model.is_file():
-            train([packed(field(name)) for name in names if name not in held], args.steps, args.batch, args.seed, model)
+            images = [packed_field(field(name)) for name in names if name not in held]
+            train(images, args.steps, args.batch, args.seed, model)
         paths = {name: args.out / "outputs" / f"{name}.npz" for name in held}
         for name, path in paths.items():
             if not path.is_file():

@@ -1,8 +1,9 @@
 """Give a model that gpu.py trained its threshold and scores, by what the models of the folds found in unseen wells.
 
-    python recipes/starter/settle.py OUT/starter_43.safetensors OUT --fields FIELDS --out starter.safetensors
+    python recipes/starter/settle.py OUT strong24 --fields FIELDS --out starter.safetensors
 
-Of the 35 training fields alone; without flips. On cells that it has learned by heart a model would flatter itself.
+OUT is the folder of gpu.py and heldout.py; the model is that of all fields. Of the 35 training fields alone; without
+flips. On cells that it has learned by heart a model would flatter itself.
 """
 
 import argparse
@@ -14,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from boxes import FIELD_DIAMETER
 from crossval import best_threshold, read_predictions
-from gpu import FINAL, FLOW_THRESHOLD
+from gpu import FLOW_THRESHOLD
 
 from cellular.files import read_json
 from cellular.segment.model.registry import load_model, save_model
@@ -26,17 +27,18 @@ ABOUT = "Starter model of cellular: Drosophila S2R+ cells of the CELLULAR datase
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("trained", type=Path, help="the folder OUT of gpu.py")
+    parser.add_argument("trained", type=Path, help="the folder OUT of gpu.py and heldout.py")
+    parser.add_argument("recipe")
     parser.add_argument("--fields", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     names = read_json(args.fields / "split.json")["train"]
-    found = read_predictions([args.trained / "predictions.zip"], args.fields, names)
-    by_threshold = {key[2]: value for key, value in found.items() if key[:2] == (FINAL, "all")}
+    archives = sorted(args.trained.glob(f"predictions_{args.recipe}_fold*.zip"))
+    found = read_predictions(archives, args.fields, names)
+    by_threshold = {key[2]: value for key, value in found.items() if key[:2] == (args.recipe, "all")}
     value, threshold, score = best_threshold(by_threshold)
     print(f"cell probability {threshold:g}: box AP50 {value:.3f} in the wells left out")
-    model = load_model(args.model)
+    model = load_model(args.trained / f"{args.recipe}_43.safetensors")
     model.network.diam_labels.data.fill_(FIELD_DIAMETER)
     info = replace(
         model.info,

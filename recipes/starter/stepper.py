@@ -1,8 +1,9 @@
-"""A step of training as a CUDA graph: hundreds of small kernels started at once, far faster than one by one."""
+"""A step of training, its crops included, as a CUDA graph: hundreds of small kernels started at once."""
 
 from contextlib import nullcontext
 
 import torch
+from atlas import Crops
 
 from cellular.segment.model.network import CPnet
 from cellular.train.loss import flow_loss
@@ -11,63 +12,79 @@ WARM_UP_STEPS = 3
 
 
 class Stepper:
-    """Trains `network`, and keeps the running mean `average` of its weights; captured once and replayed on a GPU.
+    """Trains `network` on `crops`, and keeps the running mean `average` of its weights.
+
+    On a GPU the step is captured at the first call and replayed on a stream of its own, so that trainings run beside
+    each other; the processor does not wait for it.
 
     Parameters
     ----------
-    keep : of the running mean at every step.
+    keep : of the running mean at every step; what is captured keeps the first step's.
+
+    Attributes
+    ----------
+    total : () sum of the losses so far, on the device.
     """
 
-    def __init__(self, network: CPnet, average: CPnet, weight_decay: float, keep: float):
-        self.network, self.average, self.keep = network, average, keep
+    def __init__(self, network: CPnet, average: CPnet, crops: Crops, weight_decay: float, keep: float):
+        self.network, self.average, self.crops, self.keep = network, average, crops, keep
         self.device = network.diam_mean.device
-        on_gpu = self.device.type == "cuda"
+        self.on_gpu = self.device.type == "cuda"
         trained = [p for p in network.parameters() if p.requires_grad]
-        self.rate = torch.zeros((), device=self.device)
+        self.rate, self.total = (torch.zeros((), device=self.device) for _ in range(2))
         self.optimizer = torch.optim.AdamW(
-            trained, self.rate if on_gpu else 0.0, weight_decay=weight_decay, fused=on_gpu, capturable=on_gpu
+            trained,
+            self.rate if self.on_gpu else 0.0,
+            weight_decay=weight_decay,
+            fused=self.on_gpu,
+            capturable=self.on_gpu,
         )
         self.graph: torch.cuda.CUDAGraph | None = None
 
-    def __call__(self, image: torch.Tensor, target: torch.Tensor, rate: float) -> torch.Tensor:
-        """Loss () of a step on (B, C, Y, X) and (B, 4, Y, X), always of the same shape, at a learning rate."""
-        self.rate.fill_(rate)
-        if self.device.type != "cuda":
+    def __call__(self, rate: float) -> None:
+        """A step at a learning rate."""
+        if not self.on_gpu:
             self.optimizer.param_groups[0]["lr"] = rate
-            return self._step(image, target)
+            self._step()
+            return
         if self.graph is None:
-            self._capture(image, target)
-        self.image.copy_(image)
-        self.target.copy_(target)
-        self.graph.replay()
-        return self.loss
+            self._capture()
+        with torch.cuda.stream(self.stream):
+            self.rate.fill_(rate)
+            self.graph.replay()
 
-    def _capture(self, image: torch.Tensor, target: torch.Tensor) -> None:
-        self.image, self.target = image.clone(memory_format=torch.channels_last), target.clone()
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+    def _capture(self) -> None:
+        torch.cuda.synchronize()
+        self.stream = torch.cuda.Stream()
+        with torch.cuda.stream(self.stream):
             for _ in range(WARM_UP_STEPS):
-                self._step(self.image, self.target)
-        torch.cuda.current_stream().wait_stream(stream)
+                self._step()
+        torch.cuda.synchronize()
         self.optimizer.zero_grad(set_to_none=True)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self.loss = self._step(self.image, self.target)
+        self.graph.register_generator_state(self.crops.generator)
+        with torch.cuda.graph(self.graph, stream=self.stream):
+            self._step()
 
-    def _step(self, image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def _step(self) -> None:
+        image, target = self.crops.batch()
         # Casts of weights must not be kept from one replay to the next.
-        with torch.autocast("cuda", torch.bfloat16, cache_enabled=False) if image.is_cuda else nullcontext():
+        with torch.autocast("cuda", torch.bfloat16, cache_enabled=False) if self.on_gpu else nullcontext():
             output, _ = self.network(image)
         loss = flow_loss(output.float(), target)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        self._move()
-        return loss.detach()
+        self.total += loss.detach()
+        self._move(1 - self.keep)
 
     @torch.no_grad()
-    def _move(self) -> None:
+    def _move(self, share: float) -> None:
         pairs = zip(self.average.state_dict().values(), self.network.state_dict().values())
         means, values = zip(*[pair for pair in pairs if pair[0].is_floating_point()])
-        torch._foreach_lerp_(means, values, 1 - self.keep)
+        torch._foreach_lerp_(means, values, share)
+
+    def restart_mean(self) -> None:
+        """Let the running mean begin here: the first weights are noise."""
+        with torch.cuda.stream(self.stream) if self.on_gpu else nullcontext():
+            self._move(1.0)
