@@ -10,7 +10,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 REQUIREMENTS = HERE / "requirements-peer.txt"
-PEER_PYTHON = HERE / ".venv-peer" / "bin" / "python"
+# Another Python that has the peer, where none can be installed: on a machine without a network.
+PEER_PYTHON = Path(os.environ.get("CELLULAR_PEER_PYTHON", HERE / ".venv-peer" / "bin" / "python"))
 PACKAGES = ("torch", "numpy", "numba", "scipy", "scikit-learn")
 
 
