@@ -1,9 +1,11 @@
 """Ours against Cellpose 3.1.1.3, side by side in one run; writes docs/performance.md.
 
-    python -m benchmarks [--repeats N] [--side PX] [--only ROW ...] [--simulated]
+    python -m benchmarks [--repeats N] [--side PX] [--only ROW ...] [--devices NAME ...] [--simulated]
 
-Makes the peer's environment where it is missing. Results are compared before anything is reported: a row whose
-results do not agree stops the run. Times are medians after a first call, which is shown by itself.
+Makes the peer's environment where it is missing; CELLULAR_PEER_PYTHON names another Python that has the peer, and
+CELLULAR_BENCH_DATA another folder with images-color and boxes. Results are compared before anything is reported: a
+row whose results do not agree, or that fails, is left out and named at the end, with an exit status of 1. Times are
+medians after a first call, which is shown by itself.
 """
 
 import argparse
@@ -11,6 +13,7 @@ import os
 import subprocess
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -49,18 +52,21 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--peer_repeats", "--peer-repeats", type=int, help="of the peer's, which takes minutes a field")
     parser.add_argument("--side", type=int, default=SIDE, help="side of the field in px; less for a quick look")
     parser.add_argument("--only", nargs="+", default=None, help="names of rows; then no large images either")
+    parser.add_argument("--devices", nargs="+", choices=("cpu", "cuda"), help="all that this machine has, if left out")
     parser.add_argument("--large-side", type=int, default=LARGE_SIDE, help="side of the large image in px")
     parser.add_argument("--simulated", action="store_true", help="take a simulated field though a real one is there")
     parser.add_argument("--out", type=Path, default=REPORT, help="the report")
     args = parser.parse_args(argv)
     ensure_peer()
     field = load_field(args.side, args.simulated)
-    tables = []
-    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+    tables, failed = [], []
+    for device in args.devices or (("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)):
         with tempfile.TemporaryDirectory() as folder:
             inputs = Inputs(field, Path(folder), device)
             chosen = [row for row in rows(inputs) if args.only is None or row.name in args.only]
-            tables.append((device, measure(chosen, inputs, args.repeats, args.peer_repeats or args.repeats)))
+            timed, left_out = measure(chosen, inputs, args.repeats, args.peer_repeats or args.repeats)
+            tables.append((device, timed))
+            failed += left_out
     memory = None if args.only else large_images(args.large_side)
     plate = None if args.only else throughput(repeats=args.repeats, simulated=args.simulated)
     small = None if args.only else small_images(repeats=args.repeats)
@@ -70,24 +76,32 @@ def main(argv: list[str] | None = None) -> None:
     text += f"\n{line}{kept}" if line else ""
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(text)
+    if failed:
+        raise SystemExit("left out: " + "; ".join(failed))
 
 
-def measure(chosen: list[Row], inputs: Inputs, repeats: int, peer_repeats: int) -> list[Timed]:
-    """Run the peer, then ours, row by row; compare; report the medians."""
+def measure(chosen: list[Row], inputs: Inputs, repeats: int, peer_repeats: int) -> tuple[list[Timed], list[str]]:
+    """Run the peer, then ours, row by row; compare. The rows' medians, and what went wrong with those left out."""
     inputs.save()
-    timed = []
+    timed, failed = [], []
+    # On a GPU rows take less than the peer's start: there one process does them all.
+    if inputs.device != "cpu":
+        start_peer([row.name for row in chosen if row.peer and row.theirs is None], inputs, peer_repeats)
     for row in chosen:
-        theirs = run_peer(row, inputs, peer_repeats)
-        first, result = timing(row.ours)
-        seconds = [timing(row.ours)[0] for _ in range(repeats)]
         try:
+            theirs = run_peer(row, inputs, peer_repeats)
+            first, result = timing(row.ours)
+            seconds = [timing(row.ours)[0] for _ in range(repeats)]
             agreement = row.agree(result, theirs)
-        except Disagreement as error:
-            raise SystemExit(f"{row.name}: the results disagree: {error}; no timing is worth anything") from error
+        except Exception as error:
+            if not isinstance(error, Disagreement):
+                traceback.print_exc()
+            failed.append(f"{row.name} ({inputs.device}): {error}")
+            continue
         peer = float(np.median(theirs["seconds"])) if row.peer else None
         timed.append(Timed(row, first, median(seconds), peer, agreement))
         print(f"{row.name}: {timed[-1].ours:.3g} s, first {first:.3g} s, peer {peer} s, {agreement}", flush=True)
-    return timed
+    return timed, failed
 
 
 def run_peer(row: Row, inputs: Inputs, repeats: int) -> dict:
@@ -97,9 +111,15 @@ def run_peer(row: Row, inputs: Inputs, repeats: int) -> dict:
     if row.theirs is not None:
         result = row.theirs()
         return {"seconds": [timing(row.theirs)[0] for _ in range(repeats)], **result}
-    command = [PEER_PYTHON, "-W", "ignore", HERE / "peer.py", inputs.folder, repeats, inputs.device, row.name]
-    subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
+    if inputs.device == "cpu":
+        start_peer([row.name], inputs, repeats)
     return dict(np.load(inputs.folder / f"{row.name}.npz"))
+
+
+def start_peer(tasks: list[str], inputs: Inputs, repeats: int) -> None:
+    """Let the peer do the tasks; it says what fails and leaves no result of it."""
+    command = [PEER_PYTHON, "-W", "ignore", HERE / "peer.py", inputs.folder, repeats, inputs.device, *tasks]
+    subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
 
 
 def timing(work: Callable[[], object]) -> tuple[float, object]:
@@ -148,8 +168,8 @@ def report(
         "",
         "Without another name, the peer is Cellpose 3.1.1.3. Diffusion, walks and labels are compared pixel by pixel.",
     ]
-    if not torch.cuda.is_available():
-        lines += ["", "There was no GPU: the CUDA rows (aims 10x in segmentation, 5x in training) were not run."]
+    if all(device == "cpu" for device, _ in tables):
+        lines += ["", "The CUDA rows (aims 10x in segmentation, 5x in training) were not run."]
     if memory is not None:
         lines += ["", "## Memory and large images", "", *(f"- {line}" for line in memory)]
     if plate is not None:

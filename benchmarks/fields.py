@@ -1,5 +1,7 @@
-"""What the benchmarks run on: a real field where ../shared is there, a simulated one otherwise."""
+"""What the benchmarks run on: a real field where there is one, a simulated one otherwise."""
 
+import os
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -9,7 +11,8 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.environment import ROOT
 from cellular.segment import labels_to_flows
 
-SHARED = ROOT.parent / "shared" / "data" / "cellular"
+# The published images and boxes, or a folder of the same layout that the environment names.
+SHARED = Path(os.environ.get("CELLULAR_BENCH_DATA", ROOT.parent / "shared" / "data" / "cellular"))
 REAL_FIELD = "Timepoint_004_220518-ST_C05_s1"
 SIDE = 2048  # px
 

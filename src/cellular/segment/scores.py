@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cellular.jit import njit
 from cellular.segment.flows.numba.follow import FLOW_SCALE
 from cellular.segment.flows.to_labels import flow_error
 
@@ -38,13 +39,24 @@ def cell_evidence(
     cells' flow errors where they are known already (:func:`labels_and_errors`); None computes them, which takes about
     as long as labels -> flows.
     """
-    flat = labels.ravel()
-    count = int(flat.max(initial=0))
-    area = np.bincount(flat, minlength=count + 1)[1:].astype(float)
+    area, probability, length = _sums(labels, cell_probability, flows, int(labels.max(initial=0)))
     inside = np.maximum(area, 1)
-    probability = np.bincount(flat, cell_probability.ravel(), minlength=count + 1)[1:] / inside
-    length = np.bincount(flat, np.hypot(*flows).ravel(), minlength=count + 1)[1:] / inside / FLOW_SCALE
-    return np.stack([area, probability, flow_error(labels, flows) if errors is None else errors, length], axis=1)
+    errors = flow_error(labels, flows) if errors is None else errors
+    return np.stack([area, probability / inside, errors, length / inside / FLOW_SCALE], axis=1)
+
+
+@njit
+def _sums(labels: np.ndarray, cell_probability: np.ndarray, flows: np.ndarray, count: int) -> np.ndarray:
+    """Area, summed cell probability and summed length of the flows of each cell 1..count: (3, count) float64."""
+    sums = np.zeros((3, count))
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            k = np.int64(labels[y, x]) - 1
+            if k >= 0:
+                sums[0, k] += 1
+                sums[1, k] += cell_probability[y, x]
+                sums[2, k] += np.hypot(flows[0, y, x], flows[1, y, x])
+    return sums
 
 
 def scores_of(evidence: np.ndarray, model: ScoreModel) -> np.ndarray:

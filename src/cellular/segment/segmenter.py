@@ -250,7 +250,7 @@ class Segmenter:
         if dynamics["niter"] is None:
             dynamics = dynamics | {"niter": int(STEPS / scale if resample else STEPS)}
         flows, cell_probability = output[:2], output[2]
-        labels, errors = labels_and_errors(flows, cell_probability, **dynamics, device=self.device)
+        labels, errors = labels_and_errors(flows, cell_probability, **dynamics)
         evidence = cell_evidence(labels, flows, cell_probability, errors)
         return enlarge_labels(labels, shape), _resize(output, shape), evidence
 
@@ -284,7 +284,7 @@ class Segmenter:
             "flow_threshold": info.flow_threshold,
             "cellprob_threshold": info.cellprob_threshold,
         }
-        labels = flows_to_labels(output[:2], output[2], niter=STEPS, **thresholds, device=self.device)
+        labels = flows_to_labels(output[:2], output[2], niter=STEPS, **thresholds)
         found = median_diameter(labels)
         return found / self._scale(diameter) if found else diameter
 

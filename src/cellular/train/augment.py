@@ -4,6 +4,7 @@ The random numbers (a :class:`Crop`) are drawn apart from the warping, so that O
 the same crops of them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -69,33 +70,56 @@ def crop_on_cpu(sample: Sample, crop: Crop, size: int) -> tuple[np.ndarray, np.n
 
     image = np.stack([warp(plane) for plane in sample.image])
     target = np.empty((4, size, size), np.float32)
-    target[:2] = _turned(warp(sample.flows[0]), warp(sample.flows[1]), crop)
+    cos, sin = float(np.cos(crop.angle)), float(np.sin(crop.angle))
+    target[:2] = _turned(warp(sample.flows[0]), warp(sample.flows[1]), cos, sin, -1 if crop.flip else 1)
     target[2] = warp(sample.cell, cv2.INTER_NEAREST)
     target[3] = 1 if sample.ignore is None else 1 - warp(sample.ignore, cv2.INTER_NEAREST)
     return image * crop.gain[:, None, None] + crop.offset[:, None, None], target
 
 
-def crop_on_device(planes: torch.Tensor, crop: Crop, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same on any torch device; `planes` (C + 4, Y, X) is the field's image, flow y, flow x, cell and weight."""
-    height, width = planes.shape[1:]
-    inverse = np.linalg.inv(np.vstack([_unflipped(crop, width), [0, 0, 1]]))[:2]
-    pixel = torch.arange(size, device=planes.device, dtype=torch.float32)
-    y, x = torch.meshgrid(pixel, pixel, indexing="ij")
-    (a, b, c), (d, e, f) = inverse.tolist()
-    source_x, source_y = a * x + b * y + c, d * x + e * y + f
-    # align_corners: -1 and 1 are the centres of the first and last pixel.
-    grid = torch.stack([2 * source_x / max(width - 1, 1) - 1, 2 * source_y / max(height - 1, 1) - 1], dim=-1)[None]
+def crops_on_device(
+    fields: Sequence[torch.Tensor], crops: Sequence[Crop], size: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same of a batch on any torch device: images (B, C, size, size) and targets (B, 4, size, size).
 
-    def warp(part: torch.Tensor, mode: str) -> torch.Tensor:
-        return functional.grid_sample(part[None], grid, mode=mode, padding_mode="zeros", align_corners=True)[0]
+    Each of the B `fields` (C + 4, Y, X) is a field's image, flow y, flow x, cell and weight. A GPU takes longer to be
+    told of an operation than to do it on one crop, so all but the sampling is done for all crops at once.
+    """
+    device, channels = fields[0].device, len(fields[0]) - 4
+    table = torch.from_numpy(np.stack([_parameters(c, f.shape[1:]) for c, f in zip(crops, fields)]))
+    # From pinned memory the copy need not be waited for.
+    table = table.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else table.to(device)
+    placing, cos, sin, mirror, gain, offset = table[..., None, None].split([6, 1, 1, 1, channels, channels], dim=1)
+    down, across, start = placing.unflatten(1, (3, 2)).unbind(1)
+    pixel = torch.arange(size, device=device, dtype=torch.float32)
+    grid = (down * pixel[:, None] + across * pixel + start).permute(0, 2, 3, 1)
 
-    smooth, sharp = warp(planes[:-2], "bilinear"), warp(planes[-2:], "nearest")
-    flow_y, flow_x = _turned(smooth[-2], smooth[-1], crop)
+    def warp(planes: slice, mode: str) -> torch.Tensor:
+        parts = [
+            functional.grid_sample(f[None, planes], g[None], mode=mode, padding_mode="zeros", align_corners=True)
+            for f, g in zip(fields, grid)
+        ]
+        return torch.cat(parts)
+
+    smooth, sharp = warp(slice(None, -2), "bilinear"), warp(slice(-2, None), "nearest")
+    flows = _turned(smooth[:, -2], smooth[:, -1], cos[:, 0], sin[:, 0], mirror[:, 0])
     # What lies outside the field is background that counts, as on the CPU.
-    outside = (grid.abs() > 1).any(dim=-1)[0]
-    weight = torch.where(outside, 1.0, sharp[1])
-    gain, offset = (torch.from_numpy(v[:, None, None]).to(planes.device) for v in (crop.gain, crop.offset))
-    return smooth[:-2] * gain + offset, torch.stack([flow_y, flow_x, sharp[0], weight])
+    weight = torch.where((grid.abs() > 1).any(dim=-1), 1.0, sharp[:, 1])
+    return smooth[:, :-2] * gain + offset, torch.stack([*flows, sharp[:, 0], weight], dim=1)
+
+
+def _parameters(crop: Crop, shape: Sequence[int]) -> np.ndarray:
+    """What :func:`crops_on_device` knows of a crop of a field of `shape` (Y, X), (9 + 2 C,) float32.
+
+    First how much a pixel down and one to the right in the crop move the place (x, y) in the field, and the place of
+    the crop's first pixel, where -1 and 1 are the centres of the field's first and last pixel.
+    """
+    height, width = shape
+    inverse = np.linalg.inv(np.vstack([_unflipped(crop, width), [0, 0, 1]]))[:2]
+    placing = 2 * inverse / np.maximum([[width - 1], [height - 1]], 1)
+    placing[:, 2] -= 1
+    turn = np.cos(crop.angle), np.sin(crop.angle), -1 if crop.flip else 1
+    return np.concatenate([placing[:, [1, 0, 2]].T.ravel(), turn, crop.gain, crop.offset]).astype(np.float32)
 
 
 def _unflipped(crop: Crop, width: int) -> np.ndarray:
@@ -109,9 +133,9 @@ def _unflipped(crop: Crop, width: int) -> np.ndarray:
 _Plane = TypeVar("_Plane", np.ndarray, torch.Tensor)
 
 
-def _turned(flow_y: _Plane, flow_x: _Plane, crop: Crop) -> tuple[_Plane, _Plane]:
-    """Flow vectors mirrored and rotated with the image."""
-    if crop.flip:
-        flow_x = -flow_x
-    cos, sin = float(np.cos(crop.angle)), float(np.sin(crop.angle))
+def _turned(
+    flow_y: _Plane, flow_x: _Plane, cos: float | _Plane, sin: float | _Plane, mirror: int | _Plane
+) -> tuple[_Plane, _Plane]:
+    """Flow vectors mirrored, where `mirror` is -1, and rotated with the image."""
+    flow_x = mirror * flow_x
     return flow_x * sin + flow_y * cos, flow_x * cos - flow_y * sin

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from cellular.train.augment import Crop, crop_on_cpu, crop_on_device, draw_crop
+from cellular.train.augment import Crop, crop_on_cpu, crops_on_device, draw_crop
 from cellular.train.parallel import ALONE, Share
 from cellular.train.samples import Sample
 from cellular.train.settings import TrainSettings
@@ -68,8 +68,7 @@ class Feed:
             images, targets = (torch.zeros((0, c, size, size)) for c in (len(self.samples[0].image), 4))
             return images.to(self.device), targets.to(self.device)
         if self.resident is not None:
-            pairs = [crop_on_device(self.resident[k], crop, size) for k, crop in crops]
-            images, targets = (torch.stack(part) for part in zip(*pairs))
+            images, targets = crops_on_device([self.resident[k] for k, _ in crops], [crop for _, crop in crops], size)
         else:
             arrays = [crop_on_cpu(self.samples[k], crop, size) for k, crop in crops]
             images, targets = (torch.from_numpy(np.stack(part)) for part in zip(*arrays))

@@ -118,7 +118,8 @@ def follow_flows(flows: np.ndarray, active: np.ndarray, starts: np.ndarray, nite
         return ends
 
     # A few walks show where the others lead.
-    sinks = np.unique(walked(starts[(starts // width % PILOTS == 0) & (starts % width % PILOTS == 0)]))
+    y, x = np.nonzero(active[::PILOTS, ::PILOTS])
+    sinks = np.unique(walked((PILOTS * (y * width + x)).astype(np.int32)))
     over_threads(find_basins, np.arange(len(sinks)), sinks, steps, time_in_basins(niter), goals)
     return walked(starts)
 
