@@ -131,10 +131,10 @@ class Training:
         network, self.average = (
             build_network(channels, recipe.width).to(atlas.device, memory_format=torch.channels_last) for _ in range(2)
         )
-        self.average.eval().load_state_dict(network.state_dict())
         diameter = float(atlas.diameters[drawn[0].images].mean()) if job.nuclei else FIELD_DIAMETER
-        self.average.diam_mean.data.fill_(job.scale)
-        self.average.diam_labels.data.fill_(diameter)
+        network.diam_mean.data.fill_(job.scale)
+        network.diam_labels.data.fill_(diameter)
+        self.average.eval().load_state_dict(network.state_dict())
         cut = Cut(batch, side, job.scale, recipe.strong, recipe.close)
         self.step = Stepper(network, self.average, Crops(atlas, drawn, cut, job.seed), WEIGHT_DECAY, KEEP)
         self.warm = False

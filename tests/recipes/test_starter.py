@@ -102,3 +102,20 @@ def test_contacts_and_small_cells_weigh_more():
     assert weight[65, 65] == 2
     assert weight[50, 10] == 1
     assert (close_weights(np.zeros((8, 8), np.uint16), 20.0) == 1).all()
+
+
+def test_a_model_is_saved_at_the_scale_it_was_trained_at(tmp_path):
+    from atlas import Atlas
+    from gpu import Job, Recipe, Training
+
+    from cellular.segment.model.registry import load_model
+
+    atlas = Atlas([image(1.0)], torch.device("cpu"))
+    job = Job("nuclei18", Recipe(width=4), scale=18.0, nuclei=True)
+    training = Training(job, atlas, [("nuclei", Path("n.png"))], batch=2, side=32)
+    for progress in (0.0, 0.5):
+        training.round(progress)
+    training.save(tmp_path)
+    network = load_model(tmp_path / "nuclei18.safetensors").network
+    assert float(network.diam_mean) == 18.0
+    assert float(network.diam_labels) == pytest.approx(64 / 3, abs=0.01)
