@@ -42,8 +42,6 @@ SAVE_EVERY_S, LOG_EVERY_S, LAST_S = 120.0, 20.0, 5.0
 # Trainings are waited for after so many rounds: the clock must be the GPU's, not the queue's.
 ROUNDS = 10
 FLOW_THRESHOLD = 0.8
-# The best on ten images of nuclei beside those that are learned from (check.py nuclei --part settle).
-NUCLEI_CELLPROB = 0.5
 # Whole wells left out together; C05 alone holds 15 of the 43 fields.
 FOLDS = ({"C05"}, {"I04"}, {"I06"}, {"C03", "C06", "K07"})
 
@@ -163,7 +161,7 @@ def rate(progress: float) -> float:
 def info_of(job: Job) -> ModelInfo:
     if job.nuclei:
         about = "Nuclei model of cellular: a DNA channel, or grey pictures of nuclei"
-        return ModelInfo((0,), ("DNA",), flow_threshold=FLOW_THRESHOLD, cellprob_threshold=NUCLEI_CELLPROB, about=about)
+        return ModelInfo((0,), ("DNA",), about=about)
     about = f"Drosophila S2R+ cells of the CELLULAR dataset, nuclei, simulated sheets ({job.name})"
     return ModelInfo((1, 2, 3), flow_threshold=FLOW_THRESHOLD, resample=False, about=about)
 

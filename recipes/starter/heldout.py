@@ -37,7 +37,7 @@ from cellular.segment.model.network import CPnet
 from cellular.segment.model.registry import load_model
 from cellular.segment.scores import cell_evidence
 
-THRESHOLDS, STEPS = (-0.5, 0.0, 0.5, 1.0), 200
+THRESHOLDS, STEPS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5), 200
 
 
 def views_of(planes: np.ndarray) -> dict[str, np.ndarray]:
