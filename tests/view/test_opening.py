@@ -10,6 +10,12 @@ from cellular.data.formats.images import write_image
 
 pytest.importorskip("panel", reason="the page needs the extra view")
 
+from bokeh.core.validation.check import check_integrity
+
+from cellular.jobs.queue import Queue
+from cellular.jobs.view import open_run
+from cellular.view.page import Desk, Page
+
 ASKED = """
 import sys, threading, urllib.request, http.cookiejar
 from cellular.jobs.view import open_run
@@ -33,3 +39,11 @@ def test_the_first_page_waits_for_no_library_that_it_does_not_need(tmp_path):
     command = [sys.executable, "-c", ASKED, str(tmp_path / "plate")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == ["200", "[]"]
+
+
+def test_bokeh_has_nothing_to_say_against_the_page(analysed, tmp_path):
+    """It is not asked each time a page is opened."""
+    root = Page(Desk(open_run(analysed), Queue(tmp_path / "jobs"))).view().get_root()
+    issues = check_integrity(root.references())
+    assert issues.error == []
+    assert {issue.name for issue in issues.warning} == {"EMPTY_LAYOUT"}, "lists that are empty as yet"
