@@ -32,7 +32,7 @@ from cellular.report.colours import EDGE, EDITED, KINDS, STATES, colours_of
 from cellular.report.outlines import outlines_of
 from cellular.tables import of_fields
 from cellular.view.desk import Desk
-from cellular.view.parts import ROWS, ends, press, tick
+from cellular.view.parts import ROWS, ends, paged_table, press, tick
 from cellular.view.picture import bar_length, compose, contrast, ramp, to_read
 from cellular.view.tracks import colour_of, paths, with_tracks
 
@@ -70,10 +70,7 @@ class FieldPane:
         self.bar = ColumnDataSource({"x0": [], "x1": [], "y": [], "text": []})
         self._make_figure()
         self._make_controls()
-        self.table = pn.widgets.Tabulator(
-            pd.DataFrame({"label": []}), pagination="remote", page_size=ROWS, disabled=True, selectable=True,
-            show_index=False, sizing_mode="stretch_width", height=330, name="cells", layout="fit_data",
-        )  # fmt: skip
+        self.table = paged_table("cells", pd.DataFrame({"label": []}), True)
         self.table.param.watch(self._row_chosen, "selection")
         self.cells.selected.on_change("indices", lambda attr, old, new: self._mark_rows())
         self._make_plot()
