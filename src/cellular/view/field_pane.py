@@ -45,6 +45,8 @@ REST_MS = 120
 FIRST_COLUMNS = (
     "state", BY_HAND, "area", "circularity", "puncta_total", "puncta_yellow", "puncta_red_only", "red_only_fraction",
 )  # fmt: skip
+# Outlines are straightened by this at most, px: they stay in the pixels of the border, and have half the corners.
+WITHIN = 0.5
 # px; by width, too, the cells stand out whose state was told by hand.
 THIN, THICK = 1.2, 3.5
 
@@ -320,7 +322,7 @@ class FieldPane:
 
     def _with_numbers(self, labels: np.ndarray, told: Mapping[int, str]) -> pd.DataFrame:
         """Outlines with what the run measured of the cells, and states told by hand; what was drawn is not measured."""
-        rings = outlines_of(labels, within=0)
+        rings = outlines_of(labels, WITHIN)
         xs, ys = ([ring[k] for ring in rings.values()] for k in (0, 1))
         drawn = pd.DataFrame({"label": list(rings), "xs": xs, "ys": ys})
         cells = self.desk.run.tables.get("cells")
