@@ -47,3 +47,14 @@ def test_bokeh_has_nothing_to_say_against_the_page(analysed, tmp_path):
     issues = check_integrity(root.references())
     assert issues.error == []
     assert {issue.name for issue in issues.warning} == {"EMPTY_LAYOUT"}, "lists that are empty as yet"
+
+
+def test_a_picture_that_is_there_is_not_sent_again(analysed, tmp_path):
+    field = Page(Desk(open_run(analysed), Queue(tmp_path / "jobs"))).field
+    field.open(field.desk.run.plate.fields[0])
+    before, bar = field.image.data, field.bar.data["text"]
+    field.zoom(2.0)
+    assert field.image.data is before, "the whole field, as before"
+    assert field.bar.data["text"] != bar
+    field.zoom(0.1)
+    assert field.image.data is not before

@@ -33,7 +33,7 @@ from cellular.report.outlines import outlines_of
 from cellular.tables import of_fields
 from cellular.view.desk import Desk
 from cellular.view.parts import ROWS, ends, paged_table, press, tick
-from cellular.view.picture import bar_length, compose, contrast, ramp, to_read
+from cellular.view.picture import compose, contrast, ramp, scale_bar, to_read
 from cellular.view.tracks import colour_of, paths, with_tracks
 
 # Of the picture on the page, px of the screen.
@@ -192,7 +192,7 @@ class FieldPane:
         wide = half * self._aspect()
         self.x_range.update(start=x - wide, end=x + wide)
         self.y_range.update(start=y + half, end=y - half)
-        self.paint()
+        self._repaint()
 
     def _resized(self, name: str, size: int) -> None:
         """A pixel is square whatever the width of the window."""
@@ -241,8 +241,12 @@ class FieldPane:
 
     def _rested(self) -> None:
         self._waiting = None
-        if self.item is not None and self._view() != self._seen:
-            self.paint()
+        if self.item is not None:
+            self._repaint()
+
+    def _repaint(self) -> None:
+        """Draw what is in view now: megabytes go to the browser, so not again what is there already."""
+        self.paint() if self._view() != self._seen else self._paint_bar()
 
     def _view(self) -> tuple[int, int, int, int, int]:
         """Rows, columns and step to read for what is in view: a margin more than is seen, on a grid of the step."""
@@ -266,6 +270,7 @@ class FieldPane:
             planes = [windows.window(k, slice(y0, y1, step), slice(x0, x1, step)) for k in shown]
         except CellularError as error:
             self.tell(str(error))
+            self._seen = None
             return
         if not planes:
             planes, shown = [np.zeros((2, 2))], [0]
@@ -273,16 +278,11 @@ class FieldPane:
         rows, columns = picture.shape
         tall, wide = (rows * step, columns * step) if len(planes[0]) > 2 else (y1 - y0, x1 - x0)
         self.image.data = {"image": [picture], "x": [x0], "y": [y0], "dw": [wide], "dh": [tall]}
-        self._paint_bar(windows.pixel_size_um)
+        self._paint_bar()
 
-    def _paint_bar(self, pixel_size_um: float | None) -> None:
-        (x0, x1), ys = ends(self.x_range), ends(self.y_range)
-        width = x1 - x0
-        size = pixel_size_um or 1.0
-        length = bar_length(width * size)
-        x, y = x0 + 0.03 * width, max(ys) - 0.03 * width
-        text = f"{length:g} {'µm' if pixel_size_um else 'px'}"
-        self.bar.data = {"x0": [x], "x1": [x + length / size], "y": [y], "text": [text]}
+    def _paint_bar(self) -> None:
+        size = self.desk.windows(self.opened).pixel_size_um
+        self.bar.data = scale_bar(*ends(self.x_range), max(ends(self.y_range)), size)
 
     # --- cells
 
