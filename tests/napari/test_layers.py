@@ -78,6 +78,36 @@ def test_a_position_over_time_is_stacked_with_its_tracks(measured, tmp_path):
     assert len(layers["puncta"][1]["axis_labels"]) == layers["puncta"][1]["ndim"] == 3
 
 
+def test_states_of_model_and_hand_are_shown_at_each_timepoint(measured, made, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(measured, folder)
+    (folder / "cells.parquet").unlink(missing_ok=True)
+    cells = read_csv(folder / "cells.csv")
+    second = cells["field"] == SECOND
+    cells["state"] = np.where(second & (cells["label"] == 1), "activated", np.where(second, "basal", None))
+    cells.assign(probability_activated=0.5).to_csv(folder / "cells.csv", index=False)
+    originals = [read_labels(made.truth / f"{field}_labels.tif") for field in (FIRST, SECOND)]
+    by_hand = FieldCorrections(folder / "corrections", FIRST, originals[0])
+    by_hand.do("state", cells=[2], state="Unidentified")
+    (folder / "tracks").mkdir()
+    rows = [(FIRST, 2, 1.0, 2.0, 7), (SECOND, 1, 3.0, 4.0, 7), (FIRST, 1, 5.0, 6.0, 8), (SECOND, 2, 7.0, 8.0, 8)]
+    tracks = pd.DataFrame(rows, columns=["field", "label", "y", "x", "track"]).assign(parent=0, lineage=1)
+    tracks.to_csv(folder / "tracks" / "tracks.csv", index=False)
+    run = open_run(folder)
+    layers = named(layers_of(run, choices(run)[first_choice(run)]))
+    data, about, kind = layers["states"]
+    assert (kind, about["visible"], data.dtype, data.shape) == ("labels", False, np.uint8, (2, 160, 160))
+    assert about["features"]["state"].tolist() == ["basal", "activated", "Unidentified"]
+    np.testing.assert_array_equal(data[0], np.where(originals[0] == 2, 3, 0))
+    np.testing.assert_array_equal(data[1], np.select([originals[1] == 1, originals[1] > 0], [2, 1]))
+    about = layers["tracks"][1]
+    assert about["color_by"] == "state"
+    assert about["features"]["state"].tolist() == [3, 2, 0, 1]
+    assert "features" not in layers["cells"][1], "a number is another cell in the next frame"
+    (alone,) = (about for name, (_, about, _) in named(layers_of(run, choices(run)[SECOND])).items() if name == "cells")
+    assert set(alone["features"]["state"]) == {"basal", "activated"}
+
+
 def test_corrected_cells_are_shown_as_corrected(measured, made, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(measured, folder)

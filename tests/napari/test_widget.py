@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("napari", reason="needs the extra napari")
@@ -15,6 +16,7 @@ from cellular.jobs.corrections import FieldCorrections, open_corrections
 from cellular.jobs.lessons import MODEL
 from cellular.jobs.queue import DONE, STOPPED
 from cellular.jobs.view import open_run
+from cellular.report.colours import STATES, rgb
 
 FIRST, SECOND = (f"Timepoint_00{t}_220518-ST_C05_s1" for t in (1, 2))
 
@@ -120,6 +122,45 @@ def test_the_state_of_a_frame_is_that_field_s(widget, run):
     widget.fields.state.value = "Basal (fed)"
     press(widget.fields.tell)
     assert open_corrections(run / "corrections").states()["field"].tolist() == [SECOND]
+    states = widget.session.viewer.layers["states"]
+    assert states.data[0].max() == 0
+    np.testing.assert_array_equal(states.data[1] == 1, cells.data[1] == 1)
+    assert [layer for layer in widget.trying.cells.choices if layer] == [cells], "states are no cells to measure"
+    states.visible = True
+    assert states.get_status((1, *np.argwhere(cells.data[1] == 1)[0]))["value"] == "1; state: basal"
+
+
+def test_over_time_the_features_are_those_of_the_frame_that_is_seen(widget, run):
+    cells = opened(widget, run, "220518-ST_C05_s1 over time")["cells"]
+    table = read_csv(run / "cells.csv").set_index("field")
+    for frame, field in ((1, SECOND), (0, FIRST)):
+        widget.session.viewer.dims.set_current_step(0, frame)
+        assert cells.features["index"].tolist() == table.loc[field, "label"].tolist()
+        assert cells.features["area"].tolist() == table.loc[field, "area"].tolist()
+    assert table.loc[FIRST, "area"].tolist() != table.loc[SECOND, "area"].tolist()
+
+
+def test_tracks_are_coloured_by_the_state_that_is_told_unless_another_column_was_chosen(widget, run):
+    rows = [(FIRST, 0, 1, 10.0, 20.0, 7), (SECOND, 1, 1, 11.0, 21.0, 7)]
+    (run / "tracks").mkdir()
+    made = pd.DataFrame(rows, columns=["field", "frame", "label", "y", "x", "track"]).assign(lineage=7, parent=0)
+    made.to_csv(run / "tracks" / "tracks.csv", index=False)
+    layers = opened(widget, run, "220518-ST_C05_s1 over time")
+    cells, tracks = layers["cells"], layers["tracks"]
+    assert tracks.color_by == "track_id", "no state is told yet"
+    cells.selected_label = 1
+    for frame, state, expected in ((1, "Activated (unfed)", [0, 2]), (0, "Basal (fed)", [1, 2])):
+        widget.session.viewer.dims.set_current_step(0, frame)
+        widget.fields.state.value = state
+        press(widget.fields.tell)
+        assert tracks.features["state"].tolist() == expected
+        assert tracks.color_by == "state"
+    colours = [np.array([*rgb(STATES[state]), 255]) / 255 for state in ("basal", "activated")]
+    np.testing.assert_allclose(tracks.track_colors, colours, atol=1e-6)
+    tracks.color_by = "label"
+    widget.fields.state.value = "As the model said"
+    press(widget.fields.tell)
+    assert (tracks.color_by, tracks.features["state"].tolist()) == ("label", [0, 2])
 
 
 def test_frames_of_a_position_are_saved_each_to_its_field(widget, run):

@@ -10,6 +10,12 @@ from cellular.data.formats.images import write_image
 
 pytest.importorskip("panel", reason="the page needs the extra view")
 
+from bokeh.core.validation.check import check_integrity
+
+from cellular.jobs.queue import Queue
+from cellular.jobs.view import open_run
+from cellular.view.page import Desk, Page
+
 ASKED = """
 import sys, threading, urllib.request, http.cookiejar
 from cellular.jobs.view import open_run
@@ -33,3 +39,22 @@ def test_the_first_page_waits_for_no_library_that_it_does_not_need(tmp_path):
     command = [sys.executable, "-c", ASKED, str(tmp_path / "plate")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == ["200", "[]"]
+
+
+def test_bokeh_has_nothing_to_say_against_the_page(analysed, tmp_path):
+    """It is not asked each time a page is opened."""
+    root = Page(Desk(open_run(analysed), Queue(tmp_path / "jobs"))).view().get_root()
+    issues = check_integrity(root.references())
+    assert issues.error == []
+    assert {issue.name for issue in issues.warning} == {"EMPTY_LAYOUT"}, "lists that are empty as yet"
+
+
+def test_a_picture_that_is_there_is_not_sent_again(analysed, tmp_path):
+    field = Page(Desk(open_run(analysed), Queue(tmp_path / "jobs"))).field
+    field.open(field.desk.run.plate.fields[0])
+    before, bar = field.image.data, field.bar.data["text"]
+    field.zoom(2.0)
+    assert field.image.data is before, "the whole field, as before"
+    assert field.bar.data["text"] != bar
+    field.zoom(0.1)
+    assert field.image.data is not before

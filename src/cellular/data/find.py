@@ -162,8 +162,9 @@ def list_files(folder: Path) -> list[PurePosixPath]:
             name for name in folders if not name.startswith(".") and name not in groups and depth < DEEPEST
         )
         names = [name for name in (*files, *groups) if not name.startswith(".")]
-        found += [PurePosixPath((place / name).relative_to(folder).as_posix()) for name in names]
-    return sorted(found)
+        below = place.relative_to(folder).as_posix()
+        found += [PurePosixPath(f"{below}/{name}") for name in names]
+    return sorted(found, key=lambda path: path.parts)
 
 
 def _is_mere_folder(folder: Path, name: str) -> bool:

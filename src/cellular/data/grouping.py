@@ -135,7 +135,7 @@ def _named_scene(item: FieldFiles, info: ImageInfo, t: int, scenes: int) -> Fiel
         if item.timepoint is not None:
             raise InputError(f"{item.name}: its name gives a timepoint, and the file holds {info.sizes['T']} of them")
         return replace(item, name=f"{name}_t{t + 1:03d}", series=series, timepoint=t + 1)
-    return replace(item, name=name, series=series)
+    return replace(item, name=name, series=series) if scenes > 1 else item
 
 
 def _of_scene(item: FieldFiles, path: Path, info: ImageInfo, t: int, composites: bool, z: ZChoice) -> FieldFiles:

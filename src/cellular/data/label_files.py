@@ -70,14 +70,15 @@ def claimed(paths: Iterable[PurePosixPath], root: Path) -> dict[str, Path]:
 
     Raises InputError for these two.
     """
-    found: dict[str, Path] = {}
-    for path in sorted(paths, key=lambda path: (cellpose_rank(path) is None, cellpose_rank(path) or 0)):
-        key = same_name(field_name(path))
-        first = found.setdefault(key, root / path)
-        ranks = [cellpose_rank(first), cellpose_rank(path)]
-        if first != root / path and (None in ranks or ranks[0] == ranks[1]):
-            raise InputError(f"Two label images for field {field_name(path)}: {first} and {root / path}; remove one")
-    return found
+    found: dict[str, PurePosixPath] = {}
+    ranks = {path: cellpose_rank(path) for path in paths}
+    for path in sorted(ranks, key=lambda path: (ranks[path] is None, ranks[path] or 0)):
+        first = found.setdefault(same_name(field_name(path)), path)
+        if first is not path and (ranks[path] is None or ranks[first] == ranks[path]):
+            raise InputError(
+                f"Two label images for field {field_name(path)}: {root / first} and {root / path}; remove one"
+            )
+    return {field: root / path for field, path in found.items()}
 
 
 def names_of(item: FieldFiles) -> set[str]:

@@ -13,7 +13,7 @@ from cellular.errors import InputError
 from cellular.files import read_json
 from cellular.jobs.corrections import Corrections, open_corrections
 from cellular.jobs.corrections_log import LOG
-from cellular.jobs.runs import PLATE, VERBS, plate_of_run, verb_of
+from cellular.jobs.runs import VERBS, plate_of_run, verb_of
 from cellular.settings import parse_toml
 from cellular.tables import Tables, find_table, read_table
 
@@ -122,7 +122,7 @@ def open_run(source: str | Path, images: str | Path | None = None, out: str | Pa
         return Run(folder, None, plate, {"images": plate.table()}, {}, {"channels": (), **how})
     record = read_json(source / f"{verb}.json")
     plate = plate_of_run(source, images)
-    return Run(source, verb, plate, run_tables(source, plate, verb), record, _options(source))
+    return Run(source, verb, plate, run_tables(source, plate, verb), record, _options(source, plate))
 
 
 def run_tables(folder: Path, plate: Plate, verb: str | None) -> Tables:
@@ -136,14 +136,13 @@ def run_tables(folder: Path, plate: Plate, verb: str | None) -> Tables:
     return tables.holding(**{"images": plate.table(), **held})
 
 
-def _options(folder: Path) -> dict[str, Any]:
+def _options(folder: Path, plate: Plate) -> dict[str, Any]:
     """How the run's plate was found: by what the command line was told, else by what was understood."""
-    told = read_json(folder / PLATE)
     path = folder / "config.toml"
     config = parse_toml(path.read_text(encoding="utf-8")).get("plate", {}) if path.is_file() else {}
     if config:
-        return {"folder": told["folder"], **config, "channels": config.get("channels", [])}
-    named = [f"{c['role']}={c['token']}" for c in told["channels"] if c["role"] and c["token"]]
-    size = told["pixel_size_um"]
-    scheme = told["scheme"] if " and " not in told["scheme"] else None
-    return {"folder": told["folder"], "channels": named, "scheme": scheme, "pixel_size": size[0] if size else None}
+        return {**config, "channels": config.get("channels", [])}
+    named = [f"{source.role}={source.token}" for source in plate.channels if source.role and source.token]
+    sizes = [item.pixel_size_um for item in plate.fields if item.pixel_size_um]
+    scheme = plate.scheme if " and " not in plate.scheme else None
+    return {"channels": named, "scheme": scheme, "pixel_size": min(sizes, default=None)}

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.state.by_hand import as_the_model_said, overlaid
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Kind
 from cellular.errors import InputError
 from cellular.files import read_csv
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.view import Run
+from cellular.napari.states import drawn_states, label_features, states_image, states_on_tracks, states_told
 from cellular.report.autophagy import KIND_COLOURS
 from cellular.tables import of_fields
 
@@ -37,6 +37,7 @@ class Shown:
     run : of which. frames : its field, or the fields of one position in order of time.
     role, kind : of an image layer's channel, None where it is not known, and of the image.
     corrections : of a label layer, the field's corrections, frame by frame; saving goes by these.
+    states : whether it is the layer of the cells' states.
     """
 
     run: Run
@@ -44,6 +45,7 @@ class Shown:
     role: str | None = None
     kind: Kind = "raw"
     corrections: tuple[FieldCorrections, ...] = ()
+    states: bool = False
 
 
 def choices(run: Run) -> dict[str, tuple[FieldFiles, ...]]:
@@ -69,8 +71,9 @@ def first_choice(run: Run) -> str:
 def layers_of(run: Run, frames: Sequence[FieldFiles]) -> list[Layer]:
     """Layers of a field (Y, X), or of a position's fields over time (T, Y, X).
 
-    An image a channel, named by its role; the label image as corrected, empty where there is none yet, with the cells'
-    table as its features; puncta by kind; tracks. In um where the pixel size is known.
+    An image a channel, named by its role; the label image as corrected, empty where there is none yet, of a field with
+    the cells' table as its features; states where any is told; puncta by kind; tracks. In um where the pixel size is
+    known.
 
     Raises InputError or MissingInputError for images or label images that cannot be read or do not fit together.
     """
@@ -85,15 +88,21 @@ def layers_of(run: Run, frames: Sequence[FieldFiles]) -> list[Layer]:
         for item, image in zip(frames, images)
     )
     cells = stacked([found.labels for found in corrections])
-    told = {"features": label_features(run.tables, frames, corrections[0].states)} if len(frames) == 1 else {}
+    # over time a number is another cell in the next frame: the session, which knows the frame that is shown, tells
+    told = {"features": label_features(run.tables, frames[0].name, corrections[0].states)} if len(frames) == 1 else {}
     shown = {"metadata": {KEY: Shown(run, frames, corrections=corrections)}}
     layers.append((cells, {"name": "cells", "opacity": 0.4, **placed, **shown, **told}, "labels"))
+    states = states_told(run, corrections)
+    if len(states):
+        layers.append(states_layer(run, corrections, states, placed, frames))
     here = {item.name: number for number, item in enumerate(frames)}
     for name in ("puncta", "marker_puncta"):
         if (spots := of_fields(run.tables, name, list(here))) is not None:
             layers.append(_with(points_layer(spots, name, here, placed), Shown(run, frames)))
     if len(frames) > 1 and _tracks_of(run).is_file():
-        layers.append(_with(tracks_layer(read_csv(_tracks_of(run)), here, placed), Shown(run, frames)))
+        data, about, kind = _with(tracks_layer(read_csv(_tracks_of(run)), here, placed), Shown(run, frames))
+        by_state = states_on_tracks(run, states, data, about["features"]) if len(states) else {}
+        layers.append((data, {**about, **by_state}, kind))
     return layers
 
 
@@ -135,21 +144,16 @@ def placing(pixel_size_um: float | None, frames: int = 1) -> dict[str, Any]:
     return {name: (time[name], *values) for name, values in placed.items()} if frames > 1 else placed
 
 
-def label_features(
-    tables: Mapping[str, pd.DataFrame], frames: Sequence[FieldFiles], told: Mapping[int, str]
-) -> pd.DataFrame:
-    """The cells' table of one field as napari takes it, with the states `told` by hand by number in the label image.
-
-    ``index`` is this number. Cells that are not measured yet have a state alone.
-    """
-    cells = of_fields(tables, "cells", [frames[0].name])
-    cells = pd.DataFrame({"label": pd.Series(dtype=int)}) if cells is None else as_the_model_said(cells)
-    if told:
-        new = [cell for cell in told if cell not in set(cells["label"])]
-        cells = pd.concat([cells, pd.DataFrame({"label": new})], ignore_index=True) if new else cells
-        cells = overlaid(cells, cells["label"].map(told))
-    found = cells.drop(columns=["field", "label"], errors="ignore")
-    return found.assign(index=cells["label"]).reset_index(drop=True)
+def states_layer(
+    run: Run,
+    corrections: Sequence[FieldCorrections],
+    told: pd.DataFrame,
+    placed: Mapping[str, Any],
+    frames: tuple[FieldFiles, ...],
+) -> Layer:
+    """The cells' states as an image of labels, the states `told` of the fields `frames`; hidden to begin with."""
+    about = {"name": "states", "visible": False, "metadata": {KEY: Shown(run, frames, states=True)}}
+    return states_image(told, corrections), {**about, **drawn_states(run), **placed}, "labels"
 
 
 def points_layer(spots: pd.DataFrame, name: str, here: Mapping[str, int], placed: Mapping[str, Any]) -> Layer:

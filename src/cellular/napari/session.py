@@ -5,13 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari.layers import Labels, Layer
+from napari.layers import Labels, Layer, Tracks
 from psygnal import Signal
 
+from cellular.data.plate import FieldFiles
 from cellular.errors import CellularError, InputError
+from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.queue import Queue
 from cellular.jobs.view import Run, open_run
-from cellular.napari.layers import KEY, Shown, choices, first_choice, label_features, layers_of
+from cellular.napari.layers import KEY, Shown, choices, first_choice, layers_of, states_layer
+from cellular.napari.states import label_features, states_image, states_on_tracks, states_told
 
 
 class Session:
@@ -28,6 +31,7 @@ class Session:
         for layer in viewer.layers:
             self._adopt(layer)
         viewer.layers.events.inserted.connect(lambda event: self._adopt(event.value))
+        viewer.dims.events.current_step.connect(lambda event: self._follow())
         atexit.register(self.close)
 
     def close(self) -> None:
@@ -85,7 +89,10 @@ class Session:
 
         Raises InputError where somebody else has corrected such a field meanwhile.
         """
-        saved = [c.field for layer in self.edited() for c, now in frames_of(layer) if c.become(now)]
+        saved = []
+        for layer in self.edited():
+            saved += [c.field for c, now in frames_of(layer) if c.become(now)]
+            self._show_states(layer)
         self.changed.emit()
         return saved
 
@@ -110,10 +117,11 @@ class Session:
         if layer is None:
             raise InputError("no field of a plate or run is shown")
         shown, cell = layer.metadata[KEY], int(layer.selected_label)
-        found = shown.corrections[self.viewer.dims.current_step[0] if len(shown.corrections) > 1 else 0]
+        found = self._correcting(shown)
+        if found is None:
+            raise InputError(f"'{layer.name}' has no frame at the time that is shown")
         found.do("state", cells=[cell], state=state)
-        if len(shown.corrections) == 1:
-            layer.features = label_features(self.opened().tables, shown.frames, found.states)
+        self._show_states(layer)
         self.changed.emit()
         return f"{found.field}, cell {cell}: {state or 'as the model said'}, in {found.folder}"
 
@@ -126,11 +134,48 @@ class Session:
             self._queues[folder] = queue
         return self._queues[folder]
 
+    def _correcting(self, shown: Shown) -> FieldCorrections | None:
+        """The corrections of the frame that is seen; None at a time that only other layers have."""
+        frame = self.viewer.dims.current_step[0] if len(shown.corrections) > 1 else 0
+        return shown.corrections[frame] if frame < len(shown.corrections) else None
+
+    def _follow(self) -> None:
+        """Have label layers over time tell of the frame that is seen: in the next, a number is another cell."""
+        for layer in self.viewer.layers:
+            shown = layer.metadata.get(KEY)
+            if isinstance(shown, Shown) and len(shown.corrections) > 1:
+                self._tell_cells(layer)
+
+    def _tell_cells(self, layer: Labels) -> None:
+        """Have a label layer's features tell of its cells, of those of the frame that is seen."""
+        shown = layer.metadata[KEY]
+        if found := self._correcting(shown):
+            layer.features = label_features(shown.run.tables, found.field, found.states)
+
+    def _show_states(self, layer: Labels) -> None:
+        """Show the states of the layer's cells as they are told now, in its features and in the layers beside it."""
+        shown = layer.metadata[KEY]
+        run, told = shown.run, states_told(shown.run, shown.corrections)
+        self._tell_cells(layer)
+        beside = [one for one in self.viewer.layers if _frames_shown(one) == shown.frames]
+        drawn = [one for one in beside if shows_states(one)]
+        for one in drawn:
+            one.data = states_image(told, shown.corrections)
+        for tracks in (one for one in beside if isinstance(one, Tracks)):
+            by = {"color_by": tracks.color_by} if drawn else {}  # as somebody has chosen since
+            for name, value in (states_on_tracks(run, told, tracks.data, tracks.features) | by).items():
+                setattr(tracks, name, value)
+        if len(told) and not drawn:
+            placed = {name: getattr(layer, name) for name in ("scale", "units", "axis_labels")}
+            self.viewer.add_layer(Layer.create(*states_layer(run, shown.corrections, told, placed, shown.frames)))
+
     def _adopt(self, layer: Layer) -> None:
         shown = layer.metadata.get(KEY)
         if isinstance(shown, Shown) and shown.run is not self.run:
             self.run = shown.run
             self.changed.emit()
+        if isinstance(shown, Shown) and len(shown.corrections) > 1:
+            self._tell_cells(layer)
 
     def _check_saved(self) -> None:
         if edited := self.edited():
@@ -146,6 +191,17 @@ class Session:
         self.run = run
         self.viewer.reset_view()
         self.changed.emit()
+
+
+def _frames_shown(layer: Layer) -> tuple[FieldFiles, ...] | None:
+    shown = layer.metadata.get(KEY)
+    return shown.frames if isinstance(shown, Shown) else None
+
+
+def shows_states(layer: Layer) -> bool:
+    """Whether a layer shows the states of cells, and no cells."""
+    shown = layer.metadata.get(KEY)
+    return isinstance(shown, Shown) and shown.states
 
 
 def frames_of(layer: Labels) -> list[tuple[Any, Any]]:

@@ -15,7 +15,7 @@ from cellular.data.archive.catalogue import WEIGHTS
 from cellular.errors import CellularError, InputError
 from cellular.napari.in_memory import images_of, measure_frame, segment_frames
 from cellular.napari.layers import KEY, points_layer
-from cellular.napari.session import Session
+from cellular.napari.session import Session, shows_states
 from cellular.segment.model.registry import SHIPPED
 from cellular.segment.settings import SegmentSettings
 
@@ -80,7 +80,7 @@ class TryPane(Container):
         return [layer for layer in self.session.viewer.layers if isinstance(layer, Image)]
 
     def _label_layers(self, *_: Any) -> list[Labels]:
-        return [layer for layer in self.session.viewer.layers if isinstance(layer, Labels)]
+        return [one for one in self.session.viewer.layers if isinstance(one, Labels) and not shows_states(one)]
 
     def _segment(self) -> None:
         layers = list(self.images.value)

@@ -10,7 +10,6 @@ from bokeh.events import DocumentReady
 from bokeh.models import CDSView, Column, ColumnDataSource, CustomJS, Row, Toolbar
 from bokeh.models.renderers.glyph_renderer import GlyphRenderer
 from bokeh.models.ui.ui_element import UIElement
-from bokeh.models.widgets.sliders import AbstractSlider
 from bokeh.plotting import figure
 
 from cellular.autophagy.measure.columns import axis_label
@@ -88,10 +87,8 @@ def explorer(told: Explored) -> Document:
     # all that the document knows already: to select means to walk through every value once more
     for toolbar in (model for model in document.models if isinstance(model, Toolbar)):
         toolbar.logo = None
-    sliders = [model for model in document.models if isinstance(model, AbstractSlider)]
-    sliders.sort(key=lambda slider: int(slider.id[1:]))
-    named = CustomJS(args={"sliders": sliders, "table": rest[-1] if rest else None}, code=glue.NAMES)
-    document.js_on_event(DocumentReady, *viewer.show, named)
+    leave = [CustomJS(args={"table": rest[-1]}, code=glue.LEAVE)] if rest else []
+    document.js_on_event(DocumentReady, *viewer.show, *leave, CustomJS(code=glue.NAMES))
     return document
 
 

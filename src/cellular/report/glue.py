@@ -163,15 +163,38 @@ renderers.forEach((group, k) => group.forEach((renderer) => { renderer.visible =
 # args: own (the scale bar's range, um), px (the picture's), size (um)
 SCALE = "own.setv({start: px.start * size, end: px.end * size})"
 
-# args: sliders, table (or null): what a screen reader calls the sliders' handles, which Bokeh leaves without a name;
-# and the tab key leaves the table, where it would walk through every cell
-NAMES = """
-if (table) Bokeh.index.get_one(table)?.el.addEventListener("keydown", (event) => {
+# args: table: the tab key leaves it, where it would walk through every cell
+LEAVE = """
+Bokeh.index.get_one(table)?.el.addEventListener("keydown", (event) => {
   if (event.key === "Tab") event.stopImmediatePropagation()
 }, true)
-for (const slider of sliders) {
-  const handles = [...(Bokeh.index.get_one(slider)?.shadow_el.querySelectorAll("[role=slider]") ?? [])]
+"""
+
+# What a screen reader calls the handles of all sliders, which Bokeh leaves without a name; those not drawn yet are
+# waited for.
+NAMES = """
+const name = (slider, looks) => {
+  const handles = [...(Bokeh.index.find_one(slider)?.shadow_el.querySelectorAll("[role=slider]") ?? [])]
   const ends = handles.length > 1 ? [", from", ", to"] : [""]
   handles.forEach((handle, k) => handle.setAttribute("aria-label", slider.title + ends[k]))
+  if (!handles.length && looks) setTimeout(() => name(slider, looks - 1), 100)
 }
+for (const root of Bokeh.documents.flatMap((document) => document.roots()))
+  for (const model of root.references()) if (model.type.endsWith("Slider")) name(model, 100)
+"""
+
+# Tabulator's grid holds the buttons of its pages, which no reader takes for a part of one; here the rows and their
+# header are the grid, called what the first tag says.
+GRIDS = """
+const part = (model, looks) => {
+  const found = (name) => Bokeh.index.find_one(model)?.shadow_el.querySelector(".tabulator" + name)
+  const [whole, header, rows] = ["", "-header", "-tableholder"].map(found)
+  if (!rows) return looks && setTimeout(() => part(model, looks - 1), 100)
+  for (const said of ["role", "aria-owns"]) whole.removeAttribute(said)
+  header.id = "header"
+  for (const [said, what] of [["role", "grid"], ["aria-owns", header.id], ["aria-label", model.tags[0]]])
+    rows.setAttribute(said, what)
+}
+for (const root of Bokeh.documents.flatMap((document) => document.roots()))
+  for (const model of root.references()) if (model.type.endsWith("Tabulator")) part(model, 100)
 """

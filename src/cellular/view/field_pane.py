@@ -32,8 +32,8 @@ from cellular.report.colours import EDGE, EDITED, KINDS, STATES, colours_of
 from cellular.report.outlines import outlines_of
 from cellular.tables import of_fields
 from cellular.view.desk import Desk
-from cellular.view.parts import ROWS, ends, press, tick
-from cellular.view.picture import bar_length, compose, contrast, ramp, to_read
+from cellular.view.parts import ROWS, ends, paged_table, press, tick
+from cellular.view.picture import compose, contrast, ramp, scale_bar, to_read
 from cellular.view.tracks import colour_of, paths, with_tracks
 
 # Of the picture on the page, px of the screen.
@@ -45,6 +45,8 @@ REST_MS = 120
 FIRST_COLUMNS = (
     "state", BY_HAND, "area", "circularity", "puncta_total", "puncta_yellow", "puncta_red_only", "red_only_fraction",
 )  # fmt: skip
+# Outlines are straightened by this at most, px: they stay in the pixels of the border, and have half the corners.
+WITHIN = 0.5
 # px; by width, too, the cells stand out whose state was told by hand.
 THIN, THICK = 1.2, 3.5
 
@@ -70,10 +72,7 @@ class FieldPane:
         self.bar = ColumnDataSource({"x0": [], "x1": [], "y": [], "text": []})
         self._make_figure()
         self._make_controls()
-        self.table = pn.widgets.Tabulator(
-            pd.DataFrame({"label": []}), pagination="remote", page_size=ROWS, disabled=True, selectable=True,
-            show_index=False, sizing_mode="stretch_width", height=330, name="cells", layout="fit_data",
-        )  # fmt: skip
+        self.table = paged_table("cells", pd.DataFrame({"label": []}), True)
         self.table.param.watch(self._row_chosen, "selection")
         self.cells.selected.on_change("indices", lambda attr, old, new: self._mark_rows())
         self._make_plot()
@@ -193,7 +192,7 @@ class FieldPane:
         wide = half * self._aspect()
         self.x_range.update(start=x - wide, end=x + wide)
         self.y_range.update(start=y + half, end=y - half)
-        self.paint()
+        self._repaint()
 
     def _resized(self, name: str, size: int) -> None:
         """A pixel is square whatever the width of the window."""
@@ -242,8 +241,12 @@ class FieldPane:
 
     def _rested(self) -> None:
         self._waiting = None
-        if self.item is not None and self._view() != self._seen:
-            self.paint()
+        if self.item is not None:
+            self._repaint()
+
+    def _repaint(self) -> None:
+        """Draw what is in view now: megabytes go to the browser, so not again what is there already."""
+        self.paint() if self._view() != self._seen else self._paint_bar()
 
     def _view(self) -> tuple[int, int, int, int, int]:
         """Rows, columns and step to read for what is in view: a margin more than is seen, on a grid of the step."""
@@ -267,6 +270,7 @@ class FieldPane:
             planes = [windows.window(k, slice(y0, y1, step), slice(x0, x1, step)) for k in shown]
         except CellularError as error:
             self.tell(str(error))
+            self._seen = None
             return
         if not planes:
             planes, shown = [np.zeros((2, 2))], [0]
@@ -274,16 +278,11 @@ class FieldPane:
         rows, columns = picture.shape
         tall, wide = (rows * step, columns * step) if len(planes[0]) > 2 else (y1 - y0, x1 - x0)
         self.image.data = {"image": [picture], "x": [x0], "y": [y0], "dw": [wide], "dh": [tall]}
-        self._paint_bar(windows.pixel_size_um)
+        self._paint_bar()
 
-    def _paint_bar(self, pixel_size_um: float | None) -> None:
-        (x0, x1), ys = ends(self.x_range), ends(self.y_range)
-        width = x1 - x0
-        size = pixel_size_um or 1.0
-        length = bar_length(width * size)
-        x, y = x0 + 0.03 * width, max(ys) - 0.03 * width
-        text = f"{length:g} {'µm' if pixel_size_um else 'px'}"
-        self.bar.data = {"x0": [x], "x1": [x + length / size], "y": [y], "text": [text]}
+    def _paint_bar(self) -> None:
+        size = self.desk.windows(self.opened).pixel_size_um
+        self.bar.data = scale_bar(*ends(self.x_range), max(ends(self.y_range)), size)
 
     # --- cells
 
@@ -323,7 +322,7 @@ class FieldPane:
 
     def _with_numbers(self, labels: np.ndarray, told: Mapping[int, str]) -> pd.DataFrame:
         """Outlines with what the run measured of the cells, and states told by hand; what was drawn is not measured."""
-        rings = outlines_of(labels, within=0)
+        rings = outlines_of(labels, WITHIN)
         xs, ys = ([ring[k] for ring in rings.values()] for k in (0, 1))
         drawn = pd.DataFrame({"label": list(rings), "xs": xs, "ys": ys})
         cells = self.desk.run.tables.get("cells")

@@ -5,10 +5,14 @@ from typing import Any
 
 import panel as pn
 import param
+from bokeh.events import DocumentReady
+from bokeh.models import CustomJS
 
+from cellular.data.plate import FieldFiles
 from cellular.errors import CellularError
 from cellular.jobs.queue import Job
 from cellular.jobs.view import open_run
+from cellular.report.glue import GRIDS, NAMES
 from cellular.view.correct_pane import CorrectPane
 from cellular.view.desk import Desk
 from cellular.view.field_pane import FieldPane
@@ -43,8 +47,8 @@ class Page:
         )
         self.title = pn.pane.Markdown("", sizing_mode="stretch_width")
         self.field = FieldPane(desk, self.tell)
-        self.time = pn.widgets.DiscreteSlider(name="Timepoint", options=[0], visible=False, sizing_mode="stretch_width")
-        self.time.param.watch(lambda event: self.open(event.new), "value_throttled")
+        self.time = pn.widgets.IntSlider(name="Timepoint", visible=False, sizing_mode="stretch_width")
+        self.time.param.watch(lambda event: self._go_to(event.new), "value_throttled")
         self.correct = CorrectPane(self.field, self.tell, self._corrected)
         self.plate = PlatePane(desk, self.open)
         self.teach, self.upload = TeachPane(desk, self.tell), UploadPane(desk, self.tell)
@@ -83,6 +87,9 @@ class Page:
         names = [item.name for item in self.desk.run.plate.fields]
         self.open(self.choice.field if self.choice.field in names else names[0], self.choice.cell or None)
         pn.state.add_periodic_callback(self._look, LOOK_MS)
+        self.field.channels.jscallback(children=NAMES)  # those of another field
+        if pn.state.curdoc:
+            pn.state.curdoc.js_on_event(DocumentReady, CustomJS(code=NAMES), CustomJS(code=GRIDS))
         head_row = pn.FlexBox(pn.pane.Markdown(head), self.message, self.measure, justify_content="space-between")
         return pn.Column(head_row, tabs, sizing_mode="stretch_width", stylesheets=[STYLE])
 
@@ -103,10 +110,7 @@ class Page:
                 item = self.desk.run.field(name)
                 self.field.open(item)
                 self.correct.refresh()
-                frames = self.desk.run.frames(item)
-                if len(frames) > 1:
-                    self.time.param.update(options={str(one.timepoint): one.name for one in frames}, value=name)
-                self.time.visible = len(frames) > 1
+                self._show_time(item)
                 self.title.object = " · ".join([f"**{name}**", *self.plate.told(name)])
         except CellularError as error:
             self.tell(str(error))
@@ -114,6 +118,20 @@ class Page:
         self.choice.field = name
         self.field.choose([cell] if cell else [])
         self.plate.show_choice(name, [cell] if cell else [])
+
+    def _show_time(self, item: FieldFiles) -> None:
+        """The slider through the timepoints of the field's position, where there are several."""
+        times = [one.timepoint for one in self.desk.run.frames(item)]
+        self.time.visible = len(times) > 1
+        if len(times) > 1:
+            self.time.param.update(start=times[0], end=times[-1], value=item.timepoint)
+
+    def _go_to(self, time: int) -> None:
+        """Open the position at this timepoint, or the nearest that was imaged."""
+        frames = self.desk.run.frames(self.field.opened)
+        item = min(frames, key=lambda one: abs((one.timepoint or 0) - time))
+        self.time.value = item.timepoint
+        self.open(item.name)
 
     def _cells_chosen(self) -> None:
         chosen = self.field.chosen()

@@ -3,16 +3,27 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+import pandas as pd
 import panel as pn
 from bokeh.models import Range1d
 
 # Rows that a table shows at once.
 ROWS = 8
+# A chosen row under the mouse: Tabulator's own blue is too dark for its letters.
+HOVERED = ".tabulator-row.tabulator-selected:hover { background-color: #9abcea !important; }"
 
 
 def tick(name: str, value: bool = False, **how: Any) -> pn.widgets.CheckBoxGroup:
     """A box to tick that has its words as its name, which Panel's own has not; its value is an empty list or not."""
     return pn.widgets.CheckBoxGroup(options=[name], value=[name] if value else [], **how)
+
+
+def paged_table(name: str, table: pd.DataFrame, selectable: bool | int) -> pn.widgets.Tabulator:
+    """A table by pages of :data:`ROWS` rows, which readers call `name`: see :data:`cellular.report.glue.GRIDS`."""
+    return pn.widgets.Tabulator(
+        table, pagination="remote", page_size=ROWS, disabled=True, selectable=selectable, show_index=False,
+        sizing_mode="stretch_width", height=330, layout="fit_data", tags=[name], stylesheets=[HOVERED],
+    )  # fmt: skip
 
 
 def press(button: pn.widgets.Button, action: Callable[[], None]) -> None:

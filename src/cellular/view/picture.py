@@ -45,6 +45,18 @@ def to_read(low: float, high: float, size: int, step: int) -> tuple[int, int]:
     return int(np.clip(first, 0, size)), int(np.clip(last, 0, size))
 
 
+def scale_bar(left: float, right: float, bottom: float, pixel_size_um: float | None) -> dict[str, list]:
+    """Columns ``x0``, ``x1``, ``y`` (px) and ``text`` of the bar in the corner of what is seen; in px without a size.
+
+    >>> scale_bar(0.0, 1000.0, 800.0, 0.5)
+    {'x0': [30.0], 'x1': [230.0], 'y': [770.0], 'text': ['100 µm']}
+    """
+    width, size = right - left, pixel_size_um or 1.0
+    length = bar_length(width * size)
+    x, text = left + 0.03 * width, f"{length:g} {'µm' if pixel_size_um else 'px'}"
+    return {"x0": [x], "x1": [x + length / size], "y": [bottom - 0.03 * width], "text": [text]}
+
+
 def bar_length(width_um: float) -> float:
     """Length of a scale bar, um: the longest of 1, 2, 5, 10, ... that takes at most :data:`BAR` of `width_um`.
 

@@ -12,7 +12,7 @@ from bokeh.plotting import figure
 
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.view.desk import Desk
-from cellular.view.parts import ROWS, tick
+from cellular.view.parts import ROWS, paged_table, tick
 
 # Dots of the plot; of more cells a fair draw is shown, and said to be one.
 MOST_DOTS = 5000
@@ -38,10 +38,7 @@ class PlatePane:
         self.dots = ColumnDataSource({name: [] for name in ("x", "y", "field", "label", "well", "colour")})
         self._make_map()
         self._make_plot()
-        self.table = pn.widgets.Tabulator(
-            self.fields, pagination="remote", page_size=ROWS, disabled=True, selectable=1, show_index=False,
-            sizing_mode="stretch_width", height=330, name="fields", layout="fit_data",
-        )  # fmt: skip
+        self.table = paged_table("fields", self.fields, 1)
         self.table.on_click(lambda event: self._clicked(event.row))
         self.note = pn.pane.Markdown("", sizing_mode="stretch_width")
         for part in (self.column, self.plate, self.only, self.good):

@@ -44,10 +44,13 @@ def serve(run: Run, *, port: int = 0, who: str | None = None) -> Iterator[Servin
     """
     panel = import_extra("panel", "view")
     _load_tables()
+    from bokeh.settings import settings
+
     from cellular.view.desk import Desk
     from cellular.view.guard import Guard
     from cellular.view.page import page
 
+    settings.perform_document_validation = False  # an eighth of the time to a page; tests/view look it through
     port, token = _free(port), secrets.token_urlsafe(24)
     desk = Desk(run, Queue(run.folder / "jobs"), who)
     server = panel.serve(

@@ -1,9 +1,14 @@
+import struct
+import zlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from cellular.data.formats.image_file import describe_image, read_pixels
 from cellular.data.formats.images import read_image, read_labels
+from cellular.data.formats.picture import ENDS, read_picture
 from cellular.data.masks.mask_png import read_mask
 from cellular.errors import InputError
 
@@ -80,3 +85,53 @@ def test_label_images_of_odd_types(tmp_path, kind):
         tifffile.imwrite(tmp_path / "a_masks.TIF", labels)
         with pytest.raises(InputError, match=r"fractions|labels are 0|does not fit 32 bits"):
             read_labels(tmp_path / "a_masks.TIF")
+
+
+LARGE = RNG.integers(0, 255, (400, 500, 3), dtype=np.uint8)  # more than is read of a file to describe it
+
+
+def large(path, **how):
+    Image.fromarray(LARGE).save(path, **how)
+    assert path.stat().st_size > 2 * ENDS
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_of_a_large_picture_the_ends_are_read_to_describe_it(tmp_path, monkeypatch, name):
+    path = large(tmp_path / name, quality=95, dpi=(25400, 25400))
+    _, whole = read_picture(path)
+    monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("the whole picture was read"))
+    (info,) = describe_image(path)
+    assert (info.sizes["Y"], info.sizes["X"], info.rgb, info.pixel_size_um) == (400, 500, True, pytest.approx(1.0))
+    assert info == whole
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_large_pictures_that_are_cut_off_or_have_a_hole_are_refused(tmp_path, name):
+    path = large(tmp_path / name, quality=95)
+    content = path.read_bytes()
+    for cut in (len(content) - 1, len(content) // 2, 2 * ENDS + 1):
+        path.write_bytes(content[:cut])
+        with pytest.raises(InputError, match=f"{name} cannot be read as an image"):
+            describe_image(path)
+    path.write_bytes(content + b"\0\0")  # some cameras fill up their files
+    assert describe_image(path)[0].sizes["X"] == 500
+    if name == "a.png":
+        path.write_bytes(content[: 2 * ENDS] + content[-ENDS:])
+        assert describe_image(path)[0].sizes["X"] == 500
+        with pytest.raises(InputError, match=r"a.png cannot be read as an image"):
+            read_pixels(path)
+
+
+def test_how_a_large_picture_lies_is_found_wherever_it_is_said(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = large(tmp_path / "a.jpg", quality=95, exif=exif.tobytes(), comment=b"\xff\xd9" * 30_000)
+    assert [describe_image(path)[0].sizes[axis] for axis in "YX"] == [500, 400]
+    block = exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = b"eXIf" + block
+    content = large(tmp_path / "a.png").read_bytes()
+    late = struct.pack(">I", len(block)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "a.png").write_bytes(content[:-12] + late + content[-12:])
+    assert [describe_image(tmp_path / "a.png")[0].sizes[axis] for axis in "YX"] == [500, 400]
+    assert read_pixels(tmp_path / "a.png").shape == (500, 400, 3)

@@ -3,6 +3,7 @@
 Source: PNG specification, third edition, sections 5 and 11; ITU T.81, annex B; EXIF 2.32, tag Orientation.
 """
 
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +18,13 @@ from cellular.data.formats.pixels import is_ramp, upright
 from cellular.errors import InputError
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8"
+_IEND = b"\0\0\0\0IEND\xaeB`\x82"
+_NO_PIXELS = b"\0\0\0\0IDAT\0\0\0\0"
+_JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6  # PNG colour types
 _SAMPLES = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGBA: 4}
+# Of a file's beginning and of its end, bytes: what is not pixels nearly always lies there.
+ENDS = 1 << 16
 MOST_PNG_INFLATION = 1040  # deflate cannot pack tighter than 1032 : 1
 MOST_JPEG_INFLATION = 2048  # a block of 8 x 8 px takes at least a quarter of a bit a component
 _ORIENTATION = 0x0112  # EXIF tag
@@ -43,8 +48,27 @@ class Header:
 
 
 def describe_picture(path: Path) -> tuple[ImageInfo, ...]:
-    """The one image of a PNG or JPEG."""
-    return (_info(_header(path.read_bytes(), path)),)
+    """The one image of a PNG or JPEG, from the file's beginning and end: a plate's pictures are gigabytes.
+
+    Raises InputError where the file is cut off, or is none of these; holes in its middle are found when it is read.
+    """
+    with path.open("rb") as file:
+        content, size = file.read(ENDS), os.fstat(file.fileno()).st_size
+        if size <= 2 * ENDS:
+            return (_info(_header(content + file.read(), path, size)),)
+        file.seek(-ENDS, os.SEEK_END)
+        ends = _ends(content, file.read())
+    try:
+        return (_info(_header(ends, path, size)),)
+    except InputError:  # whatever is unusual is judged by the whole file
+        return (_info(_header(path.read_bytes(), path, size)),)
+
+
+def _ends(start: bytes, end: bytes) -> bytes:
+    """A picture of the same header with little or nothing for pixels; empty where the end is not a picture's."""
+    if start.startswith(_PNG) and end.endswith(_IEND) and b"eXIf" not in end:
+        return start[: start.find(b"IDAT") - 4] + _NO_PIXELS + _IEND
+    return start + end[-2:] if start.startswith(_JPEG) and end.endswith(_JPEG_END) else b""
 
 
 def read_picture(path: Path, *, stored: bool = False) -> tuple[np.ndarray, ImageInfo]:
@@ -53,7 +77,7 @@ def read_picture(path: Path, *, stored: bool = False) -> tuple[np.ndarray, Image
     Raises InputError where the file is damaged.
     """
     content = path.read_bytes()
-    header = _header(content, path)
+    header = _header(content, path, len(content))
     info = _info(header)
     image: np.ndarray | None
     if header.palette is not None and (stored or is_ramp(header.palette)):
@@ -85,15 +109,16 @@ def _info(header: Header) -> ImageInfo:
     return ImageInfo(0, None, sizes, dtype, ("",) * count, rgb, header.pixel_size_um, white)
 
 
-def _header(content: bytes, path: Path) -> Header:
+def _header(content: bytes, path: Path, size: int) -> Header:
+    """The header of a whole picture that has `size` bytes in its file."""
     if content.startswith(_PNG):
-        return _png_header(content, path)
+        return _png_header(content, path, size)
     if content.startswith(_JPEG):
-        return _jpeg_header(content, path)
+        return _jpeg_header(content, path, size)
     raise InputError(f"{path} cannot be read as an image: it is empty, truncated or not a {path.suffix} file")
 
 
-def _png_header(content: bytes, path: Path) -> Header:
+def _png_header(content: bytes, path: Path, size: int) -> Header:
     """Header of a whole PNG; one that claims more than its bytes can hold is refused before memory is set aside."""
     chunks: dict[bytes, bytes] = {}
     for kind, data in _png_chunks(content, path):
@@ -103,20 +128,20 @@ def _png_header(content: bytes, path: Path) -> Header:
     width, height, bits, colour, *_ = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
     if colour not in _SAMPLES or bits not in (1, 2, 4, 8, 16) or not width or not height:
         raise InputError(f"{path} cannot be read as an image: colour type {colour} of {bits} bits")
-    if width * height * bits * _SAMPLES[colour] // 8 > MOST_PNG_INFLATION * len(content):
-        raise InputError(f"{path} claims {width} x {height} px, which its {len(content)} bytes cannot hold")
+    if width * height * bits * _SAMPLES[colour] // 8 > MOST_PNG_INFLATION * size:
+        raise InputError(f"{path} claims {width} x {height} px, which its {size} bytes cannot hold")
     palette = None
     if colour == _PALETTE:
         packed = chunks.get(b"PLTE", b"")
         palette = np.frombuffer(packed[: len(packed) // 3 * 3], np.uint8).reshape(-1, 3)
         if not len(palette):
             raise InputError(f"{path} cannot be read as an image: a PNG without its palette")
-    size = None
+    pixel_size_um = None
     if len(chunks.get(b"pHYs", b"")) == 9:
         x, y, unit = struct.unpack(">IIB", chunks[b"pHYs"])  # pixels a metre, where the unit is 1
-        size = square(from_dots(x * 0.0254), from_dots(y * 0.0254)) if unit == 1 else None
+        pixel_size_um = square(from_dots(x * 0.0254), from_dots(y * 0.0254)) if unit == 1 else None
     orientation = _exif_orientation(chunks.get(b"eXIf", b""))
-    return Header(height, width, bits, _SAMPLES[colour], palette, orientation, size)
+    return Header(height, width, bits, _SAMPLES[colour], palette, orientation, pixel_size_um)
 
 
 def _png_chunks(content: bytes, path: Path) -> Iterator[tuple[bytes, bytes]]:
@@ -131,9 +156,9 @@ def _png_chunks(content: bytes, path: Path) -> Iterator[tuple[bytes, bytes]]:
         place += 12 + length
 
 
-def _jpeg_header(content: bytes, path: Path) -> Header:
+def _jpeg_header(content: bytes, path: Path, size: int) -> Header:
     """Header of a whole JPEG, from its segments up to the first scan."""
-    frame, orientation, size, place = None, 1, None, 2
+    frame, orientation, pixel_size_um, place = None, 1, None, 2
     while place + 4 <= len(content) and content[place] == 0xFF:
         marker = content[place + 1]
         if marker == 0xFF or marker in _ALONE:
@@ -146,19 +171,19 @@ def _jpeg_header(content: bytes, path: Path) -> Header:
         elif marker == _EXIF and data.startswith(b"Exif\0\0"):
             orientation = _exif_orientation(data[6:])
         elif marker == _JFIF and data.startswith(b"JFIF\0") and len(data) >= 12:
-            size = _jfif_pixel_size(data)
+            pixel_size_um = _jfif_pixel_size(data)
         elif marker == _SCAN:
             break
         place += 2 + length
     # Inside a scan, FF is always followed by something else than D9.
-    if frame is None or content.find(b"\xff\xd9", place) < 0:
+    if frame is None or content.find(_JPEG_END, place) < 0:
         raise InputError(f"{path} cannot be read as an image: it is truncated or damaged")
     bits, height, width, samples = frame
     if samples not in (1, 3) or bits != 8 or not height or not width:
         raise InputError(f"{path}: a JPEG of {samples} samples of {bits} bits; save it as grey or RGB of 8 bits")
-    if height * width > MOST_JPEG_INFLATION * len(content):
-        raise InputError(f"{path} claims {width} x {height} px, which its {len(content)} bytes cannot hold")
-    return Header(height, width, bits, samples, None, orientation, size)
+    if height * width > MOST_JPEG_INFLATION * size:
+        raise InputError(f"{path} claims {width} x {height} px, which its {size} bytes cannot hold")
+    return Header(height, width, bits, samples, None, orientation, pixel_size_um)
 
 
 def _jfif_pixel_size(data: bytes) -> float | None:
@@ -169,6 +194,8 @@ def _jfif_pixel_size(data: bytes) -> float | None:
 
 def _exif_orientation(data: bytes) -> int:
     """The tag Orientation of an EXIF block; 1, upright, where it has none or cannot be read."""
+    if not data:
+        return 1
     exif = Image.Exif()
     try:
         exif.load(data)

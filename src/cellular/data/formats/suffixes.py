@@ -91,7 +91,12 @@ def field_name(path: str | PurePath) -> str:
     >>> field_name("A01.ome.tif"), field_name("A01_cp_masks.PNG"), field_name("A01.ome_masks.tif")
     ('A01', 'A01', 'A01')
     """
-    stem = _bare(path, suffix_of(path))
+    return _field_name(os.path.basename(path))
+
+
+@lru_cache(1 << 15)
+def _field_name(name: str) -> str:
+    stem = _bare(name, _suffix(name))
     mark = next((mark for mark in (*LABEL_MARKS, IGNORE_SUFFIX) if stem.casefold().endswith(mark)), "")
     return _without_ome(stem[: len(stem) - len(mark)])
 
