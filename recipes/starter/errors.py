@@ -1,9 +1,9 @@
 """Where the model goes wrong on real fields, and how well the experts agree with themselves.
 
-    python recipes/starter/errors.py LABELS --fields FIELDS --part val --out DIR
+    python recipes/starter/errors.py LABELS --fields FIELDS --part train|val|all --out DIR
 
-LABELS holds ``<field>_masks.tif`` (the ``labels/`` folder that ``cellular evaluate`` writes). Writes ``errors.csv``,
-``errors.md``, ``errors.svg`` and ``failures.png`` into DIR.
+LABELS holds ``<field>_masks.tif`` (the ``labels/`` folder that ``cellular evaluate`` or heldout.py writes). Writes
+``errors.csv``, ``errors.md``, ``errors.svg`` and ``failures.png`` into DIR.
 
 Every expert's box is *found* (a predicted box of its own at IoU 0.5 or more), or *merged* (the prediction with the
 largest IoU also holds the centre of another expert's box), *split* (two or more predictions have their centres in it),
@@ -176,7 +176,9 @@ def main() -> None:
     parser.add_argument("--part", default="val")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    results = [rows_of(name, args.fields, args.labels) for name in read_json(args.fields / "split.json")[args.part]]
+    split = read_json(args.fields / "split.json")
+    names = split["train"] + split["val"] if args.part == "all" else split[args.part]
+    results = [rows_of(name, args.fields, args.labels) for name in names]
     cells = pd.concat([r[0] for r in results], ignore_index=True)
     write_csv(args.out / "errors.csv", cells)
     table = shares(cells)

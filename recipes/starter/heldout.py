@@ -1,10 +1,12 @@
 """What models find in fields of wells that they have not seen.
 
-    python recipes/starter/heldout.py OUT --fields FIELDS [--recipes strong24 ...] [--part train|all]
+    python recipes/starter/heldout.py OUT --fields FIELDS [--recipes strong24 ...] [--part train|all] [--labels close24]
 
 OUT is what gpu.py wrote. It gets ``predictions_<recipe>_fold<k>.zip``: an .npz for each field of the wells that were
 left out, with the boxes and evidence of the cells found, by view ("all" channels; the "reporter"s alone; ", flips" for
 the mean of four flips) and cell probability. crossval.py's table of them follows. Where it was stopped it goes on.
+`--labels` names a recipe whose cells are written to ``labels/`` as ``cellular evaluate`` does, for errors.py, at the
+threshold and with the scores that the other folds settle on.
 """
 
 import argparse
@@ -19,15 +21,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import cv2
 import numpy as np
+import pandas as pd
 import torch
 from atlas import ALL
 from boxes import FIELD_DIAMETER
-from crossval import FIELD_SIDE, print_table
+from crossval import FIELD_SIDE, best_threshold, print_table, read_predictions
 from gpu import FLOW_THRESHOLD, held_fields
 from planes import field_planes
 
-from cellular.data.formats.images import read_image
-from cellular.files import read_json, whole_file
+from cellular.data.formats.images import read_image, write_labels
+from cellular.files import read_json, whole_file, write_csv
 from cellular.labels.cells import cell_boxes
 from cellular.labels.enlarge import enlarge_labels
 from cellular.progress import progress
@@ -35,7 +38,7 @@ from cellular.segment.flows.to_labels import labels_and_errors
 from cellular.segment.image.tiles import run_network
 from cellular.segment.model.network import CPnet
 from cellular.segment.model.registry import load_model
-from cellular.segment.scores import cell_evidence
+from cellular.segment.scores import cell_evidence, scores_of
 
 THRESHOLDS, STEPS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5), 200
 
@@ -86,6 +89,26 @@ def add_to(archive: Path, name: str, content: bytes) -> None:
         file.writestr(name, content)
 
 
+def write_found(out: Path, recipe: str, fields: Path, names: list[str]) -> None:
+    """``labels/<field>_masks.tif`` and ``labels/cells/<field>.csv`` of what each field's fold finds."""
+    archives = sorted(out.glob(f"predictions_{recipe}_fold*.zip"))
+    found = read_predictions(archives, fields, names)
+    by_threshold = {key[2]: value for key, value in found.items() if key[:2] == (recipe, "all")}
+    for fold, held in enumerate(held_fields(names)):
+        network = load_model(out / f"{recipe}_fold{fold}.safetensors").network.eval()
+        others = {t: [one for one in cells if one.fold != str(fold)] for t, cells in by_threshold.items()}
+        _, threshold, score = best_threshold(others)
+        for name in progress(held, desc=f"labels of fold {fold}", unit="field"):
+            planes = field_planes(read_image(fields / "images-color" / f"{name}.jpg"))
+            small, _, evidence = cells_of(
+                outputs_of(network, planes, False)["all"], threshold, (FIELD_SIDE, FIELD_SIDE)
+            )
+            labels = enlarge_labels(small, (FIELD_SIDE, FIELD_SIDE))
+            write_labels(out / "labels" / f"{name}_masks.tif", labels)
+            cells = pd.DataFrame({"label": cell_boxes(labels)[0], "score": scores_of(evidence, score)})
+            write_csv(out / "labels" / "cells" / f"{name}.csv", cells)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
@@ -93,6 +116,7 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="*", help="all, where none is named")
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3])
     parser.add_argument("--part", choices=["train", "all"], default="train")
+    parser.add_argument("--labels", metavar="RECIPE")
     parser.add_argument("--flips", action="store_true", help="the mean of four flips, too")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -109,6 +133,8 @@ def main() -> None:
                 planes = field_planes(read_image(args.fields / "images-color" / f"{name}.jpg"))
                 cells = cells_by_threshold(outputs_of(network, planes, args.flips))
                 add_to(temporary, f"{path.stem}/{name}.npz", archived(cells))
+    if args.labels:
+        write_found(args.out, args.labels, args.fields, sorted(split["train"] + split["val"]))
     print_table([args.out], args.fields, split["train"] + (split["val"] if args.part == "all" else []), args.recipes)
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from discs import make_folder
 
 from cellular.errors import SettingsError
 from cellular.segment.model.weights import load_network
+from cellular.train.checkpoint import CHECKPOINT
 from cellular.train.loss import flow_loss
 from cellular.train.parallel import together
 
@@ -52,12 +54,16 @@ FEW = ["--model_type", "scratch", "--width", "4", "--crop_size", "64", "--optimi
 
 def train(tmp_path, name, processes, *more):
     """`cellular train` by so many processes; its output."""
+    return subprocess.run(**command_of(tmp_path, name, processes, *more), capture_output=True, text=True, timeout=300)
+
+
+def command_of(tmp_path, name, processes, *more):
     starter = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "cellular"]
     command = [sys.executable, *(starter if processes > 1 else ["-m", "cellular"]), "train", *FEW, *more]
     command += ["--train_dir", tmp_path / "train", "--valid_dir", tmp_path / "valid", "--device", "cpu"]
     command += ["--experiment_name", name, "--experiments_dir", tmp_path / "made", "--batch_size", "4"]
     environment = os.environ | {"CELLULAR_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=300)
+    return {"args": list(map(str, command)), "env": environment}
 
 
 def test_a_step_of_four_processes_is_that_of_one(tmp_path):
@@ -92,6 +98,30 @@ def test_two_processes_learn_what_one_does(tmp_path):
         # rounding grows from step to step; another order of the crops would move weights by their own size
         np.testing.assert_allclose(two[name].numpy(), value.numpy(), atol=2e-3, err_msg=name)
     assert train(tmp_path, "two", 2, *often).returncode != 0  # it is there already
+
+
+@pytest.mark.long
+def test_one_process_goes_on_where_two_were_stopped(tmp_path):
+    make_folder(tmp_path / "train", 5, ignore=True)
+    make_folder(tmp_path / "valid", 3, seed=9)
+    often = ("--validate_every", "1", "--checkpoint_every", "1", "--n_epochs", "12")
+    whole = train(tmp_path, "whole", 1, *often)
+    assert whole.returncode == 0, whole.stderr
+    checkpoint, seen = tmp_path / "made" / "stopped" / CHECKPOINT, set()
+    with subprocess.Popen(**command_of(tmp_path, "stopped", 2, *often)) as begun:
+        while len(seen) < 3:  # epochs
+            assert begun.poll() is None
+            seen |= {checkpoint.stat().st_mtime_ns} if checkpoint.is_file() else set()
+            time.sleep(0.02)
+        begun.terminate()  # killed at once, torchrun would leave its processes at work
+    assert not (tmp_path / "made" / "stopped" / "models" / "stopped").exists()
+    resumed = train(tmp_path, "stopped", 1, *often, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    logs = [pd.read_csv(tmp_path / "made" / name / "log.csv") for name in ("whole", "stopped")]
+    assert logs[1]["epoch"].tolist() == logs[0]["epoch"].tolist()
+    for column in ("train_loss", "valid_loss"):
+        # rounding grows from step to step; other crops would move a loss by tenths
+        np.testing.assert_allclose(logs[1][column], logs[0][column], rtol=0.01)
 
 
 def test_a_part_of_a_batch_has_its_share_of_the_loss():
