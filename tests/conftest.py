@@ -1,7 +1,14 @@
 """Fixtures that several rooms' tests share."""
 
+import gc
+
 import pytest
 from server import serving
+
+from cellular.jobs.engines import GARBAGE_EVERY
+
+# As the commands do: a quarter of the time of collecting the tests went into looking for garbage.
+gc.set_threshold(GARBAGE_EVERY)
 
 
 @pytest.fixture
