@@ -24,16 +24,21 @@ def mirror(tmp_path, monkeypatch):
 
 
 # Files that take a quarter of a minute and more begin first, the longest before the others: two processes then end
-# together.
+# together. Beside test_kill one that compiles other functions than it does: what both need is compiled twice.
 LONG_FILES = (
     "test_kill",
+    "test_browser",
     "test_engines",
     "test_analyse",
-    "test_browser",
     "test_tutorials",
-    "test_report",
+    "test_classify",
+    "test_stats",
     "test_layouts",
     "test_train",
+    "test_export_model",
+    "test_quality",
+    "test_reproduce",
+    "test_report",
     "test_face",
 )
 
