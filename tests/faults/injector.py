@@ -6,6 +6,7 @@ the numbers 1 to the count are all moments at which a run can die. One request a
 line on stdout.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -124,6 +125,7 @@ def _serve() -> None:
             answer = {"code": _command(request["argv"]), "changes": 0}
         else:
             reading, writing = os.pipe()
+            gc.freeze()  # children that look for garbage among what is here would copy all of it
             child = os.fork()
             if not child:
                 _child(request, writing)
