@@ -1,7 +1,14 @@
 """Fixtures that several rooms' tests share."""
 
+import gc
+
 import pytest
 from server import serving
+
+from cellular.jobs.engines import GARBAGE_EVERY
+
+# As the commands do: a quarter of the time of collecting the tests went into looking for garbage.
+gc.set_threshold(GARBAGE_EVERY)
 
 
 @pytest.fixture
@@ -17,16 +24,21 @@ def mirror(tmp_path, monkeypatch):
 
 
 # Files that take a quarter of a minute and more begin first, the longest before the others: two processes then end
-# together.
+# together. Beside test_kill one that compiles other functions than it does: what both need is compiled twice.
 LONG_FILES = (
     "test_kill",
+    "test_browser",
     "test_engines",
     "test_analyse",
-    "test_browser",
     "test_tutorials",
-    "test_report",
+    "test_classify",
+    "test_stats",
     "test_layouts",
     "test_train",
+    "test_export_model",
+    "test_quality",
+    "test_reproduce",
+    "test_report",
     "test_face",
 )
 

@@ -269,12 +269,11 @@ class _Types:
 
     def cast(self, part: pa.Table, schema: pa.Schema) -> pa.Table:
         """The part in the columns and types of all."""
-        columns = []
+        columns, there = [], dict(zip(part.column_names, part.columns))
         for field in schema:
-            if field.name not in part.column_names:
+            if (column := there.get(field.name)) is None:
                 columns.append(pa.nulls(len(part), field.type))
                 continue
-            column = part[field.name]
             if pa.types.is_string(field.type) and column.type != field.type and column.null_count < len(column):
                 words = column.to_pandas().astype(object).map(str, na_action="ignore")
                 column = pa.array(words, field.type, from_pandas=True)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cellular.errors import OutputExistsError
 from cellular.files import LOCK
 from cellular.jobs.export import _note
 from cellular.jobs.prepare import PrepareSettings, prepare
+from cellular.jobs.processes import Processes
 from cellular.jobs.runner import RECORD, held
 from cellular.jobs.shards import Shard
 from cellular.jobs.simulate import simulate
@@ -39,6 +41,12 @@ def scheduler():
     """Address of a Dask cluster of two workers."""
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         yield cluster.scheduler_address
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with Processes(2) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +94,13 @@ def differing(one, other):
     return {name for name in {*one, *other} if one.get(name) != other.get(name)}
 
 
-# Fields and series, as `analyse` does them after each other, each time by new workers: it and networks are left to the
-# long checks, and are done by shards here.
+# Networks are left to the long checks, and are done by shards here.
 @pytest.mark.parametrize(
     "verb", ["measure", "track", "prepare", "export", *(pytest.param(v, marks=LONG) for v in NETWORKS)]
 )
-def test_workers_make_the_same(verb, made, here, tmp_path):
+def test_workers_make_the_same(verb, made, here, processes, tmp_path, monkeypatch):
+    """Those of one engine, which keeps them: they have done other work before."""
+    monkeypatch.setattr("cellular.jobs.processes.Processes", lambda workers, **_: {2: nullcontext(processes)}[workers])
     assert main(command(verb, made, tmp_path / "out", "--workers", 2)) == 0
     assert differing(tree(tmp_path / "out"), here(verb)) == set()
 

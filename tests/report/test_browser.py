@@ -87,13 +87,21 @@ def shown(tab, frame):
     tab.wait_for_function(f"{MODEL}('field')?.tags.join() === 'shown,{frame}'", timeout=60_000, polling=100)
 
 
+def until(tab, seen, seconds=60):
+    """Whether it is seen before long."""
+    for _ in range(seconds * 50):
+        if seen():
+            return True
+        tab.wait_for_timeout(20)
+    return False
+
+
 def selected(tab):
     return tab.evaluate(f"[...{MODEL}('table').source.selected.indices]")
 
 
 def select(tab, rows):
     tab.evaluate(f"{MODEL}('table').source.selected.indices = {rows}")
-    tab.wait_for_timeout(150)
 
 
 def pixel(tab, x, y):
@@ -129,21 +137,17 @@ def test_channels_are_mixed_and_switched_off(opened):
     assert pixel(tab, 60, 70) == pytest.approx((0, 255, 0), abs=8)
     click_checkbox(tab, "channels", 0)
     tab.wait_for_function(f"{MODEL}('channels').active.join() === '1'")
-    tab.wait_for_timeout(300)
-    assert pixel(tab, 15, 15) == pytest.approx((0, 0, 0), abs=8)
+    assert until(tab, lambda: pixel(tab, 15, 15) == pytest.approx((0, 0, 0), abs=8))
     click_checkbox(tab, "channels", 0)
-    tab.wait_for_timeout(300)
-    assert pixel(tab, 15, 15) == pytest.approx((255, 0, 255), abs=8)
+    assert until(tab, lambda: pixel(tab, 15, 15) == pytest.approx((255, 0, 255), abs=8))
 
 
 def test_contrast_sets_black_and_white(opened):
     tab, _ = opened
     tab.evaluate(f"{MODEL}('level0').value = [10, 2000]")
-    tab.wait_for_timeout(300)
-    red = pixel(tab, 15, 15)[0]
-    assert red == pytest.approx(255 * 990 / 1990, abs=3)
+    assert until(tab, lambda: pixel(tab, 15, 15)[0] == pytest.approx(255 * 990 / 1990, abs=3))
     tab.evaluate(f"{MODEL}('level0').value = [10, 1000]")
-    tab.wait_for_timeout(300)
+    assert until(tab, lambda: pixel(tab, 15, 15)[0] == pytest.approx(255, abs=8))
 
 
 def test_every_layer_is_toggled(opened):
@@ -161,8 +165,7 @@ def test_every_layer_is_toggled(opened):
 def test_a_cell_that_is_clicked_in_the_picture_is_selected_everywhere(opened):
     tab, _ = opened
     tab.mouse.click(*on_screen(tab, 65, 70))
-    tab.wait_for_timeout(300)
-    assert selected(tab) == [1]
+    assert until(tab, lambda: selected(tab) == [1])
     assert "a1, cell 2" in tab.evaluate(f"{MODEL}('selected').text")
     same = f"{MODEL}('superplot').renderers[0].data_source.id === {MODEL}('table').source.id"
     assert tab.evaluate(same)
@@ -177,7 +180,7 @@ def test_a_row_or_a_dot_opens_its_field_and_a_far_one_says_so(opened):
     shown(tab, 2)
     assert tab.evaluate(f"{MODEL}('where').value") == "s2"
     select(tab, [6])
-    assert "not on this page" in tab.evaluate(f"{MODEL}('selected').text")
+    assert until(tab, lambda: "not on this page" in tab.evaluate(f"{MODEL}('selected').text"))
     select(tab, [0])
     shown(tab, 0)
 
@@ -186,10 +189,9 @@ def test_a_well_stands_for_its_cells(opened):
     tab, _ = opened
     wells = "[...Bokeh.documents[0]._all_models.values()].filter(m => m.data && m.data.row)[0]"
     tab.evaluate(f"{wells}.selected.indices = [1]")
-    tab.wait_for_timeout(300)
-    assert selected(tab) == [4, 5]
+    assert until(tab, lambda: selected(tab) == [4, 5])
     select(tab, [])
-    assert tab.evaluate(f"{wells}.selected.indices") == []
+    assert until(tab, lambda: tab.evaluate(f"{wells}.selected.indices") == [])
 
 
 def test_the_slider_moves_through_time(opened):
@@ -205,18 +207,14 @@ def test_filters_narrow_all_figures(opened):
     tab, _ = opened
     text = f"{MODEL}('passing').text"
     tab.evaluate(f"{MODEL}('by_quality').value = 'usual'")
-    tab.wait_for_timeout(100)
-    assert tab.evaluate(text).startswith("6 of 8")
+    assert until(tab, lambda: tab.evaluate(text).startswith("6 of 8"))
     tab.evaluate(f"{MODEL}('by_treatment').value = ['fed']")
-    tab.wait_for_timeout(100)
-    assert tab.evaluate(text).startswith("4 of 8")
+    assert until(tab, lambda: tab.evaluate(text).startswith("4 of 8"))
     tab.evaluate(f"{MODEL}('by_range').value = [500, 600]")
-    tab.wait_for_timeout(100)
-    assert tab.evaluate(text).startswith("2 of 8")
+    assert until(tab, lambda: tab.evaluate(text).startswith("2 of 8"))
     for name, value in (("range", [400, 600]), ("treatment", []), ("quality", "'all'")):
         tab.evaluate(f"{MODEL}('by_{name}').value = {value}")
-    tab.wait_for_timeout(100)
-    assert tab.evaluate(text).startswith("8 of 8")
+    assert until(tab, lambda: tab.evaluate(text).startswith("8 of 8"))
 
 
 def test_buttons_move_the_picture_and_step_through_cells_by_keyboard(opened):
@@ -224,17 +222,14 @@ def test_buttons_move_the_picture_and_step_through_cells_by_keyboard(opened):
     button = tab.get_by_role("button", name="next cell")
     button.focus()
     tab.keyboard.press("Enter")
-    tab.wait_for_timeout(200)
-    assert selected(tab) == [0]
+    assert until(tab, lambda: selected(tab) == [0])
     tab.keyboard.press("Enter")
-    tab.wait_for_timeout(200)
-    assert selected(tab) == [1]
-    before = tab.evaluate(f"{MODEL}('field').x_range.end - {MODEL}('field').x_range.start")
+    assert until(tab, lambda: selected(tab) == [1])
+    wide = f"{MODEL}('field').x_range.end - {MODEL}('field').x_range.start"
+    before = tab.evaluate(wide)
     tab.get_by_role("button", name="zoom in").focus()
     tab.keyboard.press("Enter")
-    tab.wait_for_timeout(200)
-    after = tab.evaluate(f"{MODEL}('field').x_range.end - {MODEL}('field').x_range.start")
-    assert after == pytest.approx(before / 2)
+    assert until(tab, lambda: tab.evaluate(wide) == pytest.approx(before / 2))
 
 
 def test_the_tab_key_reaches_every_control_and_leaves_again(opened):

@@ -6,7 +6,11 @@ from cellular.track.export import to_graph
 from cellular.track.link import link
 from cellular.track.scores import score_tracks
 
-pytest.importorskip("traccuracy")
+
+@pytest.fixture(autouse=True, scope="module")
+def reference():
+    """Read when it is needed: at collection each process would wait for it, a second and more."""
+    pytest.importorskip("traccuracy")
 
 
 def frames() -> list[np.ndarray]:

@@ -44,6 +44,7 @@ def process(rank):
     distributed.destroy_process_group()
 
 torch.set_num_threads(1)
+torch._dynamo  # is imported by what shares gradients: once here, and not in each of four
 crew = [multiprocessing.get_context("fork").Process(target=process, args=(rank,)) for rank in range(4)]
 for one in crew: one.start()
 for one in crew: one.join()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from live import viewing
+from live import viewing, viewing_plates
 
 from cellular.data.formats.images import read_labels, write_image
 from cellular.errors import InputError
@@ -139,10 +139,13 @@ class Visitor:
         return self.log()
 
 
-@pytest.fixture
-def run(analysed, tmp_path):
-    """A copy of the run, to be corrected."""
-    return Path(shutil.copytree(analysed, tmp_path / "run"))
+@pytest.fixture(scope="module")
+def served(analysed, tmp_path_factory):
+    """Copies of the run, one a test to be corrected, and the address of each one's page; one process serves all."""
+    folder = tmp_path_factory.mktemp("served")
+    runs = [Path(shutil.copytree(analysed, folder / name)) for name in ("mouse", "states", "looked", "dropped")]
+    with viewing_plates(runs) as addresses:
+        yield {run.name: (run, address) for run, address in zip(runs, addresses)}
 
 
 def area_of(path, cell):
@@ -162,68 +165,70 @@ def middle_of(labels, cell):
     return x + 0.5, y + 0.5
 
 
-def test_cells_are_corrected_by_mouse(chromium, run):
+def test_cells_are_corrected_by_mouse(chromium, served):
+    run, address = served["mouse"]
     first = open_run(run).plate.fields[0]
     labels = read_labels(first.labels)
     cell = int(labels[labels.shape[0] // 2 - 60 :, :].max())
-    with viewing(run) as (address, _):
-        visitor = Visitor(chromium, run, address)
-        x, y = middle_of(labels, cell)
-        visitor.page.mouse.click(*visitor.at(x, y))
-        visitor.chosen([cell])
-        visitor.press("Delete")
-        assert visitor.after(1)[0]["cells"] == [cell]
-        visitor.mode("Draw a cell")
-        visitor.stroke([(x - 8, y - 8), (x + 8, y - 8), (x + 8, y + 8), (x - 8, y + 8), (x - 8, y - 8)])
-        drawn = visitor.after(2)[1]
-        assert drawn["operation"] == "draw"
-        new = int(labels.max()) + 1
-        corrected = run / "corrections" / f"{first.name}_masks.tif"  # written after the log
-        area = visitor.wait(lambda: area_of(corrected, new))
-        assert abs(area - 256) <= 40, "a square of 16 px, as well as a mouse can"
-        visitor.chosen([new])  # what was drawn is chosen
-        visitor.mode("Cut the chosen")
-        visitor.stroke([(x - 14, y), (x + 14, y)])
-        assert visitor.after(3)[2]["operation"] == "split"
-        visitor.press("Undo")
-        visitor.press("Undo")
-        visitor.after(5)
-        visitor.wait(lambda: area_of(corrected, new) == 0)
-        visitor.press("Redo")
-        visitor.after(6)
-        assert read_labels(first.labels).tolist() == labels.tolist(), "the original is as it was"
-        assert visitor.errors == []
-        assert visitor.outside == [], "nothing is asked of the network"
+    visitor = Visitor(chromium, run, address)
+    x, y = middle_of(labels, cell)
+    visitor.page.mouse.click(*visitor.at(x, y))
+    visitor.chosen([cell])
+    visitor.press("Delete")
+    assert visitor.after(1)[0]["cells"] == [cell]
+    visitor.mode("Draw a cell")
+    visitor.stroke([(x - 8, y - 8), (x + 8, y - 8), (x + 8, y + 8), (x - 8, y + 8), (x - 8, y - 8)])
+    drawn = visitor.after(2)[1]
+    assert drawn["operation"] == "draw"
+    new = int(labels.max()) + 1
+    corrected = run / "corrections" / f"{first.name}_masks.tif"  # written after the log
+    area = visitor.wait(lambda: area_of(corrected, new))
+    assert abs(area - 256) <= 40, "a square of 16 px, as well as a mouse can"
+    visitor.chosen([new])  # what was drawn is chosen
+    visitor.mode("Cut the chosen")
+    visitor.stroke([(x - 14, y), (x + 14, y)])
+    assert visitor.after(3)[2]["operation"] == "split"
+    visitor.press("Undo")
+    visitor.press("Undo")
+    visitor.after(5)
+    visitor.wait(lambda: area_of(corrected, new) == 0)
+    visitor.press("Redo")
+    visitor.after(6)
+    assert read_labels(first.labels).tolist() == labels.tolist(), "the original is as it was"
+    assert visitor.errors == []
+    assert visitor.outside == [], "nothing is asked of the network"
 
 
-def test_states_are_told_by_mouse_and_taken_back_by_keyboard(chromium, run):
+def test_states_are_told_by_mouse_and_taken_back_by_keyboard(chromium, served):
+    run, address = served["states"]
     first = open_run(run).plate.fields[0]
-    with viewing(run) as (address, _):
-        visitor = Visitor(chromium, run, address)
-        visitor.page.mouse.click(*visitor.at(*middle_of(read_labels(first.labels), 1)))
-        visitor.chosen([1])
-        visitor.press("Activated (unfed)")
-        told = visitor.after(1)[0]
-        assert (told["operation"], told["arguments"]) == ("state", {"cells": [1], "state": "activated"})
-        visitor.wait(lambda: visitor.page.evaluate(DRAWN)["1"] == [STATES["activated"], THICK])
-        assert visitor.page.evaluate(DRAWN)["2"] == [EDGE, THIN]
-        visitor.page.locator(".tabulator-row").get_by_text("activated", exact=True).wait_for()
-        visitor.chosen([1])
-        table = read_csv(run / "corrections" / "states.csv")
-        assert table[["field", "label", "state"]].to_numpy().tolist() == [[first.name, 1, "activated"]]
-        visitor.page.get_by_role("button", name="As the model said", exact=True).focus()
-        visitor.page.keyboard.press("Enter")
-        visitor.after(2)
-        visitor.wait(lambda: visitor.page.evaluate(DRAWN)["1"] == [EDGE, THIN])
-        visitor.press("Undo")
-        visitor.after(3)
-        visitor.wait(lambda: visitor.page.evaluate(DRAWN)["1"] == [STATES["activated"], THICK])
-        assert not (run / "corrections" / f"{first.name}_masks.tif").exists(), "no outline was corrected"
-        assert open_run(run).corrected().fields == ()
-        assert visitor.errors == []
+    visitor = Visitor(chromium, run, address)
+    visitor.page.mouse.click(*visitor.at(*middle_of(read_labels(first.labels), 1)))
+    visitor.chosen([1])
+    visitor.press("Activated (unfed)")
+    told = visitor.after(1)[0]
+    assert (told["operation"], told["arguments"]) == ("state", {"cells": [1], "state": "activated"})
+    visitor.wait(lambda: visitor.page.evaluate(DRAWN)["1"] == [STATES["activated"], THICK])
+    assert visitor.page.evaluate(DRAWN)["2"] == [EDGE, THIN]
+    visitor.page.locator(".tabulator-row").get_by_text("activated", exact=True).wait_for()
+    visitor.chosen([1])
+    table = read_csv(run / "corrections" / "states.csv")
+    assert table[["field", "label", "state"]].to_numpy().tolist() == [[first.name, 1, "activated"]]
+    visitor.page.get_by_role("button", name="As the model said", exact=True).focus()
+    visitor.page.keyboard.press("Enter")
+    visitor.after(2)
+    visitor.wait(lambda: visitor.page.evaluate(DRAWN)["1"] == [EDGE, THIN])
+    visitor.press("Undo")
+    visitor.after(3)
+    visitor.wait(lambda: visitor.page.evaluate(DRAWN)["1"] == [STATES["activated"], THICK])
+    assert not (run / "corrections" / f"{first.name}_masks.tif").exists(), "no outline was corrected"
+    assert open_run(run).corrected().fields == ()
+    assert visitor.errors == []
 
 
-def test_what_was_corrected_is_there_after_the_server_was_killed(chromium, run):
+def test_what_was_corrected_is_there_after_the_server_was_killed(chromium, analysed, tmp_path):
+    """Of the command itself, as a user starts it."""
+    run = Path(shutil.copytree(analysed, tmp_path / "run"))
     first = open_run(run).plate.fields[0]
     labels = read_labels(first.labels)
     with viewing(run) as (address, process):
@@ -242,43 +247,43 @@ def test_what_was_corrected_is_there_after_the_server_was_killed(chromium, run):
 
 
 @pytest.mark.parametrize("width", [800, pytest.param(1400, marks=pytest.mark.long)])
-def test_a_row_a_dot_and_a_cell_are_one(chromium, analysed, width):
-    with viewing(analysed) as (address, _):
-        visitor = Visitor(chromium, analysed, address, width)
-        rows = visitor.page.locator(".tabulator-row")
-        last = open_run(analysed).plate.fields[-1].name
-        rows.filter(has_text=last).first.click()
-        visitor.wait(
-            lambda: visitor.page.get_by_text(last, exact=True).count() >= 1 and f"field={last}" in visitor.page.url
-        )
-        visitor.click_until(middle_of(read_labels(open_run(analysed).field(last).labels), 2), [2])
-        visitor.wait(lambda: visitor.page.locator(".tabulator-selected").count() >= 2)
-        wide = visitor.page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= width + 1, f"the page is {wide} px wide in a window of {width}"
-        visitor.page.reload()
-        visitor.page.wait_for_selector(".bk-Figure canvas", state="attached")
-        visitor.chosen([2])  # a reload shows the same
-        assert visitor.errors == []
+def test_a_row_a_dot_and_a_cell_are_one(chromium, served, width):
+    run, address = served["looked"]
+    visitor = Visitor(chromium, run, address, width)
+    rows = visitor.page.locator(".tabulator-row")
+    last = open_run(run).plate.fields[-1].name
+    rows.filter(has_text=last).first.click()
+    visitor.wait(
+        lambda: visitor.page.get_by_text(last, exact=True).count() >= 1 and f"field={last}" in visitor.page.url
+    )
+    visitor.click_until(middle_of(read_labels(open_run(run).field(last).labels), 2), [2])
+    visitor.wait(lambda: visitor.page.locator(".tabulator-selected").count() >= 2)
+    wide = visitor.page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= width + 1, f"the page is {wide} px wide in a window of {width}"
+    visitor.page.reload()
+    visitor.page.wait_for_selector(".bk-Figure canvas", state="attached")
+    visitor.chosen([2])  # a reload shows the same
+    assert visitor.errors == []
 
 
-def test_dropped_images_are_checked_queued_and_survive_a_reload(chromium, run, tmp_path):
+def test_dropped_images_are_checked_queued_and_survive_a_reload(chromium, served, tmp_path):
+    run, address = served["dropped"]
     image = tmp_path / "A01_s1_w1.png"
     write_image(image, np.zeros((32, 32), np.uint8))
     wrong = tmp_path / "A02_s1_w1.png"
     wrong.write_bytes(b"MZ no image")
-    with viewing(run) as (address, _):
-        visitor = Visitor(chromium, run, address)
-        visitor.page.get_by_text("New images", exact=True).click()
-        visitor.page.locator("input[type=file]").set_input_files([image, wrong])
-        kept = run / "uploads" / "000001" / "images"
-        visitor.wait(lambda: kept.is_dir() and [path.name for path in kept.iterdir()] == [image.name])
-        visitor.page.get_by_text("A02_s1_w1.png cannot be read as an image").wait_for()
-        visitor.page.get_by_text("1 images in lot 1").wait_for()
-        visitor.press("Segment and measure")
-        job = run / "jobs" / "000001" / "job.json"
-        visitor.wait(job.is_file)
-        assert json.loads(job.read_text())["words"][:2] == ["analyse", str(kept)]
-        visitor.page.reload()
-        visitor.page.get_by_text("Jobs", exact=True).click()
-        visitor.page.get_by_text("Lot 1: ").first.wait_for()
-        assert visitor.errors == []
+    visitor = Visitor(chromium, run, address)
+    visitor.page.get_by_text("New images", exact=True).click()
+    visitor.page.locator("input[type=file]").set_input_files([image, wrong])
+    kept = run / "uploads" / "000001" / "images"
+    visitor.wait(lambda: kept.is_dir() and [path.name for path in kept.iterdir()] == [image.name])
+    visitor.page.get_by_text("A02_s1_w1.png cannot be read as an image").wait_for()
+    visitor.page.get_by_text("1 images in lot 1").wait_for()
+    visitor.press("Segment and measure")
+    job = run / "jobs" / "000001" / "job.json"
+    visitor.wait(job.is_file)
+    assert json.loads(job.read_text())["words"][:2] == ["analyse", str(kept)]
+    visitor.page.reload()
+    visitor.page.get_by_text("Jobs", exact=True).click()
+    visitor.page.get_by_text("Lot 1: ").first.wait_for()
+    assert visitor.errors == []

@@ -90,7 +90,8 @@ def _workers(args: argparse.Namespace, gpu: bool, here: Engine | None, threads: 
         from cellular.jobs.dask import Dask, read_cluster
 
         return Dask(args.dask) if args.dask else Dask(cluster=read_cluster(args.cluster))
-    from cellular.jobs.processes import Best, Processes, cores
+    from cellular.jobs.machine import cores
+    from cellular.jobs.processes import Best, Processes
 
     if args.workers is None and args.memory is None:
         if here or gpu or cores() == 1:

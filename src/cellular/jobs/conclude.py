@@ -20,7 +20,6 @@ from cellular.errors import InputError, MissingInputError
 from cellular.files import read_json
 from cellular.jobs.corrections import Corrections, told_states, with_counts
 from cellular.jobs.engines import HERE, Engine
-from cellular.jobs.explore import explore
 from cellular.jobs.flat_field import FlatField
 from cellular.jobs.gallery import gallery
 from cellular.jobs.measure import lost_states, write_tables
@@ -29,7 +28,6 @@ from cellular.jobs.quality import judge, left_out
 from cellular.jobs.runner import Done, write_problems
 from cellular.jobs.shards import for_the_rest
 from cellular.jobs.stats import HEADLINES, compare_tables, headlines, unit_of
-from cellular.report.analysis import Analysis, analysis_page
 from cellular.report.comparison import Figures
 from cellular.segment.settings import SegmentSettings
 from cellular.tables import Tables
@@ -119,6 +117,10 @@ def conclude(
     `record` says what was used. `missing` are fields without outlines, and why. `edits` are what was corrected by hand.
     `engine` is where the series are tracked. `csv` asks for tables of any length as CSV too.
     """
+    # for the page alone: Bokeh, which no worker that measures fields needs to wait for
+    from cellular.jobs.explore import explore
+    from cellular.report.analysis import Analysis, analysis_page
+
     labelled = outlined(plate, done.names, out)
     (out / "quality.parquet").unlink(missing_ok=True)  # its CSV is about to be another
     quality = judge(labelled, done.tables, out, flat)

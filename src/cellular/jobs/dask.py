@@ -22,7 +22,7 @@ from typing import Any
 from cellular import __version__
 from cellular.errors import EngineError, InputError, MissingInputError, SettingsError, import_extra
 from cellular.jobs.engines import Died, Outcome, outcome_in_worker, share_out
-from cellular.jobs.processes import limit_threads
+from cellular.jobs.machine import limit_threads
 
 logger = logging.getLogger(__name__)
 

@@ -12,10 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
 from cellular.errors import EngineError, SettingsError
@@ -24,17 +22,15 @@ from cellular.jobs.engines import (
     HERE,
     Died,
     Outcome,
-    Place,
     Threads,
     outcome_in_worker,
     outcome_of,
     share_out,
 )
+from cellular.jobs.machine import cores, free_memory, libraries_take, limit_threads, peak_memory, threads_taken
 
 logger = logging.getLogger(__name__)
 
-# By these, libraries settle how many threads they take when they are first imported.
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _READY = "ready"
 # More threads than this wait for each other: a part of every item's work holds the interpreter's lock.
 MOST_THREADS = 4
@@ -42,11 +38,10 @@ MOST_THREADS = 4
 AMPLE = 4_000_000_000
 
 
-@dataclass(frozen=True)
-class Processes(Place):
-    """Worker processes of this machine.
+class Processes:
+    """Worker processes of this machine. Used as a context, it keeps them from one run to the next.
 
-    Attributes
+    Parameters
     ----------
     workers : most processes at once.
     threads : of each; None shares the cores out.
@@ -54,34 +49,50 @@ class Processes(Place):
         with as many as fit into the memory that is free if each took what this process has.
     """
 
-    workers: int
-    threads: int | None = None
-    memory: int | None = None
+    def __init__(self, workers: int, threads: int | None = None, memory: int | None = None) -> None:
+        if workers < 1 or (threads is not None and threads < 1):
+            raise SettingsError(f"workers and threads are 1 or more, got {workers} and {threads}")
+        if memory is not None and (memory < 1 or peak_memory() is None):
+            raise SettingsError(f"memory of {memory} bytes: must be above 0, and this system must tell what is used")
+        self.workers, self.threads, self.memory = workers, threads, memory
+        self._keeps = False
+        self._crew: _Processes | None = None
 
-    def __post_init__(self) -> None:
-        if self.workers < 1 or (self.threads is not None and self.threads < 1):
-            raise SettingsError(f"workers and threads are 1 or more, got {self.workers} and {self.threads}")
-        if self.memory is not None and (self.memory < 1 or peak_memory() is None):
-            raise SettingsError(
-                f"memory of {self.memory} bytes: must be above 0, and this system must tell what is used"
-            )
+    def __enter__(self) -> Processes:
+        self._keeps = True
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._keeps = False
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._crew is not None:
+            self._crew.stop()
+            self._crew = None
 
     def run(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
         """See :class:`cellular.jobs.engines.Engine`. Scripts call it below ``if __name__ == "__main__":``."""
         if not items:
             return
-        threads = self.threads or max(1, cores() // self.workers)
-        crew = _Processes(pickle.dumps(do), min(self.workers, len(items)), threads, self.memory)
+        work = pickle.dumps(do)
+        if self._crew is None:
+            self._crew = _Processes(self.threads or max(1, cores() // self.workers), self.memory)
+        self._crew.begin(work, min(self.workers, len(items)))
         try:
-            yield from share_out(items, crew)
+            yield from share_out(items, self._crew)
         finally:
-            crew.stop()
+            if self._keeps:
+                self._crew.end()
+            else:
+                self._stop()
 
 
-class Best(Place):
+class Best:
     """Here, until what the first items take says that processes of one core each are sooner done with the rest.
 
-    A process pays, before its first item, what this one has paid before its own: reading libraries and models.
+    A process pays, before its first item, what this one has paid before its own: reading libraries and models. Used as
+    a context, it keeps its processes from one run to the next.
 
     Parameters
     ----------
@@ -92,6 +103,28 @@ class Best(Place):
     def __init__(self, threads: bool = False) -> None:
         self.threads = threads
         self.start: float | None = None
+        self._keeps = False
+        self._processes: Processes | None = None
+
+    def __enter__(self) -> Best:
+        self._keeps = True
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._keeps = False
+        if self._processes is not None:
+            self._processes.__exit__(*exception)
+            self._processes = None
+
+    def _by(self, count: int) -> Processes:
+        """So many processes; those of an earlier run where they are as many."""
+        if not self._keeps:
+            return Processes(count)
+        if self._processes is None or self._processes.workers != count:
+            if self._processes is not None:
+                self._processes.__exit__()
+            self._processes = Processes(count).__enter__()
+        return self._processes
 
     def run(self, do: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Outcome]]:
         """See :class:`cellular.jobs.engines.Engine`."""
@@ -101,7 +134,7 @@ class Best(Place):
     def _by_threads(
         self, do: Callable[[Any], Any], items: Sequence[Any], start: float
     ) -> Iterator[tuple[int, Outcome]]:
-        with _threads_of_libraries(1):
+        with libraries_take(1):
             count, done = min(cores(), MOST_THREADS), 0
             if (free_memory() or 0) < count * AMPLE:
                 # alone, the first shows what an item takes
@@ -119,7 +152,7 @@ class Best(Place):
                 yield from _numbered_from(done, Threads(count).run(do, items[done:]))
                 return
         logger.info("%d processes do the rest, %.1f s of an item each; --workers 1 keeps to one", processes, every)
-        yield from _numbered_from(done, Processes(processes).run(do, items[done:]))
+        yield from _numbered_from(done, self._by(processes).run(do, items[done:]))
 
     def _one_by_one(
         self, do: Callable[[Any], Any], items: Sequence[Any], start: float
@@ -136,7 +169,7 @@ class Best(Place):
             if number and (count := faster_by(left, own, every, start)) > 1:
                 told = "%d processes do the rest: %.1f of %.1f s of an item are one thread's; --workers 1 keeps to one"
                 logger.info(told, count, own, every)
-                yield from _numbered_from(number + 1, Processes(count).run(do, items[number + 1 :]))
+                yield from _numbered_from(number + 1, self._by(count).run(do, items[number + 1 :]))
                 return
 
 
@@ -179,18 +212,30 @@ def faster_by(left: int, own: float, every: float, start: float, most: int | Non
 class _Worker:
     """One process, the pipe to it, and the number of what it is at."""
 
-    def __init__(self, work: bytes, threads: int):
+    def __init__(self, threads: int):
         context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
         self.pipe, theirs = context.Pipe()
         level = logging.getLogger().getEffectiveLevel()
         self.process = context.Process(target=_serve, args=(theirs, threads, level), daemon=True)
-        self.ready = False
+        self.began, self.ready = False, False  # ever; and for the work that it was told last
         self.number: int | None = None
-        with _threads(threads):
+        with threads_taken(threads):
             self.process.start()
         theirs.close()
+
+    def learn(self, work: bytes) -> None:
+        """Tell it what the work is, which it answers with :data:`_READY`."""
+        self.ready = False
+        self._send((None, work))
+
+    def do(self, number: int, item: Any) -> None:
+        """Have it do an item."""
+        self.number = number
+        self._send((number, item))
+
+    def _send(self, message: Any) -> None:
         with suppress(BrokenPipeError):  # it died; that is seen when it is waited for
-            self.pipe.send_bytes(work)
+            self.pipe.send(message)
 
     def stop(self) -> None:
         self.process.terminate()
@@ -208,28 +253,42 @@ class _Worker:
 class _Processes:
     """The crew; see :class:`cellular.jobs.engines.Crew`."""
 
-    def __init__(self, work: bytes, most: int, threads: int, memory: int | None):
-        self.work, self.threads = work, threads
-        self.memory, self.most = memory or free_memory(), most
-        own = peak_memory()
-        # until the first has told what a field takes: alone, or by what this process has
-        self.limit = 1 if memory else min(most, max(1, self.memory // own) if self.memory and own else most)
+    def __init__(self, threads: int, memory: int | None):
+        self.threads, self.bounded = threads, memory is not None
+        self.memory = memory or free_memory()
         self.workers: list[_Worker] = []
 
-    def idle(self, waiting: int) -> list[_Worker]:
-        busy = [worker for worker in self.workers if worker.number is not None]
-        wanted = min(self.limit, len(busy) + waiting)
-        for worker in [worker for worker in self.workers if worker.number is None][max(0, wanted - len(busy)) :]:
+    def begin(self, work: bytes, most: int) -> None:
+        """A run of at most `most` workers; those of an earlier one are told what the work is now."""
+        self.work, self.most = work, most
+        own = peak_memory()
+        # until the first has told what a field takes: alone, or by what this process has
+        self.limit = 1 if self.bounded else min(most, max(1, self.memory // own) if self.memory and own else most)
+        self._dismiss([worker for worker in self.workers if not worker.process.is_alive()])
+        self._dismiss(self.workers[self.limit :])
+        for worker in self.workers:
+            worker.learn(work)
+
+    def end(self) -> None:
+        """Keep who has nothing to do; who is at an item of a run that was stopped is stopped too."""
+        self._dismiss([worker for worker in self.workers if worker.number is not None])
+
+    def _dismiss(self, workers: Sequence[_Worker]) -> None:
+        for worker in workers:
             worker.stop()
             self.workers.remove(worker)
-        while len(self.workers) < wanted:
-            self.workers.append(_Worker(self.work, self.threads))
+
+    def idle(self, waiting: int) -> list[_Worker]:
+        free = [worker for worker in self.workers if worker.number is None]
+        busy = len(self.workers) - len(free)
+        self._dismiss(free[max(0, self.limit - busy) :])
+        while len(self.workers) < min(self.limit, busy + waiting):
+            self.workers.append(_Worker(self.threads))
+            self.workers[-1].learn(self.work)
         return [worker for worker in self.workers if worker.ready and worker.number is None][:waiting]
 
     def give(self, worker: _Worker, number: int, item: Any) -> None:
-        worker.number = number
-        with suppress(BrokenPipeError):  # it died; that is seen when it is waited for
-            worker.pipe.send((number, item))
+        worker.do(number, item)
 
     def wait(self) -> list[tuple[int, Outcome | Died]]:
         came: list[tuple[int, Outcome | Died]] = []
@@ -242,7 +301,7 @@ class _Processes:
                 came += self._buried(worker)
                 continue
             if message == _READY:
-                worker.ready = True
+                worker.began = worker.ready = True
                 continue
             if worker.number is None:  # it was given nothing yet
                 raise EngineError(f"A worker process cannot start: {message.error}") from message.error
@@ -255,7 +314,7 @@ class _Processes:
         """Take a dead worker off the list; what it died of."""
         how = worker.how_it_died()
         self.workers.remove(worker)
-        if not worker.ready:
+        if not worker.began:
             raise EngineError(
                 f"A worker process {how} before it could begin; in a script, call this below "
                 "if __name__ == '__main__':, or leave the engine out"
@@ -275,8 +334,7 @@ class _Processes:
         self.limit = max(1, min(self.most, fits))
 
     def stop(self) -> None:
-        for worker in self.workers:
-            worker.stop()
+        self._dismiss(list(self.workers))
 
 
 def _serve(pipe: Connection, threads: int, level: int) -> None:
@@ -289,99 +347,18 @@ def _serve(pipe: Connection, threads: int, level: int) -> None:
     for noisy in ("matplotlib", "numba", "PIL", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     gc.set_threshold(GARBAGE_EVERY)
+    do: Any = None  # what it was told last
     with suppress(EOFError):
-        try:
-            do = pickle.loads(pipe.recv_bytes())
-        except Exception as error:
-            pipe.send(Outcome(error=RuntimeError(f"{type(error).__name__}: {error}")))
-            return
-        limit_threads(threads)
-        pipe.send(_READY)
         while True:
-            _, item = pipe.recv()
-            outcome = outcome_in_worker(do, item)
-            pipe.send(Outcome(outcome.value, outcome.problem, outcome.error, outcome.trace, peak_memory()))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """The environment of a process to be started, in which libraries take `count` threads."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, str(count)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _threads_of_libraries(count: int) -> Iterator[None]:
-    """Inside, libraries take `count` threads in this process; then as many as before."""
-    before = int((os.environ.get(THREADS[0]) or str(cores())).split(",")[0])  # OpenMP takes a list, for nested work
-    with _threads(count):
-        limit_threads(count)
-        try:
-            yield
-        finally:
-            limit_threads(before)
-
-
-def limit_threads(count: int) -> None:
-    """Have libraries take `count` threads: those to be imported yet, and those that are."""
-    os.environ.update(dict.fromkeys(THREADS, str(count)))
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(count)
-    if "numba" in sys.modules:
-        sys.modules["numba"].config.NUMBA_NUM_THREADS = count
-    if "cv2" in sys.modules:
-        sys.modules["cv2"].setNumThreads(count)
-
-
-def cores() -> int:
-    """Cores that this process may use: fewer than the machine has in a job of a cluster."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def peak_memory() -> int | None:
-    """Most memory that this process has held, bytes; None where the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # getrusage of Linux would count what the parent held when it started this process
-        lines = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
-        if lines:
-            return int(lines[0].split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def free_memory() -> int | None:
-    """Memory, bytes, that can be had without swapping, in a container or job no more than its own; None if unknown."""
-    found = []
-    with suppress(OSError, IndexError, ValueError):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        found.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")))
-    for path in _cgroup_limits():
-        with suppress(OSError, ValueError):  # "max" is no number, and no limit
-            found.append(int(path.read_text()))
-    return min(found, default=None)
-
-
-def _cgroup_limits() -> Iterator[Path]:
-    """Files that may hold a limit on this process: of its own control group, and of those that this lies in."""
-    own = "/"
-    with suppress(OSError):
-        own = next(
-            (line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::")), "/"
-        )
-    group = Path("/sys/fs/cgroup") / own.lstrip("/")
-    for folder in (group, *group.parents):
-        if folder.is_relative_to("/sys/fs/cgroup"):
-            yield folder / "memory.max"
-    yield Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
+            number, told = pipe.recv()
+            if number is not None:
+                outcome = outcome_in_worker(do, told)
+                pipe.send(Outcome(outcome.value, outcome.problem, outcome.error, outcome.trace, peak_memory()))
+                continue
+            try:
+                do = pickle.loads(told)
+            except Exception as error:
+                pipe.send(Outcome(error=RuntimeError(f"{type(error).__name__}: {error}")))
+                return
+            limit_threads(threads)
+            pipe.send(_READY)

@@ -13,19 +13,19 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pandas as pd
-from bokeh.core.types import ID
-from bokeh.document import Document
-from bokeh.embed import json_item
-from bokeh.resources import Component, Resources
 from PIL import Image
 
 from cellular.errors import InputError, MissingInputError
 from cellular.files import whole_file
+
+if TYPE_CHECKING:
+    from bokeh.document import Document
+    from bokeh.resources import Component
 
 _STYLE = """
 :root{--ink:#1c1e21;--soft:#5c636b;--line:#d9dde2;--paper:#fff;--tint:#f5f7f9;--accent:#0072B2}
@@ -76,15 +76,18 @@ _WIDE = 12
 # Words of more letters are paths and names of files, and may be broken.
 _LONG = 20
 # What of Bokeh a page carries, and at what quality pictures are embedded: the files beside the page are as they were.
-_BOKEH: tuple[Component, ...] = ("bokeh", "bokeh-widgets", "bokeh-tables")
+_BOKEH: "tuple[Component, ...]" = ("bokeh", "bokeh-widgets", "bokeh-tables")
 # At method 2, libwebp takes a third of its usual time, for 3 % more.
 _WEBP: dict[str, Any] = {"format": "webp", "quality": 80, "method": 2}
 # How a model is named where Bokeh writes it; in texts of ours there would be a backslash before each quote.
 _MODEL = r'"(id|root_id)":"(p\d+)"'
 
 
-def _embedded(document: Document) -> str:
+def _embedded(document: "Document") -> str:
     """Mount and script of a document with one root; always the same, where Bokeh counts on through a process."""
+    from bokeh.core.types import ID
+    from bokeh.embed import json_item
+
     item = json_item(document.roots[0], ID("live"))
     # Models that another library (Panel) registered with Bokeh; none of a page's are.
     item["doc"].pop("defs", None)
@@ -164,8 +167,10 @@ class Page:
         where = ((name, os.path.relpath(path, self.folder).replace(os.sep, "/")) for name, path in files)
         return " ".join(f'<a href="{html.escape(path, quote=True)}">{name}</a>' for name, path in where)
 
-    def interactive(self, document: Document, still: Mapping[str, np.ndarray]) -> "Page":
+    def interactive(self, document: "Document", still: Mapping[str, np.ndarray]) -> "Page":
         """What Bokeh shows; on paper, and without JavaScript, the pictures (Y, X, 3) `still` by their captions."""
+        from bokeh.resources import Resources
+
         # Not render(): with Panel loaded, it names a script of Panel's too, a file that no page brings along.
         scripts = Resources(mode="inline", components=list(_BOKEH)).js_raw
         self._head = "".join(f"<script>\n{script}\n</script>\n" for script in scripts)

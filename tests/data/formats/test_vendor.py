@@ -10,8 +10,13 @@ from cellular.data.formats import vendor
 from cellular.data.formats.image_file import describe_image, read_pixels
 from cellular.errors import InputError
 
-pytest.importorskip("bioio", reason="needs cellular[bioio]")
 RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def library():
+    """Read when it is needed: at collection each process would wait for it."""
+    pytest.importorskip("bioio", reason="needs cellular[bioio]")
 
 
 def test_every_scene_has_its_name(tmp_path):
