@@ -19,7 +19,7 @@ from cellular.autophagy.compare.plate_effects import (
     well_means,
     with_b_scores,
 )
-from cellular.autophagy.measure.columns import axis_label
+from cellular.autophagy.measure.documentation import axis_label
 from cellular.files import plain_name, write_csv
 from cellular.report.assay import Assay, course_figure, dose_figure, flux_figure
 from cellular.report.plate import heatmap

@@ -12,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from cellular.autophagy.measure.columns import OF_IMAGES, OPTIONAL, TABLES, documentation
+from cellular.autophagy.measure.columns import OF_IMAGES, OPTIONAL, TABLES
+from cellular.autophagy.measure.documentation import documentation
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
 from cellular.autophagy.measure.puncta_settings import SIGMAS_PX
 from cellular.autophagy.measure.unmix import REPORTER, measured_roles
@@ -382,12 +383,7 @@ def to_anndata(cells: pd.DataFrame, images: pd.DataFrame) -> Any:
     for name in obs.select_dtypes("object"):
         obs[name] = obs[name].astype("category")
     obs.index = cells["field"] + "/" + cells["label"].astype(str)
-    units = (
-        documentation({"cells": cells})
-        .query("table == 'cells'")
-        .set_index("column")
-        .loc[features.columns, ["unit", "meaning"]]
-    )
+    units = documentation({"cells": cells}).set_index("column").loc[features.columns, ["unit", "meaning"]]
     return anndata.AnnData(
         X=features.to_numpy(np.float32), obs=obs, var=units, obsm={"spatial": cells[["x", "y"]].to_numpy()}
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.measure.columns import documentation
+from cellular.autophagy.measure.documentation import documentation
 from cellular.autophagy.quality.drift import drift_notes, measure_drift
 from cellular.autophagy.quality.exclusions import FLAGGED, ledger, read_exclusions
 from cellular.autophagy.quality.field import measure_quality

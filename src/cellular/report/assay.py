@@ -14,7 +14,7 @@ from cellular.autophagy.compare.design import in_order
 from cellular.autophagy.compare.doses import Curve
 from cellular.autophagy.compare.effects import ALL
 from cellular.autophagy.compare.flux import Flux
-from cellular.autophagy.measure.columns import axis_label
+from cellular.autophagy.measure.documentation import axis_label
 from cellular.report.counts import told_n
 from cellular.report.html import Page
 from cellular.report.statistics import MARKERS

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.compare.effects import ALL, Comparison
-from cellular.autophagy.measure.columns import axis_label, meaning
+from cellular.autophagy.measure.documentation import axis_label, meaning
 from cellular.report.assay import Assay, add_assay
 from cellular.report.counts import told_n
 from cellular.report.html import Page

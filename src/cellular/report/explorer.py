@@ -12,7 +12,7 @@ from bokeh.models.renderers.glyph_renderer import GlyphRenderer
 from bokeh.models.ui.ui_element import UIElement
 from bokeh.plotting import figure
 
-from cellular.autophagy.measure.columns import axis_label
+from cellular.autophagy.measure.documentation import axis_label
 from cellular.report import glue
 from cellular.report.linked import (
     FEATURES_SHOWN,

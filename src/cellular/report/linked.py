@@ -31,7 +31,7 @@ from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
 from cellular.autophagy.compare.design import in_order
-from cellular.autophagy.measure.columns import axis_label
+from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.report import glue
 from cellular.report.style import PALETTE, treatment_colours

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cellular.autophagy.compare.design import in_order
-from cellular.autophagy.measure.columns import axis_label
+from cellular.autophagy.measure.documentation import axis_label
 from cellular.errors import InputError, import_extra
 from cellular.report.style import PALETTE, treatment_colours
 

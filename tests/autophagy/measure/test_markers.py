@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from skimage.measure import pearson_corr_coeff
 
-from cellular.autophagy.measure.columns import describe, documentation
+from cellular.autophagy.measure.columns import describe
+from cellular.autophagy.measure.documentation import documentation
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
 from cellular.autophagy.measure.markers import positive_puncta
 from cellular.autophagy.measure.puncta_settings import PunctaSettings

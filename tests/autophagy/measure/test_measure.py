@@ -5,8 +5,10 @@ import pytest
 from pictures import field_image
 from scipy.spatial import cKDTree
 
-from cellular.autophagy.measure.columns import OPTIONAL, TABLES, describe, documentation
+from cellular.autophagy.measure.columns import OPTIONAL, TABLES, describe
+from cellular.autophagy.measure.documentation import documentation
 from cellular.autophagy.measure.field import MEASUREMENTS, MeasureSettings, measure_field
+from cellular.data.image import FieldImage
 from cellular.errors import SettingsError
 from cellular.simulate import SimulationSettings, simulate_field
 
@@ -32,6 +34,7 @@ def test_every_column_is_documented_and_has_its_type(tables):
         assert list(table)[: len(TABLES[name])] == list(TABLES[name])
         for column in table:
             about = describe(name, column)
+            assert about is not None, f"{column} of the table of {name} is not declared in measure/columns.py"
             wanted = "object" if about.dtype == "str" else about.dtype
             assert str(table[column].dtype) == wanted, column
     every = documentation()
@@ -52,10 +55,29 @@ def test_a_row_per_cell_and_what_the_name_tells(simulated, tables):
     assert row["puncta"] == len(tables["puncta"]) == tables["cells"]["puncta_total"].sum()
 
 
-def test_measurements_do_not_overlap():
-    assert list(MEASUREMENTS) == [
-        *("shape", "intensity", "ratio", "colocalisation", "puncta", "nuclei", "markers", "mitophagy")
-    ]
+@pytest.mark.parametrize("reporter", ["auto", "mito-qc"])
+def test_measurements_give_a_value_per_cell_in_columns_of_their_own(simulated, reporter, monkeypatch):
+    labels = simulated.labels()
+    egfp, mrfp, transmitted = simulated.channels
+    image = FieldImage.of(np.stack([mrfp, egfp, transmitted, mrfp], axis=-1), ("mRFP", "EGFP", "DNA", "marker:LAMP1"))
+    written = {}
+
+    def noting(name, measure):
+        def measured(material):
+            written[name] = measure(material)
+            return written[name]
+
+        return measured
+
+    for name, measure in MEASUREMENTS.items():
+        monkeypatch.setitem(MEASUREMENTS, name, noting(name, measure))
+    measure_field(image, labels, NAME, MeasureSettings(reporter=reporter), nuclei=labels)
+    without = {"auto": "mitophagy", "mito-qc": "puncta"}[reporter]
+    assert {name for name, columns in written.items() if not columns} == {without}
+    names = [name for columns in written.values() for name in columns]
+    assert len(names) == len(set(names))
+    cells = len(np.unique(labels)) - 1
+    assert {values.shape for columns in written.values() for values in columns.values()} == {(cells,)}
 
 
 @pytest.mark.parametrize("composite", [False, True])
