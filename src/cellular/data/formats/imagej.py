@@ -5,6 +5,7 @@ digits of its name ("0003-0120-0080"); a text or image of an overlay is stored a
 """
 
 import re
+import struct
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def read_imagej(path: Path, shape: tuple[int, int], field: str | None, remarks: 
     for source, content in _members(path):
         with remarks.item(source, "imagej"):
             roi = roifile.ImagejRoi.frombytes(content)
-            found.append(_annotation(roi, source, shape, roifile))
+            found.append(_annotation(roi, _properties(roi, content), source, shape, roifile))
             if plane := _plane(roi):
                 planes.add(plane)
     if len(planes) > 1:
@@ -63,14 +64,27 @@ def _plane(roi: Any) -> str | None:
     return f"slice {number:04d}" if number else None
 
 
-def _annotation(roi: Any, source: str, shape: tuple[int, int], roifile: Any) -> Annotation:
+def _properties(roi: Any, content: bytes) -> dict[str, str]:
+    """Class and label among a ROI's properties.
+
+    Found here by the offsets of ImageJ's RoiDecoder: roifile before 2026.1.20, all there is for Python 3.10, takes the
+    end from the offset of the name and cuts the text short.
+    """
+    if not roi.props:
+        return {}
+    (header,) = struct.unpack(f"{roi.byteorder}i", content[60:64])
+    start, length = struct.unpack(f"{roi.byteorder}ii", content[header + 40 : header + 48])
+    text = content[start : start + 2 * length].decode(roi.utf16)
+    return dict(re.findall(r"^(class|label): *(.+?) *$", text, re.MULTILINE))
+
+
+def _annotation(roi: Any, properties: dict[str, str], source: str, shape: tuple[int, int], roifile: Any) -> Annotation:
     kind, subtype = roifile.ROI_TYPE, roifile.ROI_SUBTYPE
     if roi.subtype in (subtype.TEXT, subtype.IMAGE):
         raise InputError(f"{source} is a {subtype(roi.subtype).name.lower()} of an overlay, not a cell")
     areas = (kind.POLYGON, kind.FREEHAND, kind.TRACED, kind.RECT, kind.OVAL)
     if roi.multi_coordinates is None and roi.roitype not in areas:
         raise InputError(f"{source} is a {kind(roi.roitype).name.lower()}, which has no area")
-    properties = dict(re.findall(r"^(class|label): *(.+?) *$", roi.props or "", re.MULTILINE))
     name = properties.get("class") or (f"group_{roi.group}" if roi.group else DEFAULT_CLASS)
     label = properties.get("label", "")
     return Annotation(name, _cell(roi, shape, roifile), source, label=int(label) if label.isdecimal() else None)
