@@ -138,7 +138,7 @@ def place_effects(wells: pd.DataFrame, given: Sequence[str]) -> pd.DataFrame:
     """
     rows = []
     for feature, here in wells.groupby("feature", sort=False):
-        arms = here[list(given)].astype(str).agg("|".join, axis=1) if given else pd.Series("", here.index)
+        arms = here[list(given)].astype(str).fillna("").agg("|".join, axis=1) if given else pd.Series("", here.index)
         cell = pd.factorize(here["plate"] + "|" + arms)[0]
         for effect, place in _places(here).items():
             found = _effect(here["value"].to_numpy(), cell, place)
