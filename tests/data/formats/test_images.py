@@ -60,7 +60,7 @@ def test_files_that_say_nothing_have_no_metadata(tmp_path):
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_ome_zarr_written_by_ome_zarr(tmp_path, version):
-    zarr = pytest.importorskip("zarr", reason="needs cellular[zarr]")
+    zarr = pytest.importorskip("zarr", minversion="3", reason="needs cellular[zarr]")
     form = pytest.importorskip("ome_zarr.format").format_from_version(version)
     from ome_zarr.writer import write_image as write_ome_zarr
 

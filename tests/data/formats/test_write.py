@@ -94,9 +94,17 @@ def test_the_round_trip_is_exact(fields, tmp_path, name, file, classes):
 @pytest.mark.parametrize("name", EXPORTS)
 def test_no_cells_and_no_image_are_no_problem(tmp_path, name):
     if name == "ome-zarr":
-        pytest.importorskip("ome_zarr", reason="needs cellular[zarr]")
+        pytest.importorskip("zarr", minversion="3", reason="needs cellular[zarr]")
     write_labels(tmp_path / "empty.tif", np.zeros((20, 30), np.uint16))
     assert all(path.exists() for path in EXPORTS[name](find_labelled(tmp_path / "empty.tif"), tmp_path / "out"))
+
+
+def test_an_ome_zarr_too_old_to_write_is_named(fields, tmp_path, monkeypatch):
+    older = pytest.importorskip("ome_zarr.format", reason="needs cellular[zarr]")
+    monkeypatch.delattr(older, "FormatV05", raising=False)
+    with pytest.raises(MissingExtraError, match=r"ome-zarr 0.12 or newer"):
+        EXPORTS["ome-zarr"](fields, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_cellpose_opens_its_file(fields, tmp_path):
@@ -170,7 +178,7 @@ def test_h5py_opens_torch_ems_layout(fields, tmp_path):
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_ome_zarr_opens_ome_zarr(fields, tmp_path, version):
-    pytest.importorskip("ome_zarr", reason="needs cellular[zarr]")
+    pytest.importorskip("zarr", minversion="3", reason="needs cellular[zarr]")
     from ome_zarr.io import parse_url
     from ome_zarr.reader import Reader
 

@@ -9,7 +9,7 @@ from cellular.data.formats.images import read_labels
 from cellular.data.formats.write_plate import PlateField, write_plate
 from cellular.errors import InputError, OutputExistsError
 
-pytest.importorskip("ome_zarr", reason="needs cellular[zarr]")
+pytest.importorskip("zarr", minversion="3", reason="needs cellular[zarr]")
 pytest.importorskip("anndata", reason="needs cellular[anndata]")
 
 RNG = np.random.default_rng(0)

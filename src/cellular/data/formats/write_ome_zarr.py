@@ -12,7 +12,7 @@ import numpy as np
 from cellular.data.formats.export import Written
 from cellular.data.formats.image_file import describe_image
 from cellular.data.formats.labelled import LabelledField
-from cellular.errors import InputError, OutputExistsError, import_extra
+from cellular.errors import InputError, MissingExtraError, OutputExistsError, import_extra
 from cellular.files import writing
 
 VERSIONS = ("0.4", "0.5")
@@ -58,8 +58,12 @@ def _channel_names(item: LabelledField, count: int) -> tuple[str, ...]:
 
 
 def check_version(version: str) -> None:
-    """Raise InputError for a version that is not written, MissingExtraError without the `zarr` extra."""
-    import_extra("ome_zarr", "zarr")
+    """Raise InputError for a version that is not written, MissingExtraError without a new enough `zarr` extra."""
+    if not hasattr(import_extra("ome_zarr.format", "zarr"), "FormatV05"):
+        raise MissingExtraError(
+            "OME-Zarr is written by ome-zarr 0.12 or newer, which needs Python 3.11, and an older one is installed. "
+            "Install it with: pip install --upgrade 'cellular[zarr]'"
+        )
     if version not in VERSIONS:
         raise InputError(f"OME-Zarr version '{version}'; use one of {', '.join(VERSIONS)}")
 
