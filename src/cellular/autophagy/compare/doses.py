@@ -96,7 +96,7 @@ def levelled(means: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     Replicates may lack doses, so their levels are estimated with the doses (two-way least squares), and one that is
     brighter as a whole bends nothing.
     """
-    long = means.stack().rename("value").reset_index()
+    long = means.stack().dropna().rename("value").reset_index()
     doses, replicates = (pd.get_dummies(long[name]).astype(float) for name in ("dose", "replicate"))
     centred = replicates - replicates.mean()
     fitted = np.linalg.lstsq(np.column_stack([doses, centred]), long["value"].to_numpy(float))[0]
@@ -169,7 +169,7 @@ def compare_doses(
             if means.empty:
                 continue
             rows.append({"feature": feature, "treatment": treatment, "unit": unit, **curve_row(means, settings)})
-            long = means.stack().rename("mean").reset_index().assign(feature=feature, treatment=treatment)
+            long = means.stack().dropna().rename("mean").reset_index().assign(feature=feature, treatment=treatment)
             means_of.append(long[["feature", "treatment", "dose", "replicate", "mean"]])
         if not rows:
             continue

@@ -119,7 +119,9 @@ def _hold(there: pd.Series, treatments: set[str], arms: set[str]) -> bool:
 def _pools(sums: ImageSums, before: ImageSums | None) -> pd.DataFrame:
     keys = ["treatment", "arm", "replicate"]
     means = pd.DataFrame(sums.mean, columns=list(sums.features), index=pd.MultiIndex.from_frame(sums.images[keys]))
-    long = means.groupby(level=keys).mean().stack().rename("mean").rename_axis([*keys, "feature"]).reset_index()
+    long = (
+        means.groupby(level=keys).mean().stack().dropna().rename("mean").rename_axis([*keys, "feature"]).reset_index()
+    )
     long = with_n(long[["feature", *keys, "mean"]], sums, keys, before).rename(columns={"arm": "inhibitor"})
     return long.drop(columns=["replicates", "replicates_before"], errors="ignore")
 

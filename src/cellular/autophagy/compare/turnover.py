@@ -65,7 +65,7 @@ def turnover(
         sums_before = None if old is None else sum_images(old[old["arm"].isin(arms)], features)
         sums = sum_images(known[known["arm"].isin(arms)], features)
         tables.append(with_n(pd.DataFrame(rows), sums, ["treatment"], sums_before))
-    points = means.stack().rename("mean").rename_axis([*_KEYS, "feature"]).reset_index()
+    points = means.stack().dropna().rename("mean").rename_axis([*_KEYS, "feature"]).reset_index()
     return pd.concat(tables, ignore_index=True), points.rename(columns={"arm": "inhibitor"})
 
 
