@@ -2,7 +2,7 @@
 
     python recipes/starter/crossval.py OUT [OUT ...] --fields FIELDS [--part train|all] [--recipe NAME ...]
 
-OUT is what heldout.py or folds.py wrote; ``predictions*.zip`` in it hold the boxes and the evidence of every cell found.
+OUT is what heldout.py or folds.py wrote; ``predictions*.zip`` in it hold boxes and evidence of every cell found.
 Thresholds and scores of a fold are settled on the other folds' predictions (each by a model that had not seen them), so
 nothing of a field's truth is used for the field itself. `--part train`, the default, looks at the 35 training fields
 alone: choices are made there. All timepoints of a position stay together in the bootstrap.
