@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cellular.errors import EngineError, SettingsError
 from cellular.jobs.engines import (
@@ -29,6 +29,9 @@ from cellular.jobs.engines import (
 )
 from cellular.jobs.machine import cores, free_memory, libraries_take, limit_threads, peak_memory, threads_taken
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 logger = logging.getLogger(__name__)
 
 _READY = "ready"
@@ -38,7 +41,25 @@ MOST_THREADS = 4
 AMPLE = 4_000_000_000
 
 
-class Processes:
+class _Keeper:
+    """Processes that are kept from one run to the next where it is used as a context."""
+
+    _keeps = False
+
+    def __enter__(self) -> Self:
+        self._keeps = True
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._keeps = False
+        self._stop()
+
+    def _stop(self) -> None:
+        """Stop what is kept."""
+        raise NotImplementedError
+
+
+class Processes(_Keeper):
     """Worker processes of this machine. Used as a context, it keeps them from one run to the next.
 
     Parameters
@@ -55,16 +76,7 @@ class Processes:
         if memory is not None and (memory < 1 or peak_memory() is None):
             raise SettingsError(f"memory of {memory} bytes: must be above 0, and this system must tell what is used")
         self.workers, self.threads, self.memory = workers, threads, memory
-        self._keeps = False
         self._crew: _Processes | None = None
-
-    def __enter__(self) -> Processes:
-        self._keeps = True
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._keeps = False
-        self._stop()
 
     def _stop(self) -> None:
         if self._crew is not None:
@@ -88,7 +100,7 @@ class Processes:
                 self._stop()
 
 
-class Best:
+class Best(_Keeper):
     """Here, until what the first items take says that processes of one core each are sooner done with the rest.
 
     A process pays, before its first item, what this one has paid before its own: reading libraries and models. Used as
@@ -103,17 +115,11 @@ class Best:
     def __init__(self, threads: bool = False) -> None:
         self.threads = threads
         self.start: float | None = None
-        self._keeps = False
         self._processes: Processes | None = None
 
-    def __enter__(self) -> Best:
-        self._keeps = True
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._keeps = False
+    def _stop(self) -> None:
         if self._processes is not None:
-            self._processes.__exit__(*exception)
+            self._processes.__exit__()
             self._processes = None
 
     def _by(self, count: int) -> Processes:
@@ -121,8 +127,7 @@ class Best:
         if not self._keeps:
             return Processes(count)
         if self._processes is None or self._processes.workers != count:
-            if self._processes is not None:
-                self._processes.__exit__()
+            self._stop()
             self._processes = Processes(count).__enter__()
         return self._processes
 
