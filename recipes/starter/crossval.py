@@ -101,13 +101,25 @@ def best_threshold(by_threshold: dict[float, list[Found]]) -> tuple[float, float
     return best
 
 
+def of_recipe(
+    found: dict[tuple[str, str, float], list[Found]], recipe: str, view: str = "all"
+) -> dict[float, list[Found]]:
+    """What :func:`read_predictions` gives of one recipe and view, by threshold."""
+    return {key[2]: value for key, value in found.items() if key[:2] == (recipe, view)}
+
+
+def settled_without(by_threshold: dict[float, list[Found]], fold: str) -> tuple[float, ScoreModel]:
+    """Threshold and scores that the folds but `fold` settle on."""
+    others = {t: [one for one in found if one.fold != fold] for t, found in by_threshold.items()}
+    return best_threshold(others)[1:]
+
+
 def held_out(by_threshold: dict[float, list[Found]]) -> tuple[list[Found], list[np.ndarray], dict[str, float]]:
     """Every field's cells and their scores, at the threshold and by the model the other folds settle on; thresholds."""
     first = next(iter(by_threshold.values()))
     fields, scores, chosen = [], [], {}
     for fold in sorted({one.fold for one in first}):
-        others = {t: [one for one in found if one.fold != fold] for t, found in by_threshold.items()}
-        _, chosen[fold], score = best_threshold(others)
+        chosen[fold], score = settled_without(by_threshold, fold)
         mine = [one for one in by_threshold[chosen[fold]] if one.fold == fold]
         fields += mine
         scores += [scores_of(one.evidence, score) for one in mine]
@@ -153,8 +165,7 @@ def print_table(outs: list[Path], fields: Path, names: list[str], recipes: list[
     for recipe, view in sorted({key[:2] for key in found}):
         if recipes and recipe not in recipes:
             continue
-        by_threshold = {key[2]: value for key, value in found.items() if key[:2] == (recipe, view)}
-        print(row(recipe, view, by_threshold), flush=True)
+        print(row(recipe, view, of_recipe(found, recipe, view)), flush=True)
 
 
 def main() -> None:

@@ -179,9 +179,8 @@ class Log:
             file.write(line + "\n")
 
 
-def prepared(data: Path, cores: int) -> list[Packed]:
-    """Every packed image, made ready by `cores` processes."""
-    entries, scratch = listing(data), Path(tempfile.mkdtemp(prefix="starter_"))
+def prepared(entries: list[tuple[str, Path]], scratch: Path, cores: int) -> list[Packed]:
+    """Every packed image, made ready by `cores` processes and mapped from files in `scratch`."""
     os.environ["NUMBA_NUM_THREADS"] = "1"  # of the processes to come: one core each
     with ProcessPoolExecutor(cores, get_context("spawn")) as pool:
         # One alone compiles what the others then find compiled.
@@ -202,7 +201,8 @@ def run(args: argparse.Namespace, log: Log) -> None:
     torch.backends.cudnn.benchmark = True
     log(f"torch {torch.__version__}, {torch.cuda.get_device_name() if device.type == 'cuda' else 'cpu'}")
     entries = listing(args.data)
-    atlas = Atlas(prepared(args.data, args.cores), device)
+    with tempfile.TemporaryDirectory(prefix="starter_") as scratch:
+        atlas = Atlas(prepared(entries, Path(scratch), args.cores), device)
     log(f"{len(entries)} images prepared")
     fields = [path.stem for kind, path in entries if kind == "fields"]
     jobs = planned(args.recipes, args.nuclei, fields)

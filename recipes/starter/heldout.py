@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 from atlas import ALL
 from boxes import FIELD_DIAMETER
-from crossval import FIELD_SIDE, best_threshold, print_table, read_predictions
+from crossval import FIELD_SIDE, of_recipe, print_table, read_predictions, settled_without
 from gpu import FLOW_THRESHOLD, held_fields
 from planes import field_planes
 
@@ -53,8 +53,7 @@ def outputs_of(network: CPnet, planes: np.ndarray, flips: bool) -> dict[str, np.
     side = int(FIELD_SIDE * float(network.diam_mean) / FIELD_DIAMETER)
     planes = np.stack([cv2.resize(plane, (side, side)) for plane in planes])
     outputs = {}
-    for view, augment in itertools.product(views_of(planes), (False, True) if flips else (False,)):
-        given = views_of(planes)[view]
+    for (view, given), augment in itertools.product(views_of(planes).items(), (False, True) if flips else (False,)):
         outputs[f"{view}, flips" if augment else view] = run_network(network, given, augment=augment)[0]
     return outputs
 
@@ -93,11 +92,10 @@ def write_found(out: Path, recipe: str, fields: Path, names: list[str]) -> None:
     """``labels/<field>_masks.tif`` and ``labels/cells/<field>.csv`` of what each field's fold finds."""
     archives = sorted(out.glob(f"predictions_{recipe}_fold*.zip"))
     found = read_predictions(archives, fields, names)
-    by_threshold = {key[2]: value for key, value in found.items() if key[:2] == (recipe, "all")}
+    by_threshold = of_recipe(found, recipe)
     for fold, held in enumerate(held_fields(names)):
         network = load_model(out / f"{recipe}_fold{fold}.safetensors").network.eval()
-        others = {t: [one for one in cells if one.fold != str(fold)] for t, cells in by_threshold.items()}
-        _, threshold, score = best_threshold(others)
+        threshold, score = settled_without(by_threshold, str(fold))
         for name in progress(held, desc=f"labels of fold {fold}", unit="field"):
             planes = field_planes(read_image(fields / "images-color" / f"{name}.jpg"))
             small, _, evidence = cells_of(

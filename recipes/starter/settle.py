@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from boxes import FIELD_DIAMETER
-from crossval import best_threshold, read_predictions
+from crossval import best_threshold, of_recipe, read_predictions
 from gpu import FLOW_THRESHOLD
 
 from cellular.files import read_json
@@ -46,8 +46,7 @@ def main() -> None:
     names = read_json(args.fields / "split.json")["train"]
     archives = sorted(args.trained.glob(f"predictions_{args.recipe}_fold*.zip"))
     found = read_predictions(archives, args.fields, names)
-    by_threshold = {key[2]: value for key, value in found.items() if key[:2] == (args.recipe, "all")}
-    value, threshold, score = best_threshold(by_threshold)
+    value, threshold, score = best_threshold(of_recipe(found, args.recipe))
     print(f"cell probability {threshold:g}: box AP50 {value:.3f} in the wells left out")
     model = load_model(args.trained / f"{args.recipe}_43.safetensors")
     model.network.diam_labels.data.fill_(FIELD_DIAMETER)
