@@ -6,6 +6,7 @@ import torch
 from atlas import Crops
 
 from cellular.segment.model.network import CPnet
+from cellular.train.loop import move_average
 from cellular.train.loss import flow_loss
 
 WARM_UP_STEPS = 3
@@ -76,15 +77,9 @@ class Stepper:
         loss.backward()
         self.optimizer.step()
         self.total += loss.detach()
-        self._move(1 - self.keep)
-
-    @torch.no_grad()
-    def _move(self, share: float) -> None:
-        pairs = zip(self.average.state_dict().values(), self.network.state_dict().values())
-        means, values = zip(*[pair for pair in pairs if pair[0].is_floating_point()])
-        torch._foreach_lerp_(means, values, share)
+        move_average(self.average, self.network, self.keep)
 
     def restart_mean(self) -> None:
         """Let the running mean begin here: the first weights are noise."""
         with torch.cuda.stream(self.stream) if self.on_gpu else nullcontext():
-            self._move(1.0)
+            move_average(self.average, self.network, keep=0.0)

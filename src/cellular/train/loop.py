@@ -232,7 +232,7 @@ def _train_epoch(
         (loss * share.of).backward()  # the mean over processes is what is stepped along
         optimizer.step()
         if settings.ema:
-            _move_average(average, network, settings.ema)
+            move_average(average, network, settings.ema)
         total += loss.detach() * number
         crops += number
     return float(share.total(total) / crops), int(crops)
@@ -248,7 +248,8 @@ def _mixed_precision(settings: TrainSettings, device: torch.device) -> bool:
 
 
 @torch.no_grad()
-def _move_average(average: CPnet, network: CPnet, keep: float) -> None:
+def move_average(average: CPnet, network: CPnet, keep: float) -> None:
+    """Move the running mean of the weights to `keep` of itself and the rest of `network`; what counts is copied."""
     moving: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
     for mean, value in zip(average.state_dict().values(), network.state_dict().values()):
         if mean.is_floating_point():
