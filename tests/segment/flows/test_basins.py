@@ -26,18 +26,31 @@ def basin(flows: np.ndarray, sink: tuple[int, int], most: int, active: np.ndarra
     steps = np.empty((SIDE + 1, SIDE + 1, 2), np.float32)
     lay_out_steps(np.arange(SIDE + 1), flows, np.ones((SIDE, SIDE), bool) if active is None else active, steps)
     goals = np.full((SIDE, SIDE), -1, np.int32)
-    find_basins(np.arange(1), np.array([sink[0] * SIDE + sink[1]]), steps, most, goals)
+    box = np.array([[0, SIDE - 1, 0, SIDE - 1]])
+    find_basins(np.arange(1), np.array([sink[0] * SIDE + sink[1]]), box, steps, most, goals)
     assert set(np.unique(goals)) <= {-1, sink[0] * SIDE + sink[1]}
     return goals >= 0
 
 
-def test_a_smooth_sink_has_a_basin_as_wide_as_its_surroundings_allow():
+def test_a_smooth_sink_has_a_basin_of_all_that_leads_there():
     flows = towards(47.6, 48.3, 0.15)
-    assert basin(flows, (47, 48), 150).sum() > 0.9 * np.pi * 44**2  # the image's edge is 47 px away
+    assert basin(flows, (47, 48), 150).mean() > 0.9
     hole = np.hypot(Y - 47.6, X - 48.3 - 20) > 3
     held = basin(flows, (47, 48), 150, hole)
-    radius = np.hypot(Y - 47.6, X - 48.3)[held].max()
-    assert 12 < radius < 17, "a walk in the hole stands still, so that the disc ends there"
+    ends = walked(np.where(hole, flows, np.float32(0)), np.arange(SIDE**2), 150).reshape(SIDE, SIDE)
+    assert (ends[held] == 47 * SIDE + 48).all()
+    assert not held[~hole].any(), "a walk in the hole stands still"
+    assert held[47, 48 + 12] and not held[47, 48 + 30], "what leads through the hole is not in the basin"
+    assert held[:, : 48 + 16].all(), "what leads nowhere near it is"
+
+
+def test_a_basin_keeps_to_its_box():
+    steps = np.empty((SIDE + 1, SIDE + 1, 2), np.float32)
+    lay_out_steps(np.arange(SIDE + 1), towards(47.6, 48.3, 0.15), np.ones((SIDE, SIDE), bool), steps)
+    goals = np.full((SIDE, SIDE), -1, np.int32)
+    find_basins(np.arange(1), np.array([47 * SIDE + 48]), np.array([[30, 60, 40, 70]]), steps, 150, goals)
+    rows, columns = np.nonzero(goals >= 0)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (30, 60, 40, 70)
 
 
 def test_without_proof_there_is_none():

@@ -117,11 +117,20 @@ def follow_flows(flows: np.ndarray, active: np.ndarray, starts: np.ndarray, nite
         over_threads(follow, blocks, starts, steps.view(np.uint64).ravel(), goals, niter, ends)
         return ends
 
-    # A few walks show where the others lead.
-    y, x = np.nonzero(active[::PILOTS, ::PILOTS])
-    sinks = np.unique(walked((PILOTS * (y * width + x)).astype(np.int32)))
-    over_threads(find_basins, np.arange(len(sinks)), sinks, steps, time_in_basins(niter), goals)
-    return walked(starts)
+    # A few walks show where the others lead, and about where those begin that do.
+    y, x = PILOTS * np.stack(np.nonzero(active[::PILOTS, ::PILOTS]))
+    sinks, which = np.unique(walked((y * width + x).astype(np.int32)), return_inverse=True)
+    boxes = np.stack([sinks // width, sinks // width, sinks % width, sinks % width], axis=1).astype(np.int64)
+    for k, (pick, at, beyond) in enumerate(
+        [(np.minimum, y, -PILOTS), (np.maximum, y, PILOTS), (np.minimum, x, -PILOTS), (np.maximum, x, PILOTS)]
+    ):
+        pick.at(boxes[:, k], which, at + beyond)
+    boxes = np.clip(boxes, 0, np.repeat([height, width], 2) - 1)
+    over_threads(find_basins, np.arange(len(sinks)), sinks, boxes, steps, time_in_basins(niter), goals)
+    ends = goals.ravel()[starts]
+    walk = ends < 0
+    ends[walk] = walked(starts[walk])
+    return ends
 
 
 def flow_error(labels: np.ndarray, flows: np.ndarray) -> np.ndarray:
