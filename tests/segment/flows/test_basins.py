@@ -40,7 +40,8 @@ def test_a_smooth_sink_has_a_basin_of_all_that_leads_there():
     ends = walked(np.where(hole, flows, np.float32(0)), np.arange(SIDE**2), 150).reshape(SIDE, SIDE)
     assert (ends[held] == 47 * SIDE + 48).all()
     assert not held[~hole].any(), "a walk in the hole stands still"
-    assert held[47, 48 + 12] and not held[47, 48 + 30], "what leads through the hole is not in the basin"
+    assert held[47, 48 + 12]
+    assert not held[47, 48 + 30], "what leads through the hole is not in the basin"
     assert held[:, : 48 + 16].all(), "what leads nowhere near it is"
 
 
