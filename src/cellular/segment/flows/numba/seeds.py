@@ -30,7 +30,8 @@ def label_by_sinks(starts: np.ndarray, ends: np.ndarray, shape: tuple[int, ...])
         return np.zeros(shape, np.uint32)
     sinks = _grow_sinks(seeds[rising_order(counts[seeds[:, 0], seeds[:, 1]])], counts)
     labels = np.zeros(shape, np.uint32)
-    over_threads(_label_ends, np.arange(-(-len(starts) // BATCH)), starts, ends, sinks, labels)
+    own = np.ascontiguousarray(sinks[MARGIN:-MARGIN, MARGIN:-MARGIN]).ravel()
+    over_threads(_label_ends, np.arange(-(-len(starts) // BATCH)), starts, ends, own, labels.ravel())
     return labels
 
 
@@ -43,9 +44,11 @@ def rising_order(counts: np.ndarray) -> np.ndarray:
 
 @njit
 def _count_ends(ends: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    counts = np.zeros((shape[0] + 2 * MARGIN, shape[1] + 2 * MARGIN), np.int32)
+    own = np.zeros(shape[0] * shape[1], np.int32)
     for end in ends:
-        counts[end // shape[1] + MARGIN, end % shape[1] + MARGIN] += 1
+        own[end] += 1
+    counts = np.zeros((shape[0] + 2 * MARGIN, shape[1] + 2 * MARGIN), np.int32)
+    counts[MARGIN:-MARGIN, MARGIN:-MARGIN] = own.reshape(shape)
     return counts
 
 
@@ -92,9 +95,7 @@ def _grow_sinks(seeds: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def _label_ends(
     batches: np.ndarray, starts: np.ndarray, ends: np.ndarray, sinks: np.ndarray, labels: np.ndarray
 ) -> None:
-    """Give some `batches` of the pixels `starts` the numbers of the sinks that their `ends` lie in."""
-    height, width = labels.shape
+    """Give some `batches` of the pixels `starts` the numbers of the `sinks` that their `ends` lie in; all flat."""
     for batch in batches:
         for k in range(batch * BATCH, min(len(starts), (batch + 1) * BATCH)):
-            sink = sinks[ends[k] // width + MARGIN, ends[k] % width + MARGIN]
-            labels[starts[k] // width, starts[k] % width] = sink
+            labels[starts[k]] = sinks[ends[k]]
