@@ -44,6 +44,13 @@ def test_strokes_are_logged_and_the_original_stays(tmp_path):
     assert found.table().to_dict("records") == [{"field": "f", "cells_edited": 2, "cells_deleted": 2}]
 
 
+def test_a_user_without_a_name_is_logged_by_number(tmp_path, monkeypatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 424242)
+    assert FieldCorrections(tmp_path, "f", FIELD).who == "user 424242"
+
+
 def test_undo_and_redo_go_back_and_forth_and_a_new_stroke_ends_redoing(tmp_path):
     field = FieldCorrections(tmp_path, "f", FIELD)
     field.do("delete", cells=[1])

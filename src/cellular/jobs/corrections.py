@@ -8,6 +8,7 @@ cells and holds. The log is written first: whoever is killed in between loses no
 import getpass
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -208,6 +209,14 @@ def check_original(found: Corrections, field: str, original: np.ndarray) -> None
         )
 
 
+def _user() -> str:
+    """The user's name; the number of one without a name, as whoever runs a container may be."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        return f"user {os.getuid()}"
+
+
 class FieldCorrections:
     """One field under correction: every stroke is on disk before the method returns.
 
@@ -231,7 +240,7 @@ class FieldCorrections:
         pixel_size_um: float | None = None,
     ) -> None:
         self.folder, self.field, self.original = Path(folder), field, original
-        self.who = who or getpass.getuser()
+        self.who = who or _user()
         self.pixel_size_um = pixel_size_um
         self._hash = pixel_hash(original)
         log, self._whole = read_log(self.folder / LOG)  # and how many bytes of it are known
