@@ -5,10 +5,8 @@
 cells and holds. The log is written first: whoever is killed in between loses nothing, and the others are made again.
 """
 
-import getpass
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -28,6 +26,7 @@ from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import alone_in
 from cellular.jobs.corrections_log import COUNTS, LOG, REDO, STATE, UNDO, append, mend_states, read_log, taken_apart
+from cellular.jobs.machine import user
 from cellular.jobs.states_by_hand import ByHand, as_table, changes, check_same, take_in, write_states
 from cellular.labels import edit, follow
 
@@ -209,14 +208,6 @@ def check_original(found: Corrections, field: str, original: np.ndarray) -> None
         )
 
 
-def _user() -> str:
-    """The user's name; the number of one without a name, as whoever runs a container may be."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # OSError from Python 3.13 on
-        return f"user {os.getuid()}"
-
-
 class FieldCorrections:
     """One field under correction: every stroke is on disk before the method returns.
 
@@ -240,7 +231,7 @@ class FieldCorrections:
         pixel_size_um: float | None = None,
     ) -> None:
         self.folder, self.field, self.original = Path(folder), field, original
-        self.who = who or _user()
+        self.who = who or user()
         self.pixel_size_um = pixel_size_um
         self._hash = pixel_hash(original)
         log, self._whole = read_log(self.folder / LOG)  # and how many bytes of it are known

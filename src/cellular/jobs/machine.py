@@ -1,7 +1,8 @@
-"""What this machine has for those who work on it: cores, threads of libraries, memory."""
+"""What this machine has for those who work on it: cores, threads of libraries, memory; and who they are."""
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from collections.abc import Iterator
@@ -94,3 +95,11 @@ def _cgroup_limits() -> Iterator[Path]:
         if folder.is_relative_to("/sys/fs/cgroup"):
             yield folder / "memory.max"
     yield Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def user() -> str:
+    """The user's name; the number of one without a name, as whoever runs a container may be."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        return f"user {os.getuid()}"

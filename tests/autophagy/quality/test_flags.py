@@ -45,6 +45,7 @@ def test_usual_fields_are_not_flagged():
             {"power_slope__mRFP": -1.6, "sharpness__mRFP": 0.04},
             "mRFP out of focus: power slope -1.6, the plate's median -1",
         ),
+        ({"sharpness__mRFP": 0.017}, "mRFP out of focus: sharpness 0.017, the plate's median 0.1"),
         ({"saturated__mRFP": 0.0025}, "mRFP saturated: saturated 0.25%, the plate's median 0.00%"),
         ({"background__mRFP": 501.0}, "mRFP odd background: background 501, the plate's median 250"),
         ({"background_range__mRFP": 256.0}, "mRFP uneven background: background range 256, the plate's median 5"),
@@ -156,3 +157,42 @@ def test_what_cannot_be_left_out_is_refused(tmp_path):
     (tmp_path / "list.csv").write_text("name\na\n")
     with pytest.raises(InputError, match="no column 'field'"):
         read_exclusions([str(tmp_path / "list.csv")], None)
+
+
+def pairs(**changes) -> pd.DataFrame:
+    """The same plate with EGFP too, which lies on mRFP."""
+    table = plate()
+    table = table.assign(**{name.replace("mRFP", "EGFP"): table[name] for name in table if name.endswith("mRFP")})
+    table = table.assign(channel_shift_y=0.1, channel_shift_x=-0.2, channel_agreement=0.9)
+    for name, value in changes.items():
+        table.loc[3, name] = value
+    return table
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"channel_shift_x": 6.0}, "channels shifted: channel shift x 6, the plate's median -0.2"),
+        ({"channel_shift_y": -2.0}, "channels shifted: channel shift y -2, the plate's median 0.1"),
+        (
+            {"channel_agreement": 0.1, "channel_shift_y": 700.0},
+            "channels that do not belong together: channel agreement 0.1, the plate's median 0.9",
+        ),
+    ],
+)
+def test_channels_that_do_not_lie_on_each_other_are_flagged(changes, reason):
+    table, notes = flag_fields(pairs(**changes))
+    assert dict(table.loc[table["flagged"], ["field", "reasons"]].itertuples(index=False)) == {"f3": reason}
+    assert notes == []
+
+
+def test_channels_of_an_empty_field_need_not_agree():
+    table, _ = flag_fields(pairs(channel_agreement=0.1, signal__EGFP=40.0))
+    assert table["reasons"][3] == "EGFP hardly any light: signal 40, the plate's median 1,000"
+
+
+def test_channels_shifted_alike_in_all_fields_are_said_of_a_plate_of_any_size():
+    for fields in (10, 2):
+        table, notes = flag_fields(pairs().assign(channel_shift_y=3.0, channel_shift_x=-4.0).head(fields))
+        assert not table["flagged"].any()
+        assert notes[-1].startswith("plate P1 240301: EGFP lies 5.0 px off mRFP in most fields (+3.0 down, -4.0 right)")

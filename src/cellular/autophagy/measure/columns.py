@@ -236,6 +236,19 @@ OPTIONAL = {
         "solidity": replace(SHAPE["solidity"], meaning="Pixels of the nucleus over pixels of its convex hull."),
         "touches_border": Column("", "bool", "The nucleus touches the image's border."),
     },
+    "quality": {
+        "channel_shift_y": Column(
+            "px",
+            "float64",
+            "How far EGFP lies below mRFP, by what both show; Keima's second excitation below its first.",
+        ),
+        "channel_shift_x": Column("px", "float64", "How far it lies to the right."),
+        "channel_agreement": Column(
+            "1",
+            "float64",
+            "Correlation of the two where they lie on each other best.",
+        ),
+    },
     "marker_puncta": {
         **{name: PUNCTA[name] for name in ("field", "label")},
         "channel": Column("", "str", "The marker."),

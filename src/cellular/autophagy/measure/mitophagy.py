@@ -11,7 +11,7 @@ from cellular.labels.regions import Regions
 
 # The roles that the two excitations of Keima must have: about 561 nm (acid) and 440 to 458 nm (neutral).
 KEIMA = ("marker:Keima-acid", "marker:Keima-neutral")
-_KEIMA_NAMES = ("Keima_acid", "Keima_neutral")
+KEIMA_NAMES = ("Keima_acid", "Keima_neutral")
 # Defaults of the macro mito-QC Counter of October 2019: radius of its median filter (px), and how far the ratio
 # must be over the field's mean ratio.
 _MEDIAN_PX, _OVER_MEAN_RATIO = 1, 0.5
@@ -68,8 +68,8 @@ def mt_keima(channels: Channels, regions: Regions, high_ratio: float) -> dict[st
     mitophagy (Katayama et al., Chem Biol 18, 1042, 2011; Sun et al., Nat Protoc 12, 1576, 2017). The ratio goes with
     the lasers' power, so there is no threshold that holds anywhere: it is set on a control of the same day.
     """
-    acid, neutral = (regions.values(channels.planes[name]) - channels.off(name)[0] for name in _KEIMA_NAMES)
-    noise = math.hypot(*(channels.off(name)[1] for name in _KEIMA_NAMES))
+    acid, neutral = (regions.values(channels.planes[name]) - channels.off(name)[0] for name in KEIMA_NAMES)
+    noise = math.hypot(*(channels.off(name)[1] for name in KEIMA_NAMES))
     seen = acid + neutral > _SEEN * noise
     high = seen & (acid >= high_ratio * np.maximum(neutral, 0))
     area = regions.sum(seen.astype(float))

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cellular.autophagy.measure.columns import PATTERNS
 from cellular.autophagy.measure.unmix import clear_of_cells
+from cellular.autophagy.quality.alignment import channel_shift, reporter_pair
 from cellular.autophagy.quality.background import Background, find_background
 from cellular.autophagy.quality.flat_field import light_of_tiles
 from cellular.autophagy.quality.focus import power_slope, sharpness
@@ -18,6 +19,8 @@ from cellular.errors import InputError
 
 # Under this side, px, there are no frequencies to tell focus by.
 SMALLEST = 32
+# Of a reporter of two channels, which show the same cells.
+ALIGNMENT = ("channel_shift_y", "channel_shift_x", "channel_agreement")
 PLACE = ("date", "plate", "well", "site", "timepoint")
 
 
@@ -55,6 +58,8 @@ def measure_quality(
         for name, value in _measure_plane(plane, saturated_share(image, index), ground, places).items():
             measured[name][channel] = value
     row |= {f"{name}__{channel}": value for name, values in measured.items() for channel, value in values.items()}
+    if pair := reporter_pair(image.channels):
+        row |= dict(zip(ALIGNMENT, channel_shift(*(planes[image.channels.index(name)] for name in pair))))
     tables = {"quality": pd.DataFrame([row])}
     return tables | ({"light": light_of_field(image, field, grounds)} if image.kind == "raw" else {})
 

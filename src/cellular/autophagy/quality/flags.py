@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from cellular.autophagy.quality.alignment import reporter_pair
+
 # Standard deviations (1.4826 MAD) from the plate's median that make a field odd, if the rule's floor is passed too.
 DEVIATIONS = 5.0
 # With fewer fields on a plate there is no telling which is odd.
@@ -76,6 +78,9 @@ _FOCUS = (
     Rule("out of focus", "power_slope", _when_seen("power_slope", False), 0.5, low=True),
     Rule("out of focus", "sharpness", _when_seen("sharpness", True), 1.0, low=True),
 )
+# Structures two and a half times as wide as is usual need no second witness: noise that is not blurred with them, or
+# levels a step apart, make the slope of a plane without any detail look usual again.
+_COARSE = Rule("out of focus", "sharpness", _when_seen("sharpness", True), 2.5, low=True)
 _RULES = (
     # a thousandth of the pixels saturated is little; then three times the plate's usual share
     Rule("saturated", "saturated", _log2("saturated", 0.001), float(np.log2(3)), high=True),
@@ -84,6 +89,34 @@ _RULES = (
     Rule("debris", "debris", lambda rows, channel: rows[f"debris__{channel}"], 0.01, high=True),
 )
 _DARK = Rule("hardly any light", "signal", _log2("signal", 1.0), 2.0, low=True)
+# Where the reporter's channels agree less, the place where they agree best is a chance: 0.4 for fields of other cells.
+_AGREE = 0.5
+# px; what the shift of a field is known to is less than one.
+_SHIFTED, _ALL_SHIFTED = 2.0, 1.5
+
+
+def _where_they_agree(name: str) -> Callable[[pd.DataFrame, str], pd.Series]:
+    """A shift of the reporter's channels, missing where they do not agree anywhere."""
+    return lambda rows, _: rows[name].where(rows["channel_agreement"] >= _AGREE)
+
+
+def _where_both_are_seen(rows: pd.DataFrame, _: str) -> pd.Series:
+    """Agreement of the reporter's channels, missing where one of them shows hardly anything."""
+    light = [rows[f"signal__{name}"] >= SEEN * rows[f"noise__{name}"].median() for name in _pair(rows) or ()]
+    return rows["channel_agreement"].where(np.all(light, axis=0))
+
+
+def _pair(rows: pd.DataFrame) -> tuple[str, str] | None:
+    """The reporter's channels, where they were compared."""
+    names = [name.removeprefix("signal__") for name in rows if name.startswith("signal__")]
+    return reporter_pair(names) if "channel_agreement" in rows else None
+
+
+_PAIR = (
+    Rule("channels shifted", "channel_shift_y", _where_they_agree("channel_shift_y"), _SHIFTED, True, True),
+    Rule("channels shifted", "channel_shift_x", _where_they_agree("channel_shift_x"), _SHIFTED, True, True),
+    Rule("channels that do not belong together", "channel_agreement", _where_both_are_seen, 0.5, low=True),
+)
 _CELLS = Rule("odd number of cells", "cells", lambda rows, _: np.log2(rows["cells"].astype(float) + 1), 2.0, True, True)
 
 
@@ -106,10 +139,11 @@ def flag_fields(quality: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         rows = quality.iloc[at]
         if len(at) < FEWEST_FIELDS:
             notes.append(f"{_called(name)}: {len(at)} fields are too few to tell which is odd; none is flagged")
-            continue
-        for place, reason in _odd(rows, channels):
-            reasons[at[place]].append(reason)
-        notes += [f"{_called(name)}: {text}" for text in _of_plate(rows, channels)]
+        else:
+            for place, reason in _odd(rows, channels):
+                reasons[at[place]].append(reason)
+            notes += [f"{_called(name)}: {text}" for text in _saturated(rows, channels)]
+        notes += [f"{_called(name)}: {text}" for text in _all_shifted(rows)]
     told = ["; ".join(here) for here in reasons]
     return quality.assign(flagged=[bool(text) for text in told], reasons=pd.Series(told, quality.index, object)), notes
 
@@ -124,10 +158,13 @@ def _odd(rows: pd.DataFrame, channels: Sequence[str]) -> list[tuple[int, str]]:
     for channel in channels:
         out = _FOCUS[0].odd(rows, channel) & _FOCUS[1].odd(rows, channel)
         found += _reasons(_FOCUS[0], rows, channel, out)
+        found += _reasons(_COARSE, rows, channel, _COARSE.odd(rows, channel) & ~out)
         rules = _RULES if channel == "transmitted" else (*_RULES, _DARK)
         for rule in rules:
             found += _reasons(rule, rows, channel, rule.odd(rows, channel))
-    return found + _reasons(_CELLS, rows, "", _CELLS.odd(rows, ""))
+    for rule in (*(_PAIR if _pair(rows) else ()), _CELLS):
+        found += _reasons(rule, rows, "", rule.odd(rows, ""))
+    return found
 
 
 def _reasons(rule: Rule, rows: pd.DataFrame, channel: str, odd: pd.Series) -> list[tuple[int, str]]:
@@ -148,10 +185,25 @@ def _short(value: float, about: str) -> str:
     )
 
 
-def _of_plate(rows: pd.DataFrame, channels: Sequence[str]) -> list[str]:
+def _saturated(rows: pd.DataFrame, channels: Sequence[str]) -> list[str]:
     """What is wrong with most fields alike, which no comparison among them shows."""
     return [
         f"half of the fields have {share:.2%} or more of their pixels saturated in {channel}"
         for channel in channels
         if (share := float(rows[f"saturated__{channel}"].median())) > 0.001
+    ]
+
+
+def _all_shifted(rows: pd.DataFrame) -> list[str]:
+    """The same of channels that lie beside each other, as by a mirror's angle."""
+    pair = _pair(rows)
+    if pair is None:
+        return []
+    down, right = (float(_where_they_agree(name)(rows, "").median()) for name in ("channel_shift_y", "channel_shift_x"))
+    away = float(np.hypot(down, right))
+    if not away >= _ALL_SHIFTED:
+        return []
+    return [
+        f"{pair[1]} lies {away:.1f} px off {pair[0]} in most fields ({down:+.1f} down, {right:+.1f} right): what both "
+        "channels tell at one place, kinds of puncta above all, is wrong; align the channels first"
     ]
