@@ -92,6 +92,8 @@ def run(args: argparse.Namespace) -> int | None:
     with engine_of(args, gpu=args.labels is None and on_gpu(args.device), threads=True) as engine:
         result = analyse(plate, args.out, settings, engine=engine, **options)
     print(f"{len(result.cells)} cells in {result.tables.rows('images')} fields")
+    for note in result.quality_notes:
+        print(note)
     compared = result.comparison
     for line in (*compared.refusals, *compared.notes) if compared else [f"no comparison: {result.no_comparison}"]:
         print(line)

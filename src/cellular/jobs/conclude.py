@@ -82,6 +82,7 @@ class AnalyseResult:
     comparison : None where there was nothing to compare; `no_comparison` says why.
     problems : by field or series, what was passed over and why.
     page : the report.
+    quality_notes : what is odd about all fields of a plate, a sentence each.
     """
 
     plate: Plate
@@ -91,6 +92,7 @@ class AnalyseResult:
     no_comparison: str
     problems: dict[str, str]
     page: Path
+    quality_notes: tuple[str, ...]
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -165,7 +167,7 @@ def conclude(
         quality.add_to,
     )
     analysis_page(page, out).write(out / "report.html")
-    return AnalyseResult(plate, tables, tracks, comparison, reason, problems, out / "report.html")
+    return AnalyseResult(plate, tables, tracks, comparison, reason, problems, out / "report.html", tuple(quality.notes))
 
 
 def outlined(plate: Plate, names: Sequence[str], out: Path) -> Plate:

@@ -196,3 +196,13 @@ def test_channels_shifted_alike_in_all_fields_are_said_of_a_plate_of_any_size():
         table, notes = flag_fields(pairs().assign(channel_shift_y=3.0, channel_shift_x=-4.0).head(fields))
         assert not table["flagged"].any()
         assert notes[-1].startswith("plate P1 240301: EGFP lies 5.0 px off mRFP in most fields (+3.0 down, -4.0 right)")
+
+
+def test_outlines_that_are_not_the_fields_are_flagged_and_those_of_a_plate_said():
+    table, notes = flag_fields(pairs().assign(outline_agreement=[0.97] * 3 + [0.1] + [0.95] * 6))
+    told = "outlines that do not lie on the light: outline agreement 0.1, the plate's median 0.95"
+    assert dict(table.loc[table["flagged"], ["field", "reasons"]].itertuples(index=False)) == {"f3": told}
+    assert notes == []
+    for fields in (10, 2):
+        _, notes = flag_fields(pairs().assign(outline_agreement=0.1).head(fields))
+        assert notes[-1].startswith("plate P1 240301: in most fields the outlines do not lie on the light")

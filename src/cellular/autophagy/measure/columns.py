@@ -248,6 +248,12 @@ OPTIONAL = {
             "float64",
             "Correlation of the two where they lie on each other best.",
         ),
+        "outline_agreement": Column(
+            "1",
+            "float64",
+            "Correlation of cells and light as they lie, over that where they lie on each other best: near 1 where the "
+            "outlines are this field's, near 0 where they are another's, turned or mirrored.",
+        ),
     },
     "marker_puncta": {
         **{name: PUNCTA[name] for name in ("field", "label")},

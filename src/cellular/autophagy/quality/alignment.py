@@ -1,6 +1,7 @@
-"""Whether two channels of one field lie on each other."""
+"""Whether two channels of one field, or outlines and light, lie on each other."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -9,6 +10,8 @@ from scipy import fft
 from cellular.autophagy.measure.mitophagy import KEIMA_NAMES
 from cellular.autophagy.measure.unmix import REPORTER
 
+# The column that tells whether outlines lie on the light.
+OUTLINES = "outline_agreement"
 # Planes are made smaller until their longer side is at most so many px: cells tell a shift to a tenth of these.
 _SIDE = 512
 # Standard deviations, px of the smaller plane: finer is noise, wider how the field is lit.
@@ -21,25 +24,40 @@ def reporter_pair(channels: Iterable[str]) -> tuple[str, str] | None:
     return next((pair for pair in (REPORTER, KEIMA_NAMES) if there.issuperset(pair)), None)
 
 
-def channel_shift(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float]:
-    """How far `second` (Y, X) lies below and to the right of `first`, px, and how well the two agree there, -1 to 1.
+class Alignment(NamedTuple):
+    """How two planes lie on each other.
+
+    Attributes
+    ----------
+    down, right : px that the second lies below and to the right of the first where they agree best.
+    agreement : how well they agree there, their correlation, -1 to 1; 0 where one of them shows nothing.
+    at_rest : the same as they lie.
+    """
+
+    down: float
+    right: float
+    agreement: float
+    at_rest: float
+
+
+def align(first: np.ndarray, second: np.ndarray) -> Alignment:
+    """How two planes (Y, X) of one field, of any real dtype, lie on each other.
 
     The place of the largest normalised cross-correlation of both planes, band-passed and faded out towards their
     edges, between pixels by parabolas (as in Guizar-Sicairos et al., Opt Lett 33, 156, 2008, without their finer
-    grid). For channels that show the same structures; of others it is the place of a chance. Agreement is 0 where one
-    of them shows nothing.
+    grid). For planes that show the same structures; of others it is the place of a chance.
     """
     step = -(-max(first.shape) // _SIDE)
     one, other = _prepared(first, step), _prepared(second, step)
     energy = np.sqrt(float((one**2).sum()) * float((other**2).sum()))
     if energy == 0:
-        return 0.0, 0.0, 0.0
+        return Alignment(0.0, 0.0, 0.0, 0.0)
     product = np.conj(fft.rfft2(one)) * fft.rfft2(other)
     found = fft.fftshift(fft.irfft2(product, s=one.shape)) / energy
+    rest = found.shape[0] // 2, found.shape[1] // 2
     y, x = np.unravel_index(np.argmax(found), found.shape)
-    down = y - found.shape[0] // 2 + _top(found[:, x], int(y))
-    right = x - found.shape[1] // 2 + _top(found[y], int(x))
-    return float(step * down), float(step * right), float(found[y, x])
+    down, right = y - rest[0] + _top(found[:, x], int(y)), x - rest[1] + _top(found[y], int(x))
+    return Alignment(float(step * down), float(step * right), float(found[y, x]), float(found[rest]))
 
 
 def _prepared(plane: np.ndarray, step: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cellular.autophagy.measure.columns import PATTERNS
 from cellular.autophagy.measure.unmix import clear_of_cells
-from cellular.autophagy.quality.alignment import channel_shift, reporter_pair
+from cellular.autophagy.quality.alignment import OUTLINES, align, reporter_pair
 from cellular.autophagy.quality.background import Background, find_background
 from cellular.autophagy.quality.flat_field import light_of_tiles
 from cellular.autophagy.quality.focus import power_slope, sharpness
@@ -59,7 +59,9 @@ def measure_quality(
             measured[name][channel] = value
     row |= {f"{name}__{channel}": value for name, values in measured.items() for channel, value in values.items()}
     if pair := reporter_pair(image.channels):
-        row |= dict(zip(ALIGNMENT, channel_shift(*(planes[image.channels.index(name)] for name in pair))))
+        row |= dict(zip(ALIGNMENT, align(*(planes[image.channels.index(name)] for name in pair))))
+    if labels is not None:
+        row[OUTLINES] = _outline_agreement(image, planes, labels)
     tables = {"quality": pd.DataFrame([row])}
     return tables | ({"light": light_of_field(image, field, grounds)} if image.kind == "raw" else {})
 
@@ -91,3 +93,15 @@ def _measure_plane(
         "signal": signal(plane, ground.level),
         "debris": float("nan") if places is None else debris_share(plane, *places),
     }
+
+
+def _outline_agreement(image: FieldImage, planes: Sequence[np.ndarray], labels: np.ndarray) -> float:
+    """How well cells and light agree as they lie, over how well where they do best; NaN without cells or light."""
+    lit = [plane for name, plane in zip(image.channels, planes) if name != "transmitted" and plane.std() > 0]
+    if not lit or not labels.any():
+        return float("nan")
+    light = sum(
+        (plane.astype(np.float32) / np.float32(plane.std()) for plane in lit), np.zeros(image.shape, np.float32)
+    )
+    found = align(light, labels > 0)
+    return found.at_rest / found.agreement if found.agreement > 0 else float("nan")

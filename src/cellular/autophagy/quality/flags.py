@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.quality.alignment import reporter_pair
+from cellular.autophagy.quality.alignment import OUTLINES, reporter_pair
 
 # Standard deviations (1.4826 MAD) from the plate's median that make a field odd, if the rule's floor is passed too.
 DEVIATIONS = 5.0
@@ -91,6 +91,8 @@ _RULES = (
 _DARK = Rule("hardly any light", "signal", _log2("signal", 1.0), 2.0, low=True)
 # Where the reporter's channels agree less, the place where they agree best is a chance: 0.4 for fields of other cells.
 _AGREE = 0.5
+# A field's own outlines agree with its light by 0.84 and more, 0.97 at the median; those of other fields by 0.1.
+_OWN = 0.75
 # px; what the shift of a field is known to is less than one.
 _SHIFTED, _ALL_SHIFTED = 2.0, 1.5
 
@@ -116,6 +118,9 @@ _PAIR = (
     Rule("channels shifted", "channel_shift_y", _where_they_agree("channel_shift_y"), _SHIFTED, True, True),
     Rule("channels shifted", "channel_shift_x", _where_they_agree("channel_shift_x"), _SHIFTED, True, True),
     Rule("channels that do not belong together", "channel_agreement", _where_both_are_seen, 0.5, low=True),
+)
+_OUTLINES = Rule(
+    "outlines that do not lie on the light", OUTLINES, lambda rows, _: rows[OUTLINES].astype(float), 0.5, low=True
 )
 _CELLS = Rule("odd number of cells", "cells", lambda rows, _: np.log2(rows["cells"].astype(float) + 1), 2.0, True, True)
 
@@ -143,7 +148,7 @@ def flag_fields(quality: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             for place, reason in _odd(rows, channels):
                 reasons[at[place]].append(reason)
             notes += [f"{_called(name)}: {text}" for text in _saturated(rows, channels)]
-        notes += [f"{_called(name)}: {text}" for text in _all_shifted(rows)]
+        notes += [f"{_called(name)}: {text}" for text in (*_all_shifted(rows), *_all_outlines_off(rows))]
     told = ["; ".join(here) for here in reasons]
     return quality.assign(flagged=[bool(text) for text in told], reasons=pd.Series(told, quality.index, object)), notes
 
@@ -162,7 +167,7 @@ def _odd(rows: pd.DataFrame, channels: Sequence[str]) -> list[tuple[int, str]]:
         rules = _RULES if channel == "transmitted" else (*_RULES, _DARK)
         for rule in rules:
             found += _reasons(rule, rows, channel, rule.odd(rows, channel))
-    for rule in (*(_PAIR if _pair(rows) else ()), _CELLS):
+    for rule in (*(_PAIR if _pair(rows) else ()), *([_OUTLINES] if OUTLINES in rows else ()), _CELLS):
         found += _reasons(rule, rows, "", rule.odd(rows, ""))
     return found
 
@@ -206,4 +211,13 @@ def _all_shifted(rows: pd.DataFrame) -> list[str]:
     return [
         f"{pair[1]} lies {away:.1f} px off {pair[0]} in most fields ({down:+.1f} down, {right:+.1f} right): what both "
         "channels tell at one place, kinds of puncta above all, is wrong; align the channels first"
+    ]
+
+
+def _all_outlines_off(rows: pd.DataFrame) -> list[str]:
+    if OUTLINES not in rows or not float(rows[OUTLINES].astype(float).median()) < _OWN:
+        return []
+    return [
+        "in most fields the outlines do not lie on the light: are they those of these images, neither turned nor "
+        "mirrored nor moved? Nothing that is measured in them counts otherwise"
     ]
