@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cellular import errors
 from cellular.device import resolve_device
 from cellular.errors import CellularError, DeviceError, InputError, MissingInputError, OutputError, SettingsError
-from cellular.files import as_numbers, read_csv, read_json, sha256_of, whole_file, write_csv, write_json
+from cellular.files import as_numbers, of_words, read_csv, read_json, sha256_of, whole_file, write_csv, write_json
 from cellular.progress import byte_progress, progress
 from cellular.settings import settings_from, settings_to_dict
 
@@ -218,7 +218,8 @@ def test_what_spreadsheets_save_is_one_table(content, tmp_path):
     (tmp_path / "a.csv").write_bytes(content)
     table = read_csv(tmp_path / "a.csv")
     assert table.to_dict("list") == {"field": ["a", "b"], "treatment": ["µ", "NA"], "n": [1, 22], "x": [0.5, -12.25]}
-    assert table.dtypes.tolist() == [object, object, int, float]
+    assert [of_words(table[name]) for name in table] == [True, True, False, False]
+    assert table.dtypes[["n", "x"]].tolist() == [int, float]
 
 
 def test_numbers_that_may_be_thousands_and_words_stay_text_and_errors_of_spreadsheets_are_missing(tmp_path):
