@@ -4,7 +4,9 @@ import hashlib
 import io
 import logging
 import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,9 +18,11 @@ from hypothesis import strategies as st
 from cellular import errors
 from cellular.device import resolve_device
 from cellular.errors import CellularError, DeviceError, InputError, MissingInputError, OutputError, SettingsError
-from cellular.files import as_numbers, read_csv, read_json, sha256_of, whole_file, write_csv, write_json
+from cellular.files import as_numbers, of_words, read_csv, read_json, sha256_of, whole_file, write_csv, write_json
 from cellular.progress import byte_progress, progress
-from cellular.settings import settings_from, settings_to_dict
+from cellular.settings import parse_toml, settings_from, settings_to_dict
+
+PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 def test_every_error_is_a_cellular_error_with_its_standard_kin():
@@ -35,6 +39,15 @@ def test_every_error_is_a_cellular_error_with_its_standard_kin():
 def test_missing_extra_names_the_package_and_the_remedy():
     assert errors.import_extra("json", "any").loads("1") == 1
     with pytest.raises(ImportError, match=r"'no_such_package'.*pip install 'cellular\[zarr\]'"):
+        errors.import_extra("no_such_package", "zarr")
+
+
+def test_extras_that_bring_nothing_on_an_old_python_say_so(monkeypatch):
+    extras = parse_toml(PROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    newer = {name for name, needs in extras.items() if all(need.endswith("python_version >= '3.11'") for need in needs)}
+    assert newer == errors._FROM_3_11
+    monkeypatch.setattr(sys, "version_info", (3, 10))
+    with pytest.raises(ImportError, match=r"cellular\[zarr\]', on Python 3.11 or newer$"):
         errors.import_extra("no_such_package", "zarr")
 
 
@@ -218,7 +231,8 @@ def test_what_spreadsheets_save_is_one_table(content, tmp_path):
     (tmp_path / "a.csv").write_bytes(content)
     table = read_csv(tmp_path / "a.csv")
     assert table.to_dict("list") == {"field": ["a", "b"], "treatment": ["µ", "NA"], "n": [1, 22], "x": [0.5, -12.25]}
-    assert table.dtypes.tolist() == [object, object, int, float]
+    assert [of_words(table[name]) for name in table] == [True, True, False, False]
+    assert table.dtypes[["n", "x"]].tolist() == [int, float]
 
 
 def test_numbers_that_may_be_thousands_and_words_stay_text_and_errors_of_spreadsheets_are_missing(tmp_path):

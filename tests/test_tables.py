@@ -76,6 +76,19 @@ def test_a_text_of_no_letters_is_missing_in_both(tmp_path, words):
     assert kept.of_fields("cells", ["f"])["well"].isna().tolist() == [word == "" for word in words]
 
 
+def test_truth_values_with_gaps_are_the_same_by_both(tmp_path):
+    frame = pd.DataFrame({"field": "f", "seen": ["True", None, "False"]})
+    write_table(tmp_path, "cells", [from_frame(frame)])
+    own, csv = read_table(tmp_path / "cells.parquet"), read_csv(tmp_path / "cells.csv")
+    assert own["seen"].dropna().to_dict() == csv["seen"].dropna().to_dict() == {0: True, 2: False}
+
+
+def test_text_has_one_type_in_every_file_however_pandas_holds_it():
+    words = pd.Series(["a", None])
+    for column in (words, words.astype(object), words.astype("string"), words.astype("category").astype(object)):
+        assert from_frame(pd.DataFrame({"word": column})).schema.field("word").type == "string"
+
+
 def spots(number, rows):
     """Puncta of a field; their x says which they are."""
     return pd.DataFrame(

@@ -98,10 +98,16 @@ def csv_text(table: pd.DataFrame, header: bool = True) -> str:
     return "\n".join([*([",".join(names)] if header else []), *lines.to_pylist(), ""])
 
 
+def arrow_of(column: pd.Series) -> pa.Array | pa.ChunkedArray:
+    """A column as Arrow, null where missing; text is of one type, by whichever pandas held it."""
+    values = pa.array(column, from_pandas=True)
+    return values.cast(pa.string()) if pa.types.is_large_string(values.type) else values
+
+
 def _as_text(column: pd.Series) -> pa.Array | None:
     """Text of plain numbers, truth values and words, null where missing; None for what is left to pandas."""
     try:
-        values = pa.array(column, from_pandas=True)
+        values = arrow_of(column)
     except (pa.ArrowException, UnicodeError, OverflowError):
         return None
     if isinstance(values, pa.ChunkedArray):

@@ -1,6 +1,7 @@
 """The errors a user can meet. Every message names the file or value at fault and what to do about it."""
 
 import importlib
+import sys
 from collections.abc import Mapping
 from types import ModuleType
 
@@ -62,12 +63,17 @@ class MissingExtraError(CellularError, ImportError):
     """An optional dependency is needed for what was asked."""
 
 
+# Extras that bring nothing before Python 3.11: what they would bring is not made for it.
+_FROM_3_11 = frozenset(("czi", "napari", "zarr"))
+
+
 def import_extra(module: str, extra: str) -> ModuleType:
     """Import an optional dependency, or raise :class:`MissingExtraError` naming the extra that brings it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
+        where = ", on Python 3.11 or newer" if extra in _FROM_3_11 and sys.version_info < (3, 11) else ""
         raise MissingExtraError(
             f"This needs the Python package '{module}', which is not installed. "
-            f"Install it with: pip install 'cellular[{extra}]'"
+            f"Install it with: pip install 'cellular[{extra}]'{where}"
         ) from error

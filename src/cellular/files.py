@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -256,7 +256,7 @@ def _typed(path: str | Path, dialect: Dialect, names: list[str], text: frozenset
     table = table.drop(columns=[name for name in table if name.endswith("\0")])
     filled = table.notna().any(axis=1)
     table = _without(table, ~filled)
-    words = [name for name in table if table[name].dtype == object and name not in text]
+    words = [name for name in table if of_words(table[name]) and name not in text]
     # pandas reads large files in pieces, and takes a column for numbers in one and for words in the next
     mixed = [
         name for name in words if not table[name].map(lambda value: isinstance(value, str) or value != value).all()
@@ -295,6 +295,11 @@ def settled(column: pd.Series, decimal_comma: bool = False) -> pd.Series:
     return numbers.reindex(column.index)
 
 
+def of_words(column: pd.Series) -> bool:
+    """Whether pandas holds a column as text, or as any objects: `object` before pandas 3, `str` for text since."""
+    return bool(column.dtype == object or isinstance(column.dtype, pd.StringDtype))
+
+
 def _has_decimal_commas(values: pd.Series) -> bool:
     """Whether numbers with commas can only be fractions: ``1,000`` alone may be a thousand, ``0,5`` is a half."""
     commas = values[values.str.contains(",", regex=False)]
@@ -313,6 +318,12 @@ def as_numbers(values: pd.Series) -> pd.Series:
         return values.astype(float)
     text = values.astype(str)
     return text.where(text.str.fullmatch(_FLOAT)).astype(float)
+
+
+def worded(values: pd.Series, words: Mapping[Any, str]) -> pd.Series:
+    """The word for each value, missing where there is none; where all are missing object still, not numbers."""
+    found = values.map(words)
+    return found if found.notna().any() else found.astype(object)
 
 
 _NUMBER = re.compile(r"^(?P<before>.*?)(?P<number>[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*(?P<after>.*)$")

@@ -20,9 +20,9 @@ import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 
-from cellular.delimited import csv_text
+from cellular.delimited import arrow_of, csv_text
 from cellular.errors import InputError, MissingInputError
-from cellular.files import TEXT_COLUMNS, read_csv, settled, sha256_of, whole_file, writing
+from cellular.files import TEXT_COLUMNS, of_words, read_csv, settled, sha256_of, whole_file, writing
 
 # A spreadsheet has 2^20 rows, one of them for the names: longer tables have a CSV only where it is asked for.
 CSV_ROWS = 2**20 - 1
@@ -140,18 +140,18 @@ def read_table(path: str | Path, text: Iterable[str] = (), columns: Collection[s
     for name, column in read.items():
         if name not in TEXT_COLUMNS.union(text):
             read[name] = _as_in_text(column)
-        elif column.dtype != object:
+        elif not of_words(column):
             read[name] = column.astype(object).map(str, na_action="ignore")
     return pd.DataFrame(read, copy=False)
 
 
 def _as_in_text(column: pd.Series) -> pd.Series:
     """A column of words as numbers where a CSV's reader takes it for such: in one field they were words."""
-    words = pd.Series(column.dropna().unique() if column.dtype == object else [])
+    words = pd.Series(column.dropna().unique() if of_words(column) else [])
     if words.empty or not words.map(lambda word: isinstance(word, str)).all():
         return column
     numbers = settled(words)
-    return column if numbers.dtype == object else column.map(dict(zip(words, numbers))).astype(numbers.dtype)
+    return column if of_words(numbers) else column.map(dict(zip(words, numbers)))
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """As pandas, like what `read_csv` gives: text is object, missing NaN, and so is a text of no letters.
+    """As pandas, like what `read_csv` gives: what is missing is NaN, and so is a text of no letters.
 
     The memory of `table` is given up for it.
     """
@@ -186,7 +186,7 @@ def from_frame(frame: pd.DataFrame) -> pa.Table:
     columns = {}
     for name, column in frame.items():
         try:
-            columns[name] = pa.array(column, from_pandas=True)
+            columns[name] = arrow_of(column)
         except (pa.ArrowTypeError, pa.ArrowInvalid):
             columns[name] = pa.array(column.map(str, na_action="ignore"), pa.string(), from_pandas=True)
     return pa.table(columns)

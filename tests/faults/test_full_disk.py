@@ -4,7 +4,7 @@ import os
 import subprocess
 
 import pytest
-from verbs import commands, make_inputs
+from verbs import NOT_HERE, commands, make_inputs
 
 from cellular.cli.main import EXIT_ERROR, main
 from cellular.files import PARTIAL
@@ -69,12 +69,14 @@ def fill_then_mend(name, made, disk, kib, capsys):
     ],
 )
 def test_a_full_disk(name, kib, made, disk, capsys):
+    if name in NOT_HERE:
+        pytest.skip("needs Python 3.11")
     assert fill_then_mend(name, made, disk, kib, capsys)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kib", SIZES_KIB)
-@pytest.mark.parametrize("name", list(commands("", "")))
+@pytest.mark.parametrize("name", [name for name in commands("", "") if name not in NOT_HERE])
 def test_a_disk_of_any_size(name, kib, made, disk, capsys):
     fill_then_mend(name, made, disk, kib, capsys)
 

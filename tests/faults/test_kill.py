@@ -10,7 +10,7 @@ from functools import cache
 
 import pytest
 from injector import Injector
-from verbs import commands, contents, make_inputs
+from verbs import NOT_HERE, commands, contents, make_inputs
 
 from cellular.cli.main import CONTINUES, EXIT_ERROR, EXIT_INTERRUPTED, VERBS
 from cellular.files import LOCK, PARTIAL
@@ -18,7 +18,7 @@ from cellular.files import LOCK, PARTIAL
 # Looks only, serves, is another's test, or (report) the second half of analyse, which is killed there: what is left are
 # the verbs that write files of results.
 OTHERS = {"download", "weights", "inspect", "gather", "view", "report"}
-NAMES = tuple(commands("", ""))
+NAMES = tuple(name for name in commands("", "") if name not in NOT_HERE)
 MOMENTS = 10**6 if os.environ.get("CELLULAR_LONG") == "all" else 12
 
 

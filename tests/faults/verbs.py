@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from cellular.segment.model.network import build_network
 from cellular.segment.model.registry import ModelInfo, save_model
 from cellular.simulate.settings import SimulationSettings
 
+# ome-zarr needs Python 3.11.
+NOT_HERE = frozenset() if sys.version_info >= (3, 11) else frozenset({"export ome-zarr"})
 # What tells of time and not of the data.
 VOLATILE = {"crops_per_s", "seconds"}
 TRAIN = ("--n_epochs", 2, "--checkpoint_every", 1, "--validate_every", 1, "--crop_size", 32, "--width", 2)

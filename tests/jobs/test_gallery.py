@@ -42,6 +42,12 @@ def test_conditions_are_all_that_a_well_was_given(tmp_path):
     assert conditions(plate(tmp_path), table, "cure").tolist() == ["all cells"] * 4
 
 
+def test_a_dose_without_a_unit_is_a_number_alone(tmp_path):
+    table = cells(treatment="drug", dose=[1.0, 2.0, 10.0, np.nan], dose_unit=["nM", None, "nM", None])
+    words = conditions(plate(tmp_path), table, "treatment")
+    assert words.tolist() == ["drug, 1 nM", "drug, 2", "drug, 10 nM", "drug"]
+
+
 def test_too_many_conditions_are_treatments_alone(tmp_path):
     many = MOST_CONDITIONS + 1
     table = pd.DataFrame({"treatment": "drug", "inhibitor": [f"no. {k}" for k in range(many)]})

@@ -1,22 +1,25 @@
 """The page made again from a run's folder: the same tables, nothing measured, and pages without images say so."""
 
+import json
 import os
 import re
 import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import cellular
 from cellular.data.formats.images import read_labels, write_image, write_labels
-from cellular.data.plate import Plate
+from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_csv, read_json
 from cellular.jobs import analyse as analysing
 from cellular.jobs import evaluate_field
 from cellular.jobs.evaluate import evaluate
 from cellular.jobs.evaluation_page import write_evaluation_page
+from cellular.jobs.measure import about_fields
 from cellular.jobs.report import report
 from cellular.jobs.view import open_run
 from cellular.simulate import SimulationSettings
@@ -108,6 +111,17 @@ def test_a_plate_is_read_back_as_it_was(analysed):
     assert again.fields == result.plate.fields
     assert again.summary() == result.plate.summary()
     assert again.table().equals(result.plate.table())
+
+
+def test_what_a_plate_map_leaves_open_stays_none(tmp_path):
+    items = tuple(FieldFiles(name, (), plate="P", well=name) for name in ("A01", "A02"))
+    told = {"plate": ["P", "P"], "well": ["A01", "A02"], "treatment": ["x", None], "dose": [1.0, np.nan]}
+    plate = Plate(tmp_path, "plain", items, pd.DataFrame(told).astype({"treatment": object}), "map")
+    again = Plate.from_dict(json.loads(json.dumps(plate.as_dict())))
+    assert again.given(items[1])["treatment"] is None
+    # where a field is told of in words alone, too
+    about = about_fields(replace(again, wells=again.wells.drop(columns="dose")))["A02"]
+    assert (about["treatment"], about["date"], about["site"]) == (None, None, None)
 
 
 @pytest.fixture

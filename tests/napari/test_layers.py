@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+pytest.importorskip("napari", reason="needs the extra napari")
+
 from cellular.data.formats.images import read_labels, write_image, write_labels
 from cellular.data.image import FieldImage
 from cellular.errors import InputError

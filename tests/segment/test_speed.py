@@ -1,7 +1,8 @@
 """A small guard on speed: reports ratios to plain NumPy and SciPy, and fails only when one has fallen by half.
 
 The baselines are ratios, not seconds, and both sides run interleaved in one thread, so that a slow or busy machine
-moves both. The plain versions compute the same thing, and the results are compared first.
+moves both; not alike, so it runs with ``-m long`` alone. The plain versions compute the same thing, and the results are
+compared first.
 """
 
 import time
@@ -18,6 +19,8 @@ from cellular.segment.flows.to_labels import follow_flows
 
 # Times faster than the plain version, as measured when this was written; raise them when the kernels get faster.
 BASELINE = {"labels to flows": 25.0, "following flows": 40.0}
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,8 @@ from datetime import date, timedelta
 
 import pandas as pd
 
+from cellular.files import worded
+
 _TIME = re.compile(r"(?<=\d)[T _]+\d{1,2}[:h.]\d\d.*$")
 _DAYS = (
     re.compile(r"(?P<year>(?:19|20)\d\d)([-/._]?)(?P<month>\d\d?)\2(?P<day>\d\d?)"),
@@ -43,4 +45,4 @@ def days_of(dates: pd.Series) -> pd.Series:
     for text in dates.dropna().unique():
         bare = _TIME.sub("", text.strip())
         known[text] = shown.setdefault(day_of(text), day_of(text) if _SERIAL.fullmatch(bare) else bare)
-    return dates.map(known)
+    return worded(dates, known)

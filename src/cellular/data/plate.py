@@ -151,9 +151,10 @@ class Plate:
             for item in self.fields
         ]
         names = ["field", *IDENTITY, *self.map_columns]
-        table = pd.DataFrame(rows, columns=names)
         numbers = {"site": "Int64", "timepoint": "Int64", "dose": "float64"}
-        return table.astype({name: numbers.get(name, "object") for name in names})
+        # what is missing of text stays None
+        table = pd.DataFrame(rows, columns=names, dtype=object)
+        return table.astype({name: numbers[name] for name in names if name in numbers})
 
     def require(self, *roles: str, what: str) -> None:
         """Raise InputError where no field has a channel of one of `roles`, and say how to name it; `what` needs it."""
@@ -251,9 +252,8 @@ class Plate:
         wells = told["wells"]
         if wells is not None:
             names = ["plate", "well", *told["map_columns"]]
-            wells = pd.DataFrame(wells, columns=names).astype(
-                {n: "float64" if n == "dose" else "object" for n in names}
-            )
+            wells = pd.DataFrame(wells, columns=names, dtype=object)
+            wells = wells.astype({"dose": "float64"}) if "dose" in names else wells
         fields = tuple(_field_of(item) for item in told["files"])
         return cls(Path(told["folder"]), told["scheme"], fields, wells, told["plate_map"], tuple(told["notes"]))
 

@@ -277,7 +277,7 @@ def _finished(path: Path, wells: _Wells) -> PlateMap:
         raise InputError(f"{path} has {len(doses)} columns of doses, {' and '.join(doses)}; keep one")
     table = pd.DataFrame({"well": [well for _, well in wells.values]}, dtype=object)
     if wells.by_plate:
-        table.insert(0, "plate", [plate for plate, _ in wells.values])
+        table.insert(0, "plate", pd.Series([plate for plate, _ in wells.values], dtype=object))
     notes, unit = list(wells.notes), None
     for name in wells.columns:
         texts = [row.get(name) or None for row in wells.values.values()]

@@ -64,7 +64,9 @@ def conditions(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.Series:
     words = first.where(first.isna(), first.astype(str))
     for name in (name for name in others if cells[name].nunique() > 1):
         known = cells[name].notna()
-        unit = " " + cells["dose_unit"].astype(str) if name == "dose" and "dose_unit" in cells else ""
+        unit: pd.Series | str = ""
+        if name == "dose" and "dose_unit" in cells:
+            unit = cells["dose_unit"].map(lambda given: "" if pd.isna(given) else f" {given}")
         text = cells[name].map(lambda value: f", {value:g}" if isinstance(value, float) else f", {value}") + unit
         words = words.where(~known, words + text)
     return words if words.nunique() <= MOST_CONDITIONS else first

@@ -85,8 +85,9 @@ def _odd(fields: pd.DataFrame) -> dict[str, str]:
     """Fields that differ from most others, and how."""
     problems: dict[str, str] = {}
     for column in ALIKE:
-        usual, count = Counter(fields[column].astype(str)).most_common(1)[0] if len(fields) else ("", 0)
-        for row in fields[fields[column].astype(str) != usual].itertuples():
+        words = fields[column].map(str)
+        usual, count = Counter(words).most_common(1)[0] if len(fields) else ("", 0)
+        for row in fields[words != usual].itertuples():
             text = f"{column} {getattr(row, column)}, but {usual} in {count} others"
             problems[row.field] = f"{problems[row.field]}; {text}" if row.field in problems else text
     return problems

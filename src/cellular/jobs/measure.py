@@ -23,7 +23,7 @@ from cellular.data.formats.images import write_image
 from cellular.data.image import FieldImage, load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, import_extra
-from cellular.files import whole_file, write_csv, write_json
+from cellular.files import of_words, whole_file, write_csv, write_json
 from cellular.jobs.corrections import check_states, corrected, only_labelled, told_states, with_counts
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
@@ -242,7 +242,7 @@ def draw_puncta(
 def about_fields(plate: Plate) -> dict[str, dict]:
     """What is known of each field besides its pixels, by name: see :meth:`Plate.table`."""
     table = plate.table().set_index("field")
-    return {name: row.where(row.notna(), None).to_dict() for name, row in table.astype(object).iterrows()}
+    return table.astype(object).where(table.notna(), None).to_dict("index")
 
 
 def roles_of(plate: Plate) -> dict[str, str | None]:
@@ -380,7 +380,7 @@ def to_anndata(cells: pd.DataFrame, images: pd.DataFrame) -> Any:
     features = cells.drop(columns=[*names, "y", "x", *given], errors="ignore")
     about = images[["field", *given]]
     obs = cells[names].merge(about, on="field", how="left", validate="many_to_one")
-    for name in obs.select_dtypes("object"):
+    for name in (name for name in obs if of_words(obs[name])):
         obs[name] = obs[name].astype("category")
     obs.index = cells["field"] + "/" + cells["label"].astype(str)
     units = documentation({"cells": cells}).set_index("column").loc[features.columns, ["unit", "meaning"]]

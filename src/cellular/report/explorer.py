@@ -87,8 +87,8 @@ def explorer(told: Explored) -> Document:
     # all that the document knows already: to select means to walk through every value once more
     for toolbar in (model for model in document.models if isinstance(model, Toolbar)):
         toolbar.logo = None
-    leave = [CustomJS(args={"table": rest[-1]}, code=glue.LEAVE)] if rest else []
-    document.js_on_event(DocumentReady, *viewer.show, *leave, CustomJS(code=glue.NAMES))
+    of_table = [CustomJS(args={"table": rest[-1]}, code=code) for code in (glue.LEAVE, glue.ROWS)] if rest else []
+    document.js_on_event(DocumentReady, *viewer.show, *of_table, CustomJS(code=glue.NAMES))
     return document
 
 

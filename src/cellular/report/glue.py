@@ -170,6 +170,17 @@ Bokeh.index.get_one(table)?.el.addEventListener("keydown", (event) => {
 }, true)
 """
 
+# args: table: its header and rows are the grid; Bokeh from 3.10 calls the whole one, with what only takes the focus
+ROWS = """
+const whole = Bokeh.index.get_one(table)?.shadow_el.querySelector("[role=grid]")
+if (whole) {
+  const [header, rows] = [".slick-header-columns", ".grid-canvas"].map((name) => whole.querySelector(name))
+  whole.removeAttribute("role")
+  header.id = "header"
+  for (const [said, what] of [["role", "grid"], ["aria-owns", header.id]]) rows.setAttribute(said, what)
+}
+"""
+
 # What a screen reader calls the handles of all sliders, which Bokeh leaves without a name; those not drawn yet are
 # waited for.
 NAMES = """

@@ -11,6 +11,7 @@ from bokeh.palettes import Colorblind8, Viridis256
 from bokeh.plotting import figure
 
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
+from cellular.files import of_words
 from cellular.view.desk import Desk
 from cellular.view.parts import ROWS, paged_table, tick
 
@@ -252,4 +253,4 @@ def _field_table(desk: Desk) -> tuple[pd.DataFrame, list[str]]:
 def _is_group(column: pd.Series, name: str) -> bool:
     """Whether fields can be told apart by this: a few words, or a well."""
     words = column.dropna()
-    return name != "field" and 1 < words.nunique() <= 48 and (words.dtype == object or name in ("dose", "timepoint"))
+    return name != "field" and 1 < words.nunique() <= 48 and (of_words(words) or name in ("dose", "timepoint"))

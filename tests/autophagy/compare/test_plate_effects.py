@@ -91,6 +91,11 @@ def test_z_prime_and_ssmd_by_hand():
     assert assay_quality(wells.iloc[:4], kind.iloc[:4]).iloc[0]["note"] == "fewer than two wells of a kind"
 
 
+def test_a_column_of_controls_may_be_empty():
+    assert control_kinds(pd.Series([None, None])).isna().all()
+    assert control_kinds(pd.Series([np.nan, np.nan])).isna().all()
+
+
 def test_each_plate_is_normalised_to_its_own_control():
     wells = pd.concat([wells_of(np.array([[2.0, 4, 9]]), "P1"), wells_of(np.array([[20.0, 40, 90]]), "P2")])
     wells = wells.reset_index(drop=True)

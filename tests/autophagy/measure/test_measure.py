@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 from cellular.autophagy.measure.columns import OPTIONAL, TABLES, describe
 from cellular.autophagy.measure.documentation import documentation
 from cellular.autophagy.measure.field import MEASUREMENTS, MeasureSettings, measure_field
+from cellular.autophagy.measure.typed import typed
 from cellular.data.image import FieldImage
 from cellular.errors import SettingsError
 from cellular.simulate import SimulationSettings, simulate_field
@@ -27,6 +28,13 @@ def tables(simulated):
     return measure_field(
         field_image(np.stack([mrfp, egfp, transmitted], axis=-1)), simulated.labels(), NAME, about=ABOUT
     )
+
+
+def test_text_that_is_missing_is_none_beside_words_and_alone():
+    told = typed("images", {"field": ["a", "b"], "plate": ["P", None], "date": [None, None], "site": [1, None]})
+    assert told["plate"].tolist() == ["P", None]
+    assert told["date"].tolist() == [None, None]
+    assert told["site"].isna().tolist() == [False, True]
 
 
 def test_every_column_is_documented_and_has_its_type(tables):

@@ -190,6 +190,17 @@ def test_constant_and_empty_columns_tell_nothing_and_break_nothing(rng, caplog):
     assert "no labelled cell has a value in empty" in caplog.text
 
 
+def test_a_column_that_one_well_alone_has_is_empty_where_that_well_is_left_out(rng):
+    table = cells(rng, shift=4)
+    table["once"] = table["idle"].where(table["well"] == "A")
+    settings = ClassifySettings(features=("tells", "once"), trees=15, min_leaf=5)
+    assert validate(table, settings).balanced_accuracy > 0.9
+    # what trees were fitted on without a value of it, they do not ask for
+    others = train(table[table["well"] != "A"], settings)
+    told, without = (predict(others, table.assign(once=value)) for value in (table["idle"], np.nan))
+    assert told.equals(without)
+
+
 def test_a_table_without_rows_gives_one_without_rows(rng):
     table, settings = cells(rng), ClassifySettings(**QUICK)
     model = train(table, settings)

@@ -29,9 +29,9 @@ def test_words_of_the_dataset_are_states():
 
 
 def test_other_words_are_kept():
-    assert add_truth(table(), table(state=["Torin 1", " "]))["truth"].tolist() == ["Torin 1", None]
+    assert add_truth(table(), table(state=["Torin 1", " "]))["truth"].dropna().to_dict() == {0: "Torin 1"}
     assert add_truth(table(), table(state=[0, 1]))["truth"].tolist() == ["0", "1"]
-    assert add_truth(table(), table(state=[1.0, None]))["truth"].tolist() == ["1", None]
+    assert add_truth(table(), table(state=[1.0, None]))["truth"].dropna().to_dict() == {0: "1"}
     assert add_truth(table(), table(state=[True, False]))["truth"].tolist() == ["True", "False"]
 
 
@@ -56,6 +56,10 @@ def test_units_are_told_apart_by_what_is_above_them():
     named = add_truth(odd, odd.assign(state=["x", "y"], well=["A01", None]))
     assert named["well"].tolist() == ["A01", None]
     assert named["plate"].isna().all()
+    assert add_truth(odd, odd.assign(state=["x", "y"], date=["d", None], well="A01"))["well"].tolist() == [
+        "d/A01",
+        "A01",
+    ]
 
 
 @pytest.mark.parametrize(

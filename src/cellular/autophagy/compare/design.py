@@ -18,7 +18,7 @@ from cellular.data.formats.suffixes import field_name, same_name
 from cellular.data.platemap import cellular_treatment
 from cellular.data.wells import well_name
 from cellular.errors import InputError, SettingsError
-from cellular.files import as_numbers, number_order
+from cellular.files import as_numbers, number_order, of_words, worded
 
 # Coarse to fine. `position` is one site of one well; `image` is one timepoint of it.
 LEVELS = ("replicate", "plate", "well", "position", "image")
@@ -100,7 +100,7 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     table["timepoint"] = as_numbers(table["timepoint"]).fillna(1).astype(int)
     table["date"] = days_of(_names(table["date"]))
     plates, wells, sites = (_names(table[name]) for name in ("plate", "well", "site"))
-    wells = wells.map({name: well_name(name.replace(" ", "")) or name for name in wells.dropna().unique()})
+    wells = worded(wells, {name: well_name(name.replace(" ", "")) or name for name in wells.dropna().unique()})
     experiment = _experiments(table["date"], plates, wells, sites, table["timepoint"]).fillna(UNKNOWN)
     replicates = settings.replicate
     table["replicate"] = as_text(table[replicates]).fillna(UNKNOWN) if replicates else experiment
@@ -134,7 +134,7 @@ def _named_within(outer: pd.Series, mark: str, inner: pd.Series) -> pd.Series:
 def _names(values: pd.Series) -> pd.Series:
     """Names of dates, plates, wells or sites as text; words that say there is none are missing."""
     names = as_text(values)
-    return names.map({name: name for name in names.dropna().unique() if name.casefold() not in _NO_NAME})
+    return worded(names, {name: name for name in names.dropna().unique() if name.casefold() not in _NO_NAME})
 
 
 def _experiments(
@@ -211,7 +211,7 @@ def as_text(values: pd.Series) -> pd.Series:
         if ((whole == whole.round()) & (whole.abs() < 2**53)).all():
             values = values.astype("Int64")
     known = pd.unique(values.dropna())
-    return values.astype(object).map({value: str(value).strip() for value in known if str(value).strip()})
+    return worded(values.astype(object), {value: str(value).strip() for value in known if str(value).strip()})
 
 
 def _describe(fields: pd.Index, images: pd.DataFrame | None) -> pd.DataFrame:
@@ -256,10 +256,11 @@ def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: Stat
     for name in described:
         if name in own or name not in table:
             continue
-        if table[name].dtype != object and table[name].nunique() > _MOST_LEVELS:
+        words = of_words(table[name])
+        if not words and table[name].nunique() > _MOST_LEVELS:
             continue
         wells = table[["treatment", "replicate", "well", name]].drop_duplicates().dropna(subset=[name])
-        levels = as_text(wells[name]) if wells[name].dtype != object else wells[name].astype(str)
+        levels = wells[name].astype(str) if words else as_text(wells[name])
         few = levels.nunique() <= min(_MOST_LEVELS, max(2, wells["well"].nunique() // 2))
         if not few or levels.groupby(wells["well"]).nunique().max() > 1:
             continue

@@ -88,7 +88,7 @@ def _fit_effect(
     if spread <= smallest:
         return Fit(0.0, np.nan, "means", "the images do not differ")
     finer = LEVELS[LEVELS.index("well") : -1] if unit == "replicate" else ("position",)
-    nested = nest_levels([units.to_numpy(str), *(images[level].to_numpy(str) for level in finer)])
+    nested = nest_levels([np.asarray(names, str) for names in (units, *(images[level] for level in finer))])
     found = least_squares((value - value.mean()) / spread, fixed, nested)
     estimate, error = found.coefficients[0] * spread, np.sqrt(found.covariance[0, 0]) * spread
     if np.isnan(error):

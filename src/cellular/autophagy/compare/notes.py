@@ -7,7 +7,7 @@ import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings, in_order, told
 from cellular.data.platemap import look_alike
-from cellular.files import as_numbers
+from cellular.files import as_numbers, of_words
 
 # Numbers in another spelling: 1,234.5, 0,5, <3, 1 234
 _NEARLY = re.compile(r"[<>~≤≥]?\s*[-+]?\d[\d.,'\s\xa0]*(?:[eE][-+]?\d+)?\s*%?")
@@ -33,7 +33,7 @@ def taken_for_granted(table: pd.DataFrame, given: int, treated: int, settings: S
     elif settings.factor:
         yield f"Effects are averages over '{settings.factor}'; those at each of its levels stand apart"
     yield from look_alike(settings.treatment, in_order(table["treatment"]))
-    for name in table.select_dtypes(object):
+    for name in (name for name in table if of_words(table[name])):
         if (word := stray_word(table[name])) is not None:
             yield f"Column '{name}' is not compared: '{word}' in it is no number"
     if treated < given:

@@ -44,7 +44,9 @@ def _read_list(path: Path) -> dict[str, str]:
         table = read_csv(path, ("reason", "reasons"))
         if "field" not in table:
             raise InputError(f"{path} has no column 'field' to say what to leave out")
-        why = next((table[name] for name in ("reason", "reasons") if name in table), pd.Series(None, table.index))
+        why = next(
+            (table[name] for name in ("reason", "reasons") if name in table), pd.Series(None, table.index, object)
+        )
         return dict(zip(table["field"].astype(str), why.fillna(f"listed in {path.name}").astype(str)))
     lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
     return dict.fromkeys((line for line in lines if line), f"listed in {path.name}")

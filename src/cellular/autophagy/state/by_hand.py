@@ -62,9 +62,9 @@ def with_states(cells: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
         )
     cells = as_the_model_said(cells)
     found = cells[[*keys, *PLACE]].merge(told[[*keys, "state", *PLACE]], "left", keys, suffixes=("", "_told"))
-    same = (found["area"] == found["area_told"]).to_numpy()
+    same = found["area"] == found["area_told"]
     for name in PLACE[1:]:
-        same &= (found[name] - found[f"{name}_told"]).abs().to_numpy() <= NEAR
+        same &= (found[name] - found[f"{name}_told"]).abs() <= NEAR
     return overlaid(cells, found["state"].where(same).set_axis(cells.index))
 
 

@@ -151,9 +151,16 @@ def _for_shap(model: TreeModel, decision: int) -> dict:
 EXPLANATIONS = {"occlusion": occlusion, "shapley": shapley}
 
 
+class _Boosted(HistGradientBoostingClassifier):
+    """Trees that learn nothing from a column without a value, as there is in folds; scikit-learn 1.9 fails on one."""
+
+    def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> "_Boosted":
+        return super().fit(np.where(np.isnan(X).all(axis=0), 0.0, X), y, sample_weight)
+
+
 def fit_sklearn(used: pd.DataFrame, settings: ClassifySettings) -> CalibratedClassifierCV:
     """scikit-learn's own model of `used` (features, ``truth`` and units); states are numbered as in the settings."""
-    boosted = HistGradientBoostingClassifier(
+    boosted = _Boosted(
         max_iter=settings.trees,
         max_depth=settings.depth,
         learning_rate=settings.learning_rate,

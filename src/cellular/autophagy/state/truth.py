@@ -107,7 +107,7 @@ def _part(unit: str, field: Field) -> str | None:
 
 def _joined(columns: list[pd.Series], mark: str, partly: bool = False) -> pd.Series:
     """Names joined row by row; None where the last is missing, unless `partly`, which joins what there is."""
-    rows = zip(*columns)
+    rows = zip(*(column.fillna("") for column in columns))
     return pd.Series(
         [mark.join(filter(None, row)) if partly or row[-1] else None for row in rows], columns[0].index, dtype=object
     )

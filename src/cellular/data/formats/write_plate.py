@@ -129,7 +129,9 @@ def _write_table(group: Any, path: Path, table: pd.DataFrame, region: str, versi
         raise InputError(f"{path.name}: a table of cells needs the column 'label', each label once")
     numbers = [name for name in table.columns if name != "label" and pd.api.types.is_numeric_dtype(table[name])]
     numbers = [name for name in numbers if not pd.api.types.is_bool_dtype(table[name])]
-    others = table[[name for name in table.columns if name not in {*numbers, "label"}]].astype(str)
+    others = table[[name for name in table.columns if name not in {*numbers, "label"}]]
+    # missing text is of no letters, not the word nan
+    others = others.astype(object).where(others.notna(), "").astype(str)
     obs = others.assign(label=table["label"].astype(np.int64).to_numpy())
     obs.index = [str(label) for label in obs["label"]]
     content = anndata.AnnData(
