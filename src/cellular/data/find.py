@@ -46,7 +46,7 @@ def find_plate(
     plate_map : what wells were given, see :func:`cellular.data.platemap.read_plate_map`. CELLULAR's own goes with its
         names by itself.
     pixel_size_um : um; None takes what the files say.
-    z : "max", "sum" or the number (from 1) of a slice, for z-stacks.
+    z : for z-stacks "max", "sum" or the number of a slice: that in the files' names, in one file counted from 1.
     labels : folder of label images; None takes those that lie among the images, if any.
 
     Raises

@@ -79,32 +79,34 @@ def _of_channels(
     """The field with a file, or a stack of files, for each channel."""
     sources, projection = [], None
     for token, files in tokens.items():
-        slices = [(files[level], 0) for level in sorted(files, key=lambda level: -1 if level is None else level)]
-        chosen, used = _project(slices, z, item.name)
+        levels = sorted(files, key=lambda level: -1 if level is None else level)
+        chosen, used = _project({level or 0: (files[level], 0) for level in levels}, z, item.name)
         projection = projection or used
         sources.append(Source(token, names.get(token, ""), None, chosen, index=None))
     return replace(item, sources=tuple(sources), projection=projection)
 
 
 def _project(
-    slices: list[tuple[Path, int]], z: str | int | None, name: str
+    slices: Mapping[int, tuple[Path, int]], z: ZChoice, name: str
 ) -> tuple[tuple[tuple[Path, int], ...], str | None]:
-    """The slices to read, and how they become one image."""
+    """The slices to read, and how they become one image; `slices` are by their numbers, in the order of these."""
+    every = tuple(slices.values())
     if len(slices) == 1:
-        return tuple(slices), None
+        return every, None
+    first = every[0][0]
     if z is None:
         raise InputError(
-            f"{slices[0][0]}: {name} is a z-stack of {len(slices)} slices; say --z max, --z sum or the number of one"
+            f"{first}: {name} is a z-stack of {len(slices)} slices; say --z max, --z sum or the number of one"
         )
     if z in ("max", "sum"):
-        return tuple(slices), str(z)
+        return every, str(z)
     try:
         number = int(z)
     except ValueError as error:
         raise SettingsError(f"z is '{z}'; use max, sum or the number of a slice") from error
-    if not 1 <= number <= len(slices):
-        raise InputError(f"{slices[0][0]}: {name} has slices 1 to {len(slices)}, not {number}")
-    return (slices[number - 1],), None
+    if number not in slices:
+        raise InputError(f"{first}: {name} has no slice {number}; it has {', '.join(map(str, slices))}")
+    return (slices[number],), None
 
 
 def fields_of_file(item: FieldFiles, path: Path, composites: bool, z: ZChoice) -> list[FieldFiles]:
@@ -139,7 +141,7 @@ def _named_scene(item: FieldFiles, info: ImageInfo, t: int, scenes: int) -> Fiel
 
 
 def _of_scene(item: FieldFiles, path: Path, info: ImageInfo, t: int, composites: bool, z: ZChoice) -> FieldFiles:
-    slices, projection = _project([(path, level) for level in range(info.sizes.get("Z", 1))], z, item.name)
+    slices, projection = _project({level + 1: (path, level) for level in range(info.sizes.get("Z", 1))}, z, item.name)
     source = partial(Source, slices=slices, scene=info.scene, t=t)
     if info.rgb and composites:
         return replace(item, sources=(source("", "", None, index=None),), kind="composite")
