@@ -17,7 +17,7 @@ from cellular.cli.main import main
 from cellular.data.find import find_plate
 from cellular.data.formats.images import read_image, write_image, write_labels
 from cellular.data.image import read_field
-from cellular.errors import InputError, MissingInputError
+from cellular.errors import InputError, MissingInputError, OutputExistsError
 from cellular.files import read_csv
 from cellular.jobs.analyse import AnalyseSettings, analyse
 from cellular.jobs.flat_field import open_flat_field, settle
@@ -123,6 +123,10 @@ def test_flat_field_images_are_applied_by_channel(folder, tmp_path):
     assert means.loc[True, "mean__EGFP"] / means.loc[False, "mean__EGFP"] < 0.9
     shape = read_image(tmp_path / "out" / "flat_field" / "mRFP.tif")
     assert shape.mean() == pytest.approx(1, abs=1e-3)
+    # others of the same names: what is measured by the first is not kept as if by these
+    write_image(tmp_path / "flat" / "w1.tif", bowl.astype(np.float32))
+    with pytest.raises(OutputExistsError, match="flat_field_images"):
+        measure(plate, None, tmp_path / "out", settings, flat_field=str(tmp_path / "flat"), overlays=0)
 
 
 def test_composites_have_no_flat_field(tmp_path):

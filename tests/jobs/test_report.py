@@ -19,7 +19,6 @@ from cellular.jobs import analyse as analysing
 from cellular.jobs import evaluate_field
 from cellular.jobs.evaluate import evaluate
 from cellular.jobs.evaluation_page import write_evaluation_page
-from cellular.jobs.measure import about_fields
 from cellular.jobs.report import report
 from cellular.jobs.view import open_run
 from cellular.simulate import SimulationSettings
@@ -120,8 +119,8 @@ def test_what_a_plate_map_leaves_open_stays_none(tmp_path):
     again = Plate.from_dict(json.loads(json.dumps(plate.as_dict())))
     assert again.given(items[1])["treatment"] is None
     # where a field is told of in words alone, too
-    about = about_fields(replace(again, wells=again.wells.drop(columns="dose")))["A02"]
-    assert (about["treatment"], about["date"], about["site"]) == (None, None, None)
+    words = replace(again, wells=again.wells.drop(columns="dose")).table().set_index("field").loc["A02"]
+    assert (words["treatment"], words["date"]) == (None, None)
 
 
 @pytest.fixture

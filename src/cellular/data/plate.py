@@ -87,6 +87,18 @@ class FieldFiles:
         """Whether a channel has this role."""
         return role in self.roles
 
+    def reading(self) -> dict[str, Any]:
+        """How its files are read, for the record: the same files read in another way are another image.
+
+        Its plate and date are told too: light is evened out plate by plate.
+        """
+        names = ("kind", "projection", "pixel_size_um", "plate", "date")
+        sources = [
+            [one.token, one.name, one.role, one.index, one.scene, one.t, [[path.name, z] for path, z in one.slices]]
+            for one in self.sources
+        ]
+        return {**{name: getattr(self, name) for name in names}, "sources": sources}
+
 
 @dataclass(frozen=True)
 class Plate:
@@ -150,7 +162,7 @@ class Plate:
             {"field": item.name, **{name: getattr(item, name) for name in IDENTITY}, **self.given(item)}
             for item in self.fields
         ]
-        names = ["field", *IDENTITY, *self.map_columns]
+        names = list(dict.fromkeys(["field", *IDENTITY, *self.map_columns]))
         numbers = {"site": "Int64", "timepoint": "Int64", "dose": "float64"}
         # what is missing of text stays None
         table = pd.DataFrame(rows, columns=names, dtype=object)

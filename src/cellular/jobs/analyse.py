@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from cellular.data.formats.images import write_labels
 from cellular.data.formats.suffixes import label_path
 from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
-from cellular.files import write_json, write_text
+from cellular.files import sha256_of, write_json, write_text
 from cellular.jobs.conclude import MADE_WITH, AnalyseResult, AnalyseSettings, conclude, outlined
 from cellular.jobs.corrections import Corrections, check_states, corrected, only_labelled, told_states
 from cellular.jobs.engines import HERE, Engine
@@ -32,7 +32,7 @@ from cellular.jobs.measure import (
 from cellular.jobs.nuclei import NucleiSource, nuclei_source, require_seeds
 from cellular.jobs.quality import Looking, check_exclusions
 from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
-from cellular.jobs.scale import Scale, common_scale, read_comparable
+from cellular.jobs.scale import Scale, common_scale, known_of, read_comparable
 from cellular.jobs.segment import (
     cell_table,
     draw_outlines,
@@ -121,6 +121,8 @@ def analyse(
     record |= {"channels": roles_of(plate), "map": plate.map_file}
     record |= model_record(segmenter) if segmenter else {}
     record |= {"nuclei_from": nuclei.record()} if nuclei else {}
+    record |= {"state_model_sha256": sha256_of(settings.state_model)} if settings.state_model else {}
+    record |= flat.record()
     with claimed(out, "analyse", record, engine):
         write_json(out / "plate.json", given.as_dict())
         if config is not None:
@@ -175,7 +177,7 @@ def _work(
     shown = {item.name for item in spread(plate.fields, settings.overlays)}
     light, scale = flat.to_apply(), common_scale(plate.fields)
     one = _Analysing(out, settings, segmenter, state_model, source, light, shown, Looking.at(plate), scale)
-    return Work(one.do, one.inputs, one.outputs)
+    return Work(one.do, one.inputs, one.outputs, one.known)
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,9 @@ class _Analysing:
 
     def inputs(self, item: FieldFiles) -> tuple[Path, ...]:
         return (*files_of(item), *(self.source.inputs(item) if self.source else ()))
+
+    def known(self, item: FieldFiles) -> dict[str, Any]:
+        return known_of(item, self.scale)
 
 
 def puncta_path(out: Path, name: str) -> Path:

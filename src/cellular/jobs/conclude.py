@@ -28,9 +28,10 @@ from cellular.jobs.quality import judge, left_out
 from cellular.jobs.runner import Done, write_problems
 from cellular.jobs.shards import for_the_rest
 from cellular.jobs.stats import HEADLINES, compare_tables, headlines, unit_of
+from cellular.jobs.wells import as_known
 from cellular.report.comparison import Figures
 from cellular.segment.settings import SegmentSettings
-from cellular.tables import Tables
+from cellular.tables import Tables, read_table
 from cellular.track.link import TrackSettings
 
 if TYPE_CHECKING:
@@ -126,11 +127,11 @@ def conclude(
     labelled = outlined(plate, done.names, out)
     (out / "quality.parquet").unlink(missing_ok=True)  # its CSV is about to be another
     quality = judge(labelled, done.tables, out, flat)
-    held = {"images": with_counts(done.tables["images"], edits), "quality": quality.table}
+    held = {"images": with_counts(as_known(done.tables["images"], plate), edits), "quality": quality.table}
     states = told_states(plate, edits)
     tables = write_tables(done.tables, held, out, csv, states)
     # of what grows with the plate the cells alone are held, once
-    tables = tables.holding(cells=tables["cells"])
+    tables = tables.holding(cells=read_table(tables.files["cells"], settings.stats.words))
     problems = {**lost_states(tables, states), **missing, **done.problems}
     tracks = _tracks(labelled, out, settings.track, engine)
     if tracks is not None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,12 @@ class FlatField:
         """The image of `item` as it is measured."""
         own = {channel: profile for (plate, channel), profile in self.applied.items() if plate in ("", _plate_of(item))}
         return correct_field(image, own)
+
+    def record(self) -> dict[str, dict[str, str]]:
+        """Which images were given, SHA-256 by channel, for the record of the job's settings."""
+        if self.given is None:
+            return {}
+        return {"flat_field_images": {name: sha256(image.tobytes()).hexdigest() for name, image in self.given.items()}}
 
     def to_apply(self) -> "FlatField":
         """The same with no more than :meth:`correct` needs: what travels to workers."""

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute
 
-from cellular.autophagy.measure.columns import OF_IMAGES, OPTIONAL, TABLES
+from cellular.autophagy.measure.columns import OPTIONAL, TABLES
 from cellular.autophagy.measure.documentation import documentation
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
 from cellular.autophagy.measure.puncta_settings import SIGMAS_PX
@@ -29,7 +28,8 @@ from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
 from cellular.jobs.runner import Joined, Work, claimed, each_field, files_of, spread, write_problems
-from cellular.jobs.scale import Scale, common_scale, read_comparable
+from cellular.jobs.scale import Scale, common_scale, known_of, read_comparable
+from cellular.jobs.wells import about_fields, as_known, told_of_wells, with_wells
 from cellular.labels.diameter import median_diameter
 from cellular.report.autophagy import puncta_overlay
 from cellular.report.outlines import colour_image
@@ -142,6 +142,7 @@ def measure(
         "channels": roles_of(plate),
         "nuclei": {"from": nuclei, **(source.record() if source else {})},
         "flat_field": flat_field,
+        **flat.record(),
     }
     with claimed(out, "measure", record, engine) as folder:
         write_json(folder / "plate.json", plate.as_dict())
@@ -152,7 +153,7 @@ def measure(
         problems = {
             item.name: f"no label image in {where}" for item in corrected_plate.fields if not item.labels
         } | done.problems
-        held = {"images": with_counts(done.tables["images"], edits)}
+        held = {"images": with_counts(as_known(done.tables["images"], plate), edits)}
         states = told_states(plate, edits)
         tables = write_tables(done.tables, held, folder, "csv" in formats, states)
         problems = lost_states(tables, states) | problems
@@ -198,7 +199,7 @@ def measure_work(
 ) -> Work:
     """Measuring one field that has labels; fields in `shown` get a picture of their puncta."""
     one = _Measuring(out, settings, shown, flat.to_apply(), source, about_fields(plate), common_scale(plate.fields))
-    return Work(one.do, one.inputs, one.outputs)
+    return Work(one.do, one.inputs, one.outputs, one.known)
 
 
 @dataclass(frozen=True)
@@ -226,6 +227,9 @@ class _Measuring:
     def outputs(self, item: FieldFiles) -> Sequence[Path]:
         return self.source.outputs(item, self.out / "labels") if self.source else ()
 
+    def known(self, item: FieldFiles) -> dict[str, Any]:
+        return known_of(item, self.scale)
+
 
 def draw_puncta(
     path: Path,
@@ -239,30 +243,9 @@ def draw_puncta(
     write_image(path, puncta_overlay(colour_image(image), labels, puncta, nuclei))
 
 
-def about_fields(plate: Plate) -> dict[str, dict]:
-    """What is known of each field besides its pixels, by name: see :meth:`Plate.table`."""
-    table = plate.table().set_index("field")
-    return table.astype(object).where(table.notna(), None).to_dict("index")
-
-
 def roles_of(plate: Plate) -> dict[str, str | None]:
     """Role of each channel by its token, for the record."""
     return {source.token: source.role for source in plate.channels}
-
-
-def with_wells(part: pa.Table, images: pa.Table) -> pa.Table:
-    """The part of a table with the columns of `images` (a row a field) that it has not, after its field and label."""
-    names = [name for name in images.column_names if name not in part.column_names]
-    known = images.select(names).take(pa.compute.index_in(part["field"], images["field"].combine_chunks()))
-    columns = dict(zip(part.column_names, part.columns))
-    lead = {name: columns.pop(name) for name in ("field", "nucleus", "label") if name in columns}
-    return pa.table({**lead, **dict(zip(names, known.columns)), **columns})
-
-
-def told_of_wells(images: pd.DataFrame) -> list[str]:
-    """The columns of a table of images that say where a field is, and what its well was given."""
-    places = {"date", "plate", "well", "site", "timepoint", "treatment"}
-    return [name for name in images if "__" not in name and (name in places or name not in OF_IMAGES)]
 
 
 def with_puncta_sizes(

@@ -21,8 +21,9 @@ from cellular.errors import CellularError
 from cellular.files import write_csv, write_json
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.flat_field import FOLDER, FlatField, lit_fields, open_flat_field, report
-from cellular.jobs.measure import about_fields, roles_of
+from cellular.jobs.measure import roles_of
 from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
+from cellular.jobs.wells import about_fields, as_known
 from cellular.report.html import Page
 from cellular.report.quality import add_quality, profile_data, profile_figure, thumbnail
 from cellular.report.style import save
@@ -91,7 +92,7 @@ def quality(
     record = {"plate": str(plate.folder), "labels": str(labels) if labels else None, "channels": roles_of(plate)}
     with claimed(out, "quality", record | {"flat_field": flat_field}, engine):
         write_json(out / "plate.json", plate.as_dict())
-        done = each_field(plate, out, Work(Looking.at(plate).do, files_of), desc="quality", engine=engine)
+        done = each_field(plate, out, _work(plate), desc="quality", engine=engine)
         result = judge(plate, done.tables, out, flat)
         write_csv(out / "columns.csv", documentation({"quality": result.table}))
         write_problems(out, done.problems)
@@ -100,6 +101,10 @@ def quality(
             out / "quality.html"
         )
     return result, done.problems
+
+
+def _work(plate: Plate) -> Work:
+    return Work(Looking.at(plate).do, files_of, known=FieldFiles.reading)
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ def judge(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, flat: Fla
 
     A flat field that is not settled is estimated from the light of the fields, and not applied.
     """
-    table, notes = flag_fields(tables["quality"])
+    table, notes = flag_fields(as_known(tables["quality"], plate, "quality"))
     drift = measure_drift(table)
     write_csv(out / "quality.csv", table)
     write_csv(out / "drift.csv", drift)

@@ -46,6 +46,11 @@ def nothing(item: Item) -> tuple[Path, ...]:
     return ()
 
 
+def no_more(item: Item) -> Any:
+    """What is known of an item whose result depends on its files alone."""
+    return None
+
+
 @dataclass(frozen=True)
 class Work:
     """What to do to one item; it may travel to other processes, so its functions are such as can be pickled.
@@ -55,11 +60,18 @@ class Work:
     do : the work: writes its own files, whole or not at all, and returns the item's tables by name.
     inputs : files that the result depends on; it is made again once one has changed in size or date.
     outputs : files that `do` writes besides its tables; made again once one is gone.
+    known : what else the result depends on, neither in the files nor in the claimed settings, as JSON; made again once
+        it is another.
     """
 
     do: Callable[[Any], Mapping[str, pd.DataFrame]]
     inputs: Callable[[Any], Sequence[Path]]
     outputs: Callable[[Any], Sequence[Path]] = nothing
+    known: Callable[[Any], Any] = no_more
+
+    def is_done(self, item: Any, folder: Path) -> bool:
+        """Whether `folder` holds the item's whole result, see :func:`is_done`."""
+        return is_done(folder, self.inputs(item), self.outputs(item), self.known(item))
 
 
 class Joined(Mapping[str, pd.DataFrame]):
@@ -202,7 +214,7 @@ def _gathered(items: Sequence[Item], out: Path, work: Work, engine: Gather) -> D
     missing: list[str] = []
     told = problems_of(home)
     for item in items:
-        there = is_done(out / ITEMS / item.name, work.inputs(item), work.outputs(item))
+        there = work.is_done(item, out / ITEMS / item.name)
         (names if there else missing).append(item.name)
     problems = {name: told[name] for name in missing if name in told}
     problems |= check_whole(home, [name for name in missing if name not in told], engine.partial)
@@ -240,9 +252,9 @@ def each_field(plate: Plate, out: Path, work: Work, *, desc: str, engine: Engine
 def do_one(item: Item, out: Path, work: Work) -> None:
     """Do one item, unless its result is there."""
     folder = out / ITEMS / item.name
-    inputs, outputs = work.inputs(item), work.outputs(item)
-    if is_done(folder, inputs, outputs):
+    if work.is_done(item, folder):
         return
+    inputs = work.inputs(item)
     (folder / RECORD).unlink(missing_ok=True)
     before = _listing(inputs)
     tables = work.do(item)
@@ -254,13 +266,14 @@ def do_one(item: Item, out: Path, work: Work) -> None:
     if _listing(inputs) != before:
         raise InputError(f"{item.name}: its files changed while they were read; run the same command again")
     made = {name: sha256_of(folder / f"{name}.csv") for name in sorted(tables)}
-    write_json(folder / RECORD, {"inputs": before, "tables": sorted(tables), "sha256": made})
+    told = {"inputs": before, "known": work.known(item), "tables": sorted(tables), "sha256": made}
+    write_json(folder / RECORD, told)
 
 
-def is_done(folder: Path, inputs: Sequence[Path], outputs: Sequence[Path] = ()) -> bool:
-    """Whether `folder` holds the whole result of just these files.
+def is_done(folder: Path, inputs: Sequence[Path], outputs: Sequence[Path] = (), known: Any = None) -> bool:
+    """Whether `folder` holds the whole result of just these files and of what is `known` besides.
 
-    None of them has changed in size or date since, nor a table in what it holds.
+    None of the files has changed in size or date since, nor a table in what it holds.
     """
     if not (folder / RECORD).is_file() or not all(out.is_file() for out in outputs):
         return False
@@ -270,7 +283,13 @@ def is_done(folder: Path, inputs: Sequence[Path], outputs: Sequence[Path] = ()) 
         logger.warning("%s; %s is done again", error, folder.name)
         return False
     tables = {name: folder / f"{name}.csv" for name in record["tables"]}
-    if record["inputs"] != _listing(inputs) or not all(table.is_file() for table in tables.values()):
+    known = json.loads(json.dumps(known))
+    # records of earlier versions do not tell what was known
+    if (
+        record["inputs"] != _listing(inputs)
+        or record.get("known", known) != known
+        or not all(table.is_file() for table in tables.values())
+    ):
         return False
     made = record.get("sha256")  # records of earlier versions have none
     changed = [table for name, table in tables.items() if made is not None and made.get(name) != sha256_of(table)]

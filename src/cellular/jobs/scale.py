@@ -1,7 +1,9 @@
-"""What a plate's fields share, so that their numbers can be compared: the kind of levels, and the size of a pixel."""
+"""What a plate's fields share, so that their numbers can be compared: levels, the size of a pixel, slices of stacks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mode
+from typing import Any
 
 import numpy as np
 
@@ -26,11 +28,13 @@ class Scale:
     levels : kind of the pixels' numbers, see :func:`levels_of`.
     pixel_size_um : side of a pixel, µm; None where the files do not say.
     field : one that has both.
+    slices : how many slices a projection is made of, by channel's token.
     """
 
     levels: str
     pixel_size_um: float | None
     field: str
+    slices: Mapping[str, int]
 
     def check(self, item: FieldFiles, image: FieldImage) -> None:
         """Raise InputError for a field whose levels or lengths cannot be compared with the plate's."""
@@ -45,6 +49,14 @@ class Scale:
                 f"{item.images[0]}: a pixel is {size:.4g} um, in {self.field} and most fields {self.pixel_size_um:.4g} "
                 "um: sizes in px cannot be compared; measure it apart, or give --pixel_size where the files are wrong"
             )
+        for source in item.sources:
+            found, usual = len(source.slices), self.slices.get(source.token, 1)
+            if item.projection and found != usual:
+                raise InputError(
+                    f"{source.slices[0][0]}: {item.name} has {found} slices of its channel {source.token}, most fields "
+                    f"{usual}: their {item.projection} cannot be compared; find the missing files, or take one slice "
+                    "of all with --z"
+                )
 
 
 def read_comparable(item: FieldFiles, scale: Scale | None) -> FieldImage:
@@ -53,6 +65,12 @@ def read_comparable(item: FieldFiles, scale: Scale | None) -> FieldImage:
     if scale is not None:
         scale.check(item, image)
     return image
+
+
+def known_of(item: FieldFiles, scale: Scale | None) -> dict[str, Any]:
+    """What a field's measurements depend on besides its files, for the runner: how they are read, and the `scale`."""
+    shared = (scale.levels, scale.pixel_size_um, dict(scale.slices)) if scale else None
+    return {"read": item.reading(), "scale": shared}
 
 
 def levels_of(dtype: np.dtype) -> str:
@@ -81,4 +99,13 @@ def common_scale(fields: Sequence[FieldFiles]) -> Scale | None:
     if not found:
         return None
     most = max(found, key=lambda what: len(found[what]))
-    return Scale(*most, found[most][0])
+    return Scale(*most, found[most][0], _slices(fields))
+
+
+def _slices(fields: Sequence[FieldFiles]) -> dict[str, int]:
+    """How many slices most fields have of each channel that is projected."""
+    found: dict[str, list[int]] = {}
+    for item in fields:
+        for source in item.sources if item.projection else ():
+            found.setdefault(source.token, []).append(len(source.slices))
+    return {token: mode(counts) for token, counts in found.items()}

@@ -118,7 +118,7 @@ def segment_work(
     With `nuclei`, seeds of the cells, their label image too.
     """
     one = _Segmenting(segmenter, out, settings, overlays, nuclei)
-    return Work(one.do, files_of_images, one.outputs)
+    return Work(one.do, files_of_images, one.outputs, FieldFiles.reading)
 
 
 @dataclass(frozen=True)

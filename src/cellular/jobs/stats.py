@@ -87,8 +87,7 @@ def compare_tables(
     ('fed', ['fed', 'starved'])
     """
     settings, out = settings or StatsSettings(), Path(out)
-    named = (settings.treatment, settings.replicate, settings.inhibitor, settings.factor)
-    text = [name for name in named if name]
+    text = settings.words
     table = cells if isinstance(cells, pd.DataFrame) else read_table(cells, text)
     if not len(table) and not isinstance(cells, pd.DataFrame):
         raise InputError(f"{cells} has no rows: there is no cell to compare")

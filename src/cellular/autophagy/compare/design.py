@@ -72,6 +72,11 @@ class StatsSettings:
         if not 0 < self.level < 1:
             raise SettingsError(f"level must lie between 0 and 1, got {self.level}")
 
+    @property
+    def words(self) -> list[str]:
+        """The columns whose values are names, however they look: 001 and 1 are two."""
+        return [name for name in (self.treatment, self.replicate, self.inhibitor, self.factor) if name]
+
 
 def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | None = None) -> pd.DataFrame:
     """The cells with one column per level of :data:`LEVELS`, ``treatment`` (text) and ``timepoint``.

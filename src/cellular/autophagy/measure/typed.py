@@ -10,7 +10,7 @@ from cellular.autophagy.measure.columns import OPTIONAL, TABLES, Column, describ
 
 def typed(table: str, values: Mapping[str, np.ndarray | list]) -> pd.DataFrame:
     """A table of `values` in documented order and types (text is object, missing None), further columns after them."""
-    first = [name for name in TABLES.get(table, OPTIONAL[table]) if name in values]
+    first = [name for name in TABLES.get(table, OPTIONAL.get(table, {})) if name in values]
     names = [*first, *(name for name in values if name not in first)]
     # column by column and put together once: a frame that is changed afterwards costs more than a small field's pixels
     return pd.DataFrame({name: _column(values[name], describe(table, name)) for name in names})
