@@ -251,3 +251,25 @@ def test_the_same_by_csv_by_parquet_and_by_processes(tmp_path):
         found[out.name] = {path.name: path.read_bytes() for path in out.glob("*.csv")}
     assert set(next(iter(found.values()))) >= {"effects.csv", "over_time.csv", "units.csv", "map_pca.csv"}
     assert len(set(map(str, found.values()))) == 1
+
+
+def test_tables_and_figures_of_an_earlier_comparison_do_not_stay(tmp_path):
+    """With other options into the same folder: what is no longer told would be taken for today's."""
+    cells = measured([220518, 220519, 220520])
+    cells["inhibitor"] = np.where(cells["field"].str.contains("03_s1|04_s1"), "none", "BafA1")
+    cells.to_csv(tmp_path / "cells.csv", index=False)
+    (tmp_path / "out" / "figures").mkdir(parents=True)
+    others = [tmp_path / "out" / "notes.txt", tmp_path / "out" / "figures" / "mine.svg"]
+    for path in others:
+        path.write_text("mine")
+    told = ["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out")]
+    told += ["--features", "puncta_red_only", "log2_ratio"]
+    assert main([*told, "--exclude", cells["field"].iloc[0]]) == 0
+    first = {path for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert {"flux.csv", "exclusions.csv", "flux_log2_ratio_BafA1.svg"} <= {path.name for path in first}
+    cells.drop(columns="inhibitor").to_csv(tmp_path / "cells.csv", index=False)
+    assert main(told[:-1]) == 0
+    left = {path for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert set(others) < left
+    assert not {path.name for path in left} & {"flux.csv", "exclusions.csv", "flux_log2_ratio_BafA1.svg"}
+    assert not [path.name for path in left if "log2_ratio" in path.name]

@@ -61,3 +61,7 @@ def test_a_strip_of_each_condition_in_order_of_dose(tmp_path):
     assert [path.name for path in made.values()] == ["01_x_2.5_nM.png", "02_x_10_nM.png"]
     assert next(iter(made)).startswith("x, 2.5 nM: 2 cells")
     assert all(path.is_file() for path in made.values())
+    # of a map that was corrected: no strip stays that none of its conditions is called
+    gallery(plate(tmp_path), {"cells": table.assign(treatment="y"), "puncta": puncta}, tmp_path / "out", "treatment")
+    strips = sorted(path.name for path in (tmp_path / "out" / "gallery").iterdir())
+    assert strips == ["01_y_2.5_nM.png", "02_y_10_nM.png"]

@@ -139,6 +139,8 @@ def analyse(
             problems = found.problems | _stores(outlined(given, done.names, out), out, found.tables["cells"])
             write_problems(out, problems)
             found = replace(found, problems=problems)
+        elif (out / "ome-zarr").is_dir():
+            logger.warning("%s is of an earlier run; --ome_zarr writes it again", out / "ome-zarr")
     return found
 
 

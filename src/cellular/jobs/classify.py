@@ -41,7 +41,7 @@ HAND_CAVEAT = (
     "Truth here is what somebody told by hand of cells that they chose, most likely where a model was wrong or the "
     "case was plain: scores on these say little of all other cells."
 )
-MODEL = "model.safetensors"
+MODEL, REASONS = "model.safetensors", "explanations.csv"
 Settings = TypeVar("Settings", ClassifySettings, CropSettings)
 # Cells of each state in the picture of what the network looks at.
 _SHOWN = 4
@@ -171,8 +171,9 @@ def predict_state(
     reasons = explain(fitted, classified, top, method) if top else None
     classified = classified if by_hand is None else laid_over(classified, by_hand)
     with alone_in(out) as folder:
+        (folder / REASONS).unlink(missing_ok=True)
         if reasons is not None:
-            write_csv(folder / "explanations.csv", reasons)
+            write_csv(folder / REASONS, reasons)
         write_table(folder, "cells", [from_frame(classified)])
     return classified
 
@@ -204,12 +205,13 @@ def predict_crop_state(
     by_model = _join_told(table, together(told))
     classified = by_model if by_hand is None else laid_over(by_model, by_hand)
     with alone_in(out) as folder:
+        (folder / REASONS).unlink(missing_ok=True)
         if len(table):
             shown = _surest(by_model.assign(truth=np.nan), network.settings)
             again = _crops({n: pairs[n] for n in shown["field"].unique()}, network.settings)
             _look(network, join_crops([part for _, part in again]), shown, folder)
         if top:
-            write_csv(folder / "explanations.csv", together(reasons))
+            write_csv(folder / REASONS, together(reasons))
         write_table(folder, "cells", [from_frame(classified)])
     return classified
 

@@ -27,7 +27,7 @@ from cellular.jobs.nuclei import AUTO
 from cellular.jobs.quality import judge, left_out
 from cellular.jobs.runner import Done, write_problems
 from cellular.jobs.shards import for_the_rest
-from cellular.jobs.stats import HEADLINES, compare_tables, headlines, unit_of
+from cellular.jobs.stats import HEADLINES, compare_tables, forget, headlines, unit_of
 from cellular.jobs.wells import as_known
 from cellular.report.comparison import Figures
 from cellular.segment.settings import SegmentSettings
@@ -208,4 +208,5 @@ def _comparison(
         how["engine"] = for_the_rest(engine)
         return *compare_tables(tables["cells"], out / "stats", settings, **how), ""
     except InputError as error:
+        forget(out / "stats")
         return None, None, str(error)

@@ -49,6 +49,8 @@ def gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatme
         path = out / "gallery" / f"{number:02d}_{re.sub(r'[^A-Za-z0-9.-]+', '_', name)[:40]}.png"
         write_image(path, strip([pictures[row.field, row.label] for row in rows.itertuples()], words, levels))
         made[told[name]] = path
+    for old in set((out / "gallery").glob("[0-9][0-9]_*.png")) - set(made.values()):
+        old.unlink()  # of a condition that the map no longer has
     return made
 
 

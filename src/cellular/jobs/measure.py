@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 OF_CELLS = ("cells", "puncta", "nuclei", "marker_puncta")
 # What `analyse` tells of the outlines that it made.
 OUTLINES = "outlines"
+H5AD = "cells.h5ad"
 # The cells' diameter, where puncta's sizes go by it, is the median over this many fields.
 DIAMETER_FIELDS = 8
 
@@ -157,8 +158,9 @@ def measure(
         states = told_states(plate, edits)
         tables = write_tables(done.tables, held, folder, "csv" in formats, states)
         problems = lost_states(tables, states) | problems
+        (folder / H5AD).unlink(missing_ok=True)
         if "anndata" in formats:
-            write_h5ad(folder / "cells.h5ad", to_anndata(tables["cells"], tables["images"]))
+            write_h5ad(folder / H5AD, to_anndata(tables["cells"], tables["images"]))
         write_problems(folder, problems)
     return MeasureResult(tables, problems)
 

@@ -1,7 +1,7 @@
 """`cellular stats`: measured cells in; tables of effects, figures and a page out."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from cellular.autophagy.compare.effects import ALL, Comparison, Features, compar
 from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
 from cellular.autophagy.state.by_hand import by_hand_note
 from cellular.errors import InputError
-from cellular.files import alone_in, plain_name, write_csv, write_json
+from cellular.files import LOCK, alone_in, plain_name, read_json, write_csv, write_json
 from cellular.jobs.assay import assess, write_assay
 from cellular.jobs.cells_by_hand import told_by_hand
 from cellular.jobs.engines import HERE, Engine
@@ -28,7 +28,7 @@ from cellular.tables import find_table, read_table
 
 logger = logging.getLogger(__name__)
 
-LEDGER = "exclusions.csv"
+LEDGER, RECORD = "exclusions.csv", "stats.json"
 
 # The columns of `measure` that the dataset exists for, in the order in which people ask about them.
 HEADLINES = (
@@ -99,33 +99,46 @@ def compare_tables(
     if note := by_hand_note(table):
         result = replace(result, notes=(*result.notes, note))
     with alone_in(out):
-        if excluded is not None:
-            write_csv(out / LEDGER, excluded)
-        else:
-            (out / LEDGER).unlink(missing_ok=True)
-        figures = _write(result, out, settings, maps)
+        figures = _write(result, excluded, out, settings, maps)
     return result, figures
 
 
-def _write(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[str]) -> Figures:
-    """Write tables, figures and page of a comparison."""
-    assay = assess(result, settings, headlines(result))
+def forget(out: Path, but: Collection[str] = ()) -> None:
+    """Delete what an earlier comparison wrote to `out`, but for some files: a table of it would be taken for today's.
+
+    Files that were there without it stay.
+    """
+    told = read_json(out / RECORD) if (out / RECORD).is_file() else {}
+    for name in told.get("files", ()):
+        if name not in but:
+            (out / name).unlink(missing_ok=True)
+
+
+def _write(
+    result: Comparison, excluded: pd.DataFrame | None, out: Path, settings: StatsSettings, maps: Sequence[str]
+) -> Figures:
+    """Write tables, figures and page of a comparison, in place of those of an earlier one."""
+    before, assay = _files(out), assess(result, settings, headlines(result))
+    (out / LEDGER).unlink(missing_ok=True)
+    if excluded is not None:
+        write_csv(out / LEDGER, excluded)
     write_csv(out / "effects.csv", result.effects)
     write_csv(out / "over_time.csv", result.over_time)
     write_csv(out / "units.csv", result.units)
     figures = replace(draw(result, out, settings, maps), assay=write_assay(assay, out))
-    write_json(
-        out / "stats.json",
-        {
-            "settings": settings_to_dict(settings),
-            "control": result.control,
-            "refusals": list(result.refusals),
-            "notes": [*result.notes, *assay.notes],
-        },
-    )
     page = Page("Treatments compared", subtitle="cellular stats", folder=out)
     add_to_page(page, result, figures).write(out / "stats.html")
+    made = sorted(name for name, when in _files(out).items() if before.get(name) != when and name != LOCK)
+    forget(out, made)
+    told = {"settings": settings_to_dict(settings), "control": result.control, "refusals": list(result.refusals)}
+    write_json(out / RECORD, {**told, "notes": [*result.notes, *assay.notes], "files": [*made, RECORD]})
     return figures
+
+
+def _files(out: Path) -> dict[str, int]:
+    """The files in `out` and its figures, and when each was written, ns."""
+    paths = [path for path in (*out.glob("*"), *(out / "figures").glob("*")) if path.is_file()]
+    return {path.relative_to(out).as_posix(): path.stat().st_mtime_ns for path in paths}
 
 
 def _beside(

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,8 @@ from cellular.track.summary import summarise
 logger = logging.getLogger(__name__)
 
 PROBABILITY = "probability_activated"
+# What is told of states along the tracks, where cells with states are given.
+STATES = ("transitions", "activation", "activated_over_time")
 COLUMNS = ("series", "field", "timepoint", "frame", "label", "y", "x", "area", "track", "parent", "lineage")
 
 
@@ -119,7 +122,7 @@ def track(
     record = {**settings_to_dict(settings), "labels": str(plate.folder), "pattern": pattern}
     record |= {"appearance": list(appearance), "truth": str(truth) if truth else None, "exports": list(exports)}
     with claimed(out, "track", record, engine):
-        work = Work(one.do, one.inputs, one.outputs)
+        work = Work(one.do, one.inputs, one.outputs, one.known)
         followed = [Series(*item) for item in series.items()]
         done = each(followed, out, work, desc="track", unit="series", engine=engine)
         write_problems(out, done.problems)
@@ -127,6 +130,8 @@ def track(
             raise InputError(f"No series could be tracked; first problem: {next(iter(done.problems.values()))}")
         result = TrackResult(done.tables["tracks"], done.tables["summary"], done.tables.get("scores"), done.problems)
         _write(result, out)
+        for name in STATES:
+            (out / f"{name}.csv").unlink(missing_ok=True)
         if measured is not None and PROBABILITY in measured:
             write_states(result.tracks.merge(measured[["field", "label", PROBABILITY]], how="left"), out, step)
     return result
@@ -182,6 +187,9 @@ class _Tracking:
 
     def inputs(self, one: Series) -> tuple[Path, ...]:
         return (*(frame.labels for frame in one.frames if frame.labels), *self.given)
+
+    def known(self, one: Series) -> dict[str, Any]:
+        return {"times": _times(one.frames), "step": self.step}
 
     def outputs(self, one: Series) -> tuple[Path, ...]:
         return (self.out / "figures" / f"{one.name}.svg",)
@@ -270,6 +278,6 @@ def write_states(tracks: pd.DataFrame, out: Path, step: int = 1) -> None:
     `step` is from one timepoint to the next.
     """
     found = transitions(tracks, step=step)
-    write_csv(out / "transitions.csv", found.table().assign(method=found.method, series=found.series))
-    write_csv(out / "activation.csv", activation_times(tracks))
-    write_csv(out / "activated_over_time.csv", activated_over_time(tracks))
+    tables = found.table().assign(method=found.method, series=found.series), activation_times(tracks)
+    for name, table in zip(STATES, (*tables, activated_over_time(tracks))):
+        write_csv(out / f"{name}.csv", table)
