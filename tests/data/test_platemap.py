@@ -240,3 +240,39 @@ def test_long_and_drawn_say_the_same(tmp_path_factory, given_wells, separator):
     for name in ("long.csv", "drawn.csv"):
         table = read_plate_map(folder / name).table
         assert dict(table.itertuples(index=False)) == wells
+
+
+def test_a_merged_cell_says_the_same_of_all_its_wells(tmp_path):
+    """A workbook keeps what it says in its first cell alone: the others were wells without a treatment."""
+    path = workbook(
+        tmp_path / "m.xlsx",
+        long=[["well", "treatment", "lot"], ["A1", "DMSO", "x"], ["A2", None, None], ["A3", "EBSS", None]],
+    )
+    book = openpyxl.load_workbook(path)
+    book["long"].merge_cells("B2:B3")
+    book["long"].merge_cells("C2:C4")
+    book.save(path)
+    assert read_plate_map(path).table["treatment"].tolist() == ["DMSO", "DMSO", "EBSS"]
+    assert read_plate_map(path).table["lot"].tolist() == ["x"] * 3
+    drawn = [["treatment"], [None, 1, 2, 3], ["A", "DMSO", None, "EBSS"], ["B", None, None, None]]
+    path = workbook(tmp_path / "drawn.xlsx", drawn=drawn)
+    book = openpyxl.load_workbook(path)
+    book["drawn"].merge_cells("A1:D1")  # a heading over all of the plate stays one
+    book["drawn"].merge_cells("B3:C4")
+    book.save(path)
+    given = dict(read_plate_map(path).table[["well", "treatment"]].itertuples(index=False))
+    assert given == {"A01": "DMSO", "A02": "DMSO", "A03": "EBSS", "B01": "DMSO", "B02": "DMSO"}
+
+
+def test_doses_of_a_workbook_are_what_its_cells_show(tmp_path):
+    """A cell that shows 10% holds 0.1, and one that shows 100 nM holds 100."""
+    path = workbook(tmp_path / "m.xlsx", percent=[["well", "dose (%)"], ["A1", 0.1], ["A2", 0.025], ["A3", 3]])
+    book = openpyxl.load_workbook(path)
+    book["percent"]["B2"].number_format, book["percent"]["B3"].number_format = "0%", "0.0%"
+    book.save(path)
+    assert read_plate_map(path).table["dose"].tolist() == [10, 2.5, 3]
+    path = workbook(tmp_path / "n.xlsx", units=[["well", "dose_uM"], ["A1", 100], ["A2", 0.5]])
+    book = openpyxl.load_workbook(path)
+    book["units"]["B2"].number_format = '0" nM"'
+    book.save(path)
+    assert read_plate_map(path).table["dose"].tolist() == [0.1, 0.5]

@@ -5,6 +5,7 @@ import datetime
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -81,19 +82,44 @@ def _workbook(path: Path) -> Iterator[tuple[str, list[list[str]]]]:
                         "spreadsheet program and save it, or save it as CSV"
                     )
             grid.append([_as_text(cell.value, cell.number_format) for cell in row])
+        for area in sheet.merged_cells.ranges:
+            _fill(grid, *area.bounds)
         yield sheet.title, grid
 
 
+def _fill(grid: list[list[str]], left: int, top: int, right: int, bottom: int) -> None:
+    """What a merged cell (1-based, ends included) says, said in each of its cells; a heading alone on its line stays.
+
+    A workbook keeps it in the first of them alone, and a person reads it for all.
+    """
+    text = grid[top - 1][left - 1]
+    alone = not any(cell for n in range(top - 1, bottom) for cell in grid[n][: left - 1] + grid[n][right:])
+    if alone and top == bottom:
+        return
+    for row in grid[top - 1 : bottom]:
+        row[left - 1 : right] = [text] * (right - left + 1)
+
+
 def _as_text(value: Any, shown: str) -> str:
-    """A cell as the person sees it: 1 shown as ``000`` is '001', 240301.0 is '240301', a day is 2024-03-01."""
+    """A cell as the person sees it: 1 shown as ``000`` is '001', 240301.0 is '240301', a day is 2024-03-01.
+
+    >>> _as_text(0.025, "0.0%"), _as_text(10, '0" nM"')
+    ('2.5%', '10 nM')
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(value)
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        value = int(value)
-    if isinstance(value, int) and re.fullmatch(r"0+", shown or ""):
-        return str(value).zfill(len(shown))
     if isinstance(value, datetime.datetime) and value.time() == datetime.time():
         value = value.date()
-    return str(value)
+    if not isinstance(value, int | float):
+        return str(value)
+    shown = (shown or "").split(";")[0]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        value = int(value)
+    if isinstance(value, int) and re.fullmatch(r"0+", shown):
+        return str(value).zfill(len(shown))
+    if re.fullmatch(r"[0#.,]+%", shown):
+        return f"{(Decimal(repr(value)) * 100).normalize():f}%"
+    unit = re.fullmatch(r'(?:[0#.,]+|General)(?P<space> *)(?:"(?P<quoted>[^"]+)"|\\(?P<one>.))', shown)
+    return f"{value}{unit['space']}{unit['quoted'] or unit['one']}" if unit else str(value)
