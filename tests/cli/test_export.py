@@ -136,3 +136,22 @@ def test_prepare_takes_what_export_wrote(tmp_path, capsys):
     assert main(["prepare", "-i", str(tmp_path / "lab"), "-o", str(tmp_path / "out")]) == 0
     for name, split in zip(names, ("train", "valid", "test")):
         np.testing.assert_array_equal(read_labels(tmp_path / "out" / "all" / split / f"{name}_masks.png"), LABELS)
+
+
+@pytest.mark.parametrize("name", ["geojson", "yolo", "coco", "ome-zarr"])
+def test_nothing_stays_of_labels_that_are_gone_or_cannot_be_read_any_more(tmp_path, capsys, name):
+    pytest.importorskip({"ome-zarr": "ome_zarr"}.get(name, "numpy"))
+    for folder, fields in (("in", "abc"), ("other", "d")):
+        for field in fields:
+            write_labels(tmp_path / folder / f"{field}_masks.png", LABELS)
+            write_image(tmp_path / folder / f"{field}.tif", np.zeros((*LABELS.shape, 3), np.uint8))
+        assert main(["export", str(tmp_path / folder), "--to", name, "-o", str(tmp_path / "out")]) == 0
+    (tmp_path / "in" / "a_masks.png").unlink()
+    (tmp_path / "in" / "b_masks.png").write_bytes(b"cut")
+    assert main(["export", str(tmp_path / "in"), "--to", name, "-o", str(tmp_path / "out")]) == 1
+    files = [path for path in (tmp_path / "out").rglob("*") if ".export" not in path.parts]
+    # COCO names its images; to YOLO one without lines is a field without cells
+    files = [path for path in files if name != "coco" or path.parent.name != "images"]
+    names = {path.name.partition(".")[0] for path in files}
+    assert not names & {"a", "b"}
+    assert names >= ({"annotations"} if name == "coco" else {"c", "d"})  # of another folder that is still there

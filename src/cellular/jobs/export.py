@@ -1,6 +1,7 @@
 """`cellular export`: label images, or a model, in another tool's format."""
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.export_model import export_bioimageio, export_onnx
 from cellular.jobs.export_plate import export_plates, table_of_run
 from cellular.jobs.processes import Best
-from cellular.jobs.runner import ITEMS, Work, each, files_of, held
+from cellular.jobs.runner import ITEMS, Work, each, files_of, finished, held, inputs_of
 from cellular.jobs.runs import plate_of_run, verb_of
 from cellular.tables import read_table
 
@@ -121,6 +122,7 @@ def _export_fields(to: str, fields: Sequence[LabelledField], out: Path, cells: P
     noted = records / "classes.json"
     one = _ExportField(to, out, tuple(names), tuple(path for path in (cells, noted) if path))
     with held(out, engine, partial(_note, noted, names)):
+        one.forget_gone({item.name for item in fields})
         done = each(fields, records, Work(one, one.inputs, one.outputs), desc=f"export {to}", engine=engine)
         if not done.names:
             raise InputError(f"No field could be exported; first problem: {next(iter(done.problems.values()))}")
@@ -159,11 +161,29 @@ class _ExportField:
 
     def outputs(self, item: LabelledField) -> list[Path]:
         """What was written of the field when it was last done; of a store, the file that says what it is."""
-        told = self.out / RECORDS / self.to / ITEMS / item.name / f"{FILES}.csv"
-        files = [self.out / name for name in read_csv(told)["file"]] if told.is_file() else []
-        return [path / "zarr.json" if path.suffix == ".zarr" else path for path in files]
+        return [path / "zarr.json" if path.suffix == ".zarr" else path for path in self._written(item.name)]
+
+    def _written(self, name: str) -> list[Path]:
+        told = self.out / RECORDS / self.to / ITEMS / name / f"{FILES}.csv"
+        return [self.out / file for file in read_csv(told)["file"]] if told.is_file() else []
+
+    def _forget(self, name: str) -> None:
+        for path in self._written(name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def forget_gone(self, here: Collection[str]) -> None:
+        """Delete what was written of fields whose files are gone since: who trains on the folder would train on them.
+
+        Fields of other folders, exported to the same one, stay.
+        """
+        records = self.out / RECORDS / self.to
+        for name in set(finished(records)).difference(here):
+            if not all(path.exists() for path in inputs_of(records / ITEMS / name)):
+                self._forget(name)
+                shutil.rmtree(records / ITEMS / name, ignore_errors=True)  # another shard may do it too
 
     def __call__(self, item: LabelledField) -> Mapping[str, pd.DataFrame]:
+        self._forget(item.name)  # labels that cannot be read any more leave nothing of what they were
         written = EXPORTS[self.to].one(item, self.out, self.names)
         files = [path.relative_to(self.out).as_posix() for path in written.files]
         return {FILES: pd.DataFrame({"field": item.name, "file": files}, dtype=object), **written.tables}

@@ -298,6 +298,11 @@ def is_done(folder: Path, inputs: Sequence[Path], outputs: Sequence[Path] = (), 
     return not changed
 
 
+def inputs_of(folder: Path) -> list[Path]:
+    """The files that the result in `folder` was made of."""
+    return [Path(path) for path, *_ in _record_of(folder)["inputs"]]
+
+
 def _record_of(folder: Path) -> dict[str, Any]:
     record = read_json(folder / RECORD)
     tables = record.get("tables") if isinstance(record, dict) and "inputs" in record else None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cellular.data.formats.export import Written
 from cellular.data.formats.labelled import LabelledField
-from cellular.data.formats.write_images import place_image, warn_of_bare
+from cellular.data.formats.write_images import FOLDER, place_image, warn_of_bare
 from cellular.files import whole_file
 from cellular.labels.cells import CellMask, cells_of
 from cellular.labels.outlines import outline, rings_of, single_ring
@@ -16,8 +16,9 @@ def export_yolo(item: LabelledField, out: Path, names: Sequence[str]) -> Written
     # First, since labels that cannot be read must leave no image: one without lines is a field without cells.
     lines = [f"{names.index(item.class_of(label))} {_corners(cell)}" for label, cell in cells_of(item.labels())]
     # Ultralytics finds an image's labels by its name, with images/ turned into labels/.
-    name = place_image(item, out)
-    return Written([_write(out / "labels" / f"{Path(name).stem}.txt", lines)])
+    image = out / FOLDER / place_image(item, out)
+    # Nor may one stay when its lines go.
+    return Written([_write(out / "labels" / f"{image.stem}.txt", lines), *([image] if image.exists() else [])])
 
 
 def class_lists(fields: Sequence[LabelledField], out: Path, names: Sequence[str], tables: Mapping) -> list[Path]:
