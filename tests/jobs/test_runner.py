@@ -2,8 +2,8 @@
 
 import pytest
 
-from cellular.errors import InputError
-from cellular.jobs.runner import _listing
+from cellular.errors import InputError, OutputExistsError
+from cellular.jobs.runner import _listing, claimed
 
 
 def test_files_are_recorded_by_where_they_really_are(tmp_path, monkeypatch):
@@ -24,3 +24,15 @@ def test_a_link_to_nothing_is_named(tmp_path):
     (tmp_path / "gone.tif").symlink_to(tmp_path / "nowhere.tif")
     with pytest.raises(InputError, match="gone.tif cannot be read: No such file"):
         _listing([tmp_path / "gone.tif"])
+
+
+def test_what_a_job_without_items_made_is_not_taken_for_that_of_other_settings(tmp_path):
+    """Thresholds that were settled on fields as they were corrected then, say, beside a lesson of today's."""
+    for record in ({"a": 1}, {"a": 2}):  # nothing was made by the first
+        with claimed(tmp_path, "job", record, kept=("model",)):
+            pass
+    (tmp_path / "model").write_bytes(b"of 2")
+    with claimed(tmp_path, "job", {"a": 2}, kept=("model",)):
+        pass
+    with pytest.raises(OutputExistsError, match="a was 2, now 3"), claimed(tmp_path, "job", {"a": 3}, kept=("model",)):
+        pass

@@ -114,21 +114,24 @@ class Done:
 
 
 @contextmanager
-def claimed(out: str | Path, job: str, record: Mapping[str, Any], engine: Engine = HERE) -> Iterator[Path]:
+def claimed(
+    out: str | Path, job: str, record: Mapping[str, Any], engine: Engine = HERE, kept: Sequence[str] = ()
+) -> Iterator[Path]:
     """`out` as the output of `job` with this `record` of settings, for the time of the block, and for nobody else.
 
     ``out/<job>.json`` holds the record. Leftovers of a killed run are swept. A folder in which no
-    item is finished stands for nothing yet and may be claimed anew. Shards of the same record may be there together.
+    item is finished, nor any of the files `kept` there, stands for nothing yet and may be claimed anew. Shards of the
+    same record may be there together.
 
     Raises OutputExistsError where `out` is a file, holds something else, was begun with another record, or is being
     written by another process.
     """
     out = Path(out)
     wanted = json.loads(json.dumps(record, default=str))
-    _check_claim(out, job, wanted)
+    _check_claim(out, job, wanted, kept)
 
     def claim(shared: bool = False) -> None:
-        _check_claim(out, job, wanted, shared)
+        _check_claim(out, job, wanted, kept, shared)
         if not shared:
             write_json(out / f"{job}.json", wanted)
 
@@ -152,13 +155,16 @@ def held(out: str | Path, engine: Engine = HERE, check: Callable[[bool], None] =
         yield out
 
 
-def _check_claim(out: Path, job: str, wanted: Mapping[str, Any], shared: bool = False) -> None:
+def _check_claim(
+    out: Path, job: str, wanted: Mapping[str, Any], kept: Sequence[str] = (), shared: bool = False
+) -> None:
     """Raise OutputExistsError for an `out` of something else; `shared`: others are at work by the record there."""
     path = out / f"{job}.json"
     others = [entry for entry in out.iterdir() if entry != path and not is_leftover(entry)] if out.is_dir() else []
     if others and not path.is_file():
         raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
-    if (shared or finished(out)) and (made := _claim_of(path)) != wanted:
+    begun = shared or finished(out) or any((out / name).is_file() for name in kept)
+    if begun and (made := _claim_of(path)) != wanted:
         raise OutputExistsError(
             f"{out} was begun with other settings ({_difference(made, wanted)}); choose another --out"
         )

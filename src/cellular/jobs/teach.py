@@ -102,7 +102,7 @@ def teach(
     segmenter = Segmenter.from_pretrained(settings.model, device)
     record = {**settings_to_dict(settings), **model_record(segmenter), "corrections": str(corrections)}
     record |= {"after": {item.name: found.of(item.name)[-1]["after"] for item in fields}}
-    with claimed(out, "teaching", record):
+    with claimed(out, "teaching", record, kept=(MODEL, RESULT)):
         tuned = _trained(replace(plate, fields=learnt), out, replace(settings.train, device=device), settings.model)
         if not (out / MODEL).is_file():
             learned = Segmenter.from_pretrained(tuned, device)
