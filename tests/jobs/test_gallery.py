@@ -48,10 +48,12 @@ def test_a_dose_without_a_unit_is_a_number_alone(tmp_path):
     assert words.tolist() == ["drug, 1 nM", "drug, 2", "drug, 10 nM", "drug"]
 
 
-def test_too_many_conditions_are_treatments_alone(tmp_path):
+def test_too_many_conditions_are_treatments_alone_but_never_without_their_inhibitor(tmp_path):
     many = MOST_CONDITIONS + 1
-    table = pd.DataFrame({"treatment": "drug", "inhibitor": [f"no. {k}" for k in range(many)]})
+    table = pd.DataFrame({"treatment": "drug", "dose": np.arange(many, dtype=float), "dose_unit": "nM"})
     assert set(conditions(plate(tmp_path), table, "treatment")) == {"drug"}
+    both = pd.concat([table.assign(inhibitor="none"), table.assign(inhibitor="BafA1")], ignore_index=True)
+    assert set(conditions(plate(tmp_path), both, "treatment")) == {"drug, none", "drug, BafA1"}
 
 
 def test_a_strip_of_each_condition_in_order_of_dose(tmp_path):

@@ -284,3 +284,20 @@ def role_rank(role: str | None) -> tuple[int, str]:
     if role is None:
         return len(ROLE_ORDER) + 1, ""
     return (ROLE_ORDER.index(role), "") if role in ROLE_ORDER else (len(ROLE_ORDER), role)
+
+
+def plates_apart(fields: pd.DataFrame) -> pd.Series:
+    """Name of the plate of each field, '' where it is not known; with the date where plates of one name are several.
+
+    They are where a place was imaged on two dates at one timepoint; a plate that took several days is one.
+    `fields` has columns of :data:`IDENTITY`.
+
+    >>> rows = [("P", "A01", 1, 1, "240301"), ("P", "A01", 1, 1, "240308"), ("Q", "A01", 1, 1, "240308")]
+    >>> plates_apart(pd.DataFrame(rows, columns=IDENTITY)).tolist()
+    ['P 240301', 'P 240308', 'Q']
+    """
+    fields = fields.reindex(columns=IDENTITY)
+    names, dates = (fields[name].fillna("").astype(str) for name in ("plate", "date"))
+    places = [fields[name].astype(str) for name in ("well", "site", "timepoint")]
+    several = dates.groupby([names, *places]).nunique().groupby(level=0).max() > 1
+    return names.where(~names.map(several), (names + " " + dates).str.strip())

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.data.image import FieldImage, load_labels, read_field
-from cellular.data.plate import FieldFiles, Plate
+from cellular.data.plate import FieldFiles, Plate, plates_apart
 from cellular.files import read_csv
 from cellular.jobs.gallery import conditions, puncta_of
 from cellular.jobs.processes import here
@@ -70,7 +70,10 @@ def explore(
     if not frames:
         return Exploring(None, {}, [f"No picture could be read: {next(iter(lost.values()), 'there are no fields')}"])
     names = [frame.field for frame in frames]
-    cells = _cells(plate, tables["cells"], quality, names, treatment, drawn_map)
+    every = _told(plate, tables["cells"], treatment)
+    if unit == "well" and unit in every and every["plate"].nunique() > 1:
+        unit, every["plate and well"] = "plate and well", every["plate"] + " " + every["well"].astype(str)
+    cells = _cells(every, quality, names, drawn_map)
     features = measurements(cells, first)
     known = "treatment" in cells
     told = Explored(
@@ -78,8 +81,8 @@ def explore(
         outlines,
         cells,
         features,
-        unit_means(cells, features, unit) if known and unit in cells else None,
-        well_table(cells, features) if "well" in cells and cells["well"].notna().any() else None,
+        unit_means(every, features, unit) if known and unit in cells else None,
+        well_table(every, features) if "well" in every and every["well"].notna().any() else None,
         _puncta(tables, names),
         None if tracks is None else _steps(tracks, names),
         _states(cells),
@@ -138,13 +141,19 @@ def for_paper(picture: np.ndarray) -> np.ndarray:
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
 
-def _cells(
-    plate: Plate, cells: pd.DataFrame, quality: pd.DataFrame, shown: list[str], treatment: str, drawn_map: Path | None
-) -> pd.DataFrame:
-    """The rows that the page holds, with conditions in ``treatment``, their field's quality and place on the map."""
-    cells = choose_rows(cells, shown)
+def _told(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.DataFrame:
+    """All cells with their conditions in ``treatment``, and in ``plate`` names that tell plates apart."""
+    told = cells.copy(deep=False)
     if treatment in cells:
-        cells = cells.assign(treatment=conditions(plate, cells, treatment))
+        told["treatment"] = conditions(plate, cells, treatment)
+    fields = plate.table()
+    told["plate"] = cells["field"].map(dict(zip(fields["field"], plates_apart(fields)))).fillna("")
+    return told
+
+
+def _cells(cells: pd.DataFrame, quality: pd.DataFrame, shown: list[str], drawn_map: Path | None) -> pd.DataFrame:
+    """The rows that the page holds, with their field's quality and place on the map."""
+    cells = choose_rows(cells, shown)
     if "flagged" in quality:
         flagged = set(quality.loc[quality["flagged"].eq(True), "field"])
         cells = cells.assign(flagged=cells["field"].isin(flagged))

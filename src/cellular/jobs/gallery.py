@@ -57,12 +57,19 @@ def gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatme
 def conditions(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.Series:
     """What each cell was given, in words: its treatment, then what else the map says but for replicates and controls.
 
-    The treatment alone where that makes too many; missing for a cell without a treatment.
+    The treatment alone where that makes too many, but with its inhibitor: their pools are two, and a mean of both is
+    neither. Missing for a cell without a treatment.
     """
     if treatment not in cells:
         return pd.Series("all cells", cells.index)
-    first = cells[treatment].astype(object)
     others = [c for c in plate.map_columns if c in cells and c not in (treatment, "replicate", "control", "dose_unit")]
+    words = _in_words(cells, treatment, others)
+    few = words.nunique() <= MOST_CONDITIONS
+    return words if few else _in_words(cells, treatment, [name for name in others if name == "inhibitor"])
+
+
+def _in_words(cells: pd.DataFrame, treatment: str, others: Sequence[str]) -> pd.Series:
+    first = cells[treatment].astype(object)
     words = first.where(first.isna(), first.astype(str))
     for name in (name for name in others if cells[name].nunique() > 1):
         known = cells[name].notna()
@@ -71,7 +78,7 @@ def conditions(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.Series:
             unit = cells["dose_unit"].map(lambda given: "" if pd.isna(given) else f" {given}")
         text = cells[name].map(lambda value: f", {value:g}" if isinstance(value, float) else f", {value}") + unit
         words = words.where(~known, words + text)
-    return words if words.nunique() <= MOST_CONDITIONS else first
+    return words
 
 
 def puncta_of(tables: Mapping[str, pd.DataFrame], fields: Sequence[str]) -> pd.DataFrame | None:

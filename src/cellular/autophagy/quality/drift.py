@@ -3,6 +3,8 @@
 import pandas as pd
 from scipy.stats import theilslopes
 
+from cellular.data.plate import plates_apart
+
 MEASURES = ("signal", "background", "power_slope")
 FEWEST_TIMEPOINTS = 4
 # A change over the whole series that is worth a sentence: a quarter of the light, half a unit of slope.
@@ -20,7 +22,7 @@ def measure_drift(quality: pd.DataFrame) -> pd.DataFrame:
     channels = [name.removeprefix("signal__") for name in quality if name.startswith("signal__")]
     timed = quality[quality["timepoint"].notna()]
     rows = []
-    for plate, part in timed.groupby(timed["plate"].fillna("").astype(str), sort=True):
+    for plate, part in timed.groupby(plates_apart(timed), sort=True):
         for channel in channels:
             for measure in MEASURES:
                 medians = part.groupby("timepoint")[f"{measure}__{channel}"].median().dropna()

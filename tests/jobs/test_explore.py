@@ -1,0 +1,65 @@
+"""What the page shows of units and wells is what the tables say of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import tifffile
+
+from cellular.autophagy.quality.drift import measure_drift
+from cellular.data.plate import FieldFiles, Plate, Source
+from cellular.jobs import explore as module
+from cellular.jobs.explore import explore
+from cellular.report import linked
+
+
+def plate(folder):
+    """Well A01 of plate P on two days, of plate Q on one: three wells, two of one name and plate."""
+    labels = np.zeros((40, 40), np.uint16)
+    labels[4:16, 4:16], labels[20:36, 20:36] = 1, 2
+    items = []
+    for name, place, date in (("P1", "P", "240301"), ("P2", "P", "240308"), ("Q1", "Q", "240308")):
+        image, cells = folder / f"{name}.tif", folder / f"{name}_masks.tif"
+        tifffile.imwrite(image, np.where(labels > 0, 500, 100).astype(np.uint16))
+        tifffile.imwrite(cells, labels)
+        item = FieldFiles(name, (Source("EGFP", "", "EGFP", ((image, 0),)),), labels=cells)
+        items.append(replace(item, plate=place, well="A01", site=1, date=date))
+    return Plate(folder, "plain", tuple(items))
+
+
+def explored(folder, **more):
+    cells = pd.DataFrame({"field": np.repeat(["P1", "P2", "Q1"], 2), "label": [1, 2] * 3, "y": 9.0, "x": 9.0})
+    cells = cells.assign(plate=list("PPPPQQ"), well="A01", treatment="DMSO", replicate=list("aabbbb"))
+    cells = cells.assign(area=[1.0, 3, 11, 13, 101, 103])
+    how = {"treatment": "treatment", "unit": "well", "first": ("area",)} | more
+    return explore(plate(folder), {"cells": cells}, drawn_map=None, tracks=None, **how).told
+
+
+def test_wells_of_one_name_on_several_plates_and_days_are_not_pooled(tmp_path):
+    told = explored(tmp_path)
+    assert dict(zip(told.wells["plate"], told.wells["area"])) == {"P 240301": 2, "P 240308": 12, "Q": 102}
+    assert told.means["area"].tolist() == [2, 12, 102]
+
+
+def test_means_are_of_all_cells_however_few_the_page_can_hold(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "choose_rows", lambda cells, shown: linked.choose_rows(cells, shown[:1], most=2))
+    told = explored(tmp_path, unit="replicate")
+    assert len(told.cells) == 2
+    assert told.means["area"].tolist() == [2, 57]  # b: images of 12 and 102
+    assert len(told.wells) == 3
+
+
+def test_plates_of_one_name_on_two_days_drift_each_for_itself():
+    """Both fall to a half in four hours; taken together they would seem to hold still."""
+    rows = [("P", "A01", 1, t, date, s) for date, start in (("240301", 100), ("240308", 10)) for t, s in _fall(start)]
+    table = pd.DataFrame(rows, columns=["plate", "well", "site", "timepoint", "date", "signal__EGFP"])
+    table = table.assign(background__EGFP=1.0, power_slope__EGFP=-2.0)
+    drift = measure_drift(table).query("measure == 'signal'").set_index("plate")["change"]
+    np.testing.assert_allclose(drift.loc[["P 240301", "P 240308"]], -0.5)
+    # one plate over two days: a series
+    days = table[table["date"] == "240301"].assign(date=["240301", "240301", "240302", "240302"])
+    assert measure_drift(days).query("measure == 'signal'")["plate"].tolist() == ["P"]
+
+
+def _fall(start):
+    return [(t, start * (1 - t / 6)) for t in range(4)]
