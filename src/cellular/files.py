@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -376,3 +377,19 @@ def plain_name(name: str) -> str:
     'puncta_cell__µm²_'
     """
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+
+
+def plain_names(names: Iterable[str]) -> dict[str, str]:
+    """:func:`plain_name` of each; what would be another's file, on a disk without capitals too, gets a number behind.
+
+    >>> plain_names(["drug (a)", "drug [a]", "DMSO", "dmso"])
+    {'drug (a)': 'drug__a_', 'drug [a]': 'drug__a__2', 'DMSO': 'DMSO', 'dmso': 'dmso_2'}
+    """
+    made: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in dict.fromkeys(names):
+        plain = plain_name(name)
+        ways = chain([plain], (f"{plain}_{number}" for number in count(2)))
+        made[name] = next(way for way in ways if way.casefold() not in taken)
+        taken.add(made[name].casefold())
+    return made

@@ -273,3 +273,22 @@ def test_tables_and_figures_of_an_earlier_comparison_do_not_stay(tmp_path):
     assert set(others) < left
     assert not {path.name for path in left} & {"flux.csv", "exclusions.csv", "flux_log2_ratio_BafA1.svg"}
     assert not [path.name for path in left if "log2_ratio" in path.name]
+
+
+def test_doses_of_drugs_with_names_alike_have_a_figure_each(tmp_path):
+    """Blanks and brackets are no letters of a file's name: the second drug's curve stood over both captions."""
+    rng, rows = np.random.default_rng(0), []
+    for date in (220518, 220519, 220520):
+        for n, (drug, top) in enumerate((("drug (a)", 4.0), ("drug [a]", 90.0))):
+            for k, dose in enumerate((1, 10, 100, 1000, 10000)):
+                level = 2 + top * dose / (60 + dose)
+                well = {"field": f"{date}_{drug}_{dose}", "treatment": drug, "dose": dose, "well": f"{'BC'[n]}0{k + 1}"}
+                rows += [{**well, "date": date, "label": c, "level": level + rng.normal()} for c in (1, 2, 3)]
+        control = {"field": f"{date}_DMSO", "treatment": "DMSO", "dose": 0, "well": "A01", "date": date}
+        rows += [{**control, "label": c, "level": 2 + rng.normal()} for c in (1, 2, 3)]
+    pd.DataFrame(rows).to_csv(tmp_path / "cells.csv", index=False)
+    words = ["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out"), "--control", "DMSO"]
+    assert main([*words, "--features", "level"]) == 0
+    drawn = [pd.read_csv(path) for path in sorted((tmp_path / "out" / "figures").glob("dose_level_*.csv"))]
+    assert [table["treatment"].unique().tolist() for table in drawn] == [["drug (a)"], ["drug [a]"]]
+    assert drawn[0]["mean"].max() < 10 < 80 < drawn[1]["mean"].max()

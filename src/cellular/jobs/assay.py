@@ -20,7 +20,7 @@ from cellular.autophagy.compare.plate_effects import (
     with_b_scores,
 )
 from cellular.autophagy.measure.documentation import axis_label
-from cellular.files import plain_name, write_csv
+from cellular.files import plain_names, write_csv
 from cellular.report.assay import Assay, course_figure, dose_figure, flux_figure
 from cellular.report.plate import heatmap
 from cellular.report.style import save
@@ -89,35 +89,36 @@ def write_assay(assay: Assay, out: Path) -> Assay:
 
 def _draw(assay: Assay, folder: Path) -> dict[str, dict[str, Path]]:
     pictures: dict[str, dict[str, Path]] = {"flux": {}, "doses": {}, "plate": {}}
+    files, drugs = plain_names(assay.shown), plain_names(assay.curves["treatment"] if len(assay.curves) else ())
     for feature in assay.shown:
         if assay.flux:
-            pictures["flux"] |= _draw_flux(assay.flux, feature, folder)
+            pictures["flux"] |= _draw_flux(assay.flux, feature, files[feature], folder)
         if len(assay.wells) and (assay.wells["feature"] == feature).any():
             plates = sorted(assay.wells["plate"].unique())
             figure = heatmap(assay.wells[assay.wells["plate"].isin(plates[:MOST_PLATES])], feature)
             some = f", the first {MOST_PLATES} of {len(plates)} plates" if len(plates) > MOST_PLATES else ""
-            path = folder / f"plate_{plain_name(feature)}.svg"
+            path = folder / f"plate_{files[feature]}.svg"
             pictures["plate"][f"{axis_label(feature)}{some}."] = save(figure, path, _of(assay.wells, feature))
     for _, curve in assay.curves.iterrows():
         if curve["feature"] in assay.shown:
             own = assay.points["feature"].eq(curve["feature"]) & assay.points["treatment"].eq(curve["treatment"])
-            path = folder / f"dose_{plain_name(curve['feature'])}_{plain_name(curve['treatment'])}.svg"
+            path = folder / f"dose_{files[curve['feature']]}_{drugs[curve['treatment']]}.svg"
             what = f"{axis_label(curve['feature'])} over {curve['treatment']}"
             caption = f"{what}; dotted and grey: EC50 and its interval."
             pictures["doses"][caption] = save(dose_figure(curve, assay.points[own]), path, assay.points[own])
     return pictures
 
 
-def _draw_flux(flux: Flux, feature: str, folder: Path) -> dict[str, Path]:
-    pictures = {}
+def _draw_flux(flux: Flux, feature: str, file: str, folder: Path) -> dict[str, Path]:
+    pictures, drugs = {}, plain_names(flux.arms.inhibitors)
     for inhibitor in flux.arms.inhibitors:
         rows, slopes = flux.table, flux.turnover
         if (rows["feature"].eq(feature) & rows["inhibitor"].eq(inhibitor)).any():
-            path = folder / f"flux_{plain_name(feature)}_{plain_name(inhibitor)}.svg"
+            path = folder / f"flux_{file}_{drugs[inhibitor]}.svg"
             caption = f"{axis_label(feature)}: pools of the replicates, and their flux with {inhibitor}."
             pictures[caption] = save(flux_figure(flux, feature, inhibitor), path, _of(flux.pools, feature))
         if len(slopes) and (slopes["feature"].eq(feature) & slopes["inhibitor"].eq(inhibitor)).any():
-            path = folder / f"course_{plain_name(feature)}_{plain_name(inhibitor)}.svg"
+            path = folder / f"course_{file}_{drugs[inhibitor]}.svg"
             caption = f"{axis_label(feature)} after the block: with {inhibitor} filled, without open."
             pictures[caption] = save(course_figure(flux, feature, inhibitor), path, _of(flux.courses, feature))
     return pictures

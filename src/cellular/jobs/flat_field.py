@@ -1,7 +1,7 @@
 """The flat field of a plate: estimated over its fields or given as images, judged, and applied where it is to be."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -18,7 +18,7 @@ from cellular.data.formats.suffixes import IMAGE_SUFFIXES
 from cellular.data.image import FieldImage, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, MissingInputError
-from cellular.files import plain_name, read_csv, together, write_csv
+from cellular.files import plain_names, read_csv, together, write_csv
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.runner import attempt, spread
 
@@ -175,11 +175,11 @@ def profiles_of(light: pd.DataFrame, plate: Plate, given: Mapping[str, np.ndarra
 def _write(out: Path, profiles: Profiles, applied: set[tuple[str, str]], plate: Plate) -> None:
     """Write ``flat_field/<plate>_<channel>.tif`` (float32, mean 1), then the table, which says that all is there."""
     shape = next((image.shape for image in _readable(plate)), None)
-    rows = []
+    rows, files = [], _files(out, profiles)
     for name, profile in profiles.items():
         if shape is None:
             raise InputError(f"{plate.folder}: none of the fields of its flat field can be read any more")
-        write_image(_file(out, *name), profile.over(shape))
+        write_image(files[name], profile.over(shape))
         about = {column: getattr(profile, column) for column in COLUMNS[1:-1]}
         rows.append({"plate": name[0], **about, "applied": name in applied})
     write_csv(out / FOLDER / TABLE, pd.DataFrame(rows, columns=list(COLUMNS)))
@@ -194,15 +194,18 @@ def _readable(plate: Plate) -> Iterator[FieldImage]:
 def _read(flat: FlatField, out: Path) -> FlatField:
     table = read_csv(out / FOLDER / TABLE, ("plate", "channel", "shape"))
     table["plate"] = table["plate"].fillna("").astype(str)
-    images, applied = {}, {}
+    images, applied, files = {}, {}, _files(out, zip(table["plate"], table["channel"]))
     for row in table.to_dict("records"):
         plate, channel = row["plate"], row["channel"]
-        image = images[f"{plate} {channel}".strip()] = read_image(_file(out, plate, channel))
+        image = images[f"{plate} {channel}".strip()] = read_image(files[plate, channel])
         if row["applied"]:
             numbers = {name: row[name] for name in COLUMNS[4:10]}
             applied[plate, channel] = Profile(channel, row["fields"], "given", np.empty(0), image=image, **numbers)
     return replace(flat, applied=applied, table=table, images=images)
 
 
-def _file(out: Path, plate: str, channel: str) -> Path:
-    return out / FOLDER / f"{plain_name(f'{plate}_{channel}' if plate else channel)}.tif"
+def _files(out: Path, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Path]:
+    """The image of each plate and channel."""
+    called = {(plate, channel): f"{plate}_{channel}" if plate else channel for plate, channel in names}
+    plain = plain_names(called.values())
+    return {name: out / FOLDER / f"{plain[text]}.tif" for name, text in called.items()}

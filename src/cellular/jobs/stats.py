@@ -14,7 +14,7 @@ from cellular.autophagy.compare.effects import ALL, Comparison, Features, compar
 from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
 from cellular.autophagy.state.by_hand import by_hand_note
 from cellular.errors import InputError
-from cellular.files import LOCK, alone_in, plain_name, read_json, write_csv, write_json
+from cellular.files import LOCK, alone_in, plain_names, read_json, write_csv, write_json
 from cellular.jobs.assay import assess, write_assay
 from cellular.jobs.cells_by_hand import told_by_hand
 from cellular.jobs.engines import HERE, Engine
@@ -204,11 +204,11 @@ def unit_of(result: Comparison) -> str:
 def draw(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[str]) -> Figures:
     """Draw and save every figure that the data allow."""
     folder, shown = out / "figures", headlines(result)
-    unit = unit_of(result)
+    unit, files = unit_of(result), plain_names(shown)
     superplots = {
         name: save(
             superplot(result.cells, name, unit=unit),
-            folder / f"{plain_name(name)}.svg",
+            folder / f"{files[name]}.svg",
             superplot_data(result.cells, name, unit),
         )
         for name in shown
