@@ -10,6 +10,8 @@ from cellular.autophagy.measure.field import MeasureSettings
 from cellular.autophagy.measure.puncta_settings import PunctaSettings
 from cellular.data.find import find_plate
 from cellular.data.platemap import read_plate_map
+from cellular.errors import InputError
+from cellular.jobs.analyse import analyse
 from cellular.jobs.measure import measure
 from cellular.jobs.quality import quality
 from cellular.jobs.runner import Work, each
@@ -58,6 +60,14 @@ def test_a_corrected_map_reaches_every_table_and_measures_nothing_anew(images, t
     made = [path.relative_to(tmp_path / "new") for path in (tmp_path / "new").rglob("*.csv")]
     assert len(made) > 5
     assert all((tmp_path / "out" / path).read_bytes() == (tmp_path / "new" / path).read_bytes() for path in made)
+
+
+def test_a_column_of_the_map_called_like_a_measurement_is_refused(images, tmp_path):
+    plate = plate_of(images, "well,treatment,Area\nA01,DMSO,7\nA02,EBSS,8\n")
+    for verb in (measure, analyse):
+        with pytest.raises(InputError, match="column 'Area' would hide what is measured"):
+            verb(plate, labels=tmp_path / "labels", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_another_pattern_moves_fields_to_other_wells_and_plates(images, tmp_path):

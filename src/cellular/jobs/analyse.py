@@ -41,6 +41,7 @@ from cellular.jobs.segment import (
     plate_diameter,
     segment_field,
 )
+from cellular.jobs.wells import check_map
 from cellular.report.provenance import versions
 from cellular.segment.segmenter import Segmenter
 from cellular.settings import settings_to_dict
@@ -104,6 +105,7 @@ def analyse(
     """
     settings, out = settings or AnalyseSettings(), Path(out)
     plate = as_plate(plate, labels)
+    check_map(plate)
     settings = replace(settings, measure=with_reporter(plate, settings.measure))
     # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
     check_exclusions(exclude, plate)

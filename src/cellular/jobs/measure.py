@@ -29,7 +29,7 @@ from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
 from cellular.jobs.runner import Joined, Work, claimed, each_field, files_of, spread, write_problems
 from cellular.jobs.scale import Scale, common_scale, known_of, read_comparable
-from cellular.jobs.wells import about_fields, as_known, told_of_wells, with_wells
+from cellular.jobs.wells import about_fields, as_known, check_map, told_of_wells, with_wells
 from cellular.labels.diameter import median_diameter
 from cellular.report.autophagy import puncta_overlay
 from cellular.report.outlines import colour_image
@@ -122,6 +122,7 @@ def measure(
     settings = settings or MeasureSettings()
     _check_formats(formats)
     plate = as_plate(plate, labels)
+    check_map(plate)
     settings = with_reporter(plate, settings)
     labelled = tuple(item for item in plate.fields if item.labels)
     where = labels or plate.folder

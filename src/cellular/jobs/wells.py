@@ -9,11 +9,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from cellular.autophagy.measure.columns import OF_IMAGES
+from cellular.autophagy.measure.columns import MEASURED, OF_IMAGES
 from cellular.autophagy.measure.typed import typed
 from cellular.data.plate import IDENTITY, Plate
+from cellular.errors import InputError
 
 _PLACES = frozenset({*IDENTITY, "treatment"})
+
+
+def check_map(plate: Plate) -> None:
+    """InputError where a column of the plate's map is called like a measurement, beside which it would be lost."""
+    taken = {name.lower() for name in MEASURED}
+    for name in plate.map_columns:
+        if name.lower() in taken:
+            raise InputError(f"the plate map's column '{name}' would hide what is measured under that name; rename it")
 
 
 def about_fields(plate: Plate) -> dict[str, dict[str, Any]]:
