@@ -49,7 +49,15 @@ def test_flux_and_course_draw_the_estimates(assay):
 
 def test_the_page_tells_flux_turnover_and_plate(assay, tmp_path):
     page = add_assay(Page("t"), write_assay(assay, tmp_path)).render()
-    for text in (">Flux</h2>", "transition time", "difference of fluxes", ">Wells on the plate</h2>", "no arm lies in"):
+    wells = "that of a plate of 6 wells"  # A01 to B02
+    for text in (
+        ">Flux</h2>",
+        "transition time",
+        "difference of fluxes",
+        ">Wells on the plate</h2>",
+        wells,
+        "no arm lies in",
+    ):
         assert text in page
     assert ">Doses</h2>" not in page
     assert (tmp_path / "turnover.csv").is_file()

@@ -15,6 +15,7 @@ from cellular.autophagy.compare.doses import Curve
 from cellular.autophagy.compare.effects import ALL
 from cellular.autophagy.compare.flux import Flux
 from cellular.autophagy.measure.documentation import axis_label
+from cellular.data.wells import plate_size
 from cellular.report.counts import told_n
 from cellular.report.html import Page
 from cellular.report.statistics import MARKERS
@@ -207,7 +208,8 @@ def _add_doses(page: Page, assay: Assay) -> None:
 def _add_plate(page: Page, assay: Assay) -> None:
     page.section("Wells on the plate").text(
         "Means of wells where they are. The table says how much edge, row and column add to what the wells were given; "
-        "the share is of the variance between wells of one arm on one plate."
+        "the share is of the variance between wells of one arm on one plate. The edge is that of a plate of "
+        f"{plate_size(assay.wells['well']):,} wells, the smallest that holds these: on a larger one it is another."
     )
     page.figures(assay.pictures.get("plate", {}))
     places = assay.places[assay.places["feature"].isin(assay.shown)]
