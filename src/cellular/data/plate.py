@@ -295,9 +295,12 @@ def plates_apart(fields: pd.DataFrame) -> pd.Series:
     >>> rows = [("P", "A01", 1, 1, "240301"), ("P", "A01", 1, 1, "240308"), ("Q", "A01", 1, 1, "240308")]
     >>> plates_apart(pd.DataFrame(rows, columns=IDENTITY)).tolist()
     ['P 240301', 'P 240308', 'Q']
+    >>> rows = [("P", "A01", None, None, "240301"), ("P", "A01", None, None, "240308")]
+    >>> plates_apart(pd.DataFrame(rows, columns=IDENTITY)).tolist()
+    ['P 240301', 'P 240308']
     """
     fields = fields.reindex(columns=IDENTITY)
     names, dates = (fields[name].fillna("").astype(str) for name in ("plate", "date"))
-    places = [fields[name].astype(str) for name in ("well", "site", "timepoint")]
-    several = dates.groupby([names, *places]).nunique().groupby(level=0).max() > 1
-    return names.where(~names.map(several), (names + " " + dates).str.strip())
+    places = [fields[name] for name in ("well", "site", "timepoint")]
+    several = dates.groupby([names, *places], dropna=False).nunique().groupby(level=0).max() > 1
+    return names.where(~names.map(several).astype(bool), (names + " " + dates).str.strip())
