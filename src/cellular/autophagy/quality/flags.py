@@ -91,7 +91,7 @@ _RULES = (
 _DARK = Rule("hardly any light", "signal", _log2("signal", 1.0), 2.0, low=True)
 # Where the reporter's channels agree less, the place where they agree best is a chance: 0.4 for fields of other cells.
 _AGREE = 0.5
-# A field's own outlines agree with its light by 0.84 and more, 0.97 at the median; those of other fields by 0.1.
+# A field's own outlines agree with its light by 0.84 and more where it holds dozens of cells, others' by about 0.1.
 _OWN = 0.75
 # px; what the shift of a field is known to is less than one.
 _SHIFTED, _ALL_SHIFTED = 2.0, 1.5
