@@ -48,6 +48,11 @@ def test_a_large_field_is_judged_smaller_in_its_own_pixels(rng):
     assert agreement > 0.9 > at_rest
 
 
+def test_a_strip_is_judged_too(rng):
+    strip = rng.normal(size=(32, 20_000)).astype(np.float32)
+    assert align(strip, strip).agreement == pytest.approx(1)
+
+
 def test_only_channels_of_one_reporter_are_compared(field):
     egfp, mrfp, transmitted = field.channels
     both = FieldImage.of(np.stack([mrfp, egfp, transmitted], axis=-1), ROLE_ORDER[:3])

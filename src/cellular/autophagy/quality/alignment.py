@@ -61,7 +61,7 @@ def align(first: np.ndarray, second: np.ndarray) -> Alignment:
 
 
 def _prepared(plane: np.ndarray, step: int) -> np.ndarray:
-    size = (plane.shape[1] // step, plane.shape[0] // step)
+    size = (max(1, plane.shape[1] // step), max(1, plane.shape[0] // step))
     small = cv2.resize(plane.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     band = cv2.GaussianBlur(small, (0, 0), _FINEST) - cv2.GaussianBlur(small, (0, 0), _WIDEST)
     fade = [np.hanning(side + 2)[1:-1].astype(np.float32) for side in band.shape]
