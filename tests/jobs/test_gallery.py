@@ -1,5 +1,6 @@
 """Conditions of the gallery, and its files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,10 @@ def test_too_many_conditions_are_treatments_alone_but_never_without_their_inhibi
     assert set(conditions(plate(tmp_path), table, "treatment")) == {"drug"}
     both = pd.concat([table.assign(inhibitor="none"), table.assign(inhibitor="BafA1")], ignore_index=True)
     assert set(conditions(plate(tmp_path), both, "treatment")) == {"drug, none", "drug, BafA1"}
+    # called as the statistics were told (--inhibitor)
+    own = replace(plate(tmp_path), wells=plate(tmp_path).wells.rename(columns={"inhibitor": "blocker"}))
+    called = both.rename(columns={"inhibitor": "blocker"})
+    assert set(conditions(own, called, "treatment", "blocker")) == {"drug, none", "drug, BafA1"}
 
 
 def test_a_strip_of_each_condition_in_order_of_dose(tmp_path):

@@ -140,10 +140,11 @@ def conclude(
         tables = tables.holding(cells=tables["cells"].merge(told, on=["field", "label"], how="left"))
     comparison, figures, reason = _comparison(tables, out, settings.stats, exclude, engine)
     write_problems(out, problems)
+    given = {"treatment": settings.stats.treatment, "inhibitor": settings.stats.inhibitor or "inhibitor"}
     exploring = explore(
         labelled,
         tables,
-        treatment=settings.stats.treatment,
+        **given,
         unit=unit_of(comparison) if comparison else "well",
         first=headlines(comparison) if comparison else HEADLINES,
         drawn_map=next((out / "stats" / f"map_{name}.csv" for name in (figures.maps if figures else ())), None),
@@ -164,7 +165,7 @@ def conclude(
         record,
         read_json(out / MADE_WITH)["versions"],
         left_out(exclude, tables),
-        _gallery(labelled, tables, out, settings.stats.treatment),
+        _gallery(labelled, tables, out, given),
         quality.add_to,
     )
     analysis_page(page, out).write(out / "report.html")
@@ -179,10 +180,10 @@ def outlined(plate: Plate, names: Sequence[str], out: Path) -> Plate:
     return replace(plate, fields=tuple(replace(item, labels=path) for item, path in zip(done, own)))
 
 
-def _gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatment: str) -> dict[str, Path]:
+def _gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, given: Mapping[str, str]) -> dict[str, Path]:
     """The strips of cells; none where images are gone since they were measured."""
     try:
-        return gallery(plate, tables, out, treatment)
+        return gallery(plate, tables, out, **given)
     except MissingInputError as error:
         logger.warning("no gallery: %s", error)
         return {}

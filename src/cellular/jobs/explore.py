@@ -48,6 +48,7 @@ def explore(
     tables: Mapping[str, pd.DataFrame],
     *,
     treatment: str = "treatment",
+    inhibitor: str = "inhibitor",
     unit: str = "well",
     first: Sequence[str] = (),
     drawn_map: Path | None = None,
@@ -58,7 +59,7 @@ def explore(
     Parameters
     ----------
     plate : with label images. tables : "cells" and, where there are any, "puncta", "marker_puncta" and "quality".
-    treatment, unit : columns. first : measurements to show first. drawn_map : ``map_<method>.csv``.
+    treatment, inhibitor, unit : columns. first : measurements to show first. drawn_map : ``map_<method>.csv``.
     tracks : ``field, frame, series, track, y, x``.
     """
     fields = {item.name: item for item in plate.fields}
@@ -70,7 +71,7 @@ def explore(
     if not frames:
         return Exploring(None, {}, [f"No picture could be read: {next(iter(lost.values()), 'there are no fields')}"])
     names = [frame.field for frame in frames]
-    every = _told(plate, tables["cells"], treatment)
+    every = _told(plate, tables["cells"], treatment, inhibitor)
     if unit == "well" and unit in every and every["plate"].nunique() > 1:
         unit, every["plate and well"] = "plate and well", every["plate"] + " " + every["well"].astype(str)
     cells = _cells(every, quality, names, drawn_map)
@@ -141,11 +142,11 @@ def for_paper(picture: np.ndarray) -> np.ndarray:
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
 
-def _told(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.DataFrame:
+def _told(plate: Plate, cells: pd.DataFrame, treatment: str, inhibitor: str) -> pd.DataFrame:
     """All cells with their conditions in ``treatment``, and in ``plate`` names that tell plates apart."""
     told = cells.copy(deep=False)
     if treatment in cells:
-        told["treatment"] = conditions(plate, cells, treatment)
+        told["treatment"] = conditions(plate, cells, treatment, inhibitor)
     fields = plate.table()
     told["plate"] = cells["field"].map(dict(zip(fields["field"], plates_apart(fields)))).fillna("")
     return told

@@ -24,16 +24,18 @@ FEATURES = ("puncta_total", "mitolysosomes", "acid_share", "area")
 _ROOM, MOST_CONDITIONS = 1.25, 24
 
 
-def gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatment: str) -> dict[str, Path]:
+def gallery(
+    plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatment: str, inhibitor: str = "inhibitor"
+) -> dict[str, Path]:
     """Write ``gallery/<condition>.png`` to `out` and return the pictures by caption.
 
     Parameters
     ----------
     plate : the fields that were measured, with their label images. tables : theirs, "cells" and "puncta" among them.
-    treatment : column that says how a cell was treated; without it all cells are one condition.
+    treatment, inhibitor : columns that say how a cell was treated; without the first all cells are one condition.
     """
     cells, feature = tables["cells"], next(name for name in FEATURES if name in tables["cells"])
-    found = dict(list(cells.groupby(conditions(plate, cells, treatment))))
+    found = dict(list(cells.groupby(conditions(plate, cells, treatment, inhibitor))))
     groups = [(name, found[name]) for name in sorted(found, key=number_order)][:MOST_CONDITIONS]
     chosen = {name: choose_cells(group, feature) for name, group in groups}
     chosen = {name: rows for name, rows in chosen.items() if len(rows)}
@@ -54,7 +56,7 @@ def gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatme
     return made
 
 
-def conditions(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.Series:
+def conditions(plate: Plate, cells: pd.DataFrame, treatment: str, inhibitor: str = "inhibitor") -> pd.Series:
     """What each cell was given, in words: its treatment, then what else the map says but for replicates and controls.
 
     The treatment alone where that makes too many, but with its inhibitor: their pools are two, and a mean of both is
@@ -65,7 +67,7 @@ def conditions(plate: Plate, cells: pd.DataFrame, treatment: str) -> pd.Series:
     others = [c for c in plate.map_columns if c in cells and c not in (treatment, "replicate", "control", "dose_unit")]
     words = _in_words(cells, treatment, others)
     few = words.nunique() <= MOST_CONDITIONS
-    return words if few else _in_words(cells, treatment, [name for name in others if name == "inhibitor"])
+    return words if few else _in_words(cells, treatment, [name for name in others if name == inhibitor])
 
 
 def _in_words(cells: pd.DataFrame, treatment: str, others: Sequence[str]) -> pd.Series:
