@@ -145,10 +145,15 @@ def sweep_partial(folder: Path, deep: bool = True) -> None:
             leftover.unlink(missing_ok=True)
 
 
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write `content`: bytes, since a BytesIO's view in a failed write can crash Python 3.12.1 (gh-111049)."""
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write `text` in UTF-8."""
-    with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
 
 
 def write_json(path: str | Path, value: Any) -> None:

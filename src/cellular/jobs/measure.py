@@ -22,7 +22,7 @@ from cellular.data.formats.images import write_image
 from cellular.data.image import FieldImage, load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, import_extra
-from cellular.files import of_words, whole_file, write_csv, write_json
+from cellular.files import of_words, write_bytes, write_csv, write_json
 from cellular.jobs.corrections import check_states, corrected, only_labelled, told_states, with_counts
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
@@ -351,8 +351,7 @@ def write_h5ad(path: Path, table: Any) -> None:
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         write_elem(file, "/", table)
-    with whole_file(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
+    write_bytes(path, content.getvalue())
 
 
 def to_anndata(cells: pd.DataFrame, images: pd.DataFrame) -> Any:

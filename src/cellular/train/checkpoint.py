@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from cellular.errors import InputError, MissingInputError
-from cellular.files import whole_file, write_json
+from cellular.files import write_bytes, write_json
 from cellular.segment.model.weights import torch_bytes
 
 CHECKPOINT = "checkpoint.pt"
@@ -15,8 +15,7 @@ CHECKPOINT = "checkpoint.pt"
 def save_checkpoint(folder: Path, state: dict[str, Any], summary: dict[str, Any]) -> None:
     """Write `state` (tensors and plain values) and its human-readable `summary`, each whole or not at all."""
     path = folder / CHECKPOINT
-    with whole_file(path) as temporary:
-        temporary.write_bytes(torch_bytes(state))
+    write_bytes(path, torch_bytes(state))
     write_json(path.with_suffix(".json"), summary)
 
 

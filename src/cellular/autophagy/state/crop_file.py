@@ -14,7 +14,7 @@ from cellular.autophagy.state.files import read_header, with_words
 from cellular.autophagy.state.network import CropNetwork
 from cellular.device import resolve_device
 from cellular.errors import CellularError, InputError
-from cellular.files import whole_file
+from cellular.files import write_bytes
 from cellular.settings import settings_from
 
 FORMAT = "cellular-crops-1"
@@ -31,8 +31,7 @@ def save_crop_model(path: str | Path, model: CropModel) -> Path:
         "source": model.source,
     }
     state = {name: value.detach().cpu().contiguous() for name, value in model.network.state_dict().items()}
-    with whole_file(path) as temporary:
-        temporary.write_bytes(save(state, {"cellular": json.dumps(about)}))
+    write_bytes(path, save(state, {"cellular": json.dumps(about)}))
     return Path(path)
 
 

@@ -11,7 +11,7 @@ from safetensors.numpy import save
 
 from cellular.autophagy.state.tree_model import ARRAYS, DTYPES, ClassifySettings, TreeModel
 from cellular.errors import CellularError, InputError, MissingInputError
-from cellular.files import whole_file
+from cellular.files import write_bytes
 from cellular.settings import settings_from
 
 FORMAT = "cellular-trees-1"
@@ -20,8 +20,7 @@ FORMAT = "cellular-trees-1"
 def save_model(path: str | Path, model: TreeModel) -> Path:
     """Write a model with the settings it was trained with; the same model gives the same bytes."""
     about = json.dumps({"format": FORMAT, "settings": asdict(model.settings)})
-    with whole_file(path) as temporary:
-        temporary.write_bytes(save({name: getattr(model, name) for name in ARRAYS}, {"cellular": about}))
+    write_bytes(path, save({name: getattr(model, name) for name in ARRAYS}, {"cellular": about}))
     return Path(path)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from cellular.data.formats.export import Written
 from cellular.data.formats.labelled import LabelledField
 from cellular.errors import import_extra
-from cellular.files import whole_file
+from cellular.files import write_bytes
 
 RAW_NAMES = ("texas_red", "fitc", "brightfield")  # in the order of an image's red, green and blue
 
@@ -30,8 +30,7 @@ def export_hdf5(item: LabelledField, out: Path, names: Sequence[str]) -> Written
         file.create_dataset("labels/instances", data=labels, compression="gzip")
         semantic = file.create_dataset("labels/semantic", data=_semantic(item, labels, names), compression="gzip")
         semantic.attrs["classes"] = names
-    with whole_file(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
+    write_bytes(path, content.getvalue())
     return Written([path])
 
 

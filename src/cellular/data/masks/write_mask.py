@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cellular.files import whole_file
+from cellular.files import write_bytes
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _EIGHT_BIT_RGB = (8, 2, 0, 0, 0)
@@ -29,8 +29,7 @@ def write_mask(
     rows[:, 1 + 3 * x0 : 1 + 3 * x1] = (mask[:, :, None] * np.array(colour, np.uint8)).reshape(y1 - y0, -1)
     packed = _pack(y0, rows.tobytes(), shape[0] - y1, rows.shape[1])
     header = struct.pack(">IIBBBBB", shape[1], shape[0], *_EIGHT_BIT_RGB)
-    with whole_file(path) as temporary:
-        temporary.write_bytes(_SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b""))
+    write_bytes(path, _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b""))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

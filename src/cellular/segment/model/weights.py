@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from cellular.errors import MissingInputError, WeightsError
-from cellular.files import whole_file
+from cellular.files import write_bytes
 from cellular.segment.model.network import LEVELS, CPnet
 
 SAFETENSORS = ".safetensors"
@@ -101,8 +101,7 @@ def save_network(path: str | Path, network: CPnet, half: bool = False, metadata:
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     if half:
         state = {k: v.half() if v.is_floating_point() and not k.startswith("diam_") else v for k, v in state.items()}
-    with whole_file(path) as temporary:
-        temporary.write_bytes(save(state, metadata) if path.suffix == SAFETENSORS else torch_bytes(state))
+    write_bytes(path, save(state, metadata) if path.suffix == SAFETENSORS else torch_bytes(state))
 
 
 def torch_bytes(value: object) -> bytes:
