@@ -251,12 +251,18 @@ def _rows_of(fields: pd.Index, images: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: StatsSettings) -> list[str]:
+def pooled_factors(
+    table: pd.DataFrame, described: Sequence[str], settings: StatsSettings, inhibitor: pd.Series | None = None
+) -> list[str]:
     """A sentence for each of the columns `described` that differs between wells of one treatment and is not compared.
 
-    Columns that go with the replicate alone are left to it.
+    `inhibitor` is each cell's, missing where it had none: in a flux, wells of one are pooled like those of a treatment.
+    A column that is empty in some of the wells differs. Columns that go with the replicate alone are left to it.
     """
-    own = {settings.treatment, settings.replicate, settings.factor, settings.time, *LEVELS, *OF_IMAGES}
+    own = {settings.treatment, settings.replicate, settings.factor, "control", *LEVELS, *OF_IMAGES}
+    group = "Treatment '" + table["treatment"] + "'"
+    group = group if inhibitor is None else (group + " with '" + inhibitor + "'").fillna(group)
+    table = table.assign(treatment=group)
     sentences = []
     for name in described:
         if name in own or name not in table:
@@ -264,8 +270,9 @@ def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: Stat
         words = of_words(table[name])
         if not words and table[name].nunique() > _MOST_LEVELS:
             continue
-        wells = table[["treatment", "replicate", "well", name]].drop_duplicates().dropna(subset=[name])
-        levels = wells[name].astype(str) if words else as_text(wells[name])
+        wells = table[["treatment", "replicate", "well", name]].drop_duplicates()
+        values = wells[name] if words or name != settings.dose else wells[name].fillna(0)  # given none
+        levels = as_text(values).fillna("empty")
         few = levels.nunique() <= min(_MOST_LEVELS, max(2, wells["well"].nunique() // 2))
         if not few or levels.groupby(wells["well"]).nunique().max() > 1:
             continue
@@ -273,7 +280,7 @@ def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: Stat
         for treatment in within.index[within > 1].unique("treatment"):
             values = sorted(levels[wells["treatment"] == treatment].unique(), key=number_order)
             sentences.append(
-                f"Treatment '{treatment}' pools wells of different {name} ({', '.join(values[:6])}): compare them "
+                f"{treatment} pools wells of different {name} ({', '.join(values[:6])}): compare them "
                 f"apart, by a column that names both or in a table of one {name} only"
             )
     return sentences

@@ -154,7 +154,7 @@ def compare(
         notes=(
             *kept_apart,
             *taken_for_granted(table, len(cells), len(all_fields), settings),
-            *pooled_factors(table, described, settings),
+            *pooled_factors(everything, described, settings, arms and arms.given(everything)),
         ),
         measurements=measured.features,
         cells=table,
