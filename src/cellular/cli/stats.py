@@ -77,5 +77,5 @@ def _print_assay(assay: "Assay") -> None:
         columns = ["feature", "treatment", "unit", "doses", "replicates", "p_trend", "ec50", "ec50_low", "ec50_high"]
         rows = assay.curves[[*columns, "refusal", "note"]]
         print(rows.to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
-    for line in (*assay.notes, *(assay.flux.warnings if assay.flux else ())):
+    for line in assay.flux.warnings if assay.flux else ():
         print(line)

@@ -19,6 +19,7 @@ from cellular.jobs.assay import assess, write_assay
 from cellular.jobs.cells_by_hand import told_by_hand
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.runner import attempt
+from cellular.report.assay import Assay
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
 from cellular.report.statistics import cell_map, forest, over_time, superplot, superplot_data
@@ -96,10 +97,10 @@ def compare_tables(
     given = _beside(cells, "images", images, text)
     judged = _beside(cells, "quality", quality, ())
     result, excluded = _compared(table, settings, given, exclude, judged, engine)
-    if note := by_hand_note(table):
-        result = replace(result, notes=(*result.notes, note))
+    assay = assess(result, settings, headlines(result))
+    result = replace(result, notes=(*result.notes, *assay.notes, *filter(None, [by_hand_note(table)])))
     with alone_in(out):
-        figures = _write(result, excluded, out, settings, maps)
+        figures = _write(result, assay, excluded, out, settings, maps)
     return result, figures
 
 
@@ -115,10 +116,15 @@ def forget(out: Path, but: Collection[str] = ()) -> None:
 
 
 def _write(
-    result: Comparison, excluded: pd.DataFrame | None, out: Path, settings: StatsSettings, maps: Sequence[str]
+    result: Comparison,
+    assay: Assay,
+    excluded: pd.DataFrame | None,
+    out: Path,
+    settings: StatsSettings,
+    maps: Sequence[str],
 ) -> Figures:
     """Write tables, figures and page of a comparison, in place of those of an earlier one."""
-    before, assay = _files(out), assess(result, settings, headlines(result))
+    before = _files(out)
     (out / LEDGER).unlink(missing_ok=True)
     if excluded is not None:
         write_csv(out / LEDGER, excluded)
@@ -131,7 +137,7 @@ def _write(
     made = sorted(name for name, when in _files(out).items() if before.get(name) != when and name != LOCK)
     forget(out, made)
     told = {"settings": settings_to_dict(settings), "control": result.control, "refusals": list(result.refusals)}
-    write_json(out / RECORD, {**told, "notes": [*result.notes, *assay.notes], "files": [*made, RECORD]})
+    write_json(out / RECORD, {**told, "notes": list(result.notes), "files": [*made, RECORD]})
     return figures
 
 

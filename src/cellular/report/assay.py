@@ -191,8 +191,6 @@ def _add_doses(page: Page, assay: Assay) -> None:
         "A four-parameter log-logistic curve through the replicates. The trend is Page's test; a curve is drawn only "
         "where there is a trend and the doses show both ends of it."
     )
-    for note in assay.notes:
-        page.text(f"{note}.")
     table = told_n(shown.assign(measurement=shown["feature"].map(axis_label))).rename(columns={"images": "fields"})
     for name in ("ec50", "plateau"):
         table[f"{name}, 95 % interval"] = _ends(table[f"{name}_low"], table[f"{name}_high"])
