@@ -1,11 +1,14 @@
 """What is taken for granted of a table of cells, in sentences, and columns that only look like measurements."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings, in_order, told
+from cellular.autophagy.compare.images import compared
 from cellular.data.platemap import look_alike
 from cellular.files import as_numbers, of_words
 
@@ -38,6 +41,20 @@ def taken_for_granted(table: pd.DataFrame, given: int, treated: int, settings: S
             yield f"Column '{name}' is not compared: '{word}' in it is no number"
     if treated < given:
         yield f"{given - treated} of {given} cells have no treatment and are left out"
+
+
+def not_side_by_side(
+    images: pd.DataFrame, pairs: Iterable[tuple[str, Any, np.ndarray]], settings: StatsSettings
+) -> Iterator[str]:
+    """Which replicates are not compared, a sentence for each of `pairs` (treatment, timepoint, rows of `images`)."""
+    for treatment, _, chosen in pairs:
+        both = images[chosen]
+        left = set(both["replicate"]) - set(compared(both, settings)[1]["replicate"])
+        if left:
+            yield (
+                f"Replicate(s) {', '.join(in_order(left))} hold one of '{treatment}' and its control alone: their "
+                "comparison is without these, since others hold both side by side"
+            )
 
 
 def stray_word(values: pd.Series) -> str | None:
