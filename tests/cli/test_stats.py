@@ -75,6 +75,21 @@ def test_three_dates_are_tested(tmp_path, capsys):
     assert "no p-value" not in capsys.readouterr().out
 
 
+def test_the_replicates_of_a_map_are_taken_before_dates(tmp_path, capsys):
+    cells = measured([220518, 220519, 220520, 220521])
+    cells["replicate"] = cells["field"].str.extract(r"_(2205..)-")[0].map(lambda date: "12"[date > "220519"])
+    cells.to_csv(tmp_path / "cells.csv", index=False)
+    options = ["--features", "log2_ratio", "--min_replicates", "2", "--map", "pca"]
+    taken = {}
+    for name in ("", "replicate", "date"):
+        more = ["--replicate", name] if name else []
+        assert main(["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / f"out{name}"), *options, *more]) == 0
+        taken[name] = pd.read_csv(tmp_path / f"out{name}" / "effects.csv")
+        assert ("are those of the column 'replicate'" in capsys.readouterr().out) == (name == "")
+    pd.testing.assert_frame_equal(taken[""], taken["replicate"])
+    assert [table["replicates_treated"][0] for table in taken.values()] == [2, 2, 4]
+
+
 def test_other_plates_bring_their_own_columns(tmp_path, capsys):
     """Names outside the grammar, wells, treatments and batches from images.csv beside the cells."""
     cells = measured([220518, 220519, 220520]).drop(columns="puncta_red_only")

@@ -96,12 +96,24 @@ def compare_tables(
         table = told_by_hand(table, corrections)
     given = _beside(cells, "images", images, text)
     judged = _beside(cells, "quality", quality, ())
+    settings, of_map = _with_replicates(settings, table, given)
     result, excluded = _compared(table, settings, given, exclude, judged, engine)
     assay = assess(result, settings, headlines(result))
-    result = replace(result, notes=(*result.notes, *assay.notes, *filter(None, [by_hand_note(table)])))
+    result = replace(result, notes=(*of_map, *result.notes, *assay.notes, *filter(None, [by_hand_note(table)])))
     with alone_in(out):
         figures = _write(result, assay, excluded, out, settings, maps)
     return result, figures
+
+
+def _with_replicates(
+    settings: StatsSettings, cells: pd.DataFrame, images: pd.DataFrame | None
+) -> tuple[StatsSettings, Sequence[str]]:
+    """The settings with the replicates of the plate map, where it tells some and no other column was named; a note."""
+    told = cells if "replicate" in cells or images is None else images
+    if settings.replicate or "replicate" not in told or told["replicate"].isna().all():
+        return settings, ()
+    note = "Biological replicates are those of the column 'replicate'; --replicate date takes each date for one"
+    return replace(settings, replicate="replicate"), (note,)
 
 
 def forget(out: Path, but: Collection[str] = ()) -> None:

@@ -38,7 +38,8 @@ class StatsSettings:
     ----------
     treatment : column that says how a cell was treated.
     control : the treatment that others are compared with; None takes 'fed' where there is one.
-    replicate : column that tells biological replicates apart; None takes each date as one, however many plates.
+    replicate : column that tells biological replicates apart; None takes each date as one, however many plates, and in
+        `stats` and `analyse` the column 'replicate' where there is one.
     inhibitor : column of the lysosomal inhibitor; None takes the column 'inhibitor' where there is one.
     no_inhibitor : its value in wells without inhibitor; None recognises it ('none', 'vehicle', '0' and the like).
     factor : one further column, a genotype say, whose interaction with the treatment is asked for.

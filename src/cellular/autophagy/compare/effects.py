@@ -87,6 +87,13 @@ class Comparison:
             return self.before
         return not_pooled(self.before, self.arms)[0]
 
+    @property
+    def replicates(self) -> dict[str, str]:
+        """The replicate of every field that has a treatment, those that were left out included."""
+        tables = (self.before, self.with_inhibitor, self.cells)
+        every = next(table for table in tables if table is not None).drop_duplicates("image")
+        return dict(zip(every["image"], every["replicate"]))
+
 
 def compare(
     cells: pd.DataFrame,
