@@ -90,6 +90,17 @@ def test_the_replicates_of_a_map_are_taken_before_dates(tmp_path, capsys):
     assert [table["replicates_treated"][0] for table in taken.values()] == [2, 2, 4]
 
 
+def test_flags_of_other_fields_are_refused(tmp_path, capsys):
+    measured([220518]).to_csv(tmp_path / "cells.csv", index=False)
+    pd.DataFrame({"field": ["other"], "flagged": [True], "reasons": "dark"}).to_csv(
+        tmp_path / "quality.csv", index=False
+    )
+    told = ["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out"), "--features", "log2_ratio"]
+    assert main([*told, "--exclude", "flagged"]) == 2
+    assert "The table of quality knows no field of the cells" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_other_plates_bring_their_own_columns(tmp_path, capsys):
     """Names outside the grammar, wells, treatments and batches from images.csv beside the cells."""
     cells = measured([220518, 220519, 220520]).drop(columns="puncta_red_only")

@@ -178,6 +178,8 @@ def _compared(
 ) -> tuple[Comparison, pd.DataFrame | None]:
     """The comparison without the fields of `exclude`, n before and after told, and the ledger of these fields."""
     each = partial(_by_engine, engine)
+    if quality is not None and len(cells) and "field" in cells:
+        _check_quality(quality, cells["field"].astype(str))
     if not exclude:
         result = compare(cells, settings, images, each=each)
         odd = 0 if quality is None else int(quality["flagged"].astype(bool).sum())
@@ -194,6 +196,15 @@ def _compared(
     else:
         result = replace(result, notes=(f"--exclude {' '.join(exclude)}: no field is left out", *result.notes))
     return result, excluded
+
+
+def _check_quality(quality: pd.DataFrame, fields: pd.Series) -> None:
+    """InputError where a table of quality is of other fields than those of the cells."""
+    if len(quality) and not fields.isin(quality["field"].astype(str)).any():
+        raise InputError(
+            f"The table of quality knows no field of the cells, such as {fields.iloc[0]}; its own are "
+            f"{quality['field'].iloc[0]} ...: nothing that it flags would be left out"
+        )
 
 
 def _by_engine(engine: Engine, do: Callable[[Any], Any], parts: Sequence[Features]) -> Iterator[Any]:

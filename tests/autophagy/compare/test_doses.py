@@ -116,6 +116,17 @@ def test_a_trend_rests_on_as_many_replicates_as_a_p_value_needs():
     assert "fewer than three doses" in row["note"]
 
 
+def test_a_dose_that_is_no_number_is_no_missing_one():
+    rows = [{"batch": "a", "treatment": "DMSO", "dose": "vehicle"}]
+    rows += [{"batch": "a", "treatment": "drug", "dose": dose} for dose in ("1", "10", "100", "1 uM")]
+    with pytest.raises(InputError, match="'dose' holds '1 uM', which is no number"):
+        dose_series(table_of(rows), StatsSettings(), "DMSO")
+    found = dose_series(table_of(rows[:-1]), StatsSettings(), "DMSO")
+    assert found["drug"].tolist() == [0, 1, 10, 100]
+    levels = [rows[0], *({**rows[1], "dose": level} for level in ("low", "middle", "high"))]
+    assert dose_series(table_of(levels), StatsSettings(), "DMSO") == {}
+
+
 def test_one_replicate_has_a_curve_and_no_p_value():
     row = curve_row(named(replicates(rows=1, scatter=0)), StatsSettings())
     assert row["ec50"] == pytest.approx(12, rel=1e-3)

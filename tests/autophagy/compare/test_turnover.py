@@ -7,6 +7,7 @@ from scipy import stats as scipy_stats
 
 from cellular.autophagy.compare.design import StatsSettings, nest
 from cellular.autophagy.compare.turnover import line_of, turnover
+from cellular.errors import InputError
 
 SETTINGS = StatsSettings(control="DMSO", replicate="batch", time="hours")
 
@@ -76,6 +77,14 @@ def test_no_growth_has_no_transition_time():
     rng = np.random.default_rng(1)
     found = rows_of(course(lambda t, n, h, b: 6 + rng.normal(0, 0.5)))
     assert "means nothing" in found.loc[("DMSO", "transition time"), "note"]
+
+
+@pytest.mark.parametrize(("time", "said"), [("2 h", "'2 h', which is no number"), (np.nan, "holds no numbers")])
+def test_a_time_that_is_no_number_is_refused(time, said):
+    table = course(lambda t, n, h, b: 6.0 + h)
+    table["hours"] = table["hours"].astype(object).where(table["hours"].lt(2) & isinstance(time, str), time)
+    with pytest.raises(InputError, match=said):
+        turnover(table, "none", ["puncta_yellow"], {}, SETTINGS)
 
 
 def test_fewer_than_three_times_are_no_course():

@@ -126,6 +126,12 @@ def dose_series(table: pd.DataFrame, settings: StatsSettings, control: str) -> d
     if settings.dose not in table:
         return {}
     doses = as_numbers(table[settings.dose])
+    words = table.loc[doses.isna() & table[settings.dose].notna() & (table["treatment"] != control), settings.dose]
+    if len(words) and doses[doses > 0].nunique() >= 3:
+        raise InputError(
+            f"Column '{settings.dose}' holds '{words.iloc[0]}', which is no number: its wells would be left out of the "
+            "curve; give all doses as numbers of one unit"
+        )
     if (doses < 0).any():
         raise InputError(f"Column '{settings.dose}' holds a negative dose, {doses.min():g}")
     if settings.treatment == settings.dose:

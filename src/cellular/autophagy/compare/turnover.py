@@ -74,8 +74,10 @@ def turnover(
 def _timed(table: pd.DataFrame, settings: StatsSettings) -> pd.DataFrame:
     """Cells whose replicate, arm and ``time`` are known."""
     at = as_numbers(table[settings.time]) if settings.time else table["timepoint"].astype(float)
-    if settings.time and at.notna().sum() == 0:
-        raise InputError(f"Column '{settings.time}' holds no numbers: give the time after the block in one unit")
+    if settings.time and (at.isna().all() or at[table[settings.time].notna()].isna().any()):
+        given = table.loc[at.isna(), settings.time].dropna()
+        held = f"'{given.iloc[0]}', which is no number" if len(given) else "no numbers"
+        raise InputError(f"Column '{settings.time}' holds {held}: give the time after the block in one unit")
     return table.assign(time=at)[told(table["replicate"]).notna() & table["arm"].notna() & at.notna()]
 
 
