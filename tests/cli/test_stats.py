@@ -101,6 +101,26 @@ def test_flags_of_other_fields_are_refused(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_table_of_images_that_says_otherwise_is_not_passed_over(tmp_path, capsys):
+    cells = measured([220518, 220519, 220520])
+    fed = cells["field"].str.contains("_C")
+    cells["treatment"], cells["dose"] = np.where(fed, "fed", "starved"), np.where(fed, 0, 10)
+    images = (
+        cells[["field", "treatment", "dose"]].drop_duplicates().assign(dose=lambda rows: rows["dose"].astype(float))
+    )
+    cells.to_csv(tmp_path / "cells.csv", index=False)
+    images.to_csv(tmp_path / "images.csv", index=False)
+    told = ["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out"), "--features", "log2_ratio"]
+    assert main(told) == 0
+    images.loc[images.index[0], "treatment"] = "starved"
+    images.to_csv(tmp_path / "images.csv", index=False)
+    assert main(told) == 2
+    assert "is 'fed' in the table of cells and 'starved' in that of images" in capsys.readouterr().err
+    cells.drop(columns="treatment").to_csv(tmp_path / "cells.csv", index=False)
+    assert main(told) == 0
+    assert pd.read_csv(tmp_path / "out" / "units.csv")["images"].tolist() == [11, 13]
+
+
 def test_other_plates_bring_their_own_columns(tmp_path, capsys):
     """Names outside the grammar, wells, treatments and batches from images.csv beside the cells."""
     cells = measured([220518, 220519, 220520]).drop(columns="puncta_red_only")

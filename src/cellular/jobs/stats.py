@@ -11,6 +11,7 @@ import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import ALL, Comparison, Features, compare
+from cellular.autophagy.compare.notes import check_agree
 from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
 from cellular.autophagy.state.by_hand import by_hand_note
 from cellular.errors import InputError
@@ -178,6 +179,8 @@ def _compared(
 ) -> tuple[Comparison, pd.DataFrame | None]:
     """The comparison without the fields of `exclude`, n before and after told, and the ledger of these fields."""
     each = partial(_by_engine, engine)
+    if images is not None:
+        check_agree(cells, images, settings)
     if quality is not None and len(cells) and "field" in cells:
         _check_quality(quality, cells["field"].astype(str))
     if not exclude:

@@ -228,7 +228,7 @@ def _describe(fields: pd.Index, images: pd.DataFrame | None) -> pd.DataFrame:
     named["treatment"] = [cellular_treatment(part.well) for part in parts]
     if images is not None:
         _check(images, "images")
-        given = _rows_of(fields, images)
+        given = rows_of(fields, images)
         for column in given:
             # an empty treatment is a field that was not to be compared, whatever its row on the plate
             fall_back = column in named and column != "treatment"
@@ -236,7 +236,7 @@ def _describe(fields: pd.Index, images: pd.DataFrame | None) -> pd.DataFrame:
     return named.assign(timepoint=as_numbers(named["timepoint"]))
 
 
-def _rows_of(fields: pd.Index, images: pd.DataFrame) -> pd.DataFrame:
+def rows_of(fields: pd.Index, images: pd.DataFrame) -> pd.DataFrame:
     """The rows of the table of images, by field; its names may have the endings of the images' files."""
     for compared in (same_name, lambda name: same_name(field_name(name))):
         names = images["field"].astype(str).map(compared)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.compare.design import StatsSettings, in_order, told
+from cellular.autophagy.compare.design import StatsSettings, as_text, in_order, rows_of, told
 from cellular.autophagy.compare.images import compared
 from cellular.data.platemap import look_alike
+from cellular.errors import InputError
 from cellular.files import as_numbers, of_words
 
 # Numbers in another spelling: 1,234.5, 0,5, <3, 1 234
@@ -41,6 +42,29 @@ def taken_for_granted(table: pd.DataFrame, given: int, treated: int, settings: S
             yield f"Column '{name}' is not compared: '{word}' in it is no number"
     if treated < given:
         yield f"{given - treated} of {given} cells have no treatment and are left out"
+
+
+def check_agree(cells: pd.DataFrame, images: pd.DataFrame, settings: StatsSettings) -> None:
+    """InputError where the tables of cells and of images tell different things of what a field's well was given.
+
+    A table of images that was mended would be read for what cells have not, and for nothing else.
+    """
+    given = (settings.treatment, settings.replicate, settings.inhibitor or "inhibitor", settings.factor)
+    both = [name for name in (*given, settings.dose, settings.time) if name and name in cells and name in images]
+    if not (both and len(cells) and "field" in cells and "field" in images):
+        return
+    first = cells[["field", *both]].drop_duplicates("field").dropna(subset="field")
+    told_of = rows_of(pd.Index(first["field"].astype(str)), images)
+    for name in both:
+        here, there = as_text(first[name]).set_axis(told_of.index), as_text(told_of[name])
+        same = (here == there) | (as_numbers(here) == as_numbers(there))
+        differ = here.notna() & there.notna() & ~same
+        if differ.any():
+            field = differ.index[differ][0]
+            raise InputError(
+                f"'{name}' of field {field} is '{here[field]}' in the table of cells and '{there[field]}' in that of "
+                "images: mend the plate map and run measure or analyse again, or take the column out of one of them"
+            )
 
 
 def not_side_by_side(
