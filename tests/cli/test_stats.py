@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cellular.autophagy.compare.design import StatsSettings
 from cellular.cli.main import main
+from cellular.jobs.stats import compare_tables
 from cellular.tables import from_frame, write_table
 
 
@@ -119,6 +121,17 @@ def test_a_table_of_images_that_says_otherwise_is_not_passed_over(tmp_path, caps
     cells.drop(columns="treatment").to_csv(tmp_path / "cells.csv", index=False)
     assert main(told) == 0
     assert pd.read_csv(tmp_path / "out" / "units.csv")["images"].tolist() == [11, 13]
+
+
+def test_the_page_calls_intervals_by_their_level(tmp_path):
+    cells = measured([220518, 220519, 220520])
+    cells["dose"] = np.where(cells["field"].str.contains("_C"), 0.0, 1.0 + cells["label"] % 4)
+    for level, told, other in ((0.95, "95 % interval", "90 % interval"), (0.9, "90 % interval", "95 % interval")):
+        compare_tables(cells, tmp_path / told, StatsSettings(level=level, features=("log2_ratio",)), maps=())
+        page = (tmp_path / told / "stats.html").read_text()
+        assert f">{told}</th>" in page
+        assert f"ec50, {told}" in page
+        assert other not in page
 
 
 def test_other_plates_bring_their_own_columns(tmp_path, capsys):

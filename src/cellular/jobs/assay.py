@@ -44,7 +44,7 @@ def assess(result: Comparison, settings: StatsSettings, shown: Sequence[str]) ->
     notes = [f"Wells of '{result.control}' without a dose are dose zero of {', '.join(series)}"] if series else []
     wells, places, quality = _plate(result, settings, features, notes)
     first = dict.fromkeys([*([YELLOW] if flux and YELLOW in result.cells else []), *shown, *settings.heatmaps])
-    return Assay(flux, factor, curves, points, wells, places, quality, tuple(notes), tuple(first))
+    return Assay(flux, factor, curves, points, wells, places, quality, tuple(notes), tuple(first), settings.level)
 
 
 def _plate(

@@ -144,7 +144,7 @@ def _write(
     write_csv(out / "effects.csv", result.effects)
     write_csv(out / "over_time.csv", result.over_time)
     write_csv(out / "units.csv", result.units)
-    figures = replace(draw(result, out, settings, maps), assay=write_assay(assay, out))
+    figures = replace(draw(result, out, settings, maps), assay=write_assay(assay, out), level=settings.level)
     page = Page("Treatments compared", subtitle="cellular stats", folder=out)
     add_to_page(page, result, figures).write(out / "stats.html")
     made = sorted(name for name, when in _files(out).items() if before.get(name) != when and name != LOCK)
