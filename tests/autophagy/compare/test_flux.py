@@ -149,6 +149,19 @@ def test_an_inhibitor_that_does_nothing_and_arms_on_two_plates_are_warned_of():
     assert flux(plate()).warnings == ()
 
 
+def test_treatments_that_differ_in_the_inhibitor_too_are_said():
+    """No treatment has both arms: there is no flux, and nothing to keep apart."""
+    cells = plate()
+    cells = cells[(cells["treatment"] == "EBSS") == (cells["inhibitor"] == "BafA1")]
+    result = compare(cells, SETTINGS)
+    assert result.arms is None
+    assert (
+        "Treatments differ in 'inhibitor' too ('DMSO' none, 'EBSS' BafA1): what is told of one is of both"
+        in result.notes
+    )
+    assert not [note for note in compare(plate(), SETTINGS).notes if "differ in" in note]
+
+
 def test_wells_of_several_doses_of_the_inhibitor_are_said_to_be_pooled():
     low = plate()
     high = low.assign(field="h" + low["field"], well=low["well"].str.replace("A", "B"), inhibitor_nM=100.0)

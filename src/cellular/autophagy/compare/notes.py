@@ -36,6 +36,13 @@ def taken_for_granted(table: pd.DataFrame, given: int, treated: int, settings: S
         yield f"There is one treatment, '{table['treatment'].iloc[0]}': its flux stands alone, without a difference"
     elif settings.factor:
         yield f"Effects are averages over '{settings.factor}'; those at each of its levels stand apart"
+    column = settings.inhibitor or "inhibitor"
+    if column in table and column not in (settings.treatment, settings.factor):
+        levels = as_text(table[column]).fillna("empty").groupby(table["treatment"])
+        had = {str(name): " and ".join(sorted(part.unique())) for name, part in levels}
+        if len(set(had.values())) > 1:
+            listed = ", ".join(f"'{name}' {had[name]}" for name in in_order(had))
+            yield f"Treatments differ in '{column}' too ({listed}): what is told of one is of both"
     yield from look_alike(settings.treatment, in_order(table["treatment"]))
     for name in (name for name in table if of_words(table[name])):
         if (word := stray_word(table[name])) is not None:
