@@ -12,7 +12,7 @@ import pandas as pd
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import ALL, Comparison, Features, compare
 from cellular.autophagy.compare.notes import check_agree
-from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
+from cellular.autophagy.quality.exclusions import exclusion_note, is_flagged, ledger, read_exclusions, with_places
 from cellular.autophagy.state.by_hand import by_hand_note
 from cellular.errors import InputError
 from cellular.files import LOCK, alone_in, plain_names, read_json, write_csv, write_json
@@ -185,7 +185,7 @@ def _compared(
         _check_quality(quality, cells["field"].astype(str))
     if not exclude:
         result = compare(cells, settings, images, each=each)
-        odd = 0 if quality is None else int(quality["flagged"].astype(bool).sum())
+        odd = 0 if quality is None else int(is_flagged(quality).sum())
         note = f"{odd} field(s) are flagged in quality.csv and were not left out; --exclude flagged does"
         return (replace(result, notes=(*result.notes, note)) if odd else result), None
     names = [name for table in (images, quality) if table is not None for name in table["field"].astype(str)]
