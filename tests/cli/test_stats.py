@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cellular.autophagy.compare.design import StatsSettings
 from cellular.cli.main import main
+from cellular.jobs.stats import compare_tables
 from cellular.tables import from_frame, write_table
 
 
@@ -73,6 +75,63 @@ def test_three_dates_are_tested(tmp_path, capsys):
     assert (first["q_value"] >= first["p_value"]).all()
     assert first.loc["puncta_red_only", "estimate"] == pytest.approx(2.5, rel=0.2)
     assert "no p-value" not in capsys.readouterr().out
+
+
+def test_the_replicates_of_a_map_are_taken_before_dates(tmp_path, capsys):
+    cells = measured([220518, 220519, 220520, 220521])
+    cells["replicate"] = cells["field"].str.extract(r"_(2205..)-")[0].map(lambda date: "12"[date > "220519"])
+    cells.to_csv(tmp_path / "cells.csv", index=False)
+    options = ["--features", "log2_ratio", "--min_replicates", "2", "--map", "pca"]
+    taken = {}
+    for name in ("", "replicate", "date"):
+        more = ["--replicate", name] if name else []
+        assert main(["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / f"out{name}"), *options, *more]) == 0
+        taken[name] = pd.read_csv(tmp_path / f"out{name}" / "effects.csv")
+        assert ("are those of the column 'replicate'" in capsys.readouterr().out) == (name == "")
+    pd.testing.assert_frame_equal(taken[""], taken["replicate"])
+    assert [table["replicates_treated"][0] for table in taken.values()] == [2, 2, 4]
+
+
+def test_flags_of_other_fields_are_refused(tmp_path, capsys):
+    measured([220518]).to_csv(tmp_path / "cells.csv", index=False)
+    pd.DataFrame({"field": ["other"], "flagged": [True], "reasons": "dark"}).to_csv(
+        tmp_path / "quality.csv", index=False
+    )
+    told = ["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out"), "--features", "log2_ratio"]
+    assert main([*told, "--exclude", "flagged"]) == 2
+    assert "The table of quality knows no field of the cells" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_of_images_that_says_otherwise_is_not_passed_over(tmp_path, capsys):
+    cells = measured([220518, 220519, 220520])
+    fed = cells["field"].str.contains("_C")
+    cells["treatment"], cells["dose"] = np.where(fed, "fed", "starved"), np.where(fed, 0, 10)
+    images = (
+        cells[["field", "treatment", "dose"]].drop_duplicates().assign(dose=lambda rows: rows["dose"].astype(float))
+    )
+    cells.to_csv(tmp_path / "cells.csv", index=False)
+    images.to_csv(tmp_path / "images.csv", index=False)
+    told = ["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out"), "--features", "log2_ratio"]
+    assert main(told) == 0
+    images.loc[images.index[0], "treatment"] = "starved"
+    images.to_csv(tmp_path / "images.csv", index=False)
+    assert main(told) == 2
+    assert "is 'fed' in the table of cells and 'starved' in that of images" in capsys.readouterr().err
+    cells.drop(columns="treatment").to_csv(tmp_path / "cells.csv", index=False)
+    assert main(told) == 0
+    assert pd.read_csv(tmp_path / "out" / "units.csv")["images"].tolist() == [11, 13]
+
+
+def test_the_page_calls_intervals_by_their_level(tmp_path):
+    cells = measured([220518, 220519, 220520])
+    cells["dose"] = np.where(cells["field"].str.contains("_C"), 0.0, 1.0 + cells["label"] % 4)
+    for level, told, other in ((0.95, "95 % interval", "90 % interval"), (0.9, "90 % interval", "95 % interval")):
+        compare_tables(cells, tmp_path / told, StatsSettings(level=level, features=("log2_ratio",)), maps=())
+        page = (tmp_path / told / "stats.html").read_text()
+        assert f">{told}</th>" in page
+        assert f"ec50, {told}" in page
+        assert other not in page
 
 
 def test_other_plates_bring_their_own_columns(tmp_path, capsys):

@@ -52,6 +52,20 @@ def test_states_are_followed_where_they_are_known(simulated, tmp_path):
     assert {"activation", "activation_low", "censored"} <= set(pd.read_csv(tmp_path / "o" / "activation.csv"))
 
 
+def test_a_table_of_other_fields_or_joined_twice_is_refused(simulated, tmp_path, capsys):
+    tracks = pd.read_csv(simulated / "tracks.csv").rename(columns={"cell": "label"})
+    cells = tracks[["field", "label"]].assign(probability_activated=0.5)
+    for table, said in (
+        (pd.concat([cells, cells.head(1)]), "two rows for cell"),
+        (cells.assign(field="other " + cells["field"]), "knows no field of the label images"),
+    ):
+        table.to_csv(tmp_path / "cells.csv", index=False)
+        options = ["--out", str(tmp_path / "o"), "--cells", str(tmp_path / "cells.csv")]
+        assert main(["track", str(simulated), *options]) != 0
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "o").exists()
+
+
 def test_one_timepoint_is_nothing_to_follow(tmp_path, capsys):
     for well in ("C05", "I06"):
         write_labels(tmp_path / f"Timepoint_001_220518-ST_{well}_s1_masks.png", np.ones((6, 6), np.uint16))

@@ -49,6 +49,13 @@ def test_means_are_of_all_cells_however_few_the_page_can_hold(tmp_path, monkeypa
     assert len(told.wells) == 3
 
 
+def test_units_are_the_replicates_of_the_comparison_whatever_a_column_says(tmp_path):
+    told = explored(tmp_path, unit="replicate", replicates={"P1": "240301", "P2": "240308", "Q1": "240308"})
+    assert told.means[["replicate", "area"]].to_numpy().tolist() == [["240301", 2], ["240308", 57]]
+    told = explored(tmp_path, unit="replicate", replicates={"P1": "1", "P2": "2", "Q1": "3"})
+    assert told.means["area"].tolist() == [2, 12, 102]
+
+
 def test_plates_of_one_name_on_two_days_drift_each_for_itself():
     """Both fall to a half in four hours; taken together they would seem to hold still."""
     rows = [("P", "A01", 1, t, date, s) for date, start in (("240301", 100), ("240308", 10)) for t, s in _fall(start)]

@@ -64,6 +64,19 @@ def test_the_page_tells_flux_turnover_and_plate(assay, tmp_path):
     assert not (tmp_path / "doses.csv").exists()
 
 
+def test_wells_of_which_cells_are_of_several_arms_have_no_mean():
+    """Treatments that are states of cells: the mean of a whole well was told as that of its first cell's state."""
+    cells = pd.DataFrame({"field": [f"{d}{w}" for d in "abc" for w in range(1, 6) for _ in range(4)]})
+    cells["well"], cells["plate"] = "A0" + cells["field"].str[1], cells["field"].str[0]
+    cells["state"] = ["basal", "activated"] * 30
+    cells.loc[cells["well"] < "A05", "light"] = np.arange(48.0)
+    cells.loc[cells["well"] == "A05", ["state", "light"]] = ["basal", 1.0]
+    settings = StatsSettings(treatment="state", control="basal", replicate="plate")
+    found = assess(compare(cells, settings), settings, ["light"])
+    assert len(found.wells) == len(found.places) == 0
+    assert found.notes[0].startswith("12 well(s) hold cells of several arms, such as ?-a/A01")
+
+
 def test_doses_are_numbers_on_a_logarithmic_axis_with_zero_apart():
     curve = {"feature": "x", "treatment": "drug", "unit": "nM", "zero": 1, "plateau": 9, "ec50": 12, "slope": 1}
     curve = pd.Series({**curve, "ec50_low": 8.0, "ec50_high": 20.0})

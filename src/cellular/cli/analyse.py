@@ -3,6 +3,7 @@
 import argparse
 
 from cellular.cli.arguments import (
+    REPLICATE,
     add_assay,
     add_corrections,
     add_csv,
@@ -44,9 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("comparison").add_argument
     group("--control", help="treatment to compare with; 'fed' where there is one")
     group("--treatment", default="treatment", help="column that says how a cell was treated")
-    group(
-        "--replicate", help="column that tells biological replicates apart; left out, the map's replicate, else dates"
-    )
+    group("--replicate", help=REPLICATE)
     group("--features", nargs="+", default=[], metavar="COLUMN", help="columns to compare; all by default")
     group(
         "--min_replicates", "--min-replicates", type=int, default=3, help="fewest biological replicates for a p-value"
@@ -64,7 +63,6 @@ def run(args: argparse.Namespace) -> int | None:
     from cellular.track.link import TrackSettings
 
     plate = find(args, args.folder, args.labels)
-    replicate = args.replicate or ("replicate" if "replicate" in plate.map_columns else None)
     settings = AnalyseSettings(
         model=args.model,
         device=args.device,
@@ -74,7 +72,7 @@ def run(args: argparse.Namespace) -> int | None:
         stats=StatsSettings(
             treatment=args.treatment,
             control=args.control,
-            replicate=replicate,
+            replicate=args.replicate,
             features=tuple(args.features),
             min_replicates=args.min_replicates,
             **assay_settings(args),

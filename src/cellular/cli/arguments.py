@@ -15,6 +15,7 @@ CHANNELS_HELP = (
     "what the channels are, where names and files do not say: mRFP=w3 EGFP=w2 DNA=w1 transmitted=BF marker:LAMP1=w4, "
     "by what names call a channel, its name in the file, or its number there"
 )
+REPLICATE = "column that tells biological replicates apart; left out, 'replicate' where there is one, else dates"
 PUNCTA = (
     *("min_sigma", "max_sigma", "unit", "snr", "visible", "contrast", "kind_ratio"),
     *("second_look", "looks", "detector", "spotiflow_model", "spotiflow_probability"),

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from cellular.cli.arguments import add_assay, add_corrections, add_exclude, assay_settings
+from cellular.cli.arguments import REPLICATE, add_assay, add_corrections, add_exclude, assay_settings
 from cellular.cli.engines import add_engine, engine_of
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", help="images.csv; without it, the one beside CELLS, else the field names")
     parser.add_argument("--treatment", default="treatment", help="column that says how a cell was treated")
     parser.add_argument("--control", help="treatment to compare with; 'fed' where there is one")
-    parser.add_argument(
-        "--replicate", help="column that tells biological replicates apart; without it, each date is one"
-    )
+    parser.add_argument("--replicate", help=REPLICATE)
     parser.add_argument(
         "--features", nargs="+", default=[], metavar="COLUMN", help="columns to compare; all by default"
     )
@@ -77,5 +75,5 @@ def _print_assay(assay: "Assay") -> None:
         columns = ["feature", "treatment", "unit", "doses", "replicates", "p_trend", "ec50", "ec50_low", "ec50_high"]
         rows = assay.curves[[*columns, "refusal", "note"]]
         print(rows.to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
-    for line in (*assay.notes, *(assay.flux.warnings if assay.flux else ())):
+    for line in assay.flux.warnings if assay.flux else ():
         print(line)

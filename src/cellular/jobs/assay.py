@@ -17,6 +17,7 @@ from cellular.autophagy.compare.plate_effects import (
     normalised,
     place_effects,
     well_means,
+    wells_of_several,
     with_b_scores,
 )
 from cellular.autophagy.measure.documentation import axis_label
@@ -41,21 +42,29 @@ def assess(result: Comparison, settings: StatsSettings, shown: Sequence[str]) ->
     curves, points = compare_doses(result.cells, features, settings, result.control, result.cells_before)
     series = [name for name in (curves["treatment"].unique() if len(curves) else ()) if name != settings.dose]
     notes = [f"Wells of '{result.control}' without a dose are dose zero of {', '.join(series)}"] if series else []
-    wells, places, quality = _plate(result, settings, features)
+    wells, places, quality = _plate(result, settings, features, notes)
     first = dict.fromkeys([*([YELLOW] if flux and YELLOW in result.cells else []), *shown, *settings.heatmaps])
-    return Assay(flux, factor, curves, points, wells, places, quality, tuple(notes), tuple(first))
+    return Assay(flux, factor, curves, points, wells, places, quality, tuple(notes), tuple(first), settings.level)
 
 
 def _plate(
-    result: Comparison, settings: StatsSettings, features: list[str]
+    result: Comparison, settings: StatsSettings, features: list[str], notes: list[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Means of wells with their normalised values, effects of place, quality of the controls."""
+    """Means of wells with their normalised values, effects of place, quality of the controls; adds to `notes`."""
     nothing = pd.DataFrame()
     table = result.cells if result.with_inhibitor is None else result.with_inhibitor
     asked = choose_features(table, replace(settings, features=settings.heatmaps)) if settings.heatmaps else []
     inhibitor = result.arms.column if result.arms else None
     columns = ("treatment", inhibitor, settings.dose, settings.factor, "control")
     given = list(dict.fromkeys(name for name in columns if name and name in table))
+    if mixed := wells_of_several(table, given):
+        table = table[~table["well"].isin(mixed)]
+        notes.append(
+            f"{len(mixed)} well(s) hold cells of several arms, such as {mixed[0]}: wells.csv, and what is said of the "
+            "plate, are without these"
+        )
+    if table.empty:
+        return nothing, nothing, nothing
     wells = well_means(table, list(dict.fromkeys([*features, *asked])), given, result.before)
     if wells["well"].nunique() < FEWEST_WELLS:
         return nothing, nothing, nothing

@@ -146,6 +146,7 @@ def conclude(
         tables,
         **given,
         unit=unit_of(comparison) if comparison else "well",
+        replicates=comparison.replicates if comparison else None,
         first=headlines(comparison) if comparison else HEADLINES,
         drawn_map=next((out / "stats" / f"map_{name}.csv" for name in (figures.maps if figures else ())), None),
         tracks=None if tracks is None else tracks.tracks,

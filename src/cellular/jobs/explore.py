@@ -50,6 +50,7 @@ def explore(
     treatment: str = "treatment",
     inhibitor: str = "inhibitor",
     unit: str = "well",
+    replicates: Mapping[str, str] | None = None,
     first: Sequence[str] = (),
     drawn_map: Path | None = None,
     tracks: pd.DataFrame | None = None,
@@ -59,7 +60,8 @@ def explore(
     Parameters
     ----------
     plate : with label images. tables : "cells" and, where there are any, "puncta", "marker_puncta" and "quality".
-    treatment, inhibitor, unit : columns. first : measurements to show first. drawn_map : ``map_<method>.csv``.
+    treatment, inhibitor, unit : columns. replicates : those of the comparison, by field, whatever a column of this
+    name says. first : measurements to show first. drawn_map : ``map_<method>.csv``.
     tracks : ``field, frame, series, track, y, x``.
     """
     fields = {item.name: item for item in plate.fields}
@@ -72,6 +74,8 @@ def explore(
         return Exploring(None, {}, [f"No picture could be read: {next(iter(lost.values()), 'there are no fields')}"])
     names = [frame.field for frame in frames]
     every = _told(plate, tables["cells"], treatment, inhibitor)
+    if replicates:
+        every["replicate"] = every["field"].map(replicates)
     if unit == "well" and unit in every and every["plate"].nunique() > 1:
         unit, every["plate and well"] = "plate and well", every["plate"] + " " + every["well"].astype(str)
     cells = _cells(every, quality, names, drawn_map)

@@ -11,7 +11,8 @@ import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import ALL, Comparison, Features, compare
-from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
+from cellular.autophagy.compare.notes import check_agree
+from cellular.autophagy.quality.exclusions import exclusion_note, is_flagged, ledger, read_exclusions, with_places
 from cellular.autophagy.state.by_hand import by_hand_note
 from cellular.errors import InputError
 from cellular.files import LOCK, alone_in, plain_names, read_json, write_csv, write_json
@@ -19,6 +20,7 @@ from cellular.jobs.assay import assess, write_assay
 from cellular.jobs.cells_by_hand import told_by_hand
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.runner import attempt
+from cellular.report.assay import Assay
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
 from cellular.report.statistics import cell_map, forest, over_time, superplot, superplot_data
@@ -95,12 +97,24 @@ def compare_tables(
         table = told_by_hand(table, corrections)
     given = _beside(cells, "images", images, text)
     judged = _beside(cells, "quality", quality, ())
+    settings, of_map = _with_replicates(settings, table, given)
     result, excluded = _compared(table, settings, given, exclude, judged, engine)
-    if note := by_hand_note(table):
-        result = replace(result, notes=(*result.notes, note))
+    assay = assess(result, settings, headlines(result))
+    result = replace(result, notes=(*of_map, *result.notes, *assay.notes, *filter(None, [by_hand_note(table)])))
     with alone_in(out):
-        figures = _write(result, excluded, out, settings, maps)
+        figures = _write(result, assay, excluded, out, settings, maps)
     return result, figures
+
+
+def _with_replicates(
+    settings: StatsSettings, cells: pd.DataFrame, images: pd.DataFrame | None
+) -> tuple[StatsSettings, Sequence[str]]:
+    """The settings with the replicates of the plate map, where it tells some and no other column was named; a note."""
+    told = cells if "replicate" in cells or images is None else images
+    if settings.replicate or "replicate" not in told or told["replicate"].isna().all():
+        return settings, ()
+    note = "Biological replicates are those of the column 'replicate'; --replicate date takes each date for one"
+    return replace(settings, replicate="replicate"), (note,)
 
 
 def forget(out: Path, but: Collection[str] = ()) -> None:
@@ -115,23 +129,28 @@ def forget(out: Path, but: Collection[str] = ()) -> None:
 
 
 def _write(
-    result: Comparison, excluded: pd.DataFrame | None, out: Path, settings: StatsSettings, maps: Sequence[str]
+    result: Comparison,
+    assay: Assay,
+    excluded: pd.DataFrame | None,
+    out: Path,
+    settings: StatsSettings,
+    maps: Sequence[str],
 ) -> Figures:
     """Write tables, figures and page of a comparison, in place of those of an earlier one."""
-    before, assay = _files(out), assess(result, settings, headlines(result))
+    before = _files(out)
     (out / LEDGER).unlink(missing_ok=True)
     if excluded is not None:
         write_csv(out / LEDGER, excluded)
     write_csv(out / "effects.csv", result.effects)
     write_csv(out / "over_time.csv", result.over_time)
     write_csv(out / "units.csv", result.units)
-    figures = replace(draw(result, out, settings, maps), assay=write_assay(assay, out))
+    figures = replace(draw(result, out, settings, maps), assay=write_assay(assay, out), level=settings.level)
     page = Page("Treatments compared", subtitle="cellular stats", folder=out)
     add_to_page(page, result, figures).write(out / "stats.html")
     made = sorted(name for name, when in _files(out).items() if before.get(name) != when and name != LOCK)
     forget(out, made)
     told = {"settings": settings_to_dict(settings), "control": result.control, "refusals": list(result.refusals)}
-    write_json(out / RECORD, {**told, "notes": [*result.notes, *assay.notes], "files": [*made, RECORD]})
+    write_json(out / RECORD, {**told, "notes": list(result.notes), "files": [*made, RECORD]})
     return figures
 
 
@@ -160,9 +179,13 @@ def _compared(
 ) -> tuple[Comparison, pd.DataFrame | None]:
     """The comparison without the fields of `exclude`, n before and after told, and the ledger of these fields."""
     each = partial(_by_engine, engine)
+    if images is not None:
+        check_agree(cells, images, settings)
+    if quality is not None and len(cells) and "field" in cells:
+        _check_quality(quality, cells["field"].astype(str))
     if not exclude:
         result = compare(cells, settings, images, each=each)
-        odd = 0 if quality is None else int(quality["flagged"].astype(bool).sum())
+        odd = 0 if quality is None else int(is_flagged(quality).sum())
         note = f"{odd} field(s) are flagged in quality.csv and were not left out; --exclude flagged does"
         return (replace(result, notes=(*result.notes, note)) if odd else result), None
     names = [name for table in (images, quality) if table is not None for name in table["field"].astype(str)]
@@ -176,6 +199,15 @@ def _compared(
     else:
         result = replace(result, notes=(f"--exclude {' '.join(exclude)}: no field is left out", *result.notes))
     return result, excluded
+
+
+def _check_quality(quality: pd.DataFrame, fields: pd.Series) -> None:
+    """InputError where a table of quality is of other fields than those of the cells."""
+    if len(quality) and not fields.isin(quality["field"].astype(str)).any():
+        raise InputError(
+            f"The table of quality knows no field of the cells, such as {fields.iloc[0]}; its own are "
+            f"{quality['field'].iloc[0]} ...: nothing that it flags would be left out"
+        )
 
 
 def _by_engine(engine: Engine, do: Callable[[Any], Any], parts: Sequence[Features]) -> Iterator[Any]:

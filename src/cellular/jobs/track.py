@@ -110,7 +110,7 @@ def track(
             f"{plate.folder}: {len(series)} position(s), none imaged at two timepoints, so there is nothing to follow. "
             "Where the names hide the timepoint, --pattern tells how to read it"
         )
-    measured = _read_cells(cells, appearance) if cells else None
+    measured = _read_cells(cells, appearance, plate) if cells else None
     step = _step(plate, series)
     truths = _read_truth(truth) if truth else None
 
@@ -201,11 +201,20 @@ def _check_exports(exports: Sequence[str]) -> None:
         raise InputError(f"Unknown export(s) {unknown}; known: {', '.join(EXPORTS)}")
 
 
-def _read_cells(path: str | Path, appearance: Sequence[str]) -> pd.DataFrame:
+def _read_cells(path: str | Path, appearance: Sequence[str], plate: Plate) -> pd.DataFrame:
     table = read_table(path, columns=("field", "label", PROBABILITY, *appearance))
     missing = sorted({"field", "label", *appearance} - set(table.columns))
     if missing:
         raise InputError(f"{path} lacks the column(s) {missing}")
+    twice = table.duplicated(["field", "label"])
+    if twice.any():
+        cell = table[twice].iloc[0]
+        raise InputError(f"{path} has two rows for cell {cell['label']} of field {cell['field']}: was it joined twice?")
+    if len(table) and not table["field"].isin([item.name for item in plate.fields]).any():
+        raise InputError(
+            f"{path} knows no field of the label images, such as {plate.fields[0].name}; "
+            f"its own are {table['field'].iloc[0]} ..."
+        )
     return table
 
 

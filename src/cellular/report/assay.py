@@ -16,7 +16,7 @@ from cellular.autophagy.compare.effects import ALL
 from cellular.autophagy.compare.flux import Flux
 from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.wells import plate_size
-from cellular.report.counts import told_n
+from cellular.report.counts import interval_name, told_n
 from cellular.report.html import Page
 from cellular.report.statistics import MARKERS
 from cellular.report.style import PALETTE, treatment_colours
@@ -37,7 +37,8 @@ class Assay:
     flux : None without an inhibitor. factor : rows of :func:`~cellular.autophagy.compare.factorial.answer`, or None.
     curves, points : of doses; empty without. wells : a row a well and feature. places : edge, row and column.
     quality : Z' and SSMD, empty without controls. notes : what was taken for granted.
-    shown : features that are drawn. pictures : by section ('flux', 'doses', 'plate'), caption to path.
+    shown : features that are drawn. level : 0..1, coverage of intervals.
+    pictures : by section ('flux', 'doses', 'plate'), caption to path.
     """
 
     flux: Flux | None
@@ -49,6 +50,7 @@ class Assay:
     quality: pd.DataFrame
     notes: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
+    level: float = 0.95
     pictures: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
 
 
@@ -152,7 +154,7 @@ def add_assay(page: Page, assay: Assay) -> Page:
             f"The effect of each treatment at each {factor}, and how much it differs from the first: the interaction."
         )
         rows = assay.factor[assay.factor["feature"].isin(assay.shown) & (assay.factor["timepoint"] == ALL)]
-        page.table(_contrasts(rows.rename(columns={"at": factor}), ["high", factor, "against"]), rows=80)
+        page.table(_contrasts(rows.rename(columns={"at": factor}), ["high", factor, "against"], assay.level), rows=80)
     if len(assay.curves):
         _add_doses(page, assay)
     if len(assay.wells):
@@ -166,7 +168,7 @@ def _add_flux(page: Page, assay: Assay, flux: Flux) -> None:
     for sentence in (*flux.warnings, *rows.loc[rows["refusal"] != "", "refusal"].unique()):
         page.caveat(sentence[0].upper() + sentence[1:] + ".")
     page.table(
-        _contrasts(rows, ["quantity", "treatment", "control", "inhibitor"]),
+        _contrasts(rows, ["quantity", "treatment", "control", "inhibitor"], assay.level),
         caption="Counts twice: the difference of rates is the puncta per cell that pile up; the ratio of rates asks "
         "whether the pool grows by another factor. n of what went in:",
         rows=80,
@@ -175,9 +177,9 @@ def _add_flux(page: Page, assay: Assay, flux: Flux) -> None:
     if len(flux.turnover):
         shown = flux.turnover[flux.turnover["feature"].isin(assay.shown)]
         page.table(
-            told_n(_with_interval(shown))[
-                ["feature", "inhibitor", "treatment", "quantity", "estimate", "95 % interval", "replicates", "images"]
-                + ["cells", "note"]
+            told_n(_with_interval(shown, assay.level))[
+                ["feature", "inhibitor", "treatment", "quantity", "estimate", interval_name(assay.level), "replicates"]
+                + ["images", "cells", "note"]
             ],
             caption="J is the slope of the pool after the block (puncta per cell and unit of time), the transition "
             "time the pool before over J:",
@@ -191,13 +193,12 @@ def _add_doses(page: Page, assay: Assay) -> None:
         "A four-parameter log-logistic curve through the replicates. The trend is Page's test; a curve is drawn only "
         "where there is a trend and the doses show both ends of it."
     )
-    for note in assay.notes:
-        page.text(f"{note}.")
     table = told_n(shown.assign(measurement=shown["feature"].map(axis_label))).rename(columns={"images": "fields"})
+    interval = interval_name(assay.level)
     for name in ("ec50", "plateau"):
-        table[f"{name}, 95 % interval"] = _ends(table[f"{name}_low"], table[f"{name}_high"])
+        table[f"{name}, {interval}"] = _ends(table[f"{name}_low"], table[f"{name}_high"])
     columns = ["measurement", "treatment", "unit", "doses", "replicates", "trend", "p_trend", "zero", "ec50"]
-    columns += ["ec50, 95 % interval", "plateau", "plateau, 95 % interval", "slope", "fields", "cells"]
+    columns += [f"ec50, {interval}", "plateau", f"plateau, {interval}", "slope", "fields", "cells"]
     page.table(table[columns])
     for row in shown.itertuples():
         if row.refusal or row.note:
@@ -223,9 +224,9 @@ def _add_plate(page: Page, assay: Assay) -> None:
         page.table(assay.quality[assay.quality["feature"].isin(assay.shown)], caption="Z' and SSMD of the controls:")
 
 
-def _contrasts(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    rows = _with_interval(rows.assign(measurement=rows["feature"].map(axis_label)))
-    shown = ["measurement", *columns, "measure", "estimate", "95 % interval"]
+def _contrasts(rows: pd.DataFrame, columns: Sequence[str], level: float) -> pd.DataFrame:
+    rows = _with_interval(rows.assign(measurement=rows["feature"].map(axis_label)), level)
+    shown = ["measurement", *columns, "measure", "estimate", interval_name(level)]
     if rows["p_value"].notna().any():
         rows = rows.assign(p=rows["p_value"].astype(float), q=rows["q_value"].astype(float))
         shown += ["p", "q"]
@@ -233,8 +234,8 @@ def _contrasts(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return rows[[*shown, "unit", "replicates", "wells", "fields", "cells"]].rename(columns={"high": "treatment"})
 
 
-def _with_interval(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(**{"95 % interval": _ends(rows["ci_low"], rows["ci_high"])})
+def _with_interval(rows: pd.DataFrame, level: float) -> pd.DataFrame:
+    return rows.assign(**{interval_name(level): _ends(rows["ci_low"], rows["ci_high"])})
 
 
 def _ends(low: pd.Series, high: pd.Series) -> list[str | None]:

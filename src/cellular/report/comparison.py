@@ -9,7 +9,7 @@ import pandas as pd
 from cellular.autophagy.compare.effects import ALL, Comparison
 from cellular.autophagy.measure.documentation import axis_label, meaning
 from cellular.report.assay import Assay, add_assay
-from cellular.report.counts import told_n
+from cellular.report.counts import interval_name, told_n
 from cellular.report.html import Page
 
 NOT_FLUX = (
@@ -21,13 +21,14 @@ NOT_FLUX = (
 
 @dataclass(frozen=True)
 class Figures:
-    """Paths of the figures of one comparison, by what they show."""
+    """Paths of the figures of one comparison, by what they show; `level` is the coverage of its intervals, 0..1."""
 
     superplots: dict[str, Path]
     over_time: Path | None
     maps: dict[str, Path]
     forest: Path | None
     assay: Assay | None = None
+    level: float = 0.95
 
 
 def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
@@ -45,7 +46,7 @@ def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
     overall = result.effects[result.effects["timepoint"] == ALL]
     first = overall[overall["feature"].isin(figures.superplots)]
     if len(overall):
-        page.table(_effects_table(first), caption="Effects over all timepoints, with their 95 % intervals:")
+        page.table(_effects_table(first, figures.level), caption="Effects over all timepoints, with their intervals:")
     page.text("Each dot is a cell, each large marker the mean of one unit. Compare the large markers.")
     page.figures({f"{axis_label(name)}. {meaning(name)}": path for name, path in figures.superplots.items()})
     if figures.over_time:
@@ -61,7 +62,7 @@ def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
             path, f"All cells by all measurements ({method.upper()}), coloured by treatment. A picture, not a test."
         )
     if len(overall):
-        page.table(_effects_table(overall), caption="All measurements", rows=200, folded=True)
+        page.table(_effects_table(overall, figures.level), caption="All measurements", rows=200, folded=True)
     return add_assay(page, figures.assay) if figures.assay else page
 
 
@@ -90,7 +91,7 @@ def medium_warnings(result: Comparison) -> list[str]:
     return warnings
 
 
-def _effects_table(effects: pd.DataFrame) -> pd.DataFrame:
+def _effects_table(effects: pd.DataFrame, level: float) -> pd.DataFrame:
     """`effects` for reading: intervals in one column, p- and q-values only where there are any."""
     ends = effects[["ci_low", "ci_high"]].astype(float).itertuples(index=False)
     interval = [None if np.isnan(low) else f"{low:.3g} to {high:.3g}" for low, high in ends]
@@ -100,7 +101,7 @@ def _effects_table(effects: pd.DataFrame) -> pd.DataFrame:
             "treatment": effects["treatment"],
             "measure": effects["measure"],
             "estimate": effects["estimate"].astype(float),
-            "95 % interval": interval,
+            interval_name(level): interval,
             "in SDs of cells": effects["standardised"].astype(float),
         }
     )

@@ -7,6 +7,15 @@ import pandas as pd
 BEFORE = "_before"
 
 
+def interval_name(level: float) -> str:
+    """What a column of intervals is called.
+
+    >>> interval_name(0.95)
+    '95 % interval'
+    """
+    return f"{100 * level:.3g} % interval"
+
+
 def told_n(table: pd.DataFrame, names: Sequence[str] | None = None) -> pd.DataFrame:
     """The table with its ``<n>`` and ``<n>_before`` (integers) as one column of text.
 

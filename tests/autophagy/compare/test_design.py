@@ -186,6 +186,19 @@ def test_levels_pooled_over_another_factor_are_said():
     assert "Treatment 'fed' pools wells of different inhibitor (baf, no)" in sentences[0]
 
 
+def test_wells_that_a_column_leaves_empty_are_pooled_with_the_others_and_controls_are_marks():
+    fields = plate(220518, "C03", "C04", "I03", "I04")
+    images = pd.DataFrame(
+        {"field": fields, "sirna": ["ATG5", None, None, None], "control": ["negative", None, "positive", None]}
+    ).assign(dose=[np.nan, 0.0, 5.0, 5.0], hours=[1, 1, 1, 2])
+    settings = StatsSettings(time="hours")
+    sentences = pooled_factors(nest(cells(*fields), settings, images), list(images), settings)
+    assert [sentence.partition(":")[0] for sentence in sentences] == [
+        "Treatment 'fed' pools wells of different sirna (ATG5, empty)",
+        "Treatment 'starved' pools wells of different hours (1, 2)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

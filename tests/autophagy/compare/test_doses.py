@@ -102,6 +102,38 @@ def test_trend_is_pages_and_two_sided():
     assert trend(pd.DataFrame([[3, 2, 1], [9, 6, 5]], columns=columns)) == pytest.approx(2 / 36)
 
 
+def test_a_trend_rests_on_as_many_replicates_as_a_p_value_needs():
+    """Page's statistic by exact enumeration: three replicates in the order of four doses, of 24^3 ways one each."""
+    means = named(replicates(rows=3, scatter=0))
+    means.iloc[0, 1] = means.iloc[1, 2] = np.nan  # one replicate holds every dose: four doses are in all
+    row = curve_row(means, StatsSettings())
+    assert row["p_trend"] == pytest.approx(2 / 24**3)
+    assert (row["replicates"], row["note"], row["refusal"]) == (3, "", "")
+    for missing in ([0, 1, 3], [1, 2, 4]):
+        means.iloc[2, missing] = np.nan
+    row = curve_row(means, StatsSettings())
+    assert np.isnan(row["p_trend"])
+    assert "fewer than three doses" in row["note"]
+
+
+def test_a_dose_that_is_no_number_is_no_missing_one():
+    rows = [{"batch": "a", "treatment": "DMSO", "dose": "vehicle"}]
+    rows += [{"batch": "a", "treatment": "drug", "dose": dose} for dose in ("1", "10", "100", "1 uM")]
+    with pytest.raises(InputError, match="'dose' holds '1 uM', which is no number"):
+        dose_series(table_of(rows), StatsSettings(), "DMSO")
+    found = dose_series(table_of(rows[:-1]), StatsSettings(), "DMSO")
+    assert found["drug"].tolist() == [0, 1, 10, 100]
+    levels = [rows[0], *({**rows[1], "dose": level} for level in ("low", "middle", "high"))]
+    assert dose_series(table_of(levels), StatsSettings(), "DMSO") == {}
+
+
+def test_one_replicate_has_a_curve_and_no_p_value():
+    row = curve_row(named(replicates(rows=1, scatter=0)), StatsSettings())
+    assert row["ec50"] == pytest.approx(12, rel=1e-3)
+    assert np.isnan([row["p_trend"], row["ec50_low"]]).all()
+    assert row["note"].startswith("no interval and no p-value: 1 biological replicate(s)")
+
+
 def test_a_replicate_that_lacks_a_dose_bends_nothing():
     whole = named(replicates(scatter=0.0, rows=3))
     lacking = whole.copy()

@@ -218,6 +218,31 @@ def test_counts_are_recognised(name, values, count):
     assert is_count(name, pd.Series(values), StatsSettings()) is count
 
 
+@pytest.mark.parametrize("feature", ["ratio", "puncta_total"])
+def test_a_day_on_which_the_control_alone_was_imaged_changes_no_pairs(feature):
+    cells = experiment(np.random.default_rng(3), replicates=4, effect=0.5)
+    fed_alone = cells[~cells["field"].str.contains("220503-ST_I")].copy()
+    fed_alone.loc[fed_alone["field"].str.contains("220503"), ["ratio", "puncta_total"]] *= 10
+    pairs = cells[~cells["field"].str.contains("220503")]
+    settings = StatsSettings(features=(feature,))
+    found, wanted = compare(fed_alone, settings), compare(pairs, settings)
+    pd.testing.assert_frame_equal(found.effects, wanted.effects)
+    said = [note for note in found.notes if note not in wanted.notes and "220503" in note]
+    assert any(note.startswith("Replicate(s) 220503 hold one of 'starved' and its control alone") for note in said)
+
+
+def test_replicates_and_wells_that_nobody_knows_are_no_units_of_means_over_time():
+    cells = experiment(np.random.default_rng(4), replicates=3)
+    parts = cells["field"].str.extract(r"_(?P<date>22\d+)-ST_(?P<well>...)")
+    cells = cells.assign(treatment=parts["well"].str[0], well=parts["well"], plate=parts["date"])
+    cells["date"] = parts["date"].where(parts["date"] != "220502", "unknown")
+    settings = StatsSettings(features=("ratio",), control="C")
+    over_time = compare(cells, settings).over_time
+    assert over_time[["unit", "n", "replicates"]].to_numpy().tolist() == [["well", 6, 2]] * 2
+    cells["well"] = parts["well"].where(parts["date"] != "220502")
+    assert compare(cells, settings).over_time[["ci_low", "ci_high"]].isna().all(axis=None)
+
+
 def test_means_over_time_by_hand():
     cells = pd.DataFrame(
         {

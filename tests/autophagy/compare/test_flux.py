@@ -149,6 +149,30 @@ def test_an_inhibitor_that_does_nothing_and_arms_on_two_plates_are_warned_of():
     assert flux(plate()).warnings == ()
 
 
+def test_treatments_that_differ_in_the_inhibitor_too_are_said():
+    """No treatment has both arms: there is no flux, and nothing to keep apart."""
+    cells = plate()
+    cells = cells[(cells["treatment"] == "EBSS") == (cells["inhibitor"] == "BafA1")]
+    result = compare(cells, SETTINGS)
+    assert result.arms is None
+    assert (
+        "Treatments differ in 'inhibitor' too ('DMSO' none, 'EBSS' BafA1): what is told of one is of both"
+        in result.notes
+    )
+    assert not [note for note in compare(plate(), SETTINGS).notes if "differ in" in note]
+
+
+def test_wells_of_several_doses_of_the_inhibitor_are_said_to_be_pooled():
+    low = plate()
+    high = low.assign(field="h" + low["field"], well=low["well"].str.replace("A", "B"), inhibitor_nM=100.0)
+    cells = pd.concat([low.assign(inhibitor_nM=10.0), high])
+    cells.loc[cells["inhibitor"] == "none", "inhibitor_nM"] = np.nan
+    pooled = [note.partition(":")[0] for note in compare(cells, SETTINGS).notes if "pools" in note]
+    assert pooled == [
+        f"Treatment '{t}' with 'BafA1' pools wells of different inhibitor_nM (10, 100)" for t in ("DMSO", "EBSS")
+    ]
+
+
 def test_a_factor_shows_the_effect_at_each_level_and_their_difference():
     cells = plate().rename(columns={"inhibitor": "genotype"}).replace({"genotype": {"none": "KO", "BafA1": "WT"}})
     settings = StatsSettings(control="DMSO", replicate="batch", factor="genotype", features=("intensity",))

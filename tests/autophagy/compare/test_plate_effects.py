@@ -14,6 +14,7 @@ from cellular.autophagy.compare.plate_effects import (
     normalised,
     place_effects,
     well_means,
+    wells_of_several,
     with_b_scores,
 )
 from cellular.data.wells import row_letters
@@ -115,3 +116,20 @@ def test_wells_are_means_of_images_and_keep_what_they_were_given():
     assert found["well"].tolist() == ["A01", "B02"]
     assert found["value"].tolist() == [6.0, 5.0]
     assert found.loc[0, ["plate", "row", "column", "treatment", "dose"]].tolist() == ["P", 1, 1, "t", 1.5]
+
+
+def test_what_is_not_finite_is_in_no_mean_of_a_well_nor_in_its_control():
+    cells = pd.DataFrame({"field": list("aabb"), "label": [1, 2] * 2, "well": ["A01"] * 2 + ["A02"] * 2})
+    cells = cells.assign(plate="P", treatment=["DMSO"] * 2 + ["EBSS"] * 2, x=[4.0, np.inf, 6.0, 2.0])
+    wells = well_means(nest(cells, StatsSettings()), ["x"], ["treatment"])
+    assert wells[["well", "value", "cells"]].to_numpy().tolist() == [["A01", 4, 1], ["A02", 4, 2]]
+    assert normalised(wells, wells["treatment"] == "DMSO")["over_control"].tolist() == [1, 1]
+
+
+def test_a_well_whose_cells_were_given_different_things_is_known():
+    cells = pd.DataFrame({"field": list("aabbc"), "label": [1, 2] * 2 + [1], "well": list("XXYYZ")})
+    cells = cells.assign(plate="P", treatment="t", inhibitor=[None, "Baf", "Baf", "Baf", None])
+    cells["well"] = cells["well"].map({"X": "A01", "Y": "A02", "Z": "A03"})
+    table = nest(cells, StatsSettings())
+    assert wells_of_several(table, ["treatment", "inhibitor"]) == ["?-P/A01"]
+    assert wells_of_several(table, ["treatment"]) == []

@@ -7,14 +7,15 @@ from scipy import stats as scipy_stats
 
 from cellular.autophagy.compare.design import StatsSettings, nest
 from cellular.autophagy.compare.turnover import line_of, turnover
+from cellular.errors import InputError
 
 SETTINGS = StatsSettings(control="DMSO", replicate="batch", time="hours")
 
 
-def course(pool_of) -> pd.DataFrame:
+def course(pool_of, batches="abc") -> pd.DataFrame:
     """One cell a well; pool_of(treatment, batch number, hours, blocked)."""
     rows = []
-    for number, batch in enumerate("abc"):
+    for number, batch in enumerate(batches):
         for treatment in ("DMSO", "EBSS"):
             for arm in ("none", "Baf"):
                 for hours in (0, 1, 2, 4):
@@ -47,6 +48,23 @@ def test_slope_and_transition_time_are_those_of_the_replicates():
     assert (j["replicates"], j["times"]) == (3, 4)
 
 
+def test_n_is_of_what_a_row_rests_on():
+    """Cells are one a well. Batch d lacks DMSO with inhibitor; c has no images at two hours of EBSS with inhibitor."""
+    rng = np.random.default_rng(2)
+    table = course(lambda t, n, h, blocked: 6 + rng.normal(0, 0.1) + 3 * h * blocked, "abcd")
+    lost = table["batch"].eq("d") & table["treatment"].eq("DMSO") & table["arm"].eq("Baf")
+    late = table["batch"].eq("c") & table["treatment"].eq("EBSS") & table["arm"].eq("Baf") & table["hours"].eq(2)
+    found = rows_of(table[~(lost | late)])
+    assert found.loc[("DMSO", "J"), ["replicates", "times", "wells", "cells"]].tolist() == [3, 4, 24, 24]
+    assert found.loc[("EBSS", "J"), ["replicates", "times", "wells", "cells"]].tolist() == [4, 3, 28, 28]
+    difference = found.loc[("EBSS", "difference of J")]
+    assert difference[["replicates", "times", "wells", "images", "cells"]].tolist() == [3, 3, 45, 45, 45]
+    controls = {"DMSO": "DMSO", "EBSS": "DMSO"}
+    told = turnover(table[~(lost | late)], "none", ["puncta_yellow"], controls, SETTINGS, table)[0]
+    told = told.set_index(["treatment", "quantity"]).loc[("EBSS", "difference of J")]
+    assert told[["replicates", "replicates_before", "cells", "cells_before"]].tolist() == [3, 4, 45, 64]
+
+
 def test_a_pool_that_levels_off_has_no_slope():
     rng = np.random.default_rng(0)
     found = rows_of(course(lambda t, n, h, b: 6 + rng.normal(0, 0.2) + (20 * (1 - np.exp(-h)) if b else 0)))
@@ -59,6 +77,14 @@ def test_no_growth_has_no_transition_time():
     rng = np.random.default_rng(1)
     found = rows_of(course(lambda t, n, h, b: 6 + rng.normal(0, 0.5)))
     assert "means nothing" in found.loc[("DMSO", "transition time"), "note"]
+
+
+@pytest.mark.parametrize(("time", "said"), [("2 h", "'2 h', which is no number"), (np.nan, "holds no numbers")])
+def test_a_time_that_is_no_number_is_refused(time, said):
+    table = course(lambda t, n, h, b: 6.0 + h)
+    table["hours"] = table["hours"].astype(object).where(table["hours"].lt(2) & isinstance(time, str), time)
+    with pytest.raises(InputError, match=said):
+        turnover(table, "none", ["puncta_yellow"], {}, SETTINGS)
 
 
 def test_fewer_than_three_times_are_no_course():

@@ -8,6 +8,7 @@ from cellular.autophagy.quality.drift import drift_notes, measure_drift
 from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
 from cellular.autophagy.quality.flags import flag_fields
 from cellular.errors import InputError
+from cellular.files import read_csv
 
 
 def plate(**changes) -> pd.DataFrame:
@@ -206,3 +207,11 @@ def test_outlines_that_are_not_the_fields_are_flagged_and_those_of_a_plate_said(
     for fields in (10, 2):
         _, notes = flag_fields(pairs().assign(outline_agreement=0.1).head(fields))
         assert notes[-1].startswith("plate P1 240301: in most fields the outlines do not lie on the light")
+
+
+def test_a_flag_that_was_taken_out_leaves_its_field_in(tmp_path):
+    (tmp_path / "quality.csv").write_text("field,flagged,reasons\na,True,dark\nb,,dark\nc,False,\nd,True,\n")
+    quality = read_csv(tmp_path / "quality.csv")
+    assert read_exclusions(["flagged"], quality) == {"a": "dark", "d": "flagged"}
+    with pytest.raises(InputError, match="'flagged' of quality.csv holds 'no'"):
+        read_exclusions(["flagged"], quality.assign(flagged=["yes", "no", "no", "no"]).iloc[1:])

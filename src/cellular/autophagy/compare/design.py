@@ -38,7 +38,8 @@ class StatsSettings:
     ----------
     treatment : column that says how a cell was treated.
     control : the treatment that others are compared with; None takes 'fed' where there is one.
-    replicate : column that tells biological replicates apart; None takes each date as one, however many plates.
+    replicate : column that tells biological replicates apart; None takes each date as one, however many plates, and in
+        `stats` and `analyse` the column 'replicate' where there is one.
     inhibitor : column of the lysosomal inhibitor; None takes the column 'inhibitor' where there is one.
     no_inhibitor : its value in wells without inhibitor; None recognises it ('none', 'vehicle', '0' and the like).
     factor : one further column, a genotype say, whose interaction with the treatment is asked for.
@@ -227,7 +228,7 @@ def _describe(fields: pd.Index, images: pd.DataFrame | None) -> pd.DataFrame:
     named["treatment"] = [cellular_treatment(part.well) for part in parts]
     if images is not None:
         _check(images, "images")
-        given = _rows_of(fields, images)
+        given = rows_of(fields, images)
         for column in given:
             # an empty treatment is a field that was not to be compared, whatever its row on the plate
             fall_back = column in named and column != "treatment"
@@ -235,7 +236,7 @@ def _describe(fields: pd.Index, images: pd.DataFrame | None) -> pd.DataFrame:
     return named.assign(timepoint=as_numbers(named["timepoint"]))
 
 
-def _rows_of(fields: pd.Index, images: pd.DataFrame) -> pd.DataFrame:
+def rows_of(fields: pd.Index, images: pd.DataFrame) -> pd.DataFrame:
     """The rows of the table of images, by field; its names may have the endings of the images' files."""
     for compared in (same_name, lambda name: same_name(field_name(name))):
         names = images["field"].astype(str).map(compared)
@@ -251,12 +252,18 @@ def _rows_of(fields: pd.Index, images: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: StatsSettings) -> list[str]:
+def pooled_factors(
+    table: pd.DataFrame, described: Sequence[str], settings: StatsSettings, inhibitor: pd.Series | None = None
+) -> list[str]:
     """A sentence for each of the columns `described` that differs between wells of one treatment and is not compared.
 
-    Columns that go with the replicate alone are left to it.
+    `inhibitor` is each cell's, missing where it had none: in a flux, wells of one are pooled like those of a treatment.
+    A column that is empty in some of the wells differs. Columns that go with the replicate alone are left to it.
     """
-    own = {settings.treatment, settings.replicate, settings.factor, settings.time, *LEVELS, *OF_IMAGES}
+    own = {settings.treatment, settings.replicate, settings.factor, "control", *LEVELS, *OF_IMAGES}
+    group = "Treatment '" + table["treatment"] + "'"
+    group = group if inhibitor is None else (group + " with '" + inhibitor + "'").fillna(group)
+    table = table.assign(treatment=group)
     sentences = []
     for name in described:
         if name in own or name not in table:
@@ -264,8 +271,9 @@ def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: Stat
         words = of_words(table[name])
         if not words and table[name].nunique() > _MOST_LEVELS:
             continue
-        wells = table[["treatment", "replicate", "well", name]].drop_duplicates().dropna(subset=[name])
-        levels = wells[name].astype(str) if words else as_text(wells[name])
+        wells = table[["treatment", "replicate", "well", name]].drop_duplicates()
+        values = wells[name] if words or name != settings.dose else wells[name].fillna(0)  # given none
+        levels = as_text(values).fillna("empty")
         few = levels.nunique() <= min(_MOST_LEVELS, max(2, wells["well"].nunique() // 2))
         if not few or levels.groupby(wells["well"]).nunique().max() > 1:
             continue
@@ -273,7 +281,7 @@ def pooled_factors(table: pd.DataFrame, described: Sequence[str], settings: Stat
         for treatment in within.index[within > 1].unique("treatment"):
             values = sorted(levels[wells["treatment"] == treatment].unique(), key=number_order)
             sentences.append(
-                f"Treatment '{treatment}' pools wells of different {name} ({', '.join(values[:6])}): compare them "
+                f"{treatment} pools wells of different {name} ({', '.join(values[:6])}): compare them "
                 f"apart, by a column that names both or in a table of one {name} only"
             )
     return sentences

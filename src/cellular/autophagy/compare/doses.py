@@ -103,13 +103,15 @@ def levelled(means: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     return pd.Series(fitted[: doses.shape[1]], doses.columns), means.notna().sum()
 
 
-def trend(means: pd.DataFrame) -> float:
+def trend(means: pd.DataFrame, fewest: int = 2) -> float:
     """Two-sided p-value of Page's test that responses rise or fall with the dose, replicates as blocks.
 
-    Page, J Am Stat Assoc 58, 216 (1963). Replicates that lack a dose are left out; NaN where none is left.
+    Page, J Am Stat Assoc 58, 216 (1963). Replicates that lack a dose are left out; where that leaves less than the
+    `fewest`, the doses that some replicate lacks. NaN where three doses of `fewest` replicates are not to be had.
     """
-    whole = means.dropna().to_numpy()
-    if not len(whole) or whole.shape[1] < 3:
+    rows = means.dropna()
+    whole = (rows if len(rows) >= fewest else means.dropna(axis=1)).to_numpy()
+    if len(whole) < fewest or whole.shape[1] < 3:
         return np.nan
     rising, falling = (page_trend_test(values).pvalue for values in (whole, whole[:, ::-1]))
     return min(1.0, 2 * min(rising, falling))
@@ -124,6 +126,12 @@ def dose_series(table: pd.DataFrame, settings: StatsSettings, control: str) -> d
     if settings.dose not in table:
         return {}
     doses = as_numbers(table[settings.dose])
+    words = table.loc[doses.isna() & table[settings.dose].notna() & (table["treatment"] != control), settings.dose]
+    if len(words) and doses[doses > 0].nunique() >= 3:
+        raise InputError(
+            f"Column '{settings.dose}' holds '{words.iloc[0]}', which is no number: its wells would be left out of the "
+            "curve; give all doses as numbers of one unit"
+        )
     if (doses < 0).any():
         raise InputError(f"Column '{settings.dose}' holds a negative dose, {doses.min():g}")
     if settings.treatment == settings.dose:
@@ -208,18 +216,20 @@ def curve_row(means: pd.DataFrame, settings: StatsSettings) -> dict:
     """One row of the curves, from means of replicates (rows) by doses (columns)."""
     replicates = int(told(pd.Series(means.index)).notna().sum())
     few = replicates < settings.min_replicates or replicates < len(means)
-    p = trend(means)
+    p = np.nan if few else trend(means, settings.min_replicates)
     row = {"doses": means.shape[1], "replicates": replicates, "trend": _direction(means), "p_trend": p}
     row |= dict.fromkeys([n + end for n in _NAMES for end in ("", "_low", "_high")], np.nan)
-    note = f"no interval and no p-value: {replicates} biological replicate(s), {settings.min_replicates} are needed"
-    row |= {"refusal": "", "note": note if few else ""}
+    note, needed = "", f"{settings.min_replicates} are needed"
     if few:
-        row["p_trend"] = np.nan
+        note = f"no interval and no p-value: {replicates} biological replicate(s), {needed}"
+    elif np.isnan(p):
+        note = "no p-value: fewer than three doses are in all replicates"
+    row |= {"refusal": "", "note": note}
     if means.shape[1] < FEWEST_DOSES:
         return row | {
             "refusal": f"{means.shape[1]} doses, zero included: {FEWEST_DOSES} are needed for four parameters"
         }
-    if not few and p >= 0.05:
+    if p >= 0.05:
         return row | {"refusal": f"no trend with the dose (p = {p:.2g}): a curve would be drawn through noise"}
     levels, tested = levelled(means)
     curve = fit_curve(levels.index.to_numpy(float), levels.to_numpy(), tested.to_numpy(float))

@@ -18,15 +18,14 @@ from cellular.autophagy.compare.design import (
     control_of,
     count_units,
     in_order,
-    inference,
     nest,
     pooled_factors,
     told,
 )
-from cellular.autophagy.compare.images import ImageSums, means_over_time, sum_images
+from cellular.autophagy.compare.images import ImageSums, compared, means_over_time, sum_images
 from cellular.autophagy.compare.inhibitor import Arms, find_arms, not_pooled
 from cellular.autophagy.compare.models import Fit, fit_count, fit_mean
-from cellular.autophagy.compare.notes import shares, stray_word, taken_for_granted
+from cellular.autophagy.compare.notes import not_side_by_side, shares, stray_word, taken_for_granted
 from cellular.autophagy.measure.columns import OF_IMAGES, describe
 from cellular.errors import InputError
 
@@ -88,6 +87,13 @@ class Comparison:
             return self.before
         return not_pooled(self.before, self.arms)[0]
 
+    @property
+    def replicates(self) -> dict[str, str]:
+        """The replicate of every field that has a treatment, those that were left out included."""
+        tables = (self.before, self.with_inhibitor, self.cells)
+        every = next(table for table in tables if table is not None).drop_duplicates("image")
+        return dict(zip(every["image"], every["replicate"]))
+
 
 def compare(
     cells: pd.DataFrame,
@@ -142,7 +148,7 @@ def compare(
     by_part = list(each(_Comparing(sums, kinds, control, pairs, settings), parts))
     # by pair and then by feature, however they were shared out
     rows = [row for at in range(len(pairs)) for part in by_part for row in part[at]]
-    effects = with_q_values(_with_n_before(pd.DataFrame(rows, columns=EFFECTS), old))
+    effects = with_q_values(_with_n_before(pd.DataFrame(rows, columns=EFFECTS), old, settings))
     units = count_units(table)
     return Comparison(
         effects=effects,
@@ -154,7 +160,8 @@ def compare(
         notes=(
             *kept_apart,
             *taken_for_granted(table, len(cells), len(all_fields), settings),
-            *pooled_factors(table, described, settings),
+            *not_side_by_side(sums.images, [pair for pair in pairs if pair[1] == ALL], settings),
+            *pooled_factors(everything, described, settings, arms and arms.given(everything)),
         ),
         measurements=measured.features,
         cells=table,
@@ -276,15 +283,16 @@ def _effects(
 ) -> Iterator[dict]:
     """Rows of ``effects``, one a feature; what the images allow is worked out once for features that share them."""
     control, treatment, timepoint = pair
-    designs: dict[bytes, tuple[Inference, dict]] = {}
+    designs: dict[bytes, tuple[Inference, dict, pd.Index]] = {}
     for feature, count in kinds.items():
         known = sums.of(feature, chosen)
         known["treated"] = (known["treatment"] == treatment).astype(int)
         key = known.index.to_numpy().tobytes()
         if key not in designs:
-            both = known["treated"].nunique() == 2
-            designs[key] = (inference(known, settings) if both else Inference("well", 0), _units(known))
-        allowed, units = designs[key]
+            allowed, kept = compared(known, settings)
+            designs[key] = allowed, _units(kept), kept.index
+        allowed, units, rows = designs[key]
+        known = known.loc[rows]
         arms = [name for arm, name in enumerate(("control", "treated")) if not (known["treated"] == arm).any()]
         if arms:
             fit = Fit(np.nan, np.nan, "", f"no values in the {' and '.join(arms)} cells")
@@ -320,7 +328,7 @@ def _units(known: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _with_n_before(effects: pd.DataFrame, before: ImageSums | None) -> pd.DataFrame:
+def _with_n_before(effects: pd.DataFrame, before: ImageSums | None, settings: StatsSettings) -> pd.DataFrame:
     """`effects` with every n before fields were left out, as ``<n>_before``; as they are where none was."""
     if before is None:
         return effects
@@ -330,6 +338,7 @@ def _with_n_before(effects: pd.DataFrame, before: ImageSums | None) -> pd.DataFr
         then = row.timepoint == ALL or before.images["timepoint"] == row.timepoint
         known = before.of(row.feature, (arms & then).to_numpy())
         known["treated"] = (known["treatment"] == row.treatment).astype(int)
+        known = compared(known, settings)[1]
         cells = {
             f"cells_{name}": int(known.loc[known["treated"] == arm, "size"].sum()) for arm, name in enumerate(_ARMS)
         }

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from cellular.autophagy.compare.design import LEVELS, StatsSettings, in_order, told
+from cellular.autophagy.compare.design import LEVELS, Inference, StatsSettings, in_order, inference, told
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,19 @@ def sum_images(table: pd.DataFrame, features: Sequence[str]) -> ImageSums:
     return ImageSums(images, tuple(features), size, total, squares, scatter)
 
 
+def compared(images: pd.DataFrame, settings: StatsSettings) -> tuple[Inference, pd.DataFrame]:
+    """What the images of two treatments allow, and those of them that are compared.
+
+    Where replicates hold both treatments side by side, one that holds a single treatment has no difference to show: a
+    day on which the control alone was imaged would move a ratio of rates by what the day does.
+    """
+    if images["treatment"].nunique() < 2:
+        return Inference("well", 0), images
+    allowed = inference(images, settings)
+    whole = images.groupby("replicate")["treatment"].transform("nunique") == 2
+    return allowed, images[whole] if allowed.unit == "replicate" and whole.any() else images
+
+
 def means_over_time(
     sums: ImageSums, features: Sequence[str], settings: StatsSettings, before: ImageSums | None = None
 ) -> pd.DataFrame:
@@ -82,7 +95,8 @@ def means_over_time(
     sums = sums.only(features)
     images = sums.images
     per_arm = images.groupby("treatment")["replicate"].nunique()
-    unit = "replicate" if per_arm.min() >= settings.min_replicates else "well"
+    dated = told(images["replicate"]).notna().all()
+    unit = "replicate" if per_arm.min() >= settings.min_replicates and dated else "well"
     keys = ["treatment", "timepoint", unit]
     means = pd.DataFrame(sums.mean, columns=list(features), index=pd.MultiIndex.from_frame(images[keys]))
     groups = means.groupby(level=keys).mean().groupby(level=["treatment", "timepoint"])
@@ -90,7 +104,7 @@ def means_over_time(
         {"mean": groups.mean().stack(), "sd": groups.std().stack(), "n": groups.count().stack()}, axis=1
     ).rename_axis(["treatment", "timepoint", "feature"])
     half = student.ppf((1 + settings.level) / 2, (long["n"] - 1).clip(lower=1)) * long["sd"] / np.sqrt(long["n"])
-    half = half.where(long["n"] > 1)
+    half = half.where((long["n"] > 1) & told(images[unit]).notna().all())
     long = long.assign(ci_low=long["mean"] - half, ci_high=long["mean"] + half, unit=unit).reset_index()
     order = {name: place for place, name in enumerate(in_order(long["treatment"]))}
     long = long[["feature", "treatment", "timepoint", "mean", "ci_low", "ci_high", "unit", "n"]]

@@ -40,6 +40,10 @@ class Arms:
         arms = as_text(table[self.column])
         return arms.fillna("") if self.none == "" else arms
 
+    def given(self, table: pd.DataFrame) -> pd.Series:
+        """The inhibitor of every row; missing where there is none."""
+        return self.of(table).where(lambda arms: arms != self.none)
+
 
 def find_arms(table: pd.DataFrame, settings: StatsSettings) -> Arms | None:
     """Which wells had an inhibitor; None where no treatment has wells of two kinds and no column was asked for.

@@ -1,12 +1,16 @@
 """What is taken for granted of a table of cells, in sentences, and columns that only look like measurements."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from cellular.autophagy.compare.design import StatsSettings, in_order, told
+from cellular.autophagy.compare.design import StatsSettings, as_text, in_order, rows_of, told
+from cellular.autophagy.compare.images import compared
 from cellular.data.platemap import look_alike
+from cellular.errors import InputError
 from cellular.files import as_numbers, of_words
 
 # Numbers in another spelling: 1,234.5, 0,5, <3, 1 234
@@ -32,12 +36,56 @@ def taken_for_granted(table: pd.DataFrame, given: int, treated: int, settings: S
         yield f"There is one treatment, '{table['treatment'].iloc[0]}': its flux stands alone, without a difference"
     elif settings.factor:
         yield f"Effects are averages over '{settings.factor}'; those at each of its levels stand apart"
+    column = settings.inhibitor or "inhibitor"
+    if column in table and column not in (settings.treatment, settings.factor):
+        levels = as_text(table[column]).fillna("empty").groupby(table["treatment"])
+        had = {str(name): " and ".join(sorted(part.unique())) for name, part in levels}
+        if len(set(had.values())) > 1:
+            listed = ", ".join(f"'{name}' {had[name]}" for name in in_order(had))
+            yield f"Treatments differ in '{column}' too ({listed}): what is told of one is of both"
     yield from look_alike(settings.treatment, in_order(table["treatment"]))
     for name in (name for name in table if of_words(table[name])):
         if (word := stray_word(table[name])) is not None:
             yield f"Column '{name}' is not compared: '{word}' in it is no number"
     if treated < given:
         yield f"{given - treated} of {given} cells have no treatment and are left out"
+
+
+def check_agree(cells: pd.DataFrame, images: pd.DataFrame, settings: StatsSettings) -> None:
+    """InputError where the tables of cells and of images tell different things of what a field's well was given.
+
+    A table of images that was mended would be read for what cells have not, and for nothing else.
+    """
+    given = (settings.treatment, settings.replicate, settings.inhibitor or "inhibitor", settings.factor)
+    both = [name for name in (*given, settings.dose, settings.time) if name and name in cells and name in images]
+    if not (both and len(cells) and "field" in cells and "field" in images):
+        return
+    first = cells[["field", *both]].drop_duplicates("field").dropna(subset="field")
+    told_of = rows_of(pd.Index(first["field"].astype(str)), images)
+    for name in both:
+        here, there = as_text(first[name]).set_axis(told_of.index), as_text(told_of[name])
+        same = (here == there) | (as_numbers(here) == as_numbers(there))
+        differ = here.notna() & there.notna() & ~same
+        if differ.any():
+            field = differ.index[differ][0]
+            raise InputError(
+                f"'{name}' of field {field} is '{here[field]}' in the table of cells and '{there[field]}' in that of "
+                "images: mend the plate map and run measure or analyse again, or take the column out of one of them"
+            )
+
+
+def not_side_by_side(
+    images: pd.DataFrame, pairs: Iterable[tuple[str, Any, np.ndarray]], settings: StatsSettings
+) -> Iterator[str]:
+    """Which replicates are not compared, a sentence for each of `pairs` (treatment, timepoint, rows of `images`)."""
+    for treatment, _, chosen in pairs:
+        both = images[chosen]
+        left = set(both["replicate"]) - set(compared(both, settings)[1]["replicate"])
+        if left:
+            yield (
+                f"Replicate(s) {', '.join(in_order(left))} hold one of '{treatment}' and its control alone: their "
+                "comparison is without these, since others hold both side by side"
+            )
 
 
 def stray_word(values: pd.Series) -> str | None:

@@ -33,8 +33,8 @@ def well_means(
     """
     needed = [*LEVELS, "timepoint", "treatment", *given, *features]
     known, keys = _placed(table, needed), ["plate", "well"]
-    groups = known.groupby([*keys, "image"], observed=True)
-    images = pd.DataFrame({name: groups[name].mean() for name in features})  # all at once are copied, millions of cells
+    sums = sum_images(known, features)
+    images = pd.DataFrame(sums.mean, columns=list(features), index=pd.MultiIndex.from_frame(sums.images[keys]))
     means = images.groupby(level=keys).mean()
     about = known.groupby(keys, observed=True)[list(given)].first() if given else pd.DataFrame(index=means.index)
     wide = means.join(about).reset_index()
@@ -43,10 +43,19 @@ def well_means(
     known_columns = ["plate", "well", "row", "column", *given]
     long = wide.melt(known_columns, list(features), "feature", "value").dropna(subset="value", ignore_index=True)
     old = None if before is None else sum_images(_placed(before, needed), features)
-    long = with_n(long, sum_images(known, features), keys, old).drop(columns=_NOT_OF_WELLS, errors="ignore")
+    long = with_n(long, sums, keys, old).drop(columns=_NOT_OF_WELLS, errors="ignore")
     long["well"] = long["well"].str.rsplit("/", n=1).str[-1]
     long["plate"] = long["plate"].str.removeprefix("?-")
     return long
+
+
+def wells_of_several(table: pd.DataFrame, given: Sequence[str]) -> list[str]:
+    """Wells (of a nested table) whose cells differ in one of the columns `given`: a mean of these is of no arm.
+
+    Where the treatment is a state of cells, or a drug was added in the course of imaging.
+    """
+    arms = table[["well", *given]].drop_duplicates()["well"]
+    return sorted(arms[arms.duplicated()].unique())
 
 
 _NOT_OF_WELLS = [name + end for name in ("replicates", "wells") for end in ("", "_before")]

@@ -5,7 +5,7 @@ state the pool before the block over J is the transition time (Loos, du Toit & H
 Toit, Hofmeyr, Gniadek & Loos, Autophagy 14, 1060, 2018). Only a line has one slope: a pool that levels off is refused.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,13 @@ from scipy.stats import f as fisher
 from scipy.stats import t as student
 
 from cellular.autophagy.compare.design import StatsSettings, in_order, told
-from cellular.autophagy.compare.images import sum_images, with_n
 from cellular.errors import InputError
 from cellular.files import as_numbers
 
 # A line is given up where so bad a fit would be chance in fewer than one of twenty.
 _CHANCE = 0.05
 _KEYS = ["treatment", "arm", "replicate", "time"]
+_DIFFERENCE = "difference of J"
 
 
 def turnover(
@@ -43,43 +43,72 @@ def turnover(
     rows : ``feature, inhibitor, treatment, quantity`` ('J', 'difference of J', 'transition time'), ``estimate, ci_low,
     ci_high, p_value, note, refusal, replicates, times, wells, images, cells``. points : ``feature, treatment,
     inhibitor, replicate, time, mean`` of both arms. Each replicate that holds both arms at three times gives one
-    slope; intervals are Student's over those. ``note`` says why there is no estimate, ``refusal`` why no p-value.
+    slope; intervals are Student's over those. n are of what a row rests on, the control's too in a difference.
+    ``note`` says why there is no estimate, ``refusal`` why no p-value.
     """
     known = _timed(table, settings)
     if known.loc[known["arm"] != none, "time"].nunique() < 3:
         return pd.DataFrame(), pd.DataFrame()
     old = None if before is None else _timed(before, settings)
-    means = _means(known, features)
-    tables = []
+    means, images = _means(known, features), _images(known, features)
+    images_before = None if old is None else _images(old, features)
+    rows = []
     for inhibitor in in_order(set(known["arm"]) - {none}):
-        rows = []
         for feature in features:
             lines = _lines(means[feature], inhibitor, none)
             lines_before = {} if old is None else _lines(_means(old, [feature])[feature], inhibitor, none)
             for treatment, line in lines.items():
-                other = lines.get(controls.get(treatment, ""))
+                control = controls.get(treatment, "")
+                other = lines.get(control)
                 for row in _rows(line, other if other is not line else None, settings):
-                    row |= {f"{n}_before": lines_before[treatment][n] for n in ("replicates", "times") if lines_before}
-                    rows.append({"feature": feature, "inhibitor": inhibitor, "treatment": treatment, **row})
-        arms = [none, inhibitor]
-        sums_before = None if old is None else sum_images(old[old["arm"].isin(arms)], features)
-        sums = sum_images(known[known["arm"].isin(arms)], features)
-        tables.append(with_n(pd.DataFrame(rows), sums, ["treatment"], sums_before))
+                    who = (treatment, control) if row["quantity"] == _DIFFERENCE else (treatment,)
+                    n = _n(images, feature, lines, who, (none, inhibitor))
+                    if images_before is not None:
+                        were = _n(images_before, feature, lines_before, who, (none, inhibitor))
+                        n = {part: m for name in n for part, m in ((name, n[name]), (f"{name}_before", were[name]))}
+                    rows.append({"feature": feature, "inhibitor": inhibitor, "treatment": treatment, **row, **n})
     points = means.stack().dropna().rename("mean").rename_axis([*_KEYS, "feature"]).reset_index()
-    return pd.concat(tables, ignore_index=True), points.rename(columns={"arm": "inhibitor"})
+    return pd.DataFrame(rows), points.rename(columns={"arm": "inhibitor"})
 
 
 def _timed(table: pd.DataFrame, settings: StatsSettings) -> pd.DataFrame:
     """Cells whose replicate, arm and ``time`` are known."""
     at = as_numbers(table[settings.time]) if settings.time else table["timepoint"].astype(float)
-    if settings.time and at.notna().sum() == 0:
-        raise InputError(f"Column '{settings.time}' holds no numbers: give the time after the block in one unit")
+    if settings.time and (at.isna().all() or at[table[settings.time].notna()].isna().any()):
+        given = table.loc[at.isna(), settings.time].dropna()
+        held = f"'{given.iloc[0]}', which is no number" if len(given) else "no numbers"
+        raise InputError(f"Column '{settings.time}' holds {held}: give the time after the block in one unit")
     return table.assign(time=at)[told(table["replicate"]).notna() & table["arm"].notna() & at.notna()]
 
 
 def _means(known: pd.DataFrame, features: list[str]) -> pd.DataFrame:
     images = known.groupby([*_KEYS, "image"], observed=True)[features].mean()
     return images.groupby(level=_KEYS).mean()
+
+
+def _images(known: pd.DataFrame, features: list[str]) -> pd.DataFrame:
+    """How many cells of every image have each feature."""
+    return known.groupby([*_KEYS, "well", "image"], observed=True)[features].count().reset_index()
+
+
+def _n(
+    images: pd.DataFrame, feature: str, lines: Mapping[str, dict], treatments: Sequence[str], arms: tuple[str, str]
+) -> dict[str, int]:
+    """n of what the lines of the `treatments` rest on: their replicates, and the times of the arm with inhibitor."""
+    none, inhibitor = arms
+    replicates = set.intersection(*(set(lines[name]["replicates"]) for name in treatments))
+    used = pd.Series(False, images.index)
+    for name in treatments:
+        grown = images["arm"].eq(inhibitor) & images["time"].isin(lines[name]["times"])
+        used |= images["treatment"].eq(name) & (grown | images["arm"].eq(none))
+    here = images[used & images["replicate"].isin(replicates) & (images[feature] > 0)]
+    return {
+        "replicates": len(replicates),
+        "times": min(len(lines[name]["times"]) for name in treatments),
+        "wells": told(here["well"]).nunique(),
+        "images": here["image"].nunique(),
+        "cells": int(here[feature].sum()),
+    }
 
 
 def _lines(means: pd.Series, inhibitor: str, none: str) -> dict[str, dict]:
@@ -89,13 +118,13 @@ def _lines(means: pd.Series, inhibitor: str, none: str) -> dict[str, dict]:
 
 
 def _line(means: pd.Series, treatment: str, inhibitor: str, none: str) -> dict:
-    """Slopes and pools of the replicates (Series by replicate), the lack of fit's p, and why there is no line."""
+    """Slopes and pools of the replicates (Series by replicate), what they rest on, and why there is no line."""
     grown, pool = (_grid(means, treatment, arm) for arm in (inhibitor, none))
     shared = grown.index.intersection(pool.index)
     grown = grown.loc[shared].dropna(axis=1)
     if grown.shape[0] < 2 or grown.shape[1] < 3:
         found = f"{grown.shape[0]} replicate(s) with both arms, {grown.shape[1]} time(s) that all of them have"
-        return {"problem": f"{found}: a line needs 2 and 3", "replicates": len(grown), "times": grown.shape[1]}
+        return {"problem": f"{found}: a line needs 2 and 3", "replicates": shared, "times": grown.columns}
     slopes, fit = line_of(grown.columns.to_numpy(float), grown.to_numpy())
     problem = f"the pool does not grow along a line (lack of fit, p = {fit:.2g})" if fit < _CHANCE else ""
     drift = pool.loc[shared].dropna(axis=1)
@@ -109,8 +138,8 @@ def _line(means: pd.Series, treatment: str, inhibitor: str, none: str) -> dict:
         "pools": pool.loc[shared].mean(axis=1),
         "problem": problem,
         "warning": warning,
-        "replicates": len(shared),
-        "times": grown.shape[1],
+        "replicates": shared,
+        "times": grown.columns,
     }
 
 
@@ -142,25 +171,24 @@ def line_of(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _rows(line: dict, control: dict | None, settings: StatsSettings) -> Iterator[dict]:
-    told_of = {"replicates": line["replicates"], "times": line["times"]}
     if line["problem"]:
-        yield {"quantity": "J", **_nothing(line["problem"]), **told_of}
+        yield {"quantity": "J", **_nothing(line["problem"])}
         return
-    yield {"quantity": "J", **_estimate(line["slopes"].to_numpy(), settings), **told_of}
+    yield {"quantity": "J", **_estimate(line["slopes"].to_numpy(), settings)}
     if control is not None and not control["problem"]:
         both = line["slopes"].index.intersection(control["slopes"].index)
         differences = (line["slopes"][both] - control["slopes"][both]).to_numpy()
         if len(both) > 1:
-            yield {"quantity": "difference of J", **_estimate(differences, settings), **told_of}
+            yield {"quantity": _DIFFERENCE, **_estimate(differences, settings)}
     quantity = {"quantity": "transition time"}
     slopes, pools = line["slopes"].to_numpy(), line["pools"].to_numpy()
     low = _interval(slopes, settings.level)[1]
     if not low > 0 or (slopes <= 0).any() or (pools <= 0).any():
-        yield {**quantity, **_nothing("J is not above zero beyond doubt: the pool over it means nothing"), **told_of}
+        yield {**quantity, **_nothing("J is not above zero beyond doubt: the pool over it means nothing")}
         return
     row = _estimate(np.log(pools / slopes), settings)
     row |= {name: np.exp(row[name]) for name in ("estimate", "ci_low", "ci_high")}
-    yield {**quantity, **row, "p_value": np.nan, "refusal": "", "note": line["warning"], **told_of}
+    yield {**quantity, **row, "p_value": np.nan, "refusal": "", "note": line["warning"]}
 
 
 def _interval(values: np.ndarray, level: float) -> tuple[float, float, float, float]:

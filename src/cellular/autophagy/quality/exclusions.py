@@ -30,13 +30,25 @@ def read_exclusions(choice: Sequence[str], quality: pd.DataFrame | None) -> dict
                 raise InputError(
                     "--exclude flagged needs quality.csv beside the cells: run cellular quality or analyse"
                 )
-            odd = quality[quality["flagged"].astype(bool)]
-            left_out |= dict(zip(odd["field"].astype(str), odd["reasons"]))
+            odd = quality[is_flagged(quality)]
+            left_out |= dict(zip(odd["field"].astype(str), odd["reasons"].fillna(FLAGGED)))
         elif Path(word).is_file():
             left_out |= _read_list(Path(word))
         else:
             left_out[word] = "named by --exclude"
     return left_out
+
+
+def is_flagged(quality: pd.DataFrame) -> pd.Series:
+    """(N,) bool: the fields that are flagged; one whose flag was taken out by hand is not.
+
+    Raises InputError for a flag that is neither true nor false.
+    """
+    flags = quality["flagged"]
+    strange = flags[flags.notna() & ~flags.isin([True, False])]
+    if len(strange):
+        raise InputError(f"Column 'flagged' of quality.csv holds '{strange.iloc[0]}'; flags are True or False")
+    return flags.eq(True)
 
 
 def _read_list(path: Path) -> dict[str, str]:
