@@ -21,6 +21,8 @@ from cellular.errors import InputError, MissingInputError
 DEEPEST = 5
 ORPHANS = "label image(s) without an image"
 
+_Channel = tuple[str, str]  # token and name
+
 
 def find_plate(
     source: str | Path | Iterable[str | Path],
@@ -289,41 +291,55 @@ def _with_roles(
     fields: Sequence[FieldFiles], given: Mapping[str, str], fixed: Mapping[str, str]
 ) -> tuple[list[FieldFiles], list[str]]:
     """The fields with the role of each channel, channels in order of role; and what is to be said of that."""
-    tokens = {source.token: source.name for item in fields for source in item.sources if source.token}
-    asked = {}
-    for called, role in given.items():
-        token = _token_of(called, tokens)
-        if token is None:
-            known = ", ".join(f"{t} ({n})" if n and n != t else t for t, n in tokens.items()) or "none that have a name"
-            raise InputError(f"--channels {role}={called}: there is no channel {called}; the channels are {known}")
-        asked[token] = role
-    roles: dict[str, str | None] = {token: fixed.get(token) or role_of(name or token) for token, name in tokens.items()}
-    roles = {token: role for token, role in roles.items() if role not in asked.values()}
+    # Each order of channels once: of files that hold several, one may have another than the next.
+    layouts = {tuple(source.channel for source in item.sources if source.token) for item in fields}
+    channels = dict.fromkeys(channel for layout in sorted(layouts) for channel in layout)
+    asked = {
+        channel: role for called, role in given.items() for channel in _channels_called(called, role, layouts, channels)
+    }
+    known = {channel: fixed.get(channel[0]) or role_of(channel[1] or channel[0]) for channel in channels}
+    roles = {channel: role for channel, role in known.items() if role not in asked.values()}
     roles.update(asked)
     notes = []
     for role in sorted({role for role in roles.values() if role}):
-        twins = [token for token, own in roles.items() if own == role]
-        if len(twins) > 1:
-            notes.append(f"channels {' and '.join(twins)} could both be {role}; say which with --channels {role}=...")
+        mine = ([channel for channel in layout if roles.get(channel) == role] for layout in layouts)
+        twins = sorted({channel for found in mine if len(found) > 1 for channel in found})
+        if twins:
+            named = " and ".join(token for token, _ in twins)
+            notes.append(f"channels {named} could both be {role}; say which with --channels {role}=...")
             roles |= dict.fromkeys(twins)
     return [_in_order(item, roles) for item in fields], notes
 
 
-def _in_order(item: FieldFiles, roles: Mapping[str, str | None]) -> FieldFiles:
+def _in_order(item: FieldFiles, roles: Mapping[_Channel, str | None]) -> FieldFiles:
     # as `replace` does, in a quarter of its time
-    sources = [Source(**vars(source) | {"role": roles.get(source.token)}) for source in item.sources]
+    sources = [Source(**vars(source) | {"role": roles.get(source.channel)}) for source in item.sources]
     if item.kind != "picture":
         sources.sort(key=lambda source: role_rank(source.role))
     return replace(item, sources=tuple(sources))
 
 
-def _token_of(called: str, tokens: Mapping[str, str]) -> str | None:
-    """The token that a user's word stands for: the token itself, or the name of one channel alone."""
-    wanted = called.casefold()
-    if exact := [token for token in tokens if token.casefold() == wanted]:
-        return exact[0]
-    named = [token for token, name in tokens.items() if name.casefold() == wanted]
-    return named[0] if len(named) == 1 else None
+def _channels_called(
+    called: str, role: str, layouts: Iterable[tuple[_Channel, ...]], channels: Iterable[_Channel]
+) -> list[_Channel]:
+    """The channels that a user's word stands for: all of this token, or of this name, one in a file.
+
+    Raises InputError where there is none, and for a token that is one channel in some files and another in others.
+    """
+    wanted, asked = called.casefold(), f"--channels {role}={called}"
+    if found := [channel for channel in channels if channel[0].casefold() == wanted]:
+        names = {name for _, name in found}
+        elsewhere = {name for token, name in channels if token.casefold() != wanted and name}
+        if len(names) > 1 and (names & elsewhere or len({role_of(name) for name in names} - {None}) > 1):
+            raise InputError(
+                f"{asked}: channel {called} is {' in some files, '.join(sorted(names))} in others; say its name"
+            )
+        return found
+    found = [channel for channel in channels if channel[1].casefold() == wanted]
+    if not found or any(len(set(layout) & set(found)) > 1 for layout in layouts):
+        known = ", ".join(f"{t} ({n})" if n and n != t else t for t, n in channels) or "none that have a name"
+        raise InputError(f"{asked}: there is no channel {called}; the channels are {known}")
+    return found
 
 
 def _with_map(plate: Plate, plate_map: str | Path | PlateMap | None) -> Plate:
