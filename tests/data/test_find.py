@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from cellular.autophagy.quality.saturation import saturated_pixels
 from cellular.data.find import find_plate
 from cellular.data.formats.images import write_image
 from cellular.data.image import read_field
@@ -75,3 +76,56 @@ def test_two_channels_of_one_role_in_a_file_have_none(tmp_path):
     plate = find_plate(tmp_path)
     assert light_of(plate) == [{}]
     assert "channels 1 and 2 could both be EGFP" in plate.notes[0]
+
+
+def stack(folder, slices):
+    """Files of one field, by the end of their names; each of one level."""
+    for end, level in slices.items():
+        tifffile.imwrite(folder / f"P_A01_s1_{end}.tif", np.full((9, 12), level))
+
+
+def summed(folder, **given):
+    return read_field(find_plate(folder, z="sum", channels=["EGFP=w1"], **given).fields[0])
+
+
+@pytest.mark.parametrize("slice", ["w1_z0", "w1_z1"])
+def test_a_projection_beside_its_slices_is_none_of_them(slice, tmp_path):
+    """It was summed with them, or took the place of the one called 0."""
+    stack(tmp_path, {"w1": np.uint16(9), slice: np.uint16(4), "w1_z2": np.uint16(5)})
+    with pytest.raises(InputError, match=f"its name gives no slice, and .*{slice}"):
+        find_plate(tmp_path, z="sum")
+
+
+def test_the_one_slice_that_is_left_is_not_another(tmp_path):
+    stack(tmp_path, {"w1_z1": np.uint16(4)})
+    for z in (1, 2):
+        tifffile.imwrite(tmp_path / f"P_A02_s1_w1_z{z}.tif", np.full((9, 12), z, np.uint16))
+    with pytest.raises(InputError, match="P_A01_s1 has no slice 2; it has 1"):
+        find_plate(tmp_path, z=2)
+    assert find_plate(tmp_path, z=1).fields[0].images == (tmp_path / "P_A01_s1_w1_z1.tif",)
+
+
+def test_a_sum_keeps_the_sign_and_does_not_wrap(tmp_path):
+    stack(tmp_path, {"w1_z1": np.int16(-5), "w1_z2": np.int16(2)})
+    assert summed(tmp_path).pixels.max() == -3
+    stack(tmp_path, {"w1_z1": np.uint32(2**31), "w1_z2": np.uint32(2**31 - 1)})
+    assert summed(tmp_path).pixels.max() == 2**32 - 1
+    stack(tmp_path, {"w1_z2": np.uint32(2**31)})
+    with pytest.raises(InputError, match="sum of 2 slices does not fit 32 bits"):
+        summed(tmp_path)
+
+
+def test_a_sum_knows_what_is_saturated_in_a_slice(tmp_path):
+    stack(tmp_path, {"w1_z1": np.uint16(7), "w1_z2": np.uint16(7)})
+    bright = np.full((9, 12), 7, np.uint16)
+    bright[2, 3:7] = 65535
+    tifffile.imwrite(tmp_path / "P_A01_s1_w1_z2.tif", bright)
+    image = summed(tmp_path)
+    assert image.pixels.max() == 65542
+    assert np.argwhere(saturated_pixels(image, 0)).tolist() == [[2, 3], [2, 4], [2, 5], [2, 6]]
+
+
+def test_slices_of_different_numbers_are_no_stack(tmp_path):
+    stack(tmp_path, {"w1_z1": np.uint8(4), "w1_z2": np.uint16(5)})
+    with pytest.raises(InputError, match="slices are uint16 and uint8; save all alike"):
+        summed(tmp_path)

@@ -80,20 +80,28 @@ def _of_channels(
     sources, projection = [], None
     for token, files in tokens.items():
         levels = sorted(files, key=lambda level: -1 if level is None else level)
-        chosen, used = _project({level or 0: (files[level], 0) for level in levels}, z, item.name)
+        chosen, used = _project({level: (files[level], 0) for level in levels}, z, item.name)
         projection = projection or used
         sources.append(Source(token, names.get(token, ""), None, chosen, index=None))
     return replace(item, sources=tuple(sources), projection=projection)
 
 
 def _project(
-    slices: Mapping[int, tuple[Path, int]], z: ZChoice, name: str
+    slices: Mapping[int | None, tuple[Path, int]], z: ZChoice, name: str
 ) -> tuple[tuple[tuple[Path, int], ...], str | None]:
-    """The slices to read, and how they become one image; `slices` are by their numbers, in the order of these."""
+    """The slices to read, and how they become one image; `slices` are by their numbers, in the order of these.
+
+    A file whose name has no number, None, is no slice of a stack.
+    """
     every = tuple(slices.values())
-    if len(slices) == 1:
-        return every, None
     first = every[0][0]
+    if None in slices and len(slices) > 1:
+        raise InputError(
+            f"{first}: its name gives no slice, and {every[1][0]} is a slice of the same; move one away: what is "
+            "projected already is no slice of the stack"
+        )
+    if None in slices or (len(slices) == 1 and z in (None, "max", "sum")):
+        return every, None
     if z is None:
         raise InputError(
             f"{first}: {name} is a z-stack of {len(slices)} slices; say --z max, --z sum or the number of one"

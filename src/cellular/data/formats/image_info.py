@@ -18,6 +18,8 @@ MICROMETRES = {
 }
 # Dots an inch that printers reach: a resolution up to here says how large to print, not how large a pixel was.
 PRINTERS_DPI = 4800
+# Tops of cameras of 8, 12 and 14 bits, whose images come in wider types.
+_CAMERAS = (255, 4095, 16383)
 # An OME file that names more planes than this is lying.
 MOST_PLANES = 1_000_000
 
@@ -82,6 +84,23 @@ def white_of(dtype: np.dtype, bits: int | None = None) -> float | None:
         return None
     top = np.iinfo(dtype).max
     return float(min(2**bits - 1, top) if bits else top)
+
+
+def at_the_top(plane: np.ndarray, white: float | None) -> np.ndarray:
+    """Pixels at the top: of what the file says of its camera, of the type, or of 8-, 12- and 14-bit cameras."""
+    if plane.dtype.kind == "f":
+        return np.zeros(plane.shape, bool) if white is None else plane >= white
+    top = int(plane.max())
+    if plane.dtype == np.uint8:
+        # JPEG rounds: 254 beside a wall of 255 is as saturated
+        return plane >= 254 if top == 255 else np.zeros(plane.shape, bool)
+    tops = {np.iinfo(plane.dtype).max, *_CAMERAS} | ({int(white)} if white else set())
+    return plane >= top if top in tops else np.zeros(plane.shape, bool)
+
+
+def saturated_in(image: np.ndarray, white: float | None) -> np.ndarray:
+    """(Y, X, C) bool: :func:`at_the_top` of each channel of an image."""
+    return np.stack([at_the_top(image[:, :, c], white) for c in range(image.shape[2])], axis=2)
 
 
 def check_index(info: ImageInfo, t: int, z: int, path: object) -> None:
