@@ -80,6 +80,8 @@ def from_dots(per_inch: float) -> float | None:
 
 def white_of(dtype: np.dtype, bits: int | None = None) -> float | None:
     """Level of a saturated pixel: of `bits` significant bits, else the top of an integer `dtype`; None for floats."""
+    if dtype.kind == "b":
+        return 1.0
     if dtype.kind not in "ui":
         return None
     top = np.iinfo(dtype).max
