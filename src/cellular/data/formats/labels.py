@@ -46,7 +46,7 @@ def load_seg_npy(path: Path) -> np.ndarray:
     least = masks.min(initial=0)
     if least < -1:
         raise InputError(f"{path}: labels are 0 (background) and up, its 'masks' have {least}")
-    return as_labels(masks.astype(np.int64) + (1 if least == -1 else 0))
+    return as_labels(masks.astype(np.int64) + (1 if least == -1 else 0), path)
 
 
 def _from_labels(labels: np.ndarray, path: Path, shape: tuple[int, int]) -> list[Annotation]:
