@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cellular.data.channels import parse_channels, role_of
-from cellular.data.formats.image_file import ome_zarr_plate
+from cellular.data.formats.image_file import describe_image, ome_zarr_plate
+from cellular.data.formats.image_info import square
 from cellular.data.formats.ome_zarr import is_ome_zarr
 from cellular.data.formats.suffixes import UNREAD_SUFFIXES, field_name, kind_of, nuclei_field, same_name
 from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
@@ -15,7 +16,7 @@ from cellular.data.label_files import claimed, entries, find_labels, is_image, m
 from cellular.data.plate import FieldFiles, Plate, Source, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
 from cellular.data.schemes import SCHEMES, choose, read_names
-from cellular.errors import InputError, MissingInputError
+from cellular.errors import CellularError, InputError, MissingInputError
 
 # Folders of images in folders: plate / date / well / timepoint is four.
 DEEPEST = 5
@@ -137,10 +138,26 @@ def _find_among(
     notes += beside.notes
     fields = group_files(root, reading.parts, chosen.name == "cellular", beside.channels, z)
     if beside.pixel_size_um:
+        notes += _other_size(fields[0], beside.pixel_size_um)
         fields = [replace(item, pixel_size_um=beside.pixel_size_um) for item in fields]
     fields, orphans = _with_labels_beside(root, fields, marked)
     notes += [f"{len(orphans)} {ORPHANS}, first '{orphans[0]}'"] if orphans else []
     return Plate(source, chosen.name, tuple(fields), notes=tuple(notes))
+
+
+def _other_size(item: FieldFiles, beside_um: float) -> list[str]:
+    """What is to be said where an image gives another pixel size (um) than the files beside it."""
+    source = item.sources[0]
+    try:
+        own = describe_image(source.slices[0][0])[source.scene].pixel_size_um
+    except (CellularError, IndexError):  # said when it is its turn to be read
+        return []
+    if own is None or square(own, beside_um):
+        return []
+    return [
+        f"{source.slices[0][0].name} says that a pixel is {own:.4g} um, files beside the images {beside_um:.4g} um, "
+        "which is taken; give --pixel_size if it is wrong"
+    ]
 
 
 def _kinds(paths: Sequence[PurePosixPath]) -> str:
