@@ -144,7 +144,8 @@ def _named_scene(item: FieldFiles, info: ImageInfo, t: int, scenes: int) -> Fiel
     if info.sizes.get("T", 1) > 1:
         if item.timepoint is not None:
             raise InputError(f"{item.name}: its name gives a timepoint, and the file holds {info.sizes['T']} of them")
-        return replace(item, name=f"{name}_t{t + 1:03d}", series=series, timepoint=t + 1)
+        number = info.first_t + t + 1
+        return replace(item, name=f"{name}_t{number:03d}", series=series, timepoint=number)
     return replace(item, name=name, series=series) if scenes > 1 else item
 
 
