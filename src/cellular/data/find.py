@@ -9,10 +9,10 @@ from typing import Any
 from cellular.data.channels import parse_channels, role_of
 from cellular.data.formats.image_file import describe_image, ome_zarr_plate
 from cellular.data.formats.image_info import square
-from cellular.data.formats.ome_zarr import is_ome_zarr
+from cellular.data.formats.ome_zarr import is_ome_zarr, ome_attributes
 from cellular.data.formats.suffixes import UNREAD_SUFFIXES, field_name, kind_of, nuclei_field, same_name
 from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
-from cellular.data.label_files import claimed, entries, find_labels, is_image, match_labels, names_of, scan
+from cellular.data.label_files import claimed, entries, file_of, find_labels, is_image, match_labels, names_of, scan
 from cellular.data.plate import FieldFiles, Plate, Source, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
 from cellular.data.schemes import SCHEMES, choose, read_names
@@ -219,7 +219,9 @@ def _hcs_plate(folder: Path, wells: Sequence[tuple[str, int, Path]], z: ZChoice)
         place = f"{name}_{well}_s{site}"
         item = FieldFiles(place, (), "raw", name, well, site, series=place)
         fields += fields_of_file(item, group, False, z)
-    return Plate(folder, "ome-zarr", tuple(fields))
+    runs = ome_attributes(folder)["plate"].get("acquisitions") or ()
+    note = f"its images are of {len(runs)} acquisitions, each of which counts as another site: one place may be several"
+    return Plate(folder, "ome-zarr", tuple(fields), notes=(note,) if len(runs) > 1 else ())
 
 
 def _refuse_twins(fields: Sequence[FieldFiles]) -> None:
@@ -243,11 +245,8 @@ def _with_labels_beside(
     used: set[str] = set()
     result = []
     for item in fields:
-        keys = names_of(item)
-        found = next((labels[key] for key in keys if key in labels), None)
-        used |= keys & labels.keys()
-        hidden = next((ignore[key] for key in keys if key in ignore), None)
-        result.append(replace(item, labels=found, ignore=hidden))
+        used |= names_of(item) & labels.keys()
+        result.append(replace(item, labels=file_of(item, labels), ignore=file_of(item, ignore)))
     return result, sorted(set(labels) - used)
 
 
