@@ -129,3 +129,10 @@ def test_slices_of_different_numbers_are_no_stack(tmp_path):
     stack(tmp_path, {"w1_z1": np.uint8(4), "w1_z2": np.uint16(5)})
     with pytest.raises(InputError, match="slices are uint16 and uint8; save all alike"):
         summed(tmp_path)
+
+
+def test_sums_of_8_and_of_16_bits_are_not_alike(tmp_path):
+    """Both are of 32 bits."""
+    stack(tmp_path, {"w1_z1": np.uint8(4), "w1_z2": np.uint8(5), "w2_z1": np.uint16(4), "w2_z2": np.uint16(5)})
+    with pytest.raises(InputError, match="uint8 pixels, .* uint16: the levels of EGFP and mRFP cannot be compared"):
+        read_field(find_plate(tmp_path, z="sum", channels=["EGFP=w1", "mRFP=w2"]).fields[0])

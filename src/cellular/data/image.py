@@ -122,16 +122,17 @@ def read_field(item: FieldFiles, mapped: bool = False) -> FieldImage:
             raise InputError(
                 f"{source.slices[0][0]}: shape {plane.shape} differs from {first.name}'s, {planes[0].shape}"
             )
-    _check_levels(item.sources, planes)
+    _check_levels(item.sources, infos)
     return _made(item, np.stack(planes, axis=-1), infos, np.stack(saturated, axis=-1) if saturated else None)
 
 
-def _check_levels(sources: Sequence[Source], planes: Sequence[np.ndarray]) -> None:
+def _check_levels(sources: Sequence[Source], infos: Sequence[ImageInfo]) -> None:
     """Refuse a reporter whose two colours are of different kinds, counts and fractions say: no ratio holds for both.
 
     Nor does one for stacks of which one colour has more slices.
     """
-    found = [(source, plane.dtype) for source, plane in zip(sources, planes) if source.role in ROLE_ORDER[:2]]
+    colours = [(source, info) for source, info in zip(sources, infos) if source.role in ROLE_ORDER[:2]]
+    found = [(source, info.kind_of(source.index or 0)) for source, info in colours]
     for source, dtype in found[1:]:
         if dtype != found[0][1]:
             raise InputError(
@@ -155,6 +156,7 @@ def _one_file(item: FieldFiles, mapped: bool) -> FieldImage:
     pixels, saturated = _stack(source, info, item.projection, large)
     wanted = [s.index for s in item.sources if s.index is not None]
     _check_single(source, info)
+    _check_levels(item.sources, [info] * len(item.sources))
     if len(wanted) == len(item.sources) and wanted != list(range(pixels.shape[2])):
         pixels = np.ascontiguousarray(pixels[:, :, wanted])
         saturated = None if saturated is None else saturated[:, :, wanted]

@@ -41,6 +41,7 @@ class ImageInfo:
     undeclared : the C axis is only supposed: the file does not name its axes.
     first_t : 0-based timepoint of this file's first plane in a series of files, by an OME-TIFF's own list.
     well : that it lies in, where the file says so besides the name.
+    kinds : types of the C channels' pixels where they are stored as several, all read as `dtype`; else empty.
     """
 
     scene: int
@@ -54,6 +55,11 @@ class ImageInfo:
     undeclared: bool = False
     first_t: int = 0
     well: str | None = None
+    kinds: tuple[np.dtype, ...] = ()
+
+    def kind_of(self, channel: int) -> np.dtype:
+        """The type that a channel's pixels are stored as, in this machine's order of bytes."""
+        return (self.kinds[channel] if self.kinds else self.dtype).newbyteorder("=")
 
 
 def micrometres(value: object, unit: object) -> float | None:
