@@ -136,3 +136,15 @@ def test_sums_of_8_and_of_16_bits_are_not_alike(tmp_path):
     stack(tmp_path, {"w1_z1": np.uint8(4), "w1_z2": np.uint8(5), "w2_z1": np.uint16(4), "w2_z2": np.uint16(5)})
     with pytest.raises(InputError, match="uint8 pixels, .* uint16: the levels of EGFP and mRFP cannot be compared"):
         read_field(find_plate(tmp_path, z="sum", channels=["EGFP=w1", "mRFP=w2"]).fields[0])
+
+
+@pytest.mark.parametrize(("other", "refused"), [(0.3251, False), (0.65, True)])
+def test_channels_whose_pixels_are_of_two_sizes(other, refused, tmp_path):
+    for n, um in ((1, 0.325), (2, other)):
+        write_image(tmp_path / f"P_A01_s1_w{n}.tif", np.zeros((9, 12), np.uint16), um)
+    item = find_plate(tmp_path, channels=["EGFP=w1", "mRFP=w2"]).fields[0]
+    if refused:
+        with pytest.raises(InputError, match=r"differ in pixel size: \[0\.3\d+, 0\.6\d+\] um"):
+            read_field(item)
+    else:
+        assert read_field(item).pixel_size_um == pytest.approx(0.325, rel=1e-3)

@@ -153,7 +153,8 @@ def _of_scene(item: FieldFiles, path: Path, info: ImageInfo, t: int, composites:
     slices, projection = _project({level + 1: (path, level) for level in range(info.sizes.get("Z", 1))}, z, item.name)
     source = partial(Source, slices=slices, scene=info.scene, t=t)
     if info.rgb and composites:
-        return replace(item, sources=(source("", "", None, index=None),), kind="composite")
+        sources = [source("", "", None, index=None)]
+        return replace(item, sources=tuple(sources), kind="composite", projection=projection)
     if info.rgb:
         sources = [source(colour, "", None, index=k) for k, colour in enumerate(COLOURS)]
         return replace(item, sources=tuple(sources), kind="picture", projection=projection)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cellular.data.formats.image_file import ImageInfo, describe_image, read_pixels
-from cellular.data.formats.image_info import saturated_in
+from cellular.data.formats.image_info import saturated_in, square
 from cellular.data.formats.read import has_size, read_any_labels
 from cellular.data.plate import ROLE_ORDER, FieldFiles, Kind, Source
 from cellular.errors import InputError, MissingInputError
@@ -203,14 +203,14 @@ def _stack(
 
 
 def _made(item: FieldFiles, pixels: np.ndarray, infos: Sequence[ImageInfo], saturated: np.ndarray | None) -> FieldImage:
-    sizes = {info.pixel_size_um for info in infos if info.pixel_size_um}
-    if item.pixel_size_um is None and len(sizes) > 1:
-        raise InputError(f"{item.images[0]}: channels of {item.name} differ in pixel size: {sorted(sizes)} um")
+    sizes = [info.pixel_size_um for info in infos if info.pixel_size_um]
+    if item.pixel_size_um is None and sizes and square(min(sizes), max(sizes)) is None:
+        raise InputError(f"{item.images[0]}: channels of {item.name} differ in pixel size: {sorted(set(sizes))} um")
     roles = COMPOSITE_ROLES if item.kind == "composite" else tuple(s.role for s in item.sources)
     if len(roles) != pixels.shape[2]:  # a file whose header could not be read before
         roles = (None,) * pixels.shape[2]
     whites = {info.white for info in infos}
-    size = item.pixel_size_um or next(iter(sizes), None)
+    size = item.pixel_size_um or next(iter(sizes), None)  # rounded by two programs, they are one
     white = whites.pop() if len(whites) == 1 and item.projection != "sum" else None
     names = tuple(s.name or s.token for s in item.sources)
     return FieldImage(pixels, roles, item.kind, size, white, names, saturated)

@@ -189,7 +189,8 @@ class Plate:
         if not channels:
             return "these pictures do not say what their colours are: give --channels mRFP=red EGFP=green, or the like"
         known = ", ".join(f"{source.called} = {source.role or 'unknown'}" for source in channels)
-        asked = " ".join(f"{role}={channels[min(k, len(channels) - 1)].token}" for k, role in enumerate(missing))
+        tokens = list(dict.fromkeys(source.token for source in channels))
+        asked = " ".join(f"{role}={tokens[min(k, len(tokens) - 1)]}" for k, role in enumerate(missing))
         return f"the channels are {known}. Say which it is, for instance: --channels {asked}"
 
     def with_labels(self, found: Mapping[str, Path]) -> "Plate":
