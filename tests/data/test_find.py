@@ -148,3 +148,14 @@ def test_channels_whose_pixels_are_of_two_sizes(other, refused, tmp_path):
             read_field(item)
     else:
         assert read_field(item).pixel_size_um == pytest.approx(0.325, rel=1e-3)
+
+
+def test_each_channel_is_saturated_at_its_own_level(tmp_path):
+    """A stain saved as fractions made all channels so, and fractions have no level of white."""
+    planes = {"w1": np.full((9, 12), 7, np.uint16), "w2": np.full((9, 12), 0.5, np.float32)}
+    planes["w1"][4, 5] = 1023
+    tifffile.imwrite(tmp_path / "P_A01_s1_w1.tif", planes["w1"], extratags=[(281, 3, 1, 1023, True)])
+    tifffile.imwrite(tmp_path / "P_A01_s1_w2.tif", planes["w2"])
+    image = read_field(find_plate(tmp_path, channels=["EGFP=w1", "DNA=w2"]).fields[0])
+    assert np.argwhere(saturated_pixels(image, 0)).tolist() == [[4, 5]]
+    assert not saturated_pixels(image, 1).any()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cellular.data.formats.image_file import ImageInfo, describe_image, read_pixels
-from cellular.data.formats.image_info import saturated_in, square
+from cellular.data.formats.image_info import at_the_top, saturated_in, square
 from cellular.data.formats.read import has_size, read_any_labels
 from cellular.data.plate import ROLE_ORDER, FieldFiles, Kind, Source
 from cellular.errors import InputError, MissingInputError
@@ -210,6 +210,9 @@ def _made(item: FieldFiles, pixels: np.ndarray, infos: Sequence[ImageInfo], satu
     if len(roles) != pixels.shape[2]:  # a file whose header could not be read before
         roles = (None,) * pixels.shape[2]
     whites = {info.white for info in infos}
+    if saturated is None and len(whites) > 1:  # one level does not tell for all channels
+        tops = [at_the_top(pixels[:, :, index], info.white) for index, info in enumerate(infos)]
+        saturated = np.stack(tops, axis=-1)
     size = item.pixel_size_um or next(iter(sizes), None)  # rounded by two programs, they are one
     white = whites.pop() if len(whites) == 1 and item.projection != "sum" else None
     names = tuple(s.name or s.token for s in item.sources)
