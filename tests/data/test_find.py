@@ -84,16 +84,27 @@ def stack(folder, slices):
         tifffile.imwrite(folder / f"P_A01_s1_{end}.tif", np.full((9, 12), level))
 
 
-def summed(folder, **given):
-    return read_field(find_plate(folder, z="sum", channels=["EGFP=w1"], **given).fields[0])
+def summed(folder, z="sum"):
+    return read_field(find_plate(folder, z=z, channels=["EGFP=w1"]).fields[0])
+
+
+def test_metaxpress_keeps_projections_in_zstep_0(tmp_path):
+    for n, level in enumerate((9, 4, 5)):
+        folder = tmp_path / "TimePoint_1" / f"ZStep_{n}"
+        folder.mkdir(parents=True)
+        tifffile.imwrite(folder / "P_A01_s1_w1.tif", np.full((9, 12), level, np.uint16))
+    with pytest.raises(InputError, match=r"ZStep_0.P_A01_s1_w1\.tif: it is no slice by its name"):
+        summed(tmp_path)
+    assert [summed(tmp_path, z=n).pixels.max() for n in (1, 2)] == [4, 5]
 
 
 @pytest.mark.parametrize("slice", ["w1_z0", "w1_z1"])
 def test_a_projection_beside_its_slices_is_none_of_them(slice, tmp_path):
     """It was summed with them, or took the place of the one called 0."""
     stack(tmp_path, {"w1": np.uint16(9), slice: np.uint16(4), "w1_z2": np.uint16(5)})
-    with pytest.raises(InputError, match=f"its name gives no slice, and .*{slice}"):
+    with pytest.raises(InputError, match=f"it is no slice by its name, and .*{slice}"):
         find_plate(tmp_path, z="sum")
+    assert summed(tmp_path, z=2).pixels.max() == 5
 
 
 def test_the_one_slice_that_is_left_is_not_another(tmp_path):

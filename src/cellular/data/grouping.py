@@ -95,26 +95,31 @@ def _project(
     """
     every = tuple(slices.values())
     first = every[0][0]
-    if None in slices and len(slices) > 1:
-        raise InputError(
-            f"{first}: its name gives no slice, and {every[1][0]} is a slice of the same; move one away: what is "
-            "projected already is no slice of the stack"
-        )
-    if None in slices or (len(slices) == 1 and z in (None, "max", "sum")):
+    if z not in (None, "max", "sum") and set(slices) != {None}:
+        return (_slice(slices, z, name),), None
+    if len(slices) == 1:
         return every, None
     if z is None:
+        count = len(slices.keys() - {None})
+        raise InputError(f"{first}: {name} is a z-stack of {count} slices; say --z max, --z sum or the number of one")
+    if None in slices:
         raise InputError(
-            f"{first}: {name} is a z-stack of {len(slices)} slices; say --z max, --z sum or the number of one"
+            f"{first}: it is no slice by its name, and {every[1][0]} is one of the same stack; move one away: what is "
+            "projected already is not projected with the others"
         )
-    if z in ("max", "sum"):
-        return every, str(z)
+    return every, str(z)
+
+
+def _slice(slices: Mapping[int | None, tuple[Path, int]], z: ZChoice, name: str) -> tuple[Path, int]:
+    """The slice that files call `z`."""
     try:
-        number = int(z)
+        number = int(z or 0)
     except ValueError as error:
         raise SettingsError(f"z is '{z}'; use max, sum or the number of a slice") from error
     if number not in slices:
-        raise InputError(f"{first}: {name} has no slice {number}; it has {', '.join(map(str, slices))}")
-    return (slices[number],), None
+        known = ", ".join(str(one) for one in slices if one is not None)
+        raise InputError(f"{next(iter(slices.values()))[0]}: {name} has no slice {number}; it has {known}")
+    return slices[number]
 
 
 def fields_of_file(item: FieldFiles, path: Path, composites: bool, z: ZChoice) -> list[FieldFiles]:
