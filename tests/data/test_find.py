@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from cellular.autophagy.quality.saturation import saturated_pixels
 from cellular.data.find import find_plate
 from cellular.data.formats.images import write_image
 from cellular.data.image import read_field
@@ -31,3 +32,141 @@ def test_a_folder_that_is_named_like_an_image_is_none(tmp_path):
     write_image(tmp_path / "A01.tif", np.zeros((8, 8), np.uint16))
     (tmp_path / "A02.tif").mkdir()
     assert [item.name for item in find_plate(tmp_path).fields] == ["A01"]
+
+
+def two_channels(path, names, levels):
+    planes = np.stack([np.full((9, 12), level, np.uint16) for level in levels])
+    metadata = {"axes": "CYX", "Channel": {"Name": names}}
+    tifffile.imwrite(path, planes, ome=True, photometric="minisblack", metadata=metadata)
+
+
+def light_of(plate):
+    images = [read_field(item) for item in plate.fields]
+    return [{role: int(image.plane(role).max()) for role in image.roles if role} for image in images]
+
+
+def test_files_whose_channels_are_in_another_order_keep_their_light(tmp_path):
+    """The names of one file's channels stood for all files': red was green in the others."""
+    two_channels(tmp_path / "A01.ome.tif", ["EGFP", "mRFP"], [100, 500])
+    two_channels(tmp_path / "A02.ome.tif", ["mRFP", "EGFP"], [500, 100])
+    plate = find_plate(tmp_path)
+    assert light_of(plate) == [{"mRFP": 500, "EGFP": 100}] * 2
+    assert {source.called for source in plate.channels} == {"1 (EGFP)", "2 (mRFP)", "1 (mRFP)", "2 (EGFP)"}
+
+
+def test_a_name_stands_for_a_channel_wherever_it_is(tmp_path):
+    two_channels(tmp_path / "A01.ome.tif", ["488", "561"], [100, 500])
+    two_channels(tmp_path / "A02.ome.tif", ["561", "488"], [500, 100])
+    plate = find_plate(tmp_path, channels=["EGFP=488", "mRFP=561"])
+    assert light_of(plate) == [{"mRFP": 500, "EGFP": 100}] * 2
+    with pytest.raises(InputError, match="channel 1 is 488 in some files, 561 in others; say its name"):
+        find_plate(tmp_path, channels=["EGFP=1", "mRFP=2"])
+
+
+def test_a_file_without_names_has_no_roles_by_the_others(tmp_path):
+    two_channels(tmp_path / "A01.ome.tif", ["EGFP", "mRFP"], [100, 500])
+    tifffile.imwrite(tmp_path / "A02.tif", np.zeros((2, 9, 12), np.uint16), imagej=True, metadata={"axes": "CYX"})
+    assert light_of(find_plate(tmp_path)) == [{"mRFP": 500, "EGFP": 100}, {}]
+    # By number all files are meant: none of them says otherwise.
+    assert light_of(find_plate(tmp_path, channels=["EGFP=1", "mRFP=2"]))[1] == {"mRFP": 0, "EGFP": 0}
+
+
+def test_two_channels_of_one_role_in_a_file_have_none(tmp_path):
+    two_channels(tmp_path / "A01.ome.tif", ["GFP", "EGFP"], [100, 500])
+    plate = find_plate(tmp_path)
+    assert light_of(plate) == [{}]
+    assert "channels 1 and 2 could both be EGFP" in plate.notes[0]
+
+
+def stack(folder, slices):
+    """Files of one field, by the end of their names; each of one level."""
+    for end, level in slices.items():
+        tifffile.imwrite(folder / f"P_A01_s1_{end}.tif", np.full((9, 12), level))
+
+
+def summed(folder, z="sum"):
+    return read_field(find_plate(folder, z=z, channels=["EGFP=w1"]).fields[0])
+
+
+def test_metaxpress_keeps_projections_in_zstep_0(tmp_path):
+    for n, level in enumerate((9, 4, 5)):
+        folder = tmp_path / "TimePoint_1" / f"ZStep_{n}"
+        folder.mkdir(parents=True)
+        tifffile.imwrite(folder / "P_A01_s1_w1.tif", np.full((9, 12), level, np.uint16))
+    with pytest.raises(InputError, match=r"ZStep_0.P_A01_s1_w1\.tif: it is no slice by its name"):
+        summed(tmp_path)
+    assert [summed(tmp_path, z=n).pixels.max() for n in (1, 2)] == [4, 5]
+
+
+@pytest.mark.parametrize("slice", ["w1_z0", "w1_z1"])
+def test_a_projection_beside_its_slices_is_none_of_them(slice, tmp_path):
+    """It was summed with them, or took the place of the one called 0."""
+    stack(tmp_path, {"w1": np.uint16(9), slice: np.uint16(4), "w1_z2": np.uint16(5)})
+    with pytest.raises(InputError, match=f"it is no slice by its name, and .*{slice}"):
+        find_plate(tmp_path, z="sum")
+    assert summed(tmp_path, z=2).pixels.max() == 5
+
+
+def test_the_one_slice_that_is_left_is_not_another(tmp_path):
+    stack(tmp_path, {"w1_z1": np.uint16(4)})
+    for z in (1, 2):
+        tifffile.imwrite(tmp_path / f"P_A02_s1_w1_z{z}.tif", np.full((9, 12), z, np.uint16))
+    with pytest.raises(InputError, match="P_A01_s1 has no slice 2; it has 1"):
+        find_plate(tmp_path, z=2)
+    assert find_plate(tmp_path, z=1).fields[0].images == (tmp_path / "P_A01_s1_w1_z1.tif",)
+
+
+def test_a_sum_keeps_the_sign_and_does_not_wrap(tmp_path):
+    stack(tmp_path, {"w1_z1": np.int16(-5), "w1_z2": np.int16(2)})
+    assert summed(tmp_path).pixels.max() == -3
+    stack(tmp_path, {"w1_z1": np.uint32(2**31), "w1_z2": np.uint32(2**31 - 1)})
+    assert summed(tmp_path).pixels.max() == 2**32 - 1
+    stack(tmp_path, {"w1_z2": np.uint32(2**31)})
+    with pytest.raises(InputError, match="sum of 2 slices does not fit 32 bits"):
+        summed(tmp_path)
+
+
+def test_a_sum_knows_what_is_saturated_in_a_slice(tmp_path):
+    stack(tmp_path, {"w1_z1": np.uint16(7), "w1_z2": np.uint16(7)})
+    bright = np.full((9, 12), 7, np.uint16)
+    bright[2, 3:7] = 65535
+    tifffile.imwrite(tmp_path / "P_A01_s1_w1_z2.tif", bright)
+    image = summed(tmp_path)
+    assert image.pixels.max() == 65542
+    assert np.argwhere(saturated_pixels(image, 0)).tolist() == [[2, 3], [2, 4], [2, 5], [2, 6]]
+
+
+def test_slices_of_different_numbers_are_no_stack(tmp_path):
+    stack(tmp_path, {"w1_z1": np.uint8(4), "w1_z2": np.uint16(5)})
+    with pytest.raises(InputError, match="slices are uint16 and uint8; save all alike"):
+        summed(tmp_path)
+
+
+def test_sums_of_8_and_of_16_bits_are_not_alike(tmp_path):
+    """Both are of 32 bits."""
+    stack(tmp_path, {"w1_z1": np.uint8(4), "w1_z2": np.uint8(5), "w2_z1": np.uint16(4), "w2_z2": np.uint16(5)})
+    with pytest.raises(InputError, match="uint8 pixels, .* uint16: the levels of EGFP and mRFP cannot be compared"):
+        read_field(find_plate(tmp_path, z="sum", channels=["EGFP=w1", "mRFP=w2"]).fields[0])
+
+
+@pytest.mark.parametrize(("other", "refused"), [(0.3251, False), (0.65, True)])
+def test_channels_whose_pixels_are_of_two_sizes(other, refused, tmp_path):
+    for n, um in ((1, 0.325), (2, other)):
+        write_image(tmp_path / f"P_A01_s1_w{n}.tif", np.zeros((9, 12), np.uint16), um)
+    item = find_plate(tmp_path, channels=["EGFP=w1", "mRFP=w2"]).fields[0]
+    if refused:
+        with pytest.raises(InputError, match=r"differ in pixel size: \[0\.3\d+, 0\.6\d+\] um"):
+            read_field(item)
+    else:
+        assert read_field(item).pixel_size_um == pytest.approx(0.325, rel=1e-3)
+
+
+def test_each_channel_is_saturated_at_its_own_level(tmp_path):
+    """A stain saved as fractions made all channels so, and fractions have no level of white."""
+    planes = {"w1": np.full((9, 12), 7, np.uint16), "w2": np.full((9, 12), 0.5, np.float32)}
+    planes["w1"][4, 5] = 1023
+    tifffile.imwrite(tmp_path / "P_A01_s1_w1.tif", planes["w1"], extratags=[(281, 3, 1, 1023, True)])
+    tifffile.imwrite(tmp_path / "P_A01_s1_w2.tif", planes["w2"])
+    image = read_field(find_plate(tmp_path, channels=["EGFP=w1", "DNA=w2"]).fields[0])
+    assert np.argwhere(saturated_pixels(image, 0)).tolist() == [[4, 5]]
+    assert not saturated_pixels(image, 1).any()

@@ -134,3 +134,20 @@ def test_dots_an_inch_that_imagej_took_for_a_scale_are_none(tmp_path, unit, per_
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, LABELS, imagej=True, resolution=(per_unit, per_unit), metadata={"unit": unit})
     assert describe_image(path)[0].pixel_size_um == size
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_labels_of_each_of_a_fields_channels_are_nobodys(tmp_path, beside):
+    """Those that came first were taken for the cells, of a folder of images those that a set gave first."""
+    place = tmp_path if beside else tmp_path / "labels"
+    for n in (1, 2):
+        write_image(tmp_path / f"x_w{n}.tif", np.zeros(LABELS.shape, np.uint16))
+        write_labels(place / f"x_w{n}_masks.tif", LABELS)
+    labels = None if beside else place
+    with pytest.raises(InputError, match=r"Two label images for field x: .*x_w1_masks\.tif and .*x_w2_masks\.tif"):
+        find_plate(tmp_path, labels=labels)
+    write_labels(place / "x_masks.tif", LABELS)
+    assert find_plate(tmp_path, labels=labels).fields[0].labels == place / "x_masks.tif"
+    for name in ("x", "x_w2"):
+        (place / f"{name}_masks.tif").unlink()
+    assert find_plate(tmp_path, labels=labels).fields[0].labels == place / "x_w1_masks.tif"

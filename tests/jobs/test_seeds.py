@@ -86,12 +86,14 @@ def test_analyse_measures_the_parts(plate):
     ("more", "word"),
     [
         (["--nuclei", "off"], "--nuclei off"),
-        (["--labels", "images"], "--labels"),
+        (["--labels", "truth"], "--labels"),
         (["--channels", "marker:x=DAPI", "EGFP=GFP"], "needs DNA"),
     ],
 )
 def test_seeds_without_nuclei_or_cells_to_part_are_refused(plate, capsys, more, word):
-    more = [str(plate / name) if name == "images" else name for name in more]
+    (plate / "truth").mkdir()
+    tifffile.imwrite(plate / "truth" / "A01_masks.tif", np.eye(50, 100, dtype=np.uint16))
+    more = [str(plate / name) if name == "truth" else name for name in more]
     command = ["analyse", str(plate / "images"), *ARGUMENTS, "--seeds", "nuclei", *more, "--out", str(plate / "out")]
     assert main(command) == 2
     assert word in capsys.readouterr().err

@@ -1,7 +1,10 @@
 """Cells' pixels by cell, against plain indexing."""
 
 import numpy as np
+import pytest
 
+from cellular.errors import InputError
+from cellular.labels.checks import as_labels
 from cellular.labels.regions import Regions
 
 
@@ -33,3 +36,19 @@ def test_an_image_without_cells():
     assert regions.labels.size == regions.pixels.size == len(regions.runs) == 0
     assert regions.pieces(np.zeros((3, 4))) == []
     assert regions.sum(np.zeros(0)).size == 0
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        (np.array([[0, -1]]), "this image has -1"),
+        (np.array([[0, 1.5]]), "fractions"),
+        (np.array([[0, np.nan]]), "fractions"),
+        (np.array([[0, 2**32]]), "label 4294967296 does not fit"),
+    ],
+)
+def test_numbers_that_are_no_labels_never_become_some(odd, said):
+    """-1 became cell 65,535."""
+    with pytest.raises(InputError, match=said):
+        as_labels(odd)
+    assert as_labels(np.array([[0.0, 70000.0]])).tolist() == [[0, 70000]]

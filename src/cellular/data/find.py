@@ -7,19 +7,22 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cellular.data.channels import parse_channels, role_of
-from cellular.data.formats.image_file import ome_zarr_plate
-from cellular.data.formats.ome_zarr import is_ome_zarr
+from cellular.data.formats.image_file import describe_image, ome_zarr_plate
+from cellular.data.formats.image_info import square
+from cellular.data.formats.ome_zarr import is_ome_zarr, ome_attributes
 from cellular.data.formats.suffixes import UNREAD_SUFFIXES, field_name, kind_of, nuclei_field, same_name
 from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
-from cellular.data.label_files import claimed, entries, find_labels, is_image, match_labels, names_of, scan
+from cellular.data.label_files import claimed, entries, file_of, find_labels, is_image, match_labels, names_of, scan
 from cellular.data.plate import FieldFiles, Plate, Source, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
 from cellular.data.schemes import SCHEMES, choose, read_names
-from cellular.errors import InputError, MissingInputError
+from cellular.errors import CellularError, InputError, MissingInputError
 
 # Folders of images in folders: plate / date / well / timepoint is four.
 DEEPEST = 5
 ORPHANS = "label image(s) without an image"
+
+_Channel = tuple[str, str]  # token and name
 
 
 def find_plate(
@@ -135,10 +138,26 @@ def _find_among(
     notes += beside.notes
     fields = group_files(root, reading.parts, chosen.name == "cellular", beside.channels, z)
     if beside.pixel_size_um:
+        notes += _other_size(fields[0], beside.pixel_size_um)
         fields = [replace(item, pixel_size_um=beside.pixel_size_um) for item in fields]
     fields, orphans = _with_labels_beside(root, fields, marked)
     notes += [f"{len(orphans)} {ORPHANS}, first '{orphans[0]}'"] if orphans else []
     return Plate(source, chosen.name, tuple(fields), notes=tuple(notes))
+
+
+def _other_size(item: FieldFiles, beside_um: float) -> list[str]:
+    """What is to be said where an image gives another pixel size (um) than the files beside it."""
+    source = item.sources[0]
+    try:
+        own = describe_image(source.slices[0][0])[source.scene].pixel_size_um
+    except (CellularError, IndexError):  # said when it is its turn to be read
+        return []
+    if own is None or square(own, beside_um):
+        return []
+    return [
+        f"{source.slices[0][0].name} says that a pixel is {own:.4g} um, files beside the images {beside_um:.4g} um, "
+        "which is taken; give --pixel_size if it is wrong"
+    ]
 
 
 def _kinds(paths: Sequence[PurePosixPath]) -> str:
@@ -200,7 +219,9 @@ def _hcs_plate(folder: Path, wells: Sequence[tuple[str, int, Path]], z: ZChoice)
         place = f"{name}_{well}_s{site}"
         item = FieldFiles(place, (), "raw", name, well, site, series=place)
         fields += fields_of_file(item, group, False, z)
-    return Plate(folder, "ome-zarr", tuple(fields))
+    runs = ome_attributes(folder)["plate"].get("acquisitions") or ()
+    note = f"its images are of {len(runs)} acquisitions, each of which counts as another site: one place may be several"
+    return Plate(folder, "ome-zarr", tuple(fields), notes=(note,) if len(runs) > 1 else ())
 
 
 def _refuse_twins(fields: Sequence[FieldFiles]) -> None:
@@ -224,11 +245,8 @@ def _with_labels_beside(
     used: set[str] = set()
     result = []
     for item in fields:
-        keys = names_of(item)
-        found = next((labels[key] for key in keys if key in labels), None)
-        used |= keys & labels.keys()
-        hidden = next((ignore[key] for key in keys if key in ignore), None)
-        result.append(replace(item, labels=found, ignore=hidden))
+        used |= names_of(item) & labels.keys()
+        result.append(replace(item, labels=file_of(item, labels), ignore=file_of(item, ignore)))
     return result, sorted(set(labels) - used)
 
 
@@ -289,41 +307,55 @@ def _with_roles(
     fields: Sequence[FieldFiles], given: Mapping[str, str], fixed: Mapping[str, str]
 ) -> tuple[list[FieldFiles], list[str]]:
     """The fields with the role of each channel, channels in order of role; and what is to be said of that."""
-    tokens = {source.token: source.name for item in fields for source in item.sources if source.token}
-    asked = {}
-    for called, role in given.items():
-        token = _token_of(called, tokens)
-        if token is None:
-            known = ", ".join(f"{t} ({n})" if n and n != t else t for t, n in tokens.items()) or "none that have a name"
-            raise InputError(f"--channels {role}={called}: there is no channel {called}; the channels are {known}")
-        asked[token] = role
-    roles: dict[str, str | None] = {token: fixed.get(token) or role_of(name or token) for token, name in tokens.items()}
-    roles = {token: role for token, role in roles.items() if role not in asked.values()}
+    # Each order of channels once: of files that hold several, one may have another than the next.
+    layouts = {tuple(source.channel for source in item.sources if source.token) for item in fields}
+    channels = dict.fromkeys(channel for layout in sorted(layouts) for channel in layout)
+    asked = {
+        channel: role for called, role in given.items() for channel in _channels_called(called, role, layouts, channels)
+    }
+    known = {channel: fixed.get(channel[0]) or role_of(channel[1] or channel[0]) for channel in channels}
+    roles = {channel: role for channel, role in known.items() if role not in asked.values()}
     roles.update(asked)
     notes = []
     for role in sorted({role for role in roles.values() if role}):
-        twins = [token for token, own in roles.items() if own == role]
-        if len(twins) > 1:
-            notes.append(f"channels {' and '.join(twins)} could both be {role}; say which with --channels {role}=...")
+        mine = ([channel for channel in layout if roles.get(channel) == role] for layout in layouts)
+        twins = sorted({channel for found in mine if len(found) > 1 for channel in found})
+        if twins:
+            named = " and ".join(token for token, _ in twins)
+            notes.append(f"channels {named} could both be {role}; say which with --channels {role}=...")
             roles |= dict.fromkeys(twins)
     return [_in_order(item, roles) for item in fields], notes
 
 
-def _in_order(item: FieldFiles, roles: Mapping[str, str | None]) -> FieldFiles:
+def _in_order(item: FieldFiles, roles: Mapping[_Channel, str | None]) -> FieldFiles:
     # as `replace` does, in a quarter of its time
-    sources = [Source(**vars(source) | {"role": roles.get(source.token)}) for source in item.sources]
+    sources = [Source(**vars(source) | {"role": roles.get(source.channel)}) for source in item.sources]
     if item.kind != "picture":
         sources.sort(key=lambda source: role_rank(source.role))
     return replace(item, sources=tuple(sources))
 
 
-def _token_of(called: str, tokens: Mapping[str, str]) -> str | None:
-    """The token that a user's word stands for: the token itself, or the name of one channel alone."""
-    wanted = called.casefold()
-    if exact := [token for token in tokens if token.casefold() == wanted]:
-        return exact[0]
-    named = [token for token, name in tokens.items() if name.casefold() == wanted]
-    return named[0] if len(named) == 1 else None
+def _channels_called(
+    called: str, role: str, layouts: Iterable[tuple[_Channel, ...]], channels: Iterable[_Channel]
+) -> list[_Channel]:
+    """The channels that a user's word stands for: all of this token, or of this name, one in a file.
+
+    Raises InputError where there is none, and for a token that is one channel in some files and another in others.
+    """
+    wanted, asked = called.casefold(), f"--channels {role}={called}"
+    if found := [channel for channel in channels if channel[0].casefold() == wanted]:
+        names = {name for _, name in found}
+        elsewhere = {name for token, name in channels if token.casefold() != wanted and name}
+        if len(names) > 1 and (names & elsewhere or len({role_of(name) for name in names} - {None}) > 1):
+            raise InputError(
+                f"{asked}: channel {called} is {' in some files, '.join(sorted(names))} in others; say its name"
+            )
+        return found
+    found = [channel for channel in channels if channel[1].casefold() == wanted]
+    if not found or any(len(set(layout) & set(found)) > 1 for layout in layouts):
+        known = ", ".join(f"{t} ({n})" if n and n != t else t for t, n in channels) or "none that have a name"
+        raise InputError(f"{asked}: there is no channel {called}; the channels are {known}")
+    return found
 
 
 def _with_map(plate: Plate, plate_map: str | Path | PlateMap | None) -> Plate:

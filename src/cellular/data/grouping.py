@@ -80,33 +80,46 @@ def _of_channels(
     sources, projection = [], None
     for token, files in tokens.items():
         levels = sorted(files, key=lambda level: -1 if level is None else level)
-        chosen, used = _project({level or 0: (files[level], 0) for level in levels}, z, item.name)
+        chosen, used = _project({level: (files[level], 0) for level in levels}, z, item.name)
         projection = projection or used
         sources.append(Source(token, names.get(token, ""), None, chosen, index=None))
     return replace(item, sources=tuple(sources), projection=projection)
 
 
 def _project(
-    slices: Mapping[int, tuple[Path, int]], z: ZChoice, name: str
+    slices: Mapping[int | None, tuple[Path, int]], z: ZChoice, name: str
 ) -> tuple[tuple[tuple[Path, int], ...], str | None]:
-    """The slices to read, and how they become one image; `slices` are by their numbers, in the order of these."""
+    """The slices to read, and how they become one image; `slices` are by their numbers, in the order of these.
+
+    A file whose name has no number, None, is no slice of a stack.
+    """
     every = tuple(slices.values())
+    first = every[0][0]
+    if z not in (None, "max", "sum") and set(slices) != {None}:
+        return (_slice(slices, z, name),), None
     if len(slices) == 1:
         return every, None
-    first = every[0][0]
     if z is None:
+        count = len(slices.keys() - {None})
+        raise InputError(f"{first}: {name} is a z-stack of {count} slices; say --z max, --z sum or the number of one")
+    if None in slices:
         raise InputError(
-            f"{first}: {name} is a z-stack of {len(slices)} slices; say --z max, --z sum or the number of one"
+            f"{first}: it is no slice by its name, and {every[1][0]} is one of the same stack; move one away: what is "
+            "projected already is not projected with the others"
         )
-    if z in ("max", "sum"):
-        return every, str(z)
+    return every, str(z)
+
+
+def _slice(slices: Mapping[int | None, tuple[Path, int]], z: ZChoice, name: str) -> tuple[Path, int]:
+    """The slice that files call `z`."""
     try:
-        number = int(z)
+        number = int(z or 0)
     except ValueError as error:
         raise SettingsError(f"z is '{z}'; use max, sum or the number of a slice") from error
     if number not in slices:
-        raise InputError(f"{first}: {name} has no slice {number}; it has {', '.join(map(str, slices))}")
-    return (slices[number],), None
+        known = ", ".join(str(one) for one in slices if one is not None)
+        raise InputError(f"{next(iter(slices.values()))[0]}: {name} has no slice {number}; it has {known}")
+    return slices[number]
 
 
 def fields_of_file(item: FieldFiles, path: Path, composites: bool, z: ZChoice) -> list[FieldFiles]:
@@ -136,7 +149,8 @@ def _named_scene(item: FieldFiles, info: ImageInfo, t: int, scenes: int) -> Fiel
     if info.sizes.get("T", 1) > 1:
         if item.timepoint is not None:
             raise InputError(f"{item.name}: its name gives a timepoint, and the file holds {info.sizes['T']} of them")
-        return replace(item, name=f"{name}_t{t + 1:03d}", series=series, timepoint=t + 1)
+        number = info.first_t + t + 1
+        return replace(item, name=f"{name}_t{number:03d}", series=series, timepoint=number)
     return replace(item, name=name, series=series) if scenes > 1 else item
 
 
@@ -144,7 +158,8 @@ def _of_scene(item: FieldFiles, path: Path, info: ImageInfo, t: int, composites:
     slices, projection = _project({level + 1: (path, level) for level in range(info.sizes.get("Z", 1))}, z, item.name)
     source = partial(Source, slices=slices, scene=info.scene, t=t)
     if info.rgb and composites:
-        return replace(item, sources=(source("", "", None, index=None),), kind="composite")
+        sources = [source("", "", None, index=None)]
+        return replace(item, sources=tuple(sources), kind="composite", projection=projection)
     if info.rgb:
         sources = [source(colour, "", None, index=k) for k, colour in enumerate(COLOURS)]
         return replace(item, sources=tuple(sources), kind="picture", projection=projection)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cellular.data.formats.image_file import ImageInfo, describe_image, read_pixels
+from cellular.data.formats.image_info import at_the_top, saturated_in, square
 from cellular.data.formats.read import has_size, read_any_labels
 from cellular.data.plate import ROLE_ORDER, FieldFiles, Kind, Source
 from cellular.errors import InputError, MissingInputError
@@ -107,11 +108,13 @@ def read_field(item: FieldFiles, mapped: bool = False) -> FieldImage:
     """
     if len({(s.slices, s.scene, s.t) for s in item.sources}) == 1:
         return _one_file(item, mapped)
-    planes, infos = [], []
+    planes, saturated, infos = [], [], []
     for source in item.sources:
         info = _info(source)
         _check_single(source, info)
-        planes.append(_stack(source, item.projection, False)[:, :, source.index or 0])
+        stack, full = _stack(source, info, item.projection, False)
+        planes.append(stack[:, :, source.index or 0])
+        saturated += [] if full is None else [full[:, :, source.index or 0]]
         infos.append(info)
     first = item.sources[0].slices[0][0]
     for source, plane in zip(item.sources, planes):
@@ -119,18 +122,28 @@ def read_field(item: FieldFiles, mapped: bool = False) -> FieldImage:
             raise InputError(
                 f"{source.slices[0][0]}: shape {plane.shape} differs from {first.name}'s, {planes[0].shape}"
             )
-    _check_levels(item.sources, planes)
-    return _made(item, np.stack(planes, axis=-1), infos)
+    _check_levels(item.sources, infos)
+    return _made(item, np.stack(planes, axis=-1), infos, np.stack(saturated, axis=-1) if saturated else None)
 
 
-def _check_levels(sources: Sequence[Source], planes: Sequence[np.ndarray]) -> None:
-    """Refuse a reporter whose two colours are of different kinds, counts and fractions say: no ratio holds for both."""
-    found = [(source, plane.dtype) for source, plane in zip(sources, planes) if source.role in ROLE_ORDER[:2]]
+def _check_levels(sources: Sequence[Source], infos: Sequence[ImageInfo]) -> None:
+    """Refuse a reporter whose two colours are of different kinds, counts and fractions say: no ratio holds for both.
+
+    Nor does one for stacks of which one colour has more slices.
+    """
+    colours = [(source, info) for source, info in zip(sources, infos) if source.role in ROLE_ORDER[:2]]
+    found = [(source, info.kind_of(source.index or 0)) for source, info in colours]
     for source, dtype in found[1:]:
         if dtype != found[0][1]:
             raise InputError(
                 f"{source.slices[0][0]} has {dtype} pixels, {found[0][0].slices[0][0].name} {found[0][1]}: the levels "
                 f"of {source.role} and {found[0][0].role} cannot be compared; save both alike"
+            )
+        if len(source.slices) != len(found[0][0].slices):
+            raise InputError(
+                f"{source.slices[0][0]}: {source.role} has {len(source.slices)} slices, {found[0][0].role} "
+                f"{len(found[0][0].slices)}: their levels cannot be compared; find the missing files, or take one with "
+                "--z"
             )
 
 
@@ -140,12 +153,14 @@ def _one_file(item: FieldFiles, mapped: bool) -> FieldImage:
     info = _info(source)
     path = source.slices[0][0]
     large = mapped and len(source.slices) == 1 and path.is_file() and path.stat().st_size >= MAPPED_BYTES
-    pixels = _stack(source, item.projection, large)
+    pixels, saturated = _stack(source, info, item.projection, large)
     wanted = [s.index for s in item.sources if s.index is not None]
     _check_single(source, info)
+    _check_levels(item.sources, [info] * len(item.sources))
     if len(wanted) == len(item.sources) and wanted != list(range(pixels.shape[2])):
         pixels = np.ascontiguousarray(pixels[:, :, wanted])
-    return _made(item, pixels, [info])
+        saturated = None if saturated is None else saturated[:, :, wanted]
+    return _made(item, pixels, [info], saturated)
 
 
 def _info(source: Source) -> ImageInfo:
@@ -167,30 +182,41 @@ def _check_single(source: Source, info: ImageInfo) -> None:
         raise InputError(f"{source.slices[0][0]}: by its name one channel, but it holds {many}; give one plane a file")
 
 
-def _stack(source: Source, projection: str | None, mapped: bool) -> np.ndarray:
-    """(Y, X, C) of a source's slices, projected."""
-    read = [read_pixels(path, source.scene, source.t, z, mapped) for path, z in source.slices]
-    if len(read) == 1:
-        return read[0]
+def _stack(
+    source: Source, info: ImageInfo, projection: str | None, mapped: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """(Y, X, C) of a source's slices, projected; and of a sum, which does not tell, which pixels are saturated."""
+    path = source.slices[0][0]
+    read = [read_pixels(file, source.scene, source.t, z, mapped) for file, z in source.slices]
     if len({image.shape for image in read}) > 1:
-        raise InputError(f"{source.slices[0][0]}: slices of the stack differ in size")
-    if projection == "max":
-        return np.maximum.reduce(read)
-    total = np.add.reduce([image.astype(np.float64) for image in read])
-    return total.astype(np.float32) if read[0].dtype.kind == "f" else total.astype(np.uint32)
+        raise InputError(f"{path}: slices of the stack differ in size")
+    if len(kinds := {str(image.dtype) for image in read}) > 1:
+        raise InputError(f"{path}: pixels of the stack's slices are {' and '.join(sorted(kinds))}; save all alike")
+    if projection != "sum":
+        return read[0] if len(read) == 1 else np.maximum.reduce(read), None
+    saturated = np.logical_or.reduce([saturated_in(image, info.white) for image in read])
+    total = np.add.reduce(read, dtype=np.float64)
+    wide, most = {"f": (np.float32, np.inf), "i": (np.int32, 2**31)}.get(read[0].dtype.kind, (np.uint32, 2**32))
+    if np.abs(total).max() >= most:
+        raise InputError(f"{path}: the sum of {len(read)} slices does not fit 32 bits; take their maximum with --z max")
+    return total.astype(wide), saturated
 
 
-def _made(item: FieldFiles, pixels: np.ndarray, infos: Sequence[ImageInfo]) -> FieldImage:
-    sizes = {info.pixel_size_um for info in infos if info.pixel_size_um}
-    if item.pixel_size_um is None and len(sizes) > 1:
-        raise InputError(f"{item.images[0]}: channels of {item.name} differ in pixel size: {sorted(sizes)} um")
+def _made(item: FieldFiles, pixels: np.ndarray, infos: Sequence[ImageInfo], saturated: np.ndarray | None) -> FieldImage:
+    sizes = [info.pixel_size_um for info in infos if info.pixel_size_um]
+    if item.pixel_size_um is None and sizes and square(min(sizes), max(sizes)) is None:
+        raise InputError(f"{item.images[0]}: channels of {item.name} differ in pixel size: {sorted(set(sizes))} um")
     roles = COMPOSITE_ROLES if item.kind == "composite" else tuple(s.role for s in item.sources)
     if len(roles) != pixels.shape[2]:  # a file whose header could not be read before
         roles = (None,) * pixels.shape[2]
     whites = {info.white for info in infos}
-    size = item.pixel_size_um or next(iter(sizes), None)
+    if saturated is None and len(whites) > 1:  # one level does not tell for all channels
+        tops = [at_the_top(pixels[:, :, index], info.white) for index, info in enumerate(infos)]
+        saturated = np.stack(tops, axis=-1)
+    size = item.pixel_size_um or next(iter(sizes), None)  # rounded by two programs, they are one
     white = whites.pop() if len(whites) == 1 and item.projection != "sum" else None
-    return FieldImage(pixels, roles, item.kind, size, white, tuple(s.name or s.token for s in item.sources))
+    names = tuple(s.name or s.token for s in item.sources)
+    return FieldImage(pixels, roles, item.kind, size, white, names, saturated)
 
 
 def load_labels(item: FieldFiles, shape: tuple[int, int] | None = None) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Which file holds the labels of which field: label images, and what other programs write of outlines."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
@@ -21,8 +21,7 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of label images: {folder}")
-    found = find_labels(folder)
-    return {item.name: found[key] for item in fields for key in sorted(names_of(item) & found.keys())[:1]}
+    return _of_fields(fields, find_labels(folder))
 
 
 def find_labels(folder: Path) -> dict[str, Path]:
@@ -61,8 +60,27 @@ def match_nuclei_files(fields: Sequence[FieldFiles], folder: str | Path) -> dict
         names = entries(place) if place.is_dir() else []
         found = {same_name(of): place / name for name in names if (of := nuclei_field(name))}
         if found:
-            return {item.name: found[key] for item in fields for key in sorted(names_of(item) & found.keys())[:1]}
+            return _of_fields(fields, found)
     return {}
+
+
+def _of_fields(fields: Sequence[FieldFiles], found: Mapping[str, Path]) -> dict[str, Path]:
+    """The file in `found` of each field that has one, by its name."""
+    of_field = {item.name: file_of(item, found) for item in fields}
+    return {name: path for name, path in of_field.items() if path is not None}
+
+
+def file_of(item: FieldFiles, found: Mapping[str, Path]) -> Path | None:
+    """The field's file in `found`, files by comparable name: under its own name, else under that of an image of its.
+
+    Raises InputError where several of its images have one: whose of them are the cells, nobody says.
+    """
+    if own := found.get(same_name(item.name)):
+        return own
+    named = [found[name] for name in sorted(names_of(item) & found.keys())]
+    if len(named) > 1:
+        raise InputError(f"Two label images for field {item.name}: {named[0]} and {named[1]}; remove one")
+    return named[0] if named else None
 
 
 def claimed(paths: Iterable[PurePosixPath], root: Path) -> dict[str, Path]:

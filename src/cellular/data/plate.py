@@ -41,6 +41,16 @@ class Source:
     scene: int = 0
     t: int = 0
 
+    @property
+    def channel(self) -> tuple[str, str]:
+        """What tells it from other channels: its token, and its name, since files may differ in order."""
+        return self.token, self.name
+
+    @property
+    def called(self) -> str:
+        """Its token, and its name where it has another."""
+        return f"{self.token} ({self.name})" if self.name and self.name != self.token else self.token
+
 
 @dataclass(frozen=True)
 class FieldFiles:
@@ -136,8 +146,8 @@ class Plate:
 
     @property
     def channels(self) -> tuple[Source, ...]:
-        """Every channel that some field has, each token once, in order of role."""
-        found = {source.token: source for item in self.fields for source in item.sources}
+        """Every channel that some field has, each once, in order of role."""
+        found = {source.channel: source for item in self.fields for source in item.sources}
         return tuple(sorted(found.values(), key=lambda source: role_rank(source.role)))
 
     @property
@@ -178,12 +188,9 @@ class Plate:
         channels = [source for source in self.channels if source.token]
         if not channels:
             return "these pictures do not say what their colours are: give --channels mRFP=red EGFP=green, or the like"
-        known = ", ".join(
-            f"{source.token}{f' ({source.name})' if source.name and source.name != source.token else ''} = "
-            f"{source.role or 'unknown'}"
-            for source in channels
-        )
-        asked = " ".join(f"{role}={channels[min(k, len(channels) - 1)].token}" for k, role in enumerate(missing))
+        known = ", ".join(f"{source.called} = {source.role or 'unknown'}" for source in channels)
+        tokens = list(dict.fromkeys(source.token for source in channels))
+        asked = " ".join(f"{role}={tokens[min(k, len(tokens) - 1)]}" for k, role in enumerate(missing))
         return f"the channels are {known}. Say which it is, for instance: --channels {asked}"
 
     def with_labels(self, found: Mapping[str, Path]) -> "Plate":
@@ -236,11 +243,7 @@ class Plate:
             return "composites of mRFP, EGFP and transmitted light"
         if kinds == {"picture"} and not any(source.role for source in self.channels):
             return "pictures of three colours, none of them named"
-        return ", ".join(
-            f"{source.token}{f' ({source.name})' if source.name and source.name != source.token else ''} = "
-            f"{source.role or 'not known'}"
-            for source in self.channels
-        )
+        return ", ".join(f"{source.called} = {source.role or 'not known'}" for source in self.channels)
 
     def as_dict(self) -> dict[str, Any]:
         """For ``plate.json``: what was understood and assumed, and where every file is; see :meth:`from_dict`."""

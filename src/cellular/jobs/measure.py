@@ -247,8 +247,8 @@ def draw_puncta(
 
 
 def roles_of(plate: Plate) -> dict[str, str | None]:
-    """Role of each channel by its token, for the record."""
-    return {source.token: source.role for source in plate.channels}
+    """Role of each channel by what it is called, for the record."""
+    return {source.called: source.role for source in plate.channels}
 
 
 def with_puncta_sizes(

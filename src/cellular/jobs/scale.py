@@ -50,12 +50,12 @@ class Scale:
                 "um: sizes in px cannot be compared; measure it apart, or give --pixel_size where the files are wrong"
             )
         for source in item.sources:
-            found, usual = len(source.slices), self.slices.get(source.token, 1)
-            if item.projection and found != usual:
+            found, usual = len(source.slices), self.slices.get(source.token)
+            if usual and found != usual:
                 raise InputError(
                     f"{source.slices[0][0]}: {item.name} has {found} slices of its channel {source.token}, most fields "
-                    f"{usual}: their {item.projection} cannot be compared; find the missing files, or take one slice "
-                    "of all with --z"
+                    f"{usual}: their projections cannot be compared; find the missing files, or take one slice of all "
+                    "with --z"
                 )
 
 
@@ -103,9 +103,9 @@ def common_scale(fields: Sequence[FieldFiles]) -> Scale | None:
 
 
 def _slices(fields: Sequence[FieldFiles]) -> dict[str, int]:
-    """How many slices most fields have of each channel that is projected."""
+    """How many slices most fields have of each channel, where any is projected."""
     found: dict[str, list[int]] = {}
-    for item in fields:
-        for source in item.sources if item.projection else ():
+    for item in fields if any(item.projection for item in fields) else ():
+        for source in item.sources:
             found.setdefault(source.token, []).append(len(source.slices))
     return {token: mode(counts) for token, counts in found.items()}

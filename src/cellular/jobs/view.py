@@ -1,5 +1,6 @@
 """What `cellular view` shows: a run or a plate, from its folder and tables alone; no image is read."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,10 @@ def _options(folder: Path, plate: Plate) -> dict[str, Any]:
     config = parse_toml(path.read_text(encoding="utf-8")).get("plate", {}) if path.is_file() else {}
     if config:
         return {**config, "channels": config.get("channels", [])}
-    named = [f"{source.role}={source.token}" for source in plate.channels if source.role and source.token]
+    told = {source.channel: (source.role, source.token) for source in plate.channels if source.role and source.token}
+    # Where files differ in the order of their channels, their names told the roles, and will again.
+    often = Counter(word for pair in set(told.values()) for word in pair)
+    named = [f"{role}={token}" for role, token in dict.fromkeys(told.values()) if often[role] == often[token] == 1]
     sizes = [item.pixel_size_um for item in plate.fields if item.pixel_size_um]
     scheme = plate.scheme if " and " not in plate.scheme else None
     return {"channels": named, "scheme": scheme, "pixel_size": min(sizes, default=None)}

@@ -6,14 +6,18 @@ import scipy  # `scipy.ndimage` is slow to import, and is when it is first asked
 from cellular.errors import InputError
 
 
-def as_labels(image: np.ndarray) -> np.ndarray:
+def as_labels(image: np.ndarray, path: object = "label image") -> np.ndarray:
     """Labels as uint16 while the largest is at most 65,535, else uint32; never wrapped.
 
-    Raises InputError for a label that does not fit 32 bits.
+    Raises InputError, which names `path`, for fractions, negative numbers, and a label that does not fit 32 bits.
     """
+    if image.dtype.kind == "f" and not (image % 1 == 0).all():
+        raise InputError(f"{path}: a label image holds whole numbers, this one has fractions")
+    if image.dtype.kind != "u" and (least := image.min(initial=0)) < 0:
+        raise InputError(f"{path}: labels are 0 (background) and up, this image has {least}")
     largest = int(image.max(initial=0))
     if largest > np.iinfo(np.uint32).max:
-        raise InputError(f"label {largest} does not fit 32 bits")
+        raise InputError(f"{path}: label {largest} does not fit 32 bits")
     return image.astype(np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32, copy=False)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pandas.testing import assert_frame_equal
 from pictures import field_image
 from scipy.spatial import cKDTree
 
@@ -10,7 +11,7 @@ from cellular.autophagy.measure.documentation import documentation
 from cellular.autophagy.measure.field import MEASUREMENTS, MeasureSettings, measure_field
 from cellular.autophagy.measure.typed import typed
 from cellular.data.image import FieldImage
-from cellular.errors import SettingsError
+from cellular.errors import InputError, SettingsError
 from cellular.simulate import SimulationSettings, simulate_field
 
 NAME = "Timepoint_003_220518-ST_I06_s2"
@@ -110,6 +111,22 @@ def test_a_field_without_cells_gives_empty_tables():
     assert tables["images"]["cells"].tolist() == [0]
     assert tables["images"]["well"].tolist() == [None]
     assert set(TABLES["cells"]) <= set(tables["cells"])
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "float64"])
+def test_labels_of_any_type_are_the_same_cells(simulated, tables, dtype):
+    image = field_image(np.stack([simulated.channels[k] for k in (1, 0, 2)], axis=-1))
+    again = measure_field(image, simulated.labels().astype(dtype), NAME, about=ABOUT)
+    assert_frame_equal(again["cells"], tables["cells"])
+
+
+def test_negative_labels_are_no_cells(simulated):
+    """Cells' pixels were counted from the wrong place: background was measured in their stead."""
+    image = field_image(np.stack([simulated.channels[k] for k in (1, 0, 2)], axis=-1))
+    labels = simulated.labels().astype(int)
+    labels[:9] = -1
+    with pytest.raises(InputError, match="this image has -1"):
+        measure_field(image, labels, NAME)
 
 
 def test_pixel_size_must_be_above_nought():

@@ -59,10 +59,24 @@ def test_share_of_a_flat_lamp_is_nought():
     assert transmitted_shares([flat], flat, np.ones((40, 40), bool)) == (0,)
 
 
-def test_a_field_full_of_cells_still_has_a_background(rng):
+@pytest.mark.parametrize("free", [40, 12])
+def test_the_background_of_a_crowded_field_is_that_of_what_little_is_free(rng, free):
+    """Of all pixels it was the cells' own light, and each of them measured about 0."""
+    labels = np.ones((200, 300), np.uint16)
+    labels[5 : 5 + free, 7 : 7 + free] = 0
+    light = (
+        rng.poisson(np.where(labels > 0, np.reshape([2000, 1000], (2, 1, 1)), 100)).transpose(1, 2, 0).astype(np.uint16)
+    )
+    found = unmix(FieldImage.of(light, ("mRFP", "EGFP")), labels)
+    assert found.background == pytest.approx((100, 100), abs=3)
+
+
+def test_a_field_full_of_cells_has_no_background(rng):
     image, _ = scene(rng)
     full = np.ones(image.shape[:2], np.uint16)
-    assert np.isfinite(unmix(field_image(image), full).background).all()
+    full[:9, :9] = 0
+    with pytest.raises(InputError, match="81 of 40000 pixels are off the cells"):
+        unmix(field_image(image), full)
 
 
 @pytest.mark.parametrize("shape", [(20, 20), (20, 20, 1)])

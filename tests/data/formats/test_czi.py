@@ -121,3 +121,20 @@ def test_a_damaged_file_is_named(tmp_path):
         (tmp_path / "a.czi").write_bytes(content)
         with pytest.raises(InputError, match="a.czi"):
             read_pixels(tmp_path / "a.czi")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"), [(("uint16", "uint8"), "uint16 pixels, a.czi uint8"), (("uint8", "uint8"), None)]
+)
+def test_colours_of_different_bits_in_one_file_are_refused(tmp_path, kinds, said):
+    """Read as one type they looked alike, and their ratio was of 8 bits over 16."""
+    with czi.create_czi(str(tmp_path / "a.czi")) as file:
+        for c, kind in enumerate(kinds):
+            file.write(np.full((40, 50, 1), 200, kind), plane={"C": c, "Z": 0, "T": 0})
+        file.write_metadata(channel_names={0: "EGFP", 1: "mRFP"})
+    item = find_plate(tmp_path).fields[0]
+    if said is None:
+        assert read_field(item).pixels.dtype == np.uint8
+    else:
+        with pytest.raises(InputError, match=f"{said}.*cannot be compared; save both alike"):
+            read_field(item)

@@ -74,6 +74,31 @@ def test_ome_zarr_written_by_ome_zarr(tmp_path, version):
     assert describe_image(path)[0].pixel_size_um == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(
+    ("of_first", "of_all", "side"),
+    [
+        ([1.0, 0.25, 0.25], [1.0, 2.0, 2.0], 0.5),
+        ([1.0, 1.0, 1.0], None, 1.0),
+        (None, [1.0, 0.5, 0.5], 0.5),
+        (None, None, None),
+        ([0.5, 0.5], None, None),
+    ],
+)
+def test_a_zarr_without_a_scale_has_no_pixel_size(of_first, of_all, side, tmp_path):
+    """A unit alone made pixels of 1 um."""
+    zarr = pytest.importorskip("zarr", minversion="3", reason="needs cellular[zarr]")
+
+    def scaled(by):
+        return {} if by is None else {"coordinateTransformations": [{"type": "scale", "scale": by}]}
+
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
+    group.create_array("0", data=np.stack([GREY, GREY]))
+    space = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
+    multiscale = {"axes": [{"name": "c", "type": "channel"}, *space], "datasets": [{"path": "0", **scaled(of_first)}]}
+    group.attrs["multiscales"] = [multiscale | scaled(of_all)]
+    assert describe_image(tmp_path / "a.zarr")[0].pixel_size_um == side
+
+
 def test_a_zarr_folder_without_ome_metadata_is_named(tmp_path):
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr" / ".zattrs").write_text("{}")
@@ -146,6 +171,17 @@ def test_labels_widen_and_never_wrap(tmp_path):
     np.testing.assert_array_equal(read_labels(path), many)
     with pytest.raises(CellularError):
         read_labels(write_image(tmp_path / "c.png", COLOUR))
+
+
+def test_labels_of_64_bit_floats_are_their_own_numbers(tmp_path):
+    """As 32-bit floats 16,777,216 and 16,777,217 are one label, and 100,000.001 a whole number."""
+    high = np.array([[0, 2**24, 2**24 + 1]], float)
+    tifffile.imwrite(tmp_path / "a.tif", high)
+    assert read_labels(tmp_path / "a.tif").tolist() == [[0, 2**24, 2**24 + 1]]
+    for wrong in (100_000.001, np.inf, np.nan):
+        tifffile.imwrite(tmp_path / "b.tif", np.array([[0, wrong]]))
+        with pytest.raises(InputError, match="whole numbers"):
+            read_labels(tmp_path / "b.tif")
 
 
 def test_names_of_255_characters_with_spaces_and_unicode(tmp_path):

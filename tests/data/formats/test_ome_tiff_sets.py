@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from cellular.data.find import find_plate
 from cellular.data.formats.image_file import describe_image, read_pixels
 from cellular.data.formats.images import read_image
+from cellular.data.image import read_field
 from cellular.errors import InputError
 
 UUIDS = [f"urn:uuid:{str(k) * 8}-{str(k) * 4}-{str(k) * 4}-{str(k) * 4}-{str(k) * 12}" for k in (1, 2, 3)]
@@ -114,3 +116,13 @@ def test_xml_that_defines_entities_is_refused(tmp_path):
     text = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><OME><Image/></OME>'
     with pytest.raises(InputError, match="entities"):
         describe_image(write(tmp_path, "a.ome.tif", [plane(0)], text))
+
+
+def test_timepoints_of_a_later_part_of_a_series_keep_their_numbers(tmp_path):
+    """The second file's began at 1 again, as if its cells had been seen as early as the first one's."""
+    blocks = "".join(block(n, f"part{n}.ome.tif", FirstT=2 * n).replace('Count="1"', 'Count="2"') for n in (0, 1))
+    for n in (0, 1):
+        text = xml(blocks, {"Z": 1, "C": 1, "T": 4}, f'UUID="{UUIDS[n]}"', ("EGFP",))
+        write(tmp_path, f"part{n}.ome.tif", [plane(2 * n), plane(2 * n + 1)], text)
+    found = [(item.name, item.timepoint, int(read_field(item).pixels.max())) for item in find_plate(tmp_path).fields]
+    assert found == [("part0_t001", 1, 0), ("part0_t002", 2, 1), ("part1_t003", 3, 2), ("part1_t004", 4, 3)]

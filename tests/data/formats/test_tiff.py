@@ -281,3 +281,20 @@ def test_a_cut_file_is_refused(tmp_path, options):
         path.write_bytes(content[:cut])
         with pytest.raises(InputError, match=r"a.tif"):
             read_image(path)
+
+
+METASERIES = """<MetaData><PlaneInfo><prop id="spatial-calibration-state" type="bool" value="{state}"/>
+<prop id="spatial-calibration-x" type="float" value="1"/><prop id="spatial-calibration-y" type="float" value="1"/>
+<prop id="spatial-calibration-units" type="string" value="{unit}"/></PlaneInfo></MetaData>"""
+
+
+@pytest.mark.parametrize(
+    ("state", "unit", "size"), [("on", "um", 1.0), ("off", "um", None), ("on", "nm", 0.001), ("on", "pixel", None)]
+)
+def test_metamorphs_calibration_counts_while_it_is_on(tmp_path, state, unit, size):
+    """Off, the length beside it stands for nothing: as other readers have it (MetaMorph, "Calibrate Distances")."""
+    description = METASERIES.format(state=state, unit=unit)
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.zeros((8, 12), np.uint16), description=description, metadata=None, software="MetaSeries"
+    )
+    assert describe_image(tmp_path / "a.tif")[0].pixel_size_um == size

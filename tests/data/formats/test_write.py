@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from pycocotools.coco import COCO
 from skimage.draw import polygon
 
 from cellular.data.formats import draw, read_annotations
-from cellular.data.formats.images import write_image, write_labels
+from cellular.data.formats.image_file import describe_image, read_pixels
+from cellular.data.formats.images import read_labels, write_image, write_labels
 from cellular.data.formats.labelled import find_labelled
 from cellular.data.formats.write import EXPORTS
 from cellular.data.formats.write_ome_zarr import export_ome_zarr
@@ -211,3 +213,47 @@ def test_more_than_65535_cells_stay_apart(tmp_path):
     path = write_labels(tmp_path / "many.tif", labels)
     seg, masks = EXPORTS["cellpose"](find_labelled(path), tmp_path / "out")
     np.testing.assert_array_equal(np.load(seg, allow_pickle=True).item()["masks"], labels)
+
+
+@pytest.fixture
+def green_first(tmp_path):
+    """A field whose file has EGFP before mRFP, of 100 and 500; it is read in the order of roles."""
+    planes = np.stack([np.full(LABELS.shape, level, np.uint16) for level in (100, 500)])
+    metadata = {"axes": "CYX", "Channel": {"Name": ["GFP-LC3", "mCherry"]}, "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    tifffile.imwrite(tmp_path / "A01.ome.tif", planes, ome=True, photometric="minisblack", metadata=metadata)
+    write_labels(tmp_path / "A01_masks.tif", LABELS)
+    return find_labelled(tmp_path)[0]
+
+
+def test_names_in_ome_zarr_go_with_their_planes(green_first, tmp_path):
+    """They stood in the file's order beside planes in the order of roles."""
+    pytest.importorskip("zarr", minversion="3", reason="needs cellular[zarr]")
+    (path,) = export_ome_zarr(green_first, tmp_path).files
+    (info,) = describe_image(path)
+    assert info.channels == ("mCherry", "GFP-LC3")
+    assert read_pixels(path)[0, 0].tolist() == [500, 100]
+    assert info.pixel_size_um == 0.5
+
+
+def test_hdf5_calls_only_the_datasets_own_channels_by_its_names(tmp_path):
+    """Any three channels were called texas_red, fitc and brightfield."""
+    h5py = pytest.importorskip("h5py", reason="needs cellular[export]")
+    planes = np.stack([np.full(LABELS.shape, level, np.uint16) for level in (1, 2, 3)])
+    metadata = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP", "LAMP1"]}}
+    tifffile.imwrite(tmp_path / "A01.ome.tif", planes, ome=True, photometric="minisblack", metadata=metadata)
+    write_labels(tmp_path / "A01_masks.tif", LABELS)
+    (path,) = EXPORTS["hdf5"](find_labelled(tmp_path), tmp_path)
+    with h5py.File(path) as file:
+        assert list(file["raw"]) == ["image"]
+        assert file["raw/image"][0, 0].tolist() == [2, 1, 3]
+
+
+def test_cellpose_gets_the_first_cell_where_there_is_no_background(tmp_path):
+    labels = np.repeat([[3, 7]], 6, axis=0).astype(np.uint16)
+    write_labels(tmp_path / "A01_masks.tif", labels)
+    (tmp_path / "out").mkdir()
+    EXPORTS["cellpose"](find_labelled(tmp_path), tmp_path / "out")
+    assert read_labels(tmp_path / "out" / "A01_masks.tif").tolist() == [[1, 2]] * 6
+    content = np.load(tmp_path / "out" / "A01_seg.npy", allow_pickle=True).item()
+    assert content["masks"].tolist() == [[1, 2]] * 6
+    assert content["classes"] == ["cell", "cell"]

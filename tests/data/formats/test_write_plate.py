@@ -1,9 +1,12 @@
 """Plates and images as OME-Zarr, opened by ngio, ome-zarr-models and napari-ome-zarr."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from cellular.data.find import find_plate
 from cellular.data.formats.image_file import describe_image, ome_zarr_plate, read_pixels
 from cellular.data.formats.images import read_labels
 from cellular.data.formats.write_plate import PlateField, write_plate
@@ -132,3 +135,10 @@ def test_what_does_not_fit_is_refused_and_nothing_is_left(tmp_path):
     other = PlateField("A01", 1, one.image + 1, one.channels)
     with pytest.raises(OutputExistsError):
         write_plate(tmp_path / "p.ome.zarr", [other])
+
+
+def test_several_acquisitions_are_said(tmp_path):
+    for runs in (1, 2):
+        path = tmp_path / f"p{runs}.ome.zarr"
+        write_plate(path, [replace(item, acquisition=n % runs) for n, item in enumerate(fields())])
+        assert ["2 acquisitions" in note for note in find_plate(path).notes] == [True] * (runs - 1)

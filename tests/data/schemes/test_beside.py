@@ -2,8 +2,11 @@
 
 from pathlib import PurePosixPath
 
+import numpy as np
 import pytest
 
+from cellular.data.find import find_plate
+from cellular.data.formats.images import write_image
 from cellular.data.schemes import SCHEMES, Beside
 from cellular.errors import InputError
 
@@ -100,3 +103,16 @@ def test_incell_pixel_size(tmp_path):
     )
     found = look(tmp_path, "incell", {"P/P.xdce": xdce}, ["P/A - 01(fld 1 wv DAPI - DAPI).tif"])
     assert found == Beside({}, 0.325, ())
+
+
+@pytest.mark.parametrize(("um", "said"), [(0.325, False), (0.3251, False), (None, False), (0.65, True)])
+def test_a_pixel_size_that_the_image_has_otherwise_is_said(tmp_path, um, said):
+    index = INDEX.format(name="DAPI", size="3.25E-07")
+    images = tmp_path / "P" / "Images"
+    images.mkdir(parents=True)
+    (images / "Index.idx.xml").write_text(index, encoding="utf-8")
+    for n in (1, 2):
+        write_image(images / f"r01c01f01p01-ch{n}sk1fk1fl1.tiff", np.zeros((8, 12), np.uint16), um)
+    plate = find_plate(tmp_path)
+    assert plate.fields[0].pixel_size_um == 0.325
+    assert any("a pixel is 0.65 um, files beside the images 0.325 um" in note for note in plate.notes) == said

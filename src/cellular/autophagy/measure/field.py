@@ -21,6 +21,7 @@ from cellular.autophagy.measure.typed import typed
 from cellular.autophagy.measure.unmix import REPORTER, Channels, unmix
 from cellular.data.image import FieldImage
 from cellular.errors import SettingsError
+from cellular.labels.checks import as_labels
 from cellular.labels.regions import Regions
 
 # What each reporter needs: tandem is mRFP-EGFP on LC3 or Atg8 (Kimura et al., Autophagy 3, 452, 2007), mito-QC the same
@@ -162,10 +163,11 @@ def measure_field(
 
 def _material(image: FieldImage, labels: np.ndarray, settings: MeasureSettings, nuclei: np.ndarray | None) -> Material:
     """Channels, puncta and nuclei of a field."""
+    labels = as_labels(labels)
     channels, regions = unmix(image, labels, settings.needs), Regions.of(labels)
     size = settings.pixel_size_um
     largest = settings.puncta.sigmas(size)[-1]
-    matched = None if nuclei is None else match_nuclei(nuclei, labels)
+    matched = None if nuclei is None else match_nuclei(as_labels(nuclei), labels)
     puncta = _reporter_puncta(channels, labels, settings)
     markers = None
     if channels.markers and settings.reporter != "mt-keima":

@@ -19,6 +19,8 @@ _FINE_PX = 6.0
 # Off the cells by this many px, where their halo of scattered light has faded.
 _CLEAR_PX = 12
 _ENOUGH_PIXELS = 2000
+# A median of fewer is none.
+_FEWEST_PIXELS = 100
 _NOISE_STEP = 4
 # Standard deviation of what rounding to whole levels does, which a dark 8-bit background shows none of.
 _ROUNDING = 12**-0.5
@@ -93,8 +95,8 @@ def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER)
     labels : (Y, X), 0 = background.
     need : roles that the image must have.
 
-    Raises InputError for an image without these channels or without any, of another size than its labels, or with
-    values that are no numbers.
+    Raises InputError for an image without these channels or without any, of another size than its labels, with values
+    that are no numbers, or full of cells, for nothing is left to tell the background.
     """
     roles = measured_roles(image.roles)
     for role in need:
@@ -107,6 +109,11 @@ def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER)
     if image.pixels.dtype.kind == "f" and not all(np.isfinite(plane).all() for plane in planes):
         raise InputError("the image holds NaN or infinite intensities; mend them, or leave the field out")
     clear = clear_of_cells(labels)
+    if (off := np.count_nonzero(clear)) < min(_FEWEST_PIXELS, labels.size // 10):
+        raise InputError(
+            f"{off} of {labels.size} pixels are off the cells: light is measured over the background, which these do "
+            "not tell; leave the field out, or a cell that is none"
+        )
     saturated = np.stack([saturated_pixels(image, image.roles.index(role)) for role in roles])
     shares = (0.0,) * len(roles)
     composite = image.kind == "composite"
@@ -152,13 +159,13 @@ def channel_name(role: str) -> str:
 
 
 def clear_of_cells(labels: np.ndarray) -> np.ndarray:
-    """(Y, X) bool: background away from cells; nearer to them, or everywhere, where a crowded field has too little."""
+    """(Y, X) bool: background away from cells; nearer to them where a crowded field has too little."""
     cells = (labels > 0).astype(np.uint8)
-    for reach in (_CLEAR_PX, 2, 0):
+    for reach in (_CLEAR_PX, 2):
         grown = cv2.dilate(cells, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
         if np.count_nonzero(grown == 0) >= min(_ENOUGH_PIXELS, labels.size // 10):
             return grown == 0
-    return np.ones(labels.shape, bool)
+    return cells == 0
 
 
 def transmitted_shares(planes: Sequence[np.ndarray], transmitted: np.ndarray, clear: np.ndarray) -> tuple[float, ...]:

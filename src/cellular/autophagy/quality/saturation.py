@@ -2,10 +2,8 @@
 
 import numpy as np
 
+from cellular.data.formats.image_info import at_the_top
 from cellular.data.image import FieldImage
-
-# Tops of cameras of 8, 12 and 14 bits, whose images come in wider types.
-_CAMERAS = (255, 4095, 16383)
 
 
 def saturated_pixels(image: FieldImage, channel: int) -> np.ndarray:
@@ -19,15 +17,3 @@ def saturated_share(image: FieldImage, channel: int) -> float:
     """Share of a channel's pixels that are saturated, 0..1."""
     found = saturated_pixels(image, channel)
     return np.count_nonzero(found) / found.size
-
-
-def at_the_top(plane: np.ndarray, white: float | None) -> np.ndarray:
-    """Pixels at the top: of what the file says of its camera, of the type, or of 8-, 12- and 14-bit cameras."""
-    if plane.dtype.kind == "f":
-        return np.zeros(plane.shape, bool) if white is None else plane >= white
-    top = int(plane.max())
-    if plane.dtype == np.uint8:
-        # JPEG rounds: 254 beside a wall of 255 is as saturated
-        return plane >= 254 if top == 255 else np.zeros(plane.shape, bool)
-    tops = {np.iinfo(plane.dtype).max, *_CAMERAS} | ({int(white)} if white else set())
-    return plane >= top if top in tops else np.zeros(plane.shape, bool)

@@ -18,10 +18,10 @@ def debris_share(plane: np.ndarray, cells: np.ndarray, clear: np.ndarray) -> flo
     """Share of the ground off the cells that shines brighter than nine tenths of the cells' pixels, 0..1.
 
     Fibres, dust, dead cells and cells that were not outlined. All are (Y, X), `cells` and the ground `clear` of them
-    bool. Only what is 5 px wide or more counts. NaN where there are no cells.
+    bool. Only what is 5 px wide or more counts. NaN where there are no cells, or nothing else.
     """
     light = plane[cells]
-    if not light.size:
+    if not light.size or not clear.any():
         return float("nan")
     bright = ((plane > quantile(light, 0.9)) & clear).view(np.uint8)
     wide = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((_WIDE, _WIDE), np.uint8))

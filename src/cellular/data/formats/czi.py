@@ -77,12 +77,14 @@ def _describe(file: Any, path: Path) -> tuple[ImageInfo, ...]:
         raise InputError(f"{path}: {len(kinds)} channels, some of them in colour; save one channel a plane")
     told = fromstring(file.raw_metadata)
     channels = ("",) * 3 if rgb else _channels(told, size["C"])
-    dtype = np.result_type(*(_DTYPES[kind] for kind in kinds))
+    each = tuple(np.dtype(_DTYPES[kind]) for kind in kinds)
+    dtype = np.result_type(*each)
     side, scenes, infos = _side(told), _scenes(file), []
     for scene, (name, (_, where)) in enumerate(zip(_names(told, [number for number, _ in scenes]), scenes)):
         sizes = {"T": size["T"], "Z": size["Z"], "C": len(channels), "Y": where.h, "X": where.w}
         well = _well(told, scenes[scene][0])
-        infos.append(ImageInfo(scene, name, sizes, dtype, channels, rgb, side, white_of(dtype), well=well))
+        white, several = white_of(dtype), each if len(set(each)) > 1 else ()
+        infos.append(ImageInfo(scene, name, sizes, dtype, channels, rgb, side, white, well=well, kinds=several))
     return tuple(infos)
 
 

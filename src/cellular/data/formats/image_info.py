@@ -18,6 +18,8 @@ MICROMETRES = {
 }
 # Dots an inch that printers reach: a resolution up to here says how large to print, not how large a pixel was.
 PRINTERS_DPI = 4800
+# Tops of cameras of 8, 12 and 14 bits, whose images come in wider types.
+_CAMERAS = (255, 4095, 16383)
 # An OME file that names more planes than this is lying.
 MOST_PLANES = 1_000_000
 
@@ -39,6 +41,7 @@ class ImageInfo:
     undeclared : the C axis is only supposed: the file does not name its axes.
     first_t : 0-based timepoint of this file's first plane in a series of files, by an OME-TIFF's own list.
     well : that it lies in, where the file says so besides the name.
+    kinds : types of the C channels' pixels where they are stored as several, all read as `dtype`; else empty.
     """
 
     scene: int
@@ -52,6 +55,11 @@ class ImageInfo:
     undeclared: bool = False
     first_t: int = 0
     well: str | None = None
+    kinds: tuple[np.dtype, ...] = ()
+
+    def kind_of(self, channel: int) -> np.dtype:
+        """The type that a channel's pixels are stored as, in this machine's order of bytes."""
+        return (self.kinds[channel] if self.kinds else self.dtype).newbyteorder("=")
 
 
 def micrometres(value: object, unit: object) -> float | None:
@@ -78,10 +86,29 @@ def from_dots(per_inch: float) -> float | None:
 
 def white_of(dtype: np.dtype, bits: int | None = None) -> float | None:
     """Level of a saturated pixel: of `bits` significant bits, else the top of an integer `dtype`; None for floats."""
+    if dtype.kind == "b":
+        return 1.0
     if dtype.kind not in "ui":
         return None
     top = np.iinfo(dtype).max
     return float(min(2**bits - 1, top) if bits else top)
+
+
+def at_the_top(plane: np.ndarray, white: float | None) -> np.ndarray:
+    """Pixels at the top: of what the file says of its camera, of the type, or of 8-, 12- and 14-bit cameras."""
+    if plane.dtype.kind == "f":
+        return np.zeros(plane.shape, bool) if white is None else plane >= white
+    top = int(plane.max())
+    if plane.dtype == np.uint8:
+        # JPEG rounds: 254 beside a wall of 255 is as saturated
+        return plane >= 254 if top == 255 else np.zeros(plane.shape, bool)
+    tops = {np.iinfo(plane.dtype).max, *_CAMERAS} | ({int(white)} if white else set())
+    return plane >= top if top in tops else np.zeros(plane.shape, bool)
+
+
+def saturated_in(image: np.ndarray, white: float | None) -> np.ndarray:
+    """(Y, X, C) bool: :func:`at_the_top` of each channel of an image."""
+    return np.stack([at_the_top(image[:, :, c], white) for c in range(image.shape[2])], axis=2)
 
 
 def check_index(info: ImageInfo, t: int, z: int, path: object) -> None:

@@ -38,7 +38,7 @@ def _squeezed(path: str | Path, stored: bool) -> np.ndarray:
     if sizes["C"] > MOST_CHANNELS:
         raise InputError(f"{path}: {sizes['C']} channels look like a z-stack or movie; give one plane a file")
     image = read_pixels(path, stored=stored)
-    if image.dtype == np.float64:
+    if image.dtype == np.float64 and not stored:  # beyond 16,777,216 two labels would become one
         image = image.astype(np.float32)
     return np.ascontiguousarray(image[:, :, 0] if image.shape[2] == 1 else image)
 
@@ -53,11 +53,7 @@ def read_labels(path: str | Path) -> np.ndarray:
     image = _squeezed(path, stored=True)
     if image.ndim != 2:
         raise InputError(f"{path}: a label image has one channel, this one has shape {image.shape}")
-    if image.dtype.kind == "f" and not np.array_equal(image, np.round(image)):
-        raise InputError(f"{path}: a label image holds whole numbers, this one has fractions")
-    if image.min(initial=0) < 0:
-        raise InputError(f"{path}: labels are 0 (background) and up, this image has {image.min()}")
-    return as_labels(image)
+    return as_labels(image, path)
 
 
 def write_labels(path: str | Path, labels: np.ndarray, pixel_size_um: float | None = None) -> Path:
@@ -68,7 +64,7 @@ def write_labels(path: str | Path, labels: np.ndarray, pixel_size_um: float | No
     A PNG cannot hold 32 bits: with a .png path and more than 65,535 cells the file gets the ending .tif.
     """
     path = Path(path)
-    labels = as_labels(labels)
+    labels = as_labels(labels, path)
     if labels.dtype == np.uint32 and path.suffix.lower() == ".png":
         path = path.with_suffix(".tif")
     return write_image(path, labels, pixel_size_um)

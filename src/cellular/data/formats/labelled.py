@@ -10,11 +10,9 @@ import pandas as pd
 from cellular.data.find import find_images
 from cellular.data.formats.annotation import DEFAULT_CLASS
 from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
-from cellular.data.formats.image_file import describe_image
-from cellular.data.formats.images import IMAGE_SUFFIXES
 from cellular.data.formats.read import has_size, read_any_labels
 from cellular.data.formats.suffixes import field_name, kind_of, same_name
-from cellular.data.image import read_field
+from cellular.data.image import FieldImage, read_field
 from cellular.data.plate import IDENTITY, FieldFiles
 from cellular.errors import CellularError, InputError, MissingInputError
 from cellular.tables import find_table, read_table
@@ -60,8 +58,8 @@ class LabelledField:
         shape = None if has_size(self.labels_path) or not self.images else read_field(self.files).shape
         return read_any_labels(self.labels_path, shape, field=self.name)
 
-    def image(self) -> np.ndarray | None:
-        """The image (Y, X) or (Y, X, C), in its own dtype; None where there is none. A wrong size raises InputError.
+    def read(self) -> FieldImage | None:
+        """The image with what its channels are; None where there is none. A wrong size raises InputError.
 
         Raw channels of 8 bit come as uint16: three planes of uint8 would be a composite.
         """
@@ -70,19 +68,17 @@ class LabelledField:
         image = read_field(self.files)
         if image.shape != self.labels().shape:
             raise InputError(f"{self.images[0]}: {image.shape} px, its labels have {self.labels().shape}")
-        channels = image.array()
-        several = len(self.images) > 1 and channels.dtype == np.uint8
-        return channels.astype(np.uint16) if several else channels
+        several = len(self.images) > 1 and image.pixels.dtype == np.uint8
+        return replace(image, pixels=image.pixels.astype(np.uint16)) if several else image
+
+    def image(self) -> np.ndarray | None:
+        """The same as an array (Y, X) or (Y, X, C)."""
+        image = self.read()
+        return None if image is None else image.array()
 
     def class_of(self, label: int) -> str:
         """Class of a label."""
         return self.classes.get(label, DEFAULT_CLASS)
-
-    def pixel_size(self) -> float | None:
-        """Pixel size in µm, from the image's metadata or else the labels'; None where neither has it."""
-        files = (path for path in (*self.images, self.labels_path) if path.suffix.lower() in IMAGE_SUFFIXES)
-        sizes = (describe_image(path)[0].pixel_size_um for path in files)
-        return next((size for size in sizes if size is not None), None)
 
 
 def class_names(fields: Sequence[LabelledField]) -> list[str]:

@@ -41,12 +41,12 @@ def load_seg_npy(path: Path) -> np.ndarray:
         masks = masks[0]
     if masks.ndim != 2:
         raise InputError(f"{path} holds no 2-D label image under 'masks': their shape is {masks.shape}")
-    if masks.dtype.kind == "f" and not np.array_equal(masks, np.round(masks)):
+    if masks.dtype.kind == "f" and not (masks % 1 == 0).all():
         raise InputError(f"{path}: a label image holds whole numbers, its 'masks' have fractions")
     least = masks.min(initial=0)
     if least < -1:
         raise InputError(f"{path}: labels are 0 (background) and up, its 'masks' have {least}")
-    return as_labels(masks.astype(np.int64) + (1 if least == -1 else 0))
+    return as_labels(masks.astype(np.int64) + (1 if least == -1 else 0), path)
 
 
 def _from_labels(labels: np.ndarray, path: Path, shape: tuple[int, int]) -> list[Annotation]:

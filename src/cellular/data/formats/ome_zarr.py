@@ -4,6 +4,7 @@ Source: OME-NGFF specification 0.4 and 0.5, sections multiscales, omero, plate, 
 """
 
 import json
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -132,12 +133,13 @@ def _describe(path: Path, scene: int) -> ImageInfo:
 
 
 def _pixel_size(multiscale: dict[str, Any], axes: str) -> float | None:
-    """Side of a pixel, µm, by the scales of the first dataset and of all."""
-    sides = {"y": 1.0, "x": 1.0}
-    for step in (multiscale["datasets"][0], multiscale):
-        for transform in step.get("coordinateTransformations") or ():
-            if transform.get("type") == "scale" and len(transform.get("scale", ())) == len(axes):
-                sides = {axis: sides[axis] * float(transform["scale"][axes.index(axis)]) for axis in sides}
+    """Side of a pixel, µm, by the scales of the first dataset and of all; None where none is given with the axes."""
+    steps = (multiscale["datasets"][0], multiscale)
+    told = [one for step in steps for one in step.get("coordinateTransformations") or () if one.get("type") == "scale"]
+    scales = [one.get("scale") or () for one in told]
+    if not scales or any(len(scale) != len(axes) for scale in scales):
+        return None
+    sides = {axis: prod(float(scale[axes.index(axis)]) for scale in scales) for axis in "yx"}
     listed = multiscale.get("axes") or ()
     units = {axis["name"]: axis.get("unit") for axis in listed if isinstance(axis, dict)}
     return square(*(micrometres(sides[axis], units.get(axis)) for axis in "xy"))

@@ -19,12 +19,13 @@ def pixel_size(file: tifffile.TiffFile, page: tifffile.TiffPage) -> float | None
         return from_dots(25400 / found) if found and str(unit).casefold() in _OF_PRINTERS else found
     if file.is_metaseries:
         plane = _plane_info(file)
-        unit = plane.get("spatial-calibration-units")
+        # An image that is not calibrated may carry a length, such as 1 um.
+        unit = plane.get("spatial-calibration-units") if plane.get("spatial-calibration-state", True) else None
         if found := square(*(micrometres(plane.get(f"spatial-calibration-{axis}"), unit) for axis in "xy")):
             return found
     if file.is_stk:
         meta = file.stk_metadata or {}
-        unit = meta.get("CalibrationUnits")
+        unit = meta.get("CalibrationUnits") if meta.get("SpatialCalibration", True) else None
         if found := square(*(micrometres(meta.get(f"{axis}Calibration"), unit) for axis in "XY")):
             return found
     if file.is_lsm:

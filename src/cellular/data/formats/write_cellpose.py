@@ -9,6 +9,7 @@ from cellular.data.formats.export import Written
 from cellular.data.formats.images import write_labels
 from cellular.data.formats.labelled import LabelledField
 from cellular.files import whole_file
+from cellular.labels.checks import as_labels
 
 COLOURS_SEED = 0
 
@@ -16,8 +17,8 @@ COLOURS_SEED = 0
 def export_cellpose(item: LabelledField, out: Path, names: Sequence[str]) -> Written:
     """Write both files of a field. Cellpose numbers cells 1..N, so the labels are renumbered in order."""
     original = item.labels()
-    present, dense = np.unique(original, return_inverse=True)
-    labels = dense.reshape(original.shape).astype(np.uint16 if present.size <= 65536 else np.uint32)
+    present = np.union1d(original, 0)  # also where no pixel is background, for there the first cell is not 0
+    labels = as_labels(np.searchsorted(present, original))
     count = int(labels.max(initial=0))
     content = {
         "masks": labels,

@@ -8,20 +8,21 @@ import numpy as np
 
 from cellular.data.formats.export import Written
 from cellular.data.formats.labelled import LabelledField
+from cellular.data.image import COMPOSITE_ROLES, FieldImage
 from cellular.errors import import_extra
 from cellular.files import write_bytes
 
-RAW_NAMES = ("texas_red", "fitc", "brightfield")  # in the order of an image's red, green and blue
+RAW_NAMES = ("texas_red", "fitc", "brightfield")  # what torch-em calls CELLULAR's mRFP, EGFP and transmitted light
 
 
 def export_hdf5(item: LabelledField, out: Path, names: Sequence[str]) -> Written:
     """Write ``<field>.h5``. Exact.
 
-    ``labels/semantic`` numbers the classes from 1 in the order of its attribute ``classes``. An image of three
-    channels fills the three raw datasets; any other goes to ``raw/image``; without image there is no ``raw``.
+    ``labels/semantic`` numbers the classes from 1 in the order of its attribute ``classes``. mRFP, EGFP and
+    transmitted light fill the three raw datasets; any other image goes to ``raw/image``; without there is no ``raw``.
     """
     h5py = import_extra("h5py", "export")
-    labels, image = item.labels(), item.image()
+    labels, image = item.labels(), item.read()
     path = out / f"{item.name}.h5"
     content = io.BytesIO()  # HDF5's library cannot close a file on a full disk, so it gets none
     with h5py.File(content, "w") as file:
@@ -34,12 +35,12 @@ def export_hdf5(item: LabelledField, out: Path, names: Sequence[str]) -> Written
     return Written([path])
 
 
-def _planes(image: np.ndarray | None) -> dict[str, np.ndarray]:
+def _planes(image: FieldImage | None) -> dict[str, np.ndarray]:
     if image is None:
         return {}
-    if image.ndim == 3 and image.shape[2] == len(RAW_NAMES):
-        return {name: image[:, :, channel] for channel, name in enumerate(RAW_NAMES)}
-    return {"image": image}
+    if image.roles == COMPOSITE_ROLES:
+        return {name: image.plane(role) for name, role in zip(RAW_NAMES, COMPOSITE_ROLES)}
+    return {"image": image.array()}
 
 
 def _semantic(item: LabelledField, labels: np.ndarray, names: Sequence[str]) -> np.ndarray:

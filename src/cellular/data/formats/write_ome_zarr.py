@@ -12,6 +12,8 @@ import numpy as np
 from cellular.data.formats.export import Written
 from cellular.data.formats.image_file import describe_image
 from cellular.data.formats.labelled import LabelledField
+from cellular.data.formats.suffixes import IMAGE_SUFFIXES
+from cellular.data.plate import Source
 from cellular.errors import InputError, MissingExtraError, OutputExistsError, import_extra
 from cellular.files import writing
 
@@ -37,24 +39,36 @@ def export_ome_zarr(
     """
     check_version(version)
     path = out / f"{item.name}.ome.zarr"
-    labels, image = item.labels(), item.image()
-    planes = np.zeros((1, *labels.shape), np.uint8) if image is None else np.moveaxis(np.atleast_3d(image), -1, 0)
+    labels, image = item.labels(), item.read()
+    planes = np.zeros((1, *labels.shape), np.uint8) if image is None else np.moveaxis(image.pixels, -1, 0)
     called = tuple(channels) if channels is not None else _channel_names(item, len(planes))
+    size = (image and image.pixel_size_um) or _said_size(item.labels_path)
     properties = [{"label-value": int(n), "class": item.class_of(int(n))} for n in np.unique(labels) if n]
     with whole_store(path) as partial:
-        write_image_group(partial, planes, called, pixel_size_um=item.pixel_size(), name=item.name, version=version)
-        write_label_image(partial, "cells", labels, item.pixel_size(), version, properties)
+        write_image_group(partial, planes, called, pixel_size_um=size, name=item.name, version=version)
+        write_label_image(partial, "cells", labels, size, version, properties)
     return Written([path])
 
 
 def _channel_names(item: LabelledField, count: int) -> tuple[str, ...]:
-    found = tuple(name for path in item.images for name in describe_image(path)[0].channels)
+    """Names in the order of the image's channels, which is that of roles and not the file's."""
+    found = tuple(map(_said_name, item.files.sources))
     if len(found) == count and all(found):
         return found
     roles = tuple(role for role in item.files.roles if role)
     if len(roles) == len(item.files.roles) == count:
         return roles
     return tuple(f"channel {n + 1}" for n in range(count))
+
+
+def _said_name(source: Source) -> str:
+    """What a channel's file calls it; "" where it says nothing."""
+    return source.name or describe_image(source.slices[0][0])[source.scene].channels[source.index or 0]
+
+
+def _said_size(labels: Path) -> float | None:
+    """Side of a pixel, um, where a file of labels is an image and says so."""
+    return describe_image(labels)[0].pixel_size_um if labels.suffix.lower() in IMAGE_SUFFIXES else None
 
 
 def check_version(version: str) -> None:

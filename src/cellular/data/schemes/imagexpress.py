@@ -46,7 +46,8 @@ def read_stem(text: str, path: PurePosixPath) -> Parts | None:
         well=well,
         site=number(values.get("s")),
         timepoint=number(values.get("t")) if "t" in values else folder_number(path, "timepoint"),
-        z=number(values.get("z")) if "z" in values else folder_number(path, "zstep"),
+        # ZStep_0 holds projections of ZStep_1 and the others.
+        z=number(values.get("z")) if "z" in values else folder_number(path, "zstep") or None,
         channel=f"w{int(values['w'])}" if "w" in values else None,
         date=date_in(match["plate"], *reversed(path.parts[:-1])),
     )
