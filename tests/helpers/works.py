@@ -50,12 +50,18 @@ def threads_of(item):
 
 
 def hold(item):
-    """Hold 200 MB for a moment; how many other workers do at that time, by files in the item's folder."""
+    """Hold 200 MB for a moment; how many workers do at that time, by files in the item's folder.
+
+    Where a file ``wait`` is in it, all but the first item wait for another worker, however slowly it starts.
+    """
     folder = Path(item.what)
-    mark = folder / f"{item.name}.{os.getpid()}"
+    mark, wait = folder / f"{item.name}.{os.getpid()}", folder / "wait"
     mark.touch()
     block = bytearray(b"x") * 200_000_000
-    time.sleep(0.3)
-    others = len(list(folder.iterdir()))
+    end = time.monotonic() + (0.3 if item.name == "a" or not wait.exists() else 60)
+    while (others := len(list(folder.glob("*.*")))) < 2 and time.monotonic() < end:
+        time.sleep(0.02)
+    if others > 1:
+        wait.unlink(missing_ok=True)
     mark.unlink()
     return others, len(block)

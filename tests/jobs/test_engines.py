@@ -124,6 +124,7 @@ def test_memory_bounds_the_workers(tmp_path):
     things = [Thing(name, str(tmp_path)) for name in "abcdef"]
     at_once = [n for n, _ in attempt(things, hold, desc="t", engine=Processes(2, 1, 500_000_000))[0].values()]
     assert at_once == [1] * 6
+    (tmp_path / "wait").touch()
     at_once = [n for n, _ in attempt(things, hold, desc="t", engine=Processes(2, 1, 5_000_000_000))[0].values()]
     assert at_once[0] == 1, "the first tells what one takes"
     assert max(at_once) > 1

@@ -1,9 +1,12 @@
 """What a result was made of: the same file is the same entry by whatever way it is named."""
 
+import pandas as pd
 import pytest
+from works import Thing
 
 from cellular.errors import InputError, OutputExistsError
-from cellular.jobs.runner import _listing, claimed
+from cellular.files import read_json, write_json
+from cellular.jobs.runner import Work, _listing, claimed, do_one
 
 
 def test_files_are_recorded_by_where_they_really_are(tmp_path, monkeypatch):
@@ -36,3 +39,17 @@ def test_what_a_job_without_items_made_is_not_taken_for_that_of_other_settings(t
         pass
     with pytest.raises(OutputExistsError, match="a was 2, now 3"), claimed(tmp_path, "job", {"a": 3}, kept=("model",)):
         pass
+
+
+@pytest.mark.parametrize("lost", ["inputs", "known", "tables", "sha256"])
+def test_a_record_that_lost_a_key_vouches_for_no_table(tmp_path, lost):
+    """One turned byte in a key's name: what else has changed since would be taken for the result."""
+    made = pd.DataFrame({"a": [1, 2]})
+    work = Work(do=lambda item: {"cells": made}, inputs=lambda item: [])
+    do_one(Thing("x"), tmp_path, work)
+    folder = tmp_path / "fields" / "x"
+    (record,) = folder.glob("*.json")
+    write_json(record, {name.upper() if name == lost else name: told for name, told in read_json(record).items()})
+    (folder / "cells.csv").write_text("a\n3\n")
+    do_one(Thing("x"), tmp_path, work)
+    assert (folder / "cells.csv").read_text() == "a\n1\n2\n"

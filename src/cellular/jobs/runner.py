@@ -290,15 +290,10 @@ def is_done(folder: Path, inputs: Sequence[Path], outputs: Sequence[Path] = (), 
         return False
     tables = {name: folder / f"{name}.csv" for name in record["tables"]}
     known = json.loads(json.dumps(known))
-    # records of earlier versions do not tell what was known
-    if (
-        record["inputs"] != _listing(inputs)
-        or record.get("known", known) != known
-        or not all(table.is_file() for table in tables.values())
-    ):
+    there = all(table.is_file() for table in tables.values())
+    if not there or record["known"] != known or record["inputs"] != _listing(inputs):
         return False
-    made = record.get("sha256")  # records of earlier versions have none
-    changed = [table for name, table in tables.items() if made is not None and made.get(name) != sha256_of(table)]
+    changed = [table for name, table in tables.items() if record["sha256"][name] != sha256_of(table)]
     if changed:
         logger.warning("%s was changed since it was made; %s is done again", changed[0], folder.name)
     return not changed
@@ -311,10 +306,10 @@ def inputs_of(folder: Path) -> list[Path]:
 
 def _record_of(folder: Path) -> dict[str, Any]:
     record = read_json(folder / RECORD)
-    tables = record.get("tables") if isinstance(record, dict) and "inputs" in record else None
-    known = isinstance(tables, list) and all(isinstance(name, str) for name in tables)
-    if not known or not isinstance(record.get("sha256", {}), dict):
-        raise InputError(f"{folder / RECORD} is damaged; delete {folder} and run again")
+    # Half a record vouches for nothing.
+    whole = isinstance(record, dict) and set(record) == {"inputs", "known", "tables", "sha256"}
+    if not whole or not isinstance(record["sha256"], dict) or sorted(record["sha256"]) != record["tables"]:
+        raise InputError(f"{folder / RECORD} is damaged, or of an earlier version; delete {folder} and run again")
     return record
 
 
