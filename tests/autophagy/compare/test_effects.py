@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
+from scipy.optimize import brentq
 from statsmodels.stats.multitest import multipletests
 
 from cellular.autophagy.compare.design import StatsSettings, nest
@@ -84,7 +85,7 @@ def test_standard_error_is_that_of_statsmodels():
     cells = nest(experiment(np.random.default_rng(5), wells=3, spread=(0.5, 0, 0.8, 0.3)), StatsSettings())
     images = sum_images(cells, ["ratio"]).of("ratio", np.ones(cells["image"].nunique(), bool))
     images["treated"] = (images["treatment"] == "starved").astype(float)
-    reference = sm.MixedLM.from_formula("value ~ treated", images, groups="well").fit(reml=True)
+    reference = sm.MixedLM.from_formula("value ~ treated + C(replicate)", images, groups="well").fit(reml=True)
     fit = fit_mean(images, "well")
     assert fit.estimate == pytest.approx(reference.fe_params["treated"], rel=1e-3)
     assert fit.standard_error == pytest.approx(reference.bse_fe["treated"], rel=1e-2)
@@ -92,7 +93,7 @@ def test_standard_error_is_that_of_statsmodels():
 
 def test_counts_give_the_ratio_of_means():
     """Without covariates the negative binomial's ratio of rates is the ratio of means, whatever the dispersion."""
-    cells = experiment(np.random.default_rng(3), effect=0.7)
+    cells = experiment(np.random.default_rng(3), effect=0.7, side_by_side=False)
     table = nest(cells, StatsSettings())
     means = table.groupby("treatment")["puncta_total"].mean()
     row = overall(cells, "puncta_total")
@@ -102,7 +103,10 @@ def test_counts_give_the_ratio_of_means():
 
 
 def test_jackknife_by_hand():
-    """Leave each of three replicates out, take the logarithm of the ratio of means each time."""
+    """Leave each of three replicates out, take the logarithm of the ratio of means each time.
+
+    Equally full replicates, and counts that scatter no more than Poisson's: then blocks change nothing.
+    """
     counts = {"a": ([2, 4], [8, 8]), "b": ([1, 3], [2, 2]), "c": ([5, 3], [9, 7])}
 
     def sums(values):
@@ -121,8 +125,35 @@ def test_jackknife_by_hand():
     everything = log_ratio("abc")
     without = [log_ratio(names) for names in ("bc", "ac", "ab")]
     fit = fit_count(pd.DataFrame(rows), "replicate")
-    assert fit.estimate == pytest.approx(everything)
-    assert fit.standard_error == pytest.approx(np.sqrt(2 / 3 * np.sum((np.array(without) - everything) ** 2)))
+    assert fit.estimate == pytest.approx(everything, rel=1e-5)
+    assert fit.standard_error == pytest.approx(np.sqrt(2 / 3 * np.sum((np.array(without) - everything) ** 2)), rel=1e-5)
+
+
+def test_a_ratio_is_within_replicates_however_full_they_are():
+    """Days that differ threefold, many cells of one arm where the other has few: each day's ratio is 1.5, 1.4, 1.6.
+
+    All cells in one pot give 2.65. Poisson's maximum is where the treated cells of all days are as many as expected:
+    sum of y1 = sum of y N1 r / (N0 + N1 r), solved by bisection.
+    """
+    cells_of, rate, times = np.array([[40, 4], [4, 40], [20, 10]]), np.array([10.0, 30.0, 20.0]), [1.5, 1.4, 1.6]
+    means = np.stack([rate, rate * times], axis=1)
+    rows = [
+        {"replicate": f"r{r}", "well": f"{r}{arm}", "treated": float(arm), "timepoint": 1, "size": n, "total": n * mean}
+        | {"squares": n * mean**2}
+        for r, arms in enumerate(zip(cells_of, means))
+        for arm, (n, mean) in enumerate(zip(*arms))
+    ]
+    total = cells_of * means
+
+    def missing(ratio):
+        expected = total.sum(1) * cells_of[:, 1] * ratio / (cells_of[:, 0] + cells_of[:, 1] * ratio)
+        return total[:, 1].sum() - expected.sum()
+
+    fit = fit_count(pd.DataFrame(rows), "replicate")
+    assert np.exp(fit.estimate) == pytest.approx(brentq(missing, 0.1, 10), rel=1e-5)
+    assert 1.4 < np.exp(fit.estimate) < 1.6
+    pooled = total.sum(0) / cells_of.sum(0)
+    assert pooled[1] / pooled[0] == pytest.approx(2.654, abs=1e-3)
 
 
 def test_one_date_is_described_and_not_tested():

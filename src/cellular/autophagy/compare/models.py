@@ -43,11 +43,24 @@ def fit_mean(images: pd.DataFrame, unit: str) -> Fit:
     unit : ``"replicate"`` or ``"well"``, whose scatter the standard error shows.
     """
     treated = images["treated"].to_numpy(np.float64)
-    blocked = unit == "replicate" and images.groupby("replicate")["treated"].nunique().max() == 2
-    units = images[unit].astype(str) + np.where(treated == 1, "/treated", "/control") if blocked else images[unit]
+    blocked = _in_blocks(images, unit)
+    units = images[unit]
+    if unit == "replicate" and blocked:
+        units = units.astype(str) + np.where(treated == 1, "/treated", "/control")
     blocks = ["timepoint", "replicate"] if blocked else ["timepoint"]
-    name = f"mixed model of image means, {unit}s" + (" as blocks" if blocked else "")
+    name = f"mixed model of image means, {_named(unit, blocked)}"
     return _fit_effect(images, treated, [images[block] for block in blocks], units, (unit, name))
+
+
+def _in_blocks(images: pd.DataFrame, unit: str) -> bool:
+    """Whether replicates that hold both arms are blocks, within which these are compared; wells of one need none."""
+    arms = images.groupby("replicate")["treated"].nunique()
+    return arms.max() == 2 and (unit == "replicate" or len(arms) > 1)
+
+
+def _named(unit: str, blocked: bool) -> str:
+    """The units, and whether replicates are blocks."""
+    return {"replicate": "replicates as blocks", "well": "wells, replicates as blocks"}[unit] if blocked else f"{unit}s"
 
 
 def fit_mean_interaction(images: pd.DataFrame, unit: str) -> Fit:
@@ -68,7 +81,8 @@ def fit_mean_interaction(images: pd.DataFrame, unit: str) -> Fit:
         blocks = [images["replicate"].astype(str) + "/" + images[name].astype(str) for name in ("treated", "group")]
     else:
         units, blocks = images[unit], [images["treated"], images["group"]]
-    name = f"mixed model of image means, {unit}s" + (" as blocks" if unit == "replicate" else "") + ", interaction"
+        blocks += [images["replicate"]] if _in_blocks(images, unit) else []
+    name = f"mixed model of image means, {_named(unit, unit == 'replicate' or len(blocks) > 2)}, interaction"
     return _fit_effect(images, treated * group, [images["timepoint"], *blocks], units, (unit, name))
 
 
@@ -113,15 +127,16 @@ def fit_count(images: pd.DataFrame, unit: str) -> Fit:
     The dispersion is estimated by moments from all cells; then units (replicates or wells, never cells) are
     left out one at a time and the regression repeated: the scatter of the results is the standard error
     (CV3 of MacKinnon, Nielsen & Webb, J Appl Econom 38, 671, 2023), which stays honest with few units where the usual
-    sandwich does not. Treatment and timepoint are the only covariates, so that sums over the cells of an image hold all
-    that the likelihood needs.
+    sandwich does not. The covariates are the treatment and, in one factor, timepoint and replicates that hold both
+    treatments: of days that differ, one with many treated cells and few of the control would pass for an effect. So
+    sums over the cells of an image hold all that the likelihood needs.
 
     Parameters
     ----------
     images : as in :func:`fit_mean`, with ``size, total, squares``: cells, sum of their counts and of the squares.
     unit : as in :func:`fit_mean`.
     """
-    return _jackknifed([images], unit, f"negative binomial, jackknife over {unit}s")
+    return _jackknifed([images], unit)
 
 
 def fit_count_interaction(images: pd.DataFrame, unit: str) -> Fit:
@@ -130,12 +145,15 @@ def fit_count_interaction(images: pd.DataFrame, unit: str) -> Fit:
     A unit is left out of both groups at once, so what a replicate does to both is not taken for an interaction.
     """
     groups = [images[images["group"] == group] for group in (0, 1)]
-    return _jackknifed(groups, unit, f"negative binomial, jackknife over {unit}s, interaction")
+    return _jackknifed(groups, unit)
 
 
-def _jackknifed(groups: list[pd.DataFrame], unit: str, model: str) -> Fit:
+def _jackknifed(groups: list[pd.DataFrame], unit: str) -> Fit:
     """The log ratio of rates of one group of images, or that of the second less that of the first."""
     names = sorted(set().union(*(group[unit] for group in groups)))
+    blocked = all(_in_blocks(images, unit) for images in groups)
+    model = f"negative binomial{', replicates as blocks' if blocked else ''}, jackknife over {unit}s"
+    model += ", interaction" if len(groups) > 1 else ""
     tables = []
     for images in groups:
         if _fixed_effects(images["treated"].to_numpy(np.float64), [images["timepoint"]]) is None:
@@ -144,9 +162,10 @@ def _jackknifed(groups: list[pd.DataFrame], unit: str, model: str) -> Fit:
         empty = [name for name, arm in (("control", 0), ("treated", 1)) if totals[arm] == 0]
         if empty:
             return Fit(np.nan, np.nan, model, f"no counts at all in the {' and '.join(empty)} cells")
-        sizes, counts, squares = _by_unit(images, unit, names)
+        sizes, counts, squares = _by_unit(images, unit, names, blocked)
         if not _determined(sizes.sum(0), counts.sum(0)):
-            return Fit(np.nan, np.nan, model, "no timepoint with counts in both arms")
+            shared = "replicate and timepoint" if blocked else "timepoint"
+            return Fit(np.nan, np.nan, model, f"no {shared} with counts in both arms")
         tables.append((sizes, counts, _dispersion(sizes.sum(0), counts.sum(0), squares.sum(0))))
 
     everything = np.ones(len(names), bool)
@@ -160,7 +179,10 @@ def _jackknifed(groups: list[pd.DataFrame], unit: str, model: str) -> Fit:
     error = float(np.sqrt((n - 1) / n * np.sum((np.array(left_out) - estimate) ** 2)))
     if error <= _ROUNDING:
         return Fit(estimate, np.nan, model, f"the {unit}s of a treatment do not differ: no error to judge by")
-    return Fit(estimate, error, model)
+    if not blocked or unit == "replicate":
+        return Fit(estimate, error, model)
+    spent = sum(images["replicate"].nunique() + 1 for images in groups)  # each replicate's level, and the effect
+    return Fit(estimate, error, model, df=max(0, n - spent))
 
 
 def _ratio_of(tables: list[tuple[np.ndarray, np.ndarray, float]], kept: np.ndarray) -> float:
@@ -169,12 +191,16 @@ def _ratio_of(tables: list[tuple[np.ndarray, np.ndarray, float]], kept: np.ndarr
     return logs[0] if len(logs) == 1 else logs[1] - logs[0]
 
 
-def _by_unit(images: pd.DataFrame, unit: str, names: list[str]) -> list[np.ndarray]:
-    """Cells, sums and sums of squares, (units, arms, timepoints): the model has one expected value in each."""
+def _by_unit(images: pd.DataFrame, unit: str, names: list[str], blocked: bool) -> list[np.ndarray]:
+    """Cells, sums and sums of squares, (units, arms, strata): the model has one expected value for an arm in a stratum.
+
+    Strata are timepoints, or those of each replicate where these are blocks.
+    """
     units = pd.Index(names).get_indexer(images[unit])
-    times = pd.factorize(images["timepoint"])[0]
-    shape = (len(names), 2, int(times.max()) + 1)
-    place = np.ravel_multi_index((units, images["treated"].astype(int), times), shape)
+    strata = images["timepoint"].astype(str) + "/" + images["replicate"].astype(str) if blocked else images["timepoint"]
+    number = pd.factorize(strata)[0]
+    shape = (len(names), 2, int(number.max()) + 1)
+    place = np.ravel_multi_index((units, images["treated"].astype(int), number), shape)
     columns = ("size", "total", "squares")
     return [np.bincount(place, images[name], minlength=int(np.prod(shape))).reshape(shape) for name in columns]
 
@@ -182,7 +208,7 @@ def _by_unit(images: pd.DataFrame, unit: str, names: list[str]) -> list[np.ndarr
 def _dispersion(sizes: np.ndarray, counts: np.ndarray, squares: np.ndarray) -> float:
     """NB2's alpha (variance = mean + alpha mean^2) by moments about Poisson-fitted means; at least 1e-6.
 
-    Arrays (2, T) of cells, sums and sums of squares. Cameron & Trivedi, Regression Analysis of Count Data, section
+    Arrays (2, S) of cells, sums and sums of squares. Cameron & Trivedi, Regression Analysis of Count Data, section
     3.3: the regression through the origin of ((y - mean)^2 - y) / mean on mean. The estimate of the effect hardly
     depends on it.
     """
@@ -192,47 +218,48 @@ def _dispersion(sizes: np.ndarray, counts: np.ndarray, squares: np.ndarray) -> f
 
 
 def _determined(sizes: np.ndarray, counts: np.ndarray) -> bool:
-    """Whether some timepoints hold cells of both arms, and both arms count something there; arrays (2, T)."""
+    """Whether some strata hold cells of both arms, and both arms count something there; arrays (2, S)."""
     shared = (sizes > 0).all(0)
     return bool((counts[:, shared].sum(1) > 0).all())
 
 
 def _log_ratio(sizes: np.ndarray, counts: np.ndarray, alpha: float) -> float:
-    """Logarithm of the ratio of rates, from sums (2, T) over cells."""
+    """Logarithm of the ratio of rates, from sums (2, S) over cells."""
     means = _means(sizes, counts, alpha)
     at = int(np.argmax(means[0]))
     return float(np.log(means[1, at] / means[0, at]))
 
 
 def _means(sizes: np.ndarray, counts: np.ndarray, alpha: float) -> np.ndarray:
-    """(2, T) expected counts of a cell: log-linear in arm and timepoint, of greatest NB2 likelihood.
+    """(2, S) expected counts of a cell: log-linear in arm and stratum, of greatest NB2 likelihood.
 
-    The likelihood is concave in the coefficients; Newton's steps are halved where they overshoot. A timepoint
+    The likelihood is concave in the coefficients; Newton's steps are halved where they overshoot. A stratum
     without any count has the mean 0 and says nothing of the ratio.
     """
     seen = counts.sum(0) > 0
     n, y = sizes[:, seen], counts[:, seen]
-    arms, times = np.indices(n.shape)
-    design = np.column_stack([arms.ravel() == 1, *(times.ravel() == t for t in range(n.shape[1]))]).astype(float)
-    n, y = n.ravel(), y.ravel()
 
-    def likelihood(eta: np.ndarray) -> float:
+    def likelihood(effect: float, levels: np.ndarray) -> float:
+        eta = np.stack([levels, levels + effect])
         rest = n * np.exp(eta) if alpha == 0 else (y + n / alpha) * np.log1p(alpha * np.exp(eta))
         return float(np.sum(y * eta - rest))
 
-    coefficients = np.r_[0.0, np.log(counts[:, seen].sum(0) / sizes[:, seen].sum(0))]
+    effect, levels = 0.0, np.log(y.sum(0) / n.sum(0))
     for _ in range(100):
-        eta = design @ coefficients
-        mean = np.exp(eta)
-        score = design.T @ ((y - n * mean) / (1 + alpha * mean))
+        mean = np.exp([levels, levels + effect])
+        score = (y - n * mean) / (1 + alpha * mean)
         weights = mean * (n + alpha * y) / (1 + alpha * mean) ** 2
-        step = np.linalg.lstsq(design.T @ (design * weights[:, None]), score)[0]
-        before = likelihood(eta)
-        while likelihood(design @ (coefficients + step)) < before - 1e-9 * abs(before) and np.abs(step).max() > 1e-12:
-            step = step / 2
-        coefficients = coefficients + step
-        if np.abs(step).max() < 1e-10:
+        # Strata share no term: what is left of the effect's equation once theirs are solved.
+        share = weights[1] / weights.sum(0)
+        step = np.sum(score[1] - share * score.sum(0)) / np.sum(share * weights[0])
+        steps = score.sum(0) / weights.sum(0) - share * step
+        before = likelihood(effect, levels)
+        largest = max(abs(step), np.abs(steps).max())
+        while likelihood(effect + step, levels + steps) < before - 1e-9 * abs(before) and largest > 1e-12:
+            step, steps, largest = step / 2, steps / 2, largest / 2
+        effect, levels = effect + step, levels + steps
+        if largest < 1e-10:
             break
     means = np.zeros(counts.shape)
-    means[:, seen] = np.exp(design @ coefficients).reshape(2, -1)
+    means[:, seen] = np.exp([levels, levels + effect])
     return means
