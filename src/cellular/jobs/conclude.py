@@ -140,6 +140,7 @@ def conclude(
         tables = tables.holding(cells=tables["cells"].merge(told, on=["field", "label"], how="left"))
     comparison, figures, reason = _comparison(tables, out, settings.stats, exclude, engine)
     write_problems(out, problems)
+    excluded = left_out(exclude, tables)
     exploring = explore(
         labelled,
         tables,
@@ -149,6 +150,7 @@ def conclude(
         first=headlines(comparison) if comparison else HEADLINES,
         drawn_map=next((out / "stats" / f"map_{name}.csv" for name in (figures.maps if figures else ())), None),
         tracks=None if tracks is None else tracks.tracks,
+        left_out=() if excluded is None else list(excluded["field"]),
     )
     page = Analysis(
         plate,
@@ -164,7 +166,7 @@ def conclude(
         exploring.words,
         record,
         read_json(out / MADE_WITH)["versions"],
-        left_out(exclude, tables),
+        excluded,
         _gallery(labelled, tables, out, settings.stats.treatment),
         quality.add_to,
     )
