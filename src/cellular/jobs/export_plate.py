@@ -8,7 +8,7 @@ import pandas as pd
 
 from cellular.data.formats.write_plate import PlateField, write_plate
 from cellular.data.image import load_labels, read_field
-from cellular.data.plate import IDENTITY, FieldFiles, Plate
+from cellular.data.plate import IDENTITY, FieldFiles, Plate, plates_apart
 from cellular.errors import CellularError, InputError
 from cellular.progress import progress
 from cellular.tables import find_table, read_table
@@ -39,8 +39,10 @@ def export_plates(
     left_out = [item.name for item in plate.fields if item not in placed]
     problems = dict.fromkeys(left_out, "no well, or a later timepoint; a plate's store holds one")
     stores = []
-    for name in sorted({item.plate or "plate" for item in placed}):
-        fields = [item for item in placed if (item.plate or "plate") == name]
+    apart = dict(zip((item.name for item in plate.fields), plates_apart(plate.table())))
+    for name in sorted({apart[item.name] for item in placed}):
+        fields = [item for item in placed if apart[item.name] == name]
+        name = name or "plate"
         path = Path(out) / f"{name}.ome.zarr"
         told = table_of_names(cells, plate.map_columns)
         stores.append(write_plate(path, _written(fields, told, problems, name), name=name, version=version))

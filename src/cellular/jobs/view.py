@@ -96,7 +96,7 @@ class Run:
         return [*words, "--out", str(self.folder), "--corrections", str(self.corrections)]
 
     def _is_told(self) -> bool:
-        """Whether the options that are known find the plate as it is: a map, a slice or a pattern are not among them."""
+        """Whether the options that are known find this plate: no map, slice or pattern is among them."""
         how = {"scheme": self.options["scheme"], "channels": self.options["channels"]}
         try:
             found = find_plate(self.plate.folder, **how, pixel_size_um=self.options["pixel_size"])

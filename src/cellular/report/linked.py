@@ -120,7 +120,7 @@ def superplot_figure(
     be no cell among those of the page.
     """
     treatments = _treatments([*cells.data["treatment"], *means["treatment"].astype(str)])
-    cells.data["place"] = _places(cells.data["treatment"], treatments, seed)
+    cells.data["place"] = _places(list(cells.data["treatment"]), treatments, seed)
     units = sorted(means[unit].astype(str).unique())
     colour = {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(units)}
     cells.data["unit_colour"] = [colour.get(name, "#666666") for name in cells.data[unit]]

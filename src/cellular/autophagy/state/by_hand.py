@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from cellular.autophagy.state.words import ACTIVATED, BASAL, UNIDENTIFIED
 from cellular.errors import InputError
+from cellular.labels.regions import Regions
 
 BY_HAND, MODEL = "state_by_hand", "_model"
 _PROBABILITY = "probability_"
@@ -61,11 +63,28 @@ def with_states(cells: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
             "the cells.csv of cellular measure or analyse"
         )
     cells = as_the_model_said(cells)
-    found = cells[[*keys, *PLACE]].merge(told[[*keys, "state", *PLACE]], "left", keys, suffixes=("", "_told"))
-    same = found["area"] == found["area_told"]
+    found = cells[keys].merge(told[[*keys, "state", *PLACE]], "left", keys).set_axis(cells.index)
+    return overlaid(cells, found["state"].where(_same_place(cells, found)))
+
+
+def as_measured(cells: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
+    """The rows of one field's `cells` that are of cells as they are in `labels` (Y, X).
+
+    An outline that was reshaped keeps its number, and what was measured of it before is not its own.
+    """
+    regions = Regions.of(labels)
+    y, x = (regions.mean(axis) for axis in np.divmod(regions.pixels, labels.shape[1]))
+    now = pd.DataFrame({"label": regions.labels, "area": regions.area, "y": y, "x": x}).set_index("label")
+    now = now.reindex(cells["label"]).set_axis(cells.index)
+    return cells[_same_place(cells, now)]
+
+
+def _same_place(cells: pd.DataFrame, others: pd.DataFrame) -> pd.Series:
+    """Whether each of `cells` is, by :data:`PLACE`, the cell in the same row of `others`."""
+    same = cells["area"] == others["area"]
     for name in PLACE[1:]:
-        same &= (found[name] - found[f"{name}_told"]).abs() <= NEAR
-    return overlaid(cells, found["state"].where(same).set_axis(cells.index))
+        same &= (cells[name] - others[name]).abs() <= NEAR
+    return same
 
 
 def not_there(cells: pd.DataFrame, told: pd.DataFrame) -> dict[str, str]:
