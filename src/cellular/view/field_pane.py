@@ -321,7 +321,7 @@ class FieldPane:
         self._show_layers()
 
     def _with_numbers(self, labels: np.ndarray, told: Mapping[int, str]) -> pd.DataFrame:
-        """Outlines with what the run measured of them, and states told by hand; what was drawn since has an area alone."""
+        """Outlines with what was measured of them, and states told by hand; what was drawn since has an area alone."""
         rings = outlines_of(labels, WITHIN)
         xs, ys = ([ring[k] for ring in rings.values()] for k in (0, 1))
         drawn = pd.DataFrame({"label": list(rings), "xs": xs, "ys": ys})
