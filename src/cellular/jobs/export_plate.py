@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cellular.autophagy.state.by_hand import PLACE, as_measured
 from cellular.data.formats.write_plate import PlateField, write_plate
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import IDENTITY, FieldFiles, Plate, plates_apart
@@ -57,6 +58,21 @@ def table_of_run(run: str | Path, plate: Plate) -> pd.DataFrame | None:
     return table_of_names(table, plate.map_columns)
 
 
+def check_measured(cells: pd.DataFrame, labels: np.ndarray) -> None:
+    """Raise InputError where a row of a field's `cells` was measured on no cell of `labels` (Y, X).
+
+    Area and centroid tell, where a table has them as `measure` writes them; another one is taken by its numbers.
+    """
+    if not {"label", *PLACE} <= set(cells):
+        return
+    others = set(cells["label"]) - set(as_measured(cells, labels)["label"])
+    if others:
+        raise InputError(
+            f"the table of cells was measured on other outlines than these, such as that of cell {min(others)}: export "
+            "the label images that it was measured on (corrected ones lie in corrections/), or measure again"
+        )
+
+
 def table_of_names(cells: pd.DataFrame | None, map_columns: Sequence[str]) -> pd.DataFrame | None:
     """The cells with where they are and what they were given as words: a store's numbers are measurements."""
     if cells is None:
@@ -78,15 +94,17 @@ def _written(
     by_field: Mapping[str, pd.DataFrame] = {} if cells is None else dict(tuple(cells.groupby("field", sort=False)))
     for item in progress(fields, desc=f"export {name}", unit="field"):
         sites[item.well] = sites.get(item.well, 0) + 1
+        rows = by_field.get(item.name)
         try:
             image = read_field(item)
             labels = {"cells": load_labels(item, image.shape)} if item.labels else {}
+            if labels and rows is not None:
+                check_measured(rows, labels["cells"])
         except CellularError as error:
             problems[item.name] = str(error)
             continue
         called = image.names or ("",) * len(image.roles)
         names = [role or name or f"channel {k + 1}" for k, (role, name) in enumerate(zip(image.roles, called))]
-        rows = by_field.get(item.name)
         tables = {"cells": rows.drop(columns="field")} if labels and rows is not None and len(rows) else {}
         yield PlateField(
             well=item.well,
