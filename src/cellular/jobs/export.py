@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cellular.autophagy.state.by_hand import check_measured
 from cellular.data.formats.labelled import LabelledField, find_labelled, table_above
 from cellular.data.formats.write import EXPORTS
 from cellular.data.plate import Plate
@@ -15,7 +16,7 @@ from cellular.errors import InputError, OutputExistsError, SettingsError
 from cellular.files import alone_in, read_csv, read_json, write_json
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.export_model import export_bioimageio, export_onnx
-from cellular.jobs.export_plate import check_measured, export_plates, table_of_run
+from cellular.jobs.export_plate import export_plates, table_of_run
 from cellular.jobs.processes import Best
 from cellular.jobs.runner import ITEMS, Work, each, files_of, finished, held, inputs_of
 from cellular.jobs.runs import measured_plate, verb_of
@@ -186,7 +187,7 @@ class _ExportField:
         self._forget(item.name)  # labels that cannot be read any more leave nothing of what they were
         if item.measurements:
             numbers = pd.DataFrame.from_dict(item.measurements, orient="index").rename_axis("label").reset_index()
-            check_measured(numbers, item.labels())
+            check_measured(item.name, numbers, item.labels())
         written = EXPORTS[self.to].one(item, self.out, self.names)
         files = [path.relative_to(self.out).as_posix() for path in written.files]
         return {FILES: pd.DataFrame({"field": item.name, "file": files}, dtype=object), **written.tables}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.state.by_hand import PLACE, as_measured
+from cellular.autophagy.state.by_hand import check_measured
 from cellular.data.formats.write_plate import PlateField, write_plate
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import IDENTITY, FieldFiles, Plate, plates_apart
@@ -58,21 +58,6 @@ def table_of_run(run: str | Path, plate: Plate) -> pd.DataFrame | None:
     return table_of_names(table, plate.map_columns)
 
 
-def check_measured(cells: pd.DataFrame, labels: np.ndarray) -> None:
-    """Raise InputError where a row of a field's `cells` was measured on no cell of `labels` (Y, X).
-
-    Area and centroid tell, where a table has them as `measure` writes them; another one is taken by its numbers.
-    """
-    if not {"label", *PLACE} <= set(cells):
-        return
-    others = set(cells["label"]) - set(as_measured(cells, labels)["label"])
-    if others:
-        raise InputError(
-            f"the table of cells was measured on other outlines than these, such as that of cell {min(others)}: export "
-            "the label images that it was measured on (corrected ones lie in corrections/), or measure again"
-        )
-
-
 def table_of_names(cells: pd.DataFrame | None, map_columns: Sequence[str]) -> pd.DataFrame | None:
     """The cells with where they are and what they were given as words: a store's numbers are measurements."""
     if cells is None:
@@ -99,7 +84,7 @@ def _written(
             image = read_field(item)
             labels = {"cells": load_labels(item, image.shape)} if item.labels else {}
             if labels and rows is not None:
-                check_measured(rows, labels["cells"])
+                check_measured(item.name, rows, labels["cells"])
         except CellularError as error:
             problems[item.name] = str(error)
             continue

@@ -1,4 +1,4 @@
-"""What is exported beside outlines was measured on these: those of a corrected run are the corrected ones."""
+"""A table of cells goes with the outlines that it was measured on: those of a corrected run are the corrected ones."""
 
 import json
 
@@ -6,18 +6,21 @@ import numpy as np
 import pytest
 
 from cellular.data.formats.images import read_labels
+from cellular.errors import InputError
 from cellular.files import read_csv
 from cellular.jobs.analyse import analyse
+from cellular.jobs.classify import train_crop_state
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.export import export
 from cellular.jobs.measure import measure
 from cellular.jobs.simulate import simulate
+from cellular.jobs.track import track
 from cellular.simulate.settings import SimulationSettings
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    settings = SimulationSettings(fields=2, size_px=128, diameter_px=30, cells_per_field=5)
+    settings = SimulationSettings(fields=1, timepoints=2, size_px=128, diameter_px=30, cells_per_field=5)
     return simulate(tmp_path_factory.mktemp("sim") / "sim", settings)
 
 
@@ -46,7 +49,8 @@ def test_a_run_is_exported_with_the_outlines_that_its_tables_are_of(made, tmp_pa
     zarr = pytest.importorskip("zarr", reason="the extra zarr is not installed")
     name, labels = corrected_run(made, tmp_path / "run", verb)
     told = export(tmp_path / "run", "ome-zarr", tmp_path / "out")
-    assert (told.fields, told.problems) == (2, {})
+    assert told.fields == 1  # a store holds one timepoint
+    assert name not in told.problems
     (store,) = told.written
     whole = zarr.open_group(store, mode="r")
     found = [np.squeeze(one[...]) for _, one in whole.members(max_depth=None) if isinstance(one, zarr.Array)]
@@ -67,3 +71,26 @@ def test_numbers_are_not_written_beside_outlines_that_they_were_not_measured_on(
     found = json.loads((tmp_path / "mended" / f"{name}.geojson").read_text())["features"]
     areas = sorted(one["properties"]["measurements"]["area"] for one in found)
     assert areas == sorted(np.bincount(labels.ravel())[1:][np.bincount(labels.ravel())[1:] > 0].tolist())
+
+
+def test_states_of_other_outlines_are_not_followed_along_tracks(made, tmp_path):
+    name, labels = corrected_run(made, tmp_path / "run", "measure")
+    table = read_csv(tmp_path / "run" / "cells.csv")
+    table.assign(probability_activated=np.linspace(0, 1, len(table))).to_csv(tmp_path / "told.csv", index=False)
+    with pytest.raises(InputError, match=f"measured on other outlines than these, such as that of cell .* of {name}"):
+        track(made.truth, tmp_path / "tracks", cells=tmp_path / "told.csv")
+    assert not (tmp_path / "tracks" / "activation.csv").exists()
+    how = {"cells": tmp_path / "told.csv", "corrections": tmp_path / "run" / "corrections"}
+    found = track(made.truth, tmp_path / "mended", **how).tracks
+    assert len(found) == len(table)
+    assert (tmp_path / "mended" / "activation.csv").is_file()
+
+
+def test_a_network_does_not_learn_from_other_outlines(made, tmp_path):
+    name, _ = corrected_run(made, tmp_path / "run", "measure")
+    table = read_csv(tmp_path / "run" / "cells.csv")
+    truth = table[["field", "label"]].assign(state=np.where(table.index % 2, "basal", "activated"))
+    truth.to_csv(tmp_path / "truth.csv", index=False)
+    how = {"images": made.images, "labels": made.truth, "truth": tmp_path / "truth.csv"}
+    with pytest.raises(InputError, match=f"measured on other outlines .* of {name}"):
+        train_crop_state(tmp_path / "run" / "cells.csv", tmp_path / "state", **how)
