@@ -30,11 +30,12 @@ def summarise(
     """Length and consistency of the tracks of one series, as one row of ``summary.csv``.
 
     ``frames, cells, tracks, single_frame_tracks, divisions, bridged_gaps`` (a track may bridge several);
-    ``cells_in_full_lineages``: share of cells whose lineage (divisions included) is seen in every frame; ``median_overlap``: median intersection over union of
-    linked outlines after drift; ``median_step_px``: median step after drift; ``largest_drift_px``;
-    ``reversed_agreement``: F1 between the links and those found with time running backwards (without divisions, of
-    which only the nearer daughter can count). Shares and medians are NaN where there are no links. `times` as in
-    :func:`link`: a timepoint that was lost is a gap to be bridged, and what lies on its two sides is no step.
+    ``cells_in_full_lineages``: share of cells whose lineage (divisions included) is seen in every frame;
+    ``median_overlap``: median intersection over union of linked outlines after drift; ``median_step_px``: median step
+    after drift; ``largest_drift_px``; ``reversed_agreement``: F1 between the links and those found with time running
+    backwards (without divisions, of which only the nearer daughter can count). Shares and medians are NaN where there
+    are no links. `times` as in :func:`link`: a timepoint that was lost is a gap to be bridged, and what lies on its two
+    sides is no step.
     """
     places = np.arange(len(images)) if times is None else np.array([time - times[0] for time in times])
     placed = tracks.assign(frame=places[tracks["frame"]])
