@@ -11,6 +11,7 @@ from cellular.data.plate import FieldFiles, Plate, Source
 from cellular.jobs import explore as module
 from cellular.jobs.explore import explore
 from cellular.report import linked
+from cellular.report.explorer import explorer, unit_means, well_table
 
 
 def plate(folder):
@@ -70,3 +71,32 @@ def test_plates_of_one_name_on_two_days_drift_each_for_itself():
 
 def _fall(start):
     return [(t, start * (1 - t / 6)) for t in range(4)]
+
+
+def test_means_are_without_the_fields_left_out_of_the_comparison_and_cells_are_not(tmp_path):
+    told = explored(tmp_path, unit="replicate", left_out=["P2"])
+    assert told.means[["replicate", "area"]].to_numpy().tolist() == [["a", 2], ["b", 102]]
+    assert told.wells[["plate", "area"]].to_numpy().tolist() == [["P 240301", 2], ["Q", 102]]
+    assert len(told.cells) == 6
+
+
+def test_a_well_that_holds_several_arms_has_no_mean(tmp_path):
+    """States of cells as treatments: the mean of the arm that came last stood in the map as the well's."""
+    cells = pd.DataFrame({"plate": "P", "well": ["A01", "A01", "A02", "A02"], "field": ["a", "a", "b", "b"]})
+    cells = cells.assign(treatment=["basal", "activated", "basal", "basal"], area=[1.0, 5, 2, 4])
+    wells = well_table(cells, ["area"])
+    assert wells["well"].tolist() == ["A01", "A02"]
+    assert wells["treatment"].tolist() == ["activated / basal", "basal"]
+    np.testing.assert_equal(wells["area"].to_numpy(), [np.nan, 3])
+
+
+def test_a_treatment_of_which_the_page_can_hold_no_cell_has_its_means(tmp_path):
+    told = explored(tmp_path)
+    cells = told.cells.assign(treatment=["DMSO"] * 4 + ["rapamycin"] * 2)
+    means, kept = unit_means(cells, ["area"], "plate"), cells[cells["treatment"] == "rapamycin"].reset_index(drop=True)
+    document = explorer(replace(told, cells=kept, means=means, wells=None, unit="plate"))
+    large = document.select_one({"name": "superplot"}).renderers[1].data_source.data
+    dots = document.select_one({"name": "table"}).source.data
+    at = dict(zip(zip(large["treatment"], large["unit"]), np.round(large["place"])))
+    assert at == {("DMSO", "P 240301"): 0, ("DMSO", "P 240308"): 0, ("rapamycin", "Q"): 1}
+    np.testing.assert_allclose(dots["place"], 1, atol=0.3)

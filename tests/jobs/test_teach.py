@@ -11,9 +11,10 @@ import cellular
 from cellular.cli.main import main
 from cellular.data.find import find_plate
 from cellular.data.formats.images import read_labels
+from cellular.data.plate import FieldFiles
 from cellular.errors import InputError
 from cellular.jobs.corrections import FieldCorrections
-from cellular.jobs.lessons import decide, helped, lessons
+from cellular.jobs.lessons import decide, helped, lessons, shares
 from cellular.jobs.simulate import simulate
 from cellular.jobs.teach import TeachSettings, corrected_diameter, teach
 from cellular.segment.model.network import build_network
@@ -50,6 +51,23 @@ def test_the_latest_field_is_held_out_and_never_learnt_from(taught):
     assert [path.name for path in (folder / "000001" / "after" / "labels").glob("*_masks.tif")] == [
         f"{names[2]}_masks.tif"
     ]
+
+
+def test_timepoints_of_a_position_are_never_on_both_sides():
+    """What is learnt from at one time and held out at the next are the same cells."""
+
+    def fields(**times):
+        return [FieldFiles(f"{name}{t}", (), series=name, timepoint=t) for name, n in times.items() for t in range(n)]
+
+    def names(**times):
+        return [{item.series for item in part} for part in shares(fields(**times))]
+
+    assert names(a=3, b=3, c=2) == [{"a", "b"}, set(), {"c"}]
+    assert names(a=1, b=9) == [{"a"}, set(), {"b"}]
+    assert names(a=6, b=6, c=4, d=4) == [{"a", "b"}, {"c"}, {"d"}]
+    assert [len(part) for part in shares(fields(a=6, b=6, c=4, d=4))] == [12, 4, 4]
+    with pytest.raises(InputError, match=r"5 corrected field\(s\) of 1 position"):
+        shares(fields(a=5))
 
 
 def test_a_run_of_given_outlines_is_taught_at_the_size_of_their_cells(taught, tmp_path):

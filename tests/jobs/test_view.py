@@ -40,6 +40,35 @@ def test_a_measured_run_is_opened_and_told_how_to_be_measured_again(made, tmp_pa
     assert {name for name in before if before[name] != after[name]} == {item.name}
 
 
+def test_a_measured_run_is_measured_again_with_the_options_that_it_was_given(made, tmp_path):
+    """Without its plate map the tables of the whole run lost what wells were given."""
+    (tmp_path / "map.csv").write_text("well,treatment\n" + "".join(f"{w},{w}-drug\n" for w in _wells(made)))
+    how = ["--plate_map", str(tmp_path / "map.csv"), "--overlays", "0"]
+    assert main(["measure", str(made.images), str(made.truth), "--out", str(tmp_path / "out"), *how]) == 0
+    run = open_run(tmp_path / "out")
+    from cellular.data.image import load_labels
+
+    item = run.plate.fields[1]
+    FieldCorrections(run.corrections, item.name, load_labels(item)).do("delete", cells=[1])
+    before = run.tables["cells"]
+    assert main(run.again()) == 0
+    after = open_run(tmp_path / "out").tables["cells"]
+    assert list(after) == list(before)
+    assert (after["treatment"] == after["well"] + "-drug").all()
+    assert len(after) == len(before) - 1
+
+
+def test_a_run_from_python_that_no_record_tells_all_of_is_not_measured_again(made, tmp_path):
+    (tmp_path / "map.csv").write_text("well,treatment\n" + "".join(f"{w},drug\n" for w in _wells(made)))
+    plate = find_plate(made.images, plate_map=tmp_path / "map.csv")
+    measure(plate, made.truth, tmp_path / "out", overlays=0)
+    assert open_run(tmp_path / "out").again() is None
+
+
+def _wells(made):
+    return [item.well for item in find_plate(made.images).fields]
+
+
 def test_a_segmented_folder_is_a_run(made, tmp_path):
     save_model(tmp_path / "model", build_network(width=2), ModelInfo())
     segment(made.composites, tmp_path / "out", tmp_path / "model", SegmentSettings(diameter=24, augment=False))

@@ -203,6 +203,24 @@ def test_the_slider_moves_through_time(opened):
     shown(tab, 0)
 
 
+def test_where_a_timepoint_is_missing_the_slider_says_what_is_shown(opened):
+    """Of s2 there is timepoint 1 alone: the picture of s1 stayed, under the name of s2."""
+    tab, _ = opened
+    tab.evaluate(f"{MODEL}('when').value = 2")
+    shown(tab, 1)
+    tab.evaluate(f"{MODEL}('where').value = 's2'")
+    shown(tab, 2)
+    assert tab.evaluate(f"{MODEL}('when').value") == 1
+    tab.evaluate(f"{MODEL}('when').value = 2")
+    assert until(tab, lambda: tab.evaluate(f"{MODEL}('when').value") == 1)
+    select(tab, [2])
+    shown(tab, 1)
+    assert tab.evaluate(f"[{MODEL}('where').value, {MODEL}('when').value]") == ["s1", 2]
+    select(tab, [])
+    tab.evaluate(f"{MODEL}('when').value = 1")
+    shown(tab, 0)
+
+
 def test_filters_narrow_all_figures(opened):
     tab, _ = opened
     text = f"{MODEL}('passing').text"

@@ -34,6 +34,17 @@ def test_a_lost_timepoint_counts_as_a_gap_and_its_two_sides_are_no_step():
     assert summarise(tracks, IMAGES, one_gap)["bridged_gaps"] == 0, "without times the images are consecutive"
 
 
+def test_a_track_may_bridge_several_gaps():
+    """They were counted as one: as tracks with a gap, under the name of gaps."""
+    seen, missed = IMAGES[0], np.zeros_like(IMAGES[0])
+    images, settings = [seen, missed, seen, missed, seen, seen], TrackSettings(max_gap=1)
+    tracks = link(images, settings)
+    assert tracks["track"].tolist() == [1] * 4
+    assert summarise(tracks, images, settings)["bridged_gaps"] == 2
+    one = summarise(link([seen, seen, seen], settings, times=[0, 2, 4]), [seen, seen, seen], settings, [0, 2, 4])
+    assert one["bridged_gaps"] == 2
+
+
 @pytest.mark.parametrize("step", [1, 10])
 def test_the_command(tmp_path, step):
     """Series b has all five timepoints; a lost its third. Every cell is activated from the fourth on."""

@@ -222,8 +222,10 @@ class Plate:
 
     def summary(self) -> list[str]:
         """What was understood, in three lines, and a line a note."""
-        plates = sorted({item.plate for item in self.fields if item.plate})
-        wells = {(item.plate, item.well) for item in self.fields if item.well}
+        known = self.table()
+        apart = plates_apart(known)
+        plates = sorted(set(apart) - {""})
+        wells = set(zip(apart[known["well"].notna()], known["well"].dropna()))
         times = {item.timepoint for item in self.fields if item.timepoint is not None}
         what = [f"{len(self.fields)} fields", f"{len(wells)} wells"]
         what += (

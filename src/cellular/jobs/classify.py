@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.state import crop_train
-from cellular.autophagy.state.by_hand import laid_over
+from cellular.autophagy.state.by_hand import check_measured, laid_over
 from cellular.autophagy.state.crop_file import FORMAT as CROPS
 from cellular.autophagy.state.crop_file import load_crop_model, save_crop_model
 from cellular.autophagy.state.crop_model import CropModel, CropSettings, predict_crops
@@ -95,7 +95,7 @@ def train_crop_state(
     """
     table, settings = _known_cells(cells, truth, settings or CropSettings(), positive, corrections)
     pairs = fields_of(table, images, labels)
-    crops = join_crops([part for _, part in _crops(pairs, settings)])
+    crops = join_crops([part for _, part in _crops(pairs, settings, table)])
     model, checked = crop_train.train(crops, table, settings)
     with alone_in(out) as folder:
         _write_validation(checked, folder, settings, caveat(truth, corrections))
@@ -141,7 +141,7 @@ def classifier(
     `fields` are the images and label images that the cells are from; trees do not look at them.
     """
     if isinstance(model, CropModel):
-        return lambda cells: _join_told(cells, _predict_fields(model, _wanted(checked_cells(cells), fields)))
+        return lambda cells: _join_told(cells, _predict_fields(model, checked_cells(cells), fields))
     return lambda cells: _with_told(checked_cells(cells), model)
 
 
@@ -198,7 +198,7 @@ def predict_crop_state(
     pairs = fields_of(table, images, labels) if len(table) else {}
     nothing = _no_crops(network)
     told, reasons = [predict_crops(network, nothing)], [explain_crops(network, nothing)]
-    for _, crops in _crops(pairs, network.settings):
+    for _, crops in _crops(pairs, network.settings, table):
         told.append(predict_crops(network, crops))
         if top:
             reasons.append(explain_crops(network, crops).query("rank <= @top"))
@@ -208,7 +208,7 @@ def predict_crop_state(
         (folder / REASONS).unlink(missing_ok=True)
         if len(table):
             shown = _surest(by_model.assign(truth=np.nan), network.settings)
-            again = _crops({n: pairs[n] for n in shown["field"].unique()}, network.settings)
+            again = _crops({n: pairs[n] for n in shown["field"].unique()}, network.settings, table)
             _look(network, join_crops([part for _, part in again]), shown, folder)
         if top:
             write_csv(folder / REASONS, together(reasons))
@@ -287,10 +287,16 @@ def _wanted(cells: pd.DataFrame, fields: Mapping[str, FieldFiles]) -> dict[str, 
     return {name: fields[name] for name in names}
 
 
-def _crops(fields: Mapping[str, FieldFiles], settings: CropSettings) -> Iterator[tuple[str, Crops]]:
+def _crops(
+    fields: Mapping[str, FieldFiles], settings: CropSettings, cells: pd.DataFrame
+) -> Iterator[tuple[str, Crops]]:
+    """Crops of each field; InputError where its rows of `cells` were measured on other outlines."""
+    rows = dict(tuple(cells.groupby("field", sort=False)))
     for name, item in progress(fields.items(), desc="crops", unit="field"):
         image = read_field(item)
-        yield name, crops_of(image, load_labels(item, image.shape), name, settings)
+        labels = load_labels(item, image.shape)
+        check_measured(name, rows[name], labels)
+        yield name, crops_of(image, labels, name, settings)
 
 
 def crops_of(image: FieldImage, labels: np.ndarray, name: str, settings: CropSettings) -> Crops:
@@ -298,8 +304,8 @@ def crops_of(image: FieldImage, labels: np.ndarray, name: str, settings: CropSet
     return cut_crops(image, labels, name, channels=settings.channels, side_px=settings.side_px, size=settings.size)
 
 
-def _predict_fields(network: CropModel, fields: Mapping[str, FieldFiles]) -> pd.DataFrame:
-    told = [predict_crops(network, crops) for _, crops in _crops(fields, network.settings)]
+def _predict_fields(network: CropModel, cells: pd.DataFrame, fields: Mapping[str, FieldFiles]) -> pd.DataFrame:
+    told = [predict_crops(network, crops) for _, crops in _crops(_wanted(cells, fields), network.settings, cells)]
     return together([predict_crops(network, _no_crops(network)), *told])
 
 

@@ -141,6 +141,7 @@ def conclude(
     comparison, figures, reason = _comparison(tables, out, settings.stats, exclude, engine)
     write_problems(out, problems)
     given = {"treatment": settings.stats.treatment, "inhibitor": settings.stats.inhibitor or "inhibitor"}
+    excluded = left_out(exclude, tables)
     exploring = explore(
         labelled,
         tables,
@@ -150,6 +151,7 @@ def conclude(
         first=headlines(comparison) if comparison else HEADLINES,
         drawn_map=next((out / "stats" / f"map_{name}.csv" for name in (figures.maps if figures else ())), None),
         tracks=None if tracks is None else tracks.tracks,
+        left_out=() if excluded is None else list(excluded["field"]),
     )
     page = Analysis(
         plate,
@@ -165,7 +167,7 @@ def conclude(
         exploring.words,
         record,
         read_json(out / MADE_WITH)["versions"],
-        left_out(exclude, tables),
+        excluded,
         _gallery(labelled, tables, out, given),
         quality.add_to,
     )

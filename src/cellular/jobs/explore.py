@@ -1,7 +1,7 @@
 """What a page lets its reader look into: fields chosen by rule, read and made light; their cells, puncta and tracks."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -54,6 +54,7 @@ def explore(
     first: Sequence[str] = (),
     drawn_map: Path | None = None,
     tracks: pd.DataFrame | None = None,
+    left_out: Collection[str] = (),
 ) -> Exploring:
     """The fields to show, read, and everything about their cells.
 
@@ -62,7 +63,7 @@ def explore(
     plate : with label images. tables : "cells" and, where there are any, "puncta", "marker_puncta" and "quality".
     treatment, inhibitor, unit : columns. replicates : those of the comparison, by field, whatever a column of this
     name says. first : measurements to show first. drawn_map : ``map_<method>.csv``.
-    tracks : ``field, frame, series, track, y, x``.
+    tracks : ``field, frame, series, track, y, x``. left_out : fields of which no mean is made, as in the comparison.
     """
     fields = {item.name: item for item in plate.fields}
     positions = {name: item.series if tracks is not None and item.series else name for name, item in fields.items()}
@@ -80,14 +81,15 @@ def explore(
         unit, every["plate and well"] = "plate and well", every["plate"] + " " + every["well"].astype(str)
     cells = _cells(every, quality, names, drawn_map)
     features = measurements(cells, first)
+    compared = every[~every["field"].isin(left_out)]
     known = "treatment" in cells
     told = Explored(
         frames,
         outlines,
         cells,
         features,
-        unit_means(every, features, unit) if known and unit in cells else None,
-        well_table(every, features) if "well" in every and every["well"].notna().any() else None,
+        unit_means(compared, features, unit) if known and unit in cells else None,
+        well_table(compared, features) if "well" in every and every["well"].notna().any() else None,
         _puncta(tables, names),
         None if tracks is None else _steps(tracks, names),
         _states(cells),
@@ -97,6 +99,9 @@ def explore(
     words = [choice.words, size_choice([p for frame in frames for _, p in frame.channels.values()])]
     words += [f"{len(cells):,} of {len(tables['cells']):,} cells are on this page."] * (
         len(cells) < len(tables["cells"])
+    )
+    words += [f"Means of units and wells are without the {len(left_out)} field(s) left out of the comparison."] * (
+        len(left_out) > 0
     )
     return Exploring(told, still, words + [f"{name} could not be shown: {why}" for name, why in lost.items()])
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cellular.autophagy.state.by_hand import check_measured
 from cellular.data.formats.labelled import LabelledField, find_labelled, table_above
 from cellular.data.formats.write import EXPORTS
 from cellular.data.plate import Plate
@@ -18,7 +19,7 @@ from cellular.jobs.export_model import export_bioimageio, export_onnx
 from cellular.jobs.export_plate import export_plates, table_of_run
 from cellular.jobs.processes import Best
 from cellular.jobs.runner import ITEMS, Work, each, files_of, finished, held, inputs_of
-from cellular.jobs.runs import plate_of_run, verb_of
+from cellular.jobs.runs import measured_plate, verb_of
 from cellular.tables import read_table
 
 MODELS = ("bioimageio", "onnx")
@@ -87,7 +88,7 @@ def export(
     if to not in EXPORTS:
         raise SettingsError(f"Unknown format '{to}'; known: {', '.join((*EXPORTS, *MODELS))}")
     if to == "ome-zarr" and (isinstance(source, Plate) or verb_of(source)):
-        plate = source if isinstance(source, Plate) else plate_of_run(source)
+        plate = source if isinstance(source, Plate) else measured_plate(source)
         if isinstance(source, Plate) or any(item.well for item in plate.fields):
             _check_here(engine, "a plate's store")
             table = None if isinstance(source, Plate) else table_of_run(source, plate)
@@ -184,6 +185,9 @@ class _ExportField:
 
     def __call__(self, item: LabelledField) -> Mapping[str, pd.DataFrame]:
         self._forget(item.name)  # labels that cannot be read any more leave nothing of what they were
+        if item.measurements:
+            numbers = pd.DataFrame.from_dict(item.measurements, orient="index").rename_axis("label").reset_index()
+            check_measured(item.name, numbers, item.labels())
         written = EXPORTS[self.to].one(item, self.out, self.names)
         files = [path.relative_to(self.out).as_posix() for path in written.files]
         return {FILES: pd.DataFrame({"field": item.name, "file": files}, dtype=object), **written.tables}

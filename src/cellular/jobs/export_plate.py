@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cellular.autophagy.state.by_hand import check_measured
 from cellular.data.formats.write_plate import PlateField, write_plate
 from cellular.data.image import load_labels, read_field
-from cellular.data.plate import IDENTITY, FieldFiles, Plate
+from cellular.data.plate import IDENTITY, FieldFiles, Plate, plates_apart
 from cellular.errors import CellularError, InputError
 from cellular.progress import progress
 from cellular.tables import find_table, read_table
@@ -39,8 +40,10 @@ def export_plates(
     left_out = [item.name for item in plate.fields if item not in placed]
     problems = dict.fromkeys(left_out, "no well, or a later timepoint; a plate's store holds one")
     stores = []
-    for name in sorted({item.plate or "plate" for item in placed}):
-        fields = [item for item in placed if (item.plate or "plate") == name]
+    apart = dict(zip((item.name for item in plate.fields), plates_apart(plate.table())))
+    for name in sorted({apart[item.name] for item in placed}):
+        fields = [item for item in placed if apart[item.name] == name]
+        name = name or "plate"
         path = Path(out) / f"{name}.ome.zarr"
         told = table_of_names(cells, plate.map_columns)
         stores.append(write_plate(path, _written(fields, told, problems, name), name=name, version=version))
@@ -76,15 +79,17 @@ def _written(
     by_field: Mapping[str, pd.DataFrame] = {} if cells is None else dict(tuple(cells.groupby("field", sort=False)))
     for item in progress(fields, desc=f"export {name}", unit="field"):
         sites[item.well] = sites.get(item.well, 0) + 1
+        rows = by_field.get(item.name)
         try:
             image = read_field(item)
             labels = {"cells": load_labels(item, image.shape)} if item.labels else {}
+            if labels and rows is not None:
+                check_measured(item.name, rows, labels["cells"])
         except CellularError as error:
             problems[item.name] = str(error)
             continue
         called = image.names or ("",) * len(image.roles)
         names = [role or name or f"channel {k + 1}" for k, (role, name) in enumerate(zip(image.roles, called))]
-        rows = by_field.get(item.name)
         tables = {"cells": rows.drop(columns="field")} if labels and rows is not None and len(rows) else {}
         yield PlateField(
             well=item.well,

@@ -147,7 +147,7 @@ def measure(
         **flat.record(),
     }
     with claimed(out, "measure", record, engine) as folder:
-        write_json(folder / "plate.json", plate.as_dict())
+        write_json(folder / "plate.json", corrected_plate.as_dict())
         shown = spread(labelled, overlays)
         flat = settle(flat, plate, folder, engine)
         work = measure_work(plate, folder, settings, {item.name for item in shown}, flat, source)

@@ -40,6 +40,18 @@ def plate_of_run(run: str | Path, images: str | Path | None = None) -> Plate:
     return _outlined(plate, run, verb, read_json(run / f"{verb}.json"))
 
 
+def measured_plate(run: str | Path) -> Plate:
+    """The plate of a run, its fields with the label images that its tables are of: corrected ones, where there are any.
+
+    Raises as :func:`plate_of_run`.
+    """
+    plate, told = plate_of_run(run), Plate.from_dict(read_json(Path(run) / PLATE))
+    if verb_of(run) == "segment":
+        return plate
+    used = {item.name: item.labels for item in told.fields if item.labels is not None and item.labels.is_file()}
+    return plate.with_labels({item.name: item.labels for item in plate.fields if item.labels} | used)
+
+
 def _outlined(plate: Plate, run: Path, verb: str | None, record: Mapping[str, Any]) -> Plate:
     if verb != "segment" and record.get("labels"):
         if not Path(record["labels"]).is_dir():

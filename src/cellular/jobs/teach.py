@@ -6,12 +6,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from cellular.data.plate import FieldFiles, Plate
-from cellular.errors import InputError
 from cellular.files import write_json
 from cellular.jobs.calibrate import calibrate
 from cellular.jobs.corrections import corrected_by, open_corrections
 from cellular.jobs.evaluate import evaluate
-from cellular.jobs.lessons import MODEL, RESULT
+from cellular.jobs.lessons import MODEL, RESULT, shares
 from cellular.jobs.measure import median_of_fields
 from cellular.jobs.runner import claimed
 from cellular.jobs.segment import model_record
@@ -25,10 +24,6 @@ from cellular.train.settings import TrainSettings
 
 logger = logging.getLogger(__name__)
 
-# One corrected field in so many is not learnt from but looked at afterwards, and in as many again thresholds settled.
-EVERY = 5
-# Below this many fields to learn from, none can be spared to settle thresholds on.
-ENOUGH_TO_CALIBRATE = 10
 SCORES = ("instance.0.50.f1", "instance.0.50.ap", "instance.mean_ap", "panoptic.pq")
 
 
@@ -84,14 +79,15 @@ def teach(
 ) -> Lesson:
     """Fine-tune a model on the corrected fields of `plate`, and score it before and after on some that are held out.
 
-    Of the corrected fields every fifth, and one at the least, is held out, the latest ones. Ten or more fields to learn
-    from give another fifth, on which thresholds and scores are settled (`calibrate`); with fewer they stay.
+    Of the corrected fields every fifth, and one at the least, is held out, the latest ones; all timepoints of a
+    position go together. Ten or more fields to learn from give another fifth, on which thresholds and scores are
+    settled (`calibrate`); with fewer they stay.
 
     Writes into `out`: ``experiments/`` of the training, ``before/`` and ``after/`` of the evaluation,
     ``model.safetensors`` and ``teach.json``, whose ``kept`` is null until somebody decides
     (:func:`cellular.jobs.lessons.decide`). The same call goes on where it was stopped.
 
-    Raises InputError with fewer than two corrected fields.
+    Raises InputError with corrected fields of fewer than two positions.
     """
     settings, out = settings or TeachSettings(), Path(out)
     found = open_corrections(corrections)
@@ -131,24 +127,6 @@ def corrected_diameter(plate: Plate, corrections: str | Path) -> float:
     found = open_corrections(corrections)
     fields = [item for item in corrected_by(plate, found).fields if item.name in found.fields]
     return median_of_fields(fields, "--diameter")
-
-
-def shares(
-    fields: Sequence[FieldFiles],
-) -> tuple[tuple[FieldFiles, ...], tuple[FieldFiles, ...], tuple[FieldFiles, ...]]:
-    """Fields to learn from, to settle thresholds on, and to hold out: the latest are held out.
-
-    >>> [len(part) for part in shares(list("abcdef"))], [len(part) for part in shares(list("abcdefghijklmno"))]
-    ([5, 0, 1], [9, 3, 3])
-    """
-    if len(fields) < 2:
-        raise InputError(
-            f"{len(fields)} corrected field(s): teaching takes two or more, one of them to see whether it helped"
-        )
-    held = max(1, len(fields) // EVERY)
-    rest = fields[:-held]
-    settled = held if len(rest) >= ENOUGH_TO_CALIBRATE else 0
-    return tuple(rest[: len(rest) - settled]), tuple(rest[len(rest) - settled :]), tuple(fields[-held:])
 
 
 def _trained(plate: Plate, out: Path, settings: TrainSettings, model: str) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cellular.autophagy.state.by_hand import PLACE, check_tracked
 from cellular.data.find import find_label_fields
 from cellular.data.formats.images import read_labels
 from cellular.data.image import load_labels
@@ -85,7 +86,7 @@ def track(
     Raises
     ------
     InputError : no position was imaged twice, or an export is not known. A series with a file that cannot be read, or
-        with images of different sizes, is reported and passed over.
+        with images of different sizes, is reported and passed over. `cells` were measured on other outlines.
     SettingsError : `appearance` without `cells`.
 
     Examples
@@ -128,6 +129,8 @@ def track(
         write_problems(out, done.problems)
         if not done.names:
             raise InputError(f"No series could be tracked; first problem: {next(iter(done.problems.values()))}")
+        if measured is not None:
+            check_tracked(done.tables["tracks"], measured)
         result = TrackResult(done.tables["tracks"], done.tables["summary"], done.tables.get("scores"), done.problems)
         _write(result, out)
         for name in STATES:
@@ -202,7 +205,7 @@ def _check_exports(exports: Sequence[str]) -> None:
 
 
 def _read_cells(path: str | Path, appearance: Sequence[str], plate: Plate) -> pd.DataFrame:
-    table = read_table(path, columns=("field", "label", PROBABILITY, *appearance))
+    table = read_table(path, columns=("field", "label", PROBABILITY, *PLACE, *appearance))
     missing = sorted({"field", "label", *appearance} - set(table.columns))
     if missing:
         raise InputError(f"{path} lacks the column(s) {missing}")

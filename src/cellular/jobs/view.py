@@ -10,7 +10,7 @@ import pandas as pd
 
 from cellular.data.find import find_plate
 from cellular.data.plate import FieldFiles, Plate
-from cellular.errors import InputError
+from cellular.errors import CellularError, InputError
 from cellular.files import read_json
 from cellular.jobs.corrections import Corrections, open_corrections
 from cellular.jobs.corrections_log import LOG
@@ -79,14 +79,31 @@ class Run:
         return [*words, *(["--channels", *self.options["channels"]] if self.options["channels"] else [])]
 
     def again(self) -> list[str] | None:
-        """The words of the command that measures the corrected fields again; None for what cannot be done again."""
-        if self.verb == "analyse" and (self.folder / "config.toml").is_file():
-            words = ["analyse", str(self.plate.folder), "--config", str(self.folder / "config.toml")]
-        elif self.verb == "measure":
-            words = ["measure", str(self.plate.folder), str(self.record["labels"]), *self._measuring()]
+        """The words of the command that measures the corrected fields again; None for what cannot be done again.
+
+        The options are those that the run was given. One that was made from Python kept none: it is done again where
+        its record tells them all.
+        """
+        if self.verb not in ("analyse", "measure"):
+            return None
+        given = [str(self.record["labels"])] if self.verb == "measure" else []
+        if (told := _config_of(self.folder, self.verb)).is_file():
+            options = ["--config", str(told)]
+        elif self.verb == "measure" and self._is_told():
+            options = self._measuring()
         else:
             return None
+        words = [self.verb, str(self.plate.folder), *given, *options]
         return [*words, "--out", str(self.folder), "--corrections", str(self.corrections)]
+
+    def _is_told(self) -> bool:
+        """Whether the options that are known find this plate: no map, slice or pattern is among them."""
+        how = {"scheme": self.options["scheme"], "channels": self.options["channels"]}
+        try:
+            found = find_plate(self.plate.folder, **how, pixel_size_um=self.options["pixel_size"])
+        except CellularError:
+            return False
+        return found.with_labels({}).as_dict() == self.plate.with_labels({}).as_dict()
 
     def _measuring(self) -> list[str]:
         """The options of `cellular measure` that its record tells."""
@@ -123,7 +140,7 @@ def open_run(source: str | Path, images: str | Path | None = None, out: str | Pa
         return Run(folder, None, plate, {"images": plate.table()}, {}, {"channels": (), **how})
     record = read_json(source / f"{verb}.json")
     plate = plate_of_run(source, images)
-    return Run(source, verb, plate, run_tables(source, plate, verb), record, _options(source, plate))
+    return Run(source, verb, plate, run_tables(source, plate, verb), record, _options(source, plate, verb))
 
 
 def run_tables(folder: Path, plate: Plate, verb: str | None) -> Tables:
@@ -137,9 +154,14 @@ def run_tables(folder: Path, plate: Plate, verb: str | None) -> Tables:
     return tables.holding(**{"images": plate.table(), **held})
 
 
-def _options(folder: Path, plate: Plate) -> dict[str, Any]:
+def _config_of(folder: Path, verb: str) -> Path:
+    """Where a run keeps what the command line was told; there is none of a run from Python."""
+    return folder / ("config.toml" if verb == "analyse" else f"{verb}.toml")
+
+
+def _options(folder: Path, plate: Plate, verb: str) -> dict[str, Any]:
     """How the run's plate was found: by what the command line was told, else by what was understood."""
-    path = folder / "config.toml"
+    path = _config_of(folder, verb)
     config = parse_toml(path.read_text(encoding="utf-8")).get("plate", {}) if path.is_file() else {}
     if config:
         return {**config, "channels": config.get("channels", [])}

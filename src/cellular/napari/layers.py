@@ -89,7 +89,7 @@ def layers_of(run: Run, frames: Sequence[FieldFiles]) -> list[Layer]:
     )
     cells = stacked([found.labels for found in corrections])
     # over time a number is another cell in the next frame: the session, which knows the frame that is shown, tells
-    told = {"features": label_features(run.tables, frames[0].name, corrections[0].states)} if len(frames) == 1 else {}
+    told = {"features": label_features(run.tables, corrections[0])} if len(frames) == 1 else {}
     shown = {"metadata": {KEY: Shown(run, frames, corrections=corrections)}}
     layers.append((cells, {"name": "cells", "opacity": 0.4, **placed, **shown, **told}, "labels"))
     states = states_told(run, corrections)

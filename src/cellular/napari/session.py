@@ -150,7 +150,7 @@ class Session:
         """Have a label layer's features tell of its cells, of those of the frame that is seen."""
         shown = layer.metadata[KEY]
         if found := self._correcting(shown):
-            layer.features = label_features(shown.run.tables, found.field, found.states)
+            layer.features = label_features(shown.run.tables, found)
 
     def _show_states(self, layer: Labels) -> None:
         """Show the states of the layer's cells as they are told now, in its features and in the layers beside it."""

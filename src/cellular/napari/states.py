@@ -8,7 +8,7 @@ import pandas as pd
 from napari.utils.colormaps import DirectLabelColormap
 from skimage.util import map_array
 
-from cellular.autophagy.state.by_hand import as_the_model_said, overlaid, states_of
+from cellular.autophagy.state.by_hand import as_measured, as_the_model_said, overlaid, states_of
 from cellular.autophagy.state.words import UNIDENTIFIED
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.view import Run
@@ -19,19 +19,23 @@ from cellular.tables import of_fields
 UNSURE, NOT_TOLD = "#999999", "#555555"
 
 
-def label_features(tables: Mapping[str, pd.DataFrame], field: str, told: Mapping[int, str]) -> pd.DataFrame:
-    """The cells' table of one field as napari takes it, with the states `told` by hand by number in the label image.
+def label_features(tables: Mapping[str, pd.DataFrame], found: FieldCorrections) -> pd.DataFrame:
+    """The cells' table of one field as napari takes it, with the states told by hand of its cells.
 
-    ``index`` is this number. Cells that are not measured yet have a state alone.
+    ``index`` is a cell's number in the label image. Cells that are not measured as they are now have a state alone.
     """
-    cells = of_fields(tables, "cells", [field])
-    cells = pd.DataFrame({"label": pd.Series(dtype=int)}) if cells is None else as_the_model_said(cells)
+    cells, told = of_fields(tables, "cells", [found.field]), found.states
+    cells = (
+        pd.DataFrame({"label": pd.Series(dtype=int)})
+        if cells is None
+        else as_the_model_said(as_measured(cells, found.labels))
+    )
     if told:
         new = [cell for cell in told if cell not in set(cells["label"])]
         cells = pd.concat([cells, pd.DataFrame({"label": new})], ignore_index=True) if new else cells
         cells = overlaid(cells, cells["label"].map(told))
-    found = cells.drop(columns=["field", "label"], errors="ignore")
-    return found.assign(index=cells["label"]).reset_index(drop=True)
+    about = cells.drop(columns=["field", "label"], errors="ignore")
+    return about.assign(index=cells["label"]).reset_index(drop=True)
 
 
 def colours(run: Run) -> dict[str, str]:
@@ -48,7 +52,7 @@ def states_told(run: Run, corrections: Sequence[FieldCorrections]) -> pd.DataFra
     places = {word: place for place, word in enumerate(colours(run), 1)}
     parts = [pd.DataFrame(columns=["frame", "label", "state"], dtype=int)]
     for frame, found in enumerate(corrections):
-        cells = label_features(run.tables, found.field, found.states)
+        cells = label_features(run.tables, found)
         if "state" in cells:
             told = pd.DataFrame({"frame": frame, "label": cells["index"], "state": cells["state"].map(places)})
             parts.append(told.dropna().astype(int))

@@ -12,6 +12,7 @@ from bokeh.models.renderers.glyph_renderer import GlyphRenderer
 from bokeh.models.ui.ui_element import UIElement
 from bokeh.plotting import figure
 
+from cellular.autophagy.compare.design import in_order
 from cellular.autophagy.measure.documentation import axis_label
 from cellular.report import glue
 from cellular.report.linked import (
@@ -133,8 +134,16 @@ def unit_means(cells: pd.DataFrame, features: Sequence[str], unit: str) -> pd.Da
 
 
 def well_table(cells: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
-    """A row a well: ``plate, well, treatment`` (where known) and the mean of every feature over its images."""
-    keys = ["plate", "well", *(["treatment"] if "treatment" in cells else [])]
+    """A row a well: ``plate, well, treatment`` (where known) and the mean of every feature over its images.
+
+    Of a well that holds several arms no mean is one of the well: it has none, and names them all.
+    """
+    keys = ["plate", "well"]
     known = cells[cells["well"].notna()].assign(plate=cells["plate"].fillna("") if "plate" in cells else "")
-    images = known.groupby([*keys, "field"], observed=True, dropna=False)[list(features)].mean()
-    return images.groupby(keys, observed=True, dropna=False).mean().reset_index()
+    images = known.groupby([*keys, "field"], observed=True)[list(features)].mean()
+    wells = images.groupby(keys, observed=True).mean()
+    if "treatment" in known:
+        arms = known[[*keys, "treatment"]].drop_duplicates().groupby(keys, observed=True, dropna=False)["treatment"]
+        wells.loc[arms.size() > 1] = np.nan
+        wells.insert(0, "treatment", arms.agg(lambda names: " / ".join(in_order(names.dropna())) or None))
+    return wells.reset_index()

@@ -52,8 +52,11 @@ if (here.group === frame) {
 # args: here, frames, where (Select), when (Slider), figure
 OPEN = """
 const {position, time, width, height} = frames.data
-const found = position.findIndex((name, k) => name == where.value && (!when.visible || time[k] == when.value))
-if (found >= 0) {
+// at this time, or the nearest at which this position was imaged: what is shown is what is said
+const found = Array.from(position.keys()).filter((k) => position[k] == where.value)
+  .reduce((a, b) => Math.abs(time[b] - when.value) < Math.abs(time[a] - when.value) ? b : a)
+if (when.visible && time[found] != when.value) when.value = time[found]
+else {
   const across = figure.inner_width, down = figure.inner_height
   if (figure.tags[1] !== -1 && position[here.group] != where.value || figure.tags[0] === "") {
     const scale = Math.max(width[found] / across, height[found] / down)
@@ -77,8 +80,8 @@ told.text = !chosen.length ? "No cell is selected." : `Selected: ${where_from}` 
   (pictured.length ? "." : "; their fields are not on this page.")
 if (pictured.length && !pictured.some((k) => frame[k] === here.group)) {
   const to = frame[pictured[0]]
-  if (when.visible) when.value = frames.data.time[to]
   where.value = String(frames.data.position[to])
+  if (when.visible) when.value = frames.data.time[to]
 }
 if (chosen.length === 1 && pictured.length) {
   const {x_range, y_range} = figure, across = x_range.end - x_range.start, down = y_range.start - y_range.end

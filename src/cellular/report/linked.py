@@ -62,7 +62,6 @@ def cell_source(
     frames: Sequence[str],
     *,
     unit: str = "well",
-    seed: int = 0,
 ) -> ColumnDataSource:
     """One row a cell, for every figure of the page.
 
@@ -91,15 +90,12 @@ def cell_source(
     for name in dict.fromkeys([*features, "first", "second"]):
         if name in cells:
             data[name] = cells[name].to_numpy(np.float32, na_value=np.nan)
-    if "treatment" in cells:
-        data["place"] = _places(data["treatment"], seed)
     data["well_row"] = np.full(len(cells), -1, np.int32)
     return ColumnDataSource(data)
 
 
-def _places(treatments: list[str], seed: int) -> np.ndarray:
-    """Where each cell stands sideways in a SuperPlot: by its treatment, a little to the left or right."""
-    order = _treatments(treatments)
+def _places(treatments: Sequence[str], order: Sequence[str], seed: int) -> np.ndarray:
+    """Where each cell stands sideways in a SuperPlot: by its treatment in `order`, a little to the left or right."""
     at = np.array([order.index(name) if name in order else np.nan for name in treatments], np.float32)
     return at + np.random.default_rng(seed).uniform(-0.3, 0.3, len(at)).astype(np.float32)
 
@@ -109,13 +105,22 @@ def _treatments(values: Iterable[Any]) -> list[str]:
 
 
 def superplot_figure(
-    cells: ColumnDataSource, means: pd.DataFrame, feature: str, view: CDSView, *, unit: str = "well", width: int = 460
+    cells: ColumnDataSource,
+    means: pd.DataFrame,
+    feature: str,
+    view: CDSView,
+    *,
+    unit: str = "well",
+    width: int = 460,
+    seed: int = 0,
 ) -> tuple[figure, list]:
     """Every cell a dot, every unit's mean a large marker; returned with the renderers whose value can be changed.
 
-    `means` has a row a treatment and unit: ``treatment``, `unit` and a column a feature.
+    `means` has a row a treatment and unit: ``treatment``, `unit` and a column a feature. Of some treatments there may
+    be no cell among those of the page.
     """
-    treatments = _treatments(cells.data["treatment"])
+    treatments = _treatments([*cells.data["treatment"], *means["treatment"].astype(str)])
+    cells.data["place"] = _places(list(cells.data["treatment"]), treatments, seed)
     units = sorted(means[unit].astype(str).unique())
     colour = {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(units)}
     cells.data["unit_colour"] = [colour.get(name, "#666666") for name in cells.data[unit]]

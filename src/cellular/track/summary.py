@@ -29,15 +29,17 @@ def summarise(
 ) -> dict[str, float]:
     """Length and consistency of the tracks of one series, as one row of ``summary.csv``.
 
-    ``frames, cells, tracks, single_frame_tracks, divisions, bridged_gaps``; ``cells_in_full_lineages``: share of cells
-    whose lineage (divisions included) is seen in every frame; ``median_overlap``: median intersection over union of
-    linked outlines after drift; ``median_step_px``: median step after drift; ``largest_drift_px``;
-    ``reversed_agreement``: F1 between the links and those found with time running backwards (without divisions, of
-    which only the nearer daughter can count). Shares and medians are NaN where there are no links. `times` as in
-    :func:`link`: a timepoint that was lost is a gap to be bridged, and what lies on its two sides is no step.
+    ``frames, cells, tracks, single_frame_tracks, divisions, bridged_gaps`` (a track may bridge several);
+    ``cells_in_full_lineages``: share of cells whose lineage (divisions included) is seen in every frame;
+    ``median_overlap``: median intersection over union of linked outlines after drift; ``median_step_px``: median step
+    after drift; ``largest_drift_px``; ``reversed_agreement``: F1 between the links and those found with time running
+    backwards (without divisions, of which only the nearer daughter can count). Shares and medians are NaN where there
+    are no links. `times` as in :func:`link`: a timepoint that was lost is a gap to be bridged, and what lies on its two
+    sides is no step.
     """
     places = np.arange(len(images)) if times is None else np.array([time - times[0] for time in times])
-    lengths = track_lengths(tracks.assign(frame=places[tracks["frame"]]))
+    placed = tracks.assign(frame=places[tracks["frame"]])
+    lengths = track_lengths(placed)
     seen = tracks.groupby("lineage")["frame"].nunique()
     full = seen.index[seen == len(images)]
     return {
@@ -46,7 +48,7 @@ def summarise(
         "tracks": len(lengths),
         "single_frame_tracks": int((lengths["cells"] == 1).sum()),
         "divisions": int(lengths.loc[lengths["parent"] > 0, "parent"].nunique()),
-        "bridged_gaps": int((lengths["gaps"] > 0).sum()),
+        "bridged_gaps": int((placed.sort_values(["track", "frame"]).groupby("track")["frame"].diff() > 1).sum()),
         "cells_in_full_lineages": float(tracks["lineage"].isin(full).mean()) if len(tracks) else float("nan"),
         **_link_quality(tracks, images, places),
         "reversed_agreement": _reversed_agreement(tracks, images, settings, times),

@@ -24,7 +24,7 @@ from bokeh.models.renderers import Renderer
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
-from cellular.autophagy.state.by_hand import BY_HAND, as_the_model_said, overlaid
+from cellular.autophagy.state.by_hand import BY_HAND, as_measured, as_the_model_said, overlaid
 from cellular.data.plate import FieldFiles
 from cellular.data.window import step_for
 from cellular.errors import CellularError, InputError
@@ -321,16 +321,16 @@ class FieldPane:
         self._show_layers()
 
     def _with_numbers(self, labels: np.ndarray, told: Mapping[int, str]) -> pd.DataFrame:
-        """Outlines with what the run measured of the cells, and states told by hand; what was drawn is not measured."""
+        """Outlines with what was measured of them, and states told by hand; what was drawn since has an area alone."""
         rings = outlines_of(labels, WITHIN)
         xs, ys = ([ring[k] for ring in rings.values()] for k in (0, 1))
         drawn = pd.DataFrame({"label": list(rings), "xs": xs, "ys": ys})
+        drawn["area"] = np.bincount(labels.ravel())[drawn["label"].astype(int)]
         cells = self.desk.run.tables.get("cells")
-        if cells is None or "label" not in cells:
-            drawn["area"] = np.bincount(labels.ravel())[drawn["label"].astype(int)]
-        else:
-            mine = cells[cells["field"] == self.opened.name].drop(columns="field").drop_duplicates("label")
-            drawn = drawn.merge(as_the_model_said(mine), on="label", how="left")
+        if cells is not None and "label" in cells:
+            mine = as_measured(cells[cells["field"] == self.opened.name].drop_duplicates("label"), labels)
+            mine = as_the_model_said(mine).drop(columns=["field", "area"])
+            drawn = drawn.merge(mine, on="label", how="left")
         return overlaid(drawn, drawn["label"].map(told)) if told else drawn
 
     def _offer(self, numbers: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import panel as pn
 
 from cellular.data.formats.suffixes import IMAGE_SUFFIXES
 from cellular.errors import CellularError, InputError
-from cellular.jobs.lessons import decide, helped, lessons
+from cellular.jobs.lessons import decide, helped, lessons, shares
 from cellular.jobs.queue import DONE, QUEUED, RUNNING, Job
 from cellular.jobs.upload import MOST_BYTES, keep_upload
 from cellular.view.desk import Desk
@@ -73,15 +73,20 @@ class TeachPane:
     def refresh(self) -> None:
         """What can be learnt from, and what came of earlier lessons."""
         found = self.desk.run.corrected()
-        fields = found.fields if found else ()
-        held = max(1, len(fields) // 5)
-        self.button.disabled = len(fields) < 2
-        self.words.object = f"**{len(fields)} corrected fields.** " + (
-            f"The model learns from {len(fields) - held}; the latest {held} are held out, and tell whether it helped."
-            if len(fields) > 1
-            else "Correct two or more: one is held out, and tells whether teaching helped. A field without a "
-            "fault counts once *Field is right* is pressed on it."
-        )
+        here = {item.name: item for item in self.desk.run.plate.fields}
+        fields = [here[name] for name in (found.fields if found else ()) if name in here]
+        learnt = 0
+        try:
+            learnt, settled, held = map(len, shares(fields))
+            thresholds = f"its thresholds are settled on {settled}; " if settled else ""
+            what = f"learns from {learnt}; {thresholds}the latest {held} are held out, and tell whether it helped."
+        except InputError:
+            what = (
+                "takes two or more, of two positions: one is held out, and tells whether teaching helped. A field "
+                "without a fault counts once *Field is right* is pressed on it."
+            )
+        self.button.disabled = not learnt
+        self.words.object = f"**{len(fields)} corrected fields.** The model {what}"
         self.results[:] = [self._lesson(name, told) for name, told in reversed(lessons(self._folder).items())]
 
     @property

@@ -146,7 +146,7 @@ class Page:
         words = self.desk.run.again()
         try:
             if words is None:
-                self.tell("only a run of `analyse` or `measure` can be measured again; see docs/view.md")
+                self.tell("only a run of the command `analyse` or `measure` can be measured again; see docs/view.md")
             elif self.desk.run.corrected() is None:
                 self.tell("nothing was corrected yet")
             else:

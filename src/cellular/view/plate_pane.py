@@ -10,6 +10,7 @@ from bokeh.models.annotations import ColorBar
 from bokeh.palettes import Colorblind8, Viridis256
 from bokeh.plotting import figure
 
+from cellular.data.plate import plates_apart
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.files import of_words
 from cellular.view.desk import Desk
@@ -28,7 +29,7 @@ class PlatePane:
         self.fields, self.columns = _field_table(desk)
         self._busy = False
         self.column = pn.widgets.Select(name="Column", options=self.columns, width=240, visible=bool(self.columns))
-        plates = sorted({str(name) for name in self.fields["plate"].dropna()}) or [""]
+        plates = sorted(set(self.fields["plate"])) or [""]
         self.plate = pn.widgets.Select(name="Plate", options=plates, width=140, visible=len(plates) > 1)
         self.groups = [name for name in self.fields if _is_group(self.fields[name], name)]
         first = "treatment" if "treatment" in self.groups else (self.groups or ["well"])[0]
@@ -134,7 +135,7 @@ class PlatePane:
         return pd.DataFrame({"field": fields["field"], "label": 0, "value": 1.0})
 
     def _draw_map(self, known: pd.DataFrame) -> None:
-        here = known[known["plate"].fillna("").astype(str) == self.plate.value]
+        here = known[known["plate"] == self.plate.value]
         here = here[here["well"].notna()]
         if here.empty:
             self.map.visible = False
@@ -197,7 +198,7 @@ class PlatePane:
             return
         well = self.wells.data["well"][self.wells.selected.indices[0]]
         fields = self.shown()
-        mine = fields[(fields["well"] == well) & (fields["plate"].fillna("").astype(str) == self.plate.value)]
+        mine = fields[(fields["well"] == well) & (fields["plate"] == self.plate.value)]
         self.open_cell(str(mine["field"].iloc[0]), None)
 
     def _dot_chosen(self) -> None:
@@ -216,9 +217,8 @@ class PlatePane:
         self._busy = True
         try:
             told = self.fields[self.fields["field"] == field].iloc[0]
-            name = "" if pd.isna(told["plate"]) else str(told["plate"])
-            if name in self.plate.options and self.plate.value != name:
-                self.plate.value = name
+            if told["plate"] in self.plate.options and self.plate.value != told["plate"]:
+                self.plate.value = told["plate"]
             self.wells.selected.indices = [k for k, well in enumerate(self.wells.data["well"]) if well == told["well"]]
             dots, wanted = self.dots.data, set(cells)
             mine = [k for k, one in enumerate(dots["field"]) if one == field]
@@ -232,9 +232,13 @@ class PlatePane:
 
 
 def _field_table(desk: Desk) -> tuple[pd.DataFrame, list[str]]:
-    """A row a field of the plate, with what is known of it; and the columns to map, those of cells first."""
+    """A row a field of the plate, with what is known of it; and the columns to map, those of cells first.
+
+    Plates of one name on several dates have names that tell them apart.
+    """
     tables = desk.run.tables
     fields = desk.run.plate.table()
+    fields["plate"] = plates_apart(fields)
     images = tables["images"]
     told = [name for name in images if name not in fields]
     fields = fields.merge(images[["field", *told]], on="field", how="left")

@@ -1,11 +1,14 @@
 """States told by hand in a table of cells: over those that a model told, which stay beside them."""
 
 from collections.abc import Iterable
+from typing import NoReturn
 
+import numpy as np
 import pandas as pd
 
 from cellular.autophagy.state.words import ACTIVATED, BASAL, UNIDENTIFIED
 from cellular.errors import InputError
+from cellular.labels.regions import Regions
 
 BY_HAND, MODEL = "state_by_hand", "_model"
 _PROBABILITY = "probability_"
@@ -61,11 +64,62 @@ def with_states(cells: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
             "the cells.csv of cellular measure or analyse"
         )
     cells = as_the_model_said(cells)
-    found = cells[[*keys, *PLACE]].merge(told[[*keys, "state", *PLACE]], "left", keys, suffixes=("", "_told"))
-    same = found["area"] == found["area_told"]
+    found = cells[keys].merge(told[[*keys, "state", *PLACE]], "left", keys).set_axis(cells.index)
+    return overlaid(cells, found["state"].where(same_place(cells, found)))
+
+
+def as_measured(cells: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
+    """The rows of one field's `cells` that are of cells as they are in `labels` (Y, X).
+
+    An outline that was reshaped keeps its number, and what was measured of it before is not its own.
+    """
+    regions = Regions.of(labels)
+    y, x = (regions.mean(axis) for axis in np.divmod(regions.pixels, labels.shape[1]))
+    now = pd.DataFrame({"label": regions.labels, "area": regions.area, "y": y, "x": x}).set_index("label")
+    now = now.reindex(cells["label"]).set_axis(cells.index)
+    return cells[same_place(cells, now)]
+
+
+def check_measured(field: str, cells: pd.DataFrame, labels: np.ndarray) -> None:
+    """Raise InputError where a row of the field's `cells` was measured on no cell of `labels` (Y, X).
+
+    Area and centroid tell, where a table has them as `measure` writes them; another one is taken by its numbers.
+    """
+    if not {"label", *PLACE} <= set(cells):
+        return
+    others = set(cells["label"]) - set(as_measured(cells, labels)["label"])
+    if others:
+        _raise_others(field, min(others))
+
+
+def check_tracked(tracks: pd.DataFrame, cells: pd.DataFrame) -> None:
+    """Raise InputError where a cell of `tracks` is another one than that of its field and label in `cells`.
+
+    As :func:`check_measured`; `tracks` tell each cell's place, too.
+    """
+    if not set(PLACE) <= set(cells):
+        return
+    keys = ["field", "label"]
+    both = tracks[[*keys, *PLACE]].merge(cells[[*keys, *PLACE]], on=keys, suffixes=("", "_then"))
+    others = both[~same_place(both, both[[f"{name}_then" for name in PLACE]].set_axis(PLACE, axis=1))]
+    if len(others):
+        _raise_others(*others[keys].iloc[0])
+
+
+def _raise_others(field: str, label: int) -> NoReturn:
+    """Say that a cell's row was measured on another outline than that which is there."""
+    raise InputError(
+        f"the table of cells was measured on other outlines than these, such as that of cell {label} of {field}: give "
+        "the label images that it was measured on (corrected ones lie in corrections/), or measure again"
+    )
+
+
+def same_place(cells: pd.DataFrame, others: pd.DataFrame) -> pd.Series:
+    """Whether each of `cells` is, by :data:`PLACE`, the cell in the same row of `others`."""
+    same = cells["area"] == others["area"]
     for name in PLACE[1:]:
-        same &= (found[name] - found[f"{name}_told"]).abs() <= NEAR
-    return overlaid(cells, found["state"].where(same).set_axis(cells.index))
+        same &= (cells[name] - others[name]).abs() <= NEAR
+    return same
 
 
 def not_there(cells: pd.DataFrame, told: pd.DataFrame) -> dict[str, str]:

@@ -1,0 +1,75 @@
+"""What the live page tells of cells and wells is what was measured of them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("panel", reason="the page needs the extra view")
+
+from cellular.jobs.queue import Queue
+from cellular.jobs.view import open_run
+from cellular.view.page import Desk, Page
+
+
+@pytest.fixture
+def page(analysed, tmp_path):
+    """A page on the run, whose corrections go elsewhere."""
+
+    class Apart(type(open_run(analysed))):
+        corrections = tmp_path / "corrections"
+
+    run = open_run(analysed)
+    return Page(Desk(Apart(**vars(run)), Queue(tmp_path / "jobs")))
+
+
+def shown(page, label):
+    """What the page tells of a cell, by column."""
+    row = page.field.cells.data["label"].index(label)
+    return {name: values[row] for name, values in page.field.cells.data.items()}
+
+
+def test_a_reshaped_cell_has_no_numbers_of_its_former_outline(page):
+    item = page.desk.run.plate.fields[0]
+    page.open(item.name)
+    labels = page.desk.labels(item)
+    cell, other = (int(k) for k in np.unique(labels)[1:3])
+    before = {label: shown(page, label) for label in (cell, other)}
+    measured = page.desk.run.tables["cells"].query("field == @item.name").set_index("label")
+    assert before[cell]["puncta_total"] == measured.loc[cell, "puncta_total"]
+    y, x = (int(axis.mean()) for axis in np.nonzero(labels == cell))
+    page.field.choose([cell])
+    page.correct._do("reshape", cell=cell, polygon=[(x - 4, y - 4), (x + 4, y - 4), (x + 4, y + 4), (x - 4, y + 4)])
+    after = shown(page, cell)
+    assert after["area"] == (page.desk.labels(item) == cell).sum() != before[cell]["area"]
+    assert np.isnan(after["puncta_total"])
+    assert np.isnan(after["circularity"])
+    assert shown(page, other)["circularity"] == before[other]["circularity"]
+    page.correct._undo()
+    assert shown(page, cell)["puncta_total"] == before[cell]["puncta_total"]
+
+
+def test_plates_of_one_name_on_two_days_are_two_on_the_map(analysed, tmp_path):
+    run = open_run(analysed)
+    first, second, third = run.plate.fields
+    fields = [replace(item, plate="P", well="C05", site=1) for item in (first, second, third)]
+    fields = [replace(item, date=date) for item, date in zip(fields, ("240301", "240308", "240308"))]
+    fields[2] = replace(fields[2], well="C06")
+    plate = replace(run.plate, fields=tuple(fields))
+    assert plate.summary()[0].startswith("plate: 3 fields, 3 wells, 2 plates (P 240301, P 240308)")
+    pane = Page(Desk(replace(run, plate=plate), Queue(tmp_path / "jobs"))).plate
+    pane.column.value = "area"
+    area = run.tables["cells"].groupby("field")["area"].mean()
+    told = {}
+    for name in pane.plate.options:
+        pane.plate.value = name
+        told |= {(name, well): value for well, value in zip(pane.wells.data["well"], pane.wells.data["value"])}
+    assert told == pytest.approx(
+        {
+            ("P 240301", "C05"): area[first.name],
+            ("P 240308", "C05"): area[second.name],
+            ("P 240308", "C06"): area[third.name],
+        }
+    )
+    pane.show_choice(first.name, [])
+    assert pane.plate.value == "P 240301"
