@@ -281,18 +281,11 @@ def _effects(
     pair: tuple[str, str, int | str],
     settings: StatsSettings,
 ) -> Iterator[dict]:
-    """Rows of ``effects``, one a feature; what the images allow is worked out once for features that share them."""
+    """Rows of ``effects``, one a feature."""
     control, treatment, timepoint = pair
-    designs: dict[bytes, tuple[Inference, dict, pd.Index]] = {}
+    designs: _Designs = {}
     for feature, count in kinds.items():
-        known = sums.of(feature, chosen)
-        known["treated"] = (known["treatment"] == treatment).astype(int)
-        key = known.index.to_numpy().tobytes()
-        if key not in designs:
-            allowed, kept = compared(known, settings)
-            designs[key] = allowed, _units(kept), kept.index
-        allowed, units, rows = designs[key]
-        known = known.loc[rows]
+        known, allowed, n = _design(sums.of(feature, chosen), treatment, settings, designs)
         arms = [name for arm, name in enumerate(("control", "treated")) if not (known["treated"] == arm).any()]
         if arms:
             fit = Fit(np.nan, np.nan, "", f"no values in the {' and '.join(arms)} cells")
@@ -315,34 +308,42 @@ def _effects(
             "note": fit.problem,
             "refusal": allowed.refusal,
         }
-        cells = known.groupby("treated")["size"].sum().reindex([0, 1], fill_value=0).astype(int)
-        yield row | units | {"cells_control": cells[0], "cells_treated": cells[1]}
+        yield row | n
 
 
-def _units(known: pd.DataFrame) -> dict[str, int]:
-    """n at every level in both arms."""
-    return {
-        f"{level}s_{name}": told(known.loc[known["treated"] == arm, level]).nunique()
-        for arm, name in enumerate(_ARMS)
-        for level in LEVELS
-    }
+_Designs = dict[tuple[str, bytes], tuple[Inference, dict[str, int], pd.Index]]
+
+
+def _design(
+    images: pd.DataFrame, treatment: str, settings: StatsSettings, designs: _Designs
+) -> tuple[pd.DataFrame, Inference, dict[str, int]]:
+    """The images that are compared, with ``treated``; what they allow; n at every level in both arms.
+
+    What goes for all features of the same images is worked out once, and kept in `designs`.
+    """
+    images["treated"] = (images["treatment"] == treatment).astype(int)
+    key = treatment, images.index.to_numpy().tobytes()
+    if key not in designs:
+        allowed, kept = compared(images, settings)
+        arms = [(name, kept[kept["treated"] == arm]) for arm, name in enumerate(_ARMS)]
+        units = {f"{level}s_{name}": told(part[level]).nunique() for name, part in arms for level in LEVELS}
+        designs[key] = allowed, units, kept.index
+    allowed, units, rows = designs[key]
+    known = images.loc[rows]
+    cells = {f"cells_{name}": int(known.loc[known["treated"] == arm, "size"].sum()) for arm, name in enumerate(_ARMS)}
+    return known, allowed, units | cells
 
 
 def _with_n_before(effects: pd.DataFrame, before: ImageSums | None, settings: StatsSettings) -> pd.DataFrame:
     """`effects` with every n before fields were left out, as ``<n>_before``; as they are where none was."""
     if before is None:
         return effects
-    rows = []
+    rows, designs = [], _Designs()
     for row in effects[["feature", "treatment", "control", "timepoint"]].itertuples(index=False):
         arms = before.images["treatment"].isin([row.control, row.treatment])
         then = row.timepoint == ALL or before.images["timepoint"] == row.timepoint
-        known = before.of(row.feature, (arms & then).to_numpy())
-        known["treated"] = (known["treatment"] == row.treatment).astype(int)
-        known = compared(known, settings)[1]
-        cells = {
-            f"cells_{name}": int(known.loc[known["treated"] == arm, "size"].sum()) for arm, name in enumerate(_ARMS)
-        }
-        rows.append({f"{name}_before": n for name, n in (_units(known) | cells).items()})
+        n = _design(before.of(row.feature, (arms & then).to_numpy()), row.treatment, settings, designs)[2]
+        rows.append({f"{name}_before": number for name, number in n.items()})
     return effects.join(pd.DataFrame(rows, effects.index))
 
 
