@@ -13,6 +13,7 @@ import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import Comparison
+from cellular.autophagy.compare.inhibitor import inhibitor_column
 from cellular.autophagy.measure.field import MeasureSettings
 from cellular.data.formats.suffixes import label_path
 from cellular.data.plate import Plate
@@ -140,7 +141,7 @@ def conclude(
         tables = tables.holding(cells=tables["cells"].merge(told, on=["field", "label"], how="left"))
     comparison, figures, reason = _comparison(tables, out, settings.stats, exclude, engine)
     write_problems(out, problems)
-    given = {"treatment": settings.stats.treatment, "inhibitor": settings.stats.inhibitor or "inhibitor"}
+    given = {"treatment": settings.stats.treatment, "inhibitor": inhibitor_column(settings.stats)}
     excluded = left_out(exclude, tables)
     exploring = explore(
         labelled,

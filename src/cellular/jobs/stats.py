@@ -11,6 +11,7 @@ import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import ALL, Comparison, Features, compare
+from cellular.autophagy.compare.inhibitor import inhibitor_column
 from cellular.autophagy.compare.notes import check_agree
 from cellular.autophagy.quality.exclusions import exclusion_note, is_flagged, ledger, read_exclusions, with_places
 from cellular.autophagy.state.by_hand import by_hand_note
@@ -194,7 +195,7 @@ def _compared(
     after = result.cells if result.with_inhibitor is None else result.with_inhibitor
     if result.before is not None:
         result = replace(result, notes=(exclusion_note(excluded, result.before, after), *result.notes))
-        given = [name for name in ("treatment", settings.inhibitor or "inhibitor", settings.dose) if name]
+        given = [name for name in ("treatment", inhibitor_column(settings), settings.dose) if name]
         excluded = with_places(excluded, result.before, given)
     else:
         result = replace(result, notes=(f"--exclude {' '.join(exclude)}: no field is left out", *result.notes))

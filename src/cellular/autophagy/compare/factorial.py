@@ -19,7 +19,7 @@ from cellular.autophagy.compare.design import (
     told,
 )
 from cellular.autophagy.compare.effects import ALL, Comparison, interval, is_count, with_q_values
-from cellular.autophagy.compare.images import ImageSums, sum_images
+from cellular.autophagy.compare.images import ImageSums, beside_before, sum_images
 from cellular.autophagy.compare.models import Fit, fit_count, fit_count_interaction, fit_mean, fit_mean_interaction
 from cellular.errors import InputError
 from cellular.progress import progress
@@ -116,7 +116,7 @@ def _rows(
         n = _n(complete, left_out)
         if before is not None:
             old = complete_replicates(_at(question.asked(before), timepoint), question, settings)
-            n = {part: m for name in n for part, m in ((name, n[name]), (f"{name}_before", _n(*old[:2])[name]))}
+            n = beside_before(n, _n(*old[:2]))
         for ratio in (False, True) if count else (False,):
             fit = _fit(complete, question, ratio, allowed)
             yield {

@@ -1,6 +1,6 @@
 """Sums over the cells of every image: all that a comparison needs of them, however many cells there are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,6 +131,11 @@ def with_n(rows: pd.DataFrame, sums: ImageSums, keys: Sequence[str], before: Ima
 
 
 _COUNTED = ("replicates", "wells", "images", "cells")
+
+
+def beside_before(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    """n by name, each followed by what it was before fields were left out, its ``<n>_before``."""
+    return {part: n for name in now for part, n in ((name, now[name]), (f"{name}_before", before[name]))}
 
 
 def _count(sums: ImageSums, keys: Sequence[str]) -> pd.DataFrame:

@@ -45,6 +45,11 @@ class Arms:
         return self.of(table).where(lambda arms: arms != self.none)
 
 
+def inhibitor_column(settings: StatsSettings) -> str:
+    """The column of the inhibitor, where a table has it."""
+    return settings.inhibitor or "inhibitor"
+
+
 def find_arms(table: pd.DataFrame, settings: StatsSettings) -> Arms | None:
     """Which wells had an inhibitor; None where no treatment has wells of two kinds and no column was asked for.
 
@@ -54,8 +59,8 @@ def find_arms(table: pd.DataFrame, settings: StatsSettings) -> Arms | None:
 
     Raises InputError where it is not clear which level is 'no inhibitor', naming the levels and the option.
     """
-    column = settings.inhibitor or ("inhibitor" if "inhibitor" in table else None)
-    if column is None or column in (settings.treatment, settings.factor):
+    column = inhibitor_column(settings)
+    if (column not in table and not settings.inhibitor) or column in (settings.treatment, settings.factor):
         return None
     texts = as_text(table[column])
     levels, empty = in_order(texts.dropna().unique()), bool(texts.isna().any())

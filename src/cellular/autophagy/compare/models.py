@@ -76,13 +76,14 @@ def fit_mean_interaction(images: pd.DataFrame, unit: str) -> Fit:
     """
     treated, group = (images[name].to_numpy(np.float64) for name in ("treated", "group"))
     arms = images["treated"].astype(str) + "/" + images["group"].astype(str)
+    blocked = _in_blocks(images, unit)
     if unit == "replicate":
         units = images["replicate"].astype(str) + "/" + arms
         blocks = [images["replicate"].astype(str) + "/" + images[name].astype(str) for name in ("treated", "group")]
     else:
         units, blocks = images[unit], [images["treated"], images["group"]]
-        blocks += [images["replicate"]] if _in_blocks(images, unit) else []
-    name = f"mixed model of image means, {_named(unit, unit == 'replicate' or len(blocks) > 2)}, interaction"
+        blocks += [images["replicate"]] if blocked else []
+    name = f"mixed model of image means, {_named(unit, blocked)}, interaction"
     return _fit_effect(images, treated * group, [images["timepoint"], *blocks], units, (unit, name))
 
 

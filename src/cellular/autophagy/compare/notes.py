@@ -9,6 +9,7 @@ import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings, as_text, in_order, rows_of, told
 from cellular.autophagy.compare.images import compared
+from cellular.autophagy.compare.inhibitor import inhibitor_column
 from cellular.data.platemap import look_alike
 from cellular.errors import InputError
 from cellular.files import as_numbers, of_words
@@ -36,7 +37,7 @@ def taken_for_granted(table: pd.DataFrame, given: int, treated: int, settings: S
         yield f"There is one treatment, '{table['treatment'].iloc[0]}': its flux stands alone, without a difference"
     elif settings.factor:
         yield f"Effects are averages over '{settings.factor}'; those at each of its levels stand apart"
-    column = settings.inhibitor or "inhibitor"
+    column = inhibitor_column(settings)
     if column in table and column not in (settings.treatment, settings.factor):
         levels = as_text(table[column]).fillna("empty").groupby(table["treatment"])
         had = {str(name): " and ".join(sorted(part.unique())) for name, part in levels}
@@ -56,7 +57,7 @@ def check_agree(cells: pd.DataFrame, images: pd.DataFrame, settings: StatsSettin
 
     A table of images that was mended would be read for what cells have not, and for nothing else.
     """
-    given = (settings.treatment, settings.replicate, settings.inhibitor or "inhibitor", settings.factor)
+    given = (settings.treatment, settings.replicate, inhibitor_column(settings), settings.factor)
     both = [name for name in (*given, settings.dose, settings.time) if name and name in cells and name in images]
     if not (both and len(cells) and "field" in cells and "field" in images):
         return

@@ -13,6 +13,7 @@ from scipy.stats import f as fisher
 from scipy.stats import t as student
 
 from cellular.autophagy.compare.design import StatsSettings, in_order, told
+from cellular.autophagy.compare.images import beside_before
 from cellular.errors import InputError
 from cellular.files import as_numbers
 
@@ -64,8 +65,7 @@ def turnover(
                     who = (treatment, control) if row["quantity"] == _DIFFERENCE else (treatment,)
                     n = _n(images, feature, lines, who, (none, inhibitor))
                     if images_before is not None:
-                        were = _n(images_before, feature, lines_before, who, (none, inhibitor))
-                        n = {part: m for name in n for part, m in ((name, n[name]), (f"{name}_before", were[name]))}
+                        n = beside_before(n, _n(images_before, feature, lines_before, who, (none, inhibitor)))
                     rows.append({"feature": feature, "inhibitor": inhibitor, "treatment": treatment, **row, **n})
     points = means.stack().dropna().rename("mean").rename_axis([*_KEYS, "feature"]).reset_index()
     return pd.DataFrame(rows), points.rename(columns={"arm": "inhibitor"})
