@@ -65,10 +65,22 @@ def test_a_strip_of_each_condition_in_order_of_dose(tmp_path):
     table = cells(treatment=["x", "x", "x", "x"], dose=[10.0, 10.0, 2.5, 2.5], dose_unit="nM")
     puncta = pd.DataFrame({"field": ["a"], "label": [1], "kind": ["EGFP"], "y": [9.0], "x": [9.0], "sigma": [1.5]})
     made = gallery(plate(tmp_path), {"cells": table, "puncta": puncta}, tmp_path / "out", "treatment")
-    assert [path.name for path in made.values()] == ["01_x_2.5_nM.png", "02_x_10_nM.png"]
-    assert next(iter(made)).startswith("x, 2.5 nM: 2 cells")
-    assert all(path.is_file() for path in made.values())
+    assert [path.name for path in made.strips.values()] == ["01_x_2.5_nM.png", "02_x_10_nM.png"]
+    assert next(iter(made.strips)).startswith("x, 2.5 nM: 2 cells")
+    assert all(path.is_file() for path in made.strips.values())
+    assert "Shown are" not in made.words
     # of a map that was corrected: no strip stays that none of its conditions is called
     gallery(plate(tmp_path), {"cells": table.assign(treatment="y"), "puncta": puncta}, tmp_path / "out", "treatment")
     strips = sorted(path.name for path in (tmp_path / "out" / "gallery").iterdir())
     assert strips == ["01_y_2.5_nM.png", "02_y_10_nM.png"]
+
+
+def test_the_page_is_told_of_conditions_that_have_no_strip(tmp_path):
+    names = [f"f{number}" for number in range(MOST_CONDITIONS + 2)]
+    table = pd.DataFrame({"field": names, "label": 1, "touches_border": False, "puncta_total": 3, "major_axis": 14.0})
+    table["treatment"] = names
+    # nothing to show of a condition whose cells are all cut by the border
+    table.loc[0, "touches_border"] = True
+    made = gallery(plate(tmp_path, names), {"cells": table, "marker_puncta": table[:0]}, tmp_path / "out", "treatment")
+    assert (len(made.strips), made.conditions) == (MOST_CONDITIONS, len(names) - 1)
+    assert made.words.endswith(f"the first {MOST_CONDITIONS} of {len(names) - 1} conditions, by name.")

@@ -31,6 +31,7 @@ from cellular.jobs.shards import for_the_rest
 from cellular.jobs.stats import HEADLINES, compare_tables, forget, headlines, unit_of
 from cellular.jobs.wells import as_known
 from cellular.report.comparison import Figures
+from cellular.report.gallery import Gallery
 from cellular.segment.settings import SegmentSettings
 from cellular.tables import Tables, read_table
 from cellular.track.link import TrackSettings
@@ -184,13 +185,13 @@ def outlined(plate: Plate, names: Sequence[str], out: Path) -> Plate:
     return replace(plate, fields=tuple(replace(item, labels=path) for item, path in zip(done, own)))
 
 
-def _gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, given: Mapping[str, str]) -> dict[str, Path]:
+def _gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, given: Mapping[str, str]) -> Gallery:
     """The strips of cells; none where images are gone since they were measured."""
     try:
         return gallery(plate, tables, out, **given)
     except MissingInputError as error:
         logger.warning("no gallery: %s", error)
-        return {}
+        return Gallery()
 
 
 def _tracks(plate: Plate, out: Path, settings: TrackSettings, engine: Engine) -> "TrackResult | None":

@@ -14,7 +14,7 @@ from cellular.data.plate import FieldFiles, Plate
 from cellular.files import number_order
 from cellular.jobs.nuclei import nuclei_path
 from cellular.jobs.processes import here
-from cellular.report.gallery import CellPicture, brightness, captions, choose_cells, cut_cell, strip
+from cellular.report.gallery import CellPicture, Gallery, brightness, captions, choose_cells, cut_cell, strip
 from cellular.report.outlines import colour_image
 from cellular.tables import of_fields
 
@@ -26,8 +26,8 @@ _ROOM, MOST_CONDITIONS = 1.25, 24
 
 def gallery(
     plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatment: str, inhibitor: str = "inhibitor"
-) -> dict[str, Path]:
-    """Write ``gallery/<condition>.png`` to `out` and return the pictures by caption.
+) -> Gallery:
+    """Write ``gallery/<condition>.png`` to `out`, of no more conditions than :data:`MOST_CONDITIONS`.
 
     Parameters
     ----------
@@ -36,16 +36,17 @@ def gallery(
     """
     cells, feature = tables["cells"], next(name for name in FEATURES if name in tables["cells"])
     found = dict(list(cells.groupby(conditions(plate, cells, treatment, inhibitor))))
-    groups = [(name, found[name]) for name in sorted(found, key=number_order)][:MOST_CONDITIONS]
-    chosen = {name: choose_cells(group, feature) for name, group in groups}
-    chosen = {name: rows for name, rows in chosen.items() if len(rows)}
+    groups = [(name, found[name]) for name in sorted(found, key=number_order)]
+    every = {name: choose_cells(group, feature) for name, group in groups}
+    every = {name: rows for name, rows in every.items() if len(rows)}
+    chosen = dict(list(every.items())[:MOST_CONDITIONS])
     if not chosen:
-        return {}
+        return Gallery()
     pictures = _cut(plate, pd.concat(chosen.values()), tables, out)
     levels = brightness(list(pictures.values()))
     counts = {name: int((~group["touches_border"].astype(bool)).sum()) for name, group in groups if name in chosen}
     told = captions(counts, feature.replace("_", " "))
-    made = {}
+    made: dict[str, Path] = {}
     for number, (name, rows) in enumerate(chosen.items(), 1):
         words = [f"{row.sort} {getattr(row, feature):.4g}" for row in rows.itertuples()]
         path = out / "gallery" / f"{number:02d}_{re.sub(r'[^A-Za-z0-9.-]+', '_', name)[:40]}.png"
@@ -53,7 +54,7 @@ def gallery(
         made[told[name]] = path
     for old in set((out / "gallery").glob("[0-9][0-9]_*.png")) - set(made.values()):
         old.unlink()  # of a condition that the map no longer has
-    return made
+    return Gallery(made, len(every))
 
 
 def conditions(plate: Plate, cells: pd.DataFrame, treatment: str, inhibitor: str = "inhibitor") -> pd.Series:

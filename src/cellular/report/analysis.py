@@ -14,7 +14,7 @@ from cellular.data.plate import Plate
 from cellular.files import read_csv
 from cellular.report.comparison import Figures, add_to_page
 from cellular.report.explorer import Explored, explorer
-from cellular.report.gallery import GALLERY_WORDS
+from cellular.report.gallery import Gallery
 from cellular.report.html import Page
 from cellular.report.provenance import add_provenance
 
@@ -48,7 +48,7 @@ class Analysis:
     explored, still, words : what can be looked into (None where no picture could be read), pictures for paper by their
         captions, and sentences about the choice.
     settings, versions : what was used. excluded : the ledger of what was left out; None where nothing was to be.
-    gallery : a strip of cells by caption, of each condition. add_quality : adds the section on the quality of fields.
+    gallery : strips of cells. add_quality : adds the section on the quality of fields.
     """
 
     plate: Plate
@@ -65,7 +65,7 @@ class Analysis:
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
     excluded: pd.DataFrame | None = None
-    gallery: Mapping[str, Path] = field(default_factory=dict)
+    gallery: Gallery = field(default_factory=Gallery)
     add_quality: Callable[[Page, pd.DataFrame | None], Page] = lambda page, excluded: page
 
 
@@ -101,9 +101,9 @@ def analysis_page(analysis: Analysis, out: Path) -> Page:
             "the channels are not right for these images."
         )
     _add_cells(page, analysis)
-    if analysis.gallery:
-        page.section("Gallery").text(GALLERY_WORDS)
-        for caption, path in analysis.gallery.items():
+    if analysis.gallery.strips:
+        page.section("Gallery").text(analysis.gallery.words)
+        for caption, path in analysis.gallery.strips.items():
             page.figure(path, caption)
     analysis.add_quality(page, analysis.excluded)
     if analysis.comparison is not None and analysis.figures is not None:
@@ -143,6 +143,7 @@ def _add_tracks(page: Page, summary: pd.DataFrame, folder: Path) -> None:
     page.text(
         "'Same backwards' is the share of links found again when time runs backwards. It is consistency, not truth: "
         "look at the paths."
+        + (f" Drawn are the first {PICTURES} of {len(summary)} series." if len(summary) > PICTURES else "")
     )
     page.figures(
         {

@@ -1,7 +1,8 @@
 """Cells to look at: the median, the extreme and random ones of each condition, with what was counted drawn in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from cellular.report.autophagy import circle_puncta
 from cellular.report.outlines import NUCLEUS, PLAIN
 
-GALLERY_WORDS = (
+_WORDS_OF_ALL = (
     "Cells of each condition, chosen by number and not by eye: those nearest to the median, the lowest, the highest "
     "and some at random. The upper row is the image, all conditions at one brightness; in the lower one the cell and "
     "its nuclei are outlined, and the puncta that were counted have circles."
@@ -19,6 +20,27 @@ GALLERY_WORDS = (
 SORTS = {"median": 2, "lowest": 2, "highest": 2, "random": 3}
 # Side of a cell in the strip, px, the gap between two, and the room for words over them.
 _SIDE, _GAP, _WORDS = 150, 4, 18
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Strips of cells, a condition each.
+
+    Attributes
+    ----------
+    strips : the pictures by caption. conditions : of how many conditions there are cells to show.
+    """
+
+    strips: Mapping[str, Path] = field(default_factory=dict)
+    conditions: int = 0
+
+    @property
+    def words(self) -> str:
+        """What the strips show, and of how many conditions."""
+        left = self.conditions - len(self.strips)
+        return _WORDS_OF_ALL + (
+            f" Shown are the first {len(self.strips)} of {self.conditions} conditions, by name." if left else ""
+        )
 
 
 @dataclass(frozen=True)
