@@ -170,3 +170,28 @@ def test_each_channel_is_saturated_at_its_own_level(tmp_path):
     image = read_field(find_plate(tmp_path, channels=["EGFP=w1", "DNA=w2"]).fields[0])
     assert np.argwhere(saturated_pixels(image, 0)).tolist() == [[4, 5]]
     assert not saturated_pixels(image, 1).any()
+
+
+def test_linked_and_deep_folders_are_looked_through_and_a_folder_once(tmp_path):
+    """A plate behind a link, and whatever lay six folders down, was left out without a word."""
+    deep = "lab/2024-03-01/17/data/raw/more"
+    for place in (f"in/{deep}/P1_A01_s1_w1.tif", "elsewhere/A01_s1_w1.tif"):
+        write_image(tmp_path / place, np.zeros((8, 9), np.uint16))
+    (tmp_path / "in" / "P2").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "lab" / "up").symlink_to(tmp_path / "in")
+    assert [item.name for item in find_plate(tmp_path / "in").fields] == ["P1_A01_s1", "P2_A01_s1"]
+
+
+@pytest.mark.parametrize(("stray", "below", "said"), [
+    ("overview.png", "P1/A01_s1_w1.tif", True),
+    ("P_A01_s1_w1.tif", "P_A02_s1_w1.tif", True),
+    ("P_A01_s1_w1.tif", "run/overlays/A01.jpg", False),
+])  # fmt: skip
+def test_images_in_folders_beside_an_image_are_counted(stray, below, said, tmp_path):
+    """One picture above a plate's folders, and the plate was that picture."""
+    below = below if "/" in below else f"more/{below}"
+    for place in (stray, below):
+        write_image(tmp_path / place, np.zeros((8, 9), np.uint8))
+    plate = find_plate(tmp_path)
+    assert len(plate) == 1
+    assert [f"first {below}" in note for note in plate.notes] == [True] * said
