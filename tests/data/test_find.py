@@ -195,3 +195,38 @@ def test_images_in_folders_beside_an_image_are_counted(stray, below, said, tmp_p
     plate = find_plate(tmp_path)
     assert len(plate) == 1
     assert [f"first {below}" in note for note in plate.notes] == [True] * said
+
+
+def test_slices_are_slices_whichever_of_time_and_height_is_named_first(tmp_path):
+    """Slices of ``_z0_t0`` were fields of their own, and --z changed nothing."""
+    for z in (0, 1):
+        for t in (0, 1):
+            tifffile.imwrite(tmp_path / f"x_z{z}_t{t}_ch00.tif", np.full((8, 9), 10 * t + z, np.uint16))
+    found = [(item.name, item.series, item.timepoint) for item in find_plate(tmp_path, z="max").fields]
+    assert found == [("x_t0", "x", 0), ("x_t1", "x", 1)]
+    assert [read_field(item).pixels.max() for item in find_plate(tmp_path, z="sum").fields] == [1, 21]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("x_GFP_z1", "x_GFP_z2"), "each file is a field of its own, and names such as x_GFP_z1.tif"),
+        (("x-Z01", "y-Z01"), None),
+        (("fuzz1", "fuzz2"), None),
+    ],
+)
+def test_names_that_may_be_of_slices_are_told(names, said, tmp_path):
+    for name in names:
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((8, 9), np.uint16))
+    told = [note for note in find_plate(tmp_path).notes if "field of its own" in note]
+    assert [note[: len(said or "")] for note in told] == ([said] if said else [])
+
+
+def test_a_projection_of_nothing_is_told(tmp_path):
+    tifffile.imwrite(tmp_path / "P_A01_s1_w1.tif", np.zeros((8, 9), np.uint16))
+    (note,) = find_plate(tmp_path, z="sum").notes
+    assert note == "z-stacks are to be projected (--z sum), and none is here, by names or files"
+    tifffile.imwrite(
+        tmp_path / "P_A01_s1_w1.tif", np.zeros((2, 8, 9), np.uint16), metadata={"axes": "ZYX"}, imagej=True
+    )
+    assert find_plate(tmp_path / "P_A01_s1_w1.tif", scheme="plain", z="sum").notes == ()

@@ -72,6 +72,8 @@ def find_plate(
         raise InputError(f"No images in {', '.join(map(str, _several(source)))}")
     _refuse_twins(fields)
     notes = [note for part in found for note in part.notes]
+    if z in ("max", "sum") and not any(item.projection for item in fields):
+        notes.append(f"z-stacks are to be projected (--z {z}), and none is here, by names or files")
     fixed = SCHEMES[found[0].scheme].roles if found[0].scheme in SCHEMES else {}
     fields, role_notes = _with_roles(fields, given, fixed)
     if pixel_size_um is not None:
