@@ -230,3 +230,38 @@ def test_a_projection_of_nothing_is_told(tmp_path):
         tmp_path / "P_A01_s1_w1.tif", np.zeros((2, 8, 9), np.uint16), metadata={"axes": "ZYX"}, imagej=True
     )
     assert find_plate(tmp_path / "P_A01_s1_w1.tif", scheme="plain", z="sum").notes == ()
+
+
+def lay(folder, *names):
+    for number, name in enumerate(names, 1):
+        write_image(folder / f"{name}.tif", np.full((8, 9), number, np.uint16))
+
+
+def test_steps_beside_a_channel_in_a_wells_folder_are_no_part_of_its_name(tmp_path):
+    """``t0_GFP`` and ``t1_GFP``, and ``GFP_z0`` and ``GFP_z1``, were channels of one field."""
+    lay(tmp_path, *(f"A01/s1_z{z}_t{t}_GFP" for z in (0, 1) for t in (0, 1)), "B02/RFP_z3", "B02/RFP_z4")
+    found = {item.name: [s.token for s in item.sources] for item in find_plate(tmp_path, z="max").fields}
+    assert found == {"A01_s1_t000": ["GFP"], "A01_s1_t001": ["GFP"], "B02": ["RFP"]}
+    assert [read_field(item).pixels.max() for item in find_plate(tmp_path, z="max").fields] == [3, 4, 6]
+
+
+def test_images_of_two_places_in_a_wells_folder_are_no_channels_of_one(tmp_path):
+    """Of img1 and img2 the latter was left out with --channels EGFP=img1_GFP; unlike roles of both were one field."""
+    lay(tmp_path, *(f"A01/img{n}_{name}" for n in (1, 2) for name in ("GFP", "RFP")))
+    with pytest.raises(InputError, match=r"img1_GFP.tif and img2_GFP.tif lie in one well's folder"):
+        find_plate(tmp_path)
+    fields = find_plate(tmp_path, pattern=r"(?P<well>[^/]+)/\D*(?P<site>\d+)_(?P<channel>[^_]+)").fields
+    assert [(item.name, item.roles) for item in fields] == [(f"A01_s{n}", ("mRFP", "EGFP")) for n in (1, 2)]
+    lay(tmp_path / "red", "A01/far_red", "A01/Texas_Red")
+    assert len(find_plate(tmp_path / "red").fields[0].sources) == 2
+
+
+def test_folders_that_are_called_as_channels_are_no_plates(tmp_path):
+    """Every place was two fields, one a colour."""
+    lay(tmp_path, *(f"{channel}/A01_s{site}" for channel in ("EGFP", "mRFP") for site in (1, 2)))
+    with pytest.raises(InputError, match=r"EGFP and mRFP seem to be channels"):
+        find_plate(tmp_path)
+    fields = find_plate(tmp_path, pattern=r"(?P<channel>[^/]+)/(?P<well>[^_]+)_s(?P<site>\d+)").fields
+    assert [(item.name, item.roles) for item in fields] == [(f"A01_s{n}", ("mRFP", "EGFP")) for n in (1, 2)]
+    lay(tmp_path / "lines", "GFP/A01_s1", "RFP/B01_s1")  # other places: two plates, as of two cell lines
+    assert len(find_plate(tmp_path / "lines")) == 2

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cellular.data.channels import parse_channels, role_of
+from cellular.data.channels import is_channel_word, parse_channels, role_of
 from cellular.data.formats.image_file import describe_image, ome_zarr_plate
 from cellular.data.formats.image_info import square
 from cellular.data.formats.ome_zarr import ome_attributes
@@ -71,6 +71,7 @@ def find_plate(
     if not fields:
         raise InputError(f"No images in {', '.join(map(str, _several(source)))}")
     _refuse_twins(fields)
+    _refuse_folders_of_channels(fields)
     notes = [note for part in found for note in part.notes]
     if z in ("max", "sum") and not any(item.projection for item in fields):
         notes.append(f"z-stacks are to be projected (--z {z}), and none is here, by names or files")
@@ -206,6 +207,19 @@ def _refuse_twins(fields: Sequence[FieldFiles]) -> None:
             raise InputError(
                 f"{one} and {two} would both be called {item.name}; move one away, or name the parts with --pattern"
             )
+
+
+def _refuse_folders_of_channels(fields: Sequence[FieldFiles]) -> None:
+    """Raise InputError where "plates" are called as channels, hold the same places, and have one channel each."""
+    places: dict[str, set[tuple]] = {}
+    for item in fields:
+        places.setdefault(item.plate or "", set()).add((item.well, item.site, item.timepoint))
+    alike = len(places) > 1 and len({frozenset(there) for there in places.values()}) == 1
+    if alike and all(is_channel_word(name) for name in places) and all(len(item.sources) == 1 for item in fields):
+        raise InputError(
+            f"{fields[0].images[0]}: {' and '.join(sorted(places))} seem to be channels, a folder each, and no plates "
+            r"of the same wells; give --pattern, say '(?P<channel>[^/]+)/(?P<well>[^_]+)_s(?P<site>\d+)'"
+        )
 
 
 def _with_labels_beside(
