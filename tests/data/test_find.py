@@ -170,3 +170,98 @@ def test_each_channel_is_saturated_at_its_own_level(tmp_path):
     image = read_field(find_plate(tmp_path, channels=["EGFP=w1", "DNA=w2"]).fields[0])
     assert np.argwhere(saturated_pixels(image, 0)).tolist() == [[4, 5]]
     assert not saturated_pixels(image, 1).any()
+
+
+def test_linked_and_deep_folders_are_looked_through_and_a_folder_once(tmp_path):
+    """A plate behind a link, and whatever lay six folders down, was left out without a word."""
+    deep = "lab/2024-03-01/17/data/raw/more"
+    for place in (f"in/{deep}/P1_A01_s1_w1.tif", "elsewhere/A01_s1_w1.tif"):
+        write_image(tmp_path / place, np.zeros((8, 9), np.uint16))
+    (tmp_path / "in" / "P2").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "lab" / "up").symlink_to(tmp_path / "in")
+    assert [item.name for item in find_plate(tmp_path / "in").fields] == ["P1_A01_s1", "P2_A01_s1"]
+
+
+@pytest.mark.parametrize(("stray", "below", "said"), [
+    ("overview.png", "P1/A01_s1_w1.tif", True),
+    ("P_A01_s1_w1.tif", "P_A02_s1_w1.tif", True),
+    ("P_A01_s1_w1.tif", "run/overlays/A01.jpg", False),
+])  # fmt: skip
+def test_images_in_folders_beside_an_image_are_counted(stray, below, said, tmp_path):
+    """One picture above a plate's folders, and the plate was that picture."""
+    below = below if "/" in below else f"more/{below}"
+    for place in (stray, below):
+        write_image(tmp_path / place, np.zeros((8, 9), np.uint8))
+    plate = find_plate(tmp_path)
+    assert len(plate) == 1
+    assert [f"first {below}" in note for note in plate.notes] == [True] * said
+
+
+def test_slices_are_slices_whichever_of_time_and_height_is_named_first(tmp_path):
+    """Slices of ``_z0_t0`` were fields of their own, and --z changed nothing."""
+    for z in (0, 1):
+        for t in (0, 1):
+            tifffile.imwrite(tmp_path / f"x_z{z}_t{t}_ch00.tif", np.full((8, 9), 10 * t + z, np.uint16))
+    found = [(item.name, item.series, item.timepoint) for item in find_plate(tmp_path, z="max").fields]
+    assert found == [("x_t0", "x", 0), ("x_t1", "x", 1)]
+    assert [read_field(item).pixels.max() for item in find_plate(tmp_path, z="sum").fields] == [1, 21]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("x_GFP_z1", "x_GFP_z2"), "each file is a field of its own, and names such as x_GFP_z1.tif"),
+        (("x-Z01", "y-Z01"), None),
+        (("fuzz1", "fuzz2"), None),
+    ],
+)
+def test_names_that_may_be_of_slices_are_told(names, said, tmp_path):
+    for name in names:
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((8, 9), np.uint16))
+    told = [note for note in find_plate(tmp_path).notes if "field of its own" in note]
+    assert [note[: len(said or "")] for note in told] == ([said] if said else [])
+
+
+def test_a_projection_of_nothing_is_told(tmp_path):
+    tifffile.imwrite(tmp_path / "P_A01_s1_w1.tif", np.zeros((8, 9), np.uint16))
+    (note,) = find_plate(tmp_path, z="sum").notes
+    assert note == "z-stacks are to be projected (--z sum), and none is here, by names or files"
+    tifffile.imwrite(
+        tmp_path / "P_A01_s1_w1.tif", np.zeros((2, 8, 9), np.uint16), metadata={"axes": "ZYX"}, imagej=True
+    )
+    assert find_plate(tmp_path / "P_A01_s1_w1.tif", scheme="plain", z="sum").notes == ()
+
+
+def lay(folder, *names):
+    for number, name in enumerate(names, 1):
+        write_image(folder / f"{name}.tif", np.full((8, 9), number, np.uint16))
+
+
+def test_steps_beside_a_channel_in_a_wells_folder_are_no_part_of_its_name(tmp_path):
+    """``t0_GFP`` and ``t1_GFP``, and ``GFP_z0`` and ``GFP_z1``, were channels of one field."""
+    lay(tmp_path, *(f"A01/s1_z{z}_t{t}_GFP" for z in (0, 1) for t in (0, 1)), "B02/RFP_z3", "B02/RFP_z4")
+    found = {item.name: [s.token for s in item.sources] for item in find_plate(tmp_path, z="max").fields}
+    assert found == {"A01_s1_t000": ["GFP"], "A01_s1_t001": ["GFP"], "B02": ["RFP"]}
+    assert [read_field(item).pixels.max() for item in find_plate(tmp_path, z="max").fields] == [3, 4, 6]
+
+
+def test_images_of_two_places_in_a_wells_folder_are_no_channels_of_one(tmp_path):
+    """Of img1 and img2 the latter was left out with --channels EGFP=img1_GFP; unlike roles of both were one field."""
+    lay(tmp_path, *(f"A01/img{n}_{name}" for n in (1, 2) for name in ("GFP", "RFP")))
+    with pytest.raises(InputError, match=r"img1_GFP.tif and img2_GFP.tif lie in one well's folder"):
+        find_plate(tmp_path)
+    fields = find_plate(tmp_path, pattern=r"(?P<well>[^/]+)/\D*(?P<site>\d+)_(?P<channel>[^_]+)").fields
+    assert [(item.name, item.roles) for item in fields] == [(f"A01_s{n}", ("mRFP", "EGFP")) for n in (1, 2)]
+    lay(tmp_path / "red", "A01/far_red", "A01/Texas_Red")
+    assert len(find_plate(tmp_path / "red").fields[0].sources) == 2
+
+
+def test_folders_that_are_called_as_channels_are_no_plates(tmp_path):
+    """Every place was two fields, one a colour."""
+    lay(tmp_path, *(f"{channel}/A01_s{site}" for channel in ("EGFP", "mRFP") for site in (1, 2)))
+    with pytest.raises(InputError, match=r"EGFP and mRFP seem to be channels"):
+        find_plate(tmp_path)
+    fields = find_plate(tmp_path, pattern=r"(?P<channel>[^/]+)/(?P<well>[^_]+)_s(?P<site>\d+)").fields
+    assert [(item.name, item.roles) for item in fields] == [(f"A01_s{n}", ("mRFP", "EGFP")) for n in (1, 2)]
+    lay(tmp_path / "lines", "GFP/A01_s1", "RFP/B01_s1")  # other places: two plates, as of two cell lines
+    assert len(find_plate(tmp_path / "lines")) == 2

@@ -23,6 +23,26 @@ def page(analysed, tmp_path):
     return Page(Desk(Apart(**vars(run)), Queue(tmp_path / "jobs")))
 
 
+def test_what_another_window_has_done_is_not_taken_back_unseen(page):
+    """Undo took back the last stroke of all windows: a cell deleted in one came back as the other undid its drawing."""
+    other = Page(page.desk)
+    item = page.desk.run.plate.fields[0]
+    for one in (page, other):
+        one.open(item.name)
+    cell = int(np.unique(page.desk.labels(item))[1])
+    other.correct._do("draw", polygon=[(2, 2), (12, 2), (12, 12), (2, 12)])
+    page.correct._guarded(lambda: page.correct._do("delete", cells=[cell]))
+    assert "another window" in page.message.object
+    page.correct._guarded(lambda: page.correct._do("delete", cells=[cell]))  # seen now
+    assert page.message.object == "delete: saved"
+    other.correct._guarded(other.correct._undo)
+    assert "another window" in other.message.object
+    assert cell not in page.desk.labels(item)
+    assert cell not in other.field.cells.data["label"], "it is drawn anew"
+    other.correct._guarded(other.correct._undo)
+    assert cell in page.desk.labels(item)
+
+
 def shown(page, label):
     """What the page tells of a cell, by column."""
     row = page.field.cells.data["label"].index(label)

@@ -1,25 +1,23 @@
-"""`find_plate`: from a folder, or files, to a Plate. The only place that lists folders of images."""
+"""`find_plate`: from a folder, or files, to a Plate."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cellular.data.channels import parse_channels, role_of
+from cellular.data.channels import is_channel_word, parse_channels, role_of
 from cellular.data.formats.image_file import describe_image, ome_zarr_plate
 from cellular.data.formats.image_info import square
-from cellular.data.formats.ome_zarr import is_ome_zarr, ome_attributes
+from cellular.data.formats.ome_zarr import ome_attributes
 from cellular.data.formats.suffixes import UNREAD_SUFFIXES, field_name, kind_of, nuclei_field, same_name
 from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
-from cellular.data.label_files import claimed, entries, file_of, find_labels, is_image, match_labels, names_of, scan
+from cellular.data.label_files import claimed, entries, file_of, find_labels, is_image, match_labels, names_of
+from cellular.data.listing import list_files
 from cellular.data.plate import FieldFiles, Plate, Source, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
 from cellular.data.schemes import SCHEMES, choose, read_names
 from cellular.errors import CellularError, InputError, MissingInputError
 
-# Folders of images in folders: plate / date / well / timepoint is four.
-DEEPEST = 5
 ORPHANS = "label image(s) without an image"
 
 _Channel = tuple[str, str]  # token and name
@@ -73,7 +71,10 @@ def find_plate(
     if not fields:
         raise InputError(f"No images in {', '.join(map(str, _several(source)))}")
     _refuse_twins(fields)
+    _refuse_folders_of_channels(fields)
     notes = [note for part in found for note in part.notes]
+    if z in ("max", "sum") and not any(item.projection for item in fields):
+        notes.append(f"z-stacks are to be projected (--z {z}), and none is here, by names or files")
     fixed = SCHEMES[found[0].scheme].roles if found[0].scheme in SCHEMES else {}
     fields, role_notes = _with_roles(fields, given, fixed)
     if pixel_size_um is not None:
@@ -104,11 +105,12 @@ def _find_one(source: Path, scheme: str | None, pattern: str | None, z: ZChoice)
     if source.is_dir() and (wells := ome_zarr_plate(source)) is not None:
         return _hcs_plate(source, wells, z)
     if source.is_dir() and not is_image(source):
-        files = list_files(source)
+        files, passed = list_files(source)
         root = source
     else:
-        files, root = [PurePosixPath(source.name)], source.parent
-    return _find_among(root, files, source, scheme, pattern, z)
+        files, passed, root = [PurePosixPath(source.name)], [], source.parent
+    found = _find_among(root, files, source, scheme, pattern, z)
+    return replace(found, notes=(*found.notes, *passed))
 
 
 def _find_among(
@@ -164,33 +166,6 @@ def _kinds(paths: Sequence[PurePosixPath]) -> str:
     return ", ".join(sorted({path.suffix.lower() for path in paths}))
 
 
-def list_files(folder: Path) -> list[PurePosixPath]:
-    """Files in `folder`, or, where it holds no image itself, in its subfolders; hidden ones left out; sorted.
-
-    A Zarr group counts as a file, other folders that are named as images are left out.
-    """
-    here = [one.name for one in scan(folder) if not (one.is_dir() and _is_mere_folder(folder, one.name))]
-    if any(kind_of(name) == "image" for name in here):
-        return [PurePosixPath(name) for name in here]
-    found: list[PurePosixPath] = []
-    for top, folders, files in os.walk(folder):
-        place = Path(top)
-        depth = len(place.relative_to(folder).parts)
-        groups = [name for name in folders if is_image(place / name)]
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and name not in groups and depth < DEEPEST
-        )
-        names = [name for name in (*files, *groups) if not name.startswith(".")]
-        below = place.relative_to(folder).as_posix()
-        found += [PurePosixPath(f"{below}/{name}") for name in names]
-    return sorted(found, key=lambda path: path.parts)
-
-
-def _is_mere_folder(folder: Path, name: str) -> bool:
-    """Whether a folder is named as an image, and is none."""
-    return kind_of(name) == "image" and not is_ome_zarr(folder / name)
-
-
 def _without_nuclei(kinds: Mapping[PurePosixPath, str | None]) -> list[PurePosixPath]:
     """The files without label images of nuclei: ``A01_nuclei.tif`` beside ``A01_masks.tif`` in a folder of labels.
 
@@ -232,6 +207,19 @@ def _refuse_twins(fields: Sequence[FieldFiles]) -> None:
             raise InputError(
                 f"{one} and {two} would both be called {item.name}; move one away, or name the parts with --pattern"
             )
+
+
+def _refuse_folders_of_channels(fields: Sequence[FieldFiles]) -> None:
+    """Raise InputError where "plates" are called as channels, hold the same places, and have one channel each."""
+    places: dict[str, set[tuple]] = {}
+    for item in fields:
+        places.setdefault(item.plate or "", set()).add((item.well, item.site, item.timepoint))
+    alike = len(places) > 1 and len({frozenset(there) for there in places.values()}) == 1
+    if alike and all(is_channel_word(name) for name in places) and all(len(item.sources) == 1 for item in fields):
+        raise InputError(
+            f"{fields[0].images[0]}: {' and '.join(sorted(places))} seem to be channels, a folder each, and no plates "
+            r"of the same wells; give --pattern, say '(?P<channel>[^/]+)/(?P<well>[^_]+)_s(?P<site>\d+)'"
+        )
 
 
 def _with_labels_beside(

@@ -146,15 +146,21 @@ def _named_scene(item: FieldFiles, info: ImageInfo, t: int, scenes: int) -> Fiel
         name, series = f"{name}_{_safe(part)}", f"{series}_{_safe(part)}"
         well = info.well or (well_name(info.name) if info.name else None)
         item = replace(item, well=item.well or well, site=item.site if well is None else info.scene + 1)
-    if info.sizes.get("T", 1) > 1:
-        if item.timepoint is not None:
-            raise InputError(f"{item.name}: its name gives a timepoint, and the file holds {info.sizes['T']} of them")
-        number = info.first_t + t + 1
+    several = info.sizes.get("T", 1) > 1
+    if several and item.timepoint is not None:
+        raise InputError(f"{item.name}: its name gives a timepoint, and the file holds {info.sizes['T']} of them")
+    if several or (info.times and item.timepoint is None):
+        number = (info.times[t] if info.times else t) + 1
         return replace(item, name=f"{name}_t{number:03d}", series=series, timepoint=number)
     return replace(item, name=name, series=series) if scenes > 1 else item
 
 
 def _of_scene(item: FieldFiles, path: Path, info: ImageInfo, t: int, composites: bool, z: ZChoice) -> FieldFiles:
+    if info.slices_elsewhere:
+        raise InputError(
+            f"{path}: its z-stack goes on in other files, which have {info.slices_elsewhere} more slices of it; save a "
+            "stack in one file"
+        )
     slices, projection = _project({level + 1: (path, level) for level in range(info.sizes.get("Z", 1))}, z, item.name)
     source = partial(Source, slices=slices, scene=info.scene, t=t)
     if info.rgb and composites:

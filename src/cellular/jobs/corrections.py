@@ -245,6 +245,11 @@ class FieldCorrections:
         check_same(field, self._by_hand, self._said)
 
     @property
+    def strokes(self) -> int:
+        """How many strokes the log has of the field, those taken back and their undoing too."""
+        return len(self._entries)
+
+    @property
     def can_undo(self) -> bool:
         """Whether a stroke stands that can be taken back."""
         return bool(taken_apart(self._entries)[0])

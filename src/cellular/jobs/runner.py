@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import pandas as pd
 import pyarrow as pa
 
+from cellular.data.formats.image_file import files_behind
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, OutputExistsError, PartDone
 from cellular.files import alone_in, is_leftover, read_json, sha256_of, write_csv, write_json
@@ -71,7 +72,8 @@ class Work:
 
     def is_done(self, item: Any, folder: Path) -> bool:
         """Whether `folder` holds the item's whole result, see :func:`is_done`."""
-        return is_done(folder, self.inputs(item), self.outputs(item), self.known(item))
+        begun = (folder / RECORD).is_file()  # of others the files need not be looked up, nor be readable
+        return begun and is_done(folder, self.inputs(item), self.outputs(item), self.known(item))
 
 
 class Joined(Mapping[str, pd.DataFrame]):
@@ -350,9 +352,10 @@ def spread(items: Sequence[FieldFiles], count: int) -> Sequence[FieldFiles]:
 
 
 def files_of(item: FieldFiles) -> tuple[Path, ...]:
-    """Image files of a field, and its label image where it has one: the usual inputs."""
-    found = [path for path in item.images if path.is_file()]
-    # A Zarr group is a folder of many files: its metadata stands for them.
-    found += [p for path in item.images if path.is_dir() for p in (path / "zarr.json", path / ".zattrs") if p.is_file()]
-    missing = [path for path in item.images if not path.exists()]
-    return (*found, *missing, *((item.labels,) if item.labels else ()))
+    """Files that a field's pixels are read from, and its label image where it has one: the usual inputs.
+
+    Raises InputError for an OME-Zarr of which that cannot be told.
+    """
+    planes = dict.fromkeys((path, one.scene, one.t, z) for one in item.sources for path, z in one.slices)
+    found = dict.fromkeys(file for plane in planes for file in files_behind(*plane))
+    return (*found, *((item.labels,) if item.labels else ()))

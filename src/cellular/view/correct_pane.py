@@ -8,6 +8,7 @@ import panel as pn
 
 from cellular.autophagy.state.by_hand import choices_of
 from cellular.errors import CellularError, InputError
+from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.corrections_log import STATE
 from cellular.view.field_pane import FieldPane
 from cellular.view.parts import number, press
@@ -109,10 +110,18 @@ class CorrectPane:
             if self.pane.item is not None and "meanwhile" in str(error):
                 self.pane.desk.forget(self.pane.item)
                 self.pane.show_cells()
+                self.refresh()
+
+    def _found(self) -> FieldCorrections:
+        """The field's corrections; InputError where they are not those that are drawn: another page has made some."""
+        found = self.pane.desk.correcting(self.pane.opened)
+        if found.strokes != self.pane.strokes:
+            raise InputError(f"{found.field} was corrected in another window meanwhile; look at it, and do it again")
+        return found
 
     def _do(self, operation: str, **arguments: Any) -> None:
         """One stroke, and the picture after it."""
-        found = self.pane.desk.correcting(self.pane.opened)
+        found = self._found()
         told = found.states
         touched = found.do(operation, **arguments)
         lost = [str(cell) for cell in told if cell not in found.states and operation != STATE]
@@ -140,10 +149,10 @@ class CorrectPane:
             self.pane.colour_by.value = STATE  # else nothing would be seen of it
 
     def _undo(self) -> None:
-        self._after(self.pane.desk.correcting(self.pane.opened).undo(), "undone")
+        self._after(self._found().undo(), "undone")
 
     def _redo(self) -> None:
-        self._after(self.pane.desk.correcting(self.pane.opened).redo(), "done again")
+        self._after(self._found().redo(), "done again")
 
     def _choose(self, cell: int | None) -> None:
         if cell:

@@ -60,7 +60,7 @@ class FieldPane:
         self.ranges: list[tuple[float, float]] = []
         self._seen: tuple | None = None
         self._waiting: Any = None
-        self._busy = False
+        self._busy, self.strokes = False, 0  # that were drawn
         self._size: dict[str, int] = {}
         self._ticks: list[pn.widgets.CheckBoxGroup] = []
         self.image = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
@@ -291,7 +291,8 @@ class FieldPane:
         if self.item is None:
             return
         try:
-            labels, told = self.desk.labels(self.item), self.desk.correcting(self.item).states
+            found = self.desk.correcting(self.item)
+            labels, told, self.strokes = self.desk.labels(self.item), found.states, found.strokes
         except CellularError as error:
             self.tell(str(error))
             labels, told = None, {}

@@ -47,7 +47,7 @@ def test_a_file_for_each_timepoint_whether_or_not_the_others_are_there(tmp_path,
         text = xml(blocks, {"Z": 1, "C": 1, "T": 2}, f'UUID="{UUIDS[t]}"')
         path = write(tmp_path, f"T{t}.ome.tif", [plane(100 + t)], text)
         (info,) = describe_image(path)
-        assert (info.sizes["T"], info.first_t) == (1, t)
+        assert (info.sizes["T"], info.times) == (1, (t,))
         assert (read_image(path) == 100 + t).all()
 
 
@@ -69,7 +69,7 @@ def test_without_uuids_the_file_names_tell(tmp_path):
         f'<TiffData FirstT="{t}" PlaneCount="1"><UUID FileName="t{t}.ome.tif"/></TiffData>' for t in (0, 1)
     )
     path = write(tmp_path, "t1.ome.tif", [plane(7)], xml(blocks, {"Z": 1, "C": 1, "T": 2}))
-    assert describe_image(path)[0].first_t == 1
+    assert describe_image(path)[0].times == (1,)
     other = write(tmp_path, "elsewhere.ome.tif", [plane(7)], xml(blocks, {"Z": 1, "C": 1, "T": 2}))
     with pytest.raises(InputError, match=r"elsewhere.ome.tif: its OME-XML lists no plane of this file; was it renamed"):
         describe_image(other)
@@ -100,7 +100,7 @@ def test_a_companion_file_describes(tmp_path):
     )
     path = write(tmp_path, "T1.ome.tif", [plane(4)], text)
     (info,) = describe_image(path)
-    assert (info.channels, info.first_t) == (("EGFP",), 1)
+    assert (info.channels, info.times) == (("EGFP",), (1,))
     (tmp_path / "set.companion.ome").unlink()
     assert (read_image(path) == 4).all()
 
@@ -126,3 +126,51 @@ def test_timepoints_of_a_later_part_of_a_series_keep_their_numbers(tmp_path):
         write(tmp_path, f"part{n}.ome.tif", [plane(2 * n), plane(2 * n + 1)], text)
     found = [(item.name, item.timepoint, int(read_field(item).pixels.max())) for item in find_plate(tmp_path).fields]
     assert found == [("part0_t001", 1, 0), ("part0_t002", 2, 1), ("part1_t003", 3, 2), ("part1_t004", 4, 3)]
+
+
+def test_a_last_part_of_one_timepoint_has_its_number(tmp_path):
+    """Cameras' files of 4 GB end anywhere: the only timepoint of the last one had none."""
+    counts = (2, 1)
+    blocks = "".join(
+        block(n, f"part{n}.ome.tif", FirstT=2 * n).replace('Count="1"', f'Count="{count}"')
+        for n, count in enumerate(counts)
+    )
+    for n, count in enumerate(counts):
+        text = xml(blocks, {"Z": 1, "C": 1, "T": 3}, f'UUID="{UUIDS[n]}"', ("EGFP",))
+        write(tmp_path, f"part{n}.ome.tif", [plane(2 * n + k) for k in range(count)], text)
+    found = [(item.name, item.timepoint, int(read_field(item).pixels.max())) for item in find_plate(tmp_path).fields]
+    assert found == [("part0_t001", 1, 0), ("part0_t002", 2, 1), ("part1_t003", 3, 2)]
+
+
+def test_timepoints_that_alternate_between_files_keep_their_numbers(tmp_path):
+    """Two cameras in turn: the second timepoint of the first file is the third of the series."""
+
+    def at(n, ifd):
+        return block(n, f"cam{n}.ome.tif", FirstT=2 * ifd + n).replace('IFD="0"', f'IFD="{ifd}"')
+
+    blocks = "".join(at(n, ifd) for n in (0, 1) for ifd in (0, 1))
+    for n in (0, 1):
+        text = xml(blocks, {"Z": 1, "C": 1, "T": 4}, f'UUID="{UUIDS[n]}"', ("EGFP",))
+        write(tmp_path, f"cam{n}.ome.tif", [plane(n), plane(2 + n)], text)
+    found = [(item.name, item.timepoint, int(read_field(item).pixels.max())) for item in find_plate(tmp_path).fields]
+    assert found == [("cam0_t001", 1, 0), ("cam0_t003", 3, 2), ("cam1_t002", 2, 1), ("cam1_t004", 4, 3)]
+
+
+def test_a_stack_that_goes_on_in_another_file_is_refused(tmp_path):
+    """Each file's slices were projected by themselves, to two fields of the same cells."""
+    blocks = "".join(block(n, f"part{n}.ome.tif", FirstZ=2 * n).replace('Count="1"', 'Count="2"') for n in (0, 1))
+    for n in (0, 1):
+        text = xml(blocks, {"Z": 4, "C": 1, "T": 1}, f'UUID="{UUIDS[n]}"', ("EGFP",))
+        write(tmp_path, f"part{n}.ome.tif", [plane(2 * n), plane(2 * n + 1)], text)
+    with pytest.raises(InputError, match=r"part0.*2 more slices"):
+        find_plate(tmp_path, z="max")
+
+
+def test_pages_that_the_description_does_not_know_are_not_left_out(tmp_path):
+    """As of files that were joined page by page: the later file's were passed over."""
+    text = xml("<TiffData/>", {"Z": 2, "C": 1, "T": 1})
+    path = write(tmp_path, "a.ome.tif", [plane(n) for n in range(4)], text)
+    with pytest.raises(InputError, match=r"a.ome.tif.*lists 2 pages.*2 more"):
+        describe_image(path)
+    smaller = [plane(0), plane(1), plane(2)[:4, :4]]
+    assert describe_image(write(tmp_path, "b.ome.tif", smaller, text))[0].sizes["Z"] == 2

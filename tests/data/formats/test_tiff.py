@@ -1,5 +1,7 @@
 """The TIFF zoo: each variant written by its own tool, the right plane got another way."""
 
+import struct
+
 import numpy as np
 import pytest
 import tifffile
@@ -298,3 +300,64 @@ def test_metamorphs_calibration_counts_while_it_is_on(tmp_path, state, unit, siz
         tmp_path / "a.tif", np.zeros((8, 12), np.uint16), description=description, metadata=None, software="MetaSeries"
     )
     assert describe_image(tmp_path / "a.tif")[0].pixel_size_um == size
+
+
+IMAGEJ = "ImageJ=1.53t\nimages=12\nchannels=2\nslices=6\nhyperstack=true\n"
+
+
+@pytest.mark.parametrize("pages", [1, 2, 4, 13])
+def test_a_stack_of_imagej_that_lost_or_gained_planes_is_refused(tmp_path, pages):
+    """Up to four were taken for channels, and those beyond what ImageJ wrote down were passed over."""
+    path = tmp_path / "a.tif"
+    stack = RNG.integers(0, 4000, (pages, 8, 9), dtype=np.uint16)
+    tifffile.imwrite(path, stack, description=IMAGEJ, metadata=None, photometric="minisblack")
+    with pytest.raises(InputError, match=rf"a.tif: its {pages} pages.*images=12"):
+        describe_image(path)
+
+
+def metamorph(path, planes, heights, times, wavelengths):
+    """A STK, byte by byte: the planes in one block, and MetaMorph's tags UIC1 to UIC3 of the only page."""
+    count, (high, wide) = len(planes), planes[0].shape
+    data = b"".join(plane.astype("<u2").tobytes() for plane in planes)
+    page = 8 + len(data)
+    behind = page + 2 + 12 * 12 + 4  # of the page's directory of twelve tags
+    each = b"".join(struct.pack("<6I", round(z * 1000), 1000, 2459000, t, 2459000, t) for z, t in zip(heights, times))
+    waves = b"".join(struct.pack("<2I", nm, 1) for nm in wavelengths)
+    at_waves = behind + len(each)
+    tags = [(256, 4, 1, wide), (257, 4, 1, high), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8)]
+    tags += [(277, 3, 1, 1), (278, 4, 1, high), (279, 4, 1, 2 * high * wide), (33628, 4, 2, at_waves + len(waves))]
+    tags += [(33629, 5, count, behind), (33630, 5, count, at_waves)]
+    listed = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    head = struct.pack("<2sHI", b"II", 42, page) + data + struct.pack("<H", len(tags)) + listed + bytes(4)
+    path.write_bytes(head + each + waves + bytes(64))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("heights", "times", "wavelengths", "axis"),
+    [
+        ((1, 1, 1), (0, 100, 200), (525, 525, 525), "Z"),
+        ((0, 1, 1), (0, 100, 200), (525, 525, 525), "Z"),
+        ((0, 1, 1), (0, 0, 0), (525, 525, 525), "Z"),
+        ((0, 0, 0), (0, 100, 200), (525, 525, 525), "T"),
+        ((0, 0, 0), (0, 100, 200), (450, 525, 605), "C"),
+    ],
+)
+def test_planes_of_a_metamorph_stack_are_what_its_tags_say(tmp_path, heights, times, wavelengths, axis):
+    """Slices of which the first lies at 0, and wavelengths one after another, passed for timepoints."""
+    planes = [PLANE + n for n in range(3)]
+    path = metamorph(tmp_path / "a.stk", planes, heights, times, wavelengths)
+    (info,) = describe_image(path)
+    assert {name: info.sizes[name] for name in "TZC"} == {"T": 1, "Z": 1, "C": 1} | {axis: 3}
+    assert not info.undeclared
+    for n, plane in enumerate(planes):
+        found = read_pixels(path)[..., n] if axis == "C" else read_pixels(path, **{axis.lower(): n})[..., 0]
+        np.testing.assert_array_equal(found, plane)
+
+
+def test_a_metamorph_stack_of_wavelengths_and_slices_is_refused(tmp_path):
+    path = metamorph(tmp_path / "a.stk", [PLANE] * 4, (0, 0, 1, 1), (0, 1, 2, 3), (525, 605, 525, 605))
+    with pytest.raises(InputError, match=r"a.stk: 4 planes of 2 wavelengths"):
+        describe_image(path)
+    (info,) = describe_image(metamorph(tmp_path / "b.stk", [PLANE], (0,), (0,), (525,)))
+    assert {name: info.sizes[name] for name in "TZC"} == {"T": 1, "Z": 1, "C": 1}

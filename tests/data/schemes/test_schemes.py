@@ -83,6 +83,7 @@ NAMES = [
     ("incell", "A01/A - 01(fld 1 wv DAPI - DAPI).tif", "well=A01 site=1 channel=DAPI - DAPI"),
     ("channels", "x_w1.tif", "channel=w1 name=x series=x"),
     ("channels", "x_t02_z3_ch00.tif", "timepoint=2 z=3 channel=ch00 name=x_t02 series=x"),
+    ("channels", "x_z3_t02_ch00.tif", "timepoint=2 z=3 channel=ch00 name=x_t02 series=x"),
     ("channels", "img_Texas Red.tif", "channel=Texas Red name=img series=img"),
     ("channels", "x_control_GFP.tif", "channel=GFP name=x_control series=x_control"),
     ("channels", "C1-cells.tif", "channel=C1 name=cells series=cells"),

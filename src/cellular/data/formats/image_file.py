@@ -6,14 +6,20 @@ import numpy as np
 
 from cellular.data.formats.czi import describe_czi, read_czi
 from cellular.data.formats.image_info import ImageInfo
-from cellular.data.formats.ome_zarr import describe_ome_zarr, is_ome_zarr, ome_zarr_plate, read_ome_zarr
+from cellular.data.formats.ome_zarr import (
+    describe_ome_zarr,
+    is_ome_zarr,
+    ome_zarr_files,
+    ome_zarr_plate,
+    read_ome_zarr,
+)
 from cellular.data.formats.picture import describe_picture, read_picture
 from cellular.data.formats.suffixes import IMAGE_SUFFIXES, PICTURE_SUFFIXES, TIFF_SUFFIXES, VENDOR_SUFFIXES
 from cellular.data.formats.tiff import describe_tiff, read_tiff
 from cellular.data.formats.vendor import describe_vendor, read_vendor
 from cellular.errors import CellularError, InputError, MissingInputError
 
-__all__ = ["ImageInfo", "describe_image", "ome_zarr_plate", "read_pixels"]
+__all__ = ["ImageInfo", "describe_image", "files_behind", "ome_zarr_plate", "read_pixels"]
 
 
 def describe_image(path: str | Path) -> tuple[ImageInfo, ...]:
@@ -71,6 +77,16 @@ def read_pixels(
         if (scene, t, z) != (0, 0, 0):
             raise InputError(f"{path}: image {scene}, T = {t}, Z = {z} was asked for, the file has one of each")
         return read_picture(path, stored=stored)[0]
+    except Exception as error:
+        raise _named(error, path) from error
+
+
+def files_behind(path: Path, scene: int = 0, t: int = 0, z: int = 0) -> list[Path]:
+    """The files that a plane of :func:`read_pixels` is read from: several of an OME-Zarr, else the file itself."""
+    if not is_ome_zarr(path):
+        return [path]
+    try:
+        return ome_zarr_files(path, scene, t, z)
     except Exception as error:
         raise _named(error, path) from error
 

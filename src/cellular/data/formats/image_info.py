@@ -39,7 +39,9 @@ class ImageInfo:
     pixel_size_um : side of a pixel, µm; None where the file does not say or pixels are not square.
     white : level at which a pixel is saturated; None for floats, which have none.
     undeclared : the C axis is only supposed: the file does not name its axes.
-    first_t : 0-based timepoint of this file's first plane in a series of files, by an OME-TIFF's own list.
+    times : 0-based timepoint of each of the T in a series of files, by an OME-TIFF's own list; empty where there is
+        none: from 0 on.
+    slices_elsewhere : z slices of the same stack that lie in other files, by an OME-TIFF's own list.
     well : that it lies in, where the file says so besides the name.
     kinds : types of the C channels' pixels where they are stored as several, all read as `dtype`; else empty.
     """
@@ -53,7 +55,8 @@ class ImageInfo:
     pixel_size_um: float | None
     white: float | None
     undeclared: bool = False
-    first_t: int = 0
+    times: tuple[int, ...] = ()
+    slices_elsewhere: int = 0
     well: str | None = None
     kinds: tuple[np.dtype, ...] = ()
 

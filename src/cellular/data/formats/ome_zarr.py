@@ -4,6 +4,7 @@ Source: OME-NGFF specification 0.4 and 0.5, sections multiscales, omero, plate, 
 """
 
 import json
+from itertools import product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from cellular.data.formats.image_info import ImageInfo, check_index, micrometres
 from cellular.errors import InputError, import_extra
 
 _AXES = "tczyx"
+_METADATA = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 
 
 def is_ome_zarr(path: Path) -> bool:
@@ -59,6 +61,22 @@ def read_ome_zarr(path: Path, scene: int, t: int, z: int) -> tuple[np.ndarray, I
     left = [axis for axis in axes if axis not in place]
     image = image.transpose([left.index(axis) for axis in "yxc" if axis in left])
     return image.reshape(*image.shape[:2], -1), info
+
+
+def ome_zarr_files(path: Path, scene: int, t: int, z: int) -> list[Path]:
+    """The files that a plane of full resolution is read from: metadata, and those of its chunks that are there.
+
+    Raises as :func:`read_ome_zarr` does.
+    """
+    group = _images(path)[scene]
+    array, axes = _open(group)
+    where = group / str(_multiscale(group)["datasets"][0]["path"])
+    told = [place / name for place in dict.fromkeys((path, group, where)) for name in _METADATA]
+    place = {"t": t, "z": z}
+    steps = zip(axes, array.shape, array.shards or array.chunks)
+    along = [[place[axis] // step] if axis in place else range(-(-size // step)) for axis, size, step in steps]
+    chunks = [where / array.metadata.encode_chunk_key(at) for at in product(*along)]
+    return [file for file in (*told, *chunks) if file.is_file()]
 
 
 def ome_zarr_plate(path: str | Path) -> list[tuple[str, int, Path]] | None:

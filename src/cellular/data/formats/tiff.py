@@ -16,7 +16,7 @@ import tifffile
 from cellular.data.formats.image_info import ImageInfo, check_index
 from cellular.data.formats.ome_xml import OmeImage, ome_images, parse_xml
 from cellular.data.formats.pixels import apply_palette, invert_light, is_ramp, upright
-from cellular.data.formats.tiff_metadata import channel_names, pixel_size, white
+from cellular.data.formats.tiff_metadata import channel_names, metamorph_axis, pixel_size, white
 from cellular.errors import InputError
 
 _LEAST_PAGE = 18  # bytes of a TIFF page's directory with one tag
@@ -129,6 +129,14 @@ def _ome_scenes(file: tifffile.TiffFile, path: Path, text: str) -> list[TiffScen
     images = ome_images(root, uuid, path.name, len(file.pages))
     if not images:
         raise InputError(f"{path}: its OME-XML lists no plane of this file; was it renamed?")
+    listed = {ifd for image in images for ifd in image.planes.values()}
+    shapes = {file.pages[ifd].shape for ifd in listed}
+    others = [file.pages[n].aspage() for n in range(len(file.pages)) if n not in listed]
+    if lost := [page for page in others if page.shape in shapes and not page.subfiletype & (_REDUCED | _MASK)]:
+        raise InputError(
+            f"{path}: its OME-XML lists {len(listed)} pages, and the file has {len(lost)} more of the kind; was it put "
+            "together of several files? Save it again, with what its pages are"
+        )
     return [_ome_scene(file, path, image) for image in images]
 
 
@@ -146,7 +154,10 @@ def _ome_scene(file: tifffile.TiffFile, path: Path, image: OmeImage) -> TiffScen
     names = tuple(image.channels[c] for c in own["C"])
     scene = _scene(file, path, keyframe, "TZC" + keyframe.axes, shape + keyframe.shape, 3, page_at, image.name, names)
     bits = white(file, keyframe, image.bits)
-    return replace(scene, info=replace(scene.info, pixel_size_um=image.pixel_size_um, white=bits, first_t=own["T"][0]))
+    times = tuple(own["T"]) if image.sizes["T"] > 1 else ()
+    apart = len({z for _, z, _ in image.elsewhere} - set(own["Z"]))
+    told = replace(scene.info, pixel_size_um=image.pixel_size_um, white=bits, times=times, slices_elsewhere=apart)
+    return replace(scene, info=told)
 
 
 def _nowhere(image: OmeImage, axis: int) -> set[int]:
@@ -157,10 +168,19 @@ def _nowhere(image: OmeImage, axis: int) -> set[int]:
 
 def _series_scene(file: tifffile.TiffFile, path: Path, series: tifffile.TiffPageSeries) -> TiffScene:
     keyframe, axes, shape = series.keyframe, series.axes, tuple(series.shape)
+    if series.kind == "stk" and len(axes) > len(keyframe.axes):
+        axes = metamorph_axis(file, path) + axes[1:]
     planes = int(np.prod(shape, dtype=np.int64)) // max(keyframe.size, 1)
     lead = next((n for n in range(len(shape)) if np.prod(shape[:n], dtype=np.int64) == planes), None)
-    if lead is None or planes * keyframe.size != np.prod(shape, dtype=np.int64):
-        raise InputError(f"{path}: its pages of {keyframe.shape} do not make up the {shape} that it claims")
+    # Of a stack that ImageJ wrote as one block, tifffile's series has one page, the file as many as it likes.
+    pages, claimed = len(file.pages) if file.is_imagej else len(series), np.prod(shape, dtype=np.int64)
+    unknown = file.is_imagej and series.kind != "imagej"  # then tifffile goes on as if ImageJ had said nothing
+    if lead is None or planes * keyframe.size != claimed or pages > planes or unknown:
+        told = " ".join((file.pages.first.description if file.is_imagej else str(shape)).split()[:5])
+        raise InputError(
+            f"{path}: its {pages} pages of {keyframe.shape} do not make up what it claims ({told}); it was cut off or "
+            "changed: save it again"
+        )
     virtual = series.dataoffset if len(series) < planes else None
 
     def page_at(number: int) -> tifffile.TiffPage | tifffile.TiffFrame | None:

@@ -1,9 +1,12 @@
 """What the makers of a TIFF wrote beside the pixels: size of a pixel, names of channels, bits of the camera."""
 
+from pathlib import Path
+
 import numpy as np
 import tifffile
 
 from cellular.data.formats.image_info import from_dots, micrometres, square, white_of
+from cellular.errors import InputError
 
 _OF_PRINTERS = ("inch", "in", "cm")
 _INCH, _CENTIMETRE = 2, 3  # ResolutionUnit
@@ -49,6 +52,27 @@ def channel_names(file: tifffile.TiffFile, count: int) -> tuple[str, ...]:
     elif file.is_lsm:
         names = [str(name) for name in ((file.lsm_metadata or {}).get("ChannelColors") or {}).get("ColorNames") or ()]
     return tuple((names + [""] * count)[:count])
+
+
+def metamorph_axis(file: tifffile.TiffFile, path: Path) -> str:
+    """Along what the planes of a MetaMorph stack lie: C wavelengths, Z heights, T times; Q where it does not say.
+
+    The first slice's distance is 0 in some stacks.
+
+    Raises InputError for several wavelengths at several heights or times.
+    """
+    meta = file.stk_metadata or {}
+    waves = len(np.unique(meta.get("Wavelengths", 0)))
+    if waves > 1:
+        if waves < meta["NumberPlanes"]:
+            raise InputError(
+                f"{path}: {meta['NumberPlanes']} planes of {waves} wavelengths, and it does not say which is which "
+                "slice or time; save one wavelength a file"
+            )
+        return "C"
+    if np.any(meta["ZDistance"] != 0):
+        return "Z"
+    return "T" if np.all(np.diff(meta["TimeCreated"]) != 0) else "Q"
 
 
 def white(file: tifffile.TiffFile, page: tifffile.TiffPage, bits: int | None = None) -> float | None:

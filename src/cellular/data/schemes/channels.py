@@ -18,7 +18,7 @@ _ENDING = re.compile(rf"(?P<name>.+?)(?:_(?:w|ch)\d{{1,2}})?[_ .-]+(?P<token>{_T
 _FIRST = re.compile(r"(?P<token>C\d{1,2})-(?P<name>.+)")
 # POS numbers sites, and the letter after it is the filter's ("01_POS002_D").
 _POSITION = re.compile(r"(?P<name>(?:.*_)?POS(?P<site>\d+))_(?P<token>[A-Z])")
-_STEPS = re.compile(r"(?P<series>.+?)(?:_t(?P<timepoint>\d+))?(?:_z(?P<z>\d+))?")
+_STEPS = re.compile(r"(?P<series>.+?)(?P<steps>(?:_t\d+)?(?:_z\d+)?|_z\d+_t\d+)")
 
 
 def read(path: PurePosixPath) -> Parts | None:
@@ -39,11 +39,11 @@ def read(path: PurePosixPath) -> Parts | None:
     steps = _STEPS.fullmatch(name)
     if steps is None:
         return None
-    timepoint, z = number(steps["timepoint"]), number(steps["z"])
-    whole = name if z is None else name[: name.rindex("_z")]
+    found = dict(re.findall(r"_([tz])(\d+)", steps["steps"]))
+    whole = steps["series"] + (f"_t{found['t']}" if "t" in found else "")
     return Parts(
-        timepoint=timepoint,
-        z=z,
+        timepoint=number(found.get("t")),
+        z=number(found.get("z")),
         channel=token,
         date=date_in(name, *reversed(path.parts[:-1])),
         name=whole,
