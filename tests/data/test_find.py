@@ -1,5 +1,7 @@
 """Fields as their names and files say, and what is refused when it is read."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tifffile
@@ -265,3 +267,25 @@ def test_folders_that_are_called_as_channels_are_no_plates(tmp_path):
     assert [(item.name, item.roles) for item in fields] == [(f"A01_s{n}", ("mRFP", "EGFP")) for n in (1, 2)]
     lay(tmp_path / "lines", "GFP/A01_s1", "RFP/B01_s1")  # other places: two plates, as of two cell lines
     assert len(find_plate(tmp_path / "lines")) == 2
+
+
+def test_results_inside_a_plates_folder_are_no_part_of_it(tmp_path):
+    for day in ("d1", "d2"):
+        (tmp_path / "plate" / day).mkdir(parents=True)
+        tifffile.imwrite(tmp_path / "plate" / day / "a_GFP.tif", np.zeros((40, 40), np.uint16))
+    before = find_plate(tmp_path / "plate")
+    results = tmp_path / "plate" / "d1" / "out"
+    for name in ("overlays/a.jpg", "gallery/01_a.png", "labels/a_masks.tif", "flat_field/EGFP.tif"):
+        (results / name).parent.mkdir(parents=True)
+        write_image(results / name, np.zeros((40, 40, 3), np.uint8))
+    for name in ("plate.json", "analyse.json"):
+        (results / name).write_text("{}")
+    assert find_plate(tmp_path / "plate") == before
+    # nor are images beside them said to be passed over
+    shutil.move(results, tmp_path / "plate" / "d2" / "out")
+    assert not any("not read" in note for note in find_plate(tmp_path / "plate" / "d2").notes)
+    # without their records they are files like others
+    (tmp_path / "plate" / "d2" / "out" / "plate.json").unlink()
+    (note,) = [note for note in find_plate(tmp_path / "plate" / "d2").notes if "not read" in note]
+    assert "1 image(s) in folders below" in note
+    assert "out/flat_field/EGFP.tif" in note

@@ -8,12 +8,17 @@ from cellular.data.formats.ome_zarr import is_ome_zarr
 from cellular.data.formats.suffixes import TIFF_SUFFIXES, VENDOR_SUFFIXES, kind_of, suffix_of
 from cellular.data.label_files import is_image, scan
 
+# What a folder of results is known by: the plate that they are of, beside the record of the command that made them.
+PLATE = "plate.json"
+_RECORDS = ("analyse.json", "measure.json", "quality.json", "segment.json")
+
 
 def list_files(folder: Path) -> tuple[list[PurePosixPath], list[str]]:
     """Files in `folder`, or, where it holds no image itself, in its subfolders; hidden ones left out; sorted.
 
     A Zarr group counts as a file, other folders that are named as images are left out. Links are followed, a folder
-    once. The second list tells of images in subfolders where `folder` holds some itself.
+    once. Results that `cellular` wrote below `folder` are no part of a plate: their pictures and label images are not
+    looked at. The second list tells of images in subfolders where `folder` holds some itself.
     """
     entries = scan(folder)
     here = [PurePosixPath(one.name) for one in entries if not (one.is_dir() and _is_mere_folder(folder, one.name))]
@@ -31,7 +36,8 @@ def list_files(folder: Path) -> tuple[list[PurePosixPath], list[str]]:
     if not passed:
         return here, []
     note = (
-        f"{len(passed)} images in folders below are not read, first {passed[0]}: {images[0]} lies in the folder itself"
+        f"{len(passed)} image(s) in folders below are not read, first {passed[0]}: {images[0]} lies in the folder "
+        "itself"
     )
     return here, [f"{note}; where they belong together, put all into folders"]
 
@@ -45,10 +51,18 @@ def _below(folder: Path) -> Iterator[PurePosixPath]:
             folders.clear()
             continue
         seen.add(real)
+        if _is_run(place):
+            folders.clear()
+            continue
         groups = [name for name in folders if is_image(place / name)]
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in groups)
         below = PurePosixPath(place.relative_to(folder).as_posix())
         yield from (below / name for name in (*files, *groups) if not name.startswith("."))
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether `cellular` wrote results of a plate there."""
+    return (folder / PLATE).is_file() and any((folder / name).is_file() for name in _RECORDS)
 
 
 def _is_mere_folder(folder: Path, name: str) -> bool:

@@ -15,6 +15,7 @@ from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
 from cellular.data.formats.suffixes import label_path
 from cellular.data.image import load_labels
+from cellular.data.listing import PLATE
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import sha256_of, write_json, write_text
 from cellular.jobs.conclude import MADE_WITH, AnalyseResult, AnalyseSettings, conclude, outlined
@@ -126,7 +127,7 @@ def analyse(
     record |= {"state_model_sha256": sha256_of(settings.state_model)} if settings.state_model else {}
     record |= flat.record()
     with claimed(out, "analyse", record, engine):
-        write_json(out / "plate.json", given.as_dict())
+        write_json(out / PLATE, given.as_dict())
         if config is not None:
             write_text(out / "config.toml", config)
         used = {"exclude": list(exclude), "corrections": str(corrections) if corrections else None}

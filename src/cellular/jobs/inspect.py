@@ -8,6 +8,7 @@ import pandas as pd
 
 from cellular.data.find import as_plate
 from cellular.data.formats.image_file import describe_image
+from cellular.data.listing import PLATE
 from cellular.data.plate import FieldFiles, Plate, plates_apart
 from cellular.errors import InputError
 from cellular.files import write_csv, write_json
@@ -53,7 +54,7 @@ def inspect(plate: Plate | str | Path, out: str | Path | None = None) -> Inspect
     if out is not None:
         out = Path(out)
         write_csv(out / "fields.csv", fields)
-        write_json(out / "plate.json", plate.as_dict() | {"odd": problems})
+        write_json(out / PLATE, plate.as_dict() | {"odd": problems})
         if any(item.well for item in plate.fields):
             shown = fields[["field", "plate", "well", *plate.map_columns]].assign(plate=plates_apart(fields))
             save(plate_figure(shown, plate.map_columns), out / "plate.svg", shown)

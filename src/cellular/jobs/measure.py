@@ -20,6 +20,7 @@ from cellular.autophagy.state.by_hand import BY_HAND, PLACE, not_there, with_sta
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image
 from cellular.data.image import FieldImage, load_labels
+from cellular.data.listing import PLATE
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, import_extra
 from cellular.files import of_words, write_bytes, write_csv, write_json
@@ -147,7 +148,7 @@ def measure(
         **flat.record(),
     }
     with claimed(out, "measure", record, engine) as folder:
-        write_json(folder / "plate.json", corrected_plate.as_dict())
+        write_json(folder / PLATE, corrected_plate.as_dict())
         shown = spread(labelled, overlays)
         flat = settle(flat, plate, folder, engine)
         work = measure_work(plate, folder, settings, {item.name for item in shown}, flat, source)

@@ -16,6 +16,7 @@ from cellular.autophagy.quality.flags import flag_fields
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image
 from cellular.data.image import FieldImage, load_labels, read_field
+from cellular.data.listing import PLATE
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError
 from cellular.files import write_csv, write_json
@@ -91,7 +92,7 @@ def quality(
     flat = open_flat_field(plate, flat_field)
     record = {"plate": str(plate.folder), "labels": str(labels) if labels else None, "channels": roles_of(plate)}
     with claimed(out, "quality", record | {"flat_field": flat_field}, engine):
-        write_json(out / "plate.json", plate.as_dict())
+        write_json(out / PLATE, plate.as_dict())
         done = each_field(plate, out, _work(plate), desc="quality", engine=engine)
         result = judge(plate, done.tables, out, flat)
         write_csv(out / "columns.csv", documentation({"quality": result.table}))

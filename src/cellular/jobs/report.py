@@ -3,6 +3,7 @@
 from dataclasses import fields as fields_of
 from pathlib import Path
 
+from cellular.data.listing import PLATE
 from cellular.data.plate import Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import alone_in, read_csv, read_json
@@ -52,7 +53,7 @@ def _analysis(run: Path) -> Path:
         record = read_json(run / "analyse.json")
         known = {one.name for one in fields_of(AnalyseSettings)}
         settings = settings_from(AnalyseSettings, {name: value for name, value in record.items() if name in known})
-        plate = Plate.from_dict(read_json(run / "plate.json"))
+        plate = Plate.from_dict(read_json(run / PLATE))
         known_fields = {item.name for item in plate.fields}
         names = [name for name in finished(run) if name in known_fields]
         if not names:

@@ -6,13 +6,13 @@ from typing import Any
 
 from cellular.data.formats.suffixes import label_path
 from cellular.data.label_files import match_labels
+from cellular.data.listing import PLATE
 from cellular.data.plate import Plate
 from cellular.errors import MissingInputError
 from cellular.files import read_json
 
 # The verbs whose output can be looked at.
 VERBS = ("analyse", "measure", "segment")
-PLATE = "plate.json"
 
 
 def verb_of(folder: str | Path) -> str | None:

@@ -11,6 +11,7 @@ from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image, write_labels
 from cellular.data.formats.suffixes import label_path
 from cellular.data.image import FieldImage, read_field
+from cellular.data.listing import PLATE
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.files import sha256_of, write_json
@@ -95,7 +96,7 @@ def segment(
         seeds = nuclei_source(plate, AUTO, None, device)
     record |= {"nuclei_from": seeds.record()} if seeds else {}
     with claimed(out, "segment", record, engine) as folder:
-        write_json(folder / "plate.json", plate.as_dict())
+        write_json(folder / PLATE, plate.as_dict())
         work = segment_work(segmenter, folder, settings, overlays, seeds)
         done = each(plate.fields, folder, work, desc="segment", engine=engine)
         every = Joined(folder, finished(folder))
