@@ -91,7 +91,7 @@ def train_crop_state(
 
     `out` gets ``model.safetensors``, the tables and figures of :func:`train_state` and ``figures/saliency.png``: what
     the network looks at in cells that it was sure of, rightly and wrongly, when it had not seen their well. All crops
-    are in memory at once: 40 kB a cell at the usual size.
+    are in memory at once: 80 kB a cell at the usual size.
     """
     table, settings = _known_cells(cells, truth, settings or CropSettings(), positive, corrections)
     pairs = fields_of(table, images, labels)
@@ -313,7 +313,7 @@ def _no_crops(network: CropModel) -> Crops:
     """Crops of a table without cells."""
     channels, size = network.settings.channels, network.settings.size
     cells = pd.DataFrame({"field": np.empty(0, object), "label": np.empty(0, np.int64)})
-    return Crops(np.empty((0, len(channels) + 1, size, size), np.float16), cells, channels, network.source)
+    return Crops(np.empty((0, len(channels) + 1, size, size), np.float32), cells, channels, network.source)
 
 
 def classify_field(

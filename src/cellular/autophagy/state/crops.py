@@ -22,7 +22,7 @@ class Crops:
 
     Attributes
     ----------
-    pixels : (N, C + 1, S, S) float16, the `channels` with the field's background subtracted, in counts or grey levels,
+    pixels : (N, C + 1, S, S) float32, the `channels` with the field's background subtracted, in counts or grey levels,
         0 outside the cell; last the share of each pixel that is inside the outline, 0..1.
     cells : ``field, label`` of each.
     channels : names of the planes before the outline.
@@ -61,7 +61,7 @@ def cut_crops(
     planes, source = _planes(image, labels, channels)
     boxes = find_objects(labels.astype(np.int32, copy=False))
     numbers = [number for number, box in enumerate(boxes, 1) if box is not None]
-    pixels = np.zeros((len(numbers), len(planes) + 1, size, size), np.float16)
+    pixels = np.zeros((len(numbers), len(planes) + 1, size, size), np.float32)
     for crop, number in zip(pixels, numbers):
         window, place = _windows(boxes[number - 1], labels.shape, side_px)
         inside = labels[window] == number
