@@ -1,5 +1,6 @@
 """What is known of cells before training: their state in the expert's words, their date, plate and well."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -35,7 +36,7 @@ def checked_cells(table: pd.DataFrame, what: str = "The table of cells") -> pd.D
 
 
 def add_truth(cells: pd.DataFrame, truth: pd.DataFrame | None) -> pd.DataFrame:
-    """`cells` with columns ``truth`` and the units that can be left out: ``replicate, date, plate, well``.
+    """`cells` with columns ``truth`` and the units that can be left out: ``replicate, date, plate, well, position``.
 
     Parameters
     ----------
@@ -44,7 +45,8 @@ def add_truth(cells: pd.DataFrame, truth: pd.DataFrame | None) -> pd.DataFrame:
         column of that name or, without one, CELLULAR's plate map.
 
     The units are columns of `cells`, else of `truth`, else read from the field's name, else missing. Wells of different
-    plates, and plates of different dates, are told apart.
+    plates, and plates of different dates, are told apart. A position is a site of a well, else the field's name without
+    its timepoint: all images of one place show the same cells.
 
     Raises InputError for missing columns, labels that are none, cells named twice, and where no cell has a state.
     """
@@ -88,17 +90,25 @@ def two_states(truth: pd.Series, positive: str | None = None) -> tuple[str, str]
 
 
 def _units(cells: pd.DataFrame, told: pd.DataFrame) -> dict[str, pd.Series]:
-    """Names of replicate, date, plate and well of each cell, a plate's with its date and a well's with its plate."""
+    """Names of the units of each cell, a plate's with its date, a well's with its plate, a position's with its well."""
     parts = cells["field"].map(parse_field)
     named: dict[str, pd.Series] = {}
-    for unit in ("replicate", "date", "plate", "well"):
+    for unit in ("replicate", "date", "plate", "well", "site"):
         by_name = parts.map(partial(_part, unit))
         source = cells[unit] if unit in cells else told.get(unit, by_name)
         named[unit] = source.map(lambda name: None if pd.isna(name) or not str(name).strip() else str(name).strip())
     above = [named["replicate"], named["date"]] if named["replicate"].notna().any() else [named["date"]]
     plate = _joined([*above, named["plate"]], "-")
     well = _joined([_joined([*above, named["plate"]], "-", partly=True), named["well"]], "/", partly=True)
-    return {**named, "plate": plate, "well": well.where(named["well"].notna(), None)}
+    well = well.where(named["well"].notna(), None)
+    place = _joined([well, named.pop("site")], "/").where(well.notna(), None)
+    series = cells["field"].map(_series)
+    return {**named, "plate": plate, "well": well, "position": place.fillna(series)}
+
+
+def _series(field: str) -> str:
+    """The name of a field without its timepoint, ``_t001`` but in CELLULAR's names: that of its position."""
+    return parse_field(re.sub(r"_t\d+$", "", field)).series
 
 
 def _part(unit: str, field: Field) -> str | None:
