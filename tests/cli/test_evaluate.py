@@ -25,9 +25,9 @@ def test_folder(tmp_path):
         labels[5:25, 5:25], labels[40:70, 30:60] = 1, 2
         write_image(folder / f"{name}.png", np.where(labels > 0, 200, 20).astype(np.uint8))
         write_labels(folder / f"{name}_masks.png", labels)
-        rows.append([name, "fed", 1, 5, 5, 25, 25])
-        rows.append([name, "unfed", 2, 40, 30, 70, 60])
-    columns = ["field", "class", "label", "y0", "x0", "y1", "x1"]
+        rows.append([name, "fed", 1, 400, 5, 5, 25, 25, 0])
+        rows.append([name, "unfed", 2, 900, 40, 30, 70, 60, 0])
+    columns = ["field", "class", "label", "area_px", "y0", "x0", "y1", "x1", "lost_px"]
     pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "prepared" / "cells.csv", index=False)
     return folder
 
@@ -69,6 +69,26 @@ def test_errors_show_in_the_scores(test_folder, tmp_path):
     assert report["box"]["ap50"] == pytest.approx(51 / 101)
     assert report["count"]["bias"] == -1
     assert not (out / "figures").exists()
+
+
+@pytest.mark.parametrize("change", [{1: 2, 2: 1}, {1: 1, 2: 7}, {1: 1, 2: 0}])
+def test_cells_that_are_not_as_prepared_have_no_class(test_folder, tmp_path, capsys, change):
+    """The table's classes and boxes go by label: cells numbered anew, or deleted, would be others'."""
+    path = next(test_folder.glob("*I04*_masks.png"))
+    labels = read_image(path)
+    write_labels(path, sum((labels == old) * np.uint16(new) for old, new in change.items()))
+    out = tmp_path / "out"
+    given = ["evaluate", "--test_dir", str(test_folder), "--labels", str(test_folder), "--output_dir", str(out)]
+    assert main(given) == 1
+    assert "not as prepared" in capsys.readouterr().out
+    report = json.loads((out / "test_eval.json").read_text())
+    assert report["recall_by_class"]["unfed"] == {"cells": 2, "found": 2, "recall": 1}
+    # a copy elsewhere is scored as it is: without classes
+    copy = test_folder.rename(tmp_path / "test")
+    given = ["evaluate", "--test_dir", str(copy), "--labels", str(copy), "--output_dir", str(tmp_path / "copied")]
+    assert main(given) == 0
+    report = json.loads((tmp_path / "copied" / "test_eval.json").read_text())
+    assert (report["fields"], report["recall_by_class"]) == (3, {})
 
 
 def test_what_is_scored_and_drawn_is_kept_while_its_files_are_the_same(test_folder, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from cellular.evaluate.scores import FieldScores, summary
 from cellular.files import read_csv, read_json, write_csv, write_json
 from cellular.jobs.corrections import annotated
 from cellular.jobs.engines import HERE, Engine
-from cellular.jobs.evaluate_field import ScoredField, ScoreField, scored_fields
+from cellular.jobs.evaluate_field import BOX, ScoredField, ScoreField, scored_fields
 from cellular.jobs.runner import ITEMS, Joined, Work, attempt, each, files_of, held, is_done
 from cellular.jobs.segment import segment
 from cellular.jobs.shards import for_the_rest
@@ -173,6 +173,8 @@ def _concluded(
 
     def boxes(item: FieldFiles) -> tuple[Boxes, Boxes]:
         one = scored[item.name]
+        if truth_table is not None:
+            _check_told(one, truth_table)
         return _true_boxes(one, asked["boxes"], truth_table), _found_boxes(cells, one, labels[item.name])
 
     boxed, without = attempt([item for item in plate.fields if item.name in scored], boxes, desc="boxes")
@@ -206,14 +208,29 @@ def _truth_table(test_dir: Path) -> pd.DataFrame | None:
     if test_dir.resolve().parent.name != "all" or not path.is_file():
         return None
     table = read_csv(path)
-    return table if {"field", "class", "label", "y0", "x0", "y1", "x1"} <= set(table.columns) else None
+    return table if {"field", "class", "label", "area_px", "lost_px", *BOX} <= set(table.columns) else None
+
+
+def _check_told(one: ScoredField, table: pd.DataFrame) -> None:
+    """Refuse a label image that is not the one that `table` tells of: classes and boxes would be other cells'."""
+    told = table[(table["field"] == one.scores.name) & (table["label"] > 0)].set_index("label")
+    seen, true = told[told["lost_px"] < told["area_px"]], one.true.set_index("label")
+    same = sorted(seen.index) == sorted(true.index)
+    if same:
+        low, high = (seen.loc[true.index, list(ends)].to_numpy() for ends in (BOX[:2], BOX[2:]))
+        same = bool((low <= true[list(BOX[:2])]).all(axis=None) and (high >= true[list(BOX[2:])]).all(axis=None))
+    if not same:
+        raise InputError(
+            f"{one.scores.name}: its label image is not as prepared, cells.csv tells of other cells; prepare again, "
+            "or evaluate a copy of the folder that lies elsewhere"
+        )
 
 
 def _true_boxes(one: ScoredField, folder: str | Path | None, table: pd.DataFrame | None) -> Boxes:
     if folder is not None:
         return Boxes(read_yolo_boxes(Path(folder) / f"{one.scores.name}.txt", one.shape))
     rows = one.true if table is None else table[(table["field"] == one.scores.name) & (table["label"] > 0)]
-    return Boxes(rows[["y0", "x0", "y1", "x1"]].to_numpy(float))
+    return Boxes(rows[list(BOX)].to_numpy(float))
 
 
 def read_yolo_boxes(path: Path, shape: tuple[int, int]) -> np.ndarray:
@@ -238,7 +255,7 @@ def read_yolo_boxes(path: Path, shape: tuple[int, int]) -> np.ndarray:
 def _found_boxes(cells: pd.DataFrame, one: ScoredField, labels: Path) -> Boxes:
     """Boxes of the predicted cells that count (those mainly in ignored pixels do not) with their scores."""
     counted = one.predicted[one.predicted["counts"]]
-    numbers, boxes = counted["label"].tolist(), counted[["y0", "x0", "y1", "x1"]].to_numpy(float)
+    numbers, boxes = counted["label"].tolist(), counted[list(BOX)].to_numpy(float)
     rows = cells[cells["image"] == one.scores.name]
     try:
         score_of = dict(zip(rows["label"].astype(int), rows["score"].astype(float)))
