@@ -42,13 +42,15 @@ def add_truth(cells: pd.DataFrame, truth: pd.DataFrame | None) -> pd.DataFrame:
     ----------
     truth : table with ``field, label`` and ``class`` or ``state``, in any words; an empty one and Unidentified are
         unlabelled. fed is basal; unfed and starved are activated. Without a table the well's treatment stands in: the
-        column of that name or, without one, CELLULAR's plate map.
+        column of that name or, without one, CELLULAR's plate map. ``y0, x0, y1, x1`` (px), as in ``cells.csv`` of
+        prepare, are held against the cells' ``y, x``; rows of label 0 are of no cell.
 
     The units are columns of `cells`, else of `truth`, else read from the field's name, else missing. Wells of different
     plates, and plates of different dates, are told apart. A position is a site of a well, else the field's name without
     its timepoint: all images of one place show the same cells.
 
-    Raises InputError for missing columns, labels that are none, cells named twice, and where no cell has a state.
+    Raises InputError for missing columns, labels that are none, cells named twice or that lie elsewhere in the truth,
+    and where no cell has a state.
     """
     cells = checked_cells(cells)
     if truth is None:
@@ -57,13 +59,32 @@ def add_truth(cells: pd.DataFrame, truth: pd.DataFrame | None) -> pd.DataFrame:
         column = next((name for name in ("class", "state") if name in truth), None)
         if column is None:
             raise InputError("The table of truth needs the columns field, label and class (or state)")
-        truth = checked_cells(truth, "The table of truth")
+        require_columns(truth, ("field", "label"), "The table of truth")
+        truth = checked_cells(truth[pd.to_numeric(truth["label"], errors="coerce") != 0], "The table of truth")
         told = cells[["field", "label"]].merge(truth, on=["field", "label"], how="left").set_axis(cells.index)
+        _check_places(cells, told)
         words = told[column]
     known = words.map(in_our_words)
     if known.isna().all():
         raise InputError("No cell has a known state: fields and labels of cells and truth do not meet")
     return cells.assign(truth=known, **_units(cells, told))
+
+
+def _check_places(cells: pd.DataFrame, told: pd.DataFrame) -> None:
+    """Refuse a truth of other outlines, the expert's where a model's were measured: its labels are other cells."""
+    box = ["y0", "x0", "y1", "x1"]
+    if not ({"y", "x"} <= set(cells) and set(box) <= set(told)):
+        return
+    at, (low, high) = cells[["y", "x"]].to_numpy(float), (told[side].to_numpy(float) for side in (box[:2], box[2:]))
+    away = ((at < low - 0.5) | (at > high)).any(axis=1)
+    if away.any():
+        row = int(np.flatnonzero(away)[0])
+        cell, (y0, x0, y1, x1) = cells.iloc[row], told.iloc[row][box].astype(int)
+        raise InputError(
+            f"The table of truth is of other outlines: cell {cell['label']} of {cell['field']} is measured at y "
+            f"{cell['y']:.0f}, x {cell['x']:.0f} px, and lies there within y {y0} to {y1}, x {x0} to {x1}; measure the "
+            "label images that the truth is of"
+        )
 
 
 def _treatment(field: str) -> str | None:
