@@ -71,6 +71,57 @@ def test_errors_show_in_the_scores(test_folder, tmp_path):
     assert not (out / "figures").exists()
 
 
+SCORES = [("C03", 1, 0.9), ("C03", 2, 0.1), ("I04", 1, 0.9), ("I04", 2, 0.8), ("K07", 1, 0.9), ("K07", 2, 0.8)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([*SCORES[:1], ("C03", 2, np.nan), *SCORES[2:]], "no score for cell 2"),
+        ([*SCORES[:1], ("C03", 2, np.inf), *SCORES[2:]], "no score for cell 2"),
+        ([*SCORES, ("C03", 1, 0.2)], "tells of cell 1 of Timepoint_001_220518-ST_C03_s1 twice"),
+    ],
+)
+def test_a_cell_has_one_score_and_a_number(test_folder, tmp_path, capsys, rows, said):
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for path in test_folder.glob("*_masks.png"):
+        (labels / path.name).write_bytes(path.read_bytes())
+    told = [(f"Timepoint_001_220518-ST_{well}_s1", label, score) for well, label, score in rows]
+    pd.DataFrame(told, columns=["image", "label", "score"]).to_csv(labels / "cells.csv", index=False)
+    out = tmp_path / "out"
+    given = ["evaluate", "--test_dir", str(test_folder), "--labels", str(labels), "--output_dir", str(out)]
+    assert main(given) == 1
+    assert said in capsys.readouterr().out
+    assert json.loads((out / "test_eval.json").read_text())["fields"] == 2
+
+
+@pytest.mark.parametrize("name", ["measured", "run"])
+def test_scores_are_those_beside_the_label_images(test_folder, tmp_path, capsys, name):
+    """A table of another kind, beside them or above, gives none: in the page no more than in the box AP."""
+    labels = tmp_path / "run" / "labels"
+    labels.mkdir(parents=True)
+    for path in test_folder.glob("*_masks.png"):
+        wrong = read_image(path).astype(np.uint16)
+        wrong[70:78, 70:88] = 3
+        np.save(labels / path.name.replace("_masks.png", "_seg.npy"), {"masks": wrong}, allow_pickle=True)
+    names = [f"Timepoint_001_220518-ST_{well}_s1" for well in ("C03", "I04", "K07")]
+    measured = pd.DataFrame({"field": np.repeat(names, 3), "label": [1, 2, 3] * 3, "score": [0.9, 0.8, 0.1] * 3})
+    told = measured.rename(columns={"field": "image"}).drop(columns="score") if name == "measured" else measured
+    told.to_csv(labels.parent / "cells.csv", index=False)
+    if name == "run":  # segment's own
+        measured.rename(columns={"field": "image"}).to_csv(labels / "cells.csv", index=False)
+    out = tmp_path / "out"
+    given = ["evaluate", "--test_dir", str(test_folder), "--labels", str(labels.parent), "--output_dir", str(out)]
+    assert main(given) == 0
+    judged = pd.read_csv(out / "cells_judged.csv").query("of == 'prediction'")
+    wanted = [0.9, 0.8, 0.1] if name == "run" else [1.0] * 3
+    assert judged["score"].tolist() == wanted * 3
+    ap50 = json.loads((out / "test_eval.json").read_text())["box"]["ap50"]
+    # 6 right of 9: by falling score the right ones come first; without, the third of each field stands between
+    assert ap50 == pytest.approx(1.0 if name == "run" else (34 * 1 + 33 * 4 / 5 + 34 * 6 / 8) / 101)
+
+
 @pytest.mark.parametrize("change", [{1: 2, 2: 1}, {1: 1, 2: 7}, {1: 1, 2: 0}])
 def test_cells_that_are_not_as_prepared_have_no_class(test_folder, tmp_path, capsys, change):
     """The table's classes and boxes go by label: cells numbered anew, or deleted, would be others'."""

@@ -64,7 +64,7 @@ def evaluate(
         ``<field>_ignore.<png|tif>``.
     segmenter, settings : the model to score.
     labels_dir : instead of a model, a folder of ``<field>_masks.tif`` as ``cellular segment`` writes; scores are taken
-        from its ``cells.csv``, and are all equal without it.
+        from the ``cells.csv`` beside them, and are all equal without it.
     boxes_dir : true boxes for the detection scores, as YOLO text files ``<field>.txt``; without it, the boxes in the
         ``cells.csv`` that ``cellular prepare`` wrote (hidden parts included), else those of the label images.
     interval_unit : what the intervals resample. Fields of one well are alike: resampling "field" tells how the scores
@@ -194,12 +194,18 @@ def _given_labels(fields: Sequence[FieldFiles], folder: Path) -> tuple[dict[str,
     problems = {
         item.name: f"no {item.name}_masks.tif or .png in {folder}" for item in fields if item.name not in labels
     }
-    table = find_table(folder, "cells")
-    cells = read_table(table) if table else pd.DataFrame()
-    if not {"image", "label", "score"} <= set(cells.columns):
+    cells = scores_beside(labels)
+    if not len(cells):
         logger.warning("%s gives no scores: all predictions count the same, which lowers the box AP", folder)
-        cells = pd.DataFrame(columns=["image", "label", "score"])
     return labels, cells, problems
+
+
+def scores_beside(labels: Mapping[str, Path]) -> pd.DataFrame:
+    """``image, label, score`` of the cells of label images, of the table beside them; no rows where none tells."""
+    table = find_table(next(iter(labels.values())).parent, "cells") if labels else None
+    cells = read_table(table) if table else pd.DataFrame()
+    told = {"image", "label", "score"} <= set(cells.columns)
+    return cells if told else pd.DataFrame(columns=["image", "label", "score"])
 
 
 def _truth_table(test_dir: Path) -> pd.DataFrame | None:
@@ -258,10 +264,14 @@ def _found_boxes(cells: pd.DataFrame, one: ScoredField, labels: Path) -> Boxes:
     numbers, boxes = counted["label"].tolist(), counted[list(BOX)].to_numpy(float)
     rows = cells[cells["image"] == one.scores.name]
     try:
-        score_of = dict(zip(rows["label"].astype(int), rows["score"].astype(float)))
+        score_of = rows["score"].astype(float).set_axis(rows["label"].astype(int))
     except ValueError as error:
         raise InputError(f"cells.csv beside {labels}: labels and scores are numbers: {error}") from error
-    if len(cells) and (unknown := set(numbers) - set(score_of)):
+    if not score_of.index.is_unique:
+        cell = f"cell {score_of.index[score_of.index.duplicated()][0]} of {one.scores.name}"
+        raise InputError(f"cells.csv beside {labels} tells of {cell} twice; which score is its own?")
+    known = score_of.index[np.isfinite(score_of)]
+    if len(cells) and (unknown := set(numbers) - set(known)):
         cell = f"cell {min(unknown)} of {one.scores.name}"
         raise InputError(f"cells.csv beside {labels} has no score for {cell}; is it another's?")
     return Boxes(boxes, np.array([score_of.get(number, 1.0) for number in numbers]))
