@@ -15,6 +15,7 @@ from cellular.data.image import load_ignore, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, OutputError
 from cellular.files import whole_file
+from cellular.labels.cells import areas_of
 from cellular.labels.diameter import median_diameter
 from cellular.progress import progress
 from cellular.segment.flows.to_flows import labels_to_flows
@@ -61,7 +62,7 @@ def make_sample(name: str, planes: np.ndarray, labels: np.ndarray, ignore: np.nd
         (labels > 0).astype(np.uint8),
         None if ignore is None else (ignore > 0).astype(np.uint8),
         max(SMALLEST_DIAMETER, median_diameter(labels)),
-        int(np.count_nonzero(np.bincount(labels.ravel())[1:])),
+        len(areas_of(labels)),
     )
 
 
