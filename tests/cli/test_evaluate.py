@@ -71,6 +71,23 @@ def test_errors_show_in_the_scores(test_folder, tmp_path):
     assert not (out / "figures").exists()
 
 
+@pytest.mark.parametrize("table", [True, False])
+def test_a_cell_of_which_nobody_knows_is_no_box_to_find(test_folder, tmp_path, table):
+    for path in test_folder.glob("*_masks.png"):
+        ignored = np.zeros((80, 90), np.uint16)
+        ignored[35:75, 25:65] = 1  # all of cell 2, and of what is predicted there
+        write_labels(path.with_name(path.name.replace("_masks", "_ignore")), ignored)
+    if not table:
+        (test_folder.parent.parent / "cells.csv").unlink()
+    out = tmp_path / "out"
+    given = ["evaluate", "--test_dir", str(test_folder), "--labels", str(test_folder), "--output_dir", str(out)]
+    assert main(given) == 0
+    report = json.loads((out / "test_eval.json").read_text())
+    assert report["cells"] == {"true": 3, "predicted": 3}
+    assert report["instance"]["0.95"]["f1"] == 1
+    assert report["box"] == {"ap50": 1.0, "ap50_95": 1.0}
+
+
 SCORES = [("C03", 1, 0.9), ("C03", 2, 0.1), ("I04", 1, 0.9), ("I04", 2, 0.8), ("K07", 1, 0.9), ("K07", 2, 0.8)]
 
 

@@ -236,7 +236,8 @@ def _true_boxes(one: ScoredField, folder: str | Path | None, table: pd.DataFrame
     if folder is not None:
         return Boxes(read_yolo_boxes(Path(folder) / f"{one.scores.name}.txt", one.shape))
     rows = one.true if table is None else table[(table["field"] == one.scores.name) & (table["label"] > 0)]
-    return Boxes(rows[list(BOX)].to_numpy(float))
+    unknown = one.true.loc[~one.true["counts"].astype(bool), "label"]  # wholly ignored, as what is predicted there
+    return Boxes(rows.loc[~rows["label"].isin(unknown), list(BOX)].to_numpy(float))
 
 
 def read_yolo_boxes(path: Path, shape: tuple[int, int]) -> np.ndarray:
