@@ -1,15 +1,17 @@
 """`cellular evaluate` and eval.py, as a user runs them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from cellular.cli.main import main
+from cellular.data.find import find_annotated
 from cellular.data.formats.images import read_image, write_image, write_labels
 from cellular.errors import InputError
-from cellular.jobs.evaluate import read_yolo_boxes
+from cellular.jobs.evaluate import evaluate, read_yolo_boxes
 from cellular.segment.model.network import build_network
 from cellular.segment.model.registry import ModelInfo, save_model
 
@@ -157,6 +159,18 @@ def test_cells_that_are_not_as_prepared_have_no_class(test_folder, tmp_path, cap
     assert main(given) == 0
     report = json.loads((tmp_path / "copied" / "test_eval.json").read_text())
     assert (report["fields"], report["recall_by_class"]) == (3, {})
+
+
+def test_a_table_tells_of_the_label_images_beside_it_alone(test_folder, tmp_path):
+    """As `teach` scores corrected label images that lie elsewhere: its classes are of other cells."""
+    other = tmp_path / "corrected"
+    plate = find_annotated(test_folder)
+    for item in plate.fields:
+        labels = read_image(item.labels).astype(np.uint16)
+        write_labels(other / item.labels.name, np.where(labels, 3 - labels, 0))
+    moved = replace(plate, fields=tuple(replace(f, labels=other / f.labels.name) for f in plate.fields))
+    result = evaluate(moved, tmp_path / "out", labels_dir=other)
+    assert (len(result.fields), result.recall_by_class, result.values["box.ap50"]) == (3, {}, 1.0)
 
 
 def test_what_is_scored_and_drawn_is_kept_while_its_files_are_the_same(test_folder, tmp_path, monkeypatch):

@@ -169,7 +169,7 @@ def _concluded(
     """From the `tables` of all fields that were scored to the scores of all; `asked` is what the record says."""
     scored = {one.scores.name: one for one in scored_fields(tables)} if asked["scored"] else {}
     # a table of the cells as they were says nothing of corrected ones
-    truth_table = None if asked["corrected"] else _truth_table(plate.folder)
+    truth_table = None if asked["corrected"] else _truth_table(plate)
 
     def boxes(item: FieldFiles) -> tuple[Boxes, Boxes]:
         one = scored[item.name]
@@ -208,10 +208,12 @@ def scores_beside(labels: Mapping[str, Path]) -> pd.DataFrame:
     return cells if told else pd.DataFrame(columns=["image", "label", "score"])
 
 
-def _truth_table(test_dir: Path) -> pd.DataFrame | None:
-    """The cells.csv of the prepared dataset that `test_dir` (OUT/all/<split>) belongs to."""
-    path = test_dir.resolve().parent.parent / "cells.csv"
-    if test_dir.resolve().parent.name != "all" or not path.is_file():
+def _truth_table(plate: Plate) -> pd.DataFrame | None:
+    """The cells.csv of the prepared dataset that the plate's folder (OUT/all/<split>) and label images belong to."""
+    folder = plate.folder.resolve()
+    own = all(item.labels is not None and item.labels.parent.resolve() == folder for item in plate.fields)
+    path = folder.parent.parent / "cells.csv"
+    if not own or folder.parent.name != "all" or not path.is_file():
         return None
     table = read_csv(path)
     return table if {"field", "class", "label", "area_px", "lost_px", *BOX} <= set(table.columns) else None
