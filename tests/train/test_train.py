@@ -15,11 +15,12 @@ import torch
 from discs import make_folder
 
 from cellular.data.find import find_annotated
-from cellular.data.formats.images import read_image, write_image
+from cellular.data.formats.images import read_image, write_image, write_labels
 from cellular.data.formats.write_ome_zarr import write_image_group
 from cellular.device import has_bfloat16
 from cellular.errors import InputError, OutputExistsError, SettingsError, WeightsError
 from cellular.jobs.train import listing_hash, train
+from cellular.labels.diameter import median_diameter
 from cellular.segment.model.registry import load_model
 from cellular.segment.model.weights import load_network
 from cellular.train import TrainSettings
@@ -192,6 +193,15 @@ def test_the_best_model_is_that_of_the_lowest_loss_told(folders, tmp_path, monke
     assert resumed.best_loss == pytest.approx(told.min())
     for (name, x), y in zip(saved.items(), weights(resumed.best).values()):
         assert torch.equal(x, y), name
+
+
+def test_validation_without_any_cell_is_seen_at_the_scale_of_training(tmp_path):
+    folder, empty = make_folder(tmp_path / "train", 1), make_folder(tmp_path / "valid", 1, seed=9)
+    write_labels(empty / "f0_masks.png", np.zeros((120, 140), np.uint16))
+    diameter = median_diameter(read_image(folder / "f0_masks.png"))
+    settings = [TrainSettings(n_epochs=2, diameter=known, **SMALL) for known in (None, diameter)]
+    losses = [train(folder, empty, f"run{n}", tmp_path, one).best_loss for n, one in enumerate(settings)]
+    assert losses[0] == losses[1]
 
 
 def test_changed_data_is_noticed_wherever_it_lies(folders, tmp_path):

@@ -14,7 +14,7 @@ from cellular.report.training import Trackers, draw_loss
 from cellular.train.checkpoint import CHECKPOINT
 from cellular.train.loop import DIAMETERS, RUN, TrainingResult, start_network, train_network
 from cellular.train.parallel import together
-from cellular.train.samples import enough_cells, load_samples, memory_of
+from cellular.train.samples import enough_cells, load_samples, memory_of, with_diameters
 from cellular.train.settings import TrainSettings
 
 
@@ -82,6 +82,7 @@ def train(
         samples = enough_cells(samples, settings.min_train_masks, fields.folder)
         left = None if memory is None else memory - memory_of(samples)
         validation = load_samples(valid_dir, info, asked, "read validation fields", left) if valid_dir else []
+        validation = with_diameters(validation, like=samples)
         if share.first:
             share.wait()
         parts = [fields if corrections else train_dir, *([valid_dir] if valid_dir else [])]

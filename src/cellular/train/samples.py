@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,9 +128,12 @@ def enough_cells(samples: list[Sample], least: int, folder: str | Path) -> list[
     return kept
 
 
-def with_diameters(samples: list[Sample]) -> list[Sample]:
-    """Samples in which a field without cells, whose scale nothing tells, has the median diameter of the others."""
-    known = [sample.diameter for sample in samples if sample.cells]
+def with_diameters(samples: list[Sample], like: Sequence[Sample] = ()) -> list[Sample]:
+    """Samples in which a field without cells, whose scale nothing tells, has the median diameter of the others.
+
+    Where there are none among them, of those `like` them.
+    """
+    known = [s.diameter for s in samples if s.cells] or [s.diameter for s in like if s.cells]
     usual = float(np.median(known)) if known else SMALLEST_DIAMETER
     return [sample if sample.cells else replace(sample, diameter=usual) for sample in samples]
 
