@@ -171,7 +171,7 @@ def predict_state(
     reasons = explain(fitted, classified, top, method) if top else None
     classified = classified if by_hand is None else laid_over(classified, by_hand)
     with alone_in(out) as folder:
-        (folder / REASONS).unlink(missing_ok=True)
+        _forget(folder)
         if reasons is not None:
             write_csv(folder / REASONS, reasons)
         write_table(folder, "cells", [from_frame(classified)])
@@ -205,7 +205,7 @@ def predict_crop_state(
     by_model = _join_told(table, together(told))
     classified = by_model if by_hand is None else laid_over(by_model, by_hand)
     with alone_in(out) as folder:
-        (folder / REASONS).unlink(missing_ok=True)
+        _forget(folder)
         if len(table):
             shown = _surest(by_model.assign(truth=np.nan), network.settings)
             again = _crops({n: pairs[n] for n in shown["field"].unique()}, network.settings, table)
@@ -361,7 +361,14 @@ def _look(model: CropModel, crops: Crops, shown: pd.DataFrame, out: Path) -> Non
     save(figure, out / "figures" / "saliency.svg", data)
 
 
+def _forget(out: Path) -> None:
+    """Take away what an earlier model wrote of its reasons, and this one may not."""
+    for path in (out / REASONS, *(out / "figures" / f"saliency{end}" for end in (".svg", ".csv"))):
+        path.unlink(missing_ok=True)
+
+
 def _write_validation(checked: Validation, out: Path, settings: ClassifySettings | CropSettings, note: str) -> None:
+    _forget(out)
     for name in ("left_out", "fields", "calibration", "importance"):
         write_csv(out / f"{name}.csv", getattr(checked, name))
     write_csv(out / "predicted_unseen.csv", checked.cells)
