@@ -31,6 +31,11 @@ def tables(tmp_path):
 
 def test_train_then_predict(tables, capsys):
     cells, truth, out = str(tables / "cells.csv"), str(tables / "truth.csv"), tables / "state"
+    there = tables / "predicted"
+    for folder in (out, there):  # as a network left them
+        (folder / "figures").mkdir(parents=True)
+        for end in ("svg", "csv"):
+            (folder / "figures" / f"saliency.{end}").write_text("of another model")
     assert main(["classify", "train", cells, "--truth", truth, "--out", str(out), "--trees", "15"]) == 0
     assert "wells never seen: balanced accuracy" in capsys.readouterr().out
     said = json.loads((out / "validation.json").read_text())
@@ -41,8 +46,8 @@ def test_train_then_predict(tables, capsys):
     assert drawn == {f"{name}.{kind}" for name in ("confusion", "importance", "calibration") for kind in ("svg", "csv")}
     counts = pd.read_csv(out / "figures" / "confusion.csv").query("of == 'all'")
     assert counts["cells"].sum() == pd.read_csv(out / "confusion.csv").drop(columns="truth").to_numpy().sum()
-    there = tables / "predicted"
     assert main(["classify", "predict", cells, "--model", str(out / "model.safetensors"), "--out", str(there)]) == 0
+    assert not list((there / "figures").iterdir())
     predicted = pd.read_csv(there / "cells.csv").merge(pd.read_csv(truth))
     told = predicted[predicted["class"] != "Unidentified"]
     assert (told["state"].map({"basal": "fed", "activated": "unfed"}) == told["class"]).mean() > 0.95

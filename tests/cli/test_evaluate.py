@@ -1,15 +1,17 @@
 """`cellular evaluate` and eval.py, as a user runs them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from cellular.cli.main import main
+from cellular.data.find import find_annotated
 from cellular.data.formats.images import read_image, write_image, write_labels
 from cellular.errors import InputError
-from cellular.jobs.evaluate import read_yolo_boxes
+from cellular.jobs.evaluate import evaluate, read_yolo_boxes
 from cellular.segment.model.network import build_network
 from cellular.segment.model.registry import ModelInfo, save_model
 
@@ -25,9 +27,9 @@ def test_folder(tmp_path):
         labels[5:25, 5:25], labels[40:70, 30:60] = 1, 2
         write_image(folder / f"{name}.png", np.where(labels > 0, 200, 20).astype(np.uint8))
         write_labels(folder / f"{name}_masks.png", labels)
-        rows.append([name, "fed", 1, 5, 5, 25, 25])
-        rows.append([name, "unfed", 2, 40, 30, 70, 60])
-    columns = ["field", "class", "label", "y0", "x0", "y1", "x1"]
+        rows.append([name, "fed", 1, 400, 5, 5, 25, 25, 0])
+        rows.append([name, "unfed", 2, 900, 40, 30, 70, 60, 0])
+    columns = ["field", "class", "label", "area_px", "y0", "x0", "y1", "x1", "lost_px"]
     pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "prepared" / "cells.csv", index=False)
     return folder
 
@@ -69,6 +71,106 @@ def test_errors_show_in_the_scores(test_folder, tmp_path):
     assert report["box"]["ap50"] == pytest.approx(51 / 101)
     assert report["count"]["bias"] == -1
     assert not (out / "figures").exists()
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_a_cell_of_which_nobody_knows_is_no_box_to_find(test_folder, tmp_path, table):
+    for path in test_folder.glob("*_masks.png"):
+        ignored = np.zeros((80, 90), np.uint16)
+        ignored[35:75, 25:65] = 1  # all of cell 2, and of what is predicted there
+        write_labels(path.with_name(path.name.replace("_masks", "_ignore")), ignored)
+    if not table:
+        (test_folder.parent.parent / "cells.csv").unlink()
+    out = tmp_path / "out"
+    given = ["evaluate", "--test_dir", str(test_folder), "--labels", str(test_folder), "--output_dir", str(out)]
+    assert main(given) == 0
+    report = json.loads((out / "test_eval.json").read_text())
+    assert report["cells"] == {"true": 3, "predicted": 3}
+    assert report["instance"]["0.95"]["f1"] == 1
+    assert report["box"] == {"ap50": 1.0, "ap50_95": 1.0}
+
+
+SCORES = [("C03", 1, 0.9), ("C03", 2, 0.1), ("I04", 1, 0.9), ("I04", 2, 0.8), ("K07", 1, 0.9), ("K07", 2, 0.8)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([*SCORES[:1], ("C03", 2, np.nan), *SCORES[2:]], "no score for cell 2"),
+        ([*SCORES[:1], ("C03", 2, np.inf), *SCORES[2:]], "no score for cell 2"),
+        ([*SCORES, ("C03", 1, 0.2)], "tells of cell 1 of Timepoint_001_220518-ST_C03_s1 twice"),
+    ],
+)
+def test_a_cell_has_one_score_and_a_number(test_folder, tmp_path, capsys, rows, said):
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for path in test_folder.glob("*_masks.png"):
+        (labels / path.name).write_bytes(path.read_bytes())
+    told = [(f"Timepoint_001_220518-ST_{well}_s1", label, score) for well, label, score in rows]
+    pd.DataFrame(told, columns=["image", "label", "score"]).to_csv(labels / "cells.csv", index=False)
+    out = tmp_path / "out"
+    given = ["evaluate", "--test_dir", str(test_folder), "--labels", str(labels), "--output_dir", str(out)]
+    assert main(given) == 1
+    assert said in capsys.readouterr().out
+    assert json.loads((out / "test_eval.json").read_text())["fields"] == 2
+
+
+@pytest.mark.parametrize("name", ["measured", "run"])
+def test_scores_are_those_beside_the_label_images(test_folder, tmp_path, capsys, name):
+    """A table of another kind, beside them or above, gives none: in the page no more than in the box AP."""
+    labels = tmp_path / "run" / "labels"
+    labels.mkdir(parents=True)
+    for path in test_folder.glob("*_masks.png"):
+        wrong = read_image(path).astype(np.uint16)
+        wrong[70:78, 70:88] = 3
+        np.save(labels / path.name.replace("_masks.png", "_seg.npy"), {"masks": wrong}, allow_pickle=True)
+    names = [f"Timepoint_001_220518-ST_{well}_s1" for well in ("C03", "I04", "K07")]
+    measured = pd.DataFrame({"field": np.repeat(names, 3), "label": [1, 2, 3] * 3, "score": [0.9, 0.8, 0.1] * 3})
+    told = measured.rename(columns={"field": "image"}).drop(columns="score") if name == "measured" else measured
+    told.to_csv(labels.parent / "cells.csv", index=False)
+    if name == "run":  # segment's own
+        measured.rename(columns={"field": "image"}).to_csv(labels / "cells.csv", index=False)
+    out = tmp_path / "out"
+    given = ["evaluate", "--test_dir", str(test_folder), "--labels", str(labels.parent), "--output_dir", str(out)]
+    assert main(given) == 0
+    judged = pd.read_csv(out / "cells_judged.csv").query("of == 'prediction'")
+    wanted = [0.9, 0.8, 0.1] if name == "run" else [1.0] * 3
+    assert judged["score"].tolist() == wanted * 3
+    ap50 = json.loads((out / "test_eval.json").read_text())["box"]["ap50"]
+    # 6 right of 9: by falling score the right ones come first; without, the third of each field stands between
+    assert ap50 == pytest.approx(1.0 if name == "run" else (34 * 1 + 33 * 4 / 5 + 34 * 6 / 8) / 101)
+
+
+@pytest.mark.parametrize("change", [{1: 2, 2: 1}, {1: 1, 2: 7}, {1: 1, 2: 0}])
+def test_cells_that_are_not_as_prepared_have_no_class(test_folder, tmp_path, capsys, change):
+    """The table's classes and boxes go by label: cells numbered anew, or deleted, would be others'."""
+    path = next(test_folder.glob("*I04*_masks.png"))
+    labels = read_image(path)
+    write_labels(path, sum((labels == old) * np.uint16(new) for old, new in change.items()))
+    out = tmp_path / "out"
+    given = ["evaluate", "--test_dir", str(test_folder), "--labels", str(test_folder), "--output_dir", str(out)]
+    assert main(given) == 1
+    assert "not as prepared" in capsys.readouterr().out
+    report = json.loads((out / "test_eval.json").read_text())
+    assert report["recall_by_class"]["unfed"] == {"cells": 2, "found": 2, "recall": 1}
+    # a copy elsewhere is scored as it is: without classes
+    copy = test_folder.rename(tmp_path / "test")
+    given = ["evaluate", "--test_dir", str(copy), "--labels", str(copy), "--output_dir", str(tmp_path / "copied")]
+    assert main(given) == 0
+    report = json.loads((tmp_path / "copied" / "test_eval.json").read_text())
+    assert (report["fields"], report["recall_by_class"]) == (3, {})
+
+
+def test_a_table_tells_of_the_label_images_beside_it_alone(test_folder, tmp_path):
+    """As `teach` scores corrected label images that lie elsewhere: its classes are of other cells."""
+    other = tmp_path / "corrected"
+    plate = find_annotated(test_folder)
+    for item in plate.fields:
+        labels = read_image(item.labels).astype(np.uint16)
+        write_labels(other / item.labels.name, np.where(labels, 3 - labels, 0))
+    moved = replace(plate, fields=tuple(replace(f, labels=other / f.labels.name) for f in plate.fields))
+    result = evaluate(moved, tmp_path / "out", labels_dir=other)
+    assert (len(result.fields), result.recall_by_class, result.values["box.ap50"]) == (3, {}, 1.0)
 
 
 def test_what_is_scored_and_drawn_is_kept_while_its_files_are_the_same(test_folder, tmp_path, monkeypatch):

@@ -108,6 +108,17 @@ def test_clusters_are_wells_where_they_are_known():
     assert "do not all show wells" in clusters_of(fields_of((None, None, None))).note
 
 
+def test_timepoints_of_a_position_are_drawn_together():
+    film = [FieldFiles(f"{place}_t{t:03d}", (), timepoint=t, series=place) for t in (1, 2) for place in "abc"]
+    clusters = clusters_of(film)
+    assert (clusters.unit, clusters.count) == ("position", 3)
+    assert clusters.of_field.tolist() == [0, 1, 2, 0, 1, 2]
+    assert "over 3 positions" in clusters.note
+    assert "too narrow" in clusters.note
+    # two positions at many times cannot show how positions differ
+    assert clusters_of([item for item in film if item.series != "c"] * 5).note.startswith("no intervals: 2 position")
+
+
 def test_fields_are_resampled_where_asked_and_the_note_says_what_that_hides():
     names = fields_of(("C03", "I06"), (1, 2, 3))
     clusters = clusters_of(names, "field")

@@ -152,3 +152,17 @@ def test_summary_means_and_pools():
 def test_shapes_must_agree():
     with pytest.raises(InputError, match="differ in shape"):
         score_field(TRUTH, TRUTH[:2])
+
+
+@pytest.mark.parametrize("ignore", [None, np.eye(40, dtype=np.uint8)])
+def test_ids_of_a_database_are_numbers_as_others(ignore):
+    truth, prediction = np.zeros((40, 40), np.uint16), np.zeros((40, 40), np.uint16)
+    truth[2:10, 2:10], truth[20:30, 5:15], truth[5:9, 30:36] = 1, 2, 3
+    prediction[2:10, 3:10], prediction[21:30, 5:15], prediction[33:38, 33:38] = 1, 2, 3
+    ids = np.array([0, 7, 3_000_000_001, 4_000_000_000], np.uint32)
+    plain = score_field(truth, prediction, ignore)
+    named = score_field(ids[truth], ids[prediction], ignore)
+    assert named.true_labels.tolist() == ids[plain.true_labels].tolist()
+    assert named.predicted_labels.tolist() == ids[plain.predicted_labels].tolist()
+    assert (named.missed.tolist(), named.spurious.tolist()) == ([ids[3]], [ids[3]])
+    assert named.row() == plain.row()

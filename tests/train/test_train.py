@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,13 @@ import pytest
 import torch
 from discs import make_folder
 
+from cellular.data.find import find_annotated
+from cellular.data.formats.images import read_image, write_image, write_labels
+from cellular.data.formats.write_ome_zarr import write_image_group
 from cellular.device import has_bfloat16
 from cellular.errors import InputError, OutputExistsError, SettingsError, WeightsError
-from cellular.jobs.train import train
+from cellular.jobs.train import listing_hash, train
+from cellular.labels.diameter import median_diameter
 from cellular.segment.model.registry import load_model
 from cellular.segment.model.weights import load_network
 from cellular.train import TrainSettings
@@ -148,6 +153,86 @@ def test_early_stopping(folders, tmp_path):
         TrainSettings(n_epochs=50, patience=3, optimizer="sgd", **{k: v for k, v in still.items() if k != "optimizer"}),
     )
     assert result.epochs < 50
+
+
+def test_a_run_that_stopped_early_is_not_trained_on(folders, tmp_path):
+    # at so high a rate no validation is better than the first
+    settings = TrainSettings(n_epochs=40, patience=1, **SMALL | {"learning_rate": 0.1})
+    stopped = train(*folders, "early", tmp_path, settings)
+    assert stopped.epochs < 40
+    before, log = weights(stopped.model), (stopped.folder / "log.csv").read_text()
+    again = train(*folders, "early", tmp_path, settings, resume=True)
+    assert again.epochs == stopped.epochs
+    assert (again.folder / "log.csv").read_text() == log
+    for (name, x), y in zip(before.items(), weights(again.model).values()):
+        assert torch.equal(x, y), name
+    # with more patience it goes on
+    assert train(*folders, "early", tmp_path, replace(settings, patience=2), resume=True).epochs > stopped.epochs
+
+
+def test_the_best_model_is_that_of_the_lowest_loss_told(folders, tmp_path, monkeypatch):
+    from cellular.train import loop as module
+
+    settings = TrainSettings(n_epochs=5, **SMALL | {"checkpoint_every": 50, "validate_every": 1})
+    original, calls = module._train_epoch, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(module, "_train_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(*folders, "cut", tmp_path, settings)
+    monkeypatch.setattr(module, "_train_epoch", original)
+    saved = weights(tmp_path / "cut" / "models" / "cut_best")
+    # nothing is validated any more, as --validate_every may be changed: the best stays what was validated
+    resumed = train(*folders, "cut", tmp_path, replace(settings, validate_every=0), resume=True)
+    told = pd.read_csv(resumed.folder / "log.csv")["valid_loss"]
+    assert resumed.best_loss == pytest.approx(told.min())
+    for (name, x), y in zip(saved.items(), weights(resumed.best).values()):
+        assert torch.equal(x, y), name
+
+
+def test_validation_without_any_cell_is_seen_at_the_scale_of_training(tmp_path):
+    folder, empty = make_folder(tmp_path / "train", 1), make_folder(tmp_path / "valid", 1, seed=9)
+    write_labels(empty / "f0_masks.png", np.zeros((120, 140), np.uint16))
+    diameter = median_diameter(read_image(folder / "f0_masks.png"))
+    settings = [TrainSettings(n_epochs=2, diameter=known, **SMALL) for known in (None, diameter)]
+    losses = [train(folder, empty, f"run{n}", tmp_path, one).best_loss for n, one in enumerate(settings)]
+    assert losses[0] == losses[1]
+
+
+def test_changed_data_is_noticed_wherever_it_lies(folders, tmp_path):
+    settings = TrainSettings(n_epochs=2, **SMALL)
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    folders[0].rename(deep / "plate")  # images in a subfolder
+    train(deep, None, "one", tmp_path, settings)
+    train(deep, None, "one", tmp_path, settings, resume=True)
+    image = deep / "plate" / "f0.png"
+    write_image(image, 255 - read_image(image))
+    with pytest.raises(SettingsError, match="other data.*sha256"):
+        train(deep, None, "one", tmp_path, settings, resume=True)
+
+
+@pytest.mark.parametrize("what", ["f0.ome.zarr", "f0_masks.png", "f0_ignore.png"])
+def test_a_plate_is_known_by_all_of_its_files(tmp_path, what):
+    folder = make_folder(tmp_path / "plate", 2, ignore=True)
+    write_image_group(
+        folder / "f0.ome.zarr", np.atleast_3d(read_image(folder / "f0.png")).transpose(2, 0, 1), ["light"]
+    )
+    (folder / "f0.png").unlink()
+    plate = find_annotated(folder)
+    before = [listing_hash([part]) for part in (plate, folder)]
+    changed = folder / what
+    if changed.is_dir():
+        changed = max((path for path in changed.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    content = bytearray(changed.read_bytes())
+    content[-1] ^= 1
+    changed.write_bytes(content)
+    assert all(old != new for old, new in zip(before, [listing_hash([part]) for part in (plate, folder)]))
 
 
 def test_fine_tuning_starts_from_the_weights_named(folders, tmp_path):

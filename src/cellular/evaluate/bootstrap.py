@@ -19,7 +19,7 @@ FEWEST_CLUSTERS = 3
 
 @dataclass(frozen=True)
 class Clusters:
-    """What is resampled: `unit` ("well" or "field"), `of_field` (F,) cluster index of each field, their `count`.
+    """What is resampled: `unit` (well, field, position), `of_field` (F,) cluster index of each field, their `count`.
 
     `wells` is how many wells the fields come from where fields are resampled though their names show wells, else None.
     """
@@ -37,7 +37,7 @@ class Clusters:
         note = f"95 % bootstrap intervals over {self.count} {self.unit}s (percentile, {RESAMPLES} resamples)"
         if self.wells:
             note += f"; fields of {self.wells} well(s) are alike, so for other wells they are too narrow"
-        elif self.unit == "field":
+        elif self.unit != "well":
             note += "; the names do not all show wells, and if fields share one they are too narrow"
         return note
 
@@ -45,17 +45,22 @@ class Clusters:
 def clusters_of(fields: Sequence[FieldFiles], unit: Unit = "well") -> Clusters:
     """Wells of the fields, or the fields themselves: where asked for, and where nothing tells a well.
 
+    Without wells, all timepoints of a position are one: they show the same cells.
+
     Raises SettingsError for another unit.
     """
     if unit not in get_args(Unit):
         raise SettingsError(f"Intervals resample {' or '.join(get_args(Unit))}, got {unit!r}")
     wells = [(item.date, item.plate, item.well) for item in fields]
     known = all(w[2] for w in wells)
-    keys = list(map(str, wells)) if known and unit == "well" else [item.name for item in fields]
-    index = np.unique(keys, return_inverse=True)[1] if keys else np.zeros(0, int)
+    drawn: str = unit
     if not known:
-        return Clusters("field", index, len(set(keys)))
-    return Clusters(unit, index, len(set(keys)), len(set(wells)) if unit == "field" else None)
+        keys = [item.series or item.name for item in fields]
+        drawn = "field" if len(set(keys)) == len(keys) else "position"
+    else:
+        keys = list(map(str, wells)) if unit == "well" else [item.name for item in fields]
+    index = np.unique(keys, return_inverse=True)[1] if keys else np.zeros(0, int)
+    return Clusters(drawn, index, len(set(keys)), len(set(wells)) if known and unit == "field" else None)
 
 
 def intervals(

@@ -8,6 +8,7 @@ from scipy import sparse
 
 from cellular.errors import InputError
 from cellular.jit import njit
+from cellular.labels.cells import without_gaps
 
 # Up to this many (true, predicted) pairs the counts are kept in a dense table.
 DENSE_CELLS = 4_000_000
@@ -58,6 +59,7 @@ def overlap(truth: np.ndarray, prediction: np.ndarray, ignore: np.ndarray | None
     """
     if truth.shape != prediction.shape or (ignore is not None and ignore.shape != truth.shape):
         raise InputError(f"label images differ in shape: truth {truth.shape}, prediction {prediction.shape}")
+    (true_names, truth), (predicted_names, prediction) = map(_numbered, (truth, prediction))
     ignored = 0
     if ignore is not None and ignore.any():
         outside = ignore == 0
@@ -73,13 +75,18 @@ def overlap(truth: np.ndarray, prediction: np.ndarray, ignore: np.ndarray | None
     only_predicted, only_true = predicted_area[1:].sum() - both, true_area[1:].sum() - both
     background = np.array([[table[0, 0] - ignored, only_predicted], [only_true, both]])
     return Overlap(
-        true_labels,
-        predicted_labels,
+        true_labels if true_names is None else true_names[true_labels - 1],
+        predicted_labels if predicted_names is None else predicted_names[predicted_labels - 1],
         table[true_labels][:, predicted_labels],
         true_area[true_labels].astype(float),
         predicted_area[predicted_labels].astype(float),
         background,
     )
+
+
+def _numbered(labels: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    """A label image, numbered anew where its labels are far above the number of pixels, and then what they were."""
+    return without_gaps(labels) if labels.max(initial=0) > max(labels.size, DENSE_CELLS) else (None, labels)
 
 
 def _counts(truth: np.ndarray, prediction: np.ndarray) -> sparse.csr_matrix:

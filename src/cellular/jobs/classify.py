@@ -91,7 +91,7 @@ def train_crop_state(
 
     `out` gets ``model.safetensors``, the tables and figures of :func:`train_state` and ``figures/saliency.png``: what
     the network looks at in cells that it was sure of, rightly and wrongly, when it had not seen their well. All crops
-    are in memory at once: 40 kB a cell at the usual size.
+    are in memory at once: 80 kB a cell at the usual size.
     """
     table, settings = _known_cells(cells, truth, settings or CropSettings(), positive, corrections)
     pairs = fields_of(table, images, labels)
@@ -171,7 +171,7 @@ def predict_state(
     reasons = explain(fitted, classified, top, method) if top else None
     classified = classified if by_hand is None else laid_over(classified, by_hand)
     with alone_in(out) as folder:
-        (folder / REASONS).unlink(missing_ok=True)
+        _forget(folder)
         if reasons is not None:
             write_csv(folder / REASONS, reasons)
         write_table(folder, "cells", [from_frame(classified)])
@@ -205,7 +205,7 @@ def predict_crop_state(
     by_model = _join_told(table, together(told))
     classified = by_model if by_hand is None else laid_over(by_model, by_hand)
     with alone_in(out) as folder:
-        (folder / REASONS).unlink(missing_ok=True)
+        _forget(folder)
         if len(table):
             shown = _surest(by_model.assign(truth=np.nan), network.settings)
             again = _crops({n: pairs[n] for n in shown["field"].unique()}, network.settings, table)
@@ -313,7 +313,7 @@ def _no_crops(network: CropModel) -> Crops:
     """Crops of a table without cells."""
     channels, size = network.settings.channels, network.settings.size
     cells = pd.DataFrame({"field": np.empty(0, object), "label": np.empty(0, np.int64)})
-    return Crops(np.empty((0, len(channels) + 1, size, size), np.float16), cells, channels, network.source)
+    return Crops(np.empty((0, len(channels) + 1, size, size), np.float32), cells, channels, network.source)
 
 
 def classify_field(
@@ -361,7 +361,14 @@ def _look(model: CropModel, crops: Crops, shown: pd.DataFrame, out: Path) -> Non
     save(figure, out / "figures" / "saliency.svg", data)
 
 
+def _forget(out: Path) -> None:
+    """Take away what an earlier model wrote of its reasons, and this one may not."""
+    for path in (out / REASONS, *(out / "figures" / f"saliency{end}" for end in (".svg", ".csv"))):
+        path.unlink(missing_ok=True)
+
+
 def _write_validation(checked: Validation, out: Path, settings: ClassifySettings | CropSettings, note: str) -> None:
+    _forget(out)
     for name in ("left_out", "fields", "calibration", "importance"):
         write_csv(out / f"{name}.csv", getattr(checked, name))
     write_csv(out / "predicted_unseen.csv", checked.cells)

@@ -22,7 +22,7 @@ from cellular.evaluate.scores import FieldScores, summary
 from cellular.files import read_csv, read_json, write_csv, write_json
 from cellular.jobs.corrections import annotated
 from cellular.jobs.engines import HERE, Engine
-from cellular.jobs.evaluate_field import ScoredField, ScoreField, scored_fields
+from cellular.jobs.evaluate_field import BOX, ScoredField, ScoreField, scored_fields
 from cellular.jobs.runner import ITEMS, Joined, Work, attempt, each, files_of, held, is_done
 from cellular.jobs.segment import segment
 from cellular.jobs.shards import for_the_rest
@@ -64,7 +64,7 @@ def evaluate(
         ``<field>_ignore.<png|tif>``.
     segmenter, settings : the model to score.
     labels_dir : instead of a model, a folder of ``<field>_masks.tif`` as ``cellular segment`` writes; scores are taken
-        from its ``cells.csv``, and are all equal without it.
+        from the ``cells.csv`` beside them, and are all equal without it.
     boxes_dir : true boxes for the detection scores, as YOLO text files ``<field>.txt``; without it, the boxes in the
         ``cells.csv`` that ``cellular prepare`` wrote (hidden parts included), else those of the label images.
     interval_unit : what the intervals resample. Fields of one well are alike: resampling "field" tells how the scores
@@ -169,10 +169,12 @@ def _concluded(
     """From the `tables` of all fields that were scored to the scores of all; `asked` is what the record says."""
     scored = {one.scores.name: one for one in scored_fields(tables)} if asked["scored"] else {}
     # a table of the cells as they were says nothing of corrected ones
-    truth_table = None if asked["corrected"] else _truth_table(plate.folder)
+    truth_table = None if asked["corrected"] else _truth_table(plate)
 
     def boxes(item: FieldFiles) -> tuple[Boxes, Boxes]:
         one = scored[item.name]
+        if truth_table is not None:
+            _check_told(one, truth_table)
         return _true_boxes(one, asked["boxes"], truth_table), _found_boxes(cells, one, labels[item.name])
 
     boxed, without = attempt([item for item in plate.fields if item.name in scored], boxes, desc="boxes")
@@ -192,28 +194,52 @@ def _given_labels(fields: Sequence[FieldFiles], folder: Path) -> tuple[dict[str,
     problems = {
         item.name: f"no {item.name}_masks.tif or .png in {folder}" for item in fields if item.name not in labels
     }
-    table = find_table(folder, "cells")
-    cells = read_table(table) if table else pd.DataFrame()
-    if not {"image", "label", "score"} <= set(cells.columns):
+    cells = scores_beside(labels)
+    if not len(cells):
         logger.warning("%s gives no scores: all predictions count the same, which lowers the box AP", folder)
-        cells = pd.DataFrame(columns=["image", "label", "score"])
     return labels, cells, problems
 
 
-def _truth_table(test_dir: Path) -> pd.DataFrame | None:
-    """The cells.csv of the prepared dataset that `test_dir` (OUT/all/<split>) belongs to."""
-    path = test_dir.resolve().parent.parent / "cells.csv"
-    if test_dir.resolve().parent.name != "all" or not path.is_file():
+def scores_beside(labels: Mapping[str, Path]) -> pd.DataFrame:
+    """``image, label, score`` of the cells of label images, of the table beside them; no rows where none tells."""
+    table = find_table(next(iter(labels.values())).parent, "cells") if labels else None
+    cells = read_table(table) if table else pd.DataFrame()
+    told = {"image", "label", "score"} <= set(cells.columns)
+    return cells if told else pd.DataFrame(columns=["image", "label", "score"])
+
+
+def _truth_table(plate: Plate) -> pd.DataFrame | None:
+    """The cells.csv of the prepared dataset that the plate's folder (OUT/all/<split>) and label images belong to."""
+    folder = plate.folder.resolve()
+    own = all(item.labels is not None and item.labels.parent.resolve() == folder for item in plate.fields)
+    path = folder.parent.parent / "cells.csv"
+    if not own or folder.parent.name != "all" or not path.is_file():
         return None
     table = read_csv(path)
-    return table if {"field", "class", "label", "y0", "x0", "y1", "x1"} <= set(table.columns) else None
+    return table if {"field", "class", "label", "area_px", "lost_px", *BOX} <= set(table.columns) else None
+
+
+def _check_told(one: ScoredField, table: pd.DataFrame) -> None:
+    """Refuse a label image that is not the one that `table` tells of: classes and boxes would be other cells'."""
+    told = table[(table["field"] == one.scores.name) & (table["label"] > 0)].set_index("label")
+    seen, true = told[told["lost_px"] < told["area_px"]], one.true.set_index("label")
+    same = sorted(seen.index) == sorted(true.index)
+    if same:
+        low, high = (seen.loc[true.index, list(ends)].to_numpy() for ends in (BOX[:2], BOX[2:]))
+        same = bool((low <= true[list(BOX[:2])]).all(axis=None) and (high >= true[list(BOX[2:])]).all(axis=None))
+    if not same:
+        raise InputError(
+            f"{one.scores.name}: its label image is not as prepared, cells.csv tells of other cells; prepare again, "
+            "or evaluate a copy of the folder that lies elsewhere"
+        )
 
 
 def _true_boxes(one: ScoredField, folder: str | Path | None, table: pd.DataFrame | None) -> Boxes:
     if folder is not None:
         return Boxes(read_yolo_boxes(Path(folder) / f"{one.scores.name}.txt", one.shape))
     rows = one.true if table is None else table[(table["field"] == one.scores.name) & (table["label"] > 0)]
-    return Boxes(rows[["y0", "x0", "y1", "x1"]].to_numpy(float))
+    unknown = one.true.loc[~one.true["counts"].astype(bool), "label"]  # wholly ignored, as what is predicted there
+    return Boxes(rows.loc[~rows["label"].isin(unknown), list(BOX)].to_numpy(float))
 
 
 def read_yolo_boxes(path: Path, shape: tuple[int, int]) -> np.ndarray:
@@ -238,13 +264,17 @@ def read_yolo_boxes(path: Path, shape: tuple[int, int]) -> np.ndarray:
 def _found_boxes(cells: pd.DataFrame, one: ScoredField, labels: Path) -> Boxes:
     """Boxes of the predicted cells that count (those mainly in ignored pixels do not) with their scores."""
     counted = one.predicted[one.predicted["counts"]]
-    numbers, boxes = counted["label"].tolist(), counted[["y0", "x0", "y1", "x1"]].to_numpy(float)
+    numbers, boxes = counted["label"].tolist(), counted[list(BOX)].to_numpy(float)
     rows = cells[cells["image"] == one.scores.name]
     try:
-        score_of = dict(zip(rows["label"].astype(int), rows["score"].astype(float)))
+        score_of = rows["score"].astype(float).set_axis(rows["label"].astype(int))
     except ValueError as error:
         raise InputError(f"cells.csv beside {labels}: labels and scores are numbers: {error}") from error
-    if len(cells) and (unknown := set(numbers) - set(score_of)):
+    if not score_of.index.is_unique:
+        cell = f"cell {score_of.index[score_of.index.duplicated()][0]} of {one.scores.name}"
+        raise InputError(f"cells.csv beside {labels} tells of {cell} twice; which score is its own?")
+    known = score_of.index[np.isfinite(score_of)]
+    if len(cells) and (unknown := set(numbers) - set(known)):
         cell = f"cell {min(unknown)} of {one.scores.name}"
         raise InputError(f"cells.csv beside {labels} has no score for {cell}; is it another's?")
     return Boxes(boxes, np.array([score_of.get(number, 1.0) for number in numbers]))

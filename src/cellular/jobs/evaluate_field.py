@@ -17,7 +17,7 @@ COUNTS, TRUE, PREDICTED = "counts", "true", "predicted"
 _PIXELS, _TP = ("tn", "fp", "fn", "tp"), tuple(f"tp_{threshold:.2f}" for threshold in THRESHOLDS)
 _AJI, _AJI_CELLPOSE = ("aji_shared", "aji_union"), ("aji_cellpose_shared", "aji_cellpose_union")
 _BOUNDARY = ("near_predicted", "edge_predicted", "near_true", "edge_true")
-_BOX = ("y0", "x0", "y1", "x1")
+BOX = ("y0", "x0", "y1", "x1")
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ def _counts(scores: FieldScores, shape: tuple[int, int]) -> pd.DataFrame:
 def _cells(name: str, labels: np.ndarray, counted: np.ndarray, wrong: np.ndarray) -> pd.DataFrame:
     numbers, boxes = cell_boxes(labels)
     told = {"field": name, "label": numbers, "counts": np.isin(numbers, counted), "wrong": np.isin(numbers, wrong)}
-    return pd.DataFrame({**told, **dict(zip(_BOX, boxes.T))})
+    return pd.DataFrame({**told, **dict(zip(BOX, boxes.T))})
 
 
 def scored_fields(tables: Mapping[str, pd.DataFrame]) -> Iterator[ScoredField]:
     """What :class:`ScoreField` told of each field, from its tables put together."""
     true, predicted = (dict(tuple(tables[name].groupby("field", sort=False))) for name in (TRUE, PREDICTED))
     nothing = pd.DataFrame({"label": np.zeros(0, int), "counts": np.zeros(0, bool), "wrong": np.zeros(0, bool)})
-    nothing = nothing.assign(**dict.fromkeys(_BOX, np.zeros(0)))
+    nothing = nothing.assign(**dict.fromkeys(BOX, np.zeros(0)))
     for row in tables[COUNTS].to_dict("records"):
         cells = true.get(row["field"], nothing), predicted.get(row["field"], nothing)
         yield ScoredField(_scores(row, *cells), (row["height_px"], row["width_px"]), *cells)

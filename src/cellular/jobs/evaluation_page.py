@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellular.data.formats.images import read_labels
+from cellular.data.formats.read import read_any_labels
 from cellular.data.image import FieldImage, load_ignore, load_labels, read_field
 from cellular.evaluate.cells import calibration, cell_verdicts, errors_by
 from cellular.evaluate.paired import paired_differences
 from cellular.evaluate.result import EvaluationResult
 from cellular.evaluate.scores import FieldScores
 from cellular.files import read_json, write_csv, write_json
-from cellular.jobs.evaluate import evaluated
+from cellular.jobs.evaluate import evaluated, scores_beside
 from cellular.jobs.explore import for_paper
 from cellular.report.choice import choose_fields
 from cellular.report.evaluation import field_picture
@@ -39,7 +39,6 @@ from cellular.report.pictures import size_choice
 from cellular.report.provenance import versions
 from cellular.report.style import save
 from cellular.report.viewer import frame_of
-from cellular.tables import find_table, read_table
 
 _FEATURES = ("iou", "score", "area", "brightness")
 
@@ -118,7 +117,8 @@ def _read(
     image = read_field(item)
     truth = load_labels(item, image.shape)
     scores = next(one for one in result.fields if one.name == name)
-    return image, truth, read_labels(result.labels[name]), scores, load_ignore(item, image.shape)
+    prediction = read_any_labels(result.labels[name], truth.shape, field=name)
+    return image, truth, prediction, scores, load_ignore(item, image.shape)
 
 
 def _judged(result: EvaluationResult) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -131,10 +131,10 @@ def _judged(result: EvaluationResult) -> tuple[pd.DataFrame, pd.DataFrame]:
         for found, table in zip((true, predicted), mine):
             table.insert(0, "field", one.name)
             found.append(table)
-    told = find_table(next(iter(result.labels.values())).parent, "cells")
-    cells = read_table(told) if told else pd.DataFrame(columns=["image", "label", "score"])
-    scored = cells.rename(columns={"image": "field"})[["field", "label", "score"]].astype(
-        {"label": int, "score": float}
+    scored = (
+        scores_beside(result.labels)
+        .rename(columns={"image": "field"})[["field", "label", "score"]]
+        .astype({"label": int, "score": float})
     )
     joined = pd.concat(predicted).merge(scored, on=["field", "label"], how="left").fillna({"score": 1.0})
     return pd.concat(true).assign(score=np.nan).reset_index(drop=True), joined

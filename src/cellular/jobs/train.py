@@ -6,16 +6,15 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from cellular.data.plate import Plate
+from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import MissingInputError, OutputExistsError, SettingsError
 from cellular.files import alone_in, empty_folder, is_leftover, sha256_of
 from cellular.jobs.corrections import annotated
-from cellular.jobs.runner import files_of
 from cellular.report.training import Trackers, draw_loss
 from cellular.train.checkpoint import CHECKPOINT
 from cellular.train.loop import DIAMETERS, RUN, TrainingResult, start_network, train_network
 from cellular.train.parallel import together
-from cellular.train.samples import enough_cells, load_samples, memory_of
+from cellular.train.samples import enough_cells, load_samples, memory_of, with_diameters
 from cellular.train.settings import TrainSettings
 
 
@@ -83,6 +82,7 @@ def train(
         samples = enough_cells(samples, settings.min_train_masks, fields.folder)
         left = None if memory is None else memory - memory_of(samples)
         validation = load_samples(valid_dir, info, asked, "read validation fields", left) if valid_dir else []
+        validation = with_diameters(validation, like=samples)
         if share.first:
             share.wait()
         parts = [fields if corrections else train_dir, *([valid_dir] if valid_dir else [])]
@@ -135,10 +135,16 @@ def listing_hash(parts: Sequence[Plate | str | Path]) -> str:
     """SHA-256 over names and contents of all files of folders, or of plates' fields, in order of name."""
     digest = hashlib.sha256()
     for part in parts:
-        if isinstance(part, Plate):
-            found = [path for item in part.fields for path in files_of(item)]
-        else:
-            found = list(Path(part).iterdir())
-        for path in sorted(p for p in found if p.is_file()):
+        found = [file for item in part.fields for file in _files_of(item)] if isinstance(part, Plate) else [Path(part)]
+        for path in sorted({inside for one in found for inside in _inside(one)}):
             digest.update(f"{path.name} {sha256_of(path)}\n".encode())
     return digest.hexdigest()
+
+
+def _files_of(item: FieldFiles) -> list[Path]:
+    return [path for path in (*item.images, item.labels, item.ignore) if path is not None]
+
+
+def _inside(path: Path) -> list[Path]:
+    """The file, or all files of a folder: images may lie in its subfolders, and a Zarr group is one."""
+    return [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]

@@ -67,7 +67,7 @@ def crop_mask(field: np.ndarray) -> CellMask:
 def cells_of(labels: np.ndarray) -> list[tuple[int, CellMask]]:
     """Each label of a (Y, X) label image with its pixels, in order of label."""
     labels = as_labels(labels)
-    present, boxes = _found(labels)
+    present, boxes = windows_of(labels)
     return [
         (int(label), CellMask(labels.shape, box[0].start, box[1].start, labels[box] == label))
         for label, box in zip(present, boxes)
@@ -76,18 +76,33 @@ def cells_of(labels: np.ndarray) -> list[tuple[int, CellMask]]:
 
 def cell_boxes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labels (N,) present in a label image (Y, X) and their boxes (N, 4) float64 y0, x0, y1, x1, end exclusive, px."""
-    present, boxes = _found(labels)
+    present, boxes = windows_of(labels)
     corners = [(rows.start, columns.start, rows.stop, columns.stop) for rows, columns in boxes]
     return present, np.array(corners, float).reshape(-1, 4)
 
 
-def _found(labels: np.ndarray) -> tuple[np.ndarray, list[tuple[slice, slice]]]:
+def windows_of(labels: np.ndarray) -> tuple[np.ndarray, list[tuple[slice, slice]]]:
     """Labels (N,) int64 present in a label image (Y, X), ascending, and the box of each."""
     if labels.size and labels.max() <= labels.size:
         boxes = scipy.ndimage.find_objects(labels)
         present = np.flatnonzero([box is not None for box in boxes]) + 1
         return present, [boxes[label - 1] for label in present]
-    # few labels of high numbers: a list of all numbers would be one of billions
-    present = np.setdiff1d(labels, 0).astype(np.int64)
-    dense = np.searchsorted(present, labels) + (labels > 0)
+    present, dense = without_gaps(labels)
     return present, scipy.ndimage.find_objects(dense)
+
+
+def without_gaps(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (N,) int64 present in a label image, ascending, and the image with 1..N in their place.
+
+    For few labels of high numbers, ids of a database: a list of all numbers would be one of billions.
+    """
+    present = np.setdiff1d(labels, 0).astype(np.int64)
+    return present, np.searchsorted(present, labels) + (labels > 0)
+
+
+def areas_of(labels: np.ndarray) -> np.ndarray:
+    """Areas (N,) int64 of the cells of a label image, px, in ascending order of label."""
+    if labels.max(initial=0) > labels.size:
+        labels = without_gaps(labels)[1]
+    areas = np.bincount(labels.ravel())[1:]
+    return areas[areas > 0]

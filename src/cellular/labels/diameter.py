@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from cellular.labels.cells import areas_of
+
 
 def median_diameter(labels: np.ndarray) -> float:
     """Median cell diameter in px, of circles of the cells' areas: Cellpose's ``utils.diameters``; 0 without cells.
@@ -11,6 +13,5 @@ def median_diameter(labels: np.ndarray) -> float:
     >>> round(median_diameter(labels), 2)
     11.28
     """
-    areas = np.bincount(labels.ravel())[1:]
-    areas = areas[areas > 0]
+    areas = areas_of(labels)
     return float(np.median(np.sqrt(areas)) * 2 / np.sqrt(np.pi)) if areas.size else 0.0

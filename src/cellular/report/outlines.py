@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import scipy  # `scipy.ndimage` is slow to import, and is when it is first asked for
 
 from cellular.data.image import FieldImage
 from cellular.data.plate import ROLE_ORDER
+from cellular.labels.cells import windows_of
 
 # Longest side of a picture, px: sharp on a screen, light in a mail.
 LONGEST = 1500
@@ -78,17 +78,15 @@ def outlines_of(labels: np.ndarray, within: float = 0.7) -> dict[int, Ring]:
     They run through the middles of border pixels, and are straightened by at most `within` px.
     """
     found = {}
-    for index, window in enumerate(scipy.ndimage.find_objects(labels) if labels.any() else ()):
-        if window is None:
-            continue
-        here = labels[window] == index + 1
+    for label, window in zip(*windows_of(labels)):
+        here = labels[window] == label
         mask = np.zeros((here.shape[0] + 2, here.shape[1] + 2), np.uint8)
         mask[1:-1, 1:-1] = here
         rings = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
         parts = [cv2.approxPolyDP(ring, within, True)[:, 0] for ring in rings]
         corners = (parts[0] if len(parts) == 1 else _set_apart(parts)).astype(np.float32)
         x0, y0 = window[1].start - 0.5, window[0].start - 0.5
-        found[index + 1] = corners[:, 0] + np.float32(x0), corners[:, 1] + np.float32(y0)
+        found[int(label)] = corners[:, 0] + np.float32(x0), corners[:, 1] + np.float32(y0)
     return found
 
 

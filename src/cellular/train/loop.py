@@ -96,10 +96,9 @@ def train_network(
     """The loop behind `cellular train`, on samples in memory; `info` and `data` are only recorded.
 
     `network` is trained in place, by all processes of which `share` is one; the first of them writes. With `resume`,
-    the samples and settings must be those of the run that was stopped.
+    the samples and settings must be those of the run that was stopped; one that had stopped early stays as it is.
     """
-    folder = Path(folder)
-    info = info or ModelInfo(settings.channels or (0, 0))
+    folder, info = Path(folder), info or ModelInfo(settings.channels or (0, 0))
     device = _device(settings)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its types
     # Fields without cells say nothing of the cells' size.
@@ -108,8 +107,7 @@ def train_network(
     feed = Feed(samples, settings, float(network.diam_mean), device, share)
     looked_at = validation if settings.validate_every else []
     valid_feed = Feed(looked_at, settings, float(network.diam_mean), device, share) if looked_at else None
-    optimizer = _optimizer(network, settings)
-    rates = learning_rates(settings)
+    optimizer, rates = _optimizer(network, settings), learning_rates(settings)
     average = copy.deepcopy(network) if settings.ema else network
     run = _run_record(settings, samples, validation, device, data)
     history: list[dict[str, float | None]] = []
@@ -134,7 +132,7 @@ def train_network(
     done, learner = first, share.learner(network)
     with progress(total=settings.n_epochs, desc="train", unit="epoch", show=share.first) as bar:
         bar.update(first)
-        for epoch in range(first, settings.n_epochs):
+        for epoch in range(first, first if 0 < settings.patience <= since_best else settings.n_epochs):
             started, rate = time.perf_counter(), float(rates[epoch])
             loss, crops = _train_epoch(learner, network, average, feed, epoch, optimizer, rate, settings)
             row = _row(epoch + 1, rate, loss, crops / (time.perf_counter() - started))
@@ -149,8 +147,9 @@ def train_network(
             done = epoch + 1
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", valid=f"{best_loss:.3f}" if math.isfinite(best_loss) else "-")
-            stop = settings.patience and since_best >= settings.patience
-            if stop or done % settings.checkpoint_every == 0 or done == settings.n_epochs:
+            stop = 0 < settings.patience <= since_best
+            due = done % settings.checkpoint_every == 0 or done == settings.n_epochs
+            if due or stop or row["valid_loss"] == best_loss:  # the best weights and what is known of them go together
                 checkpoint(done)
             if stop:
                 logger.info("no better validation in %d tries: stopped after epoch %d", settings.patience, done)

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from cellular.data.image import load_ignore, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, OutputError
 from cellular.files import whole_file
+from cellular.labels.cells import areas_of
 from cellular.labels.diameter import median_diameter
 from cellular.progress import progress
 from cellular.segment.flows.to_flows import labels_to_flows
@@ -61,7 +63,7 @@ def make_sample(name: str, planes: np.ndarray, labels: np.ndarray, ignore: np.nd
         (labels > 0).astype(np.uint8),
         None if ignore is None else (ignore > 0).astype(np.uint8),
         max(SMALLEST_DIAMETER, median_diameter(labels)),
-        int(np.count_nonzero(np.bincount(labels.ravel())[1:])),
+        len(areas_of(labels)),
     )
 
 
@@ -126,9 +128,12 @@ def enough_cells(samples: list[Sample], least: int, folder: str | Path) -> list[
     return kept
 
 
-def with_diameters(samples: list[Sample]) -> list[Sample]:
-    """Samples in which a field without cells, whose scale nothing tells, has the median diameter of the others."""
-    known = [sample.diameter for sample in samples if sample.cells]
+def with_diameters(samples: list[Sample], like: Sequence[Sample] = ()) -> list[Sample]:
+    """Samples in which a field without cells, whose scale nothing tells, has the median diameter of the others.
+
+    Where there are none among them, of those `like` them.
+    """
+    known = [s.diameter for s in samples if s.cells] or [s.diameter for s in like if s.cells]
     usual = float(np.median(known)) if known else SMALLEST_DIAMETER
     return [sample if sample.cells else replace(sample, diameter=usual) for sample in samples]
 

@@ -39,7 +39,7 @@ def dotted():
     truth = np.where(activated, ACTIVATED, BASAL).astype(object)
     truth[::10] = UNIDENTIFIED
     table = cells.assign(truth=truth, well=np.repeat(list("ABCD"), n // 4))
-    return Crops(pixels.astype(np.float16), cells, ("mRFP", "EGFP"), "raw"), table
+    return Crops(pixels.astype(np.float32), cells, ("mRFP", "EGFP"), "raw"), table
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,27 @@ def test_crops_need_their_channels_and_one_kind_of_image():
     composite = cut_crops(field_image(np.full((30, 30, 3), 50, np.uint8)), labels, "g", side_px=16, size=16)
     with pytest.raises(InputError, match="composite and raw"):
         join_crops([cut_crops(field_image(two), labels, "f", side_px=16, size=16), composite])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "brightest"), [(np.uint16, 65535), (np.uint32, 300_000), (np.float32, 1e-4), (np.float32, 3e8)]
+)
+@pytest.mark.parametrize("brightness", ["kept", "relative"])
+def test_any_unit_of_brightness_shows_the_network_the_same(dtype, brightest, brightness):
+    # a saturated pixel, the sum of a stack, fractions of the camera's range
+    labels = np.zeros((30, 30), np.uint16)
+    labels[5:15, 5:15], labels[18:28, 18:28] = 1, 2
+    image = np.zeros((30, 30, 2), dtype)
+    image[5:15, 5:15] = image.dtype.type(brightest)
+    image[8:12, 8:12] = image.dtype.type(brightest / 2)
+    image[18:28, 18:28] = image.dtype.type(brightest / 4)
+    crops = cut_crops(field_image(image), labels, "f", side_px=16, size=16)
+    assert crops.pixels[0, 0].max() == pytest.approx(brightest)
+    settings = CropSettings(side_px=16, size=16, brightness=brightness)
+    seen = network_inputs(crops, np.arange(2), np.full(2, brightest), settings)[:, 0].numpy()
+    own = 4 if brightness == "relative" else 1
+    np.testing.assert_allclose(seen[0, 3:13, 3:13].mean(), (84 + 16 / 2) / 100, rtol=1e-3)
+    np.testing.assert_allclose(seen[1, 3:13, 3:13], own / 4, rtol=1e-3)
 
 
 def test_unseen_wells_are_told_apart(trained):
@@ -151,7 +172,7 @@ def test_strange_files_are_refused(tmp_path):
 
 def test_relative_brightness_shows_the_pattern_alone(dotted):
     crops, _ = dotted
-    dim = Crops(crops.pixels * np.array([0.25, 0.25, 1], np.float16)[:, None, None], crops.cells, ("a", "b"), "raw")
+    dim = Crops(crops.pixels * np.array([0.25, 0.25, 1], np.float32)[:, None, None], crops.cells, ("a", "b"), "raw")
     settings = CropSettings(**QUICK, brightness="relative")
     rows, scale = np.arange(8), np.ones(2)
     same = network_inputs(crops, rows, scale, settings), network_inputs(dim, rows, scale, settings)
@@ -202,7 +223,7 @@ def test_what_cannot_be_learned_is_said(dotted):
 def test_a_cell_without_light_has_a_call():
     network = CropNetwork(3, 2, 4).eval()
     model = CropModel(network, CropSettings(**QUICK), (1.0, 1.0), (0.5, 0.5), Calibration(1.0, (0.0, 0.0)), "raw")
-    empty = Crops(np.zeros((1, 3, 16, 16), np.float16), pd.DataFrame({"field": ["f"], "label": [1]}), ("a", "b"), "raw")
+    empty = Crops(np.zeros((1, 3, 16, 16), np.float32), pd.DataFrame({"field": ["f"], "label": [1]}), ("a", "b"), "raw")
     assert np.isfinite(predict_crops(model, empty)["probability_activated"][0])
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from cellular.autophagy.state.tree_model import ClassifySettings, predict
 from cellular.autophagy.state.trees import explain, shapley, train, validate
+from cellular.autophagy.state.truth import add_truth
 from cellular.autophagy.state.unseen import unit_folds
 from cellular.autophagy.state.words import ACTIVATED, BASAL, UNIDENTIFIED
 from cellular.errors import InputError, SettingsError
@@ -135,6 +136,23 @@ def test_the_highest_unit_that_varies_is_left_out(rng):
     apart = unit_folds(table[(table["date"] == "d1") | (table["truth"] == BASAL)], 6)
     assert apart.unit == "plate"
     assert "activated cells are of one date only" in apart.remarks[0]
+
+
+def test_a_film_is_judged_on_cells_that_were_never_learned(rng):
+    """Features are each cell's own chance number, the same at five times: no state can be told from them."""
+    names = [f"220518-ST_{well}_s{site}" for well in ("C05", "I05") for site in range(1, 5)]
+    own = pd.DataFrame({"place": np.repeat(names, 20), "label": np.tile(np.arange(1, 21), 8)})
+    own = own.assign(tells=rng.normal(size=len(own)), idle=rng.normal(size=len(own)))
+    film = pd.concat([own.assign(field=f"Timepoint_00{time}_" + own["place"]) for time in range(1, 6)])
+    table = add_truth(film, None)
+    result = validate(table, ClassifySettings(**QUICK | {"min_leaf": 3}))
+    assert result.unit == "position"
+    assert "too good" in result.remarks[1]
+    assert result.balanced_accuracy < 0.65
+    for learned, judged in unit_folds(table.reset_index(drop=True), 6).rows:
+        assert not set(table["place"].iloc[learned]) & set(table["place"].iloc[judged])
+    with pytest.raises(InputError, match="two positions"):
+        validate(add_truth(film[film["place"].isin(names[1:5])], None), ClassifySettings(**QUICK))
 
 
 def test_every_fold_has_every_state_to_learn_from(rng):

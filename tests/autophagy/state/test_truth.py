@@ -132,3 +132,31 @@ def test_mutated_tables_raise_only_our_errors(rng):
         except CellularError:
             continue
         assert set(found["truth"].dropna()) == {BASAL, ACTIVATED}
+
+
+def test_a_position_is_a_place_at_all_of_its_times():
+    film = pd.DataFrame({"field": [f"Timepoint_00{t}_220518-ST_C03_s{s}" for t in (1, 2) for s in (1, 2)], "label": 1})
+    told = film.assign(state=["x", "y"] * 2)
+    assert add_truth(film, told)["position"].tolist() == ["220518-ST/C03/1", "220518-ST/C03/2"] * 2
+    # another maker's names: by the columns of measure, without a well by the name
+    named = film.assign(field=["A01_s1_t001", "A01_s2_t001", "A01_s1_t002", "A01_s2_t002"])
+    told = named.assign(state=["x", "y"] * 2)
+    assert add_truth(named, told)["position"].tolist() == ["A01_s1", "A01_s2"] * 2
+    known = named.assign(field=list("abcd"), well="A01", site=[1, 2, 1, 2])
+    assert add_truth(known, known.assign(state=["x", "y"] * 2))["position"].tolist() == ["A01/1", "A01/2"] * 2
+    alone = named.assign(field=list("abcd"))
+    assert add_truth(alone, alone.assign(state=["x", "y"] * 2))["position"].tolist() == list("abcd")
+
+
+def test_a_truth_of_other_outlines_is_refused():
+    """Labels of a model's outlines and of an expert's are numbers of different cells."""
+    box = {"y0": [0, 10], "x0": [0, 0], "y1": [10, 30], "x1": [10, 20]}
+    truth = table(**{"class": ["fed", "unfed"]}, **box)
+    measured = table(y=[0.0, 29.0], x=[9.0, 19.0])  # pixel centres at whole numbers
+    assert add_truth(measured, truth)["truth"].tolist() == [BASAL, ACTIVATED]
+    with pytest.raises(InputError, match=r"other outlines: cell 2 .* y 31, x 19 px"):
+        add_truth(table(y=[0.0, 31.0], x=[9.0, 19.0]), truth)
+    # cells that the table does not know may be anywhere; excluded ones, of label 0 in prepare's table, are of no cell
+    excluded = pd.concat([truth.iloc[:1], truth.assign(label=0), truth.assign(label=0)])
+    known = add_truth(table(y=[0.0, 300.0], x=[9.0, 300.0]), excluded)["truth"]
+    assert known.isna().tolist() == [False, True]

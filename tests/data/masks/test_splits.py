@@ -48,6 +48,7 @@ def test_json_file(tmp_path):
         ('{"train": "a"}', "'train' must be a list"),
         ('{"train": [1]}', "'train' must be a list"),
         ('{"train": ["a"], "test": ["a"]}', "field a is in both 'train' and 'test'"),
+        ('{"train": ["caf\\u00e9"], "test": ["cafe\\u0301"]}', "is in both 'train' and 'test'"),
     ],
 )
 def test_bad_json_file_is_named(tmp_path, text, message):

@@ -130,7 +130,8 @@ def network_inputs(crops: Crops, rows: np.ndarray, scale: np.ndarray, settings: 
     pixels = torch.from_numpy(crops.pixels[rows].astype(np.float32))
     light = pixels[:, :-1]
     if settings.brightness == "relative":
-        light /= light.amax(dim=(2, 3), keepdim=True).clamp(min=1e-3)
+        brightest = light.amax(dim=(2, 3), keepdim=True)
+        light /= torch.where(brightest > 0, brightest, 1)
     else:
         light /= torch.from_numpy(scale.astype(np.float32))[:, None, None]
     light.clamp_(-1, _BRIGHTEST)

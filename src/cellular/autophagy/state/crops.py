@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import pandas as pd
-from scipy.ndimage import find_objects
 
 from cellular.autophagy.measure.unmix import REPORTER, clear_of_cells, unmix
 from cellular.data.image import FieldImage
 from cellular.errors import InputError
+from cellular.labels.cells import windows_of
 
 TRANSMITTED = "transmitted"
 CHANNELS = (*REPORTER, TRANSMITTED)
@@ -22,7 +22,7 @@ class Crops:
 
     Attributes
     ----------
-    pixels : (N, C + 1, S, S) float16, the `channels` with the field's background subtracted, in counts or grey levels,
+    pixels : (N, C + 1, S, S) float32, the `channels` with the field's background subtracted, in counts or grey levels,
         0 outside the cell; last the share of each pixel that is inside the outline, 0..1.
     cells : ``field, label`` of each.
     channels : names of the planes before the outline.
@@ -59,17 +59,16 @@ def cut_crops(
     Raises InputError for an image without the channels asked for.
     """
     planes, source = _planes(image, labels, channels)
-    boxes = find_objects(labels.astype(np.int32, copy=False))
-    numbers = [number for number, box in enumerate(boxes, 1) if box is not None]
-    pixels = np.zeros((len(numbers), len(planes) + 1, size, size), np.float16)
-    for crop, number in zip(pixels, numbers):
-        window, place = _windows(boxes[number - 1], labels.shape, side_px)
+    numbers, boxes = windows_of(labels)
+    pixels = np.zeros((len(numbers), len(planes) + 1, size, size), np.float32)
+    for crop, number, box in zip(pixels, numbers, boxes):
+        window, place = _windows(box, labels.shape, side_px)
         inside = labels[window] == number
         for plane, values in zip(crop, [*(p[window] for p in planes), inside]):
             square = np.zeros((side_px, side_px), np.float32)
             square[place] = values * inside
             plane[:] = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)
-    cells = pd.DataFrame({"field": np.full(len(numbers), field, object), "label": np.array(numbers, np.int64)})
+    cells = pd.DataFrame({"field": np.full(len(numbers), field, object), "label": numbers.astype(np.int64)})
     return Crops(pixels, cells, tuple(channels), source)
 
 

@@ -1,5 +1,6 @@
 """What is known of cells before training: their state in the expert's words, their date, plate and well."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -35,18 +36,21 @@ def checked_cells(table: pd.DataFrame, what: str = "The table of cells") -> pd.D
 
 
 def add_truth(cells: pd.DataFrame, truth: pd.DataFrame | None) -> pd.DataFrame:
-    """`cells` with columns ``truth`` and the units that can be left out: ``replicate, date, plate, well``.
+    """`cells` with columns ``truth`` and the units that can be left out: ``replicate, date, plate, well, position``.
 
     Parameters
     ----------
     truth : table with ``field, label`` and ``class`` or ``state``, in any words; an empty one and Unidentified are
         unlabelled. fed is basal; unfed and starved are activated. Without a table the well's treatment stands in: the
-        column of that name or, without one, CELLULAR's plate map.
+        column of that name or, without one, CELLULAR's plate map. ``y0, x0, y1, x1`` (px), as in ``cells.csv`` of
+        prepare, are held against the cells' ``y, x``; rows of label 0 are of no cell.
 
     The units are columns of `cells`, else of `truth`, else read from the field's name, else missing. Wells of different
-    plates, and plates of different dates, are told apart.
+    plates, and plates of different dates, are told apart. A position is a site of a well, else the field's name without
+    its timepoint: all images of one place show the same cells.
 
-    Raises InputError for missing columns, labels that are none, cells named twice, and where no cell has a state.
+    Raises InputError for missing columns, labels that are none, cells named twice or that lie elsewhere in the truth,
+    and where no cell has a state.
     """
     cells = checked_cells(cells)
     if truth is None:
@@ -55,13 +59,32 @@ def add_truth(cells: pd.DataFrame, truth: pd.DataFrame | None) -> pd.DataFrame:
         column = next((name for name in ("class", "state") if name in truth), None)
         if column is None:
             raise InputError("The table of truth needs the columns field, label and class (or state)")
-        truth = checked_cells(truth, "The table of truth")
+        require_columns(truth, ("field", "label"), "The table of truth")
+        truth = checked_cells(truth[pd.to_numeric(truth["label"], errors="coerce") != 0], "The table of truth")
         told = cells[["field", "label"]].merge(truth, on=["field", "label"], how="left").set_axis(cells.index)
+        _check_places(cells, told)
         words = told[column]
     known = words.map(in_our_words)
     if known.isna().all():
         raise InputError("No cell has a known state: fields and labels of cells and truth do not meet")
     return cells.assign(truth=known, **_units(cells, told))
+
+
+def _check_places(cells: pd.DataFrame, told: pd.DataFrame) -> None:
+    """Refuse a truth of other outlines, the expert's where a model's were measured: its labels are other cells."""
+    box = ["y0", "x0", "y1", "x1"]
+    if not ({"y", "x"} <= set(cells) and set(box) <= set(told)):
+        return
+    at, (low, high) = cells[["y", "x"]].to_numpy(float), (told[side].to_numpy(float) for side in (box[:2], box[2:]))
+    away = ((at < low - 0.5) | (at > high)).any(axis=1)
+    if away.any():
+        row = int(np.flatnonzero(away)[0])
+        cell, (y0, x0, y1, x1) = cells.iloc[row], told.iloc[row][box].astype(int)
+        raise InputError(
+            f"The table of truth is of other outlines: cell {cell['label']} of {cell['field']} is measured at y "
+            f"{cell['y']:.0f}, x {cell['x']:.0f} px, and lies there within y {y0} to {y1}, x {x0} to {x1}; measure the "
+            "label images that the truth is of"
+        )
 
 
 def _treatment(field: str) -> str | None:
@@ -88,17 +111,25 @@ def two_states(truth: pd.Series, positive: str | None = None) -> tuple[str, str]
 
 
 def _units(cells: pd.DataFrame, told: pd.DataFrame) -> dict[str, pd.Series]:
-    """Names of replicate, date, plate and well of each cell, a plate's with its date and a well's with its plate."""
+    """Names of the units of each cell, a plate's with its date, a well's with its plate, a position's with its well."""
     parts = cells["field"].map(parse_field)
     named: dict[str, pd.Series] = {}
-    for unit in ("replicate", "date", "plate", "well"):
+    for unit in ("replicate", "date", "plate", "well", "site"):
         by_name = parts.map(partial(_part, unit))
         source = cells[unit] if unit in cells else told.get(unit, by_name)
         named[unit] = source.map(lambda name: None if pd.isna(name) or not str(name).strip() else str(name).strip())
     above = [named["replicate"], named["date"]] if named["replicate"].notna().any() else [named["date"]]
     plate = _joined([*above, named["plate"]], "-")
     well = _joined([_joined([*above, named["plate"]], "-", partly=True), named["well"]], "/", partly=True)
-    return {**named, "plate": plate, "well": well.where(named["well"].notna(), None)}
+    well = well.where(named["well"].notna(), None)
+    place = _joined([well, named.pop("site")], "/").where(well.notna(), None)
+    series = cells["field"].map(_series)
+    return {**named, "plate": plate, "well": well, "position": place.fillna(series)}
+
+
+def _series(field: str) -> str:
+    """The name of a field without its timepoint, ``_t001`` but in CELLULAR's names: that of its position."""
+    return parse_field(re.sub(r"_t\d+$", "", field)).series
 
 
 def _part(unit: str, field: Field) -> str | None:

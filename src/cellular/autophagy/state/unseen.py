@@ -16,7 +16,7 @@ from cellular.errors import InputError, SettingsError
 logger = logging.getLogger(__name__)
 
 # What can be left out, from the highest: scores hold for new units of what was left out, and for no higher one.
-UNITS = ("replicate", "date", "plate", "well", "field")
+UNITS = ("replicate", "date", "plate", "well", "position", "field")
 # What says where a cell is from or what was done to it: never a feature of the cell.
 _NO_FEATURES = frozenset(
     ("field", "label", "truth", "class", "state", "timepoint", "site", "dose", "treatment", *UNITS)
@@ -91,7 +91,7 @@ class Validation:
 
     Attributes
     ----------
-    unit : what was left out: replicate, date, plate, well or field.
+    unit : what was left out: replicate, date, plate, well, position or field.
     remarks : what takes away from the scores, in sentences; empty where nothing does.
     cells : ``field, label, left_out, truth, state, probability_<positive>`` of every labelled cell, predicted unseen.
     left_out : per unit left out: ``left_out, cells, accuracy``.
@@ -171,18 +171,19 @@ def unit_folds(used: pd.DataFrame, folds: int) -> Folds:
     state is there to be learned when one is left out. Raises InputError where none does.
     """
     remarks: list[str] = []
-    for unit in UNITS:
+    # images of one position, over time, show the same cells
+    for unit in UNITS[:-1] if "position" in used else UNITS:
         if unit not in used or used[unit].isna().any() or used[unit].nunique() < 2:
             continue
         within = used.groupby("truth")[unit].nunique()
         if within.min() < 2:
             remarks.append(f"{within.idxmin()} cells are of one {unit} only: {unit}s could not be left out")
             continue
-        if unit == "field":
-            remarks.append("fields were left out, not wells: cells of one well are alike, so scores are too good")
+        if unit in ("position", "field"):
+            remarks.append(f"{unit}s were left out, not wells: cells of one well are alike, so scores are too good")
         return Folds(unit, _group_rows(used, unit, folds), tuple(remarks))
     raise InputError(
-        "Nothing can be left out to judge the classifier by: every state has to be in two fields at least"
+        "Nothing can be left out to judge the classifier by: every state has to be in two positions at least"
         + "".join(f"; {remark}" for remark in remarks)
     )
 

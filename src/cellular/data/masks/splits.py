@@ -136,5 +136,5 @@ def _from_file(path: Path) -> ListSplit:
 
 
 def _bare(name: str) -> str:
-    """A field's name, of what may be that of its image's file."""
-    return field_name(name) if suffix_of(name) in IMAGE_SUFFIXES else name
+    """A field's name as it is compared, of what may be that of its image's file."""
+    return same_name(field_name(name) if suffix_of(name) in IMAGE_SUFFIXES else name)
