@@ -43,6 +43,15 @@ def test_conditions_are_all_that_a_well_was_given(tmp_path):
     assert conditions(plate(tmp_path), table, "cure").tolist() == ["all cells"] * 4
 
 
+def test_replicates_are_no_condition_whatever_their_column_is_called(tmp_path):
+    own = replace(plate(tmp_path), wells=plate(tmp_path).wells.rename(columns={"replicate": "Day"}))
+    table = cells(treatment=["DMSO", "DMSO", "drug", "drug"], Day=["1", "2", "1", "2"])
+    words = conditions(own, table, "treatment", replicate="Day")
+    assert words.tolist() == ["DMSO", "DMSO", "drug", "drug"]
+    made = gallery(own, {"cells": table}, tmp_path, "treatment", replicate="Day")
+    assert [path.name for path in made.strips.values()] == ["01_DMSO.png", "02_drug.png"]
+
+
 def test_a_dose_without_a_unit_is_a_number_alone(tmp_path):
     table = cells(treatment="drug", dose=[1.0, 2.0, 10.0, np.nan], dose_unit=["nM", None, "nM", None])
     words = conditions(plate(tmp_path), table, "treatment")

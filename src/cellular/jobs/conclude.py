@@ -142,7 +142,11 @@ def conclude(
         tables = tables.holding(cells=tables["cells"].merge(told, on=["field", "label"], how="left"))
     comparison, figures, reason = _comparison(tables, out, settings.stats, exclude, engine)
     write_problems(out, problems)
-    given = {"treatment": settings.stats.treatment, "inhibitor": inhibitor_column(settings.stats)}
+    given: dict[str, Any] = {
+        "treatment": settings.stats.treatment,
+        "inhibitor": inhibitor_column(settings.stats),
+        "replicate": settings.stats.replicate,
+    }
     excluded = left_out(exclude, tables)
     exploring = explore(
         labelled,
@@ -185,7 +189,7 @@ def outlined(plate: Plate, names: Sequence[str], out: Path) -> Plate:
     return replace(plate, fields=tuple(replace(item, labels=path) for item, path in zip(done, own)))
 
 
-def _gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, given: Mapping[str, str]) -> Gallery:
+def _gallery(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, given: Mapping[str, Any]) -> Gallery:
     """The strips of cells; none where images are gone since they were measured."""
     try:
         return gallery(plate, tables, out, **given)

@@ -49,6 +49,7 @@ def explore(
     *,
     treatment: str = "treatment",
     inhibitor: str = "inhibitor",
+    replicate: str | None = None,
     unit: str = "well",
     replicates: Mapping[str, str] | None = None,
     first: Sequence[str] = (),
@@ -61,8 +62,8 @@ def explore(
     Parameters
     ----------
     plate : with label images. tables : "cells" and, where there are any, "puncta", "marker_puncta" and "quality".
-    treatment, inhibitor, unit : columns. replicates : those of the comparison, by field, whatever a column of this
-    name says. first : measurements to show first. drawn_map : ``map_<method>.csv``.
+    treatment, inhibitor, replicate, unit : columns. replicates : those of the comparison, by field, whatever a column
+    of this name says. first : measurements to show first. drawn_map : ``map_<method>.csv``.
     tracks : ``field, frame, series, track, y, x``. left_out : fields of which no mean is made, as in the comparison.
     """
     fields = {item.name: item for item in plate.fields}
@@ -74,7 +75,7 @@ def explore(
     if not frames:
         return Exploring(None, {}, [f"No picture could be read: {next(iter(lost.values()), 'there are no fields')}"])
     names = [frame.field for frame in frames]
-    every = _told(plate, tables["cells"], treatment, inhibitor)
+    every = _told(plate, tables["cells"], treatment, inhibitor, replicate)
     if replicates:
         every["replicate"] = every["field"].map(replicates)
     if unit == "well" and unit in every and every["plate"].nunique() > 1:
@@ -151,11 +152,11 @@ def for_paper(picture: np.ndarray) -> np.ndarray:
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
 
-def _told(plate: Plate, cells: pd.DataFrame, treatment: str, inhibitor: str) -> pd.DataFrame:
+def _told(plate: Plate, cells: pd.DataFrame, treatment: str, inhibitor: str, replicate: str | None) -> pd.DataFrame:
     """All cells with their conditions in ``treatment``, and in ``plate`` names that tell plates apart."""
     told = cells.copy(deep=False)
     if treatment in cells:
-        told["treatment"] = conditions(plate, cells, treatment, inhibitor)
+        told["treatment"] = conditions(plate, cells, treatment, inhibitor, replicate)
     fields = plate.table()
     told["plate"] = cells["field"].map(dict(zip(fields["field"], plates_apart(fields)))).fillna("")
     return told

@@ -25,7 +25,12 @@ _ROOM, MOST_CONDITIONS = 1.25, 24
 
 
 def gallery(
-    plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, treatment: str, inhibitor: str = "inhibitor"
+    plate: Plate,
+    tables: Mapping[str, pd.DataFrame],
+    out: Path,
+    treatment: str,
+    inhibitor: str = "inhibitor",
+    replicate: str | None = None,
 ) -> Gallery:
     """Write ``gallery/<condition>.png`` to `out`, of no more conditions than :data:`MOST_CONDITIONS`.
 
@@ -33,9 +38,10 @@ def gallery(
     ----------
     plate : the fields that were measured, with their label images. tables : theirs, "cells" and "puncta" among them.
     treatment, inhibitor : columns that say how a cell was treated; without the first all cells are one condition.
+    replicate : column of the replicates, if it is not called so.
     """
     cells, feature = tables["cells"], next(name for name in FEATURES if name in tables["cells"])
-    found = dict(list(cells.groupby(conditions(plate, cells, treatment, inhibitor))))
+    found = dict(list(cells.groupby(conditions(plate, cells, treatment, inhibitor, replicate))))
     groups = [(name, found[name]) for name in sorted(found, key=number_order)]
     every = {name: choose_cells(group, feature) for name, group in groups}
     every = {name: rows for name, rows in every.items() if len(rows)}
@@ -57,7 +63,9 @@ def gallery(
     return Gallery(made, len(every))
 
 
-def conditions(plate: Plate, cells: pd.DataFrame, treatment: str, inhibitor: str = "inhibitor") -> pd.Series:
+def conditions(
+    plate: Plate, cells: pd.DataFrame, treatment: str, inhibitor: str = "inhibitor", replicate: str | None = None
+) -> pd.Series:
     """What each cell was given, in words: its treatment, then what else the map says but for replicates and controls.
 
     The treatment alone where that makes too many, but with its inhibitor: their pools are two, and a mean of both is
@@ -65,7 +73,8 @@ def conditions(plate: Plate, cells: pd.DataFrame, treatment: str, inhibitor: str
     """
     if treatment not in cells:
         return pd.Series("all cells", cells.index)
-    others = [c for c in plate.map_columns if c in cells and c not in (treatment, "replicate", "control", "dose_unit")]
+    left_out = (treatment, replicate, "replicate", "control", "dose_unit")
+    others = [name for name in plate.map_columns if name in cells and name not in left_out]
     words = _in_words(cells, treatment, others)
     few = words.nunique() <= MOST_CONDITIONS
     return words if few else _in_words(cells, treatment, [name for name in others if name == inhibitor])
