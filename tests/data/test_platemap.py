@@ -108,6 +108,12 @@ def test_unit_of_the_column_wins_and_cells_are_turned_into_it(read):
     assert "turned into nM" in found.notes[0]
 
 
+def test_a_concentration_is_a_dose_however_it_is_shortened(read):
+    for name in ("Conc. (nM)", "conc_nM", "Concentration [nM]"):
+        found = read(f"well,{name}\nA1,7\n")
+        assert (found.table["dose"].tolist(), found.dose_unit) == ([7.0], "nM")
+
+
 def test_a_column_that_only_begins_with_dose_is_text(read):
     assert rows(read("well,dose_group\nA1,003\n")) == [["A01", "003"]]
 

@@ -15,7 +15,7 @@ _MASS_PER_LITRE = {"g/l": "mg/ml", "mg/l": "µg/ml", "µg/l": "ng/ml", "ng/l": "
 _KNOWN = {*_MOLAR, *_MASS, *_MASS_PER_LITRE, "%", "x", "U/ml", "IU/ml", "Gy", "h", "min"}
 
 _COLUMN = re.compile(
-    r"(?:dose|conc|concentration)(?:[ _]*[(\[](?P<bracket>[^)\]]*)[)\]]|[ _]+(?P<plain>.+))?", re.IGNORECASE
+    r"(?:dose|conc\.?|concentration)(?:[ _]*[(\[](?P<bracket>[^)\]]*)[)\]]|[ _]+(?P<plain>.+))?", re.IGNORECASE
 )
 _CELL = re.compile(r"(?P<number>[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>\D.*)?")
 

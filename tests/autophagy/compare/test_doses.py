@@ -168,5 +168,9 @@ def test_doses_are_numbers_in_their_order_and_the_control_is_dose_zero():
     assert (nine["wells"], nine["wells_before"], nine["images"]) == (1, 1, 1)
     assert dose_series(table, StatsSettings(dose="nothing"), "DMSO") == {}
     assert list(dose_series(table, StatsSettings(treatment="dose"), "0")) == ["dose"]
+    # a column of the user's own, with the unit in its name
+    own = table.rename(columns={"dose": "Conc. (uM)"}).drop(columns="dose_unit")
+    curves, _ = compare_doses(own, ["x"], StatsSettings(dose="Conc. (uM)"), "DMSO")
+    assert curves.loc[0, "unit"] == "µM"
     with pytest.raises(InputError, match="in one unit"):
         compare_doses(table.assign(dose_unit=["nM", "uM"] * 6), ["x"], StatsSettings(), "DMSO")

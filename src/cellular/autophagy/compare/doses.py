@@ -15,6 +15,7 @@ from scipy.stats import t as student
 
 from cellular.autophagy.compare.design import StatsSettings, in_order, told
 from cellular.autophagy.compare.images import ImageSums, sum_images, with_n
+from cellular.data.doses import split_unit
 from cellular.errors import InputError
 from cellular.files import as_numbers
 
@@ -205,11 +206,12 @@ def _dose_sums(table: pd.DataFrame, doses: pd.Series, features: list[str]) -> Im
 
 
 def _unit(table: pd.DataFrame, settings: StatsSettings) -> str:
+    """The unit that a column beside the doses tells, else their own column's name."""
     column = f"{settings.dose}_unit"
     units = table[column].dropna().unique() if column in table else []
     if len(units) > 1:
         raise InputError(f"Column '{column}' holds {', '.join(map(str, units))}: give all doses in one unit")
-    return str(units[0]) if len(units) else ""
+    return str(units[0]) if len(units) else split_unit(settings.dose) or ""
 
 
 def curve_row(means: pd.DataFrame, settings: StatsSettings) -> dict:
