@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +46,24 @@ def test_a_table_of_images_overrules_names():
     assert table["well"].nunique() == 2
     with pytest.raises(InputError, match="one row per field"):
         nest(cells("a"), StatsSettings(), pd.concat([images, images]))
+
+
+def test_a_map_without_a_treatment_says_which_of_its_columns_may_be_it():
+    images = pd.DataFrame({"field": ["a", "b"], "Compound": ["dmso", "drug"], "Baf?": "none", "well": ["A01", "A02"]})
+    table = cells("a", "b").assign(area=1.0)
+    with pytest.raises(InputError, match="--treatment names a column that is called otherwise, of Baf\\?, Compound$"):
+        nest(table, StatsSettings(), images)
+    with pytest.raises(InputError, match="called otherwise$"):
+        nest(table, StatsSettings())
+
+
+def test_a_wide_table_of_a_column_a_block_is_no_reason_to_warn():
+    wide = pd.DataFrame({name: np.zeros(4) for name in map(str, range(120))}, copy=False)
+    table = cells(*plate(220518, "C03", "I04")).join(wide)
+    separate = pd.DataFrame(dict(table.items()), copy=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert nest(separate, StatsSettings())["treatment"].tolist() == ["fed", "fed", "starved", "starved"]
 
 
 def test_n_at_every_level():
@@ -103,7 +123,7 @@ def test_unclear_controls_are_asked_about():
     assert control_of(table[table["treatment"] == "starved"], StatsSettings(), alone=True) == "starved"
     with pytest.raises(InputError, match="No treatment is called 'dmso'"):
         control_of(table[table["treatment"] == "starved"], StatsSettings(control="dmso"), alone=True)
-    with pytest.raises(InputError, match="outside the dataset's grammar"):
+    with pytest.raises(InputError, match="comes from the plate map"):
         nest(cells("image_1"), StatsSettings())
     with pytest.raises(SettingsError, match="min_replicates"):
         StatsSettings(min_replicates=1)

@@ -96,33 +96,34 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     _check_once(cells)
     codes, fields = pd.factorize(cells["field"].astype(str))
     described = _describe(fields, images)
-    table = cells.copy(deep=False)
+    columns = dict(cells.items())  # a frame with so many columns warns of each that is added, and would copy them
     for name in described.columns.difference(cells.columns):
-        table[name] = described[name].to_numpy()[codes]
+        columns[name] = pd.Series(described[name].to_numpy()[codes], cells.index)
     for name in (settings.treatment, settings.replicate, settings.inhibitor, settings.factor, settings.time):
-        if name and name not in table:
+        if name and name not in columns:
             raise InputError(f"No column '{name}' in the cells, the images or the field names")
-    table["treatment"] = as_text(table[settings.treatment])
-    table["timepoint"] = as_numbers(table["timepoint"]).fillna(1).astype(int)
-    table["date"] = days_of(_names(table["date"]))
-    plates, wells, sites = (_names(table[name]) for name in ("plate", "well", "site"))
+    columns["treatment"] = as_text(columns[settings.treatment])
+    columns["timepoint"] = as_numbers(columns["timepoint"]).fillna(1).astype(int)
+    columns["date"] = days_of(_names(columns["date"]))
+    plates, wells, sites = (_names(columns[name]) for name in ("plate", "well", "site"))
     wells = worded(wells, {name: well_name(name.replace(" ", "")) or name for name in wells.dropna().unique()})
-    experiment = _experiments(table["date"], plates, wells, sites, table["timepoint"]).fillna(UNKNOWN)
-    replicates = settings.replicate
-    table["replicate"] = as_text(table[replicates]).fillna(UNKNOWN) if replicates else experiment
-    table["plate"] = _named_within(experiment, "-", plates.fillna(""))
-    table["well"] = _named_within(table["plate"], "/", wells.fillna(UNKNOWN))
-    table["position"] = _named_within(table["well"], "/", sites.fillna(UNKNOWN))
-    table["image"] = fields.to_numpy()[codes]
-    treated = table["treatment"].notna()
-    table = table if treated.all() else table[treated]
-    if table.empty:
+    experiment = _experiments(columns["date"], plates, wells, sites, columns["timepoint"]).fillna(UNKNOWN)
+    columns["replicate"] = as_text(columns[settings.replicate]).fillna(UNKNOWN) if settings.replicate else experiment
+    columns["plate"] = _named_within(experiment, "-", plates.fillna(""))
+    columns["well"] = _named_within(columns["plate"], "/", wells.fillna(UNKNOWN))
+    columns["position"] = _named_within(columns["well"], "/", sites.fillna(UNKNOWN))
+    columns["image"] = pd.Series(fields.to_numpy()[codes], cells.index)
+    treated = columns["treatment"].notna()
+    if not treated.any():
+        others = sorted({n for n in columns if of_words(columns[n])} - {"date", "treatment", *LEVELS, *OF_IMAGES})
         raise InputError(
-            f"No cell has a value in column '{settings.treatment}': field names outside the dataset's grammar carry no "
-            "treatment; add a column to images.csv and name it with --treatment"
+            f"No cell has a value in column '{settings.treatment}': it comes from the plate map, or from images.csv; "
+            f"--treatment names a column that is called otherwise{', of ' if others else ''}{', '.join(others)}"
         )
-    if replicates:
-        _check_replicates(table, replicates)
+    table = pd.DataFrame(columns, copy=False)
+    table = table if treated.all() else table[treated]
+    if settings.replicate:
+        _check_replicates(table, settings.replicate)
     for column, level in ((settings.factor, "well"), (settings.inhibitor, "image")):
         if column:
             _check_given(table, column, level)
