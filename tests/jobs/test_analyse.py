@@ -193,7 +193,7 @@ def test_other_settings_need_another_folder(plate, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             analyse(plate / "images", plate / "out", labels=plate / "labels")
     other = AnalyseSettings(track=TrackSettings(max_gap=0))
-    with pytest.raises(OutputExistsError, match="other settings .track was"):
+    with pytest.raises(OutputExistsError, match="other settings .track.max_gap was 1, now 0"):
         analyse(plate / "images", plate / "out", other, labels=plate / "labels")
     with pytest.raises(OutputExistsError, match="in use"):
         analyse(plate / "images", plate / "labels", labels=plate / "labels")

@@ -32,6 +32,16 @@ def test_a_link_to_nothing_is_named(tmp_path):
         _listing([tmp_path / "gone.tif"])
 
 
+def test_of_nested_settings_those_alone_are_said_that_differ(tmp_path):
+    begun = {"measure": {"unit": "px", "puncta": {"snr": 2.3, "looks": 3}}, "model": "starter"}
+    with claimed(tmp_path, "job", begun, kept=("model",)):
+        (tmp_path / "model").write_bytes(b"")
+    other = {"measure": {"unit": "px", "puncta": {"snr": 2.3, "looks": 2}}, "model": "starter"}
+    said = r"other settings \(measure.puncta.looks was 3, now 2\); choose"
+    with pytest.raises(OutputExistsError, match=said), claimed(tmp_path, "job", other, kept=("model",)):
+        pass
+
+
 def test_what_a_job_without_items_made_is_not_taken_for_that_of_other_settings(tmp_path):
     """Thresholds that were settled on fields as they were corrected then, say, beside a lesson of today's."""
     for record in ({"a": 1}, {"a": 2}):  # nothing was made by the first

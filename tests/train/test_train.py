@@ -266,7 +266,7 @@ def test_problems_are_named(folders, tmp_path):
     train(*folders, "there", tmp_path, settings)
     with pytest.raises(OutputExistsError, match="there"):
         train(*folders, "there", tmp_path, settings)
-    with pytest.raises(SettingsError, match="other settings"):
+    with pytest.raises(SettingsError, match="settings .learning_rate was .*, now 0.5; n_epochs was 1, now 2.;"):
         train(*folders, "there", tmp_path, TrainSettings(n_epochs=2, **SMALL | {"learning_rate": 0.5}), resume=True)
     with pytest.raises(WeightsError, match="No model"):
         train(*folders, "nobody", tmp_path, TrainSettings(**SMALL | {"model_type": "cyto7"}))

@@ -96,8 +96,8 @@ def _workers(args: argparse.Namespace, gpu: bool, here: Engine | None, threads: 
     if args.workers is None and args.memory is None:
         if here or gpu or cores() == 1:
             return here or HERE
-        how = "several at once" if threads else "one by one"
-        told = "fields are done here, %s on all %d cores, unless the first ones tell that processes are sooner done"
+        how = "several fields at once" if threads else "one piece after the other"
+        told = "work is done in this process, %s, on %d cores; by several where the first pieces tell that it pays"
         logger.info(told, how, cores())
         return Best(threads)
     if args.workers == 1 and args.memory is None:

@@ -183,11 +183,18 @@ def _claim_of(path: Path) -> Any:
 
 
 def _difference(made: Any, wanted: Mapping[str, Any]) -> str:
-    """The first few settings that differ."""
+    """The first few settings that differ, each by itself: of ``measure`` ``measure.puncta.looks`` alone."""
     if not isinstance(made, dict):
         return "its record is of another kind"
-    keys = [key for key in dict.fromkeys((*made, *wanted)) if made.get(key) != wanted.get(key)]
-    return "; ".join(f"{key} was {made.get(key)!r}, now {wanted.get(key)!r}" for key in keys[:3])
+    return "; ".join(list(_differences(made, wanted))[:3])
+
+
+def _differences(made: Any, wanted: Any, name: str = "") -> Iterator[str]:
+    if isinstance(made, Mapping) and isinstance(wanted, Mapping):
+        for key in dict.fromkeys((*made, *wanted)):
+            yield from _differences(made.get(key), wanted.get(key), f"{name}.{key}" if name else str(key))
+    elif made != wanted:
+        yield f"{name} was {made!r}, now {wanted!r}"
 
 
 def each(

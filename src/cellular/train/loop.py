@@ -310,8 +310,11 @@ def _check_same_run(path: Path, run: dict[str, Any]) -> None:
         if key == "settings":
             old, new = ({k: v for k, v in part.items() if k not in FREE_TO_CHANGE} for part in (old, new))
         if old != new:
-            changed = sorted(k for k in new if old.get(k) != new[k]) if isinstance(new, dict) else ""
-            raise SettingsError(f"{path} was run with other {key} {changed}; resume with the same, or start a new run")
+            changed = sorted(k for k in new if old.get(k) != new[k]) if isinstance(new, dict) else []
+            if key == "settings":
+                changed = [f"{name} was {old.get(name)!r}, now {new[name]!r}" for name in changed]
+            which = f" ({'; '.join(changed[:3])})" if changed else ""
+            raise SettingsError(f"{path} was run with other {key}{which}; resume with the same, or start a new run")
 
 
 def git_revision() -> str | None:
