@@ -158,7 +158,7 @@ def test_a_picture_of_unknown_colours_is_asked_about_and_both_answers_work(tmp_p
     assert main(["measure", lab, lab, "--out", str(tmp_path / "m"), *how]) == 2
     said = capsys.readouterr().err
     assert "Say which it is, for instance: --channels mRFP=red EGFP=green" in said
-    assert "--channels marker:NAME=red" in said
+    assert "marker:NAME=red" in said
     assert not (tmp_path / "m").exists()
     answers = (["mRFP=red", "EGFP=green"], ["marker:red=red", "--reporter", "none"])
     for number, answer in enumerate(answers):
@@ -181,3 +181,21 @@ def test_colours_of_different_kinds_have_no_ratio(tmp_path, capsys):
         said = capsys.readouterr().err
         assert f"A01_s1_w2.tif has {other.dtype} pixels, A01_s1_w1.tif uint16" in said
         assert "the levels of EGFP and mRFP cannot be compared; save both alike" in said
+
+
+def test_a_plate_of_one_unknown_channel_is_not_asked_to_call_it_two_things(tmp_path, capsys):
+    labels = np.zeros((64, 64), np.uint16)
+    labels[5:20, 5:20], labels[35:50, 30:45] = 1, 2  # 15 px across: too small for puncta, and none are sought on DNA
+    write_image(tmp_path / "lab" / "P_A01_s1_w1.tif", ((labels > 0) * 200 + 20).astype(np.uint16))
+    write_labels(tmp_path / "labels" / "P_A01_s1_masks.tif", labels)
+    command = ["measure", str(tmp_path / "lab"), str(tmp_path / "labels"), "--out", str(tmp_path / "m")]
+    assert main([*command, "--nuclei", "off"]) == 2
+    said = capsys.readouterr().err
+    assert "without these, a role for every channel (such as DNA=w1 or marker:NAME=w1)" in said
+    assert said.strip().endswith("for instance: --channels mRFP=w1")
+    assert not (tmp_path / "m").exists()
+    assert main([*command, "--nuclei", "off", "--channels", "EGFP=w1"]) == 2
+    said = capsys.readouterr().err
+    assert "by the cells' diameter of 16.9 px, are too small for these pixels" in said
+    assert main([*command, "--nuclei", "off", "--channels", "DNA=w1"]) == 0
+    assert pd.read_csv(tmp_path / "m" / "cells.csv")["area"].tolist() == [225, 225]

@@ -178,11 +178,15 @@ class Plate:
         table = pd.DataFrame(rows, columns=names, dtype=object)
         return table.astype({name: numbers[name] for name in names if name in numbers})
 
-    def require(self, *roles: str, what: str) -> None:
-        """Raise InputError where no field has a channel of one of `roles`, and say how to name it; `what` needs it."""
+    def require(self, *roles: str, what: str, instead: str = "") -> None:
+        """Raise InputError where no field has a channel of one of `roles`, and say how to name it.
+
+        `what` needs them, or else, in words, `instead`.
+        """
         missing = [role for role in roles if not any(item.has(role) for item in self.fields)]
         if missing:
-            raise InputError(f"{self.folder}: {what} needs {' and '.join(missing)}, and {self._how_to_name(missing)}")
+            needed = " and ".join(missing) + instead
+            raise InputError(f"{self.folder}: {what} needs {needed}, and {self._how_to_name(missing)}")
 
     def _how_to_name(self, missing: Sequence[str]) -> str:
         channels = [source for source in self.channels if source.token]
@@ -190,7 +194,7 @@ class Plate:
             return "these pictures do not say what their colours are: give --channels mRFP=red EGFP=green, or the like"
         known = ", ".join(f"{source.called} = {source.role or 'unknown'}" for source in channels)
         tokens = list(dict.fromkeys(source.token for source in channels))
-        asked = " ".join(f"{role}={tokens[min(k, len(tokens) - 1)]}" for k, role in enumerate(missing))
+        asked = " ".join(f"{role}={token}" for role, token in zip(missing, tokens))  # no channel has two roles
         return f"the channels are {known}. Say which it is, for instance: --channels {asked}"
 
     def with_labels(self, found: Mapping[str, Path]) -> "Plate":

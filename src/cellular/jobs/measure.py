@@ -17,6 +17,7 @@ from cellular.autophagy.measure.field import MeasureSettings, measure_field
 from cellular.autophagy.measure.puncta_settings import SIGMAS_PX
 from cellular.autophagy.measure.unmix import REPORTER, measured_roles
 from cellular.autophagy.state.by_hand import BY_HAND, PLACE, not_there, with_states
+from cellular.data.channels import MARKER
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image
 from cellular.data.image import FieldImage, load_labels
@@ -181,8 +182,8 @@ def with_reporter(plate: Plate, settings: MeasureSettings) -> MeasureSettings:
     )
     if not known:
         token = next((source.token for source in plate.channels if source.token), "w1")
-        what = f"measuring (a channel that is neither can be called --channels marker:NAME={token})"
-        plate.require(*missing, what=what)
+        instead = f" or, without these, a role for every channel (such as DNA={token} or marker:NAME={token})"
+        plate.require(*missing, what="measuring", instead=instead)
     if settings.reporter != "auto":
         return settings
     if not missing:
@@ -263,7 +264,8 @@ def with_puncta_sizes(
     puncta = settings.puncta
     if puncta.min_sigma is not None:
         return settings
-    if plate.scheme == "cellular" and puncta.unit == "px":
+    # where none are sought any sizes do, and no pixels are too coarse for them
+    if (plate.scheme == "cellular" and puncta.unit == "px") or not _seeks_puncta(plate, settings):
         return replace(settings, puncta=replace(puncta, min_sigma=SIGMAS_PX[0], max_sigma=SIGMAS_PX[1], unit="px"))
     scale = None if settings.pixel_size_um else common_scale(items)
     size = settings.pixel_size_um or (scale.pixel_size_um if scale else None)
@@ -272,6 +274,13 @@ def with_puncta_sizes(
     by = "the pixel size" if size else f"the cells' diameter of {cell_px:.0f} px; give --pixel_size or --min_sigma"
     logger.info("puncta of sigma %.3g to %.3g %s, by %s", puncta.min_sigma, puncta.max_sigma, puncta.unit, by)
     return replace(settings, puncta=puncta)
+
+
+def _seeks_puncta(plate: Plate, settings: MeasureSettings) -> bool:
+    """Whether there is a reporter that is no network, or a marker."""
+    markers = any((source.role or "").startswith(MARKER) for source in plate.channels)
+    reporter = any(item.has(role) for item in plate.fields for role in REPORTER)
+    return markers or (reporter and settings.reporter not in ("mito-qc", "mt-keima"))
 
 
 def labelled_diameter(items: Sequence[FieldFiles]) -> float:

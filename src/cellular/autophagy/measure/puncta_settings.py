@@ -83,13 +83,15 @@ class PunctaSettings:
         self._check_unit(pixel_size_um)
         if pixel_size_um:
             (low, high), unit, least = SIGMAS_UM, "um", LEAST_PX * pixel_size_um
+            by = f"the pixel size of {pixel_size_um:g} um"
         else:
             scale, unit, least = (cell_px or CELL_PX) / CELL_PX, "px", LEAST_PX
+            by = f"the cells' diameter of {cell_px or CELL_PX:g} px"
             low, high = (sigma * scale for sigma in SIGMAS_PX)
         if high <= 2 * least:
             raise SettingsError(
-                f"puncta of sigma {low:.2g} to {high:.2g} {unit} are too small for these pixels; if they are not, give "
-                "--min_sigma and --max_sigma"
+                f"puncta of sigma {low:.2g} to {high:.2g} {unit}, by {by}, are too small for these pixels: give "
+                "--min_sigma and --max_sigma, or the right size of pixels or cells"
             )
         return replace(self, min_sigma=max(low, least), max_sigma=high, unit=unit)
 
