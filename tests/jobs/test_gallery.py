@@ -8,7 +8,8 @@ import pandas as pd
 import tifffile
 
 from cellular.data.plate import FieldFiles, Plate, Source
-from cellular.jobs.gallery import MOST_CONDITIONS, conditions, gallery
+from cellular.jobs.conditions import MOST_CONDITIONS, conditions
+from cellular.jobs.gallery import gallery
 
 
 def plate(tmp_path, names=("a", "b")):

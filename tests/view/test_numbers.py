@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("panel", reason="the page needs the extra view")
 
-from cellular.jobs.queue import Queue
+from cellular.jobs.queue import DONE, Job, Queue
 from cellular.jobs.view import open_run
 from cellular.view.page import Desk, Page
 
@@ -67,6 +68,44 @@ def test_a_reshaped_cell_has_no_numbers_of_its_former_outline(page):
     assert shown(page, other)["circularity"] == before[other]["circularity"]
     page.correct._undo()
     assert shown(page, cell)["puncta_total"] == before[cell]["puncta_total"]
+
+
+def test_axes_tell_the_unit(page):
+    page.open(page.desk.run.plate.fields[0].name)
+    page.field.x_column.value, page.field.y_column.value = "area", "puncta_total"
+    assert page.field.plot.xaxis[0].axis_label == "area (px²)"
+    assert page.field.plot.yaxis[0].axis_label == "puncta total"
+    page.plate.column.value = "area"
+    assert page.plate.plot.yaxis[0].axis_label == "area (px²)"
+
+
+def test_the_head_tells_what_was_measured_last(page, monkeypatch):
+    item = page.desk.run.plate.fields[0]
+    page.open(item.name)
+    every = page.desk.run.tables["cells"]
+    assert f"{len(every):,} cells" in page.head.object
+
+    fewer = page.desk.run.tables.holding(cells=every.iloc[1:])
+    monkeypatch.setattr(
+        page.desk, "read_tables", lambda: setattr(page.desk, "run", replace(page.desk.run, tables=fewer))
+    )
+    page._finished(Job("1", "Measure again", ("measure",), DONE))
+    assert f"{len(every) - 1:,} cells" in page.head.object
+
+
+def test_wells_with_and_without_an_inhibitor_are_drawn_apart(analysed, tmp_path):
+    run = open_run(analysed)
+    fields = [replace(item, plate="P", well=f"A0{k}") for k, item in enumerate(run.plate.fields, 1)]
+    given = pd.DataFrame({"plate": "P", "well": ["A01", "A02", "A03"], "treatment": "DMSO", "replicate": list("123")})
+    plain = replace(run.plate, fields=tuple(fields), wells=given)
+    assert "condition" not in Page(Desk(replace(run, plate=plain), Queue(tmp_path / "jobs"))).plate.groups
+    blocked = replace(plain, wells=given.assign(inhibitor=["none", "BafA1", "none"]))
+    pane = Page(Desk(replace(run, plate=blocked), Queue(tmp_path / "jobs"))).plate
+    assert pane.by.value == "condition"
+    assert pane.groups_shown.factors == ["DMSO, BafA1", "DMSO, none"]
+    doses = replace(plain, wells=given.assign(dose=[1000.0, 10.0, 250.0], dose_unit="nM"))
+    pane = Page(Desk(replace(run, plate=doses), Queue(tmp_path / "jobs"))).plate
+    assert pane.groups_shown.factors == ["DMSO, 10 nM", "DMSO, 250 nM", "DMSO, 1000 nM"]
 
 
 def test_plates_of_one_name_on_two_days_are_two_on_the_map(analysed, tmp_path):

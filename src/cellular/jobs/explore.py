@@ -14,7 +14,8 @@ import pandas as pd
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate, plates_apart
 from cellular.files import read_csv
-from cellular.jobs.gallery import conditions, puncta_of
+from cellular.jobs.conditions import conditions
+from cellular.jobs.gallery import puncta_of
 from cellular.jobs.processes import here
 from cellular.jobs.runner import attempt
 from cellular.report.choice import Choice, choose_fields

@@ -12,6 +12,7 @@ from cellular.data.formats.images import read_labels, write_image
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import number_order
+from cellular.jobs.conditions import MOST_CONDITIONS, conditions
 from cellular.jobs.nuclei import nuclei_path
 from cellular.jobs.processes import here
 from cellular.report.gallery import CellPicture, Gallery, brightness, captions, choose_cells, cut_cell, strip
@@ -20,8 +21,8 @@ from cellular.tables import of_fields
 
 # What cells are chosen by: the first of these that the plate has.
 FEATURES = ("puncta_total", "mitolysosomes", "acid_share", "area")
-# A cell's square is this many times the long axis that nine in ten cells stay under; no more conditions than this.
-_ROOM, MOST_CONDITIONS = 1.25, 24
+# A cell's square is this many times the long axis that nine in ten cells stay under.
+_ROOM = 1.25
 
 
 def gallery(
@@ -61,36 +62,6 @@ def gallery(
     for old in set((out / "gallery").glob("[0-9][0-9]_*.png")) - set(made.values()):
         old.unlink()  # of a condition that the map no longer has
     return Gallery(made, len(every))
-
-
-def conditions(
-    plate: Plate, cells: pd.DataFrame, treatment: str, inhibitor: str = "inhibitor", replicate: str | None = None
-) -> pd.Series:
-    """What each cell was given, in words: its treatment, then what else the map says but for replicates and controls.
-
-    The treatment alone where that makes too many, but with its inhibitor: their pools are two, and a mean of both is
-    neither. Missing for a cell without a treatment.
-    """
-    if treatment not in cells:
-        return pd.Series("all cells", cells.index)
-    left_out = (treatment, replicate, "replicate", "control", "dose_unit")
-    others = [name for name in plate.map_columns if name in cells and name not in left_out]
-    words = _in_words(cells, treatment, others)
-    few = words.nunique() <= MOST_CONDITIONS
-    return words if few else _in_words(cells, treatment, [name for name in others if name == inhibitor])
-
-
-def _in_words(cells: pd.DataFrame, treatment: str, others: Sequence[str]) -> pd.Series:
-    first = cells[treatment].astype(object)
-    words = first.where(first.isna(), first.astype(str))
-    for name in (name for name in others if cells[name].nunique() > 1):
-        known = cells[name].notna()
-        unit: pd.Series | str = ""
-        if name == "dose" and "dose_unit" in cells:
-            unit = cells["dose_unit"].map(lambda given: "" if pd.isna(given) else f" {given}")
-        text = cells[name].map(lambda value: f", {value:g}" if isinstance(value, float) else f", {value}") + unit
-        words = words.where(~known, words + text)
-    return words
 
 
 def puncta_of(tables: Mapping[str, pd.DataFrame], fields: Sequence[str]) -> pd.DataFrame | None:

@@ -24,6 +24,7 @@ from bokeh.models.renderers import Renderer
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
+from cellular.autophagy.measure.documentation import axis_label
 from cellular.autophagy.state.by_hand import BY_HAND, as_measured, as_the_model_said, overlaid
 from cellular.data.plate import FieldFiles
 from cellular.data.window import step_for
@@ -302,15 +303,14 @@ class FieldPane:
         self.paths.data = paths(tracks, self.item)
         numbers = [n for n in table if table[n].dtype.kind in "iuf" and n not in ("label", "site", "xs", "ys")]
         self._offer(numbers)
-        table["edge"] = self._edges(table)
         by_hand = table[BY_HAND] if BY_HAND in table and self.colour_by.value == "state" else np.zeros(len(table), bool)
-        table["width"] = np.where(by_hand, THICK, THIN)
-        for axis, part in (("plot_x", self.x_column), ("plot_y", self.y_column)):
-            table[axis] = table.get(part.value, np.nan)
+        table["edge"], table["width"] = self._edges(table), np.where(by_hand, THICK, THIN)
+        for axis, part in (("x", self.x_column), ("y", self.y_column)):
+            table[f"plot_{axis}"] = table.get(part.value, np.nan)
+            getattr(self.plot, f"{axis}axis").axis_label = axis_label(part.value or "")
         shown = [name for name in FIRST_COLUMNS if name in table]
-        names = ["label", *shown, *(name for name in numbers if name not in shown)][:24]
-        self.hover.tooltips = [("cell", "@label"), *((n.replace("_", " "), f"@{{{n}}}") for n in shown)]
-        self.plot.xaxis.axis_label, self.plot.yaxis.axis_label = self.x_column.value, self.y_column.value
+        names = ["label", *dict.fromkeys((*shown, *numbers))][:24]
+        self.hover.tooltips = [("cell", "@label"), *((axis_label(n), f"@{{{n}}}") for n in shown)]
         chosen = [int(k) for k in np.flatnonzero(table["label"].isin(list(keep)))]
         self._busy = True  # rows that are chosen must be there
         self.cells.selected.indices, self.table.selection = [], []

@@ -45,6 +45,7 @@ class Page:
         self.message = pn.pane.Markdown(
             "", sizing_mode="stretch_width", height=60, styles={"overflow": "auto", "flex": "1 1 300px"}
         )
+        self.head = pn.pane.Markdown(self._told())
         self.title = pn.pane.Markdown("", sizing_mode="stretch_width")
         self.field = FieldPane(desk, self.tell)
         self.time = pn.widgets.IntSlider(name="Timepoint", visible=False, sizing_mode="stretch_width")
@@ -81,7 +82,6 @@ class Page:
             sizing_mode="stretch_width",
             stylesheets=[HIDDEN],
         )
-        head = f"# {self.desk.run.folder.resolve().name}\n{self._told()}"
         if pn.state.location:
             pn.state.location.sync(self.choice, {"field": "field", "cell": "cell"})
         names = [item.name for item in self.desk.run.plate.fields]
@@ -90,14 +90,14 @@ class Page:
         self.field.channels.jscallback(children=NAMES)  # those of another field
         if pn.state.curdoc:
             pn.state.curdoc.js_on_event(DocumentReady, CustomJS(code=NAMES), CustomJS(code=GRIDS))
-        head_row = pn.FlexBox(pn.pane.Markdown(head), self.message, self.measure, justify_content="space-between")
+        head_row = pn.FlexBox(self.head, self.message, self.measure, justify_content="space-between")
         return pn.Column(head_row, tabs, sizing_mode="stretch_width", stylesheets=[STYLE])
 
     def _told(self) -> str:
         run = self.desk.run
         cells = run.tables.get("cells")
         what = f"{len(run.plate):,} fields" + (f", {len(cells):,} cells" if cells is not None else "")
-        return f"{what} · {run.plate.folder}"
+        return f"# {run.folder.resolve().name}\n{what} · {run.plate.folder}"
 
     def tell(self, sentence: str) -> None:
         """Say it at the top of the page."""
@@ -111,13 +111,16 @@ class Page:
                 self.field.open(item)
                 self.correct.refresh()
                 self._show_time(item)
-                self.title.object = " · ".join([f"**{name}**", *self.plate.told(name)])
+                self._name(name)
         except CellularError as error:
             self.tell(str(error))
             return
         self.choice.field = name
         self.field.choose([cell] if cell else [])
         self.plate.show_choice(name, [cell] if cell else [])
+
+    def _name(self, field: str) -> None:
+        self.title.object = " · ".join([f"**{field}**", *self.plate.told(field)])
 
     def _show_time(self, item: FieldFiles) -> None:
         """The slider through the timepoints of the field's position, where there are several."""
@@ -164,6 +167,8 @@ class Page:
         if is_measuring(job):
             self.desk.read_tables()
             self.plate.reload()
+            self.head.object = self._told()
+            self._name(self.choice.field)
             self.field.show_cells(keep=self.field.chosen())
         self.teach.refresh()
         self.upload.refresh()

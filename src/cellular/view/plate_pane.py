@@ -10,15 +10,18 @@ from bokeh.models.annotations import ColorBar
 from bokeh.palettes import Colorblind8, Viridis256
 from bokeh.plotting import figure
 
+from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.plate import plates_apart
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
-from cellular.files import of_words
+from cellular.files import number_order, of_words
+from cellular.jobs.conditions import conditions
 from cellular.view.desk import Desk
 from cellular.view.parts import ROWS, paged_table, tick
 
 # Dots of the plot; of more cells a fair draw is shown, and said to be one.
 MOST_DOTS = 5000
 PLACES = ("plate", "well", "site", "timepoint", "date")
+CONDITION = "condition"
 
 
 class PlatePane:
@@ -32,7 +35,7 @@ class PlatePane:
         plates = sorted(set(self.fields["plate"])) or [""]
         self.plate = pn.widgets.Select(name="Plate", options=plates, width=140, visible=len(plates) > 1)
         self.groups = [name for name in self.fields if _is_group(self.fields[name], name)]
-        first = "treatment" if "treatment" in self.groups else (self.groups or ["well"])[0]
+        first = next((name for name in (CONDITION, "treatment", *self.groups) if name in self.groups), "well")
         self.by = pn.widgets.Select(name="Compare by", options=self.groups or ["well"], value=first, width=160)
         self.only = pn.widgets.MultiChoice(name="Only", options=[], width=240)
         self.good = tick("fields without a flag only", visible="flagged" in self.fields)
@@ -165,13 +168,13 @@ class PlatePane:
         if total > MOST_DOTS:
             table = table.sample(MOST_DOTS, random_state=0)
         table["group"] = table["group"].astype(object).where(table["group"].notna(), "none").astype(str)
-        groups = sorted(table["group"].unique())
+        groups = sorted(table["group"].unique(), key=number_order)
         self.note.object = f"{min(total, MOST_DOTS):,} of {total:,} dots, drawn fairly." if total > MOST_DOTS else ""
         if list(self.groups_shown.factors) != groups:
             self.groups_shown.factors = groups or ["none"]
         side = np.random.default_rng(0).uniform(-0.3, 0.3, len(table))
         colour = {name: Colorblind8[k % 8] for k, name in enumerate(groups)}
-        self.plot.yaxis.axis_label = (self.column.value or "").replace("_", " ")
+        self.plot.yaxis.axis_label = axis_label(self.column.value or "")
         self.dots.selected.indices = []
         self.dots.data = {
             "x": [(name, float(off)) for name, off in zip(table["group"], side)],
@@ -234,10 +237,14 @@ class PlatePane:
 def _field_table(desk: Desk) -> tuple[pd.DataFrame, list[str]]:
     """A row a field of the plate, with what is known of it; and the columns to map, those of cells first.
 
-    Plates of one name on several dates have names that tell them apart.
+    Plates of one name on several dates have names that tell them apart. Where the map says more of wells than their
+    treatment, ``condition`` is all of it: wells with and without an inhibitor are never one.
     """
     tables = desk.run.tables
     fields = desk.run.plate.table()
+    if "treatment" in fields and CONDITION not in fields:
+        every = conditions(desk.run.plate, fields, "treatment")
+        fields = fields if every.equals(fields["treatment"].astype(object)) else fields.assign(**{CONDITION: every})
     fields["plate"] = plates_apart(fields)
     images = tables["images"]
     told = [name for name in images if name not in fields]
