@@ -56,6 +56,21 @@ def test_perfect_labels_score_one(test_folder, tmp_path, capsys):
     assert "box.ap50" in capsys.readouterr().out
 
 
+def test_an_image_that_cannot_be_read_costs_its_pictures_and_no_scores(test_folder, tmp_path, capsys):
+    """Scores of labels rest on no pixel of the images."""
+    broken, out = sorted(test_folder.glob("*s1.png"))[0], tmp_path / "out"
+    broken.write_bytes(broken.read_bytes()[:60])
+    command = ["evaluate", "--test_dir", str(test_folder), "--labels", str(test_folder), "--output_dir", str(out)]
+    assert main(command) == 1
+    assert f"passed over {broken.stem}" in capsys.readouterr().out
+    assert json.loads((out / "test_eval.json").read_text())["fields"] == 3
+    assert (out / "report.html").is_file()
+    assert sorted(pd.read_csv(out / "cells_judged.csv")["field"].unique()) == sorted(
+        path.stem for path in test_folder.glob("*s1.png") if path != broken
+    )
+    assert main(["report", str(out)]) == 0
+
+
 def test_errors_show_in_the_scores(test_folder, tmp_path):
     predictions = tmp_path / "predictions"
     for path in test_folder.glob("*_masks.png"):

@@ -78,20 +78,23 @@ def evaluation_page_again(out: str | Path) -> Path:
 
 def _write(results: Mapping[str, EvaluationResult], out: Path, record: Mapping[str, Any]) -> Path:
     result = list(results.values())[-1]
-    true, predicted = _judged(result)
+    # a field whose image cannot be read is scored, by labels that were given, and not looked into
+    seen = [one for one in result.fields if one.name not in result.problems]
+    shown = replace(result, fields=seen or result.fields)
+    true, predicted = _judged(shown)
     write_csv(out / "cells_judged.csv", pd.concat([true.assign(of="truth"), predicted.assign(of="prediction")]))
     others = list(results)[:-1]
     differences = {name: paired_differences(results[name], result, list(HEADLINES)) for name in others}
     for name, table in differences.items():
         write_csv(out / f"difference_to_{name}.csv", table)
-    explored, still, words = _explored(result, true, predicted)
+    explored, still, words = _explored(shown, true, predicted)
     told = Evaluated(
         results,
         differences,
         _figures(results, out / "figures"),
         errors_by(true, "area"),
         errors_by(true, "brightness"),
-        _worst(result, true, predicted),
+        _worst(shown, true, predicted),
         explored,
         still,
         words,
