@@ -60,6 +60,7 @@ def test_the_page_tells_flux_turnover_and_plate(assay, tmp_path):
     ):
         assert text in page
     assert ">Doses</h2>" not in page
+    assert "How much edge" not in page  # there is no such table
     assert (tmp_path / "turnover.csv").is_file()
     assert not (tmp_path / "doses.csv").exists()
 

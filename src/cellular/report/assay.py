@@ -208,14 +208,17 @@ def _add_doses(page: Page, assay: Assay) -> None:
 
 def _add_plate(page: Page, assay: Assay) -> None:
     page.section("Wells on the plate").text(
-        "Means of wells where they are. The table says how much edge, row and column add to what the wells were given; "
-        "the share is of the variance between wells of one arm on one plate. The edge is that of a plate of "
+        "Means of wells where they are. The edge is that of a plate of "
         f"{plate_size(assay.wells['well']):,} wells, the smallest that holds these: on a larger one it is another."
     )
     page.figures(assay.pictures.get("plate", {}))
     places = assay.places[assay.places["feature"].isin(assay.shown)]
     told = places[places["note"] == ""]
     if len(told):
+        page.text(
+            "How much edge, row and column add to what the wells were given; the share is of the variance between "
+            "wells of one arm on one plate:"
+        )
         table = told.assign(measurement=told["feature"].map(axis_label), **{"in SDs of wells": told["unit_sd"]})
         page.table(table[["measurement", "effect", "size", "in SDs of wells", "share", "p_value", "wells"]])
     for note, group in places[places["note"] != ""].groupby("note", sort=False):
