@@ -289,3 +289,18 @@ def test_results_inside_a_plates_folder_are_no_part_of_it(tmp_path):
     (note,) = [note for note in find_plate(tmp_path / "plate" / "d2").notes if "not read" in note]
     assert "1 image(s) in folders below" in note
     assert "out/flat_field/EGFP.tif" in note
+
+
+def test_wells_of_two_dates_are_told_apart_by_their_folders(tmp_path):
+    for day in ("2024-03-01", "2024-03-08"):
+        for channel in ("gfp", "rfp"):
+            write_image(tmp_path / day / f"B07_{channel}.tif", np.zeros((8, 8), np.uint16))
+    rest = r"/(?P<well>[^_]+)_(?P<channel>.+)"
+    for pattern in (None, "(?P<date>[^/]+)" + rest):
+        with pytest.raises(InputError, match=r"both be called B07; .* their folders as plates: '\(\?P<plate>"):
+            find_plate(tmp_path, pattern=pattern)
+    plate = find_plate(tmp_path, pattern="(?P<plate>(?P<date>[^/]+))" + rest)
+    assert [(item.name, item.date) for item in plate.fields] == [
+        ("2024-03-01_B07", "240301"),
+        ("2024-03-08_B07", "240308"),
+    ]

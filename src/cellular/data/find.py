@@ -204,8 +204,11 @@ def _refuse_twins(fields: Sequence[FieldFiles]) -> None:
     for item in fields:
         if (other := first.setdefault(same_name(item.name), item)) is not item:
             one, two = ((f.images or (f.labels,))[0] for f in (other, item))
+            folders = {path.parent for path in (one, two) if path}
+            apart = ", their folders as plates: '(?P<plate>[^/]+)/...'" if len(folders) > 1 else ""
             raise InputError(
-                f"{one} and {two} would both be called {item.name}; move one away, or name the parts with --pattern"
+                f"{one} and {two} would both be called {item.name}; move one away, or name the parts with "
+                f"--pattern{apart}"
             )
 
 
