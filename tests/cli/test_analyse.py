@@ -1,5 +1,7 @@
 """`cellular analyse` prints what happened and returns 1 where a field was passed over."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -44,3 +46,11 @@ def test_a_bad_field_gives_exit_code_one(plate, capsys):
 def test_a_missing_folder_gives_exit_code_two(plate, capsys):
     assert main(["analyse", str(plate / "nowhere"), "--out", str(plate / "o")]) == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("module", "extra"), [("ome_zarr", "zarr"), ("anndata", "anndata")])
+def test_stores_that_cannot_be_written_are_refused_before_the_work(plate, capsys, monkeypatch, module, extra):
+    monkeypatch.setitem(sys.modules, module, None)
+    assert main([*arguments(plate), "--ome_zarr"]) == 2
+    assert f"pip install 'cellular[{extra}]'" in capsys.readouterr().err
+    assert not (plate / "out").exists()

@@ -10,9 +10,15 @@ from cellular.autophagy.state.by_hand import check_measured
 from cellular.data.formats.write_plate import PlateField, write_plate
 from cellular.data.image import load_labels, read_field
 from cellular.data.plate import IDENTITY, FieldFiles, Plate, plates_apart
-from cellular.errors import CellularError, InputError
+from cellular.errors import CellularError, InputError, import_extra
 from cellular.progress import progress
 from cellular.tables import find_table, read_table
+
+
+def check_extras() -> None:
+    """Raise MissingExtraError, before hours of work, where what writes stores with tables of cells is not installed."""
+    import_extra("anndata", "anndata")
+    import_extra("ome_zarr", "zarr")
 
 
 def export_plates(
