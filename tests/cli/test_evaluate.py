@@ -226,6 +226,15 @@ def test_boxes_as_truth(test_folder, tmp_path):
     assert json.loads((out / "test_eval.json").read_text())["box"]["ap50"] > 0.5
 
 
+@pytest.mark.parametrize("by", [["--model_type", "starter"], ["--labels", "LABELS"]])
+def test_a_folder_without_any_of_the_boxes_costs_no_segmenting(test_folder, tmp_path, capsys, by):
+    out, by = tmp_path / "out", [word.replace("LABELS", str(test_folder)) for word in by]
+    command = ["evaluate", "--test_dir", str(test_folder), *by, "--output_dir", str(out)]
+    assert main([*command, "--boxes", str(tmp_path / "nowhere")]) == 2
+    assert "no Timepoint_001_220518-ST_C03_s1.txt, first" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_model_missing_field_and_rerun(test_folder, tmp_path, capsys):
     model = tmp_path / "model"
     save_model(model, build_network(width=2), ModelInfo())

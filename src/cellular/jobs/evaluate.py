@@ -94,6 +94,8 @@ def evaluate(
     output_dir = Path(output_dir)
     plate = annotated(test_dir, corrections)
     clusters_of([], interval_unit)  # a typing error is said before the work, not after
+    if boxes_dir is not None:
+        _check_boxes(Path(boxes_dir), plate)
     with held(output_dir, engine):
         return _evaluate(plate, output_dir, by, settings, boxes_dir, interval_unit, bool(corrections), engine)
 
@@ -232,6 +234,13 @@ def _check_told(one: ScoredField, table: pd.DataFrame) -> None:
             f"{one.scores.name}: its label image is not as prepared, cells.csv tells of other cells; prepare again, "
             "or evaluate a copy of the folder that lies elsewhere"
         )
+
+
+def _check_boxes(folder: Path, plate: Plate) -> None:
+    """Raise MissingInputError for a folder of other fields' boxes; a field that lacks its own is passed over."""
+    wanted = [f"{item.name}.txt" for item in plate.fields]
+    if wanted and not any((folder / name).is_file() for name in wanted):
+        raise MissingInputError(f"{folder} holds boxes of none of the fields of {plate.folder}: no {wanted[0]}, first")
 
 
 def _true_boxes(one: ScoredField, folder: str | Path | None, table: pd.DataFrame | None) -> Boxes:
