@@ -12,6 +12,13 @@ import pytest
 import cellular
 from cellular.lazy import ROOMS, Room
 
+SOURCE = Path(cellular.__file__).parent
+# Packages whose names are looked up when they are asked for.
+LAZY = [
+    ".".join(("cellular", *path.parent.relative_to(SOURCE).parts))
+    for path in sorted(SOURCE.rglob("__init__.py"))
+    if "attach(" in path.read_text()
+]
 FACE = [name for name in cellular.__all__ if name != "__version__"]
 
 
@@ -39,6 +46,12 @@ def test_the_stub_names_the_same_objects():
         for alias in node.names
     }
     assert told == {name: behind(name) for name in FACE}
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_what_a_package_offers_is_there(package):
+    module = importlib.import_module(package)
+    assert all(getattr(module, name) is not None for name in module.__all__)
 
 
 def test_the_package_is_marked_as_typed():

@@ -63,3 +63,17 @@ def test_force_spares_what_training_did_not_make(arguments, tmp_path, capsys):
     assert main([*arguments, "--force"]) == 2
     assert other.read_text() == "years of work"
     assert "not deleted" in capsys.readouterr().err
+
+
+def test_a_wrong_folder_is_told_before_anything_is_read_or_deleted(arguments, tmp_path, capsys):
+    assert main([*arguments, "--n_epochs", "1"]) == 0
+    model = tmp_path / "ex" / "mine" / "models" / "mine"
+    before = model.read_bytes()
+    (tmp_path / "train" / "f.png").write_bytes(b"no picture")
+    wrong = [word if word != str(tmp_path / "valid") else str(tmp_path / "none") for word in arguments]
+    assert main([*wrong, "--force"]) == 2
+    assert str(tmp_path / "none") in capsys.readouterr().err
+    # nor does a picture that cannot be read cost the experiment
+    assert main([*arguments, "--force"]) == 2
+    assert "f.png" in capsys.readouterr().err
+    assert model.read_bytes() == before

@@ -14,7 +14,7 @@ import torch
 from cellular.errors import InputError, MissingInputError, OutputError, OutputExistsError, WeightsError
 from cellular.files import LOCK, alone_in, empty_folder, read_json, whole_file, write_json
 from cellular.jobs.runner import Work, claimed, each
-from cellular.jobs.train import _check_folder, remove_experiment
+from cellular.jobs.train import _check_folder, _delete
 from cellular.segment.model.network import build_network
 from cellular.segment.model.registry import load_model
 from cellular.train.loop import RUN
@@ -146,16 +146,17 @@ def test_training_killed_before_its_first_checkpoint_starts_again(tmp_path):
     assert _check_folder(folder, resume=True)
     with pytest.raises(OutputExistsError, match="--resume continues it"):
         _check_folder(folder, resume=False)
-    remove_experiment(tmp_path, "e")
+    assert not _check_folder(folder, resume=False, force=True)
+    _delete(folder)
     assert list(folder.iterdir()) == []
 
 
 def test_somebody_elses_folder_is_no_experiment(tmp_path):
     (tmp_path / "e").mkdir()
     (tmp_path / "e" / "thesis.txt").write_text("years of work")
-    for attempt in (lambda: _check_folder(tmp_path / "e", False), lambda: remove_experiment(tmp_path, "e")):
+    for force in (False, True):
         with pytest.raises(OutputExistsError):
-            attempt()
+            _check_folder(tmp_path / "e", False, force)
     assert (tmp_path / "e" / "thesis.txt").is_file()
 
 

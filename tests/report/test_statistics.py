@@ -8,7 +8,8 @@ import pytest
 from sklearn.decomposition import PCA
 
 from cellular.errors import InputError
-from cellular.report.statistics import _embed, cell_map, forest, over_time, superplot
+from cellular.report.linked import MARKERS as shapes_of_the_page
+from cellular.report.statistics import MARKERS, _embed, cell_map, forest, over_time, superplot
 from cellular.report.style import PALETTE, treatment_colours
 
 
@@ -127,6 +128,16 @@ PROTANOPIA = np.array(
 DEUTERANOPIA = np.array(
     [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
 )
+
+
+def test_twenty_treatments_and_units_differ_in_colour_or_shape():
+    names = [f"t{number}" for number in range(20)]
+    for treatments in (names, ["fed", *names], ["fed", "starved", *names]):
+        colours = treatment_colours(treatments)
+        looks = {(colours[name], MARKERS[number % len(MARKERS)]) for number, name in enumerate(treatments)}
+        assert len(looks) == len(treatments)
+    assert len({(PALETTE[k % len(PALETTE)], MARKERS[k % len(MARKERS)]) for k in range(20)}) == 20
+    assert len(MARKERS) == len(shapes_of_the_page)
 
 
 @pytest.mark.parametrize("lost", [PROTANOPIA, DEUTERANOPIA, np.eye(3)])

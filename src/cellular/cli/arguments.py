@@ -72,8 +72,8 @@ def split_channels(words: Sequence[str]) -> tuple[list[str], tuple[int, ...] | N
     return roles, tuple(map(int, numbers)) or None
 
 
-def find(args: argparse.Namespace, source: str | Sequence[str], labels: str | None = None) -> Plate:
-    """The plate that the arguments of :func:`add_plate` describe; what was understood is logged."""
+def find(args: argparse.Namespace, source: str | Sequence[str], labels: str | None = None, tell: bool = True) -> Plate:
+    """The plate that the arguments of :func:`add_plate` describe; with `tell`, what was understood is logged."""
     import logging
 
     from cellular.autophagy.measure.columns import MEASURED
@@ -91,7 +91,7 @@ def find(args: argparse.Namespace, source: str | Sequence[str], labels: str | No
         z=args.z,
         labels=labels,
     )
-    for line in plate.summary():
+    for line in plate.summary() if tell else ():
         logging.getLogger("cellular").info("%s", line)
     return plate
 

@@ -18,7 +18,7 @@ def run(args: argparse.Namespace) -> int | None:
     from cellular.cli.main import EXIT_PROBLEMS
     from cellular.jobs.inspect import inspect
 
-    plate = find(args, args.folder, args.labels)
+    plate = find(args, args.folder, args.labels, tell=False)
     result = inspect(plate, args.out)
     print("\n".join(plate.summary()))
     print(result.fields.head(args.rows).to_string(index=False, na_rep="-"))

@@ -70,21 +70,22 @@ def train(
     trackers.require()
     folder = experiment_folder(experiments_dir, experiment_name)
     with together(settings.device) as (share, device):
-        if share.first and force:
-            remove_experiment(experiments_dir, experiment_name)
-        resume = share.told(_check_folder(folder, resume) if share.first else None)
+        resume = share.told(_check_folder(folder, resume, force) if share.first else None)
         asked = settings.channels
         fields = annotated(train_dir, corrections)
+        held_out = annotated(valid_dir, None) if valid_dir else None  # a wrong name must not cost the reading of all
         network, info, settings = start_network(replace(settings, device=device))
         if not share.first:
             share.wait()  # until the first has left the flows where all find them
         samples = load_samples(fields, info, asked, "read training fields", memory)
         samples = enough_cells(samples, settings.min_train_masks, fields.folder)
         left = None if memory is None else memory - memory_of(samples)
-        validation = load_samples(valid_dir, info, asked, "read validation fields", left) if valid_dir else []
+        validation = load_samples(held_out, info, asked, "read validation fields", left) if held_out else []
         validation = with_diameters(validation, like=samples)
         if share.first:
             share.wait()
+            if force:  # only now that there is something to train on
+                _delete(folder)
         parts = [fields if corrections else train_dir, *([valid_dir] if valid_dir else [])]
         named = [str(part.folder if isinstance(part, Plate) else part) for part in parts]
         data = {"train_dir": named[0], "valid_dir": named[1] if valid_dir else None, "sha256": listing_hash(parts)}
@@ -104,8 +105,14 @@ def experiment_folder(experiments_dir: str | Path, experiment_name: str) -> Path
     return Path(experiments_dir) / experiment_name
 
 
-def _check_folder(folder: Path, resume: bool) -> bool:
-    """Whether to go on from a checkpoint; a run killed before its first one has nothing to lose and starts again."""
+def _check_folder(folder: Path, resume: bool, force: bool = False) -> bool:
+    """Whether to go on from a checkpoint; a run killed before its first one has nothing to lose and starts again.
+
+    With `force` only what training did not make is in the way.
+    """
+    if force:
+        _check_made_by_training(folder)
+        return False
     begun = (folder / CHECKPOINT).is_file()
     if resume and not begun and not (folder / RUN).is_file():
         raise MissingInputError(f"Nothing to resume: {folder / CHECKPOINT} is not there; start without --resume")
@@ -120,13 +127,16 @@ def _check_folder(folder: Path, resume: bool) -> bool:
     return resume
 
 
-def remove_experiment(experiments_dir: str | Path, experiment_name: str) -> None:
-    """Delete an experiment's folder, if it is one; a folder that training did not make raises OutputExistsError."""
-    folder = experiment_folder(experiments_dir, experiment_name)
+def _check_made_by_training(folder: Path) -> None:
+    """Raise OutputExistsError for a folder that training did not make."""
+    if folder.exists() and not (folder / RUN).is_file() and not all(map(is_leftover, folder.iterdir())):
+        raise OutputExistsError(f"{folder} holds no {RUN}: training did not make it, so it is not deleted")
+
+
+def _delete(folder: Path) -> None:
+    """Delete an experiment's folder, if there is one."""
     if not folder.exists():
         return
-    if not (folder / RUN).is_file() and not all(map(is_leftover, folder.iterdir())):
-        raise OutputExistsError(f"{folder} holds no {RUN}: training did not make it, so it is not deleted")
     with alone_in(folder):
         empty_folder(folder, RUN)
 

@@ -46,7 +46,8 @@ def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
     overall = result.effects[result.effects["timepoint"] == ALL]
     first = overall[overall["feature"].isin(figures.superplots)]
     if len(overall):
-        page.table(_effects_table(first, figures.level), caption="Effects over all timepoints, with their intervals:")
+        which = " over all timepoints" if result.over_time["timepoint"].nunique() > 1 else ""
+        page.table(_effects_table(first, figures.level), caption=f"Effects{which}, with their intervals:")
     page.text("Each dot is a cell, each large marker the mean of one unit. Compare the large markers.")
     page.figures({f"{axis_label(name)}. {meaning(name)}": path for name, path in figures.superplots.items()})
     if figures.over_time:

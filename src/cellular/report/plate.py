@@ -14,7 +14,7 @@ from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number
 from cellular.report.style import PALETTE
 
 # More different entries than this cannot be told apart by colour.
-MOST_COLOURS = len(PALETTE)
+_COLOURS = (*PALETTE, "#000000")
 
 
 def plate_figure(fields: pd.DataFrame, map_columns: Sequence[str] = ()) -> Figure:
@@ -43,7 +43,7 @@ def plate_figure(fields: pd.DataFrame, map_columns: Sequence[str] = ()) -> Figur
 
 def _colours(values: pd.Series) -> dict[str, str]:
     entries = sorted(values.dropna().astype(str).unique())
-    return dict(zip(entries, PALETTE)) if len(entries) <= MOST_COLOURS else {}
+    return dict(zip(entries, _COLOURS)) if len(entries) <= len(_COLOURS) else {}
 
 
 def _draw_plate(axis: Axes, part: pd.DataFrame, shape: tuple[int, int], column: str | None, colours: dict) -> None:

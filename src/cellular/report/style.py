@@ -1,5 +1,6 @@
 """The look of every figure: colours that colour-blind readers can tell apart, and one way to save."""
 
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib
@@ -17,15 +18,17 @@ plt.rcParams["text.parse_math"] = False
 plt.rcParams["svg.fonttype"], plt.rcParams["svg.hashsalt"] = "none", "cellular"
 plt.rcParams["font.family"] = ["DejaVu Sans", "sans-serif"]
 
-# Okabe and Ito's palette (jfly.uni-koeln.de/color), which stays distinct under all common colour blindness.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+# Okabe and Ito's palette (jfly.uni-koeln.de/color), which stays distinct under all common colour blindness, but for its
+# black: seven colours go with eight shapes, so that a colour that comes back has another shape.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 TREATMENT_COLOURS = {"fed": "#0072B2", "starved": "#D55E00"}
 
 
 def treatment_colours(treatments: list[str]) -> dict[str, str]:
-    """A fixed colour for fed and starved, and the palette's next free ones for any others."""
-    free = iter(colour for colour in PALETTE if colour not in TREATMENT_COLOURS.values())
-    return {name: TREATMENT_COLOURS.get(name) or next(free, "#000000") for name in treatments}
+    """A fixed colour for fed and starved, and the palette's others, again and again, for any others."""
+    fixed = {TREATMENT_COLOURS[name] for name in treatments if name in TREATMENT_COLOURS}
+    free = cycle(colour for colour in PALETTE if colour not in fixed)
+    return {name: TREATMENT_COLOURS.get(name) or next(free) for name in treatments}
 
 
 def save(figure: Figure, path: str | Path, data: pd.DataFrame) -> Path:

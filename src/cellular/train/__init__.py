@@ -3,9 +3,9 @@
 from cellular.lazy import attach, callable_room
 
 _NAMES = {
-    **dict.fromkeys(("TrainingResult", "remove_experiment", "train_network"), "cellular.train.loop"),
+    **dict.fromkeys(("TrainingResult", "train_network"), "cellular.train.loop"),
     "TrainSettings": "cellular.train.settings",
 }
-__all__ = ["TrainSettings", "TrainingResult", "remove_experiment", "train_network"]
+__all__ = ["TrainSettings", "TrainingResult", "train_network"]
 __getattr__, __dir__ = attach(__name__, _NAMES)
 callable_room(__name__)

@@ -142,7 +142,8 @@ def test_a_missing_file_is_not_asked_for_again(server, tmp_path):
 
 def test_an_unreachable_server_is_named(tmp_path):
     with pytest.raises(DownloadError, match=r"127.0.0.1:9/a.bin cannot be reached.*3 attempts"):
-        fetch_file("http://127.0.0.1:9/a.bin", tmp_path / "a.bin", show_progress=False)
+        fetch_file("http://127.0.0.1:9/a.bin", tmp_path / "new" / "deep" / "a.bin", show_progress=False)
+    assert not (tmp_path / "new").exists()
 
 
 def test_pauses_double_and_obey_the_server(monkeypatch):

@@ -14,6 +14,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -89,6 +90,7 @@ def fetch_file(
     """
     path = Path(path)
     downloader = ResumingDownloader(path, size=size, check=check, show_progress=show_progress)
+    made = [folder for folder in path.parents if not folder.exists()]
     try:
         pooch.retrieve(url, _pooch_hash(sha256), fname=path.name, path=path.parent, downloader=downloader)
     except ValueError as error:
@@ -100,6 +102,11 @@ def fetch_file(
         if isinstance(error, CellularError):
             raise
         raise DownloadError(f"Cannot write {path}: {error}") from error
+    except DownloadError:
+        with suppress(OSError):  # of an attempt from which the next goes on they are not empty
+            for folder in made:
+                folder.rmdir()
+        raise
     os.chmod(path, 0o644)
     return path
 
