@@ -5,7 +5,7 @@
 Everything that is fitted or chosen for a fold (thresholds, scores) comes from the other folds. A row an idea: box AP50
 and the best F1 with a cut of the scores, chosen likewise; and how much that is above the first row, with 95 % bootstrap
 intervals over positions, paired: both ideas see the same draws. Of several OUTs (other seeds) all fields are taken
-together.
+together; then there is a row for the mean of the seeds' outputs, too: what a network taught by all of them could reach.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -46,6 +47,7 @@ class Level:
 # Every field's cells and their scores, by the models of folds that it is not in.
 Ranked = tuple[list[Found], list[np.ndarray]]
 Fields = list[dict[float, Level]]
+Classifier = HistGradientBoostingClassifier | LogisticRegression
 
 
 def read_outputs(out: Path, names: list[str], view: Callable[[dict], np.ndarray]) -> list[np.ndarray]:
@@ -61,7 +63,12 @@ def averaged(outputs: dict) -> np.ndarray:
     return (outputs["all"].astype(np.float32) + np.stack(larger)) / 2
 
 
-VIEWS = {"all": lambda outputs: outputs["all"], "1.25": lambda outputs: outputs["all, 1.25"], "both": averaged}
+VIEWS = {
+    "all": lambda outputs: outputs["all"],
+    "flips": lambda outputs: outputs["all, flips"],
+    "1.25": lambda outputs: outputs["all, 1.25"],
+    "both": averaged,
+}
 
 
 def levels_of(
@@ -97,19 +104,35 @@ def measured(field: dict[float, Level], level: float) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def trees(fields: Fields) -> Ranked:
-    """One threshold, the scores of boosted trees on :func:`measured`."""
+def within_field(field: dict[float, Level], level: float) -> np.ndarray:
+    """(N, 5) of how cells differ from the mean of their field: what all of them share says less of which are right."""
+    table = np.stack(list(score_measurements(field[level].found.evidence).values()), axis=1)
+    # areas are relative to the field's already
+    return np.hstack([table[:, :3] - table[:, :3].mean(axis=0), table[:, 3:]])
+
+
+def classified(
+    fields: Fields, table_of: Callable[[dict[float, Level], float], np.ndarray], make: Callable[[], Classifier]
+) -> Ranked:
+    """One threshold, the scores of another model on other measurements."""
     founds, _, chosen = held_out(by_level(fields))
     scores = {}
     for fold, level in chosen.items():
         here = [field[level].found for field in fields]
-        table = [measured(field, level) for field in fields]
+        table = [table_of(field, level) for field in fields]
         right = [right_boxes(found.iou, -found.evidence[:, 2]) for found in here]
         seen = [k for k, found in enumerate(here) if found.fold != fold]
-        model = HistGradientBoostingClassifier(max_iter=80, learning_rate=0.05, max_leaf_nodes=6, min_samples_leaf=40)
-        model.fit(np.concatenate([table[k] for k in seen]), np.concatenate([right[k] for k in seen]))
+        model = make().fit(np.concatenate([table[k] for k in seen]), np.concatenate([right[k] for k in seen]))
         scores |= {id(here[k]): model.predict_proba(table[k])[:, 1] for k in range(len(here)) if k not in seen}
     return founds, [scores[id(found)] for found in founds]
+
+
+def trees() -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(max_iter=80, learning_rate=0.05, max_leaf_nodes=6, min_samples_leaf=40)
+
+
+def logistic() -> LogisticRegression:
+    return LogisticRegression(C=10, max_iter=1000)
 
 
 # ---------------------------------------------------------------- several thresholds as a tree
@@ -232,22 +255,27 @@ def main() -> None:
     truth = {name: read_boxes(args.fields / "boxes" / f"{name}.txt", FIELD_SIDE) for name in names}
     fields: dict[str, Fields] = {}
     for view, look in VIEWS.items():
-        fields[view] = [
-            levels_of(name, fold[name], output, truth[name])
-            for out in args.out
-            for name, output in zip(names, read_outputs(out, names, look))
-        ]
-    print_ideas(
-        {
-            "one threshold": one_threshold(fields["all"]),
-            "several thresholds as a tree": tree_of_levels(fields["all"]),
-            "three thresholds as a tree": tree_of_levels(fields["all"], LEVELS[1::2]),
-            "one threshold, scores of boosted trees": trees(fields["all"]),
-            "at 1.25 times the scale": one_threshold(fields["1.25"]),
-            "two scales averaged": one_threshold(fields["both"]),
-            "two scales averaged, as a tree": tree_of_levels(fields["both"]),
-        }
-    )
+        seeds = [read_outputs(out, names, look) for out in args.out]
+        fields[view] = [levels_of(n, fold[n], output, truth[n]) for seed in seeds for n, output in zip(names, seed)]
+        if len(seeds) > 1 and view in ("all", "flips"):
+            means = [sum(outputs) / len(seeds) for outputs in zip(*seeds)]
+            mean = [levels_of(n, fold[n], output, truth[n]) for n, output in zip(names, means)]
+            fields[f"{view}, mean"] = mean * len(seeds)  # beside them, in their order
+    ideas = {
+        "one threshold": one_threshold(fields["all"]),
+        "several thresholds as a tree": tree_of_levels(fields["all"]),
+        "three thresholds as a tree": tree_of_levels(fields["all"], LEVELS[1::2]),
+        "one threshold, scores of boosted trees": classified(fields["all"], measured, trees),
+        "one threshold, scores within the field": classified(fields["all"], within_field, logistic),
+        "four flips averaged": one_threshold(fields["flips"]),
+        "at 1.25 times the scale": one_threshold(fields["1.25"]),
+        "two scales averaged": one_threshold(fields["both"]),
+        "two scales averaged, as a tree": tree_of_levels(fields["both"]),
+    }
+    if len(args.out) > 1:
+        ideas["the seeds averaged"] = one_threshold(fields["all, mean"])
+        ideas["the seeds and four flips averaged"] = one_threshold(fields["flips, mean"])
+    print_ideas(ideas)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ superellipses in the expert's boxes, channels left out at random; then the table
 - ``settings.json``: another run into OUT must have the same;
 - ``fold<k>.safetensors``, and while it trains ``fold<k>.pt``, from which the command, run again, goes on;
 - ``outputs/<field>.npz``: flows and cell probability (3, Y, X) float16 of each field left out, by view, at 24 px a
-  cell; "all, 1.25" is the field at 1.25 times that. With them ideas of what to do after the network need no training;
+  cell; "all, 1.25" is the field at 1.25 times that, "all, flips" the mean over its four flips. With them ideas of what
+  to do after the network need no training;
 - ``predictions_fold<k>.zip`` as gpu.py writes it: boxes and evidence of these fields' cells by view and threshold.
 
 Folds are independent: with `--folds` several of these commands may work into the same OUT, a core each.
@@ -113,6 +114,8 @@ def outputs_of(model: Path, field: Field) -> dict[str, np.ndarray]:
         side = round(planes.shape[1] * zoom / 2)
         small = np.stack([cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA) for plane in planes])
         result[view] = run_network(network, small)[0].astype(np.float16)
+        if view == "all":
+            result["all, flips"] = run_network(network, small, augment=True)[0].astype(np.float16)
     return result
 
 
