@@ -33,6 +33,7 @@ class FieldImage:
     names : what the channels are called in the files.
     saturated : (Y, X, C) bool, which pixels were saturated in the camera, for pixels that were computed from others;
         None where they are as recorded, and `white` tells.
+    from_counts : the pixels were computed from whole numbers, whose steps they still show.
     """
 
     pixels: np.ndarray
@@ -42,6 +43,7 @@ class FieldImage:
     white: float | None = None
     names: tuple[str, ...] = ()
     saturated: np.ndarray | None = None
+    from_counts: bool = False
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[2] != len(self.roles):
@@ -73,6 +75,11 @@ class FieldImage:
     def shape(self) -> tuple[int, int]:
         """(Y, X), px."""
         return self.pixels.shape[:2]
+
+    @property
+    def counts(self) -> bool:
+        """Whether pixels go in steps of one level, as a camera's do; fractions have a unit of their own."""
+        return self.from_counts or self.pixels.dtype.kind in "ui"
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ class Channels:
     source : "raw" or "composite".
     transmitted_share : (C) multiples of the transmitted light that were taken off; 0 for raw channels.
     background, noise : (C) median off the cells, and a pixel's noise there.
+    counts : whether the image's pixels go in steps of one level; not in fractions, whose unit may be any.
     """
 
     names: tuple[str, ...]
@@ -47,6 +48,7 @@ class Channels:
     transmitted_share: tuple[float, ...]
     background: tuple[float, ...]
     noise: tuple[float, ...]
+    counts: bool = True
 
     @property
     def planes(self) -> dict[str, np.ndarray]:
@@ -122,7 +124,7 @@ def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER)
         shares = transmitted_shares([np.ascontiguousarray(image.plane(role)) for role in roles], transmitted, clear)
         transmitted = transmitted.astype(np.float32)
         planes = [plane - share * transmitted for plane, share in zip(planes, shares)]
-    whole = _ROUNDING if image.pixels.dtype.kind in "ui" else 0.0
+    whole = _ROUNDING if image.counts else 0.0
     levels = _backgrounds(planes, clear, rounding=1.0 if composite else whole)
     return Channels(
         tuple(channel_name(role) for role in roles),
@@ -132,6 +134,7 @@ def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER)
         shares,
         tuple(level for level, _ in levels),
         tuple(noise for _, noise in levels),
+        image.counts,
     )
 
 
