@@ -59,6 +59,16 @@ def test_each_fault_is_flagged_with_its_reason(changes, reason):
     assert flagged(**changes) == {"f3": reason}
 
 
+@pytest.mark.parametrize("unit", [1 / 65535, 1e6])
+def test_a_field_without_light_is_told_in_any_unit(unit):
+    table = plate(signal__mRFP=30.0)
+    levels = [f"{name}__mRFP" for name in ("background", "background_range", "noise", "signal")]
+    table[levels] *= unit
+    found, _ = flag_fields(table)
+    assert found.loc[found["flagged"], "field"].tolist() == ["f3"]
+    assert "hardly any light" in found["reasons"].iloc[3]
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -143,3 +143,12 @@ def test_whole_numbers_evened_out_by_nothing_are_measured_as_they_were(rng):
     assert after["images"]["noise__mRFP"].iloc[0] == pytest.approx(1 / np.sqrt(12))
     for name in ("cells", "puncta", "images"):
         pd.testing.assert_frame_equal(after[name], before[name])
+
+
+@pytest.mark.parametrize("unit", [1 / 65535, 1, 1000])
+def test_whether_a_profile_helps_does_not_go_by_the_unit(rng, unit):
+    brighter_outwards = 260 + 40 * (V**2 + U**2)  # dividing by the bowl makes it more so
+    for background, helps in ((260.0, True), (brighter_outwards, False)):
+        table = light(BOWL, background, rng)
+        table[["light", "background"]] *= unit
+        assert estimate_profile(table).helps == helps

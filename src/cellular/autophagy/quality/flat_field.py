@@ -28,6 +28,8 @@ FEWEST_TILES = 16
 _FOLDS, _ROUNDS, _HUBER = 5, 12, 1.345
 # The profile helps where it takes a fifth off the deviation that fields it was not fitted to show across positions.
 _HELPS = 0.8
+# What of the cells' light the background may become more uneven by: that is none.
+_SLACK = 0.001
 # The background tells the camera's offset where the profile varies by this much.
 _VARIED = 0.05
 # Terms of each shape of profile besides the constant, simplest first: v and u are -1 to 1 across rows and columns.
@@ -54,6 +56,7 @@ class Profile:
         on the field, mean over fields; "after" is of fields that the profile was not fitted to.
     background_before, background_after : the same of the background, in levels.
     corner_error : relative standard error of the profile in the corner where it is known least; NaN for a given one.
+    slack : levels by which the background is no worse.
     """
 
     channel: str
@@ -67,12 +70,13 @@ class Profile:
     background_after: float
     image: np.ndarray | None = None
     corner_error: float = np.nan
+    slack: float = 0.0
 
     @property
     def helps(self) -> bool:
         """Whether cells of one kind look more alike across the field, and the background no worse."""
         calmer = self.cells_after < _HELPS * self.cells_before
-        return self.shape != "even" and calmer and self.background_after <= 1.1 * self.background_before + 1
+        return self.shape != "even" and calmer and self.background_after <= 1.1 * self.background_before + self.slack
 
     def over(self, shape: tuple[int, int]) -> np.ndarray:
         """(Y, X) float32 of the profile on a field of this shape, with mean 1."""
@@ -266,6 +270,7 @@ def _judged(
         cells_after=_deviation(tiles, weights, np.maximum(surface, 0.05)),
         background_before=float(background.std()),
         background_after=float(((background - offset) / mean).std()),
+        slack=_SLACK * float(np.nanmedian(tiles)),
     )
 
 
