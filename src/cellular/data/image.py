@@ -34,6 +34,7 @@ class FieldImage:
     saturated : (Y, X, C) bool, which pixels were saturated in the camera, for pixels that were computed from others;
         None where they are as recorded, and `white` tells.
     from_counts : the pixels were computed from whole numbers, whose steps they still show.
+    kinds : type of the numbers in the files of each of a field's sources; none of an array.
     """
 
     pixels: np.ndarray
@@ -44,6 +45,7 @@ class FieldImage:
     names: tuple[str, ...] = ()
     saturated: np.ndarray | None = None
     from_counts: bool = False
+    kinds: tuple[np.dtype, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[2] != len(self.roles):
@@ -223,7 +225,9 @@ def _made(item: FieldFiles, pixels: np.ndarray, infos: Sequence[ImageInfo], satu
     size = item.pixel_size_um or next(iter(sizes), None)  # rounded by two programs, they are one
     white = whites.pop() if len(whites) == 1 and item.projection != "sum" else None
     names = tuple(s.name or s.token for s in item.sources)
-    return FieldImage(pixels, roles, item.kind, size, white, names, saturated)
+    of_each = infos if len(infos) > 1 else [infos[0]] * len(item.sources)
+    kinds = tuple(info.kind_of(source.index or 0) for source, info in zip(item.sources, of_each))
+    return FieldImage(pixels, roles, item.kind, size, white, names, saturated, kinds=kinds)
 
 
 def load_labels(item: FieldFiles, shape: tuple[int, int] | None = None) -> np.ndarray:
