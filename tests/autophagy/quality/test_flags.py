@@ -101,9 +101,11 @@ def test_plates_are_judged_apart_and_small_ones_not_at_all():
     assert notes == ["plate P3 240301: 5 fields are too few to tell which is odd; none is flagged"]
 
 
-def test_a_plate_that_is_saturated_throughout_is_said():
-    _, notes = flag_fields(plate().assign(saturated__mRFP=0.02))
-    assert notes == ["plate P1 240301: half of the fields have 2.00% or more of their pixels saturated in mRFP"]
+@pytest.mark.parametrize("fields", [2, 3, 5, 10])
+def test_a_plate_that_is_saturated_throughout_is_said(fields):
+    _, notes = flag_fields(plate().assign(saturated__mRFP=0.02).iloc[:fields])
+    assert notes[-1] == "plate P1 240301: half of the fields have 2.00% or more of their pixels saturated in mRFP"
+    assert len(notes) == 1 + (fields < 6)
 
 
 def test_bleaching_is_a_drift_and_an_even_lamp_is_none():

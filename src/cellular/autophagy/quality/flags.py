@@ -153,8 +153,8 @@ def flag_fields(quality: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         else:
             for place, reason in _odd(rows, channels):
                 reasons[at[place]].append(reason)
-            notes += [f"{_called(name)}: {text}" for text in _saturated(rows, channels)]
-        notes += [f"{_called(name)}: {text}" for text in (*_all_shifted(rows), *_all_outlines_off(rows))]
+        found = (*_saturated(rows, channels), *_all_shifted(rows), *_all_outlines_off(rows))
+        notes += [f"{_called(name)}: {text}" for text in found]
     told = ["; ".join(here) for here in reasons]
     return quality.assign(flagged=[bool(text) for text in told], reasons=pd.Series(told, quality.index, object)), notes
 
