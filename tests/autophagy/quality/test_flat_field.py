@@ -152,3 +152,17 @@ def test_whether_a_profile_helps_does_not_go_by_the_unit(rng, unit):
         table = light(BOWL, background, rng)
         table[["light", "background"]] *= unit
         assert estimate_profile(table).helps == helps
+
+
+@pytest.mark.parametrize("fields", [5, 10])
+def test_a_plate_of_few_fields_is_not_evened_out_by_another_ones_lamp(fields, rng):
+    parts = []
+    for plate, slope, count in (("a", 0.3, 24), ("b", -0.3, fields), ("c", 0.3, fields)):
+        one = light(1 + slope * V, 260.0, rng, fields=count)
+        parts.append(one.assign(field=plate + one["field"]))
+    plates = {name: name[0] for part in parts for name in part["field"]}
+    found = profiles_by_plate(pd.concat(parts), plates)
+    assert sorted(found) == ["a", "c"]
+    assert found["a"].over((8, 8))[0, 0] == pytest.approx(1 - 0.3 * 0.875, rel=0.06)
+    alike = pd.concat([parts[0], parts[2]])
+    assert list(profiles_by_plate(alike, plates)) == [""]

@@ -6,6 +6,7 @@ fields; here it is a bowl of few terms, which some dozen fields settle).
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import cv2
@@ -116,18 +117,30 @@ def profiles_by_plate(light: pd.DataFrame, plates: Mapping[str, str]) -> dict[st
     light : of one channel, as for :func:`estimate_profile`. plates : of each field.
 
     Plates have their own where every one of them has fields enough and the error on fields left out of the fits is
-    smaller by more than its standard error: a plate's own profile rests on fewer cells, and must be worth that.
+    smaller by more than its standard error: a plate's own profile rests on fewer cells, and must be worth that. Where
+    that of all makes a plate of too few fields more uneven, it has none, and the others may have their own.
     """
     common, errors = _estimate(light)
-    parts = [part for _, part in light.groupby(light["field"].map(plates), sort=True)]
-    try:
-        own = [_estimate(part) for part in parts]
-    except InputError:
+    parts = {str(name): part for name, part in light.groupby(light["field"].map(plates), sort=True)}
+    own = {}
+    for name, part in parts.items():
+        with suppress(InputError):
+            own[name] = _estimate(part)
+    few = errors[~errors.index.map(plates).isin(list(own))]
+    worse = {str(name) for name, rows in few.groupby(few.index.map(plates)) if _clearly_more(rows)}
+    each = False
+    if len(parts) > 1 and own and (len(own) == len(parts) or worse):
+        own_errors = pd.concat([error["found"] for _, error in own.values()])
+        each = not _not_worse(errors["found"].reindex(own_errors.index).to_numpy(), own_errors.to_numpy())
+    if not each and not worse:
         return {"": common}
-    own_errors = pd.concat([error for _, error in own])
-    if len(own) < 2 or _not_worse(errors.to_numpy(), own_errors.reindex(errors.index).to_numpy()):
-        return {"": common}
-    return {plates[part["field"].iloc[0]]: profile for part, (profile, _) in zip(parts, own)}
+    return {name: own[name][0] if each and name in own else common for name in parts if name not in worse}
+
+
+def _clearly_more(errors: pd.DataFrame) -> bool:
+    """Whether errors ``found`` of fields are above those ``even`` by more than two standard errors."""
+    more = (errors["found"] - errors["even"]).to_numpy()
+    return len(more) > 2 and bool(more.mean() > 2 * more.std(ddof=1) / np.sqrt(len(more)))
 
 
 def estimate_profile(light: pd.DataFrame) -> Profile:
@@ -143,8 +156,8 @@ def estimate_profile(light: pd.DataFrame) -> Profile:
     return _estimate(light)[0]
 
 
-def _estimate(light: pd.DataFrame) -> tuple[Profile, pd.Series]:
-    """The profile, and by field the error of one that was fitted without it."""
+def _estimate(light: pd.DataFrame) -> tuple[Profile, pd.DataFrame]:
+    """The profile, and by field the error of one ``found`` without it, and that of an ``even`` one."""
     channel = str(light["channel"].iloc[0])
     fields, tiles, weights, ground = _as_arrays(light, channel)
     folds = np.arange(len(tiles)) % _FOLDS
@@ -160,7 +173,8 @@ def _estimate(light: pd.DataFrame) -> tuple[Profile, pd.Series]:
     shape = next(name for name in _SHAPES if within[name])
     found = Profile(channel, len(tiles), shape, _fit(tiles, weights, shape), 0.0, 0.0, 0.0, 0.0, 0.0)
     found = replace(found, corner_error=_corner_error(found, fitted[shape]))
-    return _judged(found, tiles, weights, ground, held_out[shape]), pd.Series(errors[shape], fields)
+    told = pd.DataFrame({"found": errors[shape], "even": errors["even"]}, fields)
+    return _judged(found, tiles, weights, ground, held_out[shape]), told
 
 
 def _corner_error(profile: Profile, left_out: list[np.ndarray]) -> float:
