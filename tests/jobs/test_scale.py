@@ -78,6 +78,23 @@ def test_a_channel_of_another_kind_than_in_most_fields_is_named(reporter, plate,
     assert made.cells["mean__DNA"].tolist() == [90.0] * 9
 
 
+def test_a_channel_of_fractions_leaves_the_others_their_levels(plate, tmp_path):
+    """What rounding does to noise, and what a camera of 12 bit is full at."""
+    for site in range(1, 11):
+        for token in LIGHT.values():
+            light = np.where(CELL > 0, 4095, 100).astype(np.uint16)
+            tifffile.imwrite(tmp_path / "images" / f"P_A01_s{site}_{token}.tif", light)
+        tifffile.imwrite(tmp_path / "images" / f"P_A01_s{site}_w4.tif", CELL.astype(np.float32) / 4)
+    roles = [f"{role}={token}" for role, token in (LIGHT | {"DNA": "w4"}).items()]
+    settings = MeasureSettings(puncta=PunctaSettings(1.4, 4.0))
+    found = find_plate(tmp_path / "images", channels=roles)
+    made = measure(found, tmp_path / "labels", tmp_path / "out", settings, overlays=0, nuclei="off")
+    assert made.problems == {}
+    assert made.cells[["mean__mRFP", "saturated__mRFP", "mean__DNA"]].to_numpy().tolist() == [[3995, 1, 0.25]] * 10
+    assert made.images["noise__mRFP"].tolist() == pytest.approx([12**-0.5] * 10)
+    assert made.images["noise__DNA"].tolist() == [0] * 10
+
+
 def test_sums_of_8_bit_slices_are_comparable(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()

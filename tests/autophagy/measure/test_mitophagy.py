@@ -15,7 +15,7 @@ from cellular.labels.regions import Regions
 def channels(background=0.0, noise=1.0, **planes):
     pixels = tuple(np.asarray(plane, np.float32) for plane in planes.values())
     saturated = np.zeros((2, *pixels[0].shape), bool)
-    return Channels(tuple(planes), pixels, saturated, "raw", (0.0,) * 2, (background,) * 2, (noise,) * 2)
+    return Channels(tuple(planes), pixels, saturated, "raw", (0.0,) * 2, (background,) * 2, (noise,) * 2, (True,) * 2)
 
 
 def test_red_without_green_is_a_mitolysosome():

@@ -36,7 +36,7 @@ def channels(**planes):
     pixels = tuple(np.asarray(plane, np.float32) for plane in planes.values())
     n = len(planes)
     saturated = np.zeros((n, *pixels[0].shape), bool)
-    return Channels(tuple(planes), pixels, saturated, "raw", (0.0,) * n, (10.0,) * n, (1.0,) * n)
+    return Channels(tuple(planes), pixels, saturated, "raw", (0.0,) * n, (10.0,) * n, (1.0,) * n, (True,) * n)
 
 
 def test_a_nucleus_has_its_cells_number_and_a_second_one_a_further_one():

@@ -31,7 +31,7 @@ def mito_qc(channels: Channels, regions: Regions) -> dict[str, np.ndarray]:
     maxima of the ratio, here patches of acid pixels are counted.
     """
     red, green = (_median(channels.planes[name]) for name in REPORTER)
-    level = 1 if channels.counts else np.ptp(green) / _LEVELS or 1
+    level = 1 if channels.counts[channels.names.index("EGFP")] else np.ptp(green) / _LEVELS or 1
     ratio = _stretched(red, 0) / _stretched(green, level)
     acid = (ratio > ratio.mean() + _OVER_MEAN_RATIO) & (red >= red.mean())
     patches = _patches(acid, regions)

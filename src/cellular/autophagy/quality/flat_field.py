@@ -214,7 +214,8 @@ def correct_field(image: FieldImage, profiles: Mapping[str, Profile]) -> FieldIm
             offset = np.float32(profiles[name].offset)
             pixels[:, :, index] = (pixels[:, :, index] - offset) / profiles[name].over(image.shape) + offset
     saturated = np.stack([saturated_pixels(image, index) for index in range(len(image.roles))], axis=-1)
-    return replace(image, pixels=pixels, saturated=saturated, from_counts=image.counts)
+    kinds = image.kinds or (image.pixels.dtype,) * len(image.roles)
+    return replace(image, pixels=pixels, saturated=saturated, kinds=kinds)
 
 
 def _as_arrays(light: pd.DataFrame, channel: str) -> tuple[pd.Index, np.ndarray, np.ndarray, np.ndarray]:
