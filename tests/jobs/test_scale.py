@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from cellular.autophagy.measure.field import MeasureSettings
+from cellular.autophagy.measure.puncta_settings import PunctaSettings
 from cellular.data.find import find_plate
 from cellular.jobs.measure import measure
 from cellular.jobs.runner import spread
@@ -58,6 +60,53 @@ def test_a_field_of_another_kind_is_named_and_left_out(odd, said, site, plate, t
         assert said in made.problems[name]
         assert f"{name}_w1.tif" in made.problems[name]
     assert set(made.images["field"]) == {f"P_A01_s{n}" for n in range(1, 11)} - set(made.problems)
+
+
+@pytest.mark.parametrize("reporter", ["uint16", "uint8"])
+def test_a_channel_of_another_kind_than_in_most_fields_is_named(reporter, plate, tmp_path):
+    """That channel alone: the reporter's may be of another kind than DNA's, where they are so throughout."""
+    for site in range(1, 11):
+        plate(site, dtype=reporter)
+        dna = (100 + CELL * 90).astype("uint8" if site == 7 else "uint16")
+        tifffile.imwrite(tmp_path / "images" / f"P_A01_s{site}_w4.tif", dna)
+    roles = [f"{role}={token}" for role, token in (LIGHT | {"DNA": "w4"}).items()]
+    made = measure(
+        find_plate(tmp_path / "images", channels=roles), tmp_path / "labels", tmp_path / "out", overlays=0, nuclei="off"
+    )
+    assert list(made.problems) == ["P_A01_s7"]
+    assert "P_A01_s7_w4.tif: its pixels are 8-bit counts" in made.problems["P_A01_s7"]
+    assert made.cells["mean__DNA"].tolist() == [90.0] * 9
+
+
+def test_a_channel_of_fractions_leaves_the_others_their_levels(plate, tmp_path):
+    """What rounding does to noise, and what a camera of 12 bit is full at."""
+    for site in range(1, 11):
+        for token in LIGHT.values():
+            light = np.where(CELL > 0, 4095, 100).astype(np.uint16)
+            tifffile.imwrite(tmp_path / "images" / f"P_A01_s{site}_{token}.tif", light)
+        tifffile.imwrite(tmp_path / "images" / f"P_A01_s{site}_w4.tif", CELL.astype(np.float32) / 4)
+    roles = [f"{role}={token}" for role, token in (LIGHT | {"DNA": "w4"}).items()]
+    settings = MeasureSettings(puncta=PunctaSettings(1.4, 4.0))
+    found = find_plate(tmp_path / "images", channels=roles)
+    made = measure(found, tmp_path / "labels", tmp_path / "out", settings, overlays=0, nuclei="off")
+    assert made.problems == {}
+    assert made.cells[["mean__mRFP", "saturated__mRFP", "mean__DNA"]].to_numpy().tolist() == [[3995, 1, 0.25]] * 10
+    assert made.images["noise__mRFP"].tolist() == pytest.approx([12**-0.5] * 10)
+    assert made.images["noise__DNA"].tolist() == [0] * 10
+
+
+def test_sums_of_8_bit_slices_are_comparable(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    for site in (1, 2):
+        stack = np.broadcast_to((100 + CELL * 50).astype(np.uint8), (3, 2, 48, 48))
+        tifffile.imwrite(tmp_path / "images" / f"P_A01_s{site}.tif", stack, imagej=True, metadata={"axes": "ZCYX"})
+        tifffile.imwrite(tmp_path / "labels" / f"P_A01_s{site}.tif", CELL)
+    found = find_plate(tmp_path / "images", channels=["mRFP=1", "EGFP=2"], z="sum")
+    settings = MeasureSettings(puncta=PunctaSettings(1.4, 4.0))
+    made = measure(found, tmp_path / "labels", tmp_path / "out", settings, overlays=0)
+    assert made.problems == {}
+    assert made.cells["mean__mRFP"].tolist() == [3 * 50] * 2
 
 
 def test_one_bit_is_no_fluorescence(plate, tmp_path):

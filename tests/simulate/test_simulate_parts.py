@@ -1,17 +1,21 @@
 """The parts of a simulation, on tiny arrays with answers worked out by hand."""
 
 import zlib
+from dataclasses import replace
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from cellular.data.masks.mask_png import read_mask
 from cellular.data.masks.write_mask import _pack, write_mask
+from cellular.simulate.field import SimulatedCell, SimulatedField, field_name
 from cellular.simulate.optics import Canvas, composite_of
 from cellular.simulate.population import ANGLES, Cell
 from cellular.simulate.puncta import Puncta
 from cellular.simulate.shapes import outlines, shape_on
+from cellular.simulate.tables import cell_rows, track_rows
 
 
 def disc(y, x, radius, track=1):
@@ -89,3 +93,16 @@ def test_big_black_field_packs_small(tmp_path):
     write_mask(tmp_path / "cell.png", (900, 900, 1000, 1000), np.ones((100, 100), bool), (2048, 2048), (200, 90, 61))
     assert (tmp_path / "cell.png").stat().st_size < 20_000
     assert cv2.imread(str(tmp_path / "cell.png")).any(axis=2).sum() == 100 * 100
+
+
+def test_a_cell_that_is_covered_wholly_is_in_no_true_track():
+    """Tracks are scored on the label image, where it is not."""
+
+    def cell(label, side):
+        mask = np.ones((side, side), bool)
+        return SimulatedCell(label, label, 0, "fed", False, (0, 0, side, side), mask, 1.0, 1.0, 50.0)
+
+    cells = cell(1, 3), cell(2, 4), replace(cell(3, 2), box=(6, 6, 8, 8))
+    field = SimulatedField(field_name(0, 1), "fed", np.zeros((3, 8, 8), np.uint16), cells, pd.DataFrame())
+    assert [row["cell"] for row in track_rows(field)] == [2, 3] == np.unique(field.labels())[1:].tolist()
+    assert [row["label"] for row in cell_rows(field)] == [1, 2, 3]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cellular.errors import InputError, SettingsError
 from cellular.track.costs import PairCosts, cells_of, drift
 from cellular.track.link import TrackSettings, link
+from cellular.track.summary import summarise
 
 SHAPE = (120, 160)
 
@@ -109,6 +110,16 @@ def test_appearance_decides_where_place_does_not():
     swapped = link([before, after], chosen, [features, features.set_axis([2, 1])])
     assert track_of(same, 0, 1) == track_of(same, 1, 1)
     assert track_of(swapped, 0, 1) == track_of(swapped, 1, 2)
+
+
+def test_links_found_backwards_are_compared_by_appearance_too():
+    images = [discs((1, 60, 50, 6), (2, 60, 74, 6)), discs((1, 60, 56, 6), (2, 60, 68, 6))]
+    looks = [pd.DataFrame({"light": light}, index=[1, 2]) for light in ([0.0, 10.0], [10.0, 0.0])]
+    chosen = TrackSettings(weight_appearance=20, max_distance=3, divisions=False)
+    tracks = link(images, chosen, looks)
+    assert track_of(tracks, 0, 1) == track_of(tracks, 1, 2)  # past each other, which place alone would not have
+    assert summarise(tracks, images, chosen, features=looks)["reversed_agreement"] == 1
+    assert summarise(tracks, images, chosen)["reversed_agreement"] == 0
 
 
 def test_far_away_is_another_cell():

@@ -53,6 +53,15 @@ def test_scores_by_hand():
     assert scores.det == 1
 
 
+def test_a_division_before_the_first_frame_is_none_to_be_found():
+    whole = link(frames())
+    late = whole[whole["frame"] > 0].assign(frame=whole["frame"] - 1).reset_index(drop=True)
+    assert late["parent"].max() > 0  # the truth knows of it
+    scores = score_tracks(late, frames()[1:], late, frames()[1:])
+    assert (scores.divisions, scores.cells, scores.tracks) == (0, 6, 3)
+    assert np.isnan(scores.division_recall)
+
+
 def test_different_lengths_are_refused():
     images = frames()
     truth = link(images)

@@ -33,6 +33,7 @@ class FieldImage:
     names : what the channels are called in the files.
     saturated : (Y, X, C) bool, which pixels were saturated in the camera, for pixels that were computed from others;
         None where they are as recorded, and `white` tells.
+    kinds : type of the numbers as recorded, of each of a field's sources; none where it is the pixels' own.
     """
 
     pixels: np.ndarray
@@ -42,6 +43,7 @@ class FieldImage:
     white: float | None = None
     names: tuple[str, ...] = ()
     saturated: np.ndarray | None = None
+    kinds: tuple[np.dtype, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[2] != len(self.roles):
@@ -73,6 +75,11 @@ class FieldImage:
     def shape(self) -> tuple[int, int]:
         """(Y, X), px."""
         return self.pixels.shape[:2]
+
+    def in_counts(self, role: str) -> bool:
+        """Whether a channel goes in steps of one level, as a camera's does; fractions have a unit of their own."""
+        alike = len(self.kinds) != len(self.roles)
+        return (self.pixels.dtype if alike else self.kinds[self.roles.index(role)]).kind in "ui"
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -209,14 +216,16 @@ def _made(item: FieldFiles, pixels: np.ndarray, infos: Sequence[ImageInfo], satu
     roles = COMPOSITE_ROLES if item.kind == "composite" else tuple(s.role for s in item.sources)
     if len(roles) != pixels.shape[2]:  # a file whose header could not be read before
         roles = (None,) * pixels.shape[2]
+    of_each = infos if len(infos) > 1 else [infos[0]] * len(item.sources)
+    kinds = tuple(info.kind_of(source.index or 0) for source, info in zip(item.sources, of_each))
     whites = {info.white for info in infos}
     if saturated is None and len(whites) > 1:  # one level does not tell for all channels
-        tops = [at_the_top(pixels[:, :, index], info.white) for index, info in enumerate(infos)]
+        tops = [at_the_top(pixels[:, :, k].astype(kinds[k], copy=False), info.white) for k, info in enumerate(infos)]
         saturated = np.stack(tops, axis=-1)
     size = item.pixel_size_um or next(iter(sizes), None)  # rounded by two programs, they are one
     white = whites.pop() if len(whites) == 1 and item.projection != "sum" else None
     names = tuple(s.name or s.token for s in item.sources)
-    return FieldImage(pixels, roles, item.kind, size, white, names, saturated)
+    return FieldImage(pixels, roles, item.kind, size, white, names, saturated, kinds)
 
 
 def load_labels(item: FieldFiles, shape: tuple[int, int] | None = None) -> np.ndarray:

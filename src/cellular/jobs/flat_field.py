@@ -165,6 +165,8 @@ def profiles_of(light: pd.DataFrame, plate: Plate, given: Mapping[str, np.ndarra
         try:
             own = profiles_by_plate(rows, plates) if given is None else {"": given_profile(given[channel], rows)}
             profiles |= {(name, channel): profile for name, profile in own.items()}
+            for name in sorted(set(rows["field"].map(plates)).difference(own) if "" not in own else ()):
+                logger.warning("no flat field of %s on plate %s: few fields, and lit otherwise", channel, name)
         except InputError as error:
             if given is not None:
                 raise

@@ -25,36 +25,38 @@ class Scale:
 
     Attributes
     ----------
-    levels : kind of the pixels' numbers, see :func:`levels_of`.
+    levels : kind of the numbers in the files by channel's token, see :func:`levels_of`.
     pixel_size_um : side of a pixel, µm; None where the files do not say.
-    field : one that has both.
+    field : one that has them.
     slices : how many slices a projection is made of, by channel's token.
     """
 
-    levels: str
+    levels: Mapping[str, str]
     pixel_size_um: float | None
     field: str
     slices: Mapping[str, int]
 
     def check(self, item: FieldFiles, image: FieldImage) -> None:
         """Raise InputError for a field whose levels or lengths cannot be compared with the plate's."""
-        levels, size = levels_of(image.pixels.dtype), image.pixel_size_um
-        if levels != self.levels:
-            raise InputError(
-                f"{item.images[0]}: its pixels are {levels}, those of {self.field} and most fields {self.levels}; save "
-                "all alike, or measure it apart"
-            )
+        size = image.pixel_size_um
+        for source, kind in zip(item.sources, image.kinds):
+            levels, usual = levels_of(kind), self.levels.get(source.token)
+            if usual and levels != usual:
+                raise InputError(
+                    f"{source.slices[0][0]}: its pixels are {levels}, those of {self.field} and most fields {usual}; "
+                    "save all alike, or measure it apart"
+                )
         if size and self.pixel_size_um and abs(size / self.pixel_size_um - 1) > SAME_SIZE:
             raise InputError(
                 f"{item.images[0]}: a pixel is {size:.4g} um, in {self.field} and most fields {self.pixel_size_um:.4g} "
                 "um: sizes in px cannot be compared; measure it apart, or give --pixel_size where the files are wrong"
             )
         for source in item.sources:
-            found, usual = len(source.slices), self.slices.get(source.token)
-            if usual and found != usual:
+            found, most = len(source.slices), self.slices.get(source.token)
+            if most and found != most:
                 raise InputError(
                     f"{source.slices[0][0]}: {item.name} has {found} slices of its channel {source.token}, most fields "
-                    f"{usual}: their projections cannot be compared; find the missing files, or take one slice of all "
+                    f"{most}: their projections cannot be compared; find the missing files, or take one slice of all "
                     "with --z"
                 )
 
@@ -69,8 +71,13 @@ def read_comparable(item: FieldFiles, scale: Scale | None) -> FieldImage:
 
 def known_of(item: FieldFiles, scale: Scale | None) -> dict[str, Any]:
     """What a field's measurements depend on besides its files, for the runner: how they are read, and the `scale`."""
-    shared = (scale.levels, scale.pixel_size_um, dict(scale.slices)) if scale else None
+    shared = (_told(scale.levels), scale.pixel_size_um, dict(scale.slices)) if scale else None
     return {"read": item.reading(), "scale": shared}
+
+
+def _told(levels: Mapping[str, str]) -> str | dict[str, str]:
+    """Levels by channel; one word where they are of one kind."""
+    return dict(levels) if len(set(levels.values())) > 1 else next(iter(levels.values()))
 
 
 def levels_of(dtype: np.dtype) -> str:
@@ -86,20 +93,21 @@ def levels_of(dtype: np.dtype) -> str:
 
 def common_scale(fields: Sequence[FieldFiles]) -> Scale | None:
     """What most of a few of `fields`, spread evenly, have by their headers; None where none can be read."""
+    levels: dict[str, list[str]] = {}
     found: dict[tuple[str, float | None], list[str]] = {}
     for item in spread(fields, LOOKED_AT):
-        source = item.sources[0]
         try:
-            info = describe_image(source.slices[0][0])[source.scene]
+            infos = [describe_image(source.slices[0][0])[source.scene] for source in item.sources]
         except (CellularError, IndexError):
             continue
-        found.setdefault((levels_of(np.dtype(info.dtype)), item.pixel_size_um or info.pixel_size_um), []).append(
-            item.name
-        )
+        kinds = [levels_of(info.kind_of(source.index or 0)) for source, info in zip(item.sources, infos)]
+        for source, kind in zip(item.sources, kinds):
+            levels.setdefault(source.token, []).append(kind)
+        found.setdefault((kinds[0], item.pixel_size_um or infos[0].pixel_size_um), []).append(item.name)
     if not found:
         return None
     most = max(found, key=lambda what: len(found[what]))
-    return Scale(*most, found[most][0], _slices(fields))
+    return Scale({token: mode(kinds) for token, kinds in levels.items()}, most[1], found[most][0], _slices(fields))
 
 
 def _slices(fields: Sequence[FieldFiles]) -> dict[str, int]:

@@ -177,7 +177,7 @@ class _Tracking:
         first, *_ = numbers = _times(one.frames)
         times = [(number - first) // self.step for number in numbers]
         tracks = link(images, self.settings, features, times)
-        summary = summarise(tracks, images, self.settings, times)
+        summary = summarise(tracks, images, self.settings, times, features)
         tables = {"summary": pd.DataFrame([{"series": one.name, **summary}])}
         if self.truths is not None and self.truth_folder is not None:
             scores = _scores(self.truths, self.truth_folder, one.name, one.frames, tracks, images)

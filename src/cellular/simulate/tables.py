@@ -1,5 +1,6 @@
 """The truth of simulated fields as rows of tables."""
 
+import numpy as np
 import pandas as pd
 
 from cellular.data.fields import parse_field
@@ -26,8 +27,11 @@ def cell_rows(field: SimulatedField) -> list[dict]:
 
 
 def track_rows(field: SimulatedField) -> list[dict]:
-    """Rows of ``truth/tracks.csv``: one per cell and timepoint; track numbers count within a series."""
-    parts = parse_field(field.name)
+    """Rows of ``truth/tracks.csv``: one per cell and timepoint; track numbers count within a series.
+
+    A cell that others cover wholly has none: it is not in the label image, which tracks are scored on.
+    """
+    parts, seen = parse_field(field.name), set(np.unique(field.labels()).tolist())
     return [
         {
             "series": parts.series,
@@ -41,6 +45,7 @@ def track_rows(field: SimulatedField) -> list[dict]:
             "state": "activated" if cell.activated else "basal",
         }
         for cell in field.cells
+        if cell.label in seen
     ]
 
 

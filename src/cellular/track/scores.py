@@ -24,7 +24,7 @@ class TrackScores:
     tra, det, lnk : Cell Tracking Challenge TRA (detection and linking), DET and LNK, from the acyclic oriented graph
         matching of Matula et al., PLoS ONE 10, e0144959 (2015).
     division_precision, division_recall, division_f1 : divisions found in the right frame with the right daughters.
-    divisions : true divisions.
+    divisions : true divisions, of which a parent and two daughters are seen.
     cells, tracks : true cells (over all frames) and true tracks.
     """
 
@@ -67,7 +67,6 @@ def score_tracks(
             for metric, matcher in ((metrics.CTCMetrics(), by_majority), (metrics.DivisionMetrics(), one_to_one))
         )
     division = division["Frame Buffer 0"]
-    born = truth[truth["parent"] > 0]
     return TrackScores(
         tra=float(ctc["TRA"]),
         det=float(ctc["DET"]),
@@ -75,7 +74,7 @@ def score_tracks(
         division_precision=float(division["Division Precision"]),
         division_recall=float(division["Division Recall"]),
         division_f1=float(division["Division F1"]),
-        divisions=int(born["parent"].nunique()),
+        divisions=sum(after > 1 for _, after in to_graph(truth).out_degree()),
         cells=len(truth),
         tracks=int(truth["track"].nunique()),
     )

@@ -25,7 +25,11 @@ def track_lengths(tracks: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(
-    tracks: pd.DataFrame, images: Sequence[np.ndarray], settings: TrackSettings, times: Sequence[int] | None = None
+    tracks: pd.DataFrame,
+    images: Sequence[np.ndarray],
+    settings: TrackSettings,
+    times: Sequence[int] | None = None,
+    features: Sequence[pd.DataFrame] | None = None,
 ) -> dict[str, float]:
     """Length and consistency of the tracks of one series, as one row of ``summary.csv``.
 
@@ -34,8 +38,8 @@ def summarise(
     ``median_overlap``: median intersection over union of linked outlines after drift; ``median_step_px``: median step
     after drift; ``largest_drift_px``; ``reversed_agreement``: F1 between the links and those found with time running
     backwards (without divisions, of which only the nearer daughter can count). Shares and medians are NaN where there
-    are no links. `times` as in :func:`link`: a timepoint that was lost is a gap to be bridged, and what lies on its two
-    sides is no step.
+    are no links. `times` and `features` as in :func:`link`, to which they were given: a timepoint that was lost is a
+    gap to be bridged, and what lies on its two sides is no step.
     """
     places = np.arange(len(images)) if times is None else np.array([time - times[0] for time in times])
     placed = tracks.assign(frame=places[tracks["frame"]])
@@ -51,7 +55,7 @@ def summarise(
         "bridged_gaps": int((placed.sort_values(["track", "frame"]).groupby("track")["frame"].diff() > 1).sum()),
         "cells_in_full_lineages": float(tracks["lineage"].isin(full).mean()) if len(tracks) else float("nan"),
         **_link_quality(tracks, images, places),
-        "reversed_agreement": _reversed_agreement(tracks, images, settings, times),
+        "reversed_agreement": _reversed_agreement(tracks, images, settings, times, features),
     }
 
 
@@ -86,10 +90,15 @@ def _link_quality(tracks: pd.DataFrame, images: Sequence[np.ndarray], places: np
 
 
 def _reversed_agreement(
-    tracks: pd.DataFrame, images: Sequence[np.ndarray], settings: TrackSettings, times: Sequence[int] | None
+    tracks: pd.DataFrame,
+    images: Sequence[np.ndarray],
+    settings: TrackSettings,
+    times: Sequence[int] | None,
+    features: Sequence[pd.DataFrame] | None,
 ) -> float:
     reverse = None if times is None else [-time for time in reversed(times)]
-    backward = link(images[::-1], replace(settings, divisions=False), times=reverse)
+    looks = None if features is None else features[::-1]
+    backward = link(images[::-1], replace(settings, divisions=False), looks, reverse)
     backward["frame"] = len(images) - 1 - backward["frame"]
     forward = set(links(tracks).itertuples(index=False, name=None))
     other = set(links(backward).itertuples(index=False, name=None))

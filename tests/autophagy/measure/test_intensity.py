@@ -20,7 +20,7 @@ LABELS = np.array([[0, 1, 1, 0], [2, 1, 1, 0], [2, 2, 0, 0]], np.uint16)
 def channels(red, green, background=(10.0, 20.0), noise=(1.0, 1.0), saturated=None):
     red, green = np.asarray(red, np.float32), np.asarray(green, np.float32)
     saturated = np.zeros((2, *red.shape), bool) if saturated is None else saturated
-    return Channels(("mRFP", "EGFP"), (red, green), saturated, "raw", (0.0, 0.0), background, noise)
+    return Channels(("mRFP", "EGFP"), (red, green), saturated, "raw", (0.0, 0.0), background, noise, (True, True))
 
 
 def test_sums_means_and_quantiles_by_hand():

@@ -7,7 +7,7 @@ from skimage.measure import label
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
 from cellular.autophagy.measure.mitophagy import _patches, mito_qc, mt_keima
 from cellular.autophagy.measure.puncta_settings import PunctaSettings
-from cellular.autophagy.measure.unmix import Channels
+from cellular.autophagy.measure.unmix import Channels, unmix
 from cellular.data.image import FieldImage
 from cellular.labels.regions import Regions
 
@@ -15,7 +15,7 @@ from cellular.labels.regions import Regions
 def channels(background=0.0, noise=1.0, **planes):
     pixels = tuple(np.asarray(plane, np.float32) for plane in planes.values())
     saturated = np.zeros((2, *pixels[0].shape), bool)
-    return Channels(tuple(planes), pixels, saturated, "raw", (0.0,) * 2, (background,) * 2, (noise,) * 2)
+    return Channels(tuple(planes), pixels, saturated, "raw", (0.0,) * 2, (background,) * 2, (noise,) * 2, (True,) * 2)
 
 
 def test_red_without_green_is_a_mitolysosome():
@@ -66,3 +66,22 @@ def test_the_reporter_chooses_the_rule_and_tells_no_puncta(rng):
     tables = measure_field(FieldImage.of(pixels, roles), labels, "f", settings)
     assert {"acid_share", "mean__Keima_acid"} <= set(tables["cells"])
     assert "marker_puncta" not in tables
+
+
+def test_fractions_are_levels_of_the_16_bit_that_imagej_makes_of_them():
+    labels = np.zeros((24, 24), np.uint16)
+    labels[3:21, 3:21] = 1
+    red = np.full((24, 24), 1000)
+    red[4:20, 4:10] = red[6:12, 14:20] = 9000
+    green = np.full((24, 24), 500)
+    green[4:20, 4:10] = 60000
+    green[23, 20:] = 0
+    wide = 65535 * (green / 60000)  # what ImageJ makes of it: its range on 16 bit
+    expected = mito_qc(channels(mRFP=red, EGFP=wide), Regions.of(labels))
+    assert expected["mitolysosome_area"].tolist() == [36 - 4]  # the corners go by the median
+    for unit in (1 / 60000, 1e6):
+        image = FieldImage.of((np.stack([red, green], axis=-1) * unit).astype(np.float32), ("mRFP", "EGFP"))
+        found = mito_qc(unmix(image, labels), Regions.of(labels))
+        assert {name: values.tolist() for name, values in found.items()} == {
+            name: values.tolist() for name, values in expected.items()
+        }

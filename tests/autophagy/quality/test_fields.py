@@ -117,3 +117,14 @@ def test_a_row_a_field_with_every_channel(rng):
         measure_quality(FieldImage.of(np.full((64, 64), np.nan, np.float32)), "one")
     with pytest.raises(InputError, match="32 px"):
         measure_quality(FieldImage.of(np.zeros((8, 64), np.uint8)), "one")
+
+
+def test_outlines_lie_on_light_of_half_floats_and_beside_a_plane_of_one_value(rng):
+    labels = np.zeros((96, 96), np.uint16)
+    for number in range(1, 6):
+        labels[16 * number - 4 : 16 * number + 6, 80 - 12 * number : 92 - 12 * number] = number
+    light = 100 + 500 * (labels > 0) + rng.normal(0, 5, labels.shape)
+    planes = np.stack([light, np.full(labels.shape, 100.1)], axis=-1)
+    for dtype in (np.float16, np.float32, np.float64):
+        found = measure_quality(FieldImage.of(planes.astype(dtype), ("mRFP", "EGFP")), "f", labels)
+        assert found["quality"]["outline_agreement"].iloc[0] == pytest.approx(1, abs=1e-6)

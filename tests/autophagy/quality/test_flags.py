@@ -24,7 +24,8 @@ def plate(**changes) -> pd.DataFrame:
         "debris": 0.001,
     }
     table = pd.DataFrame({f"{name}__mRFP": np.full(10, value) for name, value in usual.items()})
-    table = table.assign(field=[f"f{n}" for n in range(10)], plate="P1", date="240301", timepoint=None, cells=40)
+    about = {"plate": "P1", "date": "240301", "well": None, "site": None, "timepoint": None}
+    table = table.assign(field=[f"f{n}" for n in range(10)], **about, cells=40)
     for name, value in changes.items():
         table.loc[3, name] = value
     return table
@@ -59,6 +60,16 @@ def test_each_fault_is_flagged_with_its_reason(changes, reason):
     assert flagged(**changes) == {"f3": reason}
 
 
+@pytest.mark.parametrize("unit", [1 / 65535, 1e6])
+def test_a_field_without_light_is_told_in_any_unit(unit):
+    table = plate(signal__mRFP=30.0)
+    levels = [f"{name}__mRFP" for name in ("background", "background_range", "noise", "signal")]
+    table[levels] *= unit
+    found, _ = flag_fields(table)
+    assert found.loc[found["flagged"], "field"].tolist() == ["f3"]
+    assert "hardly any light" in found["reasons"].iloc[3]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -91,9 +102,24 @@ def test_plates_are_judged_apart_and_small_ones_not_at_all():
     assert notes == ["plate P3 240301: 5 fields are too few to tell which is odd; none is flagged"]
 
 
-def test_a_plate_that_is_saturated_throughout_is_said():
-    _, notes = flag_fields(plate().assign(saturated__mRFP=0.02))
-    assert notes == ["plate P1 240301: half of the fields have 2.00% or more of their pixels saturated in mRFP"]
+@pytest.mark.parametrize("fields", [2, 3, 5, 10])
+def test_a_plate_that_is_saturated_throughout_is_said(fields):
+    _, notes = flag_fields(plate().assign(saturated__mRFP=0.02).iloc[:fields])
+    assert notes[-1] == "plate P1 240301: half of the fields have 2.00% or more of their pixels saturated in mRFP"
+    assert len(notes) == 1 + (fields < 6)
+
+
+def test_positions_that_join_later_are_no_drift():
+    rows = []
+    for well, (begins, signal) in {"A01": (1, 1000), "A02": (1, 1100), "A03": (3, 2000), "A04": (5, 4000)}.items():
+        one = plate(signal__mRFP=float(signal)).iloc[[3]].assign(well=well, site=1)
+        rows += [one.assign(timepoint=time) for time in range(begins, 9)]
+    table = pd.concat(rows, ignore_index=True)
+    drift = measure_drift(table).set_index("measure").loc["signal"]
+    assert (drift["timepoints"], drift["first"], drift["last"], drift["change"]) == (8, 1050, 1050, 0)
+    assert drift_notes(measure_drift(table)) == []
+    # with none from first to last there is no better comparison
+    assert measure_drift(table[(table["well"] > "A02") | (table["timepoint"] < 8)])["timepoints"].tolist() == [8] * 3
 
 
 def test_bleaching_is_a_drift_and_an_even_lamp_is_none():

@@ -4,8 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cellular.autophagy.measure.field import MeasureSettings, measure_field
+from cellular.autophagy.measure.puncta_settings import PunctaSettings
 from cellular.autophagy.quality.background import TILES, find_background, tile_centres
 from cellular.autophagy.quality.flat_field import (
+    Profile,
     correct_field,
     estimate_profile,
     given_profile,
@@ -124,3 +127,42 @@ def test_plates_have_a_profile_each_only_where_they_are_lit_differently(rng):
         if expected == ["a", "b"]:
             assert found["a"].over((8, 8))[0, 0] == pytest.approx(BOWL[0] / BOWL.mean(), rel=0.06)
             assert found["b"].over((8, 8))[0, 0] == pytest.approx(1 - 0.25 * 0.875, rel=0.06)
+
+
+def test_whole_numbers_evened_out_by_nothing_are_measured_as_they_were(rng):
+    labels = np.zeros((80, 80), np.uint16)
+    labels[20:60, 20:60] = 1
+    # a dark 8-bit ground shows no noise but that of rounding; nor is it seen once the pixels are fractions
+    pixels = np.where(labels[:, :, None] > 0, rng.integers(3, 5, (80, 80, 2)), 2).astype(np.uint8)
+    image = FieldImage.of(pixels, ("mRFP", "EGFP"))
+    even = {name: Profile(name, 12, "even", np.empty(0), 0, 0, 0, 0, 0) for name in ("mRFP", "EGFP")}
+    evened = correct_field(image, even)
+    assert evened.pixels.dtype == np.float32
+    settings = MeasureSettings(puncta=PunctaSettings(1.4, 4.0))
+    before, after = (measure_field(each, labels, "f", settings) for each in (image, evened))
+    assert after["images"]["noise__mRFP"].iloc[0] == pytest.approx(1 / np.sqrt(12))
+    for name in ("cells", "puncta", "images"):
+        pd.testing.assert_frame_equal(after[name], before[name])
+
+
+@pytest.mark.parametrize("unit", [1 / 65535, 1, 1000])
+def test_whether_a_profile_helps_does_not_go_by_the_unit(rng, unit):
+    brighter_outwards = 260 + 40 * (V**2 + U**2)  # dividing by the bowl makes it more so
+    for background, helps in ((260.0, True), (brighter_outwards, False)):
+        table = light(BOWL, background, rng)
+        table[["light", "background"]] *= unit
+        assert estimate_profile(table).helps == helps
+
+
+@pytest.mark.parametrize("fields", [5, 10])
+def test_a_plate_of_few_fields_is_not_evened_out_by_another_ones_lamp(fields, rng):
+    parts = []
+    for plate, slope, count in (("a", 0.3, 24), ("b", -0.3, fields), ("c", 0.3, fields)):
+        one = light(1 + slope * V, 260.0, rng, fields=count)
+        parts.append(one.assign(field=plate + one["field"]))
+    plates = {name: name[0] for part in parts for name in part["field"]}
+    found = profiles_by_plate(pd.concat(parts), plates)
+    assert sorted(found) == ["a", "c"]
+    assert found["a"].over((8, 8))[0, 0] == pytest.approx(1 - 0.3 * 0.875, rel=0.06)
+    alike = pd.concat([parts[0], parts[2]])
+    assert list(profiles_by_plate(alike, plates)) == [""]

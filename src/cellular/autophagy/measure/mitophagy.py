@@ -15,6 +15,8 @@ KEIMA_NAMES = ("Keima_acid", "Keima_neutral")
 # Defaults of the macro mito-QC Counter of October 2019: radius of its median filter (px), and how far the ratio
 # must be over the field's mean ratio.
 _MEDIAN_PX, _OVER_MEAN_RATIO = 1, 0.5
+# What ImageJ makes of a plane of fractions: 16 bit, its range on as many levels.
+_LEVELS = 65535
 # Mitochondria are seen in Keima where its two lights together are this many noises above the background.
 _SEEN = 3
 
@@ -25,10 +27,12 @@ def mito_qc(channels: Channels, regions: Regions) -> dict[str, np.ndarray]:
     The rule of the macro mito-QC Counter (Montava-Garriga et al., Mech Ageing Dev 185, 111196, 2020; reporter:
     McWilliams et al., J Cell Biol 214, 333, 2016): both channels are median-filtered and stretched between the field's
     minimum and maximum; a pixel is acid where red over green is more than 0.5 above the field's mean ratio, and red at
-    least the field's mean. What differs: the macro counts maxima of the ratio, here patches of acid pixels are counted.
+    least the field's mean. Fractions are levels of the 16 bit that ImageJ makes of them. What differs: the macro counts
+    maxima of the ratio, here patches of acid pixels are counted.
     """
     red, green = (_median(channels.planes[name]) for name in REPORTER)
-    ratio = _stretched(red, 0) / _stretched(green, 1)
+    level = 1 if channels.counts[channels.names.index("EGFP")] else np.ptp(green) / _LEVELS or 1
+    ratio = _stretched(red, 0) / _stretched(green, level)
     acid = (ratio > ratio.mean() + _OVER_MEAN_RATIO) & (red >= red.mean())
     patches = _patches(acid, regions)
     area = regions.sum(regions.values(acid))
@@ -45,10 +49,10 @@ def _median(plane: np.ndarray) -> np.ndarray:
     return ndimage.median_filter(plane.astype(np.float64), size=(side, side), mode="nearest")
 
 
-def _stretched(plane: np.ndarray, least: int) -> np.ndarray:
-    """Between the minimum, which becomes `least` levels, and the maximum, which becomes 1."""
+def _stretched(plane: np.ndarray, least: float) -> np.ndarray:
+    """Between the minimum, which becomes `least`, and the maximum, which becomes 1."""
     low, high = plane.min(), plane.max()
-    return (plane - low + least) / max(high - low + least, 1e-9)
+    return (plane - low + least) / (high - low + least or 1.0)
 
 
 def _patches(mask: np.ndarray, regions: Regions) -> np.ndarray:

@@ -78,7 +78,7 @@ def nuclei_of_cells(nuclei: Nuclei, regions: Regions, channels: Channels) -> dic
     (Settembre et al., EMBO J 31, 1095, 2012).
     """
     n = regions.labels.size
-    area = np.bincount(nuclei.labels.ravel(), minlength=int(nuclei.numbers.max(initial=0)) + 1)[nuclei.numbers]
+    area = Regions.of(nuclei.labels).area
     cell = np.searchsorted(regions.labels, nuclei.cells[nuclei.cells > 0])
     count = np.bincount(cell, minlength=n)
     inside = _own(nuclei, regions)
@@ -101,9 +101,9 @@ def nuclei_of_cells(nuclei: Nuclei, regions: Regions, channels: Channels) -> dic
 
 def _own(nuclei: Nuclei, regions: Regions) -> np.ndarray:
     """(P,) bool: pixels of the cells, cell after cell, that lie in a nucleus of the same cell."""
-    owner = np.zeros(int(nuclei.numbers.max(initial=0)) + 1, np.int64)
-    owner[nuclei.numbers] = nuclei.cells
-    return owner[nuclei.labels.ravel()[regions.pixels]] == regions.spread(regions.labels)
+    numbers, owner = np.append(0, nuclei.numbers), np.append(0, nuclei.cells)
+    there = np.searchsorted(numbers, nuclei.labels.ravel()[regions.pixels])
+    return owner[there] == regions.spread(regions.labels)
 
 
 def nucleus_distances(puncta: pd.DataFrame, nuclei: Nuclei) -> np.ndarray:

@@ -38,6 +38,7 @@ class Channels:
     source : "raw" or "composite".
     transmitted_share : (C) multiples of the transmitted light that were taken off; 0 for raw channels.
     background, noise : (C) median off the cells, and a pixel's noise there.
+    counts : (C) whether pixels go in steps of one level; not in fractions, whose unit may be any.
     """
 
     names: tuple[str, ...]
@@ -47,6 +48,7 @@ class Channels:
     transmitted_share: tuple[float, ...]
     background: tuple[float, ...]
     noise: tuple[float, ...]
+    counts: tuple[bool, ...]
 
     @property
     def planes(self) -> dict[str, np.ndarray]:
@@ -122,8 +124,8 @@ def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER)
         shares = transmitted_shares([np.ascontiguousarray(image.plane(role)) for role in roles], transmitted, clear)
         transmitted = transmitted.astype(np.float32)
         planes = [plane - share * transmitted for plane, share in zip(planes, shares)]
-    whole = _ROUNDING if image.pixels.dtype.kind in "ui" else 0.0
-    levels = _backgrounds(planes, clear, rounding=1.0 if composite else whole)
+    counts = tuple(image.in_counts(role) for role in roles)
+    levels = _backgrounds(planes, clear, [1.0 if composite else _ROUNDING * whole for whole in counts])
     return Channels(
         tuple(channel_name(role) for role in roles),
         tuple(planes),
@@ -132,6 +134,7 @@ def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER)
         shares,
         tuple(level for level, _ in levels),
         tuple(noise for _, noise in levels),
+        counts,
     )
 
 
@@ -193,21 +196,23 @@ def _product(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.einsum("ij,ij->i", one, other).sum(dtype=np.float64))
 
 
-def _backgrounds(planes: Sequence[np.ndarray], clear: np.ndarray, rounding: float) -> list[tuple[float, float]]:
+def _backgrounds(
+    planes: Sequence[np.ndarray], clear: np.ndarray, rounding: Sequence[float]
+) -> list[tuple[float, float]]:
     """Median of each plane's `clear` pixels, and the noise of one from differences between pixels `_NOISE_STEP` apart.
 
     Differences, because the medium's glow varies over the field. JPEG evens out a composite's quiet places, and
-    rounding those of dark images, so noise is never put below `rounding`.
+    rounding those of dark images, so noise is never put below each one's `rounding`.
     """
     pairs = np.zeros_like(clear)
     pairs[:, :-_NOISE_STEP] = clear[:, _NOISE_STEP:] & clear[:, :-_NOISE_STEP]
     at, left = _some(clear), _some(pairs)
     levels = []
-    for plane in planes:
+    for plane, least in zip(planes, rounding):
         flat = plane.ravel()
         steps = np.abs(flat[left + _NOISE_STEP] - flat[left])
         noise = np.median(steps) / 0.6745 / np.sqrt(2) if steps.size else 0.0
-        levels.append((float(np.median(flat[at])), max(float(noise), rounding)))
+        levels.append((float(np.median(flat[at])), max(float(noise), least)))
     return levels
 
 

@@ -14,15 +14,17 @@ _MUCH = {"signal": 0.25, "background": 0.25, "power_slope": 0.5}
 def measure_drift(quality: pd.DataFrame) -> pd.DataFrame:
     """A row a plate, channel and measure with four timepoints or more.
 
-    Columns: ``plate, channel, measure, timepoints, first, last`` (medians over the plate's fields at the first and last
-    timepoint), ``change`` from first to last along the Theil-Sen line through the medians (as a share of the line's
-    start; for power_slope in its own unit), ``low, high`` its 95 % interval, and ``drifts``: zero is outside and the
-    change is much.
+    Of the positions that were imaged at the plate's first and last timepoint, where there are any: those that join
+    later, or leave, have their own light. Columns: ``plate, channel, measure, timepoints, first, last`` (medians over
+    the fields at the first and last timepoint), ``change`` from first to last along the Theil-Sen line through the
+    medians (as a share of the line's start; for power_slope in its own unit), ``low, high`` its 95 % interval, and
+    ``drifts``: zero is outside and the change is much.
     """
     channels = [name.removeprefix("signal__") for name in quality if name.startswith("signal__")]
     timed = quality[quality["timepoint"].notna()]
     rows = []
-    for plate, part in timed.groupby(plates_apart(timed), sort=True):
+    for plate, every in timed.groupby(plates_apart(timed), sort=True):
+        part = _from_first_to_last(every)
         for channel in channels:
             for measure in MEASURES:
                 medians = part.groupby("timepoint")[f"{measure}__{channel}"].median().dropna()
@@ -30,6 +32,14 @@ def measure_drift(quality: pd.DataFrame) -> pd.DataFrame:
                     rows.append({"plate": plate, "channel": channel, "measure": measure, **_line(medians, measure)})
     names = ("plate", "channel", "measure", "timepoints", "first", "last", "change", "low", "high", "drifts")
     return pd.DataFrame(rows, columns=list(names))
+
+
+def _from_first_to_last(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of positions that are there at the first and the last timepoint; all where none is."""
+    time = rows["timepoint"]
+    ends = rows.groupby(["well", "site"], dropna=False)["timepoint"]
+    whole = (ends.transform("min") == time.min()) & (ends.transform("max") == time.max())
+    return rows[whole] if whole.any() else rows
 
 
 def _line(medians: pd.Series, measure: str) -> dict[str, object]:

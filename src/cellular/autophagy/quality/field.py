@@ -97,11 +97,13 @@ def _measure_plane(
 
 def _outline_agreement(image: FieldImage, planes: Sequence[np.ndarray], labels: np.ndarray) -> float:
     """How well cells and light agree as they lie, over how well where they do best; NaN without cells or light."""
-    lit = [plane for name, plane in zip(image.channels, planes) if name != "transmitted" and plane.std() > 0]
+    # by its range, since rounding gives a plane of one value a deviation
+    lit = [plane for name, plane in zip(image.channels, planes) if name != "transmitted" and np.ptp(plane) > 0]
     if not lit or not labels.any():
         return float("nan")
     light = sum(
-        (plane.astype(np.float32) / np.float32(plane.std()) for plane in lit), np.zeros(image.shape, np.float32)
+        (plane.astype(np.float32) / np.float32(plane.std(dtype=np.float64)) for plane in lit),
+        np.zeros(image.shape, np.float32),
     )
     found = align(light, labels > 0)
     return found.at_rest / found.agreement if found.agreement > 0 else float("nan")

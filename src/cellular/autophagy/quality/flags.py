@@ -51,6 +51,12 @@ def _log2(name: str, least: float = 1e-9) -> Callable[[pd.DataFrame, str], pd.Se
     return lambda rows, channel: np.log2(rows[f"{name}__{channel}"].clip(lower=0) + least)
 
 
+def _doublings_of_light(rows: pd.DataFrame, channel: str) -> pd.Series:
+    """Doublings of the signal, whatever its unit; a tenth of the plate's noise is added, which is no light."""
+    noise = float(rows[f"noise__{channel}"].median())
+    return np.log2(rows[f"signal__{channel}"].clip(lower=0) + max(noise / 10, 1e-9))
+
+
 def _of_light(name: str) -> Callable[[pd.DataFrame, str], pd.Series]:
     """A level as a multiple of the plate's usual light: of its signal, in transmitted light of its background."""
 
@@ -88,7 +94,7 @@ _RULES = (
     Rule("uneven background", "background_range", _of_light("background_range"), 0.25, high=True),
     Rule("debris", "debris", lambda rows, channel: rows[f"debris__{channel}"], 0.01, high=True),
 )
-_DARK = Rule("hardly any light", "signal", _log2("signal", 1.0), 2.0, low=True)
+_DARK = Rule("hardly any light", "signal", _doublings_of_light, 2.0, low=True)
 # Where the reporter's channels agree less, the place where they agree best is a chance: 0.4 for fields of other cells.
 _AGREE = 0.5
 # A field's own outlines agree with its light by 0.84 and more where it holds dozens of cells, others' by about 0.1.
@@ -147,8 +153,8 @@ def flag_fields(quality: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         else:
             for place, reason in _odd(rows, channels):
                 reasons[at[place]].append(reason)
-            notes += [f"{_called(name)}: {text}" for text in _saturated(rows, channels)]
-        notes += [f"{_called(name)}: {text}" for text in (*_all_shifted(rows), *_all_outlines_off(rows))]
+        found = (*_saturated(rows, channels), *_all_shifted(rows), *_all_outlines_off(rows))
+        notes += [f"{_called(name)}: {text}" for text in found]
     told = ["; ".join(here) for here in reasons]
     return quality.assign(flagged=[bool(text) for text in told], reasons=pd.Series(told, quality.index, object)), notes
 

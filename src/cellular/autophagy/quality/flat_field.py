@@ -6,6 +6,7 @@ fields; here it is a bowl of few terms, which some dozen fields settle).
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import cv2
@@ -28,6 +29,8 @@ FEWEST_TILES = 16
 _FOLDS, _ROUNDS, _HUBER = 5, 12, 1.345
 # The profile helps where it takes a fifth off the deviation that fields it was not fitted to show across positions.
 _HELPS = 0.8
+# What of the cells' light the background may become more uneven by: that is none.
+_SLACK = 0.001
 # The background tells the camera's offset where the profile varies by this much.
 _VARIED = 0.05
 # Terms of each shape of profile besides the constant, simplest first: v and u are -1 to 1 across rows and columns.
@@ -54,6 +57,7 @@ class Profile:
         on the field, mean over fields; "after" is of fields that the profile was not fitted to.
     background_before, background_after : the same of the background, in levels.
     corner_error : relative standard error of the profile in the corner where it is known least; NaN for a given one.
+    slack : levels by which the background is no worse.
     """
 
     channel: str
@@ -67,12 +71,13 @@ class Profile:
     background_after: float
     image: np.ndarray | None = None
     corner_error: float = np.nan
+    slack: float = 0.0
 
     @property
     def helps(self) -> bool:
         """Whether cells of one kind look more alike across the field, and the background no worse."""
         calmer = self.cells_after < _HELPS * self.cells_before
-        return self.shape != "even" and calmer and self.background_after <= 1.1 * self.background_before + 1
+        return self.shape != "even" and calmer and self.background_after <= 1.1 * self.background_before + self.slack
 
     def over(self, shape: tuple[int, int]) -> np.ndarray:
         """(Y, X) float32 of the profile on a field of this shape, with mean 1."""
@@ -112,18 +117,30 @@ def profiles_by_plate(light: pd.DataFrame, plates: Mapping[str, str]) -> dict[st
     light : of one channel, as for :func:`estimate_profile`. plates : of each field.
 
     Plates have their own where every one of them has fields enough and the error on fields left out of the fits is
-    smaller by more than its standard error: a plate's own profile rests on fewer cells, and must be worth that.
+    smaller by more than its standard error: a plate's own profile rests on fewer cells, and must be worth that. Where
+    that of all makes a plate of too few fields more uneven, it has none, and the others may have their own.
     """
     common, errors = _estimate(light)
-    parts = [part for _, part in light.groupby(light["field"].map(plates), sort=True)]
-    try:
-        own = [_estimate(part) for part in parts]
-    except InputError:
+    parts = {str(name): part for name, part in light.groupby(light["field"].map(plates), sort=True)}
+    own = {}
+    for name, part in parts.items():
+        with suppress(InputError):
+            own[name] = _estimate(part)
+    few = errors[~errors.index.map(plates).isin(list(own))]
+    worse = {str(name) for name, rows in few.groupby(few.index.map(plates)) if _clearly_more(rows)}
+    each = False
+    if len(parts) > 1 and own and (len(own) == len(parts) or worse):
+        own_errors = pd.concat([error["found"] for _, error in own.values()])
+        each = not _not_worse(errors["found"].reindex(own_errors.index).to_numpy(), own_errors.to_numpy())
+    if not each and not worse:
         return {"": common}
-    own_errors = pd.concat([error for _, error in own])
-    if len(own) < 2 or _not_worse(errors.to_numpy(), own_errors.reindex(errors.index).to_numpy()):
-        return {"": common}
-    return {plates[part["field"].iloc[0]]: profile for part, (profile, _) in zip(parts, own)}
+    return {name: own[name][0] if each and name in own else common for name in parts if name not in worse}
+
+
+def _clearly_more(errors: pd.DataFrame) -> bool:
+    """Whether errors ``found`` of fields are above those ``even`` by more than two standard errors."""
+    more = (errors["found"] - errors["even"]).to_numpy()
+    return len(more) > 2 and bool(more.mean() > 2 * more.std(ddof=1) / np.sqrt(len(more)))
 
 
 def estimate_profile(light: pd.DataFrame) -> Profile:
@@ -139,8 +156,8 @@ def estimate_profile(light: pd.DataFrame) -> Profile:
     return _estimate(light)[0]
 
 
-def _estimate(light: pd.DataFrame) -> tuple[Profile, pd.Series]:
-    """The profile, and by field the error of one that was fitted without it."""
+def _estimate(light: pd.DataFrame) -> tuple[Profile, pd.DataFrame]:
+    """The profile, and by field the error of one ``found`` without it, and that of an ``even`` one."""
     channel = str(light["channel"].iloc[0])
     fields, tiles, weights, ground = _as_arrays(light, channel)
     folds = np.arange(len(tiles)) % _FOLDS
@@ -156,7 +173,8 @@ def _estimate(light: pd.DataFrame) -> tuple[Profile, pd.Series]:
     shape = next(name for name in _SHAPES if within[name])
     found = Profile(channel, len(tiles), shape, _fit(tiles, weights, shape), 0.0, 0.0, 0.0, 0.0, 0.0)
     found = replace(found, corner_error=_corner_error(found, fitted[shape]))
-    return _judged(found, tiles, weights, ground, held_out[shape]), pd.Series(errors[shape], fields)
+    told = pd.DataFrame({"found": errors[shape], "even": errors["even"]}, fields)
+    return _judged(found, tiles, weights, ground, held_out[shape]), told
 
 
 def _corner_error(profile: Profile, left_out: list[np.ndarray]) -> float:
@@ -196,7 +214,8 @@ def correct_field(image: FieldImage, profiles: Mapping[str, Profile]) -> FieldIm
             offset = np.float32(profiles[name].offset)
             pixels[:, :, index] = (pixels[:, :, index] - offset) / profiles[name].over(image.shape) + offset
     saturated = np.stack([saturated_pixels(image, index) for index in range(len(image.roles))], axis=-1)
-    return replace(image, pixels=pixels, saturated=saturated)
+    kinds = image.kinds or (image.pixels.dtype,) * len(image.roles)
+    return replace(image, pixels=pixels, saturated=saturated, kinds=kinds)
 
 
 def _as_arrays(light: pd.DataFrame, channel: str) -> tuple[pd.Index, np.ndarray, np.ndarray, np.ndarray]:
@@ -266,6 +285,7 @@ def _judged(
         cells_after=_deviation(tiles, weights, np.maximum(surface, 0.05)),
         background_before=float(background.std()),
         background_after=float(((background - offset) / mean).std()),
+        slack=_SLACK * float(np.nanmedian(tiles)),
     )
 
 
