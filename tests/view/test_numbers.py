@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("panel", reason="the page needs the extra view")
 
-from cellular.jobs.queue import DONE, Job, Queue
+from cellular.jobs.queue import Queue
 from cellular.jobs.view import open_run
 from cellular.view.page import Desk, Page
 
@@ -77,20 +77,6 @@ def test_axes_tell_the_unit(page):
     assert page.field.plot.yaxis[0].axis_label == "puncta total"
     page.plate.column.value = "area"
     assert page.plate.plot.yaxis[0].axis_label == "area (px²)"
-
-
-def test_the_head_tells_what_was_measured_last(page, monkeypatch):
-    item = page.desk.run.plate.fields[0]
-    page.open(item.name)
-    every = page.desk.run.tables["cells"]
-    assert f"{len(every):,} cells" in page.head.object
-
-    fewer = page.desk.run.tables.holding(cells=every.iloc[1:])
-    monkeypatch.setattr(
-        page.desk, "read_tables", lambda: setattr(page.desk, "run", replace(page.desk.run, tables=fewer))
-    )
-    page._finished(Job("1", "Measure again", ("measure",), DONE))
-    assert f"{len(every) - 1:,} cells" in page.head.object
 
 
 def test_wells_with_and_without_an_inhibitor_are_drawn_apart(analysed, tmp_path):

@@ -11,7 +11,7 @@ import panel as pn
 from cellular.data.formats.suffixes import IMAGE_SUFFIXES
 from cellular.errors import CellularError, InputError
 from cellular.jobs.lessons import decide, helped, lessons, shares
-from cellular.jobs.queue import DONE, QUEUED, RUNNING, Job
+from cellular.jobs.queue import QUEUED, RUNNING, Job
 from cellular.jobs.upload import MOST_BYTES, keep_upload
 from cellular.view.desk import Desk
 from cellular.view.parts import number, press
@@ -227,8 +227,3 @@ class BoundedDropper(pn.widgets.FileDropper):
         if event.event_name == "upload_event" and data["chunk"] != 1 and data["name"] not in self._file_buffer:
             return  # the rest of what was not kept
         super()._process_event(event)
-
-
-def is_measuring(job: Job) -> bool:
-    """Whether a job that is done has made the run's tables anew."""
-    return job.state == DONE and job.words[0] in ("measure", "analyse")

@@ -16,7 +16,7 @@ from cellular.report.glue import GRIDS, NAMES
 from cellular.view.correct_pane import CorrectPane
 from cellular.view.desk import Desk
 from cellular.view.field_pane import FieldPane
-from cellular.view.jobs_pane import JobsPane, TeachPane, UploadPane, is_measuring
+from cellular.view.jobs_pane import JobsPane, TeachPane, UploadPane
 from cellular.view.plate_pane import PlatePane
 
 # How often the page looks at the queue, ms.
@@ -40,7 +40,8 @@ class Page:
     """One open page on a desk."""
 
     def __init__(self, desk: Desk) -> None:
-        self.desk, self.choice = desk, Choice()
+        self._trouble = desk.renew()
+        self.desk, self.choice, self._run = desk, Choice(), desk.run
         # of one height, said or not: what moves under the mouse is hit wrongly
         self.message = pn.pane.Markdown(
             "", sizing_mode="stretch_width", height=60, styles={"overflow": "auto", "flex": "1 1 300px"}
@@ -82,6 +83,7 @@ class Page:
             sizing_mode="stretch_width",
             stylesheets=[HIDDEN],
         )
+        self.tell(self._trouble)
         if pn.state.location:
             pn.state.location.sync(self.choice, {"field": "field", "cell": "cell"})
         names = [item.name for item in self.desk.run.plate.fields]
@@ -159,17 +161,35 @@ class Page:
             self.tell(str(error))
 
     def _look(self) -> None:
+        self._renew()
         self.jobs.refresh()
 
+    def _renew(self) -> None:
+        """Show the run as it is now where a command has written it since, this page's or another."""
+        trouble = self.desk.renew()
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self.tell(trouble)
+        if self.desk.run is self._run:
+            return
+        self._run = self.desk.run
+        self.head.object = self._told()
+        self.plate.reload()
+        self.teach.refresh()
+        shown = {item.name: item for item in self._run.plate.fields}.get(self.choice.field)
+        if shown is None:
+            self.open(self._run.plate.fields[0].name)
+            return
+        self.field.item = shown
+        self.field.paint()
+        self.field.show_cells(keep=self.field.chosen())
+        self.correct.refresh()
+        self._name(shown.name)
+        self.plate.show_choice(shown.name, self.field.chosen())
+
     def _finished(self, job: Job) -> None:
-        """Take in what a job has made."""
+        """Say what became of a job."""
         self.tell(f"{job.title}: {job.state}")
-        if is_measuring(job):
-            self.desk.read_tables()
-            self.plate.reload()
-            self.head.object = self._told()
-            self._name(self.choice.field)
-            self.field.show_cells(keep=self.field.chosen())
         self.teach.refresh()
         self.upload.refresh()
 

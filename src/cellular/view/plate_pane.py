@@ -32,9 +32,9 @@ class PlatePane:
         self.fields, self.columns = _field_table(desk)
         self._busy = False
         self.column = pn.widgets.Select(name="Column", options=self.columns, width=240, visible=bool(self.columns))
-        plates = sorted(set(self.fields["plate"])) or [""]
+        plates = _plates(self.fields)
         self.plate = pn.widgets.Select(name="Plate", options=plates, width=140, visible=len(plates) > 1)
-        self.groups = [name for name in self.fields if _is_group(self.fields[name], name)]
+        self.groups = _groups(self.fields)
         first = next((name for name in (CONDITION, "treatment", *self.groups) if name in self.groups), "well")
         self.by = pn.widgets.Select(name="Compare by", options=self.groups or ["well"], value=first, width=160)
         self.only = pn.widgets.MultiChoice(name="Only", options=[], width=240)
@@ -102,9 +102,16 @@ class PlatePane:
     def reload(self) -> None:
         """Take the run's tables anew."""
         self.fields, self.columns = _field_table(self.desk)
-        value = self.column.value if self.column.value in self.columns else next(iter(self.columns), None)
-        self.column.param.update(options=self.columns, value=value)
-        self.refresh()
+        self.groups, plates, only = _groups(self.fields), _plates(self.fields), self.only.value
+        self.only.value = []
+        for part, options in ((self.column, self.columns), (self.plate, plates), (self.by, self.groups or ["well"])):
+            value = part.value if part.value in options else next(iter(options), None)
+            part.param.update(options=options, value=value)
+        self.column.visible, self.plate.visible, self.good.visible = (
+            bool(self.columns), len(plates) > 1, "flagged" in self.fields,
+        )  # fmt: skip
+        self._offer()
+        self.only.value = [value for value in only if value in self.only.options]
 
     def shown(self) -> pd.DataFrame:
         """The fields that the filters leave."""
@@ -259,6 +266,15 @@ def _field_table(desk: Desk) -> tuple[pd.DataFrame, list[str]]:
     names = [*first, *(name for name in names if name not in first)]
     of_fields = [n for n in fields if fields[n].dtype.kind in "iufb" and n not in (*PLACES, *names)]
     return fields, [*names, *of_fields]
+
+
+def _plates(fields: pd.DataFrame) -> list[str]:
+    return sorted(set(fields["plate"])) or [""]
+
+
+def _groups(fields: pd.DataFrame) -> list[str]:
+    """The columns by which fields can be told apart."""
+    return [name for name in fields if _is_group(fields[name], name)]
 
 
 def _is_group(column: pd.Series, name: str) -> bool:
