@@ -17,6 +17,7 @@ from cellular.view.correct_pane import CorrectPane
 from cellular.view.desk import Desk
 from cellular.view.field_pane import FieldPane
 from cellular.view.jobs_pane import JobsPane, TeachPane, UploadPane
+from cellular.view.parts import as_is
 from cellular.view.plate_pane import PlatePane
 
 # How often the page looks at the queue, ms.
@@ -99,11 +100,11 @@ class Page:
         run = self.desk.run
         cells = run.tables.get("cells")
         what = f"{len(run.plate):,} fields" + (f", {len(cells):,} cells" if cells is not None else "")
-        return f"# {run.folder.resolve().name}\n{what} · {run.plate.folder}"
+        return f"# {as_is(run.folder.resolve().name)}\n{what} · {as_is(str(run.plate.folder))}"
 
     def tell(self, sentence: str) -> None:
         """Say it at the top of the page."""
-        self.message.object = sentence
+        self.message.object = as_is(sentence)
 
     def open(self, name: str, cell: int | None = None) -> None:
         """Show a field, and in it a cell."""
@@ -122,7 +123,7 @@ class Page:
         self.plate.show_choice(name, [cell] if cell else [])
 
     def _name(self, field: str) -> None:
-        self.title.object = " · ".join([f"**{field}**", *self.plate.told(field)])
+        self.title.object = " · ".join([f"**{as_is(field)}**", *map(as_is, self.plate.told(field))])
 
     def _show_time(self, item: FieldFiles) -> None:
         """The slider through the timepoints of the field's position, where there are several."""
@@ -201,6 +202,6 @@ def page(desk: Desk) -> Any:
     if lot:
         folder = desk.home / "uploads" / lot / "results"
         if not re.fullmatch(r"\d{6}", lot) or not folder.is_dir():
-            return pn.pane.Alert(f"There is no lot {lot[:20]!r} here.", alert_type="warning")
+            return pn.pane.Alert(as_is(f"There is no lot {lot[:20]!r} here."), alert_type="warning")
         desk = desk.beside(open_run(folder))
     return Page(desk).view()

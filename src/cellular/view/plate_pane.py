@@ -16,7 +16,7 @@ from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number
 from cellular.files import number_order, of_words
 from cellular.jobs.conditions import conditions
 from cellular.view.desk import Desk
-from cellular.view.parts import ROWS, paged_table, tick
+from cellular.view.parts import ROWS, paged_table, tick, words_of
 
 # Dots of the plot; of more cells a fair draw is shown, and said to be one.
 MOST_DOTS = 5000
@@ -94,7 +94,7 @@ class PlatePane:
         values = (
             sorted(self.fields[self.by.value].dropna().astype(str).unique()) if self.by.value in self.fields else []
         )
-        self.only.param.update(options=values, value=[])
+        self.only.param.update(options=words_of(values), value=[])
         self.refresh()
 
     # --- what is shown
@@ -111,7 +111,7 @@ class PlatePane:
             bool(self.columns), len(plates) > 1, "flagged" in self.fields,
         )  # fmt: skip
         self._offer()
-        self.only.value = [value for value in only if value in self.only.options]
+        self.only.value = [value for value in only if value in self.only.values]
 
     def shown(self) -> pd.DataFrame:
         """The fields that the filters leave."""
