@@ -32,6 +32,7 @@ class Job:
     ----------
     name : its folder in the queue, in order. title : for people. words : of the command, "cellular" left out.
     state : queued, running, done, failed or stopped. code : exit code. pid : of the process while it runs.
+    place : the folder in which it was asked for, from which `words` may name files.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Job:
     state: str = QUEUED
     code: int | None = None
     pid: int | None = None
+    place: str | None = None
 
 
 class Queue:
@@ -70,7 +72,7 @@ class Queue:
             if sum(job.state == QUEUED for job in every) >= MOST_WAITING:
                 raise InputError(f"{MOST_WAITING} jobs are waiting already; let them be done first")
             number = max((int(job.name) for job in every), default=0) + 1
-            job = Job(f"{number:06d}", title, tuple(map(str, words)))
+            job = Job(f"{number:06d}", title, tuple(map(str, words)), place=os.getcwd())
             self._write(job)
         self._wake.set()
         return job
@@ -144,13 +146,19 @@ class Queue:
             with self._changing:
                 if self._is_stopped(job):  # since it was looked up
                     return
-                self._process = subprocess.Popen(
-                    command,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    env={**os.environ, INTERRUPTIBLE: "1"},
-                )
+                try:
+                    self._process = subprocess.Popen(
+                        command,
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                        env={**os.environ, INTERRUPTIBLE: "1"},
+                        cwd=job.place,
+                    )
+                except OSError as error:
+                    output.write(f"{job.place}, where this was asked for: {error.strerror}\n".encode())
+                    self._write(replace(job, state=FAILED))
+                    return
                 job = replace(job, state=RUNNING, pid=self._process.pid)
                 self._write(job)
             code = self._process.wait()
