@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("panel", reason="the page needs the extra view")
 
 from cellular.data.formats.images import read_labels, write_labels
+from cellular.files import write_csv
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.queue import Queue
 from cellular.jobs.view import open_run
@@ -65,6 +68,25 @@ def test_what_wells_are_now_said_to_be_given_is_shown(desk):
     page._look()
     assert "siRNA" in page.plate.by.options
     assert "siRNA si0" in page.title.object
+
+
+def test_a_well_is_without_the_fields_that_are_left_out_of_the_comparison(desk):
+    """wells.csv told the mean of one field, and the page that of both."""
+    first, second, third = (item.name for item in desk.run.plate.fields)
+    plate = replace(desk.run.plate, fields=tuple(replace(item, well="A01") for item in desk.run.plate.fields))
+    page = opened(Desk(replace(desk.run, plate=plate), desk.queue))
+    page.plate.column.value = "area"
+    mean = desk.run.tables["cells"].groupby("field")["area"].mean()
+    assert page.plate.wells.data["value"] == pytest.approx([mean.mean()])
+    (desk.run.folder / "plate.json").write_text(json.dumps(plate.as_dict()))
+    ledger = pd.DataFrame({"field": [second], "reason": ["named by --exclude"], "cells": [1]})
+    write_csv(desk.run.folder / "stats" / "exclusions.csv", ledger)
+    page._look()
+    assert page.plate.wells.data["value"] == pytest.approx([mean[[first, third]].mean()])
+    page.open(second)
+    assert "left\\_out named by" in page.title.object
+    page.plate.compared.value = []
+    assert page.plate.wells.data["value"] == pytest.approx([mean.mean()])
 
 
 def test_a_run_that_is_being_written_stays_as_it_was_until_it_is_whole(desk):

@@ -21,6 +21,8 @@ from cellular.tables import Tables, find_table, read_table
 
 TABLES = ("cells", "puncta", "marker_puncta", "images", "quality")
 LAZY = ("puncta", "marker_puncta")
+# Tables in folders of their own.
+BESIDE = {"tracks": "tracks/tracks", "exclusions": "stats/exclusions"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Run:
     folder : of the run; for a bare plate where what is done to it goes, made when something is.
     verb : what made it, None for a bare plate.
     plate : its fields, each with the label image that the run went by, where there is one.
-    tables : those of :data:`TABLES` that are there, and "tracks"; "images" always, a row a field.
+    tables : those of :data:`TABLES` that are there, "tracks", and "exclusions", the fields left out of the comparison;
+        "images" always, a row a field.
     record : the settings that the run was made with.
     options : how the plate was found, by the names of the command line's options.
     images : where the images of a run were said to be now.
@@ -59,7 +62,7 @@ class Run:
         """What differs once a command has written the run again; of a bare plate always the same."""
         if self.verb is None:
             return ()
-        tables = [f"{name}.{ending}" for name in (*TABLES, "tracks/tracks") for ending in ("parquet", "csv")]
+        tables = [f"{name}.{ending}" for name in (*TABLES, *BESIDE.values()) for ending in ("parquet", "csv")]
         return tuple(stamp(self.folder / name) for name in (PLATE, f"{self.verb}.json", *tables))
 
     def field(self, name: str) -> FieldFiles:
@@ -163,13 +166,14 @@ def stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 def run_tables(folder: Path, plate: Plate, verb: str | None) -> Tables:
-    """The tables of a run as they are now, its tracks too: puncta are read field by field, the others are held."""
+    """The tables of a run as they are now, those of :data:`BESIDE` too; puncta are read field by field."""
     tables = Tables(folder, TABLES)
     held = {name: tables[name] for name in tables if name not in LAZY}
     if verb == "segment" and "cells" in held:
         held["cells"] = held["cells"].rename(columns={"image": "field", "area_px": "area"})
-    if tracks := find_table(folder / "tracks", "tracks"):
-        held["tracks"] = read_table(tracks)
+    for name, place in BESIDE.items():
+        if found := find_table(folder, place):
+            held[name] = read_table(found)
     return tables.holding(**{"images": plate.table(), **held})
 
 

@@ -22,6 +22,8 @@ from cellular.view.parts import ROWS, paged_table, tick, words_of
 MOST_DOTS = 5000
 PLACES = ("plate", "well", "site", "timepoint", "date")
 CONDITION = "condition"
+# Why a field is left out of the comparison, where it is.
+LEFT_OUT = "left_out"
 
 
 class PlatePane:
@@ -39,6 +41,7 @@ class PlatePane:
         self.by = pn.widgets.Select(name="Compare by", options=self.groups or ["well"], value=first, width=160)
         self.only = pn.widgets.MultiChoice(name="Only", options=[], width=240)
         self.good = tick("fields without a flag only", visible="flagged" in self.fields)
+        self.compared = tick("without fields that are left out", True, visible=LEFT_OUT in self.fields)
         self.wells = ColumnDataSource({name: [] for name in ("x", "y", "well", "value", "fields")})
         self.dots = ColumnDataSource({name: [] for name in ("x", "y", "field", "label", "well", "colour")})
         self._make_map()
@@ -46,12 +49,12 @@ class PlatePane:
         self.table = paged_table("fields", self.fields, 1)
         self.table.on_click(lambda event: self._clicked(event.row))
         self.note = pn.pane.Markdown("", sizing_mode="stretch_width")
-        for part in (self.column, self.plate, self.only, self.good):
+        for part in (self.column, self.plate, self.only, self.good, self.compared):
             part.param.watch(lambda _: self.refresh(), "value")
         self.by.param.watch(lambda _: self._offer(), "value")
         self._offer()
         self.view = pn.Column(
-            pn.FlexBox(self.column, self.plate, self.by, self.only, self.good),
+            pn.FlexBox(self.column, self.plate, self.by, self.only, self.good, self.compared),
             pn.pane.Bokeh(self.map, sizing_mode="stretch_width"),
             pn.pane.Bokeh(self.plot, sizing_mode="stretch_width"),
             self.note,
@@ -110,6 +113,7 @@ class PlatePane:
         self.column.visible, self.plate.visible, self.good.visible = (
             bool(self.columns), len(plates) > 1, "flagged" in self.fields,
         )  # fmt: skip
+        self.compared.visible = LEFT_OUT in self.fields
         self._offer()
         self.only.value = [value for value in only if value in self.only.values]
 
@@ -120,6 +124,8 @@ class PlatePane:
             found = found[found[self.by.value].astype(str).isin(self.only.value)]
         if self.good.value:
             found = found[~found["flagged"].fillna(False).astype(bool)]
+        if self.compared.value and LEFT_OUT in found:
+            found = found[found[LEFT_OUT].isna()]
         return found
 
     def refresh(self) -> None:
@@ -197,7 +203,7 @@ class PlatePane:
         row = self.fields[self.fields["field"] == field].iloc[0]
         return [
             f"{name} {row[name]}"
-            for name in dict.fromkeys((*self.groups, "reasons"))
+            for name in dict.fromkeys((*self.groups, "reasons", LEFT_OUT))
             if name in row and not pd.isna(row[name])
         ]
 
@@ -260,6 +266,8 @@ def _field_table(desk: Desk) -> tuple[pd.DataFrame, list[str]]:
     if quality is not None:
         more = [name for name in quality if name not in fields]
         fields = fields.merge(quality[["field", *more]], on="field", how="left")
+    if (ledger := tables.get("exclusions")) is not None:
+        fields = fields.merge(ledger[["field", "reason"]].set_axis(["field", LEFT_OUT], axis=1), on="field", how="left")
     cells = tables.get("cells")
     names = [] if cells is None else [n for n in cells if cells[n].dtype.kind in "iufb" and n not in ("label", *PLACES)]
     first = [name for name in ("puncta_total", "area") if name in names]
