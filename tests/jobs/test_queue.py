@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cellular.data.formats.images import write_image
-from cellular.errors import InputError, OutputExistsError
+from cellular.errors import InputError, OutputError, OutputExistsError
 from cellular.files import write_json
 from cellular.jobs import queue as room
 from cellular.jobs.queue import DONE, FAILED, JOB, QUEUED, RUNNING, STOPPED, Queue
@@ -61,6 +61,26 @@ def test_a_job_is_done_where_it_was_asked_for(queue, tmp_path, monkeypatch):
     until(lambda: all(job.state in (DONE, FAILED) for job in queue.jobs()))
     assert [job.state for job in queue.jobs()] == [DONE, FAILED]
     assert f"{tmp_path / 'gone'}, where this was asked for" in queue.output("000002")
+
+
+def test_a_full_disk_does_not_end_the_work(queue, monkeypatch):
+    """The thread that works ended without a word on the page, where all jobs waited from then on."""
+    for title in ("one", "two"):
+        queue.add(title, ["--version"])
+    write, full = queue._write, {RUNNING: 2, DONE: 2}
+
+    def refused(job):
+        if full.get(job.state):
+            full[job.state] -= 1
+            raise OutputError("no room")
+        write(job)
+
+    monkeypatch.setattr(queue, "_write", refused)
+    monkeypatch.setattr(room, "LOOK_S", 0.01)
+    queue.start()
+    until(lambda: [job.state for job in queue.jobs()] == [DONE, DONE] or not queue._worker.is_alive())
+    assert [job.state for job in queue.jobs()] == [DONE, DONE]
+    assert full == {RUNNING: 0, DONE: 0}
 
 
 def test_a_waiting_job_can_be_stopped(queue):

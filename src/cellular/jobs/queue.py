@@ -1,5 +1,6 @@
 """Work for later: commands in a folder, done one after another in processes of their own, whoever watches or not."""
 
+import logging
 import os
 import re
 import signal
@@ -14,14 +15,18 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cellular.errors import InputError, OutputExistsError
+from cellular.errors import InputError, OutputError, OutputExistsError
 from cellular.files import LOCK, read_json, write_json
 from cellular.jobs.engines import INTERRUPTIBLE
+
+logger = logging.getLogger(__name__)
 
 QUEUED, RUNNING, DONE, FAILED, STOPPED = "queued", "running", "done", "failed", "stopped"
 JOB, OUTPUT = "job.json", "output.txt"
 # More than this are refused: nobody waits for the hundredth.
 MOST_WAITING = 50
+# How often the folder is looked at, and a full disk tried again, s.
+LOOK_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -135,10 +140,18 @@ class Queue:
         while not self._closed:
             job = next((job for job in self.jobs() if job.state == QUEUED), None)
             if job is None:
-                self._wake.wait(timeout=5)
+                self._wake.wait(timeout=LOOK_S)
                 self._wake.clear()
                 continue
-            self._do(job)
+            try:
+                self._do(job)
+            except OutputError as error:
+                self._say_and_wait(error)
+
+    def _say_and_wait(self, error: OutputError) -> None:
+        """A full disk ends no work: what could not be written down is tried again."""
+        logger.warning("%s; tried again until there is room", error)
+        self._wake.wait(timeout=LOOK_S)
 
     def _do(self, job: Job) -> None:
         with open(self.folder / job.name / OUTPUT, "ab") as output:
@@ -160,8 +173,22 @@ class Queue:
                     self._write(replace(job, state=FAILED))
                     return
                 job = replace(job, state=RUNNING, pid=self._process.pid)
-                self._write(job)
+                try:
+                    self._write(job)
+                except OutputError:  # nobody would know of it
+                    self._process.send_signal(signal.SIGINT)
+                    self._process.wait()
+                    raise
             code = self._process.wait()
+        while True:
+            try:
+                return self._write_end(job, code)
+            except OutputError as error:
+                if self._closed:
+                    raise
+                self._say_and_wait(error)
+
+    def _write_end(self, job: Job, code: int) -> None:
         with self._changing:
             stopped = self._is_stopped(job)
             # code 1: finished, but some inputs were passed over, and the output says which
