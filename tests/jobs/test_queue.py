@@ -4,9 +4,11 @@ import os
 import signal
 import time
 
+import numpy as np
 import pytest
 
-from cellular.errors import InputError, OutputExistsError
+from cellular.data.formats.images import write_image
+from cellular.errors import InputError, OutputError, OutputExistsError
 from cellular.files import write_json
 from cellular.jobs import queue as room
 from cellular.jobs.queue import DONE, FAILED, JOB, QUEUED, RUNNING, STOPPED, Queue
@@ -43,6 +45,42 @@ def test_a_job_that_a_killed_one_left_running_is_done_again(queue):
     write_json(queue.folder / job.name / JOB, {**vars(job), "words": ["--version"], "state": RUNNING, "pid": 2**22 + 1})
     queue.start()
     until(lambda: queue.jobs()[0].state == DONE)
+
+
+def test_a_job_is_done_where_it_was_asked_for(queue, tmp_path, monkeypatch):
+    """Its words name files from there; a page is started again from anywhere."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "gone").mkdir()
+    write_image(tmp_path / "there" / "plate" / "A01_s1_w1.png", np.zeros((8, 8), np.uint8))
+    for folder in ("there", "gone"):
+        monkeypatch.chdir(tmp_path / folder)
+        queue.add(folder, ["inspect", "plate"])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone").rmdir()
+    queue.start()
+    until(lambda: all(job.state in (DONE, FAILED) for job in queue.jobs()))
+    assert [job.state for job in queue.jobs()] == [DONE, FAILED]
+    assert f"{tmp_path / 'gone'}, where this was asked for" in queue.output("000002")
+
+
+def test_a_full_disk_does_not_end_the_work(queue, monkeypatch):
+    """The thread that works ended without a word on the page, where all jobs waited from then on."""
+    for title in ("one", "two"):
+        queue.add(title, ["--version"])
+    write, full = queue._write, {RUNNING: 2, DONE: 2}
+
+    def refused(job):
+        if full.get(job.state):
+            full[job.state] -= 1
+            raise OutputError("no room")
+        write(job)
+
+    monkeypatch.setattr(queue, "_write", refused)
+    monkeypatch.setattr(room, "LOOK_S", 0.01)
+    queue.start()
+    until(lambda: [job.state for job in queue.jobs()] == [DONE, DONE] or not queue._worker.is_alive())
+    assert [job.state for job in queue.jobs()] == [DONE, DONE]
+    assert full == {RUNNING: 0, DONE: 0}
 
 
 def test_a_waiting_job_can_be_stopped(queue):

@@ -17,6 +17,7 @@ from cellular.errors import InputError, MissingInputError
 from cellular.files import read_csv, read_json
 from cellular.jobs import analyse as analysing
 from cellular.jobs import evaluate_field
+from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.evaluate import evaluate
 from cellular.jobs.evaluation_page import write_evaluation_page
 from cellular.jobs.report import report
@@ -54,6 +55,34 @@ def test_a_page_is_made_again_without_measuring(run, monkeypatch):
     assert "bokeh" in text
     assert "data:image/webp;base64," in text
     assert "All 2 positions are on this page" in text
+
+
+def test_outlines_that_were_corrected_since_are_not_told_of_as_measured(run, tmp_path):
+    """The page told of two cells deleted, and all of them were in its numbers."""
+    result, made = run
+    out, corrections = result.page.parent, tmp_path / "corrections"
+    first, second = result.plate.fields
+    given = {item.name: read_labels(item.labels) for item in (first, second)}
+    FieldCorrections(corrections, first.name, given[first.name]).do("delete", cells=[1])
+    cellular.analyse(made.images, out, labels=made.truth, corrections=corrections)
+    assert report(out) == result.page
+    other = FieldCorrections(corrections, second.name, given[second.name])
+    other.do("state", cells=[2], state="activated")
+    report(out)  # nothing is to be measured for a state
+    before = (out / "images.csv").read_bytes()
+    for act in (
+        lambda: other.do("delete", cells=[1]),
+        lambda: other.do("draw", polygon=[(0, 0), (160, 0), (160, 160), (0, 160)]),
+    ):
+        act()
+        with pytest.raises(InputError, match=f"{second.name} was corrected in .* since it was measured"):
+            report(out)
+        other.undo()
+        report(out)
+    FieldCorrections(corrections, first.name, given[first.name]).undo()
+    with pytest.raises(InputError, match=f"{first.name} was corrected in .* since it was measured"):
+        report(out)
+    assert (out / "images.csv").read_bytes() == before
 
 
 def test_puncta_are_looked_up_and_never_read_whole(run, monkeypatch):

@@ -1,5 +1,6 @@
 """What the live page tells of cells and wells is what was measured of them."""
 
+import html
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 pytest.importorskip("panel", reason="the page needs the extra view")
 
-from cellular.jobs.queue import DONE, Job, Queue
+from cellular.jobs.queue import Queue
 from cellular.jobs.view import open_run
 from cellular.view.page import Desk, Page
 
@@ -79,20 +80,6 @@ def test_axes_tell_the_unit(page):
     assert page.plate.plot.yaxis[0].axis_label == "area (px²)"
 
 
-def test_the_head_tells_what_was_measured_last(page, monkeypatch):
-    item = page.desk.run.plate.fields[0]
-    page.open(item.name)
-    every = page.desk.run.tables["cells"]
-    assert f"{len(every):,} cells" in page.head.object
-
-    fewer = page.desk.run.tables.holding(cells=every.iloc[1:])
-    monkeypatch.setattr(
-        page.desk, "read_tables", lambda: setattr(page.desk, "run", replace(page.desk.run, tables=fewer))
-    )
-    page._finished(Job("1", "Measure again", ("measure",), DONE))
-    assert f"{len(every) - 1:,} cells" in page.head.object
-
-
 def test_wells_with_and_without_an_inhibitor_are_drawn_apart(analysed, tmp_path):
     run = open_run(analysed)
     fields = [replace(item, plate="P", well=f"A0{k}") for k, item in enumerate(run.plate.fields, 1)]
@@ -106,6 +93,33 @@ def test_wells_with_and_without_an_inhibitor_are_drawn_apart(analysed, tmp_path)
     doses = replace(plain, wells=given.assign(dose=[1000.0, 10.0, 250.0], dose_unit="nM"))
     pane = Page(Desk(replace(run, plate=doses), Queue(tmp_path / "jobs"))).plate
     assert pane.groups_shown.factors == ["DMSO, 10 nM", "DMSO, 250 nM", "DMSO, 1000 nM"]
+
+
+ODD = ("<b>DMSO</b> & co", "*x* _y_ `z`", "<img src=x onerror=alert(1)>")
+
+
+def test_names_are_words_to_the_page_whatever_they_hold(analysed, tmp_path):
+    """A plate map's `<img onerror=...>` was a script of the page, and its `*x*` stood there as x."""
+    run = open_run(analysed)
+    fields = [replace(item, plate="P", well=f"A0{k}") for k, item in enumerate(run.plate.fields, 1)]
+    given = pd.DataFrame({"plate": "P", "well": ["A01", "A02", "A03"], "treatment": ODD})
+    plate = replace(run.plate, fields=tuple(fields), wells=given)
+    page = Page(Desk(replace(run, plate=plate), Queue(tmp_path / "jobs")))
+    for item, treatment in zip(fields, ODD):
+        page.open(item.name)
+        assert f"treatment {html.escape(treatment)}" in drawn(page.title)
+        page.tell(treatment)
+        assert drawn(page.message) == f"<p>{html.escape(treatment)}</p>\n"
+    only = page.plate.only
+    assert set(only.values) == set(ODD)
+    assert not [words for words in only.labels if "<" in words]
+    only.value = [ODD[2]]
+    assert page.plate.table.value["field"].tolist() == [fields[2].name]
+
+
+def drawn(pane):
+    """What the browser is sent."""
+    return html.unescape(pane.get_root().text)
 
 
 def test_plates_of_one_name_on_two_days_are_two_on_the_map(analysed, tmp_path):

@@ -90,7 +90,9 @@ class RecentFields:
     def of(self, item: FieldFiles) -> FieldWindows:
         """The field's windows."""
         with self._lock:
-            found = self._kept.pop(item.name, None) or FieldWindows(item)
+            found = self._kept.pop(item.name, None)
+            if found is None or found.item.sources != item.sources:  # its images lie elsewhere now
+                found = FieldWindows(item)
             self._kept[item.name] = found
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)

@@ -124,11 +124,10 @@ def corrected(plate: Plate, folder: str | Path | None) -> tuple[Plate, Correctio
 def corrected_by(plate: Plate, found: Corrections) -> Plate:
     """`plate` with the corrected label images of `found`; raises as :func:`corrected` does."""
     here = {item.name: item for item in plate.fields}
-    known = [name for name in found.fields if name in here]
     every = dict.fromkeys([*found.fields, *found.states()["field"]])
     if every and not here.keys() & every:
         raise InputError(f"{found.folder} corrects {next(iter(every))} and the like, no field of {plate.folder}")
-    labels = {name: _mended(found, here[name]) for name in known}
+    labels = {name: _mended(found, here[name]) for name in found.fields if name in here}
     fields = tuple(replace(item, labels=labels.get(item.name, item.labels)) for item in plate.fields)
     return replace(plate, fields=fields)
 
@@ -245,9 +244,18 @@ class FieldCorrections:
         check_same(field, self._by_hand, self._said)
 
     @property
-    def strokes(self) -> int:
-        """How many strokes the log has of the field, those taken back and their undoing too."""
-        return len(self._entries)
+    def version(self) -> tuple[str, int]:
+        """What was corrected, and how many strokes the log has of it, those taken back and their undoing too."""
+        return self._hash, len(self._entries)
+
+    def is_current(self) -> bool:
+        """Whether nobody else has corrected the field since this began."""
+        new, whole = read_log(self.folder / LOG, self._whole)
+        if whole < self._whole or any(entry["field"] == self.field for entry in new):
+            return False
+        self._whole = whole
+        take_in(self._by_hand, new)
+        return True
 
     @property
     def can_undo(self) -> bool:
@@ -339,7 +347,8 @@ class FieldCorrections:
             **({"states": states} if states else {}),
         }
         with alone_in(self.folder, deep=False):
-            self._check_alone()
+            if not self.is_current():
+                raise InputError(f"{self.field} was corrected elsewhere meanwhile; open it again")
             self._whole = append(self.folder / LOG, entry, self._whole)
             self._entries.append(entry)
             take_in(self._by_hand, [entry])
@@ -349,14 +358,6 @@ class FieldCorrections:
             if states:
                 write_states(self.folder, self._by_hand)
         return cells
-
-    def _check_alone(self) -> None:
-        """Raise InputError where somebody else has corrected the field since this began."""
-        new, whole = read_log(self.folder / LOG, self._whole)
-        if any(entry["field"] == self.field for entry in new):
-            raise InputError(f"{self.field} was corrected elsewhere meanwhile; open it again")
-        self._whole = whole
-        take_in(self._by_hand, new)
 
 
 def _replayed(original: np.ndarray, entries: list[dict[str, Any]]) -> Marked:

@@ -36,8 +36,11 @@ def append(path: Path, entry: Mapping[str, Any], whole: int) -> int:
 
 
 def read_log(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """The entries from byte `start`, none without a file, and where they end: a line without an end is unfinished."""
-    if not path.is_file():
+    """The entries from byte `start`, and where they end: a line without an end is unfinished.
+
+    None, and 0, without a file or of one that ends before `start`: it is another one.
+    """
+    if not path.is_file() or path.stat().st_size < start:
         return [], 0
     with open(path, "rb") as file:
         file.seek(start)

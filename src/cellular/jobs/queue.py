@@ -1,5 +1,6 @@
 """Work for later: commands in a folder, done one after another in processes of their own, whoever watches or not."""
 
+import logging
 import os
 import re
 import signal
@@ -14,14 +15,18 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cellular.errors import InputError, OutputExistsError
+from cellular.errors import InputError, OutputError, OutputExistsError
 from cellular.files import LOCK, read_json, write_json
 from cellular.jobs.engines import INTERRUPTIBLE
+
+logger = logging.getLogger(__name__)
 
 QUEUED, RUNNING, DONE, FAILED, STOPPED = "queued", "running", "done", "failed", "stopped"
 JOB, OUTPUT = "job.json", "output.txt"
 # More than this are refused: nobody waits for the hundredth.
 MOST_WAITING = 50
+# How often the folder is looked at, and a full disk tried again, s.
+LOOK_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Job:
     ----------
     name : its folder in the queue, in order. title : for people. words : of the command, "cellular" left out.
     state : queued, running, done, failed or stopped. code : exit code. pid : of the process while it runs.
+    place : the folder in which it was asked for, from which `words` may name files.
     """
 
     name: str
@@ -40,6 +46,7 @@ class Job:
     state: str = QUEUED
     code: int | None = None
     pid: int | None = None
+    place: str | None = None
 
 
 class Queue:
@@ -70,7 +77,7 @@ class Queue:
             if sum(job.state == QUEUED for job in every) >= MOST_WAITING:
                 raise InputError(f"{MOST_WAITING} jobs are waiting already; let them be done first")
             number = max((int(job.name) for job in every), default=0) + 1
-            job = Job(f"{number:06d}", title, tuple(map(str, words)))
+            job = Job(f"{number:06d}", title, tuple(map(str, words)), place=os.getcwd())
             self._write(job)
         self._wake.set()
         return job
@@ -133,10 +140,18 @@ class Queue:
         while not self._closed:
             job = next((job for job in self.jobs() if job.state == QUEUED), None)
             if job is None:
-                self._wake.wait(timeout=5)
+                self._wake.wait(timeout=LOOK_S)
                 self._wake.clear()
                 continue
-            self._do(job)
+            try:
+                self._do(job)
+            except OutputError as error:
+                self._say_and_wait(error)
+
+    def _say_and_wait(self, error: OutputError) -> None:
+        """A full disk ends no work: what could not be written down is tried again."""
+        logger.warning("%s; tried again until there is room", error)
+        self._wake.wait(timeout=LOOK_S)
 
     def _do(self, job: Job) -> None:
         with open(self.folder / job.name / OUTPUT, "ab") as output:
@@ -144,16 +159,36 @@ class Queue:
             with self._changing:
                 if self._is_stopped(job):  # since it was looked up
                     return
-                self._process = subprocess.Popen(
-                    command,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    env={**os.environ, INTERRUPTIBLE: "1"},
-                )
+                try:
+                    self._process = subprocess.Popen(
+                        command,
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                        env={**os.environ, INTERRUPTIBLE: "1"},
+                        cwd=job.place,
+                    )
+                except OSError as error:
+                    output.write(f"{job.place}, where this was asked for: {error.strerror}\n".encode())
+                    self._write(replace(job, state=FAILED))
+                    return
                 job = replace(job, state=RUNNING, pid=self._process.pid)
-                self._write(job)
+                try:
+                    self._write(job)
+                except OutputError:  # nobody would know of it
+                    self._process.send_signal(signal.SIGINT)
+                    self._process.wait()
+                    raise
             code = self._process.wait()
+        while True:
+            try:
+                return self._write_end(job, code)
+            except OutputError as error:
+                if self._closed:
+                    raise
+                self._say_and_wait(error)
+
+    def _write_end(self, job: Job, code: int) -> None:
         with self._changing:
             stopped = self._is_stopped(job)
             # code 1: finished, but some inputs were passed over, and the output says which

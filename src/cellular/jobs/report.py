@@ -3,16 +3,22 @@
 from dataclasses import fields as fields_of
 from pathlib import Path
 
+import numpy as np
+
+from cellular.autophagy.state.by_hand import as_measured
+from cellular.data.formats.images import read_labels
+from cellular.data.formats.suffixes import label_path
 from cellular.data.listing import PLATE
 from cellular.data.plate import Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import alone_in, read_csv, read_json
 from cellular.jobs.conclude import MADE_WITH, AnalyseSettings, conclude
-from cellular.jobs.corrections import open_corrections
+from cellular.jobs.corrections import Corrections, open_corrections, pixel_hash
 from cellular.jobs.evaluation_page import PAGE, evaluation_page_again
 from cellular.jobs.flat_field import open_flat_field, settle
-from cellular.jobs.runner import Done, Joined, finished
+from cellular.jobs.runner import ITEMS, Done, Joined, finished
 from cellular.settings import settings_from
+from cellular.tables import read_table
 
 
 def report(run: str | Path) -> Path:
@@ -24,7 +30,7 @@ def report(run: str | Path) -> Path:
     Raises
     ------
     MissingInputError, InputError : no `analyse`, `evaluate`, `reproduce` or `demo` of this version wrote the folder, it
-        has no field, or files that it rests on have changed.
+        has no field, files that it rests on have changed, or outlines were corrected since they were measured.
 
     Examples
     --------
@@ -61,9 +67,30 @@ def _analysis(run: Path) -> Path:
         flat = settle(open_flat_field(plate, settings.flat_field), plate, run)
         made_with = read_json(run / MADE_WITH)
         edits = open_corrections(made_with["corrections"]) if made_with.get("corrections") else None
+        if edits:
+            _check_measured(run, names, edits)
         passed_over = read_csv(run / "problems.csv")
         missing = dict(zip(passed_over["field"], passed_over["problem"]))
         done_names = set(names)
         missing = {name: why for name, why in missing.items() if name not in done_names}
         done = Done(Joined(run, names), {}, tuple(names))
         return conclude(plate, done, run, settings, record, flat, made_with["exclude"], missing, edits).page
+
+
+def _check_measured(run: Path, names: list[str], edits: Corrections) -> None:
+    """Raise InputError where a field's outlines were corrected, or corrections taken back, since it was measured."""
+    for name in dict.fromkeys(entry["field"] for entry in edits.log):
+        path = label_path(edits.folder, name)
+        if name not in names or not (path.is_file() or name in edits.fields):
+            continue
+        labels = read_labels(path) if path.is_file() else None
+        cells = read_table(run / ITEMS / name / "cells.csv")
+        if (
+            labels is None
+            or pixel_hash(labels) != edits.of(name)[-1]["after"]
+            or not len(cells) == len(as_measured(cells, labels)) == np.count_nonzero(np.unique(labels))
+        ):
+            raise InputError(
+                f"{name} was corrected in {edits.folder} since it was measured: run cellular analyse again with "
+                "--corrections, which measures it and makes the page"
+            )

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from cellular.data.find import find_plate
+from cellular.data.listing import PLATE
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError
 from cellular.files import read_json
@@ -20,6 +21,8 @@ from cellular.tables import Tables, find_table, read_table
 
 TABLES = ("cells", "puncta", "marker_puncta", "images", "quality")
 LAZY = ("puncta", "marker_puncta")
+# Tables in folders of their own.
+BESIDE = {"tracks": "tracks/tracks", "exclusions": "stats/exclusions"}
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,11 @@ class Run:
     folder : of the run; for a bare plate where what is done to it goes, made when something is.
     verb : what made it, None for a bare plate.
     plate : its fields, each with the label image that the run went by, where there is one.
-    tables : those of :data:`TABLES` that are there, and "tracks"; "images" always, a row a field.
+    tables : those of :data:`TABLES` that are there, "tracks", and "exclusions", the fields left out of the comparison;
+        "images" always, a row a field.
     record : the settings that the run was made with.
     options : how the plate was found, by the names of the command line's options.
+    images : where the images of a run were said to be now.
     """
 
     folder: Path
@@ -42,6 +47,7 @@ class Run:
     tables: Mapping[str, pd.DataFrame]
     record: Mapping[str, Any]
     options: Mapping[str, Any]
+    images: str | Path | None = None
 
     @property
     def corrections(self) -> Path:
@@ -51,6 +57,13 @@ class Run:
     def corrected(self) -> Corrections | None:
         """Its corrections, None where nobody has made one."""
         return open_corrections(self.corrections) if (self.corrections / LOG).is_file() else None
+
+    def written(self) -> tuple:
+        """What differs once a command has written the run again; of a bare plate always the same."""
+        if self.verb is None:
+            return ()
+        tables = [f"{name}.{ending}" for name in (*TABLES, *BESIDE.values()) for ending in ("parquet", "csv")]
+        return tuple(stamp(self.folder / name) for name in (PLATE, f"{self.verb}.json", *tables))
 
     def field(self, name: str) -> FieldFiles:
         """The field of that name; InputError where there is none."""
@@ -140,17 +153,27 @@ def open_run(source: str | Path, images: str | Path | None = None, out: str | Pa
         return Run(folder, None, plate, {"images": plate.table()}, {}, {"channels": (), **how})
     record = read_json(source / f"{verb}.json")
     plate = plate_of_run(source, images)
-    return Run(source, verb, plate, run_tables(source, plate, verb), record, _options(source, plate, verb))
+    return Run(source, verb, plate, run_tables(source, plate, verb), record, _options(source, plate, verb), images)
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """What differs once a file was written again; None without one."""
+    try:
+        told = path.stat()
+    except OSError:
+        return None
+    return told.st_ino, told.st_size, told.st_mtime_ns
 
 
 def run_tables(folder: Path, plate: Plate, verb: str | None) -> Tables:
-    """The tables of a run as they are now, its tracks too: puncta are read field by field, the others are held."""
+    """The tables of a run as they are now, those of :data:`BESIDE` too; puncta are read field by field."""
     tables = Tables(folder, TABLES)
     held = {name: tables[name] for name in tables if name not in LAZY}
     if verb == "segment" and "cells" in held:
         held["cells"] = held["cells"].rename(columns={"image": "field", "area_px": "area"})
-    if tracks := find_table(folder / "tracks", "tracks"):
-        held["tracks"] = read_table(tracks)
+    for name, place in BESIDE.items():
+        if found := find_table(folder, place):
+            held[name] = read_table(found)
     return tables.holding(**{"images": plate.table(), **held})
 
 

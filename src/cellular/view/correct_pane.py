@@ -108,15 +108,15 @@ class CorrectPane:
         except CellularError as error:
             self.tell(str(error))
             if self.pane.item is not None and "meanwhile" in str(error):
-                self.pane.desk.forget(self.pane.item)
                 self.pane.show_cells()
                 self.refresh()
 
     def _found(self) -> FieldCorrections:
         """The field's corrections; InputError where they are not those that are drawn: another page has made some."""
         found = self.pane.desk.correcting(self.pane.opened)
-        if found.strokes != self.pane.strokes:
-            raise InputError(f"{found.field} was corrected in another window meanwhile; look at it, and do it again")
+        if found.version != self.pane.version:
+            where = "in another window" if found.version[0] == self.pane.version[0] else "by another command"
+            raise InputError(f"{found.field} was changed {where} meanwhile; look at it, and do it again")
         return found
 
     def _do(self, operation: str, **arguments: Any) -> None:

@@ -3,17 +3,16 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles
 from cellular.data.window import FieldWindows, RecentFields
-from cellular.errors import InputError
+from cellular.errors import CellularError, InputError
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.queue import Job, Queue
-from cellular.jobs.view import Run, run_tables
+from cellular.jobs.view import Run, open_run, stamp
 
 # Fields whose label images are kept in memory.
 MOST_FIELDS = 8
@@ -27,7 +26,8 @@ class Desk:
     def __init__(self, run: Run, queue: Queue, who: str | None = None) -> None:
         self.run, self.queue, self.who, self.home = run, queue, who, run.folder
         self._recent = RecentFields()
-        self._corrections: OrderedDict[str, FieldCorrections] = OrderedDict()
+        self._corrections: OrderedDict[str, tuple[FieldCorrections, object]] = OrderedDict()
+        self._written, self._trouble = run.written(), ""
         self._started = False
         self._start: Callable[[], None] = self._start_queue
         self._lock = threading.RLock()
@@ -63,25 +63,24 @@ class Desk:
         return self._recent.of(item)
 
     def correcting(self, item: FieldFiles) -> FieldCorrections:
-        """The field under correction, one object for all pages; on a field without label image cells can be drawn."""
+        """The field under correction, one object for all pages; on a field without label image cells can be drawn.
+
+        It is read from the disk again where somebody else has corrected it, or written its label image, since.
+        """
         rows, columns = self.windows(item).shape
         if rows * columns > MOST_LABELS_PX:
             raise InputError(f"{item.name}: {columns} x {rows} px are looked at here, and not outlined or corrected")
         with self._lock:
-            found = self._corrections.pop(item.name, None)
-            if found is None:
+            found, of = self._corrections.pop(item.name, (None, None))
+            now = (item.labels, item.labels and stamp(item.labels))
+            if found is None or of != now or not found.is_current():
                 windows = self.windows(item)
                 original = load_labels(item, windows.shape) if item.labels else np.zeros(windows.shape, np.uint16)
                 found = FieldCorrections(self.run.corrections, item.name, original, self.who, windows.pixel_size_um)
-            self._corrections[item.name] = found
+            self._corrections[item.name] = found, now
             while len(self._corrections) > MOST_FIELDS:
                 self._corrections.popitem(last=False)
             return found
-
-    def forget(self, item: FieldFiles) -> None:
-        """Read the field's corrections from the disk the next time: somebody else may have made some."""
-        with self._lock:
-            self._corrections.pop(item.name, None)
 
     def labels(self, item: FieldFiles) -> np.ndarray | None:
         """The field's label image as corrected; None for a field that nobody has segmented or corrected.
@@ -91,7 +90,16 @@ class Desk:
         found = self.correcting(item)
         return found.labels if item.labels is not None or found.can_undo else None
 
-    def read_tables(self) -> None:
-        """Take the run's tables as they are now: a job has made them anew."""
-        if self.run.verb in ("analyse", "measure"):
-            self.run = replace(self.run, tables=run_tables(self.run.folder, self.run.plate, self.run.verb))
+    def renew(self) -> str:
+        """Open the run anew where a command has written it since; what hinders that, empty where nothing does.
+
+        While one is writing, some tables are older than others: the run stays as it was until the next look.
+        """
+        with self._lock:
+            if (now := self.run.written()) != self._written:
+                self._written, self._trouble = now, ""
+                try:
+                    self.run = open_run(self.run.folder, self.run.images)
+                except CellularError as error:
+                    self._trouble = f"{error}. What is shown was read before"
+            return self._trouble

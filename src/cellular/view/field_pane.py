@@ -61,7 +61,7 @@ class FieldPane:
         self.ranges: list[tuple[float, float]] = []
         self._seen: tuple | None = None
         self._waiting: Any = None
-        self._busy, self.strokes = False, 0  # that were drawn
+        self._busy, self.version = False, ("", 0)  # of the corrections that are drawn
         self._size: dict[str, int] = {}
         self._ticks: list[pn.widgets.CheckBoxGroup] = []
         self.image = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
@@ -293,7 +293,7 @@ class FieldPane:
             return
         try:
             found = self.desk.correcting(self.item)
-            labels, told, self.strokes = self.desk.labels(self.item), found.states, found.strokes
+            labels, told, self.version = self.desk.labels(self.item), found.states, found.version
         except CellularError as error:
             self.tell(str(error))
             labels, told = None, {}

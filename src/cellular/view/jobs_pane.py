@@ -1,5 +1,6 @@
 """What runs in the background: measuring again, teaching, new images. It outlives the page."""
 
+import html
 import re
 from collections.abc import Callable
 from functools import partial
@@ -11,10 +12,10 @@ import panel as pn
 from cellular.data.formats.suffixes import IMAGE_SUFFIXES
 from cellular.errors import CellularError, InputError
 from cellular.jobs.lessons import decide, helped, lessons, shares
-from cellular.jobs.queue import DONE, QUEUED, RUNNING, Job
+from cellular.jobs.queue import QUEUED, RUNNING, Job
 from cellular.jobs.upload import MOST_BYTES, keep_upload
 from cellular.view.desk import Desk
-from cellular.view.parts import number, press
+from cellular.view.parts import as_is, number, press
 
 # Jobs that are listed: the latest ones.
 SHOWN = 8
@@ -45,7 +46,7 @@ class JobsPane:
 
     def _row(self, job: Job, line: str, percent: int) -> pn.Row:
         text = f"{job.title}: {job.state}" + (f" · {line}" if line else "")
-        parts: list[Any] = [pn.widgets.StaticText(value=text, sizing_mode="stretch_width")]
+        parts: list[Any] = [pn.widgets.StaticText(value=html.escape(text), sizing_mode="stretch_width")]
         if job.state == RUNNING:
             parts.append(pn.indicators.Progress(value=percent, max=100, width=140))
         if job.state in (QUEUED, RUNNING):
@@ -115,7 +116,7 @@ class TeachPane:
     def _lesson(self, name: str, told: dict[str, Any]) -> pn.Row:
         pairs = "; ".join(f"{key} {value:.3f} → **{told['after'][key]:.3f}**" for key, value in told["before"].items())
         said = {None: "", True: " · kept", False: " · discarded"}[told["kept"]]
-        held = ", ".join(told["held_out"])
+        held = as_is(", ".join(told["held_out"]))
         better = helped(told["before"], told["after"])
         advice = "" if told["kept"] is not None else f" **{'Keep' if better else 'Discard'} is proposed.**"
         parts: list[Any] = [
@@ -191,7 +192,7 @@ class UploadPane:
         self.drop.value.clear()
         place = self._folder / self.number / "images"
         there = sorted(path.name for path in place.glob("[!.]*")) if place.is_dir() else []
-        self.lot.value = f"{len(there)} images in lot {int(self.number)}: {', '.join(there[:6])}"
+        self.lot.value = html.escape(f"{len(there)} images in lot {int(self.number)}: {', '.join(there[:6])}")
         self.button.disabled = not there
         if refused:
             self.tell("; ".join(refused))
@@ -227,8 +228,3 @@ class BoundedDropper(pn.widgets.FileDropper):
         if event.event_name == "upload_event" and data["chunk"] != 1 and data["name"] not in self._file_buffer:
             return  # the rest of what was not kept
         super()._process_event(event)
-
-
-def is_measuring(job: Job) -> bool:
-    """Whether a job that is done has made the run's tables anew."""
-    return job.state == DONE and job.words[0] in ("measure", "analyse")

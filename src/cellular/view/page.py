@@ -16,7 +16,8 @@ from cellular.report.glue import GRIDS, NAMES
 from cellular.view.correct_pane import CorrectPane
 from cellular.view.desk import Desk
 from cellular.view.field_pane import FieldPane
-from cellular.view.jobs_pane import JobsPane, TeachPane, UploadPane, is_measuring
+from cellular.view.jobs_pane import JobsPane, TeachPane, UploadPane
+from cellular.view.parts import as_is
 from cellular.view.plate_pane import PlatePane
 
 # How often the page looks at the queue, ms.
@@ -40,7 +41,8 @@ class Page:
     """One open page on a desk."""
 
     def __init__(self, desk: Desk) -> None:
-        self.desk, self.choice = desk, Choice()
+        self._trouble = desk.renew()
+        self.desk, self.choice, self._run = desk, Choice(), desk.run
         # of one height, said or not: what moves under the mouse is hit wrongly
         self.message = pn.pane.Markdown(
             "", sizing_mode="stretch_width", height=60, styles={"overflow": "auto", "flex": "1 1 300px"}
@@ -82,6 +84,7 @@ class Page:
             sizing_mode="stretch_width",
             stylesheets=[HIDDEN],
         )
+        self.tell(self._trouble)
         if pn.state.location:
             pn.state.location.sync(self.choice, {"field": "field", "cell": "cell"})
         names = [item.name for item in self.desk.run.plate.fields]
@@ -97,11 +100,11 @@ class Page:
         run = self.desk.run
         cells = run.tables.get("cells")
         what = f"{len(run.plate):,} fields" + (f", {len(cells):,} cells" if cells is not None else "")
-        return f"# {run.folder.resolve().name}\n{what} · {run.plate.folder}"
+        return f"# {as_is(run.folder.resolve().name)}\n{what} · {as_is(str(run.plate.folder))}"
 
     def tell(self, sentence: str) -> None:
         """Say it at the top of the page."""
-        self.message.object = sentence
+        self.message.object = as_is(sentence)
 
     def open(self, name: str, cell: int | None = None) -> None:
         """Show a field, and in it a cell."""
@@ -120,7 +123,7 @@ class Page:
         self.plate.show_choice(name, [cell] if cell else [])
 
     def _name(self, field: str) -> None:
-        self.title.object = " · ".join([f"**{field}**", *self.plate.told(field)])
+        self.title.object = " · ".join([f"**{as_is(field)}**", *map(as_is, self.plate.told(field))])
 
     def _show_time(self, item: FieldFiles) -> None:
         """The slider through the timepoints of the field's position, where there are several."""
@@ -159,17 +162,35 @@ class Page:
             self.tell(str(error))
 
     def _look(self) -> None:
+        self._renew()
         self.jobs.refresh()
 
+    def _renew(self) -> None:
+        """Show the run as it is now where a command has written it since, this page's or another."""
+        trouble = self.desk.renew()
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self.tell(trouble)
+        if self.desk.run is self._run:
+            return
+        self._run = self.desk.run
+        self.head.object = self._told()
+        self.plate.reload()
+        self.teach.refresh()
+        shown = {item.name: item for item in self._run.plate.fields}.get(self.choice.field)
+        if shown is None:
+            self.open(self._run.plate.fields[0].name)
+            return
+        self.field.item = shown
+        self.field.paint()
+        self.field.show_cells(keep=self.field.chosen())
+        self.correct.refresh()
+        self._name(shown.name)
+        self.plate.show_choice(shown.name, self.field.chosen())
+
     def _finished(self, job: Job) -> None:
-        """Take in what a job has made."""
+        """Say what became of a job."""
         self.tell(f"{job.title}: {job.state}")
-        if is_measuring(job):
-            self.desk.read_tables()
-            self.plate.reload()
-            self.head.object = self._told()
-            self._name(self.choice.field)
-            self.field.show_cells(keep=self.field.chosen())
         self.teach.refresh()
         self.upload.refresh()
 
@@ -181,6 +202,6 @@ def page(desk: Desk) -> Any:
     if lot:
         folder = desk.home / "uploads" / lot / "results"
         if not re.fullmatch(r"\d{6}", lot) or not folder.is_dir():
-            return pn.pane.Alert(f"There is no lot {lot[:20]!r} here.", alert_type="warning")
+            return pn.pane.Alert(as_is(f"There is no lot {lot[:20]!r} here."), alert_type="warning")
         desk = desk.beside(open_run(folder))
     return Page(desk).view()

@@ -1,6 +1,8 @@
 """Parts of the page that Panel has in a form that not everybody can use: here in one that keyboards and readers can."""
 
-from collections.abc import Callable
+import html
+import re
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import pandas as pd
@@ -11,6 +13,20 @@ from bokeh.models import Range1d
 ROWS = 8
 # A chosen row under the mouse: Tabulator's own blue is too dark for its letters.
 HOVERED = ".tabulator-row.tabulator-selected:hover { background-color: #9abcea !important; }"
+
+
+def as_is(text: str) -> str:
+    r"""`text` for Markdown, every letter as it stands: a treatment may be called ``<b>`` or ``*x*``.
+
+    >>> as_is("a_b <i>")
+    'a\\_b \\<i\\>'
+    """
+    return re.sub(r"([\\`*_{}\[\]()<>#+!&|~-])", r"\\\1", text)
+
+
+def words_of(values: Iterable[str]) -> dict[str, str]:
+    """Values of a list to choose from by what stands for them where the browser takes it for HTML."""
+    return {html.escape(value): value for value in values}
 
 
 def tick(name: str, value: bool = False, **how: Any) -> pn.widgets.CheckBoxGroup:

@@ -16,12 +16,14 @@ from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number
 from cellular.files import number_order, of_words
 from cellular.jobs.conditions import conditions
 from cellular.view.desk import Desk
-from cellular.view.parts import ROWS, paged_table, tick
+from cellular.view.parts import ROWS, paged_table, tick, words_of
 
 # Dots of the plot; of more cells a fair draw is shown, and said to be one.
 MOST_DOTS = 5000
 PLACES = ("plate", "well", "site", "timepoint", "date")
 CONDITION = "condition"
+# Why a field is left out of the comparison, where it is.
+LEFT_OUT = "left_out"
 
 
 class PlatePane:
@@ -32,13 +34,14 @@ class PlatePane:
         self.fields, self.columns = _field_table(desk)
         self._busy = False
         self.column = pn.widgets.Select(name="Column", options=self.columns, width=240, visible=bool(self.columns))
-        plates = sorted(set(self.fields["plate"])) or [""]
+        plates = _plates(self.fields)
         self.plate = pn.widgets.Select(name="Plate", options=plates, width=140, visible=len(plates) > 1)
-        self.groups = [name for name in self.fields if _is_group(self.fields[name], name)]
+        self.groups = _groups(self.fields)
         first = next((name for name in (CONDITION, "treatment", *self.groups) if name in self.groups), "well")
         self.by = pn.widgets.Select(name="Compare by", options=self.groups or ["well"], value=first, width=160)
         self.only = pn.widgets.MultiChoice(name="Only", options=[], width=240)
         self.good = tick("fields without a flag only", visible="flagged" in self.fields)
+        self.compared = tick("without fields that are left out", True, visible=LEFT_OUT in self.fields)
         self.wells = ColumnDataSource({name: [] for name in ("x", "y", "well", "value", "fields")})
         self.dots = ColumnDataSource({name: [] for name in ("x", "y", "field", "label", "well", "colour")})
         self._make_map()
@@ -46,12 +49,12 @@ class PlatePane:
         self.table = paged_table("fields", self.fields, 1)
         self.table.on_click(lambda event: self._clicked(event.row))
         self.note = pn.pane.Markdown("", sizing_mode="stretch_width")
-        for part in (self.column, self.plate, self.only, self.good):
+        for part in (self.column, self.plate, self.only, self.good, self.compared):
             part.param.watch(lambda _: self.refresh(), "value")
         self.by.param.watch(lambda _: self._offer(), "value")
         self._offer()
         self.view = pn.Column(
-            pn.FlexBox(self.column, self.plate, self.by, self.only, self.good),
+            pn.FlexBox(self.column, self.plate, self.by, self.only, self.good, self.compared),
             pn.pane.Bokeh(self.map, sizing_mode="stretch_width"),
             pn.pane.Bokeh(self.plot, sizing_mode="stretch_width"),
             self.note,
@@ -94,7 +97,7 @@ class PlatePane:
         values = (
             sorted(self.fields[self.by.value].dropna().astype(str).unique()) if self.by.value in self.fields else []
         )
-        self.only.param.update(options=values, value=[])
+        self.only.param.update(options=words_of(values), value=[])
         self.refresh()
 
     # --- what is shown
@@ -102,9 +105,17 @@ class PlatePane:
     def reload(self) -> None:
         """Take the run's tables anew."""
         self.fields, self.columns = _field_table(self.desk)
-        value = self.column.value if self.column.value in self.columns else next(iter(self.columns), None)
-        self.column.param.update(options=self.columns, value=value)
-        self.refresh()
+        self.groups, plates, only = _groups(self.fields), _plates(self.fields), self.only.value
+        self.only.value = []
+        for part, options in ((self.column, self.columns), (self.plate, plates), (self.by, self.groups or ["well"])):
+            value = part.value if part.value in options else next(iter(options), None)
+            part.param.update(options=options, value=value)
+        self.column.visible, self.plate.visible, self.good.visible = (
+            bool(self.columns), len(plates) > 1, "flagged" in self.fields,
+        )  # fmt: skip
+        self.compared.visible = LEFT_OUT in self.fields
+        self._offer()
+        self.only.value = [value for value in only if value in self.only.values]
 
     def shown(self) -> pd.DataFrame:
         """The fields that the filters leave."""
@@ -113,6 +124,8 @@ class PlatePane:
             found = found[found[self.by.value].astype(str).isin(self.only.value)]
         if self.good.value:
             found = found[~found["flagged"].fillna(False).astype(bool)]
+        if self.compared.value and LEFT_OUT in found:
+            found = found[found[LEFT_OUT].isna()]
         return found
 
     def refresh(self) -> None:
@@ -190,7 +203,7 @@ class PlatePane:
         row = self.fields[self.fields["field"] == field].iloc[0]
         return [
             f"{name} {row[name]}"
-            for name in dict.fromkeys((*self.groups, "reasons"))
+            for name in dict.fromkeys((*self.groups, "reasons", LEFT_OUT))
             if name in row and not pd.isna(row[name])
         ]
 
@@ -253,12 +266,23 @@ def _field_table(desk: Desk) -> tuple[pd.DataFrame, list[str]]:
     if quality is not None:
         more = [name for name in quality if name not in fields]
         fields = fields.merge(quality[["field", *more]], on="field", how="left")
+    if (ledger := tables.get("exclusions")) is not None:
+        fields = fields.merge(ledger[["field", "reason"]].set_axis(["field", LEFT_OUT], axis=1), on="field", how="left")
     cells = tables.get("cells")
     names = [] if cells is None else [n for n in cells if cells[n].dtype.kind in "iufb" and n not in ("label", *PLACES)]
     first = [name for name in ("puncta_total", "area") if name in names]
     names = [*first, *(name for name in names if name not in first)]
     of_fields = [n for n in fields if fields[n].dtype.kind in "iufb" and n not in (*PLACES, *names)]
     return fields, [*names, *of_fields]
+
+
+def _plates(fields: pd.DataFrame) -> list[str]:
+    return sorted(set(fields["plate"])) or [""]
+
+
+def _groups(fields: pd.DataFrame) -> list[str]:
+    """The columns by which fields can be told apart."""
+    return [name for name in fields if _is_group(fields[name], name)]
 
 
 def _is_group(column: pd.Series, name: str) -> bool:
