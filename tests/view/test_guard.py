@@ -118,7 +118,7 @@ def test_ten_at_once_are_all_answered(page):
 
 def test_the_verdict_needs_no_server():
     """Each reason alone, so that the order of the checks hides none."""
-    from tornado.httputil import HTTPHeaders, HTTPServerRequest
+    from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
     from cellular.view.guard import Guard
 
@@ -126,7 +126,8 @@ def test_the_verdict_needs_no_server():
 
     def verdict(uri="/", method="GET", **headers):
         told = {"Host": "127.0.0.1:80", "Cookie": "cellular-80=right"} | headers
-        request = HTTPServerRequest(method, uri, headers=HTTPHeaders(told), connection=_Connection())
+        asked = RequestStartLine(method, uri, "HTTP/1.1")
+        request = HTTPServerRequest(start_line=asked, headers=HTTPHeaders(told), connection=_Connection())
         return guard.verdict(request)[0]
 
     assert verdict() == 0
