@@ -93,6 +93,12 @@ def test_wells_with_and_without_an_inhibitor_are_drawn_apart(analysed, tmp_path)
     doses = replace(plain, wells=given.assign(dose=[1000.0, 10.0, 250.0], dose_unit="nM"))
     pane = Page(Desk(replace(run, plate=doses), Queue(tmp_path / "jobs"))).plate
     assert pane.groups_shown.factors == ["DMSO, 10 nM", "DMSO, 250 nM", "DMSO, 1000 nM"]
+    # by what the run was told: its replicates are no condition, its treatments and inhibitor whatever they are called
+    called = {"treatment": "drug", "replicate": "day", "inhibitor": "block"}
+    own = replace(blocked, wells=blocked.wells.rename(columns=called))
+    record = {**run.record, "stats": run.record["stats"] | called}
+    pane = Page(Desk(replace(run, plate=own, record=record), Queue(tmp_path / "jobs"))).plate
+    assert pane.groups_shown.factors == ["DMSO, BafA1", "DMSO, none"]
 
 
 ODD = ("<b>DMSO</b> & co", "*x* _y_ `z`", "<img src=x onerror=alert(1)>")

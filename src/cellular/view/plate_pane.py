@@ -255,9 +255,12 @@ def _field_table(desk: Desk) -> tuple[pd.DataFrame, list[str]]:
     """
     tables = desk.run.tables
     fields = desk.run.plate.table()
-    if "treatment" in fields and CONDITION not in fields:
-        every = conditions(desk.run.plate, fields, "treatment")
-        fields = fields if every.equals(fields["treatment"].astype(object)) else fields.assign(**{CONDITION: every})
+    compared = desk.run.record.get("stats") or {}  # how the run was told to compare wells
+    treatment = compared.get("treatment") or "treatment"
+    if treatment in fields and CONDITION not in fields:
+        inhibitor, replicate = compared.get("inhibitor") or "inhibitor", compared.get("replicate")
+        every = conditions(desk.run.plate, fields, treatment, inhibitor, replicate)
+        fields = fields if every.equals(fields[treatment].astype(object)) else fields.assign(**{CONDITION: every})
     fields["plate"] = plates_apart(fields)
     images = tables["images"]
     told = [name for name in images if name not in fields]
