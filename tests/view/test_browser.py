@@ -259,6 +259,11 @@ def test_what_was_corrected_is_there_after_the_server_was_killed(chromium, analy
         assert [entry["operation"] for entry in visitor.after(2)] == ["delete", "undo"]
 
 
+def right_end(part):
+    box = part.bounding_box()
+    return box["x"] + box["width"]
+
+
 @pytest.mark.parametrize("width", [800, pytest.param(1400, marks=pytest.mark.long)])
 def test_a_row_a_dot_and_a_cell_are_one(chromium, served, width):
     run, address = served["looked"]
@@ -273,6 +278,8 @@ def test_a_row_a_dot_and_a_cell_are_one(chromium, served, width):
     visitor.wait(lambda: visitor.page.locator(".tabulator-selected").count() >= 2)
     wide = visitor.page.evaluate("document.documentElement.scrollWidth")
     assert wide <= width + 1, f"the page is {wide} px wide in a window of {width}"
+    visitor.page.set_viewport_size({"width": width + 500, "height": 1000})  # plate and field beside each other
+    visitor.wait(lambda: right_end(visitor.page.get_by_text("Part by two points")) <= width + 500)
     visitor.page.reload()
     visitor.page.wait_for_selector(".bk-Figure canvas", state="attached")
     visitor.chosen([2])  # a reload shows the same

@@ -32,26 +32,27 @@ class CorrectPane:
     def __init__(self, pane: FieldPane, tell: Callable[[str], None], changed: Callable[[], None]) -> None:
         self.pane, self.tell, self.changed = pane, tell, changed
         self.mode = pn.widgets.RadioButtonGroup(
-            name="mode", options=list(MODES), value="Move and choose", button_style="outline", button_type="primary"
-        )
+            label="mode", options=list(MODES), value="Move and choose", variant="outline", color="primary",
+            sizing_mode="stretch_width", stylesheets=[".bk-btn-group { flex-wrap: wrap; }"],
+        )  # fmt: skip
         self.mode.param.watch(self._switch, "value")
         actions = {
             "Delete": self._delete, "Merge": self._merge, "Undo": self._undo, "Redo": self._redo,
             "Field is right": self._check,
         }  # fmt: skip
-        self.buttons = {name: pn.widgets.Button(name=name, width=110) for name in actions}
+        self.buttons = {name: pn.widgets.Button(label=name, width=110) for name in actions}
         for name, action in actions.items():
             press(self.buttons[name], partial(self._pressed, action))
         states = choices_of(pane.desk.run.tables.get("cells"))
-        self.states = {name: pn.widgets.Button(name=name, width=125) for name in states}
+        self.states = {name: pn.widgets.Button(label=name, width=125) for name in states}
         for name, state in states.items():
             press(self.states[name], partial(self._pressed, partial(self._tell_state, state)))
         self.cell = number("Cell number", width=110)
         self.cell.param.watch(lambda event: self._choose(event.new), "value")
         self.corners = pn.widgets.TextInput(
-            name="Corners instead of a stroke, x,y in px", placeholder="10,12 30,12 30,40", width=300
+            label="Corners instead of a stroke, x,y in px", placeholder="10,12 30,12 30,40", width=300
         )
-        self.apply = pn.widgets.Button(name="Apply corners", width=120)
+        self.apply = pn.widgets.Button(label="Apply corners", width=120)
         self.apply.on_click(lambda _: self._pressed(self._by_corners))
         pane.pen.on_change("data", lambda attr, old, new: self._guarded(self._stroke))
         pane.seeds.on_change("data", lambda attr, old, new: self._guarded(self._part))

@@ -125,12 +125,10 @@ class FieldPane:
     def _make_controls(self) -> None:
         self.channels = pn.Column(sizing_mode="stretch_width")
         layers = ["outlines", "puncta", *(["tracks"] if "tracks" in self.desk.run.tables else [])]
-        self.layers = pn.widgets.CheckButtonGroup(
-            name="layers", options=layers, value=["outlines"], button_type="default"
-        )
+        self.layers = pn.widgets.CheckButtonGroup(label="layers", options=layers, value=["outlines"], color="default")
         self.safe = tick("colours that all eyes tell apart")
-        self.colour_by = pn.widgets.Select(name="Colour outlines by", options=["nothing"], width=220)
-        self.buttons = [pn.widgets.Button(name=name, width=60) for name in ("Fit", "Zoom +", "Zoom −")]
+        self.colour_by = pn.widgets.Select(label="Colour outlines by", options=["nothing"], width=220)
+        self.buttons = [pn.widgets.Button(label=name, width=60) for name in ("Fit", "Zoom +", "Zoom −")]
         fit, closer, further = self.buttons
         press(fit, self.fit)
         press(closer, partial(self.zoom, 0.5))
@@ -140,7 +138,7 @@ class FieldPane:
         self.colour_by.param.watch(lambda _: self.show_cells(keep=self.chosen()), "value")
 
     def _make_plot(self) -> None:
-        self.x_column, self.y_column = (pn.widgets.Select(name=name, options=[], width=180) for name in "xy")
+        self.x_column, self.y_column = (pn.widgets.Select(label=name, options=[], width=180) for name in "xy")
         self.plot = figure(
             height=280, sizing_mode="stretch_width", tools="tap,lasso_select,wheel_zoom,pan,reset", name="plot"
         )
@@ -213,7 +211,7 @@ class FieldPane:
             shown = tick(name, True, width=110, align="center")
             top = high + (high - low) * 2
             level = pn.widgets.RangeSlider(
-                name=f"contrast of {name}",
+                label=f"contrast of {name}",
                 start=min(0.0, low),
                 end=top,
                 value=(low, high),

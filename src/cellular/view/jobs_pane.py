@@ -50,7 +50,7 @@ class JobsPane:
         if job.state == RUNNING:
             parts.append(pn.indicators.Progress(value=percent, max=100, width=140))
         if job.state in (QUEUED, RUNNING):
-            stop = pn.widgets.Button(name="Stop", width=70)
+            stop = pn.widgets.Button(label="Stop", width=70)
             press(stop, partial(self.desk.queue.stop, job.name))
             parts.append(stop)
         return pn.Row(*parts, sizing_mode="stretch_width")
@@ -63,7 +63,7 @@ class TeachPane:
         self.desk, self.tell = desk, tell
         self.words = pn.pane.Markdown("")
         self.epochs = number("Passes over the fields", value=20, width=160)
-        self.button = pn.widgets.Button(name="Teach the model", button_type="primary", width=160)
+        self.button = pn.widgets.Button(label="Teach the model", color="primary", width=160)
         self.button.on_click(lambda _: self._begin())
         self.results = pn.Column(sizing_mode="stretch_width")
         self.view = pn.Column(
@@ -124,7 +124,7 @@ class TeachPane:
         ]
         if told["kept"] is None:
             for text, keep in (("Keep", True), ("Discard", False)):
-                button = pn.widgets.Button(name=text, width=90, button_type="primary" if keep == better else "default")
+                button = pn.widgets.Button(label=text, width=90, color="primary" if keep == better else "default")
                 press(button, partial(self._decide, name, keep))
                 parts.append(button)
         return pn.Row(*parts, sizing_mode="stretch_width")
@@ -145,17 +145,17 @@ class UploadPane:
         self.desk, self.tell = desk, tell
         self.drop = BoundedDropper(
             multiple=True, accepted_filetypes=list(IMAGE_SUFFIXES), max_file_size=f"{MOST_BYTES >> 20}MB", previews=[],
-            chunk_size=8 << 20, sizing_mode="stretch_width", height=160, name="Images",
+            chunk_size=8 << 20, sizing_mode="stretch_width", height=160, label="Images",
         )  # fmt: skip
         self.drop.param.watch(self._dropped, "value")
         self.lot = pn.widgets.StaticText(value="no image yet")
-        self.channels = pn.widgets.TextInput(name="Channels, where names do not tell", placeholder="mRFP=w3 EGFP=w2")
+        self.channels = pn.widgets.TextInput(label="Channels, where names do not tell", placeholder="mRFP=w3 EGFP=w2")
         self.reporter = pn.widgets.Select(
-            name="Reporter", options=["auto", "tandem", "mito-qc", "mt-keima", "none"], width=120
+            label="Reporter", options=["auto", "tandem", "mito-qc", "mt-keima", "none"], width=120
         )
-        self.model = pn.widgets.TextInput(name="Model", value="starter", width=160)
+        self.model = pn.widgets.TextInput(label="Model", value="starter", width=160)
         self.diameter = number("Cell diameter, px", float, width=160)
-        self.button = pn.widgets.Button(name="Segment and measure", button_type="primary", width=180, disabled=True)
+        self.button = pn.widgets.Button(label="Segment and measure", color="primary", width=180, disabled=True)
         self.button.on_click(lambda _: self._begin())
         self.done = pn.pane.Markdown("")
         self.view = pn.Column(

@@ -54,4 +54,4 @@ def ends(axis: Range1d) -> tuple[float, float]:
 
 def number(name: str, kind: type = int, value: float | None = None, **how: Any) -> pn.widgets.LiteralInput:
     """A field for a number; without the arrows, buttons that no reader can name."""
-    return pn.widgets.LiteralInput(name=name, type=kind, value=value, **how)
+    return pn.widgets.LiteralInput(label=name, type=kind, value=value, **how)

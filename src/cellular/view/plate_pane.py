@@ -33,13 +33,13 @@ class PlatePane:
         self.desk, self.open_cell = desk, open_cell
         self.fields, self.columns = _field_table(desk)
         self._busy = False
-        self.column = pn.widgets.Select(name="Column", options=self.columns, width=240, visible=bool(self.columns))
+        self.column = pn.widgets.Select(label="Column", options=self.columns, width=240, visible=bool(self.columns))
         plates = _plates(self.fields)
-        self.plate = pn.widgets.Select(name="Plate", options=plates, width=140, visible=len(plates) > 1)
+        self.plate = pn.widgets.Select(label="Plate", options=plates, width=140, visible=len(plates) > 1)
         self.groups = _groups(self.fields)
         first = next((name for name in (CONDITION, "treatment", *self.groups) if name in self.groups), "well")
-        self.by = pn.widgets.Select(name="Compare by", options=self.groups or ["well"], value=first, width=160)
-        self.only = pn.widgets.MultiChoice(name="Only", options=[], width=240)
+        self.by = pn.widgets.Select(label="Compare by", options=self.groups or ["well"], value=first, width=160)
+        self.only = pn.widgets.MultiChoice(label="Only", options=[], width=240)
         self.good = tick("fields without a flag only", visible="flagged" in self.fields)
         self.compared = tick("without fields that are left out", True, visible=LEFT_OUT in self.fields)
         self.wells = ColumnDataSource({name: [] for name in ("x", "y", "well", "value", "fields")})
