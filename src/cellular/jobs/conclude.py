@@ -127,7 +127,10 @@ def conclude(
     from cellular.report.analysis import Analysis, analysis_page
 
     labelled = outlined(plate, done.names, out)
-    (out / "quality.parquet").unlink(missing_ok=True)  # its CSV is about to be another
+    # who is cut short leaves nothing of other cells beside new tables
+    forget(out / "stats")
+    for old in (out / "report.html", out / "quality.parquet", *(out / "tracks").glob("*.csv")):
+        old.unlink(missing_ok=True)
     quality = judge(labelled, done.tables, out, flat)
     held = {"images": with_counts(as_known(done.tables["images"], plate), edits), "quality": quality.table}
     states = told_states(plate, edits)
