@@ -151,6 +151,7 @@ def conclude(
         "replicate": settings.stats.replicate,
     }
     excluded = left_out(exclude, tables)
+    without = () if excluded is None else list(excluded["field"])
     exploring = explore(
         labelled,
         tables,
@@ -160,7 +161,7 @@ def conclude(
         first=headlines(comparison) if comparison else HEADLINES,
         drawn_map=next((out / "stats" / f"map_{name}.csv" for name in (figures.maps if figures else ())), None),
         tracks=None if tracks is None else tracks.tracks,
-        left_out=() if excluded is None else list(excluded["field"]),
+        left_out=without,
     )
     page = Analysis(
         plate,
@@ -177,7 +178,7 @@ def conclude(
         record,
         read_json(out / MADE_WITH)["versions"],
         excluded,
-        _gallery(labelled, tables, out, given),
+        _gallery(labelled, tables, out, given | {"left_out": without}),
         quality.add_to,
     )
     analysis_page(page, out).write(out / "report.html")
