@@ -351,3 +351,26 @@ def test_doses_of_drugs_with_names_alike_have_a_figure_each(tmp_path):
     drawn = [pd.read_csv(path) for path in sorted((tmp_path / "out" / "figures").glob("dose_level_*.csv"))]
     assert [table["treatment"].unique().tolist() for table in drawn] == [["drug (a)"], ["drug [a]"]]
     assert drawn[0]["mean"].max() < 10 < 80 < drawn[1]["mean"].max()
+
+
+def test_a_comparison_that_is_cut_short_leaves_nothing_of_another(tmp_path, monkeypatch):
+    """Its effects stood beside the page of the comparison before; its own flux, beside the next one, without end."""
+    cells = measured([220518, 220519, 220520])
+    cells.to_csv(tmp_path / "cells.csv", index=False)
+    told = ["stats", str(tmp_path / "cells.csv"), "--out", str(tmp_path / "out"), "--features", "log2_ratio"]
+    assert main(told) == 0
+    with_flux = cells["field"].str.contains("03_s1|04_s1")
+    cells.assign(inhibitor=np.where(with_flux, "none", "BafA1")).to_csv(tmp_path / "cells.csv", index=False)
+
+    def cut(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cellular.jobs.stats.add_to_page", cut)
+        main(told)
+    there = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "flux.csv" in there
+    assert "stats.html" not in there
+    cells.to_csv(tmp_path / "cells.csv", index=False)
+    assert main(told) == 0
+    assert "flux.csv" not in {path.name for path in (tmp_path / "out").iterdir()}

@@ -11,7 +11,7 @@ from microscopes import CHANNELS, LAYOUTS, WELLS, write_plate
 
 from cellular.cli.main import main
 from cellular.data.find import find_plate
-from cellular.data.formats.images import write_image, write_labels
+from cellular.data.formats.images import read_labels, write_image, write_labels
 from cellular.errors import CellularError, InputError, OutputExistsError
 from cellular.jobs import analyse as module
 from cellular.jobs.analyse import AnalyseSettings, analyse
@@ -229,3 +229,28 @@ def test_a_plate_can_be_found_first(plate):
     found = find_plate(plate / "images", labels=plate / "labels")
     assert [item.labels is not None for item in found.fields] == [True] * 8
     assert found.given(found.fields[0]) == {"treatment": "fed"}
+
+
+@pytest.mark.parametrize("at", ["write_tables", "track", "compare_tables", "gallery"])
+def test_a_run_that_is_cut_short_has_nothing_old_beside_new_tables(plate, monkeypatch, at):
+    """Tables of cells were new, effects, tracks and page of the cells before, and nothing told."""
+    out, again = plate / "out", {"labels": plate / "labels"}
+    analyse(plate / "images", out, **again)
+    assert (out / "stats" / "effects.csv").is_file()
+    first = sorted((plate / "labels").iterdir())[0]
+    labels = read_labels(first)
+    write_labels(first, np.where(labels == 1, 0, labels))
+
+    def cut(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        where = "cellular.jobs.track.each" if at == "track" else f"cellular.jobs.conclude.{at}"
+        patched.setattr(where, cut)
+        with pytest.raises(KeyboardInterrupt):
+            analyse(plate / "images", out, **again)
+    left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    made = {"write_tables": 0, "track": 0, "compare_tables": 1, "gallery": 3}[at]
+    told = ("tracks/tracks.csv", "stats/effects.csv", "stats/stats.html", "report.html")
+    assert left & set(told) == set(told[:made])
+    assert len(analyse(plate / "images", out, **again).cells) == 23

@@ -8,6 +8,7 @@ import pandas as pd
 import tifffile
 
 from cellular.data.plate import FieldFiles, Plate, Source
+from cellular.jobs import gallery as module
 from cellular.jobs.conditions import MOST_CONDITIONS, conditions
 from cellular.jobs.gallery import gallery
 
@@ -94,3 +95,14 @@ def test_the_page_is_told_of_conditions_that_have_no_strip(tmp_path):
     made = gallery(plate(tmp_path, names), {"cells": table, "marker_puncta": table[:0]}, tmp_path / "out", "treatment")
     assert (len(made.strips), made.conditions) == (MOST_CONDITIONS, len(names) - 1)
     assert made.words.endswith(f"the first {MOST_CONDITIONS} of {len(names) - 1} conditions, by name.")
+
+
+def test_cells_of_fields_that_are_left_out_are_not_shown(tmp_path, monkeypatch):
+    """Of 3, 4, 5 and 6 puncta the last two are of a field that nothing is compared with: the highest is 4."""
+    chosen = []
+    monkeypatch.setattr(
+        module, "strip", lambda pictures, words, levels: chosen.extend(words) or np.zeros((4, 4, 3), np.uint8)
+    )
+    made = gallery(plate(tmp_path), {"cells": cells(treatment="drug")}, tmp_path, "treatment", left_out=["b"])
+    assert {word.split()[1] for word in chosen} == {"3", "4"}
+    assert next(iter(made.strips)).startswith("drug: 2 cells")

@@ -105,6 +105,20 @@ def test_measuring_with_a_flat_field_evens_out_the_cells(folder, tmp_path):
     assert record["flat_field"] == "auto"
 
 
+def test_a_flat_field_is_of_all_fields_where_some_alone_are_outlined(folder, tmp_path):
+    """That of `analyse` rested on the outlined fields, that of `measure` on all: their numbers were others."""
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted((folder / "labels").iterdir())[:6]:
+        (few / path.name).write_bytes(path.read_bytes())
+    settings = MeasureSettings(puncta=SMALL)
+    one = find_plate(folder / "images", channels=CHANNELS, labels=few)
+    whole = AnalyseSettings(measure=settings, flat_field="auto", overlays=0)
+    cells = analyse(one, tmp_path / "one", whole, labels=few).cells
+    pd.testing.assert_frame_equal(cells, measure(one, few, tmp_path / "two", settings, flat_field="auto").cells)
+    assert read_csv(tmp_path / "one" / "flat_field" / "flat_field.csv")["fields"].gt(6).all()
+
+
 def test_flat_field_images_are_applied_by_channel(folder, tmp_path):
     side = np.linspace(-1, 1, SIDE)
     bowl = 3000 * (1 - 0.2 * (side[:, None] ** 2 + side**2))

@@ -136,7 +136,7 @@ def analyse(
         write_json(out / MADE_WITH, {"versions": versions(), **used})
         labelled = given if segmenter else only_labelled(given)
         missing = {f.name: f"no label image in {labels}" for f in given.fields if not segmenter and not f.labels}
-        flat = settle(flat, labelled, out, engine)
+        flat = settle(flat, given, out, engine)  # as measure: light falls on fields without outlines too
         work = _work(labelled, out, settings, segmenter, state_model, nuclei, flat)
         done = each_field(labelled, out, work, desc="analyse", engine=engine)
         found = conclude(given, done, out, settings, record, flat, exclude, missing, edits, engine, csv)

@@ -29,6 +29,11 @@ from cellular.report.style import save
 # More plates than this do not fit on one picture.
 MOST_PLATES = 12
 FEWEST_WELLS = 4
+# What there may be of tables.
+TABLES = (
+    *("factor", "doses", "dose_points", "wells", "place_effects", "assay_quality"),
+    *("flux", "flux_pools", "turnover", "flux_courses"),
+)
 
 
 def assess(result: Comparison, settings: StatsSettings, shown: Sequence[str]) -> Assay:
@@ -85,12 +90,10 @@ def write_assay(assay: Assay, out: Path) -> Assay:
     ``flux.csv``, ``flux_pools.csv``, ``flux_courses.csv``, ``turnover.csv``, ``factor.csv``, ``doses.csv``,
     ``dose_points.csv``, ``wells.csv``, ``place_effects.csv``, ``assay_quality.csv``.
     """
-    tables = {"factor": assay.factor, "doses": assay.curves, "dose_points": assay.points, "wells": assay.wells}
-    tables |= {"place_effects": assay.places, "assay_quality": assay.quality}
-    if assay.flux:
-        tables |= {"flux": assay.flux.table, "flux_pools": assay.flux.pools, "turnover": assay.flux.turnover}
-        tables["flux_courses"] = assay.flux.courses
-    for name, table in tables.items():
+    flux = assay.flux
+    of_flux = (flux.table, flux.pools, flux.turnover, flux.courses) if flux else (None,) * 4
+    of_plate = (assay.factor, assay.curves, assay.points, assay.wells, assay.places, assay.quality)
+    for name, table in zip(TABLES, (*of_plate, *of_flux)):
         if table is not None and len(table):
             write_csv(out / f"{name}.csv", table)
     return replace(assay, pictures=_draw(assay, out / "figures"))

@@ -127,7 +127,10 @@ def conclude(
     from cellular.report.analysis import Analysis, analysis_page
 
     labelled = outlined(plate, done.names, out)
-    (out / "quality.parquet").unlink(missing_ok=True)  # its CSV is about to be another
+    # who is cut short leaves nothing of other cells beside new tables
+    forget(out / "stats")
+    for old in (out / "report.html", out / "quality.parquet", *(out / "tracks").glob("*.csv")):
+        old.unlink(missing_ok=True)
     quality = judge(labelled, done.tables, out, flat)
     held = {"images": with_counts(as_known(done.tables["images"], plate), edits), "quality": quality.table}
     states = told_states(plate, edits)
@@ -148,6 +151,7 @@ def conclude(
         "replicate": settings.stats.replicate,
     }
     excluded = left_out(exclude, tables)
+    without = () if excluded is None else list(excluded["field"])
     exploring = explore(
         labelled,
         tables,
@@ -157,7 +161,7 @@ def conclude(
         first=headlines(comparison) if comparison else HEADLINES,
         drawn_map=next((out / "stats" / f"map_{name}.csv" for name in (figures.maps if figures else ())), None),
         tracks=None if tracks is None else tracks.tracks,
-        left_out=() if excluded is None else list(excluded["field"]),
+        left_out=without,
     )
     page = Analysis(
         plate,
@@ -174,7 +178,7 @@ def conclude(
         record,
         read_json(out / MADE_WITH)["versions"],
         excluded,
-        _gallery(labelled, tables, out, given),
+        _gallery(labelled, tables, out, given | {"left_out": without}),
         quality.add_to,
     )
     analysis_page(page, out).write(out / "report.html")

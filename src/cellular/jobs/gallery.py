@@ -1,7 +1,7 @@
 """The gallery of `cellular analyse`: cells cut from their fields into a strip for each condition."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,6 +32,7 @@ def gallery(
     treatment: str,
     inhibitor: str = "inhibitor",
     replicate: str | None = None,
+    left_out: Collection[str] = (),
 ) -> Gallery:
     """Write ``gallery/<condition>.png`` to `out`, of no more conditions than :data:`MOST_CONDITIONS`.
 
@@ -39,9 +40,11 @@ def gallery(
     ----------
     plate : the fields that were measured, with their label images. tables : theirs, "cells" and "puncta" among them.
     treatment, inhibitor : columns that say how a cell was treated; without the first all cells are one condition.
-    replicate : column of the replicates, if it is not called so.
+    replicate : column of the replicates, if it is not called so. left_out : fields whose cells are none of a
+        condition's, as in the comparison.
     """
     cells, feature = tables["cells"], next(name for name in FEATURES if name in tables["cells"])
+    cells = cells[~cells["field"].isin(left_out)]
     found = dict(list(cells.groupby(conditions(plate, cells, treatment, inhibitor, replicate))))
     groups = [(name, found[name]) for name in sorted(found, key=number_order)]
     every = {name: choose_cells(group, feature) for name, group in groups}

@@ -159,9 +159,9 @@ def measure(
         } | done.problems
         held = {"images": with_counts(as_known(done.tables["images"], plate), edits)}
         states = told_states(plate, edits)
+        (folder / H5AD).unlink(missing_ok=True)
         tables = write_tables(done.tables, held, folder, "csv" in formats, states)
         problems = lost_states(tables, states) | problems
-        (folder / H5AD).unlink(missing_ok=True)
         if "anndata" in formats:
             write_h5ad(folder / H5AD, to_anndata(tables["cells"], tables["images"]))
         write_problems(folder, problems)
@@ -325,6 +325,8 @@ def write_tables(
     told = [name for name in told_of_wells(images) if name != "date"]
     about = from_frame(images[["field", *told]])
     names = [name for name in (*TABLES, *OPTIONAL, OUTLINES) if name in found or name in held]
+    for path in (out / f"{name}{end}" for name in names for end in (".parquet", ".csv")):
+        path.unlink(missing_ok=True)  # who is cut short leaves no puncta of other cells
     for name in names:
         if name in held:
             write_table(out, name, [from_frame(held[name])], csv=csv)

@@ -1,7 +1,7 @@
 """`cellular stats`: measured cells in; tables of effects, figures and a page out."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from cellular.autophagy.quality.exclusions import exclusion_note, is_flagged, le
 from cellular.autophagy.state.by_hand import by_hand_note
 from cellular.errors import InputError
 from cellular.files import LOCK, alone_in, plain_names, read_json, write_csv, write_json
+from cellular.jobs.assay import TABLES as ASSAY
 from cellular.jobs.assay import assess, write_assay
 from cellular.jobs.cells_by_hand import told_by_hand
 from cellular.jobs.engines import HERE, Engine
@@ -32,6 +33,7 @@ from cellular.tables import find_table, read_table
 logger = logging.getLogger(__name__)
 
 LEDGER, RECORD = "exclusions.csv", "stats.json"
+TABLES = ("effects", "over_time", "units")
 
 # The columns of `measure` that the dataset exists for, in the order in which people ask about them.
 HEADLINES = (
@@ -118,15 +120,14 @@ def _with_replicates(
     return replace(settings, replicate="replicate"), (note,)
 
 
-def forget(out: Path, but: Collection[str] = ()) -> None:
-    """Delete what an earlier comparison wrote to `out`, but for some files: a table of it would be taken for today's.
+def forget(out: Path) -> None:
+    """Delete what an earlier comparison wrote to `out`: a table of it would be taken for today's.
 
     Files that were there without it stay.
     """
     told = read_json(out / RECORD) if (out / RECORD).is_file() else {}
-    for name in told.get("files", ()):
-        if name not in but:
-            (out / name).unlink(missing_ok=True)
+    for name in sorted(told.get("files", ()), key=RECORD.__eq__):  # the record last: it says what is left to delete
+        (out / name).unlink(missing_ok=True)
 
 
 def _write(
@@ -138,20 +139,21 @@ def _write(
     maps: Sequence[str],
 ) -> Figures:
     """Write tables, figures and page of a comparison, in place of those of an earlier one."""
+    forget(out)
     before = _files(out)
-    (out / LEDGER).unlink(missing_ok=True)
+    # until all is there, what there may be of it: who is cut short leaves no table that the next would not take away
+    may = {LEDGER, "stats.html", *(f"{name}.csv" for name in (*TABLES, *ASSAY, *(f"map_{one}" for one in maps)))}
+    write_json(out / RECORD, {"files": [*sorted(may.difference(before)), RECORD]})
     if excluded is not None:
         write_csv(out / LEDGER, excluded)
-    write_csv(out / "effects.csv", result.effects)
-    write_csv(out / "over_time.csv", result.over_time)
-    write_csv(out / "units.csv", result.units)
+    for name in TABLES:
+        write_csv(out / f"{name}.csv", getattr(result, name))
     figures = replace(draw(result, out, settings, maps), assay=write_assay(assay, out), level=settings.level)
     page = Page("Treatments compared", subtitle="cellular stats", folder=out)
     add_to_page(page, result, figures).write(out / "stats.html")
-    made = sorted(name for name, when in _files(out).items() if before.get(name) != when and name != LOCK)
-    forget(out, made)
+    made = {name for name, when in _files(out).items() if before.get(name) != when and name != LOCK}
     told = {"settings": settings_to_dict(settings), "control": result.control, "refusals": list(result.refusals)}
-    write_json(out / RECORD, {**told, "notes": list(result.notes), "files": [*made, RECORD]})
+    write_json(out / RECORD, {**told, "notes": list(result.notes), "files": sorted({*made, RECORD})})
     return figures
 
 

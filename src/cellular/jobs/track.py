@@ -132,9 +132,9 @@ def track(
         if measured is not None:
             check_tracked(done.tables["tracks"], measured)
         result = TrackResult(done.tables["tracks"], done.tables["summary"], done.tables.get("scores"), done.problems)
-        _write(result, out)
-        for name in STATES:
+        for name in ("tracks", "summary", "scores", *STATES):
             (out / f"{name}.csv").unlink(missing_ok=True)
+        _write(result, out)
         if measured is not None and PROBABILITY in measured:
             write_states(result.tracks.merge(measured[["field", "label", PROBABILITY]], how="left"), out, step)
     return result

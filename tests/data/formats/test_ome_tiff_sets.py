@@ -5,7 +5,7 @@ import pytest
 import tifffile
 
 from cellular.data.find import find_plate
-from cellular.data.formats.image_file import describe_image, read_pixels
+from cellular.data.formats.image_file import describe_image, files_behind, read_pixels
 from cellular.data.formats.images import read_image
 from cellular.data.image import read_field
 from cellular.errors import InputError
@@ -101,7 +101,10 @@ def test_a_companion_file_describes(tmp_path):
     path = write(tmp_path, "T1.ome.tif", [plane(4)], text)
     (info,) = describe_image(path)
     assert (info.channels, info.times) == (("EGFP",), (1,))
+    # where it is another, a run that goes on reads the field anew
+    assert files_behind(path) == [path, tmp_path / "set.companion.ome"]
     (tmp_path / "set.companion.ome").unlink()
+    assert files_behind(path) == [path]
     assert (read_image(path) == 4).all()
 
 

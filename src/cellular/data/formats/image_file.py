@@ -15,7 +15,7 @@ from cellular.data.formats.ome_zarr import (
 )
 from cellular.data.formats.picture import describe_picture, read_picture
 from cellular.data.formats.suffixes import IMAGE_SUFFIXES, PICTURE_SUFFIXES, TIFF_SUFFIXES, VENDOR_SUFFIXES
-from cellular.data.formats.tiff import describe_tiff, read_tiff
+from cellular.data.formats.tiff import companion_of, describe_tiff, read_tiff
 from cellular.data.formats.vendor import describe_vendor, read_vendor
 from cellular.errors import CellularError, InputError, MissingInputError
 
@@ -82,10 +82,15 @@ def read_pixels(
 
 
 def files_behind(path: Path, scene: int = 0, t: int = 0, z: int = 0) -> list[Path]:
-    """The files that a plane of :func:`read_pixels` is read from: several of an OME-Zarr, else the file itself."""
-    if not is_ome_zarr(path):
-        return [path]
+    """The files that a plane of :func:`read_pixels` is read from.
+
+    Several of an OME-Zarr; of an OME-TIFF whose OME-XML is in a companion that too; else the file itself.
+    """
     try:
+        if path.name.lower().endswith((".ome.tif", ".ome.tiff")) and path.is_file():
+            return [path, *filter(None, [companion_of(path)])]
+        if not is_ome_zarr(path):
+            return [path]
         return ome_zarr_files(path, scene, t, z)
     except Exception as error:
         raise _named(error, path) from error

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
@@ -95,6 +96,21 @@ def _check_chain(file: tifffile.TiffFile, path: Path) -> None:
         raise InputError(f"{path} is truncated or damaged: the page after its {len(file.pages)} is not there")
 
 
+def companion_of(path: Path) -> Path | None:
+    """The file beside an OME-TIFF that its OME-XML is in; None where it is in the TIFF, or is not here."""
+    with opened(path) as file:
+        description = file.ome_metadata
+    return _companion(parse_xml(description), path) if description else None
+
+
+def _companion(root: ElementTree.Element, path: Path) -> Path | None:
+    told = root.find("{*}BinaryOnly")
+    if told is None:
+        return None
+    beside = path.parent / Path(told.get("MetadataFile", "").replace("\\", "/")).name
+    return beside if beside.is_file() else None
+
+
 def scenes_of(file: tifffile.TiffFile, path: Path) -> list[TiffScene]:
     """The images in an open TIFF, by its OME-XML or else by tifffile; InputError where there is none."""
     description = file.ome_metadata
@@ -118,10 +134,8 @@ def _ome_scenes(file: tifffile.TiffFile, path: Path, text: str) -> list[TiffScen
     """Scenes by the file's OME-XML; None where that is in a companion file that is not here."""
     root = parse_xml(text)
     uuid = root.get("UUID")
-    companion = root.find("{*}BinaryOnly")
-    if companion is not None:
-        beside = path.parent / Path(companion.get("MetadataFile", "").replace("\\", "/")).name
-        if not beside.is_file():
+    if root.find("{*}BinaryOnly") is not None:
+        if (beside := _companion(root, path)) is None:
             return None
         root = parse_xml(beside.read_text(encoding="utf-8"))
     if root.find("{*}Image") is None:
