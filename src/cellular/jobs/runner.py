@@ -363,6 +363,9 @@ def files_of(item: FieldFiles) -> tuple[Path, ...]:
 
     Raises InputError for an OME-Zarr of which that cannot be told.
     """
-    planes = dict.fromkeys((path, one.scene, one.t, z) for one in item.sources for path, z in one.slices)
-    found = dict.fromkeys(file for plane in planes for file in files_behind(*plane))
+    planes: dict[Path, dict[tuple[int, int, int], None]] = {}  # each file is looked into once, however many it holds
+    for one in item.sources:
+        for path, z in one.slices:
+            planes.setdefault(path, {})[one.scene, one.t, z] = None
+    found = dict.fromkeys(file for path, own in planes.items() for file in files_behind(path, own))
     return (*found, *((item.labels,) if item.labels else ()))

@@ -1,5 +1,6 @@
 """One image file, whatever its format: what it says of itself, and one plane of it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -81,8 +82,8 @@ def read_pixels(
         raise _named(error, path) from error
 
 
-def files_behind(path: Path, scene: int = 0, t: int = 0, z: int = 0) -> list[Path]:
-    """The files that a plane of :func:`read_pixels` is read from.
+def files_behind(path: Path, planes: Iterable[tuple[int, int, int]] = ((0, 0, 0),)) -> list[Path]:
+    """The files that planes of :func:`read_pixels` (scene, t, z) are read from.
 
     Several of an OME-Zarr; of an OME-TIFF whose OME-XML is in a companion that too; else the file itself.
     """
@@ -91,7 +92,7 @@ def files_behind(path: Path, scene: int = 0, t: int = 0, z: int = 0) -> list[Pat
             return [path, *filter(None, [companion_of(path)])]
         if not is_ome_zarr(path):
             return [path]
-        return ome_zarr_files(path, scene, t, z)
+        return list(dict.fromkeys(file for plane in planes for file in ome_zarr_files(path, *plane)))
     except Exception as error:
         raise _named(error, path) from error
 
