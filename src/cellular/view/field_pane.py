@@ -29,6 +29,7 @@ from cellular.autophagy.state.by_hand import BY_HAND, as_measured, as_the_model_
 from cellular.data.plate import FieldFiles
 from cellular.data.window import step_for
 from cellular.errors import CellularError, InputError
+from cellular.labels.cells import areas_of
 from cellular.report.colours import EDGE, EDITED, KINDS, STATES, colours_of
 from cellular.report.outlines import outlines_of
 from cellular.tables import of_fields
@@ -324,7 +325,7 @@ class FieldPane:
         rings = outlines_of(labels, WITHIN)
         xs, ys = ([ring[k] for ring in rings.values()] for k in (0, 1))
         drawn = pd.DataFrame({"label": list(rings), "xs": xs, "ys": ys})
-        drawn["area"] = np.bincount(labels.ravel())[drawn["label"].astype(int)]
+        drawn["area"] = areas_of(labels)
         cells = self.desk.run.tables.get("cells")
         if cells is not None and "label" in cells:
             mine = as_measured(cells[cells["field"] == self.opened.name].drop_duplicates("label"), labels)
