@@ -145,13 +145,13 @@ def conclude(
         tables = tables.holding(cells=tables["cells"].merge(told, on=["field", "label"], how="left"))
     comparison, figures, reason = _comparison(tables, out, settings.stats, exclude, engine)
     write_problems(out, problems)
+    excluded = left_out(exclude, tables)
     given: dict[str, Any] = {
         "treatment": settings.stats.treatment,
         "inhibitor": inhibitor_column(settings.stats),
         "replicate": settings.stats.replicate,
+        "left_out": () if excluded is None else list(excluded["field"]),
     }
-    excluded = left_out(exclude, tables)
-    without = () if excluded is None else list(excluded["field"])
     exploring = explore(
         labelled,
         tables,
@@ -161,7 +161,6 @@ def conclude(
         first=headlines(comparison) if comparison else HEADLINES,
         drawn_map=next((out / "stats" / f"map_{name}.csv" for name in (figures.maps if figures else ())), None),
         tracks=None if tracks is None else tracks.tracks,
-        left_out=without,
     )
     page = Analysis(
         plate,
@@ -178,7 +177,7 @@ def conclude(
         record,
         read_json(out / MADE_WITH)["versions"],
         excluded,
-        _gallery(labelled, tables, out, given | {"left_out": without}),
+        _gallery(labelled, tables, out, given),
         quality.add_to,
     )
     analysis_page(page, out).write(out / "report.html")

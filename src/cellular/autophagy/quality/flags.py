@@ -46,7 +46,7 @@ class Rule:
         return ((away < -least) & self.low) | ((away > least) & self.high)
 
 
-def _log2(name: str, least: float = 1e-9) -> Callable[[pd.DataFrame, str], pd.Series]:
+def _log2(name: str, least: float) -> Callable[[pd.DataFrame, str], pd.Series]:
     """Doublings of a measure; `least` is added, below which there is no difference."""
     return lambda rows, channel: np.log2(rows[f"{name}__{channel}"].clip(lower=0) + least)
 
