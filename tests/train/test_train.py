@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -88,25 +89,30 @@ def test_training_lowers_the_loss_and_writes_what_it_says(folders, tmp_path):
     assert load_model(result.model).info.channels == (0, 0)
 
 
-def test_resumed_run_ends_with_the_same_weights_bit_for_bit(folders, tmp_path, monkeypatch):
-    settings = TrainSettings(n_epochs=6, ema=0.9, **SMALL)
-    whole = train(*folders, "whole", tmp_path, settings)
-
-    # Stop in the middle of epoch 5, after the checkpoint at 4.
+@contextmanager
+def interrupted_in_epoch(number, monkeypatch):
     from cellular.train import loop as module
 
     original, calls = module._train_epoch, []
 
     def interrupted(*arguments):
         calls.append(1)
-        if len(calls) == 5:
+        if len(calls) == number:
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(module, "_train_epoch", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_train_epoch", interrupted)
+        yield
+
+
+def test_resumed_run_ends_with_the_same_weights_bit_for_bit(folders, tmp_path, monkeypatch):
+    settings = TrainSettings(n_epochs=6, ema=0.9, **SMALL)
+    whole = train(*folders, "whole", tmp_path, settings)
+
+    # Stop in the middle of epoch 5, after the checkpoint at 4.
+    with interrupted_in_epoch(5, monkeypatch), pytest.raises(KeyboardInterrupt):
         train(*folders, "cut", tmp_path, settings)
-    monkeypatch.setattr(module, "_train_epoch", original)
     resumed = train(*folders, "cut", tmp_path, settings, resume=True)
     assert_same_weights(whole.model, resumed.model)
     assert_same_weights(whole.best, resumed.best)
@@ -171,21 +177,9 @@ def test_a_run_that_stopped_early_is_not_trained_on(folders, tmp_path):
 
 
 def test_the_best_model_is_that_of_the_lowest_loss_told(folders, tmp_path, monkeypatch):
-    from cellular.train import loop as module
-
     settings = TrainSettings(n_epochs=5, **SMALL | {"checkpoint_every": 50, "validate_every": 1})
-    original, calls = module._train_epoch, []
-
-    def interrupted(*arguments):
-        calls.append(1)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-        return original(*arguments)
-
-    monkeypatch.setattr(module, "_train_epoch", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted_in_epoch(4, monkeypatch), pytest.raises(KeyboardInterrupt):
         train(*folders, "cut", tmp_path, settings)
-    monkeypatch.setattr(module, "_train_epoch", original)
     saved = weights(tmp_path / "cut" / "models" / "cut_best")
     # nothing is validated any more, as --validate_every may be changed: the best stays what was validated
     resumed = train(*folders, "cut", tmp_path, replace(settings, validate_every=0), resume=True)
