@@ -13,15 +13,67 @@ from cellular.data.image import read_field
 from cellular.errors import InputError
 
 
+def imagej_file(path, pixels, axes):
+    path.parent.mkdir(exist_ok=True)
+    tifffile.imwrite(path, pixels, imagej=True, metadata={"axes": axes})
+
+
 @pytest.mark.parametrize("channels", [("w1",), ("w1", "w2")])
-def test_a_stack_in_a_file_named_as_one_channel_is_refused(tmp_path, channels):
+def test_a_stack_in_a_file_named_as_one_channel_is_projected_as_it_is_told(tmp_path, channels):
     """Its first slice alone would look like a whole image."""
+    pixels = {
+        channel: np.random.default_rng(k).integers(0, 999, (3, 16, 16), np.uint16) for k, channel in enumerate(channels)
+    }
     for channel in channels:
-        path = tmp_path / f"P_A01_s1_{channel}.tif"
-        tifffile.imwrite(path, np.zeros((3, 16, 16), np.uint16), imagej=True, metadata={"axes": "ZYX"})
-    plate = find_plate(tmp_path, channels=["EGFP=w1"])
-    with pytest.raises(InputError, match=r"w1\.tif: by its name one channel, but it holds \{'Z': 3\}"):
-        read_field(plate.fields[0])
+        imagej_file(tmp_path / f"P_A01_s1_{channel}.tif", pixels[channel], "ZYX")
+    with pytest.raises(InputError, match=r"w1\.tif: P_A01_s1 is a z-stack of 3 slices; say --z max"):
+        find_plate(tmp_path)
+    for z, project in (("max", lambda p: p.max(axis=0)), ("sum", lambda p: p.sum(axis=0)), (2, lambda p: p[1])):
+        image = read_field(find_plate(tmp_path, z=z).fields[0])
+        for k, channel in enumerate(channels):
+            np.testing.assert_array_equal(image.pixels[:, :, k], project(pixels[channel]))
+
+
+def test_timepoints_in_files_named_as_one_channel_are_fields(tmp_path):
+    """As ImageJ writes the channels of a film: C1-film.tif, C2-film.tif."""
+    pixels = np.random.default_rng(0).integers(0, 999, (2, 3, 16, 16), np.uint16)
+    for k in range(2):
+        imagej_file(tmp_path / f"C{k + 1}-film.tif", pixels[k], "TYX")
+    plate = find_plate(tmp_path)
+    assert [(item.name, item.timepoint) for item in plate.fields] == [(f"film_t00{t}", t) for t in (1, 2, 3)]
+    assert len({item.series for item in plate.fields}) == 1
+    for t, item in enumerate(plate.fields):
+        np.testing.assert_array_equal(read_field(item).pixels, np.moveaxis(pixels[:, t], 0, -1))
+
+
+def test_one_slice_beside_stacks_of_another_channel(tmp_path):
+    """Transmitted light is often taken at one height."""
+    pixels = np.random.default_rng(0).integers(0, 999, (3, 16, 16), np.uint16)
+    imagej_file(tmp_path / "A01_s1_w1.tif", pixels, "ZYX")
+    imagej_file(tmp_path / "A01_s1_w2.tif", pixels[0], "YX")
+    image = read_field(find_plate(tmp_path, z="max", channels=["EGFP=w1", "transmitted=w2"]).fields[0])
+    np.testing.assert_array_equal(image.plane("EGFP"), pixels.max(axis=0))
+    np.testing.assert_array_equal(image.plane("transmitted"), pixels[0])
+
+
+def test_channels_of_unlike_length_and_files_unlike_the_first_are_refused(tmp_path):
+    film = np.zeros((3, 16, 16), np.uint16)
+    imagej_file(tmp_path / "time" / "C1-film.tif", film, "TYX")
+    imagej_file(tmp_path / "time" / "C2-film.tif", film[:2], "TYX")
+    with pytest.raises(InputError, match=r"C1-film\.tif: channels of film hold .* timepoints, 3 in C1, 2 in C2"):
+        find_plate(tmp_path / "time")
+    imagej_file(tmp_path / "unlike" / "A01_s1_w1.tif", film[0], "YX")
+    imagej_file(tmp_path / "unlike" / "A02_s1_w1.tif", film, "ZYX")
+    with pytest.raises(
+        InputError, match=r"A02_s1_w1\.tif: by its name one channel, but it holds \{'Z': 3\}, and the first"
+    ):
+        read_field(find_plate(tmp_path / "unlike").fields[1])
+    (tmp_path / "scenes").mkdir()
+    with tifffile.TiffWriter(tmp_path / "scenes" / "A01_s1_w1.ome.tif", ome=True) as file:
+        for _ in range(2):
+            file.write(film[0])
+    with pytest.raises(InputError, match=r"w1\.ome\.tif: by its name one channel, but it holds 2 images"):
+        read_field(find_plate(tmp_path / "scenes").fields[0])
 
 
 def test_one_plane_named_as_one_channel_is_read(tmp_path):

@@ -1,7 +1,7 @@
 """From files and what their names say to fields: which files belong together, and which field is which plane."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -21,7 +21,8 @@ def group_files(
 ) -> list[FieldFiles]:
     """One FieldFiles for each field of view and timepoint, its channels without roles as yet.
 
-    Raises InputError for two files of one channel and slice, or a slice that is not there.
+    Raises InputError for two files of one channel and slice, a slice that is not there, or channels in files of their
+    own that hold different numbers of timepoints.
 
     Parameters
     ----------
@@ -41,6 +42,7 @@ def group_files(
         slices[parts.z] = root / path
     several_times = len({parts.timepoint for parts in of_group.values()}) > 1
     fields: list[FieldFiles] = []
+    stacked = _stacked(groups.values())
     for group, tokens in groups.items():
         item = _place(of_group[group], several_times)
         if None in tokens:
@@ -49,7 +51,7 @@ def group_files(
                 fields += fields_of_file(item, file, composites, z)
         else:
             channels = {token: slices for token, slices in tokens.items() if token is not None}
-            fields.append(_of_channels(item, channels, names, z))
+            fields += _of_channels(item, channels, names, z, stacked)
     return fields
 
 
@@ -73,17 +75,56 @@ def _place(parts: Parts, several_times: bool) -> FieldFiles:
     return FieldFiles(name, (), "raw", parts.plate, parts.well, parts.site, parts.timepoint, parts.date, series=series)
 
 
+Files = Mapping[int | None, Path]  # of one channel by the slice that their names give
+
+
+def _stacked(groups: Iterable[Mapping[str | None, Files]]) -> set[str]:
+    """Channels whose first file is a stack: every file of these is looked into, and no other; a plate has many."""
+    first: dict[str, Path] = {}
+    for tokens in groups:
+        for token, files in tokens.items():
+            if token is not None and None in files:
+                first.setdefault(token, files[None])
+    return {token for token, path in first.items() if _stack_in(path)}
+
+
+def _stack_in(path: Path) -> ImageInfo | None:
+    """What the only image of a file is, where that has one channel, and slices or timepoints."""
+    try:
+        scenes = describe_image(path)
+    except CellularError:
+        return None  # what is wrong with it is said when it is its turn
+    sizes = scenes[0].sizes
+    stack = len(scenes) == 1 and sizes.get("C", 1) == 1 and max(sizes.get("Z", 1), sizes.get("T", 1)) > 1
+    return scenes[0] if stack else None
+
+
 def _of_channels(
-    item: FieldFiles, tokens: Mapping[str, Mapping[int | None, Path]], names: Mapping[str, str], z: ZChoice
-) -> FieldFiles:
-    """The field with a file, or a stack of files, for each channel."""
-    sources, projection = [], None
-    for token, files in tokens.items():
-        levels = sorted(files, key=lambda level: -1 if level is None else level)
-        chosen, used = _project({level: (files[level], 0) for level in levels}, z, item.name)
-        projection = projection or used
-        sources.append(Source(token, names.get(token, ""), None, chosen, index=None))
-    return replace(item, sources=tuple(sources), projection=projection)
+    item: FieldFiles, tokens: Mapping[str, Files], names: Mapping[str, str], z: ZChoice, stacked: set[str]
+) -> list[FieldFiles]:
+    """The field, or one for each timepoint, with a file, a stack of files or a stack in one file for each channel."""
+    looked = {t: _stack_in(files[None]) for t, files in tokens.items() if t in stacked and set(files) == {None}}
+    infos = {token: info for token, info in looked.items() if info is not None}
+    times = {token: infos[token].sizes.get("T", 1) if token in infos else 1 for token in tokens}
+    if len(set(times.values())) > 1:
+        told = ", ".join(f"{count} in {token}" for token, count in times.items())
+        path = next(iter(tokens[max(times, key=lambda token: times[token])].values()))
+        raise InputError(f"{path}: channels of {item.name} hold different numbers of timepoints, {told}")
+    fields = []
+    for t in range(max(times.values())):
+        sources, projection = [], None
+        for token, files in tokens.items():
+            slices: dict[int | None, tuple[Path, int]]
+            if token in infos:
+                slices = {level + 1: (files[None], level) for level in range(infos[token].sizes.get("Z", 1))}
+            else:
+                slices = {level: (files[level], 0) for level in sorted(files, key=lambda n: -1 if n is None else n)}
+            chosen, used = _project(slices, z, item.name)
+            projection = projection or used
+            sources.append(Source(token, names.get(token, ""), None, chosen, 0 if token in infos else None, t=t))
+        here = _named_scene(item, next(iter(infos.values())), t, 1) if max(times.values()) > 1 else item
+        fields.append(replace(here, sources=tuple(sources), projection=projection))
+    return fields
 
 
 def _project(

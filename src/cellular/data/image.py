@@ -183,10 +183,18 @@ def _info(source: Source) -> ImageInfo:
 
 
 def _check_single(source: Source, info: ImageInfo) -> None:
-    """A file that stands for one channel by its name holds one plane."""
+    """A file that stands for one channel by its name, and was not found to be a stack, holds one plane."""
+    if not source.token or source.index is not None:
+        return
+    path = source.slices[0][0]
     many = {axis: n for axis, n in info.sizes.items() if axis in "TZC" and n > 1}
-    if many and source.token and source.index is None:
-        raise InputError(f"{source.slices[0][0]}: by its name one channel, but it holds {many}; give one plane a file")
+    if many:
+        raise InputError(
+            f"{path}: by its name one channel, but it holds {many}, and the first file of this channel one plane; "
+            "give all alike"
+        )
+    if (scenes := len(describe_image(path))) > 1:
+        raise InputError(f"{path}: by its name one channel, but it holds {scenes} images; give each a file")
 
 
 def _stack(

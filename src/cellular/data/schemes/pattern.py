@@ -36,7 +36,7 @@ def pattern_scheme(regex: str) -> Scheme:
         if group not in GROUPS:
             near = difflib.get_close_matches(group, GROUPS, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise SettingsError(f"--pattern has a group '{group}'{hint} Groups are {', '.join(GROUPS)}")
+            raise SettingsError(f"--pattern has a group '{group}'{hint}; groups are {', '.join(GROUPS)}")
     if not {"well", "series", "timepoint"} & set(compiled.groupindex):
         raise SettingsError(
             f"--pattern {regex} tells no fields apart: give it a group (?P<well>...), (?P<series>...) or "
