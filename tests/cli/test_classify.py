@@ -5,10 +5,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
+from cellular.autophagy.state.crop_model import CropSettings
 from cellular.autophagy.state.tree_model import FEATURES
 from cellular.cli.main import main
-from cellular.data.formats.images import write_image, write_labels
+from cellular.data.find import find_plate
+from cellular.data.formats.images import read_image, write_image, write_labels
+from cellular.jobs.classify import train_crop_state
 
 WELLS = ("C03", "C05", "I04", "I06")
 
@@ -150,7 +154,7 @@ def pictures(tmp_path):
 def test_a_network_is_trained_and_used(pictures, capsys):
     cells, folders = str(pictures / "cells.csv"), ["--images", str(pictures / "images")]
     folders += ["--labels", str(pictures / "labels")]
-    train = ["classify", "train", cells, "--backend", "crops", "--crop_px", "32", "--epochs", "2", "--device", "cpu"]
+    train = ["classify", "train", cells, "--backend", "crops", "--crop_px", "32", "--epochs", "1", "--device", "cpu"]
     assert main([*train, "--out", str(pictures / "out")]) == 2
     assert "give --images and --labels" in capsys.readouterr().err
     assert main([*train, *folders, "--out", str(pictures / "out")]) == 0
@@ -176,3 +180,40 @@ def test_a_network_is_trained_and_used(pictures, capsys):
     (pictures / "labels" / "Timepoint_001_220518-ST_I06_s1_masks.tif").unlink()
     assert main([*predict, *folders]) == 2
     assert "Timepoint_001_220518-ST_I06_s1 (1 of 4 fields are missing)" in capsys.readouterr().err
+
+
+def quickly_trained(pictures, pixel_size_um):
+    plate = find_plate(pictures / "images", pixel_size_um=pixel_size_um)
+    quick = CropSettings(side_px=32, size=32, width=4, epochs=1, cells_per_epoch=32, batch=16, device="cpu")
+    cells, labels = pictures / "cells.csv", pictures / "labels"
+    return train_crop_state(cells, pictures / "out", plate, labels, settings=quick).model
+
+
+def test_a_network_sees_the_projection_that_it_is_told(pictures, capsys):
+    """Slices of which the second is dark: of them summed up, the network says what it says of single images."""
+    cells, model = str(pictures / "cells.csv"), str(quickly_trained(pictures, None))
+    labels = ["--labels", str(pictures / "labels")]
+    for path in (pictures / "images").iterdir():
+        plane = read_image(path)
+        (pictures / "stack").mkdir(exist_ok=True)
+        tifffile.imwrite(
+            pictures / "stack" / path.name, np.stack([plane, 0 * plane]), imagej=True, metadata={"axes": "ZYX"}
+        )
+    predict = ["classify", "predict", cells, "--model", model, "--out"]
+    assert main([*predict, str(pictures / "flat"), "--images", str(pictures / "images"), *labels]) == 0
+    stack = [*labels, "--images", str(pictures / "stack")]
+    capsys.readouterr()
+    assert main([*predict, str(pictures / "none"), *stack]) == 2
+    assert "--z" in capsys.readouterr().err
+    assert main([*predict, str(pictures / "summed"), *stack, "--z", "sum"]) == 0
+    flat, summed = (pd.read_csv(pictures / name / "cells.csv") for name in ("flat", "summed"))
+    pd.testing.assert_frame_equal(flat, summed)
+
+
+def test_a_network_is_not_shown_pixels_of_another_size(pictures, capsys):
+    cells, model = str(pictures / "cells.csv"), str(quickly_trained(pictures, 0.3))
+    folders = ["--images", str(pictures / "images"), "--labels", str(pictures / "labels")]
+    predict = ["classify", "predict", cells, "--model", model, *folders, "--out", str(pictures / "told")]
+    for size, code in (("0.302", 0), ("0.6", 2)):
+        assert main([*predict, "--pixel_size", size]) == code
+    assert "trained on pixels of 0.3 um, these are of 0.6 um" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from scipy import ndimage as ndi
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.measure.field import MeasureSettings
 from cellular.autophagy.measure.puncta_settings import PunctaSettings
+from cellular.autophagy.state.crop_model import CropSettings
 from cellular.cli.main import main
 from cellular.data.find import find_plate
 from cellular.data.formats.images import read_image, write_image, write_labels
@@ -20,6 +21,7 @@ from cellular.data.image import read_field
 from cellular.errors import InputError, MissingInputError, OutputExistsError
 from cellular.files import read_csv
 from cellular.jobs.analyse import AnalyseSettings, analyse
+from cellular.jobs.classify import classify, train_crop_state
 from cellular.jobs.flat_field import open_flat_field, settle
 from cellular.jobs.measure import measure
 from cellular.jobs.quality import quality
@@ -117,6 +119,24 @@ def test_a_flat_field_is_of_all_fields_where_some_alone_are_outlined(folder, tmp
     cells = analyse(one, tmp_path / "one", whole, labels=few).cells
     pd.testing.assert_frame_equal(cells, measure(one, few, tmp_path / "two", settings, flat_field="auto").cells)
     assert read_csv(tmp_path / "one" / "flat_field" / "flat_field.csv")["fields"].gt(6).all()
+
+
+def test_a_network_of_states_sees_the_light_as_it_was_recorded(folder, tmp_path):
+    """It learns from that in `classify`; in `analyse` it saw what the flat field made of it."""
+    plate, labels = found(folder), folder / "labels"
+    before = measure(plate, None, tmp_path / "measured", MeasureSettings(puncta=SMALL), overlays=0)
+    truth = before.cells[["field", "label"]].assign(state=np.where(before.cells["label"] % 3, "basal", "activated"))
+    truth.to_csv(tmp_path / "truth.csv", index=False)
+    quick = CropSettings(side_px=24, size=24, width=4, epochs=1, cells_per_epoch=64, batch=32, device="cpu")
+    cells = tmp_path / "measured" / "cells.csv"
+    model = train_crop_state(cells, tmp_path / "state", plate, labels, tmp_path / "truth.csv", quick).model
+    settings = MeasureSettings(puncta=SMALL)
+    whole = AnalyseSettings(measure=settings, flat_field="auto", overlays=0, state_model=str(model))
+    told = analyse(plate, tmp_path / "run", whole, labels=labels).cells
+    assert (told["mean__mRFP"] / before.cells["mean__mRFP"]).std() > 0.05
+    again = classify(tmp_path / "run" / "cells.csv", model, tmp_path / "told", images=plate, labels=labels)
+    assert again["probability_activated"].nunique() > 100
+    pd.testing.assert_series_equal(told["probability_activated"], again["probability_activated"])
 
 
 def test_flat_field_images_are_applied_by_channel(folder, tmp_path):

@@ -3,6 +3,7 @@
 import argparse
 
 from cellular.cli.arguments import (
+    NUMBERS_TOO,
     REPLICATE,
     add_assay,
     add_corrections,
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state_model", "--state-model", help="model.safetensors of classify train")
     parser.add_argument("--overlays", type=int, default=8, help="fields to draw outlines and puncta over")
     parser.add_argument("--ome_zarr", "--ome-zarr", action="store_true", help="write each plate as OME-Zarr too")
-    add_plate(parser, numbers=True)
+    add_plate(parser, more=NUMBERS_TOO)
     add_segmentation(parser, channels=False, seeds=True)
     add_reporter(parser)
     add_puncta(parser)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cellular.data.plate import Plate
     from cellular.segment.settings import SegmentSettings
 
+NUMBERS_TOO = "; and, or only, numbers: those that the network sees, in inspect's order, 0 = grey"
 CHANNELS_HELP = (
     "what the channels are, where names and files do not say: mRFP=w3 EGFP=w2 DNA=w1 transmitted=BF marker:LAMP1=w4, "
     "by what names call a channel, its name in the file, or its number there"
@@ -42,11 +43,10 @@ def diameter(text: str) -> float | str:
         raise argparse.ArgumentTypeError(f"expected a number of px or auto, got {text!r}") from None
 
 
-def add_plate(parser: argparse.ArgumentParser, *, wells: bool = True, numbers: bool = False) -> None:
-    """How to read a plate: `wells` with a plate map, `numbers` where channels may be told by number to the network."""
+def add_plate(parser: argparse.ArgumentParser, *, wells: bool = True, more: str = "") -> None:
+    """How to read a plate: `wells` with a plate map, `more` what else `--channels` takes."""
     group = parser.add_argument_group("plate")
     add = group.add_argument
-    more = "; and, or only, numbers: those that the network sees, in inspect's order, 0 = grey" if numbers else ""
     add("--channels", nargs="+", default=[], metavar="ROLE=CHANNEL", help=CHANNELS_HELP + more)
     add("--scheme", help="how files are named: cellular, imagexpress, phenix, incell, ...; found by itself")
     add("--pattern", help="regular expression for other names, with groups plate, well, site, timepoint, z, channel")

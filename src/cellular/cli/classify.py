@@ -3,9 +3,10 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from cellular.cli.arguments import add_corrections
+from cellular.cli.arguments import add_corrections, add_plate, find
 
 if TYPE_CHECKING:
+    from cellular.data.plate import Plate
     from cellular.jobs.classify import TrainedState
 
 
@@ -34,14 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     crops = train.add_argument_group("--backend crops")
     _add_pictures(crops)
     crops.add_argument(
-        "--channels", nargs="+", default=["mRFP", "EGFP"], help="shown to the network: mRFP, EGFP, transmitted"
-    )
-    crops.add_argument(
         "--brightness", choices=("kept", "relative"), default="kept", help="relative: only each cell's pattern is shown"
     )
     crops.add_argument("--crop_px", "--crop-px", type=int, default=160, help="side of the square about a cell, px")
     crops.add_argument("--epochs", type=int, default=16, help="rounds of 1536 cells")
     crops.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    add_plate(train, wells=False, more="; and, or only, what the network sees of mRFP, EGFP, transmitted (mRFP EGFP)")
     predict = tasks.add_parser("predict", help="tell the state of other cells", formatter_class=kind)
     predict.add_argument("cells", metavar="CELLS", help="cells.csv of cellular measure")
     predict.add_argument("--model", required=True, help="model.safetensors of classify train")
@@ -52,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--explain", choices=("occlusion", "shapley"), default="occlusion", help="how trees are explained"
     )
     _add_pictures(predict.add_argument_group("a model of --backend crops"))
+    add_plate(predict, wells=False)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -65,6 +65,11 @@ def run(args: argparse.Namespace) -> None:
 def _add_pictures(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--images", help="folder of images that CELLS was measured on")
     group.add_argument("--labels", help="folder of label images that CELLS was measured with")
+
+
+def _plate(args: argparse.Namespace) -> "Plate | None":
+    """The plate of `--images`, read as the options say; None where it is not given."""
+    return find(args, args.images, tell=False) if args.images else None
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -97,8 +102,10 @@ def _train_crops(args: argparse.Namespace) -> "TrainedState":
     from cellular.autophagy.state.crop_model import CropSettings
     from cellular.jobs.classify import pictures, train_crop_state
 
+    shown = [word for word in args.channels if "=" not in word]
+    args.channels = [word for word in args.channels if "=" in word]
     settings = CropSettings(
-        channels=tuple(args.channels),
+        channels=tuple(shown) or CropSettings.channels,
         side_px=args.crop_px,
         size=min(80, args.crop_px),
         brightness=args.brightness,
@@ -107,14 +114,14 @@ def _train_crops(args: argparse.Namespace) -> "TrainedState":
         device=args.device,
         seed=args.seed,
     )
-    where = pictures(args.images, args.labels)
+    where = pictures(_plate(args), args.labels)
     return train_crop_state(args.cells, args.out, *where, args.truth, settings, args.positive, args.corrections)
 
 
 def _predict(args: argparse.Namespace) -> None:
     from cellular.jobs.classify import classify
 
-    where = {"images": args.images, "labels": args.labels}
+    where = {"images": _plate(args), "labels": args.labels}
     how = {"top": args.top, "method": args.explain, "corrections": args.corrections}
     cells = classify(args.cells, args.model, args.out, **where, **how)
     print(f"{len(cells)} cells: " + ", ".join(f"{n} {state}" for state, n in cells["state"].value_counts().items()))

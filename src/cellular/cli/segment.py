@@ -3,6 +3,7 @@
 import argparse
 
 from cellular.cli.arguments import (
+    NUMBERS_TOO,
     add_plate,
     add_segmentation,
     boolean,
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="starter", help="starter, nuclei, cyto, cyto2, cyto3 or a model file")
     parser.add_argument("--out", required=True, help="folder for label images, cells.csv and overlays")
     add_segmentation(parser, channels=False, seeds=True)
-    add_plate(parser, wells=False, numbers=True)
+    add_plate(parser, wells=False, more=NUMBERS_TOO)
     parser.add_argument("--overlays", type=boolean, default=True, help="draw outlines over each image")
     add_engine(parser)
 

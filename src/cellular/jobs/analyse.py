@@ -219,7 +219,7 @@ class _Analysing:
         if self.state_model is not None:
             from cellular.jobs.classify import classify_field
 
-            tables["cells"] = classify_field(self.state_model, tables["cells"], image, labels)
+            tables["cells"] = classify_field(self.state_model, tables["cells"], recorded, labels)
         if item.name in self.shown:
             draw_outlines(overlay_path(self.out, item.name), image, labels)
             draw_puncta(puncta_path(self.out, item.name), image, labels, tables, nuclei)

@@ -1,6 +1,6 @@
 """`cellular classify`: train on cells whose state is known, judge on unseen ones; predict for any others."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.state import crop_train
-from cellular.autophagy.state.by_hand import check_measured, laid_over
+from cellular.autophagy.state.by_hand import laid_over
 from cellular.autophagy.state.crop_file import FORMAT as CROPS
 from cellular.autophagy.state.crop_file import load_crop_model, save_crop_model
 from cellular.autophagy.state.crop_model import CropModel, CropSettings, predict_crops
-from cellular.autophagy.state.crops import Crops, cut_crops, join_crops
+from cellular.autophagy.state.crops import Crops, join_crops
 from cellular.autophagy.state.explain import explain_crops, integrated_gradients
 from cellular.autophagy.state.files import load_model, read_header, save_model
 from cellular.autophagy.state.tree_model import ClassifySettings, TreeModel, predict, warn_of_strangers
@@ -21,13 +21,12 @@ from cellular.autophagy.state.trees import explain, train, validate
 from cellular.autophagy.state.truth import add_truth, checked_cells, two_states
 from cellular.autophagy.state.unseen import Validation
 from cellular.autophagy.state.words import UNIDENTIFIED
-from cellular.data.find import as_plate
-from cellular.data.image import FieldImage, load_labels, read_field
-from cellular.data.plate import FieldFiles, Plate
+from cellular.data.image import FieldImage
+from cellular.data.plate import Plate
 from cellular.errors import InputError, SettingsError
 from cellular.files import alone_in, read_csv, together, write_csv, write_json
 from cellular.jobs.cells_by_hand import cells_and_states, truth_by_hand
-from cellular.progress import progress
+from cellular.jobs.crops import crops_by_field, crops_of, fields_of, no_crops
 from cellular.report.autophagy import calibration_figure, confusion_figure, importance_figure, saliency_figure
 from cellular.report.style import save
 from cellular.settings import settings_to_dict
@@ -80,7 +79,7 @@ def train_state(
 def train_crop_state(
     cells: str | Path,
     out: str | Path,
-    images: str | Path,
+    images: str | Path | Plate,
     labels: str | Path,
     truth: str | Path | None = None,
     settings: CropSettings | None = None,
@@ -94,8 +93,7 @@ def train_crop_state(
     are in memory at once: 80 kB a cell at the usual size.
     """
     table, settings = _known_cells(cells, truth, settings or CropSettings(), positive, corrections)
-    pairs = fields_of(table, images, labels)
-    crops = join_crops([part for _, part in _crops(pairs, settings, table)])
+    crops = join_crops(list(crops_by_field(fields_of(table, images, labels), table, settings)))
     model, checked = crop_train.train(crops, table, settings)
     with alone_in(out) as folder:
         _write_validation(checked, folder, settings, caveat(truth, corrections))
@@ -133,19 +131,8 @@ def read_state_model(path: str | Path) -> CropModel | TreeModel:
     return load_crop_model(path) if read_header(path)["format"] == CROPS else load_model(path)
 
 
-def classifier(
-    model: CropModel | TreeModel, fields: Mapping[str, FieldFiles]
-) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    """A function that adds ``state`` and ``probability_<positive>`` to a table of measured cells.
-
-    `fields` are the images and label images that the cells are from; trees do not look at them.
-    """
-    if isinstance(model, CropModel):
-        return lambda cells: _join_told(cells, _predict_fields(model, checked_cells(cells), fields))
-    return lambda cells: _with_told(checked_cells(cells), model)
-
-
-def _with_told(cells: pd.DataFrame, model: TreeModel) -> pd.DataFrame:
+def _told_by_trees(cells: pd.DataFrame, model: TreeModel) -> pd.DataFrame:
+    """`cells` with ``state`` and ``probability_<positive>``."""
     told = predict(model, cells)
     warn_of_strangers(model, cells)
     return cells.drop(columns=list(told), errors="ignore").join(told)
@@ -167,7 +154,7 @@ def predict_state(
     """
     fitted = load_model(model)
     table, by_hand = cells_and_states(cells, corrections, fitted.settings.known)
-    classified = classifier(fitted, {})(table)
+    classified = _told_by_trees(checked_cells(table), fitted)
     reasons = explain(fitted, classified, top, method) if top else None
     classified = classified if by_hand is None else laid_over(classified, by_hand)
     with alone_in(out) as folder:
@@ -182,7 +169,7 @@ def predict_crop_state(
     cells: str | Path,
     model: str | Path,
     out: str | Path,
-    images: str | Path,
+    images: str | Path | Plate,
     labels: str | Path,
     *,
     top: int = 3,
@@ -196,9 +183,9 @@ def predict_crop_state(
     table, by_hand = cells_and_states(cells, corrections, network.settings.known)
     table = checked_cells(table)
     pairs = fields_of(table, images, labels) if len(table) else {}
-    nothing = _no_crops(network)
+    nothing = no_crops(network)
     told, reasons = [predict_crops(network, nothing)], [explain_crops(network, nothing)]
-    for _, crops in _crops(pairs, network.settings, table):
+    for crops in crops_by_field(pairs, table, network.settings):
         told.append(predict_crops(network, crops))
         if top:
             reasons.append(explain_crops(network, crops).query("rank <= @top"))
@@ -208,8 +195,8 @@ def predict_crop_state(
         _forget(folder)
         if len(table):
             shown = _surest(by_model.assign(truth=np.nan), network.settings)
-            again = _crops({n: pairs[n] for n in shown["field"].unique()}, network.settings, table)
-            _look(network, join_crops([part for _, part in again]), shown, folder)
+            again = crops_by_field({n: pairs[n] for n in shown["field"].unique()}, table, network.settings)
+            _look(network, join_crops(list(again)), shown, folder)
         if top:
             write_csv(folder / REASONS, together(reasons))
         write_table(folder, "cells", [from_frame(classified)])
@@ -221,7 +208,7 @@ def classify(
     model: str | Path,
     out: str | Path,
     *,
-    images: str | Path | None = None,
+    images: str | Path | Plate | None = None,
     labels: str | Path | None = None,
     top: int = 3,
     method: str = "occlusion",
@@ -234,7 +221,8 @@ def classify(
 
     Parameters
     ----------
-    images, labels : folders that the cells were measured on; a network needs them, trees do not look at them.
+    images, labels : what the cells were measured on: a plate or a folder of it, and a folder of label images; a network
+        needs them, trees do not look at them. The light that it sees is as it was recorded, before any flat field.
     corrections : folder of corrections (see :mod:`cellular.jobs.corrections`): states told by hand stand over the
         model's, which moves to ``state_model`` and ``probability_<positive>_model``.
     top : features, or channels, that explain each cell. method : how trees are explained, "occlusion" or "shapley".
@@ -264,66 +252,26 @@ def classify(
     return predict_crop_state(cells, model, out, *pictures(images, labels), top=top, corrections=corrections)
 
 
-def pictures(images: str | Path | None, labels: str | Path | None) -> tuple[str | Path, str | Path]:
+def pictures(images: str | Path | Plate | None, labels: str | Path | None) -> tuple[str | Path | Plate, str | Path]:
     """The folders that a network needs; SettingsError where they are not given."""
     if not (images and labels):
         raise SettingsError("a network looks at pictures: give --images and --labels, as to cellular measure")
     return images, labels
 
 
-def fields_of(cells: pd.DataFrame, images: str | Path | Plate, labels: str | Path | None) -> dict[str, FieldFiles]:
-    """Image and label image of every field of `cells`; InputError where one is missing."""
-    plate = as_plate(images, labels)
-    return _wanted(cells, {item.name: item for item in plate.fields if item.labels})
-
-
-def _wanted(cells: pd.DataFrame, fields: Mapping[str, FieldFiles]) -> dict[str, FieldFiles]:
-    names = sorted(cells["field"].unique())
-    missing = [name for name in names if name not in fields]
-    if missing:
-        raise InputError(
-            f"No image and label image of {missing[0]} ({len(missing)} of {len(names)} fields are missing)"
-        )
-    return {name: fields[name] for name in names}
-
-
-def _crops(
-    fields: Mapping[str, FieldFiles], settings: CropSettings, cells: pd.DataFrame
-) -> Iterator[tuple[str, Crops]]:
-    """Crops of each field; InputError where its rows of `cells` were measured on other outlines."""
-    rows = dict(tuple(cells.groupby("field", sort=False)))
-    for name, item in progress(fields.items(), desc="crops", unit="field"):
-        image = read_field(item)
-        labels = load_labels(item, image.shape)
-        check_measured(name, rows[name], labels)
-        yield name, crops_of(image, labels, name, settings)
-
-
-def crops_of(image: FieldImage, labels: np.ndarray, name: str, settings: CropSettings) -> Crops:
-    """The cells of one field cut out as the network wants them."""
-    return cut_crops(image, labels, name, channels=settings.channels, side_px=settings.side_px, size=settings.size)
-
-
-def _predict_fields(network: CropModel, cells: pd.DataFrame, fields: Mapping[str, FieldFiles]) -> pd.DataFrame:
-    told = [predict_crops(network, crops) for _, crops in _crops(_wanted(cells, fields), network.settings, cells)]
-    return together([predict_crops(network, _no_crops(network)), *told])
-
-
-def _no_crops(network: CropModel) -> Crops:
-    """Crops of a table without cells."""
-    channels, size = network.settings.channels, network.settings.size
-    cells = pd.DataFrame({"field": np.empty(0, object), "label": np.empty(0, np.int64)})
-    return Crops(np.empty((0, len(channels) + 1, size, size), np.float32), cells, channels, network.source)
-
-
 def classify_field(
     model: CropModel | TreeModel, cells: pd.DataFrame, image: FieldImage, labels: np.ndarray
 ) -> pd.DataFrame:
-    """The cells of one field with ``state`` and ``probability_<positive>``; trees do not look at the image."""
-    if isinstance(model, TreeModel) or not len(cells):
-        return classifier(model, {})(cells)
-    crops = crops_of(image, labels, str(cells["field"].iloc[0]), model.settings)
-    return _join_told(cells, predict_crops(model, crops))
+    """The cells of one field with ``state`` and ``probability_<positive>``.
+
+    `image` is as the camera recorded it, as networks learn from it; trees go by the measurements and do not look at it.
+    """
+    cells = checked_cells(cells)
+    if isinstance(model, TreeModel):
+        return _told_by_trees(cells, model)
+    if not len(cells):
+        return _join_told(cells, predict_crops(model, no_crops(model)))
+    return _join_told(cells, predict_crops(model, crops_of(image, labels, cells["field"].iloc[0], model.settings)))
 
 
 def _join_told(cells: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:

@@ -29,6 +29,7 @@ def save_crop_model(path: str | Path, model: CropModel) -> Path:
         "usual": model.usual,
         "calibration": asdict(model.calibration),
         "source": model.source,
+        "pixel_size_um": model.pixel_size_um,
     }
     state = {name: value.detach().cpu().contiguous() for name, value in model.network.state_dict().items()}
     write_bytes(path, save(state, {"cellular": json.dumps(about)}))
@@ -53,10 +54,13 @@ def load_crop_model(path: str | Path, device: str = "auto") -> CropModel:
             raise InputError(f"bias {calibration.bias}, scale {scale} or usual {usual} do not fit its settings")
         if source not in ("raw", "composite"):
             raise InputError(f"it was trained on {source!r} images, not raw or composite ones")
+        # Files of earlier versions do not say.
+        (pixel_size_um,) = _levels(about["pixel_size_um"]) if about.get("pixel_size_um") else (None,)
         network = _network(load_file(path), channels, states, settings.width)
     except (CellularError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} is not a crop model of cellular classify: {error}") from error
-    return CropModel(network.to(resolve_device(device)).eval(), settings, scale, usual, calibration, source)
+    network = network.to(resolve_device(device)).eval()
+    return CropModel(network, settings, scale, usual, calibration, source, pixel_size_um)
 
 
 def _network(weights: dict[str, torch.Tensor], channels: int, states: int, width: int) -> CropNetwork:

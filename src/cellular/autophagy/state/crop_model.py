@@ -10,6 +10,7 @@ from cellular.autophagy.measure.unmix import REPORTER
 from cellular.autophagy.state.crops import CHANNELS, Crops
 from cellular.autophagy.state.network import CropNetwork
 from cellular.autophagy.state.unseen import StateSettings, require_whole
+from cellular.data.formats.image_info import square
 from cellular.errors import InputError, SettingsError
 
 # Brightness over the training cells' 99th percentile is cut off here, so that one debris pixel outshines no cell.
@@ -85,6 +86,7 @@ class CropModel:
     scale : per channel, the brightness that becomes 1 (counts or grey levels).
     usual : per channel, the mean brightness of training cells, as the network sees it.
     source : "raw" or "composite", the kind of images it was trained on.
+    pixel_size_um : side of their pixels, µm; None where it was not known, or the file is of an earlier version.
     """
 
     network: CropNetwork
@@ -93,6 +95,7 @@ class CropModel:
     usual: tuple[float, ...]
     calibration: Calibration
     source: str
+    pixel_size_um: float | None = None
 
     @property
     def states(self) -> list[str]:
@@ -104,11 +107,17 @@ def predict_crops(model: CropModel, crops: Crops) -> pd.DataFrame:
     """``field, label, state, probability_<positive>`` of every crop.
 
     With Unidentified as a class, the probability is that of the positive state among the two. Raises InputError for
-    crops of the other kind of images than the model's.
+    crops of the other kind of images than the model's, or of pixels of another size.
     """
     if crops.source != model.source:
         raise InputError(
             f"The model was trained on {model.source} images, these are {crops.source}; their intensities differ"
+        )
+    learned, seen = model.pixel_size_um, crops.pixel_size_um
+    if learned and seen and square(learned, seen) is None:
+        raise InputError(
+            f"The model was trained on pixels of {learned:.4g} um, these are of {seen:.4g} um: cells look larger or "
+            "smaller to it than those it learned from; train one on such images, or give --pixel_size if that is wrong"
         )
     raw = raw_logits(model.network, crops, np.arange(len(crops)), np.array(model.scale), model.settings)
     return crops.cells.join(told_states(model.calibration.logits(raw), model.settings))

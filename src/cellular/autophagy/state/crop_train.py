@@ -75,7 +75,7 @@ def train(crops: Crops, table: pd.DataFrame, settings: CropSettings | None = Non
     importance = importance_table([*crops.channels, "outline"], importances)
     network, scale = _fit(crops, rows, truth, wells, settings)
     usual = _usual(network_inputs(crops, rows[:: max(1, len(rows) // 2000)], scale, settings))
-    model = CropModel(network, settings, tuple(scale.tolist()), usual, calibration, crops.source)
+    model = CropModel(network, settings, tuple(scale.tolist()), usual, calibration, crops.source, crops.pixel_size_um)
     return model, score(cells, importance, settings, folds)
 
 

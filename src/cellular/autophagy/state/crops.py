@@ -27,12 +27,14 @@ class Crops:
     cells : ``field, label`` of each.
     channels : names of the planes before the outline.
     source : "raw" or "composite"; the two have no common unit.
+    pixel_size_um : side of the image's pixels, µm; None where it is not known.
     """
 
     pixels: np.ndarray
     cells: pd.DataFrame
     channels: tuple[str, ...]
     source: str
+    pixel_size_um: float | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -69,7 +71,7 @@ def cut_crops(
             square[place] = values * inside
             plane[:] = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)
     cells = pd.DataFrame({"field": np.full(len(numbers), field, object), "label": numbers.astype(np.int64)})
-    return Crops(pixels, cells, tuple(channels), source)
+    return Crops(pixels, cells, tuple(channels), source, image.pixel_size_um)
 
 
 def join_crops(parts: Sequence[Crops]) -> Crops:
@@ -82,6 +84,7 @@ def join_crops(parts: Sequence[Crops]) -> Crops:
         pd.concat([part.cells for part in parts], ignore_index=True),
         parts[0].channels,
         parts[0].source,
+        next((part.pixel_size_um for part in parts if part.pixel_size_um), None),
     )
 
 
