@@ -276,7 +276,10 @@ def test_coco_run_lengths_of_a_brush_are_cells(tmp_path):
         {"image_id": 0, "category_id": 0, "iscrowd": 1, "segmentation": {"size": [20, 30], "counts": counts}}
         for counts in (packed["counts"].decode(), plain)
     ]
-    found, _ = read(coco_file(tmp_path / "a.json", items))
+    found, remarks = read(coco_file(tmp_path / "a.json", items))
+    assert [notice[:70] for notice in remarks.notices] == [
+        "a.json: 2 of 2 annotations of f.png are marked iscrowd; each is taken "
+    ]
     assert [item.class_name for item in found] == ["fed", "fed"]
     for item in found:
         np.testing.assert_array_equal(item.cell.full(), block(3, 2, 9, 8))

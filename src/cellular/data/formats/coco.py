@@ -90,8 +90,14 @@ def read_coco(path: Path, shape: tuple[int, int], field: str | None, remarks: Re
     for axis, key in enumerate(("height", "width")):
         if image.get(key) and image[key] != shape[axis]:  # VIA and others write 0 or null where they do not know
             raise InputError(f"{path}: image {image.get('file_name')} has {key} {image[key]}, the field {shape[axis]}")
+    items = content.items.get(str(image["id"]), [])
+    if crowds := sum(bool(item.get("iscrowd")) for _, item in items):
+        remarks.notices.append(
+            f"{path.name}: {crowds} of {len(items)} annotations of {image.get('file_name')} are marked iscrowd; each "
+            "is taken for one cell, since CVAT marks brushed cells so: take true crowds out of the file"
+        )
     found = []
-    for number, item in content.items.get(str(image["id"]), []):
+    for number, item in items:
         source = f"{path.name}#{item.get('id', number)}"
         with remarks.item(source, "coco"):
             category = item.get("category_id")
