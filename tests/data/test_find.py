@@ -264,7 +264,7 @@ def test_slices_are_slices_whichever_of_time_and_height_is_named_first(tmp_path)
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (("x_GFP_z1", "x_GFP_z2"), "each file is a field of its own, and names such as x_GFP_z1.tif"),
+        (("x_GFP_z1", "x_GFP_z2"), "names such as x_GFP_z1, each a field"),
         (("x-Z01", "y-Z01"), None),
         (("fuzz1", "fuzz2"), None),
     ],

@@ -73,7 +73,96 @@ NAMES = [
     ("incucyte", "VID123_A1_1_01d02h03m.tif", "plate=VID123 well=A01 site=1 timepoint=1563"),
     ("incucyte", "exp_green_B12_2_00d00h00m.tif", "plate=exp well=B12 site=2 timepoint=0 channel=green"),
     ("incucyte", "VID1_A1_1_2000y01m02d_00h01m.tif", "plate=VID1 well=A01 site=1 timepoint=1441"),
+    ("incucyte", "ScanData/0001/02/0001/0700/A1-2-Ph.tif", "plate=0700 well=A01 site=2 timepoint=1441 channel=Ph"),
     ("cellomics", "AS_09047_050428030001_O01f00d2.TIF", "plate=AS_09047_050428030001 well=O01 site=0 channel=d2"),
+    ("cellomics", "020506plateruni3t001A01f01d2.TIF", "plate=020506platerun well=A01 site=1 timepoint=1 channel=d2"),
+    ("evos", "scan_Plate_R_p02_0_B03f01d0.TIF", "plate=scan_Plate well=B03 site=1 timepoint=2 channel=d0"),
+    ("evos", "scan_R_p2_z1_0_B03f01d0.tif", "plate=scan well=B03 site=1 timepoint=2 z=1 channel=d0"),
+    ("gen5", "A1_01_1_2_GFP_001.tif", "well=A01 site=2 timepoint=1 channel=GFP"),
+    (
+        "gen5",
+        "240301_P1/P24_02_2_9_Phase Contrast_012.tif",
+        "plate=240301_P1 well=P24 site=9 timepoint=12 channel=Phase Contrast",
+    ),
+    (
+        "gen5",
+        "A1_-2_1_1_Tsf[Stitched[GFP 469,525]]_001.tif",
+        "well=A01 site=1 timepoint=1 channel=Tsf[Stitched[GFP 469,525]]",
+    ),
+    (
+        "gen5",
+        "A1ROI1_02_1_1_Bright Field_High Contrast_003.tif",
+        "well=A01 site=1 timepoint=3 channel=Bright Field_High Contrast",
+    ),
+    ("gen5", "A1_1Z4_DAPI_1_003_.tif", "well=A01 site=1 timepoint=3 z=4 channel=DAPI"),
+    ("gen5", "B2_1_Bright Field_1_001_02.tif", "well=B02 site=1 timepoint=1 channel=Bright Field"),
+    (
+        "keyence",
+        "1_XY01_00002_Z003_CH1.tif",
+        "site=2 z=3 channel=CH1 name=1_XY01_00002 series=1_XY01_00002",
+    ),
+    (
+        "keyence",
+        "10X_T0004_XY01_00001_CH2.tif",
+        "site=1 timepoint=4 channel=CH2 name=10X_T0004_XY01_00001 series=10X_XY01_00001",
+    ),
+    ("keyence", "Image_XY07_CH4.tif", "channel=CH4 name=Image_XY07 series=Image_XY07"),
+    (
+        "nikon",
+        "Plate1_2000_WellM05_Point1_2000_M05_0001_ChannelDAPI_Seq2427.tiff",
+        "plate=Plate1_2000 well=M05 site=1 channel=DAPI",
+    ),
+    ("nikon", "20201115_184113_906__WellA2_ChannelGFP,RFP_Seq0003.tif", "well=A02 site=3 date=201115"),
+    ("nikon", "WellB02_PointB02_0004_ChannelGFP_Seq0031.tif", "well=B02 site=4 channel=GFP"),
+    ("nikon", "seq0000xy01c2.tif", "site=1 channel=c2 name=seq0000xy01 series=seq0000xy01"),
+    ("nikon", "260430_t003xy02z04c1.tif", "site=2 timepoint=3 z=4 channel=c1 name=260430_t003xy02 series=260430_xy02"),
+    ("zen", "exp_s02t1c3_ORG.tif", "site=2 timepoint=1 channel=c3 name=exp_s02t1 series=exp_s02"),
+    (
+        "zen",
+        "Snap-2138-Image Export-08_c1_ORG.tif",
+        "channel=c1 name=Snap-2138-Image Export-08 series=Snap-2138-Image Export-08",
+    ),
+    ("zen", "exp_b0s1c0x0-64y0-64.tif", "site=1 channel=c0 name=exp_b0s1x0-64y0-64 series=exp_b0s1x0-64y0-64"),
+    (
+        "matrix",
+        "exp--1/slide--S00/chamber--U08--V07/field--X01--Y02/"
+        "image--L0000--S00--U08--V07--J13--E00--O00--X01--Y02--T0003--Z06--C01.ome.tif",
+        "plate=exp--1 well=H09 timepoint=3 z=6 channel=C01 name=exp--1_H09_x01y02_t3 series=exp--1_H09_x01y02",
+    ),
+    (
+        "squid",
+        "run/3/D16_2_1_Fluorescence_638_nm_Ex.tiff",
+        "plate=run well=D16 site=2 timepoint=3 z=1 channel=Fluorescence_638_nm_Ex",
+    ),
+    (
+        "squid",
+        "0/manual_2_0_Fluorescence_488_nm_Ex.tiff",
+        "site=2 timepoint=0 z=0 channel=Fluorescence_488_nm_Ex name=manual_s2 series=manual_s2",
+    ),
+    (
+        "micromanager",
+        "exp_1/A3-Site_2/img_channel001_position008_time000000004_z003.tif",
+        "plate=exp_1 well=A03 site=2 timepoint=4 z=3 channel=channel1",
+    ),
+    (
+        "micromanager",
+        "E01/img_channel000_position008_time000000000_z000.tif",
+        "well=E01 site=8 timepoint=0 z=0 channel=channel0",
+    ),
+    (
+        "micromanager",
+        "exp_1/Default/img_channel000_position003_time000000002_z000.tif",
+        "site=3 timepoint=2 z=0 channel=channel0 name=exp_1_position3_t2 series=exp_1_position3",
+    ),
+    ("micromanager", "Pos3/img_000000002_GFP_000.tif", "timepoint=2 z=0 channel=GFP name=Pos3_t2 series=Pos3"),
+    ("micromanager", "exp_1_MMStack_A1-Site_15.ome.tif", "plate=exp_1 well=A01 site=15"),
+    (
+        "imagexpress",
+        "experiment/timepoint1/drug_t1_C05_s0_w0_z2.tif",
+        "plate=drug well=C05 site=0 timepoint=1 z=2 channel=w0",
+    ),
+    ("imagexpress", "drug_t24_C05_s0_w0.tif", "plate=drug_t24 well=C05 site=0 channel=w0"),
+    ("phenix", "001012-3-001001001.tif", "well=A12 site=3"),
     ("folders", "Plate1/A01/s1_DAPI.tif", "plate=Plate1 well=A01 site=1 channel=DAPI"),
     ("folders", "a1/3/LAMP1.tif", "well=A01 site=3 channel=LAMP1"),
     ("folders", "20240301/P1/A1/site 2/Texas Red.tif", "plate=P1 well=A01 site=2 channel=Texas Red date=240301"),
@@ -104,6 +193,64 @@ def test_what_a_name_says(scheme, path, expected):
 @pytest.mark.parametrize(("scheme", "path"), [(scheme, path) for scheme, path, _ in NAMES])
 def test_each_is_found_by_itself(scheme, path):
     assert choose([Path(path)]).name == scheme
+
+
+REFUSED = [
+    (["A1_GFP_1.tif", "A1_RFP_1.tif"], "two channels, RFP the second"),
+    (["P1/GFP/1.tif", "x_DAPI_a_1.tif", "x_BF_a_1.tif"], "two channels, BF the second"),
+]
+
+
+@pytest.mark.parametrize(("names", "said"), REFUSED)
+def test_channels_that_no_scheme_reads_are_no_fields(names, said):
+    """Each file was a field of its own: twice the cells, half of them red."""
+    with pytest.raises(InputError, match=said):
+        choose([Path(name) for name in names])
+    assert choose([Path(name) for name in names], "plain").name == "plain"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["x_GFP_1.tif", "x_GFP_2.tif"],
+        ["clone_c1_rep1.tif", "clone_c2_rep1.tif"],
+        ["GFP_line_1.tif", "RFP_line_2.tif"],
+        ["a/x_GFP_1.tif", "b/x_RFP_1.tif"],
+    ],
+)
+def test_words_of_channels_in_other_names_are_no_channels(names):
+    assert choose([Path(name) for name in names]).name == "plain"
+
+
+def said_beside(scheme, names):
+    return SCHEMES[scheme].beside(Path("plate"), [Path(name) for name in names])
+
+
+def test_names_that_do_not_say_enough_are_refused():
+    with pytest.raises(InputError, match="Seq numbers images of several channels"):
+        said_beside("nikon", ["WellA01_ChannelGFP_Seq0001.tif", "WellA01_ChannelRFP_Seq0002.tif"])
+    said_beside("nikon", ["WellA01_ChannelGFP_Seq0001.tif", "WellA01_ChannelRFP_Seq0001.tif"])
+    with pytest.raises(InputError, match="is what stands before xy a time"):
+        said_beside("nikon", ["set1xy01c1.tif", "set2xy01c1.tif"])
+    said_beside("nikon", ["e_t1xy01c1.tif", "e_t2xy01c1.tif"])
+    with pytest.raises(InputError, match=r"A1_-1_1_1_Tsf\[GFP\]_001.tif was made of images such as A1_01_1_1_GFP_001"):
+        said_beside("gen5", ["A1_01_1_1_GFP_001.tif", "A1_-1_1_1_Tsf[GFP]_001.tif"])
+
+
+def test_pictures_of_several_channels_are_left_out():
+    names = ["P_R_p00_0_A01f00d0.TIF", "P_D_p00_0_A01f00d0.TIF", "P_M_p00_0_A01f00d0.TIF"]
+    reading = read_names([Path(name) for name in names], choose([Path(name) for name in names]))
+    assert [path.name for path in reading.extra] == names[1:]
+    names = ["1_XY01_00001_CH1.tif", "1_XY01_00001_CH2.tif", "1_XY01_00001_Overlay.tif"]
+    reading = read_names([Path(name) for name in names], choose([Path(name) for name in names]))
+    assert [path.name for path in reading.extra] == names[2:]
+
+
+def test_fields_that_would_be_called_by_slices_are_said():
+    names = [f"exp--Z0{z}--C0{c}.tif" for z in (0, 1) for c in (0, 1)]
+    (note,) = said_beside("channels", names).notes
+    assert "exp--Z00, each a field of its own" in note
+    assert not said_beside("channels", names[:2]).notes
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

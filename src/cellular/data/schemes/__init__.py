@@ -1,6 +1,7 @@
 """How microscopes name files: one file a maker, found by themselves or by name."""
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,21 +9,30 @@ from itertools import accumulate, pairwise
 from pathlib import PurePosixPath
 from statistics import median_low
 
+from cellular.data.channels import ROLES, role_of
 from cellular.data.formats.suffixes import same_name
 from cellular.data.schemes import (
     cellomics,
     cellular,
     cellvoyager,
     channels,
+    evos,
     folders,
+    gen5,
     imagexpress,
     incell,
     incucyte,
+    keyence,
+    matrix,
+    micromanager,
+    nikon,
     phenix,
     plain,
     scanr,
+    squid,
+    zen,
 )
-from cellular.data.schemes.parts import Beside, Parts, Scheme
+from cellular.data.schemes.parts import Beside, Parts, Scheme, stem
 from cellular.data.schemes.pattern import pattern_scheme
 from cellular.errors import InputError, SettingsError
 
@@ -37,7 +47,15 @@ _MODULES = (
     cellvoyager,
     scanr,
     incucyte,
+    evos,
     cellomics,
+    gen5,
+    keyence,
+    nikon,
+    zen,
+    matrix,
+    squid,
+    micromanager,
     folders,
     channels,
     plain,
@@ -129,6 +147,7 @@ def choose(paths: Sequence[PurePosixPath], scheme: str | None = None, pattern: s
         raise InputError(_both_readings(paths, found))
     if not found:
         _refuse_odd_files(paths, makers)
+        _refuse_channels_as_fields(paths)
     return found[0] if found else plain.SCHEME
 
 
@@ -180,6 +199,25 @@ def _refuse_odd_files(paths: Sequence[PurePosixPath], makers: Sequence[Scheme]) 
         f"--scheme {name} leaves {'it' if len(odd) == 1 else 'these'} out, --scheme plain takes every file for a field "
         "with all of its channels, --pattern reads names of your own"
     )
+
+
+def _refuse_channels_as_fields(paths: Sequence[PurePosixPath]) -> None:
+    """Raise where names differ by what a channel shows, somewhere in them: a file a field would be a guess."""
+    first: dict[tuple[str, ...], tuple[str, PurePosixPath]] = {}
+    for path in paths:
+        words = re.split(r"[_ .-]+", stem(path))
+        for place, role in enumerate(map(role_of, words)):
+            if role not in ROLES:
+                continue
+            alike = (str(path.parent), *words[:place], "", *words[place + 1 :])
+            other = first.setdefault(alike, (role, path))
+            if other[0] != role:
+                raise InputError(
+                    f"{other[1]} and {path.name} seem to be two channels, {words[place]} the second, by names that no "
+                    "scheme reads: tell them by --pattern, say "
+                    r"'(?P<well>[A-Z]\d+)_(?P<channel>[^_]+)_(?P<site>\d+)'; --scheme plain takes every file for a "
+                    "field"
+                )
 
 
 def _some(paths: Sequence[PurePosixPath]) -> str:

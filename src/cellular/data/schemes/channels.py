@@ -1,12 +1,13 @@
 """A file a channel, without a maker's name: ``cells_DAPI.tif``, ``x_w1.tif``, ``x_ch00.tif``, ``C1-x.tif``."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from cellular.data.channels import is_channel_word, role_of
 from cellular.data.schemes.imagexpress import read_stem
-from cellular.data.schemes.parts import Parts, Scheme, date_in, number, stem
+from cellular.data.schemes.parts import Beside, Parts, Scheme, date_in, number, slices_note, stem
 
 # Names of two words that are one channel; "GFP_1" is not, its number is a site or a time. A wave before its name
 # ("_w1_DAPI") is no part of the field's name.
@@ -63,4 +64,9 @@ def _split(text: str, path: PurePosixPath) -> tuple[str, str] | None:
     return (name, token) if well is not None and well.site is not None and role_of(token) else None
 
 
-SCHEME = Scheme("channels", "cells_DAPI.tif", read, over=())
+def beside(root: Path, paths: Sequence[PurePosixPath]) -> Beside:
+    """A remark where fields would be called by slices: ``exp--Z00--C00.tif``."""
+    return Beside(notes=slices_note(parts.name for path in paths if (parts := read(path)) and parts.name))
+
+
+SCHEME = Scheme("channels", "cells_DAPI.tif", read, beside=beside, over=())

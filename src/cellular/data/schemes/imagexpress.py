@@ -41,11 +41,16 @@ def read_stem(text: str, path: PurePosixPath) -> Parts | None:
     well = well_name(match["well"]) if "s" in values else _lone_well(match["well"], bool(values))
     if well is None or len(values) < len(given):
         return None
+    time = number(values.get("t")) if "t" in values else folder_number(path, "timepoint")
+    plate = match["plate"] or plate_folder(path, well)
+    # HCS.ai writes the time of the folder before the well, too: "timepoint3/Plate1_t3_C05_s0_w0_z0".
+    if plate and time is not None and plate.endswith(f"_t{time}"):
+        plate = plate.removesuffix(f"_t{time}")
     return Parts(
-        plate=match["plate"] or plate_folder(path, well),
+        plate=plate,
         well=well,
         site=number(values.get("s")),
-        timepoint=number(values.get("t")) if "t" in values else folder_number(path, "timepoint"),
+        timepoint=time,
         # ZStep_0 holds projections of ZStep_1 and the others.
         z=number(values.get("z")) if "z" in values else folder_number(path, "zstep") or None,
         channel=f"w{int(values['w'])}" if "w" in values else None,

@@ -88,6 +88,7 @@ class Scheme:
 GUID = r"\{?[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\}?"
 _THUMBNAIL = re.compile(rf"_thumb(?:{GUID})?$", re.IGNORECASE)
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_.]?)(\d\d)\2(\d\d)(?!\d)", re.ASCII)
+_SLICE = re.compile(r"(?<![A-Za-z0-9])z\d+(?![A-Za-z0-9])", re.IGNORECASE)
 # Folders that sort a plate's files and do not name it.
 _SORTING = re.compile(
     r"time ?-?_?point_?\d+|z-?_?step_?\d+|images?|data|raw|tiffs?|export(?:ed)?|original", re.IGNORECASE
@@ -146,6 +147,18 @@ def plate_folder(path: PurePosixPath, well: str | None = None) -> str | None:
 def sure_well(text: str) -> str | None:
     """The well that `text` names by itself; None also where it may be another token (``s1``, ``t01``, ``Z3``)."""
     return None if re.fullmatch(r"[stwzpfcm]\d+|[STWZ]\d+", text.strip()) else well_name(text)
+
+
+def slices_note(names: Iterable[str]) -> tuple[str, ...]:
+    """A remark where the `names` that fields would have differ by the number of a slice."""
+    names = set(names)
+    sliced = sorted(name for name in names if _SLICE.search(name))
+    if not sliced or len({_SLICE.sub("z", name) for name in names}) == len(names):
+        return ()
+    return (
+        f"names such as {sliced[0]}, each a field of its own, may be of slices of z-stacks: for these give --pattern, "
+        r"say '(?P<series>.+)_(?P<channel>.+)_z(?P<z>\d+)', and --z",
+    )
 
 
 def agreed(found: Iterable[tuple[str, str, str]]) -> tuple[dict[str, str], tuple[str, ...]]:

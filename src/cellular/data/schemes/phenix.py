@@ -14,6 +14,8 @@ _NAME = re.compile(
     r"(?:sk(?P<sk>\d+))?(?:t(?P<t>\d+))?(?:fk\d+)?(?:fl\d+)?(?:-[a-z]\w*)?",
     re.IGNORECASE,
 )
+# Columbus' export of the same plates.
+_COLUMBUS = re.compile(r"(?P<row>\d{3})(?P<column>\d{3})-(?P<site>\d+)-001001001")
 # "Plate1__2024-03-01T10_00_00-Measurement 1"
 _FOLDER = re.compile(r"(?P<plate>.+?)__\d{4}-\d\d-\d\dT[\d_]+-Measurement.*")
 INDEXES = ("Index.idx.xml", "Index.xml")
@@ -23,7 +25,7 @@ def read(path: PurePosixPath) -> Parts | None:
     """Parts of a Harmony name; p is the plane of the stack, sk or t the timepoint."""
     match = _NAME.fullmatch(stem(path))
     if match is None:
-        return None
+        return _of_columbus(path)
     well = well_at(int(match["row"]), int(match["column"]))
     if well is None:
         return None
@@ -39,6 +41,15 @@ def read(path: PurePosixPath) -> Parts | None:
         channel=f"ch{int(match['channel'])}",
         date=date_in(*reversed(path.parts[:-1])),
     )
+
+
+def _of_columbus(path: PurePosixPath) -> Parts | None:
+    """Parts of an image without channels, slices or times: which of the last numbers is which, is not known."""
+    match = _COLUMBUS.fullmatch(stem(path))
+    well = well_at(int(match["row"]), int(match["column"])) if match else None
+    if match is None or well is None:
+        return None
+    return Parts(plate_folder(path, well), well, int(match["site"]), date=date_in(*reversed(path.parts[:-1])))
 
 
 def beside(root: Path, paths: Sequence[PurePosixPath]) -> Beside:

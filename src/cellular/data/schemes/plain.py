@@ -4,10 +4,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from cellular.data.schemes.parts import Beside, Parts, Scheme, date_in, stem
+from cellular.data.schemes.parts import Beside, Parts, Scheme, date_in, slices_note, stem
 
 _NUMBERED = re.compile(r"(.*?[_ -])(\d+)")
-_SLICE = re.compile(r"(?<![A-Za-z0-9])z\d+(?![A-Za-z0-9])", re.IGNORECASE)
 
 
 def read(path: PurePosixPath) -> Parts:
@@ -17,14 +16,8 @@ def read(path: PurePosixPath) -> Parts:
 
 def beside(root: Path, paths: Sequence[PurePosixPath]) -> Beside:
     """A remark where names differ by a slice's number, or by a last one: sites or times, names do not say which."""
-    apart = {_SLICE.sub("z", stem(path)) for path in paths}
-    if (sliced := [path for path in paths if _SLICE.search(stem(path))]) and len(apart) < len(paths):
-        return Beside(
-            notes=(
-                f"each file is a field of its own, and names such as {sliced[0].name} may be of slices of z-stacks: "
-                r"for these give --pattern, say '(?P<series>.+)_(?P<channel>.+)_z(?P<z>\d+)', and --z",
-            )
-        )
+    if slices := slices_note(stem(path) for path in paths):
+        return Beside(notes=slices)
     heads = [match[1] for path in paths if (match := _NUMBERED.fullmatch(stem(path)))]
     if len(heads) < 3 or len(heads) < len(paths) or len(set(heads)) > len(heads) / 2:
         return Beside()

@@ -1,0 +1,34 @@
+"""BZ-X (Keyence), points by number: ``1_XY01_00001_Z001_CH1.tif``, ``x_T0001_XY01_00001_CH2.tif``."""
+
+import re
+from pathlib import PurePosixPath
+
+from cellular.data.schemes.parts import Parts, Scheme, date_in, is_thumbnail, number, stem
+
+_POINT = r"(?P<before>(?:.+?_)?)(?P<at>T(?P<time>\d{4})_)?(?P<place>XY\d+(?:_(?P<site>\d{5}))?)(?:_Z(?P<z>\d{3}))?"
+_NAME = re.compile(rf"{_POINT}_CH(?P<channel>\d)")
+_OVERLAY = re.compile(rf"{_POINT}_Overlay")
+
+
+def read(path: PurePosixPath) -> Parts | None:
+    """Parts of a name. A point (XY) is no well by its name: fields are called by it."""
+    match = _NAME.fullmatch(stem(path))
+    if match is None:
+        return None
+    return Parts(
+        site=number(match["site"]),
+        timepoint=number(match["time"]),
+        z=number(match["z"]),
+        channel=f"CH{match['channel']}",
+        date=date_in(stem(path), *reversed(path.parts[:-1])),
+        name=f"{match['before']}{match['at'] or ''}{match['place']}",
+        series=f"{match['before']}{match['place']}",
+    )
+
+
+def is_extra(path: PurePosixPath) -> bool:
+    """Thumbnails, and the colour pictures that all channels were laid over each other for."""
+    return is_thumbnail(path) or _OVERLAY.fullmatch(stem(path)) is not None
+
+
+SCHEME = Scheme("keyence", "1_XY01_00001_Z001_CH1.tif", read, is_extra)
