@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from cellular.autophagy.compare.design import Inference, StatsSettings
+from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.doses import curve_row
 from cellular.autophagy.compare.effects import interval
+from cellular.autophagy.compare.inference import Inference
 from cellular.autophagy.compare.models import fit_count, fit_count_interaction, fit_mean, fit_mean_interaction
 
 # Yellow puncta of a cell of full size: without and with bafilomycin.

@@ -1,14 +1,21 @@
 """Plate maps, long and drawn."""
 
 import csv
+import json
 import math
 
+import numpy as np
 import openpyxl
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellular.data.fields import parse_field
+from cellular.data.find import find_plate
+from cellular.data.formats.images import write_image
+from cellular.data.formats.suffixes import same_name
+from cellular.data.plate import Plate
 from cellular.data.platemap import cellular_map, cellular_treatment, read_plate_map
 from cellular.data.wells import well_at
 from cellular.errors import InputError, MissingInputError
@@ -133,7 +140,9 @@ def test_a_column_that_only_begins_with_dose_is_text(read):
         ("well,t,\nA1,x,y\n", "3 values for 2"),
         ("well,,t\nA1,x,y\n", "column 2 has no name"),
         ("well,Area\nA1,5\n", "hide what is measured"),
-        ("well,field\nA1,5\n", "hide what is measured"),
+        ("well,field\nA1,5\n", "tell wells, or fields"),
+        ("field,treatment\n,x\n", "line 2: '' is no field"),
+        ("field,treatment\na,x\na,y\n", "a stands in lines 2 and 3"),
         ("well;dose\nA1;1,000\n", "thousand"),
         ("well,dose\nA1,NA\n", "no number"),
         ("well,dose\nA1,-1\n", "negative"),
@@ -213,6 +222,43 @@ def test_a_map_without_plates_holds_for_all(read):
     assert table.values.tolist() == [["P1", "A01", "x"], ["P2", "A01", "x"]]
     assert without_entry == ()
     assert without_well == ((None, "B01"),)
+
+
+def test_fields_are_told_by_their_names_by_files_by_series_and_by_patterns(read):
+    found = read("field,treatment,dose_nM\nctrl_01,DMSO,\nbaf_1.tif,baf,100\nfilm,EBSS,\nctrl_*,other,\nlost,x,\n")
+    fields = [("baf_1", "baf_1"), ("ctrl_01", "ctrl_01"), ("CTRL_02", "CTRL_02"), ("film_t001", "film"), ("new", "new")]
+    table, without_entry, without_field = found.match_fields(fields)
+    assert table[["field", "treatment"]].values.tolist() == [
+        ["baf_1", "baf"],
+        ["ctrl_01", "DMSO"],
+        ["CTRL_02", "other" if same_name("CTRL") == same_name("ctrl") else None],
+        ["film_t001", "EBSS"],
+        ["new", None],
+    ]
+    assert table["dose"].tolist() == pytest.approx([100, *[np.nan] * 4], nan_ok=True)
+    assert (None, "new") in without_entry
+    assert (None, "lost") in without_field
+    with pytest.raises(InputError, match=r"'a\*' and '\*b' are both of ab"):
+        read("field,treatment\na*,x\n*b,y\n").match_fields([("ab", "ab")])
+
+
+def test_images_of_no_plate_are_told_of_by_field(tmp_path):
+    for name in ("ctrl_01", "ctrl_02", "baf_01"):
+        write_image(tmp_path / "images" / f"{name}.tif", np.zeros((8, 8), np.uint16))
+    (tmp_path / "map.csv").write_text("Field,treatment,sample\nctrl_01.tif,DMSO,1\nctrl_02.tif,DMSO,2\n")
+    plate = find_plate(tmp_path / "images", plate_map=tmp_path / "map.csv")
+    assert plate.map_columns == ("treatment", "sample")
+    assert plate.table()[["field", "treatment", "sample"]].values.tolist() == [
+        ["baf_01", None, None],
+        ["ctrl_01", "DMSO", "1"],
+        ["ctrl_02", "DMSO", "2"],
+    ]
+    assert "1 fields are not in the plate map, first baf_01" in plate.notes
+    again = Plate.from_dict(json.loads(json.dumps(plate.as_dict())))
+    pd.testing.assert_frame_equal(again.table(), plate.table())
+    (tmp_path / "map.csv").write_text("well,treatment\nA01,DMSO\n")
+    with pytest.raises(InputError, match="give a map with a column 'field' in place of 'well'"):
+        find_plate(tmp_path / "images", plate_map=tmp_path / "map.csv")
 
 
 def test_cellulars_own_map():

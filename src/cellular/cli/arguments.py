@@ -57,7 +57,7 @@ def add_plate(parser: argparse.ArgumentParser, *, wells: bool = True, more: str 
             "--plate_map",
             "--plate-map",
             metavar="FILE",
-            help="what wells were given: CSV, TSV or XLSX (docs/plates.md)",
+            help="what wells, or fields, were given: CSV, TSV or XLSX (docs/plates.md)",
         )
 
 

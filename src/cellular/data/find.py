@@ -357,16 +357,21 @@ def _with_map(plate: Plate, plate_map: str | Path | PlateMap | None) -> Plate:
         plate_map = cellular_map()
     known = plate_map if isinstance(plate_map, PlateMap) else read_plate_map(plate_map)
     source = "the map given" if isinstance(plate_map, PlateMap) else str(plate_map)
-    wells, bare, unused = known.match([(item.plate, item.well) for item in plate.fields if item.well])
+    if known.by_field:
+        kind, (wells, bare, unused) = "field", known.match_fields((item.name, item.series) for item in plate.fields)
+    else:
+        there = [(item.plate, item.well) for item in plate.fields if item.well]
+        kind, (wells, bare, unused) = "well", known.match(there)
     notes = list(known.notes)
     if bare:
-        notes.append(f"{len(bare)} wells are not in the plate map, first {_well_words(bare[0])}")
+        notes.append(f"{len(bare)} {kind}s are not in the plate map, first {_well_words(bare[0])}")
     if unused:
         notes.append(f"{len(unused)} entries of the plate map have no images, first {_well_words(unused[0])}")
     if len(bare) == len(wells):
         first = f"its first is {_well_words(unused[0])}" if unused else "it has none"
-        seen = f"the images' first is {_well_words(bare[0])}" if bare else "no name of an image tells a well"
-        raise InputError(f"{source}: no well of {plate.folder} is in this map: {first}, {seen}")
+        none = "no name of an image tells a well; give a map with a column 'field' in place of 'well'"
+        seen = f"the images' first is {_well_words(bare[0])}" if bare else none
+        raise InputError(f"{source}: no {kind} of {plate.folder} is in this map: {first}, {seen}")
     source = "CELLULAR's own map" if plate.scheme == "cellular" and not isinstance(plate_map, str | Path) else source
     return replace(plate, wells=wells, map_file=source, notes=(*plate.notes, *notes))
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from cellular.data.platemap import KEYS
 from cellular.errors import InputError
 
 # The order of a field image's channels; what has no role comes last, in the files' own order.
@@ -119,8 +120,8 @@ class Plate:
     folder : where they were found.
     scheme : how the names were read, a key of :data:`cellular.data.schemes.SCHEMES`.
     fields : sorted by name.
-    wells : a row for each (``plate``, ``well``) of the fields with the map's own columns: text, but for the number in
-        ``dose``; None without a map.
+    wells : a row for each (``plate``, ``well``) of the fields, or for each ``field`` where the map tells of these, with
+        the map's own columns: text, but for the number in ``dose``; None without a map.
     map_file : where the map is from.
     notes : what was assumed, left out or odd, a sentence each.
 
@@ -153,17 +154,24 @@ class Plate:
     @property
     def map_columns(self) -> tuple[str, ...]:
         """The plate map's own columns."""
-        return () if self.wells is None else tuple(name for name in self.wells if name not in ("plate", "well"))
+        return () if self.wells is None else tuple(name for name in self.wells if name not in KEYS)
+
+    @property
+    def map_by_field(self) -> bool:
+        """Whether the map tells of fields, which are of no well."""
+        return self.wells is not None and "field" in self.wells
 
     def given(self, item: FieldFiles) -> dict[str, Any]:
-        """What the map says of the field's well: the map's columns; None where it says nothing."""
-        row = self._told.get((item.plate, item.well or ""), {})
+        """What the map says of the field, or of its well: the map's columns; None where it says nothing."""
+        row = self._told.get((None, item.name) if self.map_by_field else (item.plate, item.well or ""), {})
         return {name: row.get(name) for name in self.map_columns}
 
     @cached_property
     def _told(self) -> dict[tuple[str | None, str], dict[str, Any]]:
-        """The map's rows by plate and well: a plate has thousands of fields."""
+        """The map's rows by plate and well, or by None and field: a plate has thousands of fields."""
         rows = [] if self.wells is None else self.wells.to_dict("records")
+        if self.map_by_field:
+            return {(None, row["field"]): row for row in rows}
         return {(row["plate"] if isinstance(row["plate"], str) else None, row["well"]): row for row in reversed(rows)}
 
     def table(self) -> pd.DataFrame:
@@ -239,9 +247,14 @@ class Plate:
         return [
             f"plate: {', '.join(what)}; names as {self.scheme}",
             f"channels: {self._channels_line()}",
-            f"wells: {', '.join(self.map_columns)} from {self.map_file}" if self.map_columns else "wells: no plate map",
+            self._map_line(),
             *(f"note: {note}" for note in self.notes),
         ]
+
+    def _map_line(self) -> str:
+        if not self.map_columns:
+            return "wells: no plate map"
+        return f"{'fields' if self.map_by_field else 'wells'}: {', '.join(self.map_columns)} from {self.map_file}"
 
     def _channels_line(self) -> str:
         kinds = {item.kind for item in self.fields}
@@ -272,7 +285,8 @@ class Plate:
         """The plate that :meth:`as_dict` told of, its paths as they were."""
         wells = told["wells"]
         if wells is not None:
-            names = ["plate", "well", *told["map_columns"]]
+            keys = ["field"] if wells and "field" in wells[0] else ["plate", "well"]
+            names = [*keys, *told["map_columns"]]
             wells = pd.DataFrame(wells, columns=names, dtype=object)
             wells = wells.astype({"dose": "float64"}) if "dose" in names else wells
         fields = tuple(_field_of(item) for item in told["files"])

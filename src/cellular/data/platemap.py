@@ -1,6 +1,7 @@
-"""Plate maps: what each well was given, as a long table or drawn as a plate, in CSV, TSV or XLSX."""
+"""Plate maps: what each well, or field, was given, as a long table or drawn as a plate, in CSV, TSV or XLSX."""
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -10,26 +11,36 @@ from typing import NamedTuple
 import pandas as pd
 
 from cellular.data.doses import parse_doses, split_unit
+from cellular.data.fields import possible_fields
+from cellular.data.formats.suffixes import field_name, same_name
 from cellular.data.sheets import Sheet, read_sheets
 from cellular.data.wells import well_name
 from cellular.errors import InputError
 
 # Columns with a meaning of their own, however they are capitalised; all others are kept as they are written.
-KNOWN = ("plate", "well", "treatment", "inhibitor", "replicate", "control")
+KNOWN = ("plate", "well", "field", "treatment", "inhibitor", "replicate", "control", "sample")
 _ALIASES = {"plate_id": "plate", "barcode": "plate", "well_id": "well", "wells": "well"}
+# What an entry is of.
+KEYS = ("plate", "well", "field")
 # Tables of fields and cells have these already.
+# What stands for the well of fields that have none: the dish, coverslip or animal that they are of.
+SAMPLE = "sample"
 TAKEN = ("field", "label", "name", "site", "timepoint", "z", "channel", "series")
 
 
-class Matched(NamedTuple):
-    """A map against a plate's wells: a row a (plate, well) in the plate's order, and what is in one alone.
+# A well by plate, or a field by its name behind None.
+Place = tuple[str | None, str]
 
-    Where the map has no plate column, its entries are (None, well).
+
+class Matched(NamedTuple):
+    """A map against a plate's wells, or fields: a row for each in the plate's order, and what is in one alone.
+
+    Where the map has no plate column, its entries are (None, well), and (None, field) in one by field.
     """
 
     table: pd.DataFrame
-    wells_without_entry: tuple[tuple[str | None, str], ...]
-    entries_without_well: tuple[tuple[str | None, str], ...]
+    places_without_entry: tuple[Place, ...]
+    entries_without_place: tuple[Place, ...]
 
 
 @dataclass(frozen=True)
@@ -38,8 +49,9 @@ class PlateMap:
 
     Attributes
     ----------
-    table : a row a well. ``plate`` (absent: the map holds for every plate), ``well``, then the map's own columns as
-        text (object, missing None); ``dose`` is float64 (missing NaN) with its unit in ``dose_unit``.
+    table : a row a well: ``plate`` (absent: the map holds for every plate) and ``well``; or a row a ``field``. Then
+        the map's own columns as text (object, missing None); ``dose`` is float64 (missing NaN) with its unit in
+        ``dose_unit``.
     dose_unit : unit of ``dose``, None where no unit or no dose is given.
     notes : what the user should know of how it was read.
     """
@@ -50,8 +62,13 @@ class PlateMap:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The map's own columns, without plate and well."""
-        return tuple(name for name in self.table.columns if name not in ("plate", "well"))
+        """The map's own columns, without plate, well and field."""
+        return tuple(name for name in self.table.columns if name not in KEYS)
+
+    @property
+    def by_field(self) -> bool:
+        """Whether it tells of fields, not of wells."""
+        return "field" in self.table
 
     def match(self, plates_and_wells: Iterable[tuple[str | None, str]]) -> Matched:
         """Rows for the wells of a plate: missing values where the map has no entry. Plates are compared as text."""
@@ -61,16 +78,51 @@ class PlateMap:
         entries = list(zip(plates, self.table["well"]))
         rows = {entry: number for number, entry in enumerate(entries)}
         keys = [(plate if by_plate else None, well) for plate, well in wanted]
-        found = self.table[list(self.columns)].reindex([rows.get(key, -1) for key in keys]).reset_index(drop=True)
+        names = pd.DataFrame(wanted, columns=["plate", "well"], dtype=object)
+        return self._matched(names, wanted, entries, [rows.get(key, -1) for key in keys])
+
+    def match_fields(self, names_and_series: Iterable[tuple[str, str]]) -> Matched:
+        """Rows for the fields of a plate, by a map by field: missing values where the map has no entry.
+
+        An entry is a field's name, that of a file of it, the name that all its timepoints share, or one with ``*`` for
+        any letters. The first of these that fits counts. Raises InputError where two entries fit a field alike.
+        """
+        entries = [(None, text) for text in self.table["field"]]
+        ranked: list[dict[str, list[int]]] = [{}, {}]
+        patterns = []
+        for number, (_, text) in enumerate(entries):
+            if "*" in text:
+                patterns.append((re.compile(".*".join(map(re.escape, same_name(text).split("*")))), number))
+            for rank, names in enumerate(([same_name(text)], possible_fields(field_name(text)))):
+                for name in names:
+                    ranked[rank].setdefault(name, []).append(number)
+        wanted, rows = [], []
+        for name, series in names_and_series:
+            wanted.append((None, name))
+            field, whole = same_name(name), same_name(series)
+            fit = [rank.get(called, []) for called in (field, whole) for rank in ranked]
+            fit.append([number for pattern, number in patterns if pattern.fullmatch(field)])
+            best = next(filter(None, fit), [-1])
+            if len(set(best)) > 1:
+                one, two = (entries[number][1] for number in best[:2])
+                raise InputError(f"the plate map's '{one}' and '{two}' are both of {name}; keep one")
+            rows.append(best[0])
+        names = pd.DataFrame({"field": [name for _, name in wanted]}, dtype=object)
+        return self._matched(names, wanted, entries, rows)
+
+    def _matched(
+        self, names: pd.DataFrame, wanted: Sequence[Place], entries: Sequence[Place], rows: Sequence[int]
+    ) -> Matched:
+        """The table's `rows` (-1: none) behind `names`, a row for each of `wanted`."""
+        found = self.table[list(self.columns)].reindex(rows).reset_index(drop=True)
         found = found.astype(object).where(found.notna(), None)
         if "dose" in found:
             found["dose"] = found["dose"].astype("float64")
-        names = pd.DataFrame(wanted, columns=["plate", "well"], dtype=object)
-        used = set(keys)
+        used = set(rows)
         return Matched(
             pd.concat([names, found], axis=1),
-            tuple(pair for pair, key in zip(wanted, keys) if key not in rows),
-            tuple(entry for entry in entries if entry not in used),
+            tuple(place for place, row in zip(wanted, rows) if row < 0),
+            tuple(entry for row, entry in enumerate(entries) if row not in used),
         )
 
 
@@ -79,8 +131,9 @@ class _Wells:
     """A map while it is read: values by (plate, well) and column, and where each stood."""
 
     columns: list[str]
-    values: dict[tuple[str | None, str], dict[str, str]] = field(default_factory=dict)
+    values: dict[Place, dict[str, str]] = field(default_factory=dict)
     by_plate: bool = False
+    by_field: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -90,8 +143,9 @@ def read_plate_map(path: str | Path, reserved: Collection[str] = ()) -> PlateMap
     Parameters
     ----------
     path : ``.csv``, ``.tsv``, ``.txt`` (comma, semicolon or tab) or ``.xlsx``. Long: a header with ``well`` (or
-        ``row`` and ``column``), perhaps ``plate``, and any columns. Drawn: row letters down, column numbers across;
-        several blocks one below another (or a sheet each), each headed by its column's name.
+        ``row`` and ``column``), perhaps ``plate``, and any columns; or with ``field`` in place of these, for images of
+        no well (see :meth:`PlateMap.match_fields`). Drawn: row letters down, column numbers across; several blocks one
+        below another (or a sheet each), each headed by its column's name.
     reserved : names that a column may not have, those of measurements.
 
     Raises
@@ -147,24 +201,32 @@ def _long(path: Path, sheet: Sheet) -> _Wells:
     """A header and a row a well."""
     (_, header), *rows = sheet.rows
     names = _header(path, header)
-    by_cell = "well" not in names
-    if by_cell and not {"row", "column"} <= set(names):
+    by_cell, by_field = "well" not in names, "field" in names
+    if by_field and {"well", "plate"} & set(names):
         raise InputError(
-            f"{path} has no column 'well', and is not drawn as a plate; its first line holds {', '.join(header)}"
+            f"{path} has a column 'field', and one 'well' or 'plate': tell wells, or fields, and in a column "
+            f"'{SAMPLE}' the dish that each is of"
         )
-    keys = {"plate", "row", "column"} if by_cell else {"plate", "well"}
-    wells = _Wells([name for name in names if name not in keys], by_plate="plate" in names)
-    lines: dict[tuple[str | None, str], int] = {}
+    if by_cell and not by_field and not {"row", "column"} <= set(names):
+        raise InputError(
+            f"{path} has no column 'well' (or 'field', for images of no plate), and is not drawn as a plate; its first "
+            f"line holds {', '.join(header)}"
+        )
+    keys = {"field"} if by_field else {"plate", "row", "column"} if by_cell else {"plate", "well"}
+    columns = [name for name in names if name not in keys]
+    wells = _Wells(columns, by_plate="plate" in names, by_field=by_field)
+    lines: dict[Place, int] = {}
     for line, cells in rows:
         if len(cells) > len(names):
             raise InputError(
                 f"{path}, line {line}: {len(cells)} values for {len(names)} columns; put values with a comma in quotes"
             )
         row = dict(zip(names, cells)) | {name: "" for name in names[len(cells) :]}
-        text = row["row"] + row["column"] if by_cell else row["well"]
-        well = well_name(text)
+        text = row["field"] if by_field else row["row"] + row["column"] if by_cell else row["well"]
+        well = text or None if by_field else well_name(text)
         if well is None:
-            raise InputError(f"{path}, line {line}: '{text}' is no well; wells are A01 to AF48")
+            what = "field" if by_field else "well; wells are A01 to AF48"
+            raise InputError(f"{path}, line {line}: '{text}' is no {what}")
         if wells.by_plate and not row["plate"]:
             raise InputError(f"{path}, line {line}: no plate; fill it in, or leave the column out for all plates alike")
         key = (row.get("plate"), well)
@@ -184,7 +246,7 @@ def _header(path: Path, header: list[str]) -> list[str]:
         names.append(plain if plain in (*KNOWN, "row", "column", "dose_unit") else cell)
     if "" in names:
         raise InputError(f"{path}: column {names.index('') + 1} has no name; name it in the first line")
-    for name in ("plate", "well", "row", "column"):
+    for name in (*KEYS, "row", "column"):
         if names.count(name) > 1:
             raise InputError(f"{path} has two columns for the {name}; keep one")
     return names
@@ -275,7 +337,7 @@ def _finished(path: Path, wells: _Wells) -> PlateMap:
     doses = [name for name, unit in names.items() if unit is not None]
     if len(doses) > 1:
         raise InputError(f"{path} has {len(doses)} columns of doses, {' and '.join(doses)}; keep one")
-    table = pd.DataFrame({"well": [well for _, well in wells.values]}, dtype=object)
+    table = pd.DataFrame({"field" if wells.by_field else "well": [place for _, place in wells.values]}, dtype=object)
     if wells.by_plate:
         table.insert(0, "plate", pd.Series([plate for plate, _ in wells.values], dtype=object))
     notes, unit = list(wells.notes), None

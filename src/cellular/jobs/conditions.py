@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cellular.data.plate import Plate
+from cellular.data.platemap import SAMPLE
 
 # Of more conditions than these, treatments alone are told.
 MOST_CONDITIONS = 24
@@ -20,7 +21,7 @@ def conditions(
     """
     if treatment not in cells:
         return pd.Series("all cells", cells.index)
-    left_out = (treatment, replicate, "replicate", "control", "dose_unit")
+    left_out = (treatment, replicate, "replicate", "control", "dose_unit", *([SAMPLE] if plate.map_by_field else ()))
     others = [name for name in plate.map_columns if name in cells and name not in left_out]
     words = _in_words(cells, treatment, others)
     few = words.nunique() <= MOST_CONDITIONS

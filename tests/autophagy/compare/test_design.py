@@ -10,10 +10,10 @@ from cellular.autophagy.compare.design import (
     control_of,
     count_units,
     in_order,
-    inference,
     nest,
     pooled_factors,
 )
+from cellular.autophagy.compare.inference import inference
 from cellular.errors import InputError, SettingsError
 
 
@@ -46,6 +46,27 @@ def test_a_table_of_images_overrules_names():
     assert table["well"].nunique() == 2
     with pytest.raises(InputError, match="one row per field"):
         nest(cells("a"), StatsSettings(), pd.concat([images, images]))
+
+
+def test_a_sample_stands_for_the_well_of_images_without_one():
+    """Dishes, counted anew each day: as wells of other names, and as nothing at all where a well is known."""
+    fields = [f"{day}_{treatment}_{dish}" for day in "abc" for treatment in ("dmso", "drug") for dish in "12"]
+    images = pd.DataFrame(
+        {
+            "field": fields,
+            "treatment": [name.split("_")[1] for name in fields],
+            "sample": [f"{name.split('_')[1]} {name[-1]}" for name in fields],
+            "day": [name[0] for name in fields],
+        }
+    )
+    settings = StatsSettings(replicate="day", control="dmso")
+    table = nest(cells(*fields), settings, images)
+    assert table["well"].nunique() == 12
+    assert inference(table, settings).df == 2
+    one = nest(cells(*fields[:4]), StatsSettings(control="dmso"), images)
+    assert (one["well"].nunique(), inference(one, settings).df) == (4, 2)
+    known = nest(cells(*fields), settings, images.assign(well=[f"A{k + 1:02d}" for k in range(12)], sample="x"))
+    assert known["well"].str.endswith("A01").sum() == 2
 
 
 def test_a_map_without_a_treatment_says_which_of_its_columns_may_be_it():

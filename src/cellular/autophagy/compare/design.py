@@ -15,7 +15,7 @@ from cellular.autophagy.measure.columns import OF_IMAGES
 from cellular.data.dates import day_of, days_of
 from cellular.data.fields import parse_field
 from cellular.data.formats.suffixes import field_name, same_name
-from cellular.data.platemap import cellular_treatment
+from cellular.data.platemap import SAMPLE, cellular_treatment
 from cellular.data.wells import well_name
 from cellular.errors import InputError, SettingsError
 from cellular.files import as_numbers, number_order, of_words, worded
@@ -88,9 +88,10 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
         here, else from `images` by ``field``, else read from the field's name (the treatment only without `images`).
     images : one row a field (``images.csv`` of ``cellular measure``).
 
-    What is not known makes no unit: wells that no name or column tells are one, :data:`UNKNOWN`, and so are dates.
-    Cells without a treatment are left out. Raises InputError for a table that is not of this kind, where nothing is
-    left, or where a replicate column divides a well (such replicates would be pieces of one experiment).
+    Where no well at all is known, a column ``sample`` stands for it: a dish, a coverslip, within its replicate. What is
+    not known makes no unit: wells that no name or column tells are one, :data:`UNKNOWN`, and so are dates. Cells
+    without a treatment are left out. Raises InputError for a table that is not of this kind, where nothing is left, or
+    where a replicate column divides a well (such replicates would be pieces of one experiment).
     """
     _check(cells, "cells")
     _check_once(cells)
@@ -109,6 +110,10 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     wells = worded(wells, {name: well_name(name.replace(" ", "")) or name for name in wells.dropna().unique()})
     experiment = _experiments(columns["date"], plates, wells, sites, columns["timepoint"]).fillna(UNKNOWN)
     columns["replicate"] = as_text(columns[settings.replicate]).fillna(UNKNOWN) if settings.replicate else experiment
+    if SAMPLE in columns and wells.isna().all():
+        samples = _names(columns.pop(SAMPLE))
+        # "dish 1" of another day is another dish
+        wells = _named_within(columns["replicate"], ": ", samples.fillna(UNKNOWN)).where(samples.notna())
     columns["plate"] = _named_within(experiment, "-", plates.fillna(""))
     columns["well"] = _named_within(columns["plate"], "/", wells.fillna(UNKNOWN))
     columns["position"] = _named_within(columns["well"], "/", sites.fillna(UNKNOWN))
@@ -333,68 +338,3 @@ def before_and_after(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     levels = [name for name in before if name != "treatment"]
     table = table[["treatment", *(part for name in levels for part in (name, f"{name}_before"))]]
     return table.fillna(dict.fromkeys(levels, 0)).astype(dict.fromkeys(levels, int))
-
-
-_ALL_OF = {True: "both", False: "all"}
-
-
-@dataclass(frozen=True)
-class Inference:
-    """What may be concluded from a comparison of two treatments.
-
-    Attributes
-    ----------
-    unit : level whose units are taken as independent, ``"replicate"`` or ``"well"``.
-    df : degrees of freedom of Student's t for the interval and the p-value; 0 where there is no interval.
-    refusal : why there is no p-value, in words for the reader; empty where there is one.
-    """
-
-    unit: str
-    df: int
-    refusal: str = ""
-
-
-def inference(table: pd.DataFrame, settings: StatsSettings, *, paired: bool = False) -> Inference:
-    """Decide what the rows of two treatments in `table` allow; or of four arms, of two factors.
-
-    With treatments side by side in each biological replicate, their differences are the observations (df = R - 1); with
-    each replicate under one treatment only, the replicates are (df = R - 2), unless `paired` asks for all arms in each.
-    Below `min_replicates` of either kind, there is no p-value, and the interval says how far these wells (df = wells -
-    arms) agree, no more; without known wells there is no interval either.
-    """
-    arms = table["treatment"].nunique()
-    undated = table.loc[told(table["replicate"]).isna(), "image"].nunique()
-    per_replicate = table.groupby("replicate")["treatment"].nunique()
-    both = int((per_replicate == arms).sum())
-    per_arm = table.groupby("treatment")["replicate"].nunique()
-    if both >= settings.min_replicates and not undated:
-        return Inference("replicate", both - 1)
-    if not paired and both == 0 and per_arm.min() >= settings.min_replicates and not undated:
-        return Inference("replicate", int(per_arm.sum()) - 2)
-    unknown = table.loc[told(table["well"]).isna(), "image"]
-    if len(unknown):
-        problem = (
-            f"{unknown.nunique()} image(s) show no well, such as {unknown.iloc[0]}, and images of one well are not "
-            "independent. Say which image is of which well in a column 'well' of images.csv"
-        )
-        return Inference("well", 0, f"no interval and no p-value: {problem}")
-    shared = table.groupby("well")["treatment"].nunique()
-    if (shared > 1).any():
-        problem = f"well {shared.idxmax()} holds {_ALL_OF[arms == 2]} treatments, so wells cannot be compared"
-        return Inference("well", 0, f"no interval and no p-value: {problem}")
-    wells = table.groupby("treatment")["well"].nunique()
-    df = int(wells.sum()) - arms if wells.min() >= 2 else 0
-    names = sorted(table["replicate"].unique())
-    listed = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-    found = f"{len(names)} biological replicate{'s' * (len(names) > 1)} ({listed}), with "
-    found += f"{_ALL_OF[arms == 2]} treatments in {both}"
-    if undated:
-        found = f"{undated} image(s) show no date: name the column that tells replicates apart by --replicate"
-    number = " and ".join(f"{wells[treatment]} {treatment}" for treatment in in_order(wells.index))
-    return Inference(
-        "well",
-        df,
-        f"no p-value: {found}; {settings.min_replicates} biological replicates are needed. "
-        f"Wells of one experiment ({number} here) are technical replicates: "
-        "they say how well this experiment was done, not whether the next one would agree",
-    )

@@ -12,7 +12,6 @@ from scipy.stats import t as student
 
 from cellular.autophagy.compare.design import (
     LEVELS,
-    Inference,
     StatsSettings,
     before_and_after,
     control_of,
@@ -23,6 +22,7 @@ from cellular.autophagy.compare.design import (
     told,
 )
 from cellular.autophagy.compare.images import ImageSums, compared, means_over_time, sum_images
+from cellular.autophagy.compare.inference import Inference
 from cellular.autophagy.compare.inhibitor import Arms, find_arms, not_pooled
 from cellular.autophagy.compare.models import Fit, fit_count, fit_mean
 from cellular.autophagy.compare.notes import not_side_by_side, shares, stray_word, taken_for_granted

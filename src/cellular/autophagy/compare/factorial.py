@@ -10,16 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.compare.design import (
-    Inference,
-    StatsSettings,
-    as_text,
-    in_order,
-    inference,
-    told,
-)
+from cellular.autophagy.compare.design import StatsSettings, as_text, in_order, told
 from cellular.autophagy.compare.effects import ALL, Comparison, interval, is_count, with_q_values
 from cellular.autophagy.compare.images import ImageSums, beside_before, sum_images
+from cellular.autophagy.compare.inference import Inference, inference
 from cellular.autophagy.compare.models import Fit, fit_count, fit_count_interaction, fit_mean, fit_mean_interaction
 from cellular.errors import InputError
 from cellular.progress import progress

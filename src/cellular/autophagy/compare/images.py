@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from cellular.autophagy.compare.design import LEVELS, Inference, StatsSettings, in_order, inference, told
+from cellular.autophagy.compare.design import LEVELS, StatsSettings, in_order, told
+from cellular.autophagy.compare.inference import Inference, inference
 
 
 @dataclass(frozen=True)
