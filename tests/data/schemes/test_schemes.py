@@ -304,7 +304,18 @@ LAYOUTS = {
     "cellvoyager": "Plate1_{well}_T0001F{site:03d}L01A01Z01C01.tif",
     "scanr": "Plate1/{well}--W00001--P{site:05d}--Z00000--T00000--DAPI.tif",
     "incucyte": "Plate1_{well}_{site}_00d00h00m.tif",
+    "incucyte archive": "2401/15/1430/0700/{letters}{column}-{site}-C1.tif",
     "named": "Plate1_{well}_s{site}_DAPI.tif",
+    "evos": "Plate1_R_p00_0_{well}f{site:02d}d0.TIF",
+    "cellomics kinetic": "Plate1i3t001{well}f{site:02d}d0.TIF",
+    "gen5": "Plate1/{letters}{column}_01_1_{site}_DAPI_001.tif",
+    "gen5 by site": "Plate1/{well}_{site}Z0_DAPI_1_001_.tif",
+    "nikon": "Plate1_Well{well}_Point{well}_{site:04d}_ChannelDAPI_Seq0007.tif",
+    "squid": "Plate1/0/{letters}{column}_{site}_0_Fluorescence_405_nm_Ex.tiff",
+    "micromanager": "Plate1/{letters}{column}-Site_{site}/img_channel000_position000_time000000000_z000.tif",
+    "micromanager stacks": "Plate1_MMStack_{letters}{column}-Site_{site}.ome.tif",
+    "columbus": "Plate1/{row:03d}{column:03d}-{site}-001001001.tif",
+    "hcs.ai": "run/timepoint0/Plate1_t0_{well}_s{site}_w0_z0.tif",
 }
 
 
@@ -323,7 +334,8 @@ def test_the_same_wells_have_the_same_parts_in_every_layout(places):
             continue  # a folder S01 may be a site
         read = read_names(paths, choose(paths))
         assert [(p.well, p.site) for p in read.parts.values()] == expected
-        assert {(p.plate, p.timepoint, p.z, p.name) for p in read.parts.values()} == {("Plate1", None, None, None)}
+        plate = "0700" if layout == LAYOUTS["incucyte archive"] else "Plate1"
+        assert {(p.plate, p.timepoint, p.z, p.name) for p in read.parts.values()} == {(plate, None, None, None)}
         assert {p.date for p in read.parts.values()} <= {None, "240301"}
 
 
