@@ -56,6 +56,9 @@ def test_units_are_told_apart_by_what_is_above_them():
     named = add_truth(odd, odd.assign(state=["x", "y"], well=["A01", None]))
     assert named["well"].tolist() == ["A01", None]
     assert named["plate"].isna().all()
+    dishes = add_truth(odd.assign(replicate=["1", "2"], sample="dish 1"), odd.assign(state=["x", "y"]))
+    assert dishes["well"].tolist() == ["1/dish 1", "2/dish 1"]
+    assert add_truth(odd.assign(well="A01", sample="x"), odd.assign(state=["x", "y"]))["well"].tolist() == ["A01"] * 2
     assert add_truth(odd, odd.assign(state=["x", "y"], date=["d", None], well="A01"))["well"].tolist() == [
         "d/A01",
         "A01",

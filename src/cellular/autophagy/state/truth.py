@@ -9,7 +9,7 @@ import pandas as pd
 from cellular.autophagy.state.unseen import require_columns
 from cellular.autophagy.state.words import ACTIVATED, BASAL, UNIDENTIFIED, in_our_words
 from cellular.data.fields import Field, parse_field
-from cellular.data.platemap import cellular_treatment
+from cellular.data.platemap import SAMPLE, cellular_treatment
 from cellular.errors import InputError, SettingsError
 
 
@@ -46,8 +46,9 @@ def add_truth(cells: pd.DataFrame, truth: pd.DataFrame | None) -> pd.DataFrame:
         prepare, are held against the cells' ``y, x``; rows of label 0 are of no cell.
 
     The units are columns of `cells`, else of `truth`, else read from the field's name, else missing. Wells of different
-    plates, and plates of different dates, are told apart. A position is a site of a well, else the field's name without
-    its timepoint: all images of one place show the same cells.
+    plates, and plates of different dates, are told apart; where no well is known, a column ``sample`` stands for it. A
+    position is a site of a well, else the field's name without its timepoint: all images of one place show the same
+    cells.
 
     Raises InputError for missing columns, labels that are none, cells named twice or that lie elsewhere in the truth,
     and where no cell has a state.
@@ -114,10 +115,13 @@ def _units(cells: pd.DataFrame, told: pd.DataFrame) -> dict[str, pd.Series]:
     """Names of the units of each cell, a plate's with its date, a well's with its plate, a position's with its well."""
     parts = cells["field"].map(parse_field)
     named: dict[str, pd.Series] = {}
-    for unit in ("replicate", "date", "plate", "well", "site"):
+    for unit in ("replicate", "date", "plate", "well", "site", SAMPLE):
         by_name = parts.map(partial(_part, unit))
         source = cells[unit] if unit in cells else told.get(unit, by_name)
         named[unit] = source.map(lambda name: None if pd.isna(name) or not str(name).strip() else str(name).strip())
+    sample = named.pop(SAMPLE)
+    if named["well"].isna().all():
+        named["well"] = sample
     above = [named["replicate"], named["date"]] if named["replicate"].notna().any() else [named["date"]]
     plate = _joined([*above, named["plate"]], "-")
     well = _joined([_joined([*above, named["plate"]], "-", partly=True), named["well"]], "/", partly=True)
