@@ -63,24 +63,32 @@ def told():
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory):
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+def open_page(browser, path):
     """The page opened from disk, and what the console said."""
+    tab, said = browser.new_page(viewport={"width": 1400, "height": 1000}), []
+    tab.on("console", lambda m: said.append(f"{m.text} {m.location}") if m.type in ("error", "warning") else None)
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
+    tab.goto(path.as_uri())
+    shown(tab, 0)
+    return tab, said
+
+
+@pytest.fixture(scope="module")
+def opened(browser, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
     page = Page("Plate </script><b>", folder=path.parent).section("Cells")
     page.interactive(explorer(told()), {"a1": np.zeros((40, 40, 3), np.uint8)})
     page.table(pd.DataFrame({f"a measurement of {k}": ["some words of it", 0.031567][k % 2 :][:1] for k in range(14)}))
     page.write(path)
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 1400, "height": 1000})
-        said = []
-        tab.on("console", lambda m: said.append(f"{m.text} {m.location}") if m.type in ("error", "warning") else None)
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
-        tab.goto(path.as_uri())
-        shown(tab, 0)
-        yield tab, said
-        browser.close()
+    return open_page(browser, path)
 
 
 def shown(tab, frame):
@@ -233,6 +241,20 @@ def test_filters_narrow_all_figures(opened):
     for name, value in (("range", [400, 600]), ("treatment", []), ("quality", "'all'")):
         tab.evaluate(f"{MODEL}('by_{name}').value = {value}")
     assert until(tab, lambda: tab.evaluate(text).startswith("8 of 8"))
+
+
+def test_another_measurement_has_its_axis_its_means_and_what_a_well_tells(opened):
+    """The axis had the name of the first, whatever was chosen, and so had what a well told; the script had failed."""
+    tab, said = opened
+    plots = f"{MODEL}('superplot').renderers.flatMap((one) => [one.glyph.y.field, one.nonselection_glyph.y.field])"
+    tab.evaluate(f"{MODEL}('feature').value = 'log2_ratio'")
+    assert until(tab, lambda: tab.evaluate(f"{MODEL}('superplot').left[0].axis_label") == "log2 ratio")
+    assert tab.evaluate(plots) == ["log2_ratio"] * 4
+    hover = f"{MODEL}('plate').toolbar.tools.find((tool) => tool.type === 'HoverTool').tooltips"
+    assert tab.evaluate(hover)[-1] == ["log2 ratio", "@{log2_ratio}"]
+    tab.evaluate(f"{MODEL}('feature').value = 'area'")
+    assert until(tab, lambda: tab.evaluate(f"{MODEL}('superplot').left[0].axis_label") == "area (px²)")
+    assert said == []
 
 
 def test_buttons_move_the_picture_and_step_through_cells_by_keyboard(opened):

@@ -112,7 +112,7 @@ def _of_cells(told: Explored, cells: ColumnDataSource, viewer: Viewer) -> list[U
     if told.wells is not None and len(told.wells):
         wells, mapper, plates, drawn = plate_figures(told.wells, features[0])
     axis = plots[0].yaxis[0] if changed else None
-    choice = [feature_choice(features, changed, axis, wells, mapper, drawn)] if changed or wells else []
+    choice = [feature_choice(features, changed, axis, wells, mapper, drawn, plates)] if changed or wells else []
     said = link(cells, viewer, wells)
     shown = (Row(children=[*figures], **WRAP) for figures in (plots, plates) if figures)
     narrowed = Row(children=filters(cells, features, viewer.passing), **WRAP)

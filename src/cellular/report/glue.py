@@ -122,20 +122,24 @@ const end = high > low ? high : low + 1
 value.setv({start: low, end, step: (end - low) / 200, value: [low, end]})
 """
 
-# args: glyphs [[renderer, property]], axis, labels {feature: text}, what (Select), mapper, wells
+# args: renderers, axis, features, names (theirs in words), what (Select)
 FEATURE = """
 for (const renderer of renderers)
   for (const part of ["glyph", "selection_glyph", "nonselection_glyph", "muted_glyph", "hover_glyph"])
-    if (renderer[part]) renderer[part].y = {field: what.value}
+    // "auto" stands for one that Bokeh makes from the first
+    if (renderer[part]?.y) renderer[part].y = {field: what.value}
 axis.axis_label = names[features.indexOf(what.value)]
 """
 
+# args: wells, mapper, renderers, hovers (HoverTool), features, names, what: colours, and what is told where one points
 WELL_FEATURE = """
 const known = Array.from(wells.data[what.value] ?? []).filter(Number.isFinite).sort((a, b) => a - b)
 mapper.setv({low: known[Math.floor(0.02 * (known.length - 1))], high: known[Math.ceil(0.98 * (known.length - 1))]})
 for (const renderer of renderers)
   for (const part of ["glyph", "selection_glyph", "nonselection_glyph"])
     renderer[part].fill_color = {field: what.value, transform: mapper}
+const told = [names[features.indexOf(what.value)], `@{${what.value}}`]
+for (const hover of hovers) hover.tooltips = [...hover.tooltips.slice(0, -1), told]
 """
 
 # args: figure, by (px share), zoom: moving by keyboard

@@ -262,15 +262,17 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
 
 def feature_choice(
     features: Sequence[str], changed: Sequence, axis: object, wells: ColumnDataSource | None = None,
-    mapper: LinearColorMapper | None = None, drawn: Sequence = (),
+    mapper: LinearColorMapper | None = None, drawn: Sequence = (), plates: Sequence[figure] = (),
 ) -> Select:  # fmt: skip
     """What the SuperPlot and the plate show: one of the `features`."""
     what = Select(title="Shown", value=features[0], options=_named(features), name="feature")
-    args: dict[str, Any] = {"renderers": list(changed), "axis": axis, "features": list(features), "what": what}
-    args["names"] = [axis_label(feature) for feature in features]
-    what.js_on_change("value", CustomJS(args=args, code=glue.FEATURE))
+    told: dict[str, Any] = {"features": list(features), "names": [axis_label(name) for name in features], "what": what}
+    if changed:
+        args = told | {"renderers": list(changed), "axis": axis}
+        what.js_on_change("value", CustomJS(args=args, code=glue.FEATURE))
     if wells is not None:
-        args = {"wells": wells, "mapper": mapper, "renderers": list(drawn), "what": what}
+        hovers = [hover for plate in plates for hover in plate.hover]
+        args = told | {"wells": wells, "mapper": mapper, "renderers": list(drawn), "hovers": hovers}
         what.js_on_change("value", CustomJS(args=args, code=glue.WELL_FEATURE))
     return what
 
