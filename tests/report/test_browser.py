@@ -1,6 +1,7 @@
 """The page in a real browser: every layer, the slider, and the selection in picture, plot, plate and table."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -329,3 +330,29 @@ def test_axe_finds_no_fault(opened):
     found = axe.Axe().run(tab).response["violations"]
     told = {one["id"]: [node["target"] for node in one["nodes"]][:3] for one in found}
     assert told == {}
+
+
+def test_numbers_and_names_stand_as_they_are(browser, tmp_path):
+    """Ids of a database were negative, fractions 0, single floats had nine digits, names were HTML."""
+    one = told()
+    cells = one.cells.assign(
+        field=one.cells["field"].replace("a1", "<b>a1</b>"), label=one.cells["label"] + 3_999_999_998
+    )
+    cells["area"] = [0.00012344, np.nan, 123456789.0, 2504.2, 1e-7, -0.5, 1e6, 7.0]
+    frames = [replace(one.frames[0], field="<b>a1</b>"), *one.frames[1:]]
+    rings = {(name.replace("a1", "<b>a1</b>"), k + 3_999_999_998): ring for (name, k), ring in one.outlines.items()}
+    page = Page("odd").section("Cells")
+    page.interactive(explorer(replace(one, frames=frames, cells=cells, outlines=rings)), {}).write(
+        tmp_path / "odd.html"
+    )
+    tab, said = open_page(browser, tmp_path / "odd.html")
+    table = f"""[...Bokeh.index.find_one({MODEL}('table')).shadow_el.querySelectorAll('.slick-row')].map(
+        (row) => [...row.querySelectorAll('.slick-cell')].map((cell) => cell.innerText))"""
+    assert until(tab, lambda: len(tab.evaluate(table)) == 8)
+    assert [row[1] for row in tab.evaluate(table)] == ["3999999999", "4000000000"] * 4
+    numbers = ["0.0001234", "–", "123,456,800", "2,504.2", "0.0000001", "-0.5", "1,000,000", "7"]
+    assert [row[4] for row in tab.evaluate(table)] == numbers
+    select(tab, [0])
+    words = f"Bokeh.index.find_one({MODEL}('selected')).shadow_el.lastElementChild.textContent"
+    assert until(tab, lambda: tab.evaluate(words) == "Selected: <b>a1</b>, cell 3999999999.")
+    assert said == []

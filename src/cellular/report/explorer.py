@@ -13,7 +13,6 @@ from bokeh.models.ui.ui_element import UIElement
 from bokeh.plotting import figure
 
 from cellular.autophagy.compare.design import in_order
-from cellular.autophagy.measure.documentation import axis_label
 from cellular.report import glue
 from cellular.report.linked import (
     FEATURES_SHOWN,
@@ -71,7 +70,6 @@ def explorer(told: Explored) -> Document:
     features = list(told.features)
     cells = cell_source(told.cells, features, told.outlines, [f.field for f in told.frames], unit=told.unit)
     tips = [("cell", "@label"), *((n, f"@{n}") for n in ("treatment", "well", "state", "verdict") if n in cells.data)]
-    tips += [(axis_label(name), f"@{{{name}}}{{0,0.[000]}}") for name in features[:_TOLD]]
     viewer = field_viewer(
         told.frames,
         cells,
@@ -81,6 +79,7 @@ def explorer(told: Explored) -> Document:
         further=told.further or None,
         steps=told.steps,
         tooltips=tips,
+        numbers=features[:_TOLD],
     )
     rest = _of_cells(told, cells, viewer) if len(told.cells) else []
     document = Document()

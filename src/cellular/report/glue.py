@@ -4,6 +4,14 @@ Bokeh draws, selects, filters, pans and lays out. Left to write: decoding a pict
 which rows pass the filters.
 """
 
+# A number as it is read: thousands set apart, three decimals, of a fraction four digits (three decimals of 0.0004 are
+# 0); a dash for none. Single floats have seven digits.
+NUMBER = """
+(value) => value == null || value !== value ? "–"
+  : Math.abs(value) < 1 ? value.toLocaleString("en", {maximumSignificantDigits: 4})
+  : Number(value.toPrecision(7)).toLocaleString("en", {maximumFractionDigits: 3})
+""".strip()
+
 # args: here (GroupFilter of the frame), pictures, frames, image (the RGBA that is drawn), figure, on, contrast
 SHOW = """
 const n = contrast.length, frame = here.group

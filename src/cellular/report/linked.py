@@ -26,7 +26,7 @@ from bokeh.models.ui.ui_element import UIElement
 from bokeh.models.widgets.inputs import MultiSelect, Select
 from bokeh.models.widgets.markups import Div
 from bokeh.models.widgets.sliders import RangeSlider
-from bokeh.models.widgets.tables import DataTable, NumberFormatter, TableColumn
+from bokeh.models.widgets.tables import DataTable, HTMLTemplateFormatter, TableColumn
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
@@ -35,7 +35,7 @@ from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.report import glue
 from cellular.report.style import PALETTE, treatment_colours
-from cellular.report.viewer import Choices, Viewer
+from cellular.report.viewer import Choices, Viewer, slider_numbers
 
 # Cells on a page: all of the fields that are shown, and of the others as many as make this number.
 CELLS_SHOWN = 10_000
@@ -76,7 +76,8 @@ def cell_source(
     own: list[Any] = [outlines.get((field, label), ([], [])) for field, label in zip(cells["field"], cells["label"])]
     data: dict[str, Any] = {
         "field": cells["field"].astype(str).tolist(),
-        "label": cells["label"].to_numpy(np.int32),
+        # ids of a database do not fit 32 bits with a sign, and Bokeh has no integers of 64
+        "label": cells["label"].to_numpy(np.float64),
         "frame": cells["field"].map(number).fillna(-1).to_numpy(np.int32),
         "x": cells["x"].to_numpy(np.float32) + 0.5,
         "y": cells["y"].to_numpy(np.float32) + 0.5,
@@ -194,7 +195,7 @@ def cell_table(cells: ColumnDataSource, features: Sequence[str], view: CDSView) 
     told = [name for name in ("field", "label", "treatment", "well", "state", "verdict") if name in cells.data]
     longest = {name: max(map(len, map(str, cells.data[name])), default=0) for name in told}
     columns = [TableColumn(field=n, title=n, width=20 + 7 * max(len(n), longest[n])) for n in told]
-    numbers = NumberFormatter(format="0,0.[000]")
+    numbers = HTMLTemplateFormatter(template=f"<%= ({glue.NUMBER})(value) %>")
     titles = {feature: axis_label(feature) for feature in features}
     columns += [TableColumn(field=f, title=t, formatter=numbers, width=20 + 7 * len(t)) for f, t in titles.items()]
     look: dict[str, Any] = {
@@ -297,9 +298,8 @@ def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFi
     known = known[np.isfinite(known)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     high = high if high > low else low + 1
-    value = RangeSlider(
-        title="between", start=low, end=high, value=(low, high), step=(high - low) / 200, name="by_range"
-    )
+    look: dict[str, Any] = {"format": slider_numbers(), "name": "by_range"}
+    value = RangeSlider(title="between", start=low, end=high, value=(low, high), step=(high - low) / 200, **look)
     told = Div(text=f"{len(cells.data['field'])} of {len(cells.data['field'])} cells pass the filters.", name="passing")
     args = {"cells": cells, "passing": passing, "columns": columns, "choices": choices, "quality": quality}
     narrow = CustomJS(args=args | {"what": what, "value": value, "told": told}, code=glue.FILTER)
@@ -311,7 +311,7 @@ def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFi
 
 def link(cells: ColumnDataSource, viewer: Viewer, wells: ColumnDataSource | None = None) -> Div:
     """Let cells that are selected show their field and wells, and wells select their cells; returns what it says."""
-    told = Div(text="No cell is selected.", name="selected")
+    told = Div(text="No cell is selected.", name="selected", render_as_text=True)
     if wells is not None:
         row = {key: k for k, key in enumerate(zip(wells.data["plate"], wells.data["well"]))}
         plates = cells.data.get("plate", [""] * len(cells.data["field"]))

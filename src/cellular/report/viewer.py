@@ -15,6 +15,8 @@ from bokeh.models import (
     Column,
     ColumnDataSource,
     CustomJS,
+    CustomJSHover,
+    CustomJSTickFormatter,
     GroupFilter,
     HoverTool,
     Range1d,
@@ -32,6 +34,7 @@ from bokeh.models.widgets.markups import Div
 from bokeh.models.widgets.sliders import RangeSlider, Slider
 from bokeh.plotting import figure
 
+from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.image import FieldImage
 from cellular.report import glue
 from cellular.report.colours import EDGE, KINDS
@@ -103,6 +106,7 @@ def field_viewer(
     further: Mapping[str, tuple[pd.DataFrame, str, str]] | None = None,
     steps: pd.DataFrame | None = None,
     tooltips: Sequence[tuple[str, str]] = (),
+    numbers: Sequence[str] = (),
 ) -> Viewer:
     """A viewer of `frames`.
 
@@ -112,7 +116,7 @@ def field_viewer(
     puncta : ``frame, x, y, kind``. steps : of tracks, ``frame, x0, y0, x1, y1`` (a row a frame in which it is drawn).
     outlines : layers of cells by name: (column, its value, colour, dash); all cells in one layer without.
     further : layers of outlines that are no cells: (``frame, xs, ys``, colour, dash).
-    tooltips : what hovering a cell tells, as Bokeh's.
+    tooltips : what hovering a cell tells, as Bokeh's. numbers : columns of measurements, told after them.
     """
     here, passing = GroupFilter(column_name="frame", group=0), BooleanFilter()
     shown = _figure(frames[0].shape, pixel_size_um)
@@ -129,7 +133,10 @@ def field_viewer(
     hovered: list[DataRenderer] = [
         renderer for group in list(layers.values())[len(further or {}) :] for renderer in group
     ]
-    shown.add_tools(HoverTool(renderers=hovered, tooltips=list(tooltips), point_policy="follow_mouse"))
+    told = [*tooltips, *((axis_label(name), f"@{{{name}}}{{custom}}") for name in numbers)]
+    read = CustomJSHover(code=f"return ({glue.NUMBER})(value)")
+    as_read: dict[str, Any] = {f"@{{{name}}}": read for name in numbers}
+    shown.add_tools(HoverTool(renderers=hovered, tooltips=told, formatters=as_read, point_policy="follow_mouse"))
     if puncta is not None and len(puncta):
         layers |= add_puncta(shown, puncta, here)
     if steps is not None and len(steps):
@@ -242,6 +249,11 @@ def _choosing(frames: Sequence[Frame]) -> tuple[Select, Slider]:
     return where, when
 
 
+def slider_numbers() -> CustomJSTickFormatter:
+    """The ends of a slider as numbers are read; Bokeh's own have two decimals, those of fractions are 0."""
+    return CustomJSTickFormatter(code=f"return ({glue.NUMBER})(tick)")
+
+
 def _light(frames: Sequence[Frame], image: ColumnDataSource, viewer: Viewer) -> list[UIElement]:
     """Channels on and off, and the levels each is shown between: the same for all fields, so that they compare."""
     names = list(frames[0].channels)
@@ -257,8 +269,11 @@ def _light(frames: Sequence[Frame], image: ColumnDataSource, viewer: Viewer) -> 
         first = float(np.median([p.dark for p in own])), float(np.quantile([p.bright for p in own], 0.8))
         step = (high - low) / 500
         contrast.append(
-            RangeSlider(title=name, start=low, end=high, value=first, step=step, width=220, name=f"level{k}")
-        )
+            RangeSlider(
+                title=name, start=low, end=high, value=first, step=step, width=220, name=f"level{k}",
+                format=slider_numbers(),
+            )
+        )  # fmt: skip
     args: dict[str, Any] = {
         "here": viewer.here,
         "pictures": ColumnDataSource(data),
