@@ -90,6 +90,14 @@ def test_a_well_that_holds_several_arms_has_no_mean(tmp_path):
     np.testing.assert_equal(wells["area"].to_numpy(), [np.nan, 3])
 
 
+def test_what_is_infinite_is_in_no_mean():
+    """Of a well with one such cell in the fields there was no mean on the page, and one in wells.csv."""
+    cells = pd.DataFrame({"plate": "P", "well": "A01", "field": ["a", "a", "b"], "treatment": "fed"})
+    cells = cells.assign(ratio=[1.0, np.inf, 3.0])
+    assert well_table(cells, ["ratio"])["ratio"].tolist() == [2]
+    assert unit_means(cells, ["ratio"], "well")["ratio"].tolist() == [2]
+
+
 def test_a_treatment_of_which_the_page_can_hold_no_cell_has_its_means(tmp_path):
     told = explored(tmp_path)
     cells = told.cells.assign(treatment=["DMSO"] * 4 + ["rapamycin"] * 2)

@@ -128,8 +128,7 @@ def measurements(cells: pd.DataFrame, first: Sequence[str], most: int = FEATURES
 def unit_means(cells: pd.DataFrame, features: Sequence[str], unit: str) -> pd.DataFrame:
     """Means of units by treatment as in the comparison: images count alike, however many cells they hold."""
     known = cells[cells["treatment"].notna() & cells[unit].notna()]
-    images = known.groupby([unit, "treatment", "field"], observed=True)[list(features)].mean()
-    return images.groupby([unit, "treatment"], observed=True).mean().reset_index()
+    return _means(known, [unit, "treatment"], features).reset_index()
 
 
 def well_table(cells: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
@@ -139,10 +138,16 @@ def well_table(cells: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
     """
     keys = ["plate", "well"]
     known = cells[cells["well"].notna()].assign(plate=cells["plate"].fillna("") if "plate" in cells else "")
-    images = known.groupby([*keys, "field"], observed=True)[list(features)].mean()
-    wells = images.groupby(keys, observed=True).mean()
+    wells = _means(known, keys, features)
     if "treatment" in known:
         arms = known[[*keys, "treatment"]].drop_duplicates().groupby(keys, observed=True, dropna=False)["treatment"]
         wells.loc[arms.size() > 1] = np.nan
         wells.insert(0, "treatment", arms.agg(lambda names: " / ".join(in_order(names.dropna())) or None))
     return wells.reset_index()
+
+
+def _means(cells: pd.DataFrame, keys: list[str], features: Sequence[str]) -> pd.DataFrame:
+    """Means of the images' means by `keys`; what is infinite is in none, as in the comparison."""
+    finite = cells[list(features)].replace([np.inf, -np.inf], np.nan)
+    images = finite.groupby([cells[name] for name in (*keys, "field")], observed=True).mean()
+    return images.groupby(keys, observed=True).mean()
