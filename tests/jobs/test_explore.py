@@ -12,6 +12,7 @@ from cellular.jobs import explore as module
 from cellular.jobs.explore import explore
 from cellular.report import linked
 from cellular.report.explorer import explorer, unit_means, well_table
+from cellular.report.style import treatment_colours
 
 
 def plate(folder):
@@ -96,6 +97,15 @@ def test_what_is_infinite_is_in_no_mean():
     cells = cells.assign(ratio=[1.0, np.inf, 3.0])
     assert well_table(cells, ["ratio"])["ratio"].tolist() == [2]
     assert unit_means(cells, ["ratio"], "well")["ratio"].tolist() == [2]
+
+
+def test_treatments_look_in_the_map_as_in_the_comparisons_figures(tmp_path):
+    """Of the first treatment the page holds no cell: the map gave its colour to the second."""
+    told = explored(tmp_path, treatments=["AMPK", "DMSO"])
+    cells = told.cells.assign(first=np.arange(6.0), second=np.arange(6.0))
+    dots = explorer(replace(told, cells=cells)).select_one({"name": "table"}).source.data
+    assert set(dots["map_colour"]) == {treatment_colours(["AMPK", "DMSO"])["DMSO"]}
+    assert set(dots["map_marker"]) == {linked.MARKERS[1]}
 
 
 def test_a_treatment_of_which_the_page_can_hold_no_cell_has_its_means(tmp_path):

@@ -150,7 +150,7 @@ def _figures(results: Mapping[str, EvaluationResult], folder: Path) -> dict[str,
     return {
         "Average precision against the IoU asked for.": save(iou_figure(by_iou), folder / "ap_iou.svg", by_iou),
         "Calibration: what scores promise and what came true. On the line a score is a probability.": save(
-            calibration_figure(by_score), folder / "calibration.svg", by_score
+            calibration_figure(by_score, list(results)), folder / "calibration.svg", by_score
         ),
     }
 

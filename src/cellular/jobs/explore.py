@@ -53,6 +53,7 @@ def explore(
     replicate: str | None = None,
     unit: str = "well",
     replicates: Mapping[str, str] | None = None,
+    treatments: Sequence[str] = (),
     first: Sequence[str] = (),
     drawn_map: Path | None = None,
     tracks: pd.DataFrame | None = None,
@@ -64,7 +65,8 @@ def explore(
     ----------
     plate : with label images. tables : "cells" and, where there are any, "puncta", "marker_puncta" and "quality".
     treatment, inhibitor, replicate, unit : columns. replicates : those of the comparison, by field, whatever a column
-    of this name says. first : measurements to show first. drawn_map : ``map_<method>.csv``.
+    of this name says. treatments : of the comparison. first : measurements to show first.
+    drawn_map : ``map_<method>.csv``.
     tracks : ``field, frame, series, track, y, x``. left_out : fields of which no mean is made, as in the comparison.
     """
     fields = {item.name: item for item in plate.fields}
@@ -96,6 +98,7 @@ def explore(
         None if tracks is None else _steps(tracks, names),
         _states(cells),
         unit=unit if unit in cells else "field",
+        treatments=treatments,
         pixel_size_um=next((f.pixel_size_um for f in plate.fields if f.pixel_size_um), None),
     )
     words = [choice.words, size_choice([p for frame in frames for _, p in frame.channels.values()])]

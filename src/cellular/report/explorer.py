@@ -44,7 +44,8 @@ class Explored:
     means : of units, as :func:`cellular.report.linked.superplot_figure` takes them; None without treatments.
     wells : as :func:`cellular.report.linked.plate_figures` takes them; None without.
     puncta, steps, layers : as :func:`cellular.report.viewer.field_viewer` takes them.
-    unit : whose means are shown. map_names : of the axes of the map.
+    unit : whose means are shown. treatments : of the comparison, which look the same in all figures of the page.
+    map_names : of the axes of the map.
     """
 
     frames: Sequence[Frame]
@@ -58,6 +59,7 @@ class Explored:
     layers: dict[str, tuple[str, str, str, str]] = field(default_factory=dict)
     further: dict[str, tuple] = field(default_factory=dict)
     unit: str = "well"
+    treatments: Sequence[str] = ()
     map_names: tuple[str, str] = ("component 1", "component 2")
     pixel_size_um: float | None = None
 
@@ -105,7 +107,7 @@ def _of_cells(told: Explored, cells: ColumnDataSource, viewer: Viewer) -> list[U
     by = next((name for name in ("treatment", "verdict") if name in cells.data), None)
     if "first" in cells.data and by is not None:
         drawn_in = {value: colour for column, value, colour, _ in told.layers.values() if column == by}
-        plots.append(map_figure(cells, view, by, names=told.map_names, colours=drawn_in))
+        plots.append(map_figure(cells, view, by, names=told.map_names, colours=drawn_in, page=told.treatments))
     drawn: list[GlyphRenderer] = []
     wells = mapper = None
     if told.wells is not None and len(told.wells):

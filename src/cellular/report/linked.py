@@ -34,7 +34,7 @@ from cellular.autophagy.compare.design import in_order
 from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.report import glue
-from cellular.report.style import PALETTE, treatment_colours
+from cellular.report.style import PALETTE, treatment_looks
 from cellular.report.viewer import Choices, Viewer, slider_numbers
 
 # Cells on a page: all of the fields that are shown, and of the others as many as make this number.
@@ -154,12 +154,17 @@ def map_figure(
     *,
     names: tuple[str, str],
     colours: Mapping[str, str] | None = None,
+    page: Sequence[str] = (),
     width: int = 460,
 ) -> figure:
-    """All cells in two dimensions, ``first`` and ``second``, coloured and marked by what column `by` says."""
+    """All cells in two dimensions, ``first`` and ``second``, coloured and marked by what column `by` says.
+
+    `page` are all treatments of the page: in all its figures they look the same.
+    """
     entries = _treatments(cells.data[by])
-    colours = colours or treatment_colours(entries)
-    markers = {name: MARKERS[k % len(MARKERS)] for k, name in enumerate(entries)}
+    looks = treatment_looks(entries, page, MARKERS)
+    colours = colours or {name: colour for name, (colour, _) in looks.items()}
+    markers = {name: marker for name, (_, marker) in looks.items()}
     cells.data["map_colour"] = [colours.get(name, "#666666") for name in cells.data[by]]
     cells.data["map_marker"] = [markers.get(name, "dot") for name in cells.data[by]]
     shown = figure(
