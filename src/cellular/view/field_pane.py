@@ -34,7 +34,7 @@ from cellular.report.colours import EDGE, EDITED, KINDS, STATES, colours_of
 from cellular.report.outlines import outlines_of
 from cellular.tables import of_fields
 from cellular.view.desk import Desk
-from cellular.view.parts import ROWS, ends, paged_table, press, tick
+from cellular.view.parts import ROWS, ends, numbers_of, paged_table, press, tick
 from cellular.view.picture import compose, contrast, ramp, scale_bar, to_read
 from cellular.view.tracks import colour_of, paths, with_tracks
 
@@ -318,7 +318,7 @@ class FieldPane:
         self._busy = True  # rows that are chosen must be there
         self.cells.selected.indices, self.table.selection = [], []
         self.cells.data = {name: table[name].tolist() for name in table}
-        self.table.value = table[names].round(4)
+        self.table.param.update(value=table[names], formatters=numbers_of(table[names]))
         self._busy = False
         self.cells.selected.indices = chosen
         self._show_puncta()
