@@ -29,8 +29,9 @@ def fields():
     labels[10:30, 10:30], labels[60:80, 50:80] = 1, 2
     pixels = np.zeros((SIDE, SIDE, 2), np.uint16)
     pixels[..., 0], pixels[..., 1] = np.where(labels == 1, 1000, 10), np.where(labels == 2, 500, 10)
-    image = FieldImage.of(pixels, ("mRFP", "EGFP"))
-    frames = [frame_of(image, n, 3, s, t) for n, s, t in (("a1", "s1", 1), ("a2", "s1", 2), ("b1", "s2", 1))]
+    told = (("a1", "s1", 1, 0.5), ("a2", "s1", 2, 0.5), ("b1", "s2", 1, 0.1))
+    images = {um: FieldImage.of(pixels, ("mRFP", "EGFP"), pixel_size_um=um) for *_, um in told}
+    frames = [frame_of(images[um], name, 3, position, time) for name, position, time, um in told]
     return frames, labels
 
 
@@ -60,7 +61,7 @@ def told():
     )
     steps = pd.DataFrame({"frame": [1], "x0": [19.0], "y0": [19.0], "x1": [25.0], "y1": [25.0]})
     means, wells = unit_means(cells, features, "replicate"), well_table(cells, features)
-    return Explored(frames, rings, cells, features, means, wells, puncta, steps, unit="replicate", pixel_size_um=0.5)
+    return Explored(frames, rings, cells, features, means, wells, puncta, steps, unit="replicate")
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,19 @@ def test_contrast_sets_black_and_white(opened):
     assert until(tab, lambda: pixel(tab, 15, 15)[0] == pytest.approx(255 * 990 / 1990, abs=3))
     tab.evaluate(f"{MODEL}('level0').value = [10, 1000]")
     assert until(tab, lambda: pixel(tab, 15, 15)[0] == pytest.approx(255, abs=8))
+
+
+def test_the_scale_bar_goes_by_the_pixels_of_the_field_that_is_shown(opened):
+    """It went by those of the plate's first field, and by none where only the images' own metadata tell them."""
+    tab, _ = opened
+    length = f"(() => {{const {{range, unit}} = {MODEL}('scale'); return [range.end - range.start, unit]}})()"
+    wide = f"{MODEL}('field').x_range.end - {MODEL}('field').x_range.start"
+    assert tab.evaluate(length) == [pytest.approx(0.5 * tab.evaluate(wide)), "µm"]
+    tab.evaluate(f"{MODEL}('where').value = 's2'")
+    shown(tab, 2)
+    assert tab.evaluate(length) == [pytest.approx(0.1 * tab.evaluate(wide)), "µm"]
+    tab.evaluate(f"{MODEL}('where').value = 's1'")
+    shown(tab, 0)
 
 
 def test_every_layer_is_toggled(opened):

@@ -99,7 +99,6 @@ def explore(
         _states(cells),
         unit=unit if unit in cells else "field",
         treatments=treatments,
-        pixel_size_um=next((f.pixel_size_um for f in plate.fields if f.pixel_size_um), None),
     )
     words = [choice.words, size_choice([p for frame in frames for _, p in frame.channels.values()])]
     words += [f"{len(cells):,} of {len(tables['cells']):,} cells are on this page."] * (

@@ -175,8 +175,11 @@ LAYERS = """
 renderers.forEach((group, k) => group.forEach((renderer) => { renderer.visible = layers.active.includes(k) }))
 """
 
-# args: own (the scale bar's range, um), px (the picture's), size (um)
-SCALE = "own.setv({start: px.start * size, end: px.end * size})"
+# args: own (the scale bar's range, um), px (the picture's), frames (size, um), here
+SCALE = """
+const size = frames.data.size[here.group]
+own.setv({start: px.start * size, end: px.end * size})
+"""
 
 # args: table: the tab key leaves it, where it would walk through every cell
 LEAVE = """
