@@ -12,7 +12,7 @@ from cellular.jobs import explore as module
 from cellular.jobs.explore import explore
 from cellular.report import linked
 from cellular.report.explorer import explorer, unit_means, well_table
-from cellular.report.style import treatment_colours
+from cellular.report.style import PALETTE, treatment_colours
 
 
 def plate(folder):
@@ -106,6 +106,10 @@ def test_treatments_look_in_the_map_as_in_the_comparisons_figures(tmp_path):
     dots = explorer(replace(told, cells=cells)).select_one({"name": "table"}).source.data
     assert set(dots["map_colour"]) == {treatment_colours(["AMPK", "DMSO"])["DMSO"]}
     assert set(dots["map_marker"]) == {linked.MARKERS[1]}
+    cells["treatment"] = ["DMSO, 1 nM", "DMSO, 2 nM", "AMPK, 1 nM"] * 2
+    dots = explorer(replace(told, cells=cells.assign(first=0.0, second=0.0))).select_one({"name": "table"}).source.data
+    assert dots["map_colour"] == [PALETTE[1], PALETTE[1], PALETTE[0]] * 2
+    assert len(set(zip(dots["map_colour"], dots["map_marker"]))) == 3
 
 
 def test_a_treatment_of_which_the_page_can_hold_no_cell_has_its_means(tmp_path):

@@ -142,7 +142,8 @@ def _read(
     lost |= {f.field: "its channels are others than the first field's" for f in frames if f not in kept}
     outlines = {(name, label): ring for name, (_, rings, _) in read.items() for label, ring in rings.items()}
     still = {name: picture for name, (_, _, picture) in read.items() if picture is not None}
-    return kept, outlines, {f"{name}: {choice.why[positions[name]]}": p for name, p in still.items()}, lost
+    words = "{}: {}; at its own brightness"
+    return kept, outlines, {words.format(name, choice.why[positions[name]]): p for name, p in still.items()}, lost
 
 
 def _still(image: FieldImage, labels: np.ndarray) -> np.ndarray:

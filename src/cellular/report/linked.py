@@ -162,7 +162,7 @@ def map_figure(
     `page` are all treatments of the page: in all its figures they look the same.
     """
     entries = _treatments(cells.data[by])
-    looks = treatment_looks(entries, page, MARKERS)
+    looks = _condition_looks(entries, page)
     colours = colours or {name: colour for name, (colour, _) in looks.items()}
     markers = {name: marker for name, (_, marker) in looks.items()}
     cells.data["map_colour"] = [colours.get(name, "#666666") for name in cells.data[by]]
@@ -187,6 +187,17 @@ def map_figure(
     shown.legend.orientation = "horizontal" if few else "vertical"
     shown.add_layout(shown.legend[0], "below" if few else "right")
     return shown
+
+
+def _condition_looks(entries: Sequence[str], page: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of conditions: the colour of the treatment that each begins with, as far as they stay apart."""
+    of = {name: max((t for t in page if f"{name}, ".startswith(f"{t}, ")), key=len, default=name) for name in entries}
+    looks = treatment_looks(list(of.values()), page, MARKERS)
+    kin = {
+        name: looks[own] if name == own else (looks[own][0], MARKERS[k % len(MARKERS)])
+        for k, (name, own) in enumerate(of.items())
+    }
+    return kin if len(set(kin.values())) == len(kin) else treatment_looks(entries, page, MARKERS)
 
 
 def _marked(dots: GlyphRenderer) -> None:
