@@ -9,7 +9,7 @@ from cellular.data.formats.images import read_image, read_labels, write_image, w
 from cellular.data.image import load_labels, read_field
 from cellular.jobs.evaluate import draw_before_after, draw_evaluation, evaluate
 from cellular.report.evaluation import field_picture
-from cellular.report.evaluation_page import calibration_figure
+from cellular.report.evaluation_page import calibration_figure, cell_crop
 from cellular.report.outlines import LONGEST, MATCHED, MISSED, SMALLEST, SPURIOUS, display_image, outline_overlay
 from cellular.report.style import PALETTE
 
@@ -69,6 +69,19 @@ def test_files_are_written_with_the_legend(tmp_path):
     curve = pd.read_csv(figures / "precision_recall.csv")
     assert curve.query("iou == 0.5")[["recall", "precision"]].values.tolist() == [[0.5, 1], [0.5, 0.5]]
     assert "AP 0.505" in (figures / "precision_recall.svg").read_text()
+
+
+def test_cells_that_touch_have_an_outline_between_them_whatever_their_ids():
+    """As single floats the ids of a database were one number: two cells were drawn as one."""
+    few = np.zeros((700, 700), np.uint16)
+    few[100:200, 100:300], few[100:200, 300:500] = 1, 2
+    large = np.where(few > 0, few.astype(np.uint32) + 3_000_000_000, 0).astype(np.uint32)
+    drawn = [outline_overlay(np.zeros((700, 700), np.uint8), [(labels, MATCHED)]) for labels in (few, large)]
+    assert (drawn[0][150, 299:301] == MATCHED).all()
+    np.testing.assert_array_equal(*drawn)
+    row = {"field": "f", "label": 1, "verdict": "missed", "iou": 0.0, "area": 20_000, "y": 150, "x": 200}
+    crops = [cell_crop(np.zeros((700, 700), np.uint8), labels, few * 0, row) for labels in (few, large)]
+    np.testing.assert_array_equal(*crops)
 
 
 def test_colours_are_far_apart():

@@ -17,7 +17,7 @@ from cellular.evaluate.scores import THRESHOLDS
 from cellular.report.colours import rgb
 from cellular.report.explorer import Explored, explorer
 from cellular.report.html import Page
-from cellular.report.outlines import display_image
+from cellular.report.outlines import display_image, labels_at
 from cellular.report.provenance import add_provenance
 from cellular.report.style import unit_looks
 
@@ -193,7 +193,7 @@ def cell_crop(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, row:
     shown = cv2.resize(display_image(image)[window], (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
     colour = rgb(VERDICTS[row["verdict"]][0])
     for labels, paint in ((prediction, colour), (truth, (255, 255, 255))):
-        large = cv2.resize(labels[window].astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
+        large = labels_at(labels[window], (_SIDE, _SIDE))
         shown[(large > 0) & (cv2.erode(large, np.ones((3, 3), np.uint8)) != large)] = paint
     told = f"score {row['score']:.2f}" if row["verdict"] == "spurious" else f"IoU {row['iou']:.2f}"
     words = f"{row['verdict']}, {told}"

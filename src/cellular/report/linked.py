@@ -44,6 +44,8 @@ FEATURES_SHOWN = 24
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star", "plus")
 _TOOLS = "pan,wheel_zoom,box_zoom,lasso_select,tap,reset,save"
 _FAINT = 0.12
+# Letters that a number takes in the table, at least.
+_DIGITS = 8
 
 
 def choose_rows(cells: pd.DataFrame, shown: Sequence[str], most: int = CELLS_SHOWN, seed: int = 0) -> pd.DataFrame:
@@ -213,7 +215,8 @@ def cell_table(cells: ColumnDataSource, features: Sequence[str], view: CDSView) 
     columns = [TableColumn(field=n, title=n, width=20 + 7 * max(len(n), longest[n])) for n in told]
     numbers = HTMLTemplateFormatter(template=f"<%= ({glue.NUMBER})(value) %>")
     titles = {feature: axis_label(feature) for feature in features}
-    columns += [TableColumn(field=f, title=t, formatter=numbers, width=20 + 7 * len(t)) for f, t in titles.items()]
+    wide = {feature: 20 + 7 * max(len(title), _DIGITS) for feature, title in titles.items()}
+    columns += [TableColumn(field=f, title=t, formatter=numbers, width=wide[f]) for f, t in titles.items()]
     look: dict[str, Any] = {
         "reorderable": False,
         "autosize_mode": "none",
