@@ -16,7 +16,7 @@ from cellular.autophagy.compare.effects import ALL
 from cellular.autophagy.compare.flux import Flux
 from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.wells import plate_size
-from cellular.report.counts import interval_name, told_n
+from cellular.report.counts import interval_name, intervals, told_n
 from cellular.report.html import Page
 from cellular.report.style import MARKERS, treatment_looks, unit_looks
 
@@ -203,7 +203,7 @@ def _add_doses(page: Page, assay: Assay) -> None:
     table = told_n(shown.assign(measurement=shown["feature"].map(axis_label))).rename(columns={"images": "fields"})
     interval = interval_name(assay.level)
     for name in ("ec50", "plateau"):
-        table[f"{name}, {interval}"] = _ends(table[f"{name}_low"], table[f"{name}_high"])
+        table[f"{name}, {interval}"] = intervals(table[f"{name}_low"], table[f"{name}_high"])
     columns = ["measurement", "treatment", "unit", "doses", "replicates", "trend", "p_trend", "zero", "ec50"]
     columns += [f"ec50, {interval}", "plateau", f"plateau, {interval}", "slope", "fields", "cells"]
     page.table(table[columns])
@@ -245,9 +245,4 @@ def _contrasts(rows: pd.DataFrame, columns: Sequence[str], level: float) -> pd.D
 
 
 def _with_interval(rows: pd.DataFrame, level: float) -> pd.DataFrame:
-    return rows.assign(**{interval_name(level): _ends(rows["ci_low"], rows["ci_high"])})
-
-
-def _ends(low: pd.Series, high: pd.Series) -> list[str | None]:
-    pairs = zip(low.astype(float), high.astype(float))
-    return [None if np.isnan(a) else f"{a:.3g} to {b:.3g}" for a, b in pairs]
+    return rows.assign(**{interval_name(level): intervals(rows["ci_low"], rows["ci_high"])})

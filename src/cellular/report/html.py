@@ -22,6 +22,7 @@ from PIL import Image
 
 from cellular.errors import InputError, MissingInputError
 from cellular.files import whole_file
+from cellular.report.counts import number
 
 if TYPE_CHECKING:
     from bokeh.document import Document
@@ -263,8 +264,7 @@ def _cell(value: Any) -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and value != value):
         return "–"
     if isinstance(value, float) or type(value).__name__.startswith("float"):
-        text = f"{float(value):,.0f}" if abs(value) >= 10000 else f"{float(value):.4g}"
-        return html.escape(text)
+        return number(float(value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) or type(value).__name__.startswith(("int", "uint")):
