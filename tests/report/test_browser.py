@@ -272,6 +272,21 @@ def test_another_measurement_has_its_axis_its_means_and_what_a_well_tells(opened
     assert said == []
 
 
+def test_a_measurement_that_no_cell_of_the_page_has_is_no_other(browser, tmp_path):
+    """The script failed: wells kept the colours of the measurement before, and all cells were filtered out."""
+    one, lost = told(), {"nothing": np.nan}
+    odd = replace(one, cells=one.cells.assign(**lost), features=[*one.features, "nothing"])
+    odd = replace(odd, means=one.means.assign(**lost), wells=one.wells.assign(**lost))
+    Page("odd").section("Cells").interactive(explorer(odd), {}).write(tmp_path / "odd.html")
+    tab, said = open_page(browser, tmp_path / "odd.html")
+    tab.evaluate(f"{MODEL}('feature').value = 'nothing'")
+    assert tab.evaluate(f"{MODEL}('plate').renderers[0].glyph.fill_color.field") == "nothing"
+    tab.evaluate(f"{MODEL}('by_value').value = 'nothing'")
+    assert until(tab, lambda: tab.evaluate(f"{MODEL}('by_range').value") == [0, 1])
+    assert tab.evaluate(f"{MODEL}('passing').text").startswith("8 of 8")
+    assert [text for text in said if "initial ranges" not in text] == []
+
+
 def test_buttons_move_the_picture_and_step_through_cells_by_keyboard(opened):
     tab, _ = opened
     button = tab.get_by_role("button", name="next cell")

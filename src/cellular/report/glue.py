@@ -125,6 +125,7 @@ told.text = `${passes.filter(Boolean).length} of ${passes.length} cells pass the
 # args: cells, what (Select), value (RangeSlider)
 SPAN = """
 const known = Array.from(cells.data[what.value]).filter(Number.isFinite)
+if (!known.length) known.push(0)
 const low = known.reduce((a, b) => Math.min(a, b), Infinity), high = known.reduce((a, b) => Math.max(a, b), -Infinity)
 const end = high > low ? high : low + 1
 value.setv({start: low, end, step: (end - low) / 200, value: [low, end]})
@@ -142,6 +143,7 @@ axis.axis_label = names[features.indexOf(what.value)]
 # args: wells, mapper, renderers, hovers (HoverTool), features, names, what: colours, and what is told where one points
 WELL_FEATURE = """
 const known = Array.from(wells.data[what.value] ?? []).filter(Number.isFinite).sort((a, b) => a - b)
+if (!known.length) known.push(0) // without a value every well is grey, whatever the scale
 mapper.setv({low: known[Math.floor(0.02 * (known.length - 1))], high: known[Math.ceil(0.98 * (known.length - 1))]})
 for (const renderer of renderers)
   for (const part of ["glyph", "selection_glyph", "nonselection_glyph"])

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -166,7 +167,7 @@ class Page:
         data = picture.with_suffix(".csv")
         files = [(picture.suffix[1:].upper(), picture), *([("data (CSV)", data)] if data.is_file() else [])]
         where = ((name, os.path.relpath(path, self.folder).replace(os.sep, "/")) for name, path in files)
-        return " ".join(f'<a href="{html.escape(path, quote=True)}">{name}</a>' for name, path in where)
+        return " ".join(f'<a href="{html.escape(quote(path), quote=True)}">{name}</a>' for name, path in where)
 
     def interactive(self, document: "Document", still: Mapping[str, np.ndarray]) -> "Page":
         """What Bokeh shows; on paper, and without JavaScript, the pictures (Y, X, 3) `still` by their captions."""
