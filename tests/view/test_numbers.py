@@ -13,6 +13,7 @@ from cellular.jobs.queue import Queue
 from cellular.jobs.view import open_run
 from cellular.report.glue import NUMBER
 from cellular.view.page import Desk, Page
+from cellular.view.picture import ramp
 
 
 @pytest.fixture
@@ -133,6 +134,37 @@ def test_what_is_infinite_is_in_no_mean_and_small_numbers_keep_their_digits(page
     assert told.value["circularity"].dropna().between(1e-8, 1e-5).all()
     assert told.formatters["circularity"].template == f"<%= ({NUMBER})(value) %>"
     assert "value" in pane.table.formatters
+
+
+def test_puncta_of_markers_are_drawn_and_a_cell_of_two_parts_is_found(page):
+    """Where no reporter was measured the layer was empty; between two parts the picture went to nowhere."""
+    run, item = page.desk.run, page.desk.run.plate.fields[0]
+    spots = pd.DataFrame({"field": [item.name], "x": [5.0], "y": [7.0], "channel": "LAMP1"})
+    tables = {name: table for name, table in run.tables.items() if name != "puncta"}
+    page.desk.run = replace(run, tables=tables | {"marker_puncta": spots})
+    page.open(item.name)
+    assert (page.field.puncta.data["x"], page.field.puncta.data["y"]) == ([5.5], [7.5])
+    data = page.field.cells.data
+    data["xs"][0], data["ys"][0] = np.r_[data["xs"][0], np.nan, 900.0], np.r_[data["ys"][0], np.nan, 900.0]
+    page.field._look(2000, 2000, 100)
+    page.field.choose([data["label"][0]])
+    assert page.field.x_range.start < np.nanmean(data["xs"][0]) < page.field.x_range.end
+
+
+def test_what_is_infinite_takes_no_colour():
+    """It took those of all others, which were the lowest."""
+    assert ramp(pd.Series([0.0, 1, np.inf, 2, np.nan]), ["a", "b", "c"]) == ["a", "b", "#999999", "c", "#999999"]
+
+
+@pytest.mark.parametrize("low", [-2e-4, 1e-4])
+def test_a_slider_of_contrast_has_many_steps(page, low):
+    """They were of 0.1, more than images of fractions have of light: none could be moved."""
+    page.open(page.desk.run.plate.fields[0].name)
+    page.field.ranges = [(low, 3e-4)]
+    page.field._show_channels(["EGFP"])
+    slider = page.field.channels[0][1]
+    assert slider.value == (low, 3e-4)
+    assert (slider.end - slider.start) / slider.step == pytest.approx(1000)
 
 
 ODD = ("<b>DMSO</b> & co", "*x* _y_ `z`", "<img src=x onerror=alert(1)>")

@@ -29,10 +29,10 @@ from cellular.autophagy.state.by_hand import BY_HAND, as_measured, as_the_model_
 from cellular.data.plate import FieldFiles
 from cellular.data.window import step_for
 from cellular.errors import CellularError, InputError
+from cellular.jobs.gallery import puncta_of
 from cellular.labels.cells import areas_of
 from cellular.report.colours import EDGE, EDITED, KINDS, STATES, colours_of
 from cellular.report.outlines import outlines_of
-from cellular.tables import of_fields
 from cellular.view.desk import Desk
 from cellular.view.parts import ROWS, ends, numbers_of, paged_table, press, tick
 from cellular.view.picture import compose, contrast, ramp, scale_bar, to_read
@@ -156,8 +156,8 @@ class FieldPane:
     def _read(self, item: FieldFiles) -> None:
         """Make it the field that is shown, and offer its channels."""
         windows = self.desk.windows(item)
-        step = step_for(max(windows.shape), SIDE)  # that of the whole field in view: read once
-        sample = [slice(0, size, step) for size in windows.shape]
+        # at the step of the whole field in view: read once
+        sample = [slice(0, size, step_for(max(windows.shape), SIDE)) for size in windows.shape]
         ranges = [contrast(windows.window(k, *sample)) for k in range(len(windows.channels))]
         self.item, self.windows, self.ranges, self._seen = item, windows, ranges, None
         self._show_channels(windows.channels)
@@ -222,9 +222,10 @@ class FieldPane:
         rows, self._ticks = [], []
         for number, (name, (low, high)) in enumerate(zip(names, self.ranges)):
             shown = tick(name, True, width=110, align="center")
-            top = high + (high - low) * 2
-            look: dict[str, Any] = {"sizing_mode": "stretch_width", "show_value": False, "value": (low, high)}
-            level = pn.widgets.RangeSlider(label=f"contrast of {name}", start=min(0.0, low), end=top, **look)
+            start, end = min(0.0, low), high + (high - low) * 2  # Panel's step of 0.1 is more than fractions have
+            how: dict[str, Any] = {"start": start, "end": end, "value": (low, high), "step": (end - start) / 1000}
+            how |= {"label": f"contrast of {name}", "sizing_mode": "stretch_width", "show_value": False}
+            level = pn.widgets.RangeSlider(**how)
             shown.param.watch(lambda _: self.paint(), "value")
             level.param.watch(lambda event, k=number: self._set_range(k, event.new), "value_throttled")
             self._ticks.append(shown)
@@ -347,8 +348,7 @@ class FieldPane:
     def _edges(self, table: pd.DataFrame) -> list[str]:
         by = self.colour_by.value
         if by == "what was edited":
-            found = self.desk.correcting(self.opened)
-            touched = set(found.edited())
+            touched = set(self.desk.correcting(self.opened).edited())
             return [EDITED if label in touched else EDGE for label in table["label"]]
         if by == "track":
             return [colour_of(track) for track in table["track"]]
@@ -357,7 +357,7 @@ class FieldPane:
         return ramp(table[by], Viridis256) if by in table else [EDGE] * len(table)
 
     def _show_puncta(self) -> None:
-        mine = of_fields(self.desk.run.tables, "puncta", [self.opened.name])
+        mine = puncta_of(self.desk.run.tables, [self.opened.name])
         mine = pd.DataFrame({"x": [], "y": []}) if mine is None else mine
         kinds = mine["kind"].tolist() if "kind" in mine else [""] * len(mine)
         colours = [KINDS.get(kind, "#FFFFFF") for kind in kinds]
@@ -394,7 +394,7 @@ class FieldPane:
         places = [k for k, label in enumerate(self.cells.data["label"]) if label in set(labels)]
         self.cells.selected.indices = places
         if places:
-            x, y = (float(np.mean(self.cells.data[axis][places[0]])) for axis in ("xs", "ys"))
+            x, y = (float(np.nanmean(self.cells.data[axis][places[0]])) for axis in ("xs", "ys"))
             (left, right), (bottom, top) = ends(self.x_range), ends(self.y_range)
             if not (left < x < right and top < y < bottom):
                 self.centre_on(x, y)
