@@ -249,13 +249,14 @@ def test_filters_narrow_all_figures(opened):
     text = f"{MODEL}('passing').text"
     tab.evaluate(f"{MODEL}('by_quality').value = 'usual'")
     assert until(tab, lambda: tab.evaluate(text).startswith("6 of 8"))
+    assert tab.evaluate(text).endswith("Means of units and wells stay those of all.")
     tab.evaluate(f"{MODEL}('by_treatment').value = ['fed']")
     assert until(tab, lambda: tab.evaluate(text).startswith("4 of 8"))
     tab.evaluate(f"{MODEL}('by_range').value = [500, 600]")
     assert until(tab, lambda: tab.evaluate(text).startswith("2 of 8"))
     for name, value in (("range", [400, 600]), ("treatment", []), ("quality", "'all'")):
         tab.evaluate(f"{MODEL}('by_{name}').value = {value}")
-    assert until(tab, lambda: tab.evaluate(text).startswith("8 of 8"))
+    assert until(tab, lambda: tab.evaluate(text) == "8 of 8 cells pass the filters.")
 
 
 def test_another_measurement_has_its_axis_its_means_and_what_a_well_tells(opened):

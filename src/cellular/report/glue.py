@@ -119,7 +119,8 @@ const passes = Array.from(values, (v, k) =>
   (quality.value === "all" || (data.flagged[k] ? "flagged" : "usual") === quality.value) &&
   (whole || (v >= low && v <= high)))
 passing.booleans = passes.every(Boolean) ? null : passes
-told.text = `${passes.filter(Boolean).length} of ${passes.length} cells pass the filters.`
+told.text = `${passes.filter(Boolean).length} of ${passes.length} cells pass the filters.` +
+  (passing.booleans ? " Means of units and wells stay those of all." : "")
 """
 
 # args: cells, what (Select), value (RangeSlider)
