@@ -15,7 +15,6 @@ from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate, plates_apart
 from cellular.files import read_csv
 from cellular.jobs.conditions import conditions
-from cellular.jobs.gallery import puncta_of
 from cellular.jobs.processes import here
 from cellular.jobs.runner import attempt
 from cellular.report.choice import Choice, choose_fields
@@ -25,6 +24,7 @@ from cellular.report.linked import choose_rows
 from cellular.report.outlines import PLAIN, Ring, colour_image, outline_overlay, outlines_of
 from cellular.report.pictures import size_choice
 from cellular.report.viewer import Frame, frame_of
+from cellular.tables import puncta_of
 
 logger = logging.getLogger(__name__)
 

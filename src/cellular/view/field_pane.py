@@ -29,10 +29,10 @@ from cellular.autophagy.state.by_hand import BY_HAND, as_measured, as_the_model_
 from cellular.data.plate import FieldFiles
 from cellular.data.window import step_for
 from cellular.errors import CellularError, InputError
-from cellular.jobs.gallery import puncta_of
 from cellular.labels.cells import areas_of
 from cellular.report.colours import EDGE, EDITED, KINDS, STATES, colours_of
 from cellular.report.outlines import outlines_of
+from cellular.tables import puncta_of
 from cellular.view.desk import Desk
 from cellular.view.parts import ROWS, ends, numbers_of, paged_table, press, tick
 from cellular.view.picture import compose, contrast, ramp, scale_bar, to_read

@@ -15,7 +15,7 @@ from cellular.data.plate import plates_apart
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.files import number_order, of_words
 from cellular.jobs.conditions import conditions
-from cellular.report.style import treatment_colours
+from cellular.report.colours import treatment_colours
 from cellular.view.desk import Desk
 from cellular.view.parts import ROWS, numbers_of, paged_table, tick, words_of
 
