@@ -213,6 +213,8 @@ def test_a_well_stands_for_its_cells(opened):
     wells = "[...Bokeh.documents[0]._all_models.values()].filter(m => m.data && m.data.row)[0]"
     tab.evaluate(f"{wells}.selected.indices = [1]")
     assert until(tab, lambda: selected(tab) == [4, 5])
+    paler = f"{MODEL}('plate').renderers[0].nonselection_glyph.fill_alpha.value"
+    assert tab.evaluate(paler) == 1, "colours of the other wells are those of the scale, too"
     select(tab, [])
     assert until(tab, lambda: tab.evaluate(f"{wells}.selected.indices") == [])
 

@@ -271,7 +271,8 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
         look: dict[str, Any] = {"fill_color": {"field": feature, "transform": mapper}, "line_color": "#888888"}
         wells_drawn = shown.rect("column", "row", 0.92, 0.92, source=source, view=view, **look)
         wells_drawn.selection_glyph = wells_drawn.glyph.clone(line_color="black", line_width=3)
-        wells_drawn.nonselection_glyph = wells_drawn.glyph.clone(fill_alpha=0.6)
+        # not paler: their colours are those of the scale
+        wells_drawn.nonselection_glyph = wells_drawn.glyph.clone()
         tooltips = [("well", "@well"), ("treatment", "@treatment"), (axis_label(feature), f"@{{{feature}}}")]
         shown.add_tools(HoverTool(tooltips=tooltips))
         figures.append(shown)
