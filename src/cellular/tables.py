@@ -95,6 +95,11 @@ def of_fields(tables: Mapping[str, pd.DataFrame], name: str, fields: Sequence[st
     return tables[name][tables[name]["field"].isin(list(fields))]
 
 
+def puncta_of(tables: Mapping[str, pd.DataFrame], fields: Sequence[str]) -> pd.DataFrame | None:
+    """The puncta of some fields: the reporter's, or else the markers'; None where neither was sought."""
+    return of_fields(tables, "puncta" if "puncta" in tables else "marker_puncta", fields)
+
+
 def find_table(folder: str | Path, name: str) -> Path | None:
     """The file of a table in a folder: Parquet, else CSV, else None.
 

@@ -35,7 +35,9 @@ def test_recall_by_size():
     assert table["cells"].tolist() == [2, 2]
     assert table["recall"].tolist() == [0.5, 0.5]
     assert table["median IoU"].tolist() == pytest.approx([0.35, 0.5])
-    assert table["area"].tolist() == ["10.000 to 20.000", "30.000 to 40.000"]
+    assert table["area"].tolist() == ["10 to 20", "30 to 40"]
+    light = errors_by(cells.assign(brightness=cells["area"] / 1e5), "brightness", parts=2)["brightness"]
+    assert light.tolist() == ["0.0001 to 0.0002", "0.0003 to 0.0004"]
 
 
 def test_what_scores_promise():

@@ -12,6 +12,7 @@ from cellular.jobs import explore as module
 from cellular.jobs.explore import explore
 from cellular.report import linked
 from cellular.report.explorer import explorer, unit_means, well_table
+from cellular.report.style import PALETTE, treatment_colours
 
 
 def plate(folder):
@@ -88,6 +89,27 @@ def test_a_well_that_holds_several_arms_has_no_mean(tmp_path):
     assert wells["well"].tolist() == ["A01", "A02"]
     assert wells["treatment"].tolist() == ["activated / basal", "basal"]
     np.testing.assert_equal(wells["area"].to_numpy(), [np.nan, 3])
+
+
+def test_what_is_infinite_is_in_no_mean():
+    """Of a well with one such cell in the fields there was no mean on the page, and one in wells.csv."""
+    cells = pd.DataFrame({"plate": "P", "well": "A01", "field": ["a", "a", "b"], "treatment": "fed"})
+    cells = cells.assign(ratio=[1.0, np.inf, 3.0])
+    assert well_table(cells, ["ratio"])["ratio"].tolist() == [2]
+    assert unit_means(cells, ["ratio"], "well")["ratio"].tolist() == [2]
+
+
+def test_treatments_look_in_the_map_as_in_the_comparisons_figures(tmp_path):
+    """Of the first treatment the page holds no cell: the map gave its colour to the second."""
+    told = explored(tmp_path, treatments=["AMPK", "DMSO"])
+    cells = told.cells.assign(first=np.arange(6.0), second=np.arange(6.0))
+    dots = explorer(replace(told, cells=cells)).select_one({"name": "table"}).source.data
+    assert set(dots["map_colour"]) == {treatment_colours(["AMPK", "DMSO"])["DMSO"]}
+    assert set(dots["map_marker"]) == {linked.MARKERS[1]}
+    cells["treatment"] = ["DMSO, 1 nM", "DMSO, 2 nM", "AMPK, 1 nM"] * 2
+    dots = explorer(replace(told, cells=cells.assign(first=0.0, second=0.0))).select_one({"name": "table"}).source.data
+    assert dots["map_colour"] == [PALETTE[1], PALETTE[1], PALETTE[0]] * 2
+    assert len(set(zip(dots["map_colour"], dots["map_marker"]))) == 3
 
 
 def test_a_treatment_of_which_the_page_can_hold_no_cell_has_its_means(tmp_path):

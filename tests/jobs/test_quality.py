@@ -26,7 +26,8 @@ from cellular.jobs.flat_field import open_flat_field, settle
 from cellular.jobs.measure import measure
 from cellular.jobs.quality import quality
 from cellular.jobs.stats import compare_tables
-from cellular.report.quality import profile_figure
+from cellular.report.html import Page
+from cellular.report.quality import add_quality, profile_figure
 
 SIDE, CHANNELS = 96, ["mRFP=w2", "EGFP=w1"]
 TOOL = Path(__file__).parents[3] / "shared" / "tools" / "make_plate.py"
@@ -192,6 +193,16 @@ def test_what_is_excluded_is_listed_and_counted(folder, tmp_path):
     assert "cells 256 before, 224 after" in page
     result, _ = compare_tables(tmp_path / "out" / "cells.csv", tmp_path / "stats", stats, exclude=["flagged"])
     assert list(result.units["images"]) == [8, 7]
+
+
+def test_a_page_says_of_how_many_flagged_fields_it_has_pictures(tmp_path):
+    write_image(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
+    table = pd.DataFrame({"field": list("abcd"), "flagged": [True, True, True, False], "reasons": "dim"})
+    empty, shown = pd.DataFrame(), {"a": tmp_path / "a.png"}
+    page = add_quality(Page("t"), table, [], empty, empty, None, shown).render()
+    assert "Pictures are of the first 1 of the 3 fields, and of usual ones." in page
+    page = add_quality(Page("t"), table.iloc[[0, 3]], [], empty, empty, None, shown).render()
+    assert "Pictures are of" not in page
 
 
 @pytest.mark.long

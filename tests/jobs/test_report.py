@@ -180,6 +180,7 @@ def test_the_page_of_an_evaluation_is_made_again_byte_for_byte(scored, monkeypat
     assert {path: path.read_bytes() for path in before} == before
     assert b"cellular reproduce" in before[scored / "report.html"]
     assert b"could not be drawn" in before[scored / "report.html"]
+    assert b"2 of 2 predictions have no score, and count as sure: 1." in before[scored / "report.html"]
 
 
 def test_an_evaluation_whose_files_changed_is_not_told_as_if_they_had_not(scored):

@@ -1,5 +1,7 @@
 """Figures and sections of flux, doses and plate say what their tables say."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from cellular.jobs.assay import assess, write_assay
 from cellular.report.assay import add_assay, course_figure, dose_figure, flux_figure
 from cellular.report.html import Page
 from cellular.report.plate import heatmap
+from cellular.report.style import PALETTE
 
 SETTINGS = StatsSettings(control="DMSO", replicate="batch", time="hours", features=("puncta_yellow",))
 
@@ -44,6 +47,20 @@ def test_flux_and_course_draw_the_estimates(assay):
     assert [axes.get_title() for axes in figure.axes] == [
         f"{name}: J = {slopes[name]:.3g}" for name in ("DMSO", "EBSS")
     ]
+    plt.close("all")
+
+
+def test_replicates_and_treatments_look_the_same_in_all_panels_and_figures(assay):
+    """A replicate that a treatment lacks gave its colour to the next one there."""
+    courses = assay.flux.courses.query("treatment != 'DMSO' or replicate != 'a'")
+    figure = course_figure(replace(assay.flux, courses=courses), "puncta_yellow", "Baf")
+    seen = [{line.get_color() for line in axes.lines if line.get_linestyle() == "None"} for axes in figure.axes]
+    assert seen == [set(PALETTE[1:3]), set(PALETTE[:3])]
+    bars = flux_figure(assay.flux, "puncta_yellow", "Baf", ["A", "DMSO", "EBSS"]).axes[1].containers
+    assert [bar.lines[0].get_color() for bar in bars] == list(PALETTE[1:3])
+    points = pd.DataFrame({"dose": [1.0, 10], "replicate": "b", "mean": [1.0, 2]})
+    curve = pd.Series({"feature": "x", "treatment": "drug", "unit": "nM", "ec50": np.nan})
+    assert dose_figure(curve, points, ["a", "b"]).axes[0].lines[0].get_color() == PALETTE[1]
     plt.close("all")
 
 

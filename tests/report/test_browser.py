@@ -1,6 +1,7 @@
 """The page in a real browser: every layer, the slider, and the selection in picture, plot, plate and table."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -28,8 +29,9 @@ def fields():
     labels[10:30, 10:30], labels[60:80, 50:80] = 1, 2
     pixels = np.zeros((SIDE, SIDE, 2), np.uint16)
     pixels[..., 0], pixels[..., 1] = np.where(labels == 1, 1000, 10), np.where(labels == 2, 500, 10)
-    image = FieldImage.of(pixels, ("mRFP", "EGFP"))
-    frames = [frame_of(image, n, 3, s, t) for n, s, t in (("a1", "s1", 1), ("a2", "s1", 2), ("b1", "s2", 1))]
+    told = (("a1", "s1", 1, 0.5), ("a2", "s1", 2, 0.5), ("b1", "s2", 1, 0.1))
+    images = {um: FieldImage.of(pixels, ("mRFP", "EGFP"), pixel_size_um=um) for *_, um in told}
+    frames = [frame_of(images[um], name, 3, position, time) for name, position, time, um in told]
     return frames, labels
 
 
@@ -59,28 +61,36 @@ def told():
     )
     steps = pd.DataFrame({"frame": [1], "x0": [19.0], "y0": [19.0], "x1": [25.0], "y1": [25.0]})
     means, wells = unit_means(cells, features, "replicate"), well_table(cells, features)
-    return Explored(frames, rings, cells, features, means, wells, puncta, steps, unit="replicate", pixel_size_um=0.5)
+    return Explored(frames, rings, cells, features, means, wells, puncta, steps, unit="replicate")
 
 
 @pytest.fixture(scope="module")
-def opened(tmp_path_factory):
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+def open_page(browser, path):
     """The page opened from disk, and what the console said."""
+    tab, said = browser.new_page(viewport={"width": 1400, "height": 1000}), []
+    tab.on("console", lambda m: said.append(f"{m.text} {m.location}") if m.type in ("error", "warning") else None)
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
+    tab.goto(path.as_uri())
+    shown(tab, 0)
+    return tab, said
+
+
+@pytest.fixture(scope="module")
+def opened(browser, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "report.html"
     page = Page("Plate </script><b>", folder=path.parent).section("Cells")
     page.interactive(explorer(told()), {"a1": np.zeros((40, 40, 3), np.uint8)})
     page.table(pd.DataFrame({f"a measurement of {k}": ["some words of it", 0.031567][k % 2 :][:1] for k in range(14)}))
     page.write(path)
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        tab = browser.new_page(viewport={"width": 1400, "height": 1000})
-        said = []
-        tab.on("console", lambda m: said.append(f"{m.text} {m.location}") if m.type in ("error", "warning") else None)
-        tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
-        tab.goto(path.as_uri())
-        shown(tab, 0)
-        yield tab, said
-        browser.close()
+    return open_page(browser, path)
 
 
 def shown(tab, frame):
@@ -150,6 +160,19 @@ def test_contrast_sets_black_and_white(opened):
     assert until(tab, lambda: pixel(tab, 15, 15)[0] == pytest.approx(255, abs=8))
 
 
+def test_the_scale_bar_goes_by_the_pixels_of_the_field_that_is_shown(opened):
+    """It went by those of the plate's first field, and by none where only the images' own metadata tell them."""
+    tab, _ = opened
+    length = f"(() => {{const {{range, unit}} = {MODEL}('scale'); return [range.end - range.start, unit]}})()"
+    wide = f"{MODEL}('field').x_range.end - {MODEL}('field').x_range.start"
+    assert tab.evaluate(length) == [pytest.approx(0.5 * tab.evaluate(wide)), "µm"]
+    tab.evaluate(f"{MODEL}('where').value = 's2'")
+    shown(tab, 2)
+    assert tab.evaluate(length) == [pytest.approx(0.1 * tab.evaluate(wide)), "µm"]
+    tab.evaluate(f"{MODEL}('where').value = 's1'")
+    shown(tab, 0)
+
+
 def test_every_layer_is_toggled(opened):
     tab, _ = opened
     names = tab.evaluate(f"{MODEL}('layers').labels")
@@ -190,6 +213,8 @@ def test_a_well_stands_for_its_cells(opened):
     wells = "[...Bokeh.documents[0]._all_models.values()].filter(m => m.data && m.data.row)[0]"
     tab.evaluate(f"{wells}.selected.indices = [1]")
     assert until(tab, lambda: selected(tab) == [4, 5])
+    paler = f"{MODEL}('plate').renderers[0].nonselection_glyph.fill_alpha.value"
+    assert tab.evaluate(paler) == 1, "colours of the other wells are those of the scale, too"
     select(tab, [])
     assert until(tab, lambda: tab.evaluate(f"{wells}.selected.indices") == [])
 
@@ -226,13 +251,43 @@ def test_filters_narrow_all_figures(opened):
     text = f"{MODEL}('passing').text"
     tab.evaluate(f"{MODEL}('by_quality').value = 'usual'")
     assert until(tab, lambda: tab.evaluate(text).startswith("6 of 8"))
+    assert tab.evaluate(text).endswith("Means of units and wells stay those of all.")
     tab.evaluate(f"{MODEL}('by_treatment').value = ['fed']")
     assert until(tab, lambda: tab.evaluate(text).startswith("4 of 8"))
     tab.evaluate(f"{MODEL}('by_range').value = [500, 600]")
     assert until(tab, lambda: tab.evaluate(text).startswith("2 of 8"))
     for name, value in (("range", [400, 600]), ("treatment", []), ("quality", "'all'")):
         tab.evaluate(f"{MODEL}('by_{name}').value = {value}")
-    assert until(tab, lambda: tab.evaluate(text).startswith("8 of 8"))
+    assert until(tab, lambda: tab.evaluate(text) == "8 of 8 cells pass the filters.")
+
+
+def test_another_measurement_has_its_axis_its_means_and_what_a_well_tells(opened):
+    """The axis had the name of the first, whatever was chosen, and so had what a well told; the script had failed."""
+    tab, said = opened
+    plots = f"{MODEL}('superplot').renderers.flatMap((one) => [one.glyph.y.field, one.nonselection_glyph.y.field])"
+    tab.evaluate(f"{MODEL}('feature').value = 'log2_ratio'")
+    assert until(tab, lambda: tab.evaluate(f"{MODEL}('superplot').left[0].axis_label") == "log2 ratio")
+    assert tab.evaluate(plots) == ["log2_ratio"] * 4
+    hover = f"{MODEL}('plate').toolbar.tools.find((tool) => tool.type === 'HoverTool').tooltips"
+    assert tab.evaluate(hover)[-1] == ["log2 ratio", "@{log2_ratio}"]
+    tab.evaluate(f"{MODEL}('feature').value = 'area'")
+    assert until(tab, lambda: tab.evaluate(f"{MODEL}('superplot').left[0].axis_label") == "area (px²)")
+    assert said == []
+
+
+def test_a_measurement_that_no_cell_of_the_page_has_is_no_other(browser, tmp_path):
+    """The script failed: wells kept the colours of the measurement before, and all cells were filtered out."""
+    one, lost = told(), {"nothing": np.nan}
+    odd = replace(one, cells=one.cells.assign(**lost), features=[*one.features, "nothing"])
+    odd = replace(odd, means=one.means.assign(**lost), wells=one.wells.assign(**lost))
+    Page("odd").section("Cells").interactive(explorer(odd), {}).write(tmp_path / "odd.html")
+    tab, said = open_page(browser, tmp_path / "odd.html")
+    tab.evaluate(f"{MODEL}('feature').value = 'nothing'")
+    assert tab.evaluate(f"{MODEL}('plate').renderers[0].glyph.fill_color.field") == "nothing"
+    tab.evaluate(f"{MODEL}('by_value').value = 'nothing'")
+    assert until(tab, lambda: tab.evaluate(f"{MODEL}('by_range').value") == [0, 1])
+    assert tab.evaluate(f"{MODEL}('passing').text").startswith("8 of 8")
+    assert [text for text in said if "initial ranges" not in text] == []
 
 
 def test_buttons_move_the_picture_and_step_through_cells_by_keyboard(opened):
@@ -307,3 +362,29 @@ def test_axe_finds_no_fault(opened):
     found = axe.Axe().run(tab).response["violations"]
     told = {one["id"]: [node["target"] for node in one["nodes"]][:3] for one in found}
     assert told == {}
+
+
+def test_numbers_and_names_stand_as_they_are(browser, tmp_path):
+    """Ids of a database were negative, fractions 0, single floats had nine digits, names were HTML."""
+    one = told()
+    cells = one.cells.assign(
+        field=one.cells["field"].replace("a1", "<b>a1</b>"), label=one.cells["label"] + 3_999_999_998
+    )
+    cells["area"] = [0.00012344, np.nan, 123456789.0, 2504.2, 1e-7, -0.5, 1e6, 7.0]
+    frames = [replace(one.frames[0], field="<b>a1</b>"), *one.frames[1:]]
+    rings = {(name.replace("a1", "<b>a1</b>"), k + 3_999_999_998): ring for (name, k), ring in one.outlines.items()}
+    page = Page("odd").section("Cells")
+    page.interactive(explorer(replace(one, frames=frames, cells=cells, outlines=rings)), {}).write(
+        tmp_path / "odd.html"
+    )
+    tab, said = open_page(browser, tmp_path / "odd.html")
+    table = f"""[...Bokeh.index.find_one({MODEL}('table')).shadow_el.querySelectorAll('.slick-row')].map(
+        (row) => [...row.querySelectorAll('.slick-cell')].map((cell) => cell.innerText))"""
+    assert until(tab, lambda: len(tab.evaluate(table)) == 8)
+    assert [row[1] for row in tab.evaluate(table)] == ["3999999999", "4000000000"] * 4
+    numbers = ["0.0001234", "–", "123,456,800", "2,504.2", "0.0000001", "-0.5", "1,000,000", "7"]
+    assert [row[4] for row in tab.evaluate(table)] == numbers
+    select(tab, [0])
+    words = f"Bokeh.index.find_one({MODEL}('selected')).shadow_el.lastElementChild.textContent"
+    assert until(tab, lambda: tab.evaluate(words) == "Selected: <b>a1</b>, cell 3999999999.")
+    assert said == []

@@ -1,5 +1,6 @@
 """Pictures of an evaluation show what was matched, missed and made up, where it is."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +9,9 @@ from cellular.data.formats.images import read_image, read_labels, write_image, w
 from cellular.data.image import load_labels, read_field
 from cellular.jobs.evaluate import draw_before_after, draw_evaluation, evaluate
 from cellular.report.evaluation import field_picture
+from cellular.report.evaluation_page import calibration_figure, cell_crop
 from cellular.report.outlines import LONGEST, MATCHED, MISSED, SMALLEST, SPURIOUS, display_image, outline_overlay
+from cellular.report.style import PALETTE
 
 SIZE = 700  # wider than the narrowest legend: a picture's width is the field's
 FOUND, LOST, INVENTED = np.s_[100:200, 100:200], np.s_[300:400, 300:400], np.s_[500:600, 500:600]
@@ -68,6 +71,19 @@ def test_files_are_written_with_the_legend(tmp_path):
     assert "AP 0.505" in (figures / "precision_recall.svg").read_text()
 
 
+def test_cells_that_touch_have_an_outline_between_them_whatever_their_ids():
+    """As single floats the ids of a database were one number: two cells were drawn as one."""
+    few = np.zeros((700, 700), np.uint16)
+    few[100:200, 100:300], few[100:200, 300:500] = 1, 2
+    large = np.where(few > 0, few.astype(np.uint32) + 3_000_000_000, 0).astype(np.uint32)
+    drawn = [outline_overlay(np.zeros((700, 700), np.uint8), [(labels, MATCHED)]) for labels in (few, large)]
+    assert (drawn[0][150, 299:301] == MATCHED).all()
+    np.testing.assert_array_equal(*drawn)
+    row = {"field": "f", "label": 1, "verdict": "missed", "iou": 0.0, "area": 20_000, "y": 150, "x": 200}
+    crops = [cell_crop(np.zeros((700, 700), np.uint8), labels, few * 0, row) for labels in (few, large)]
+    np.testing.assert_array_equal(*crops)
+
+
 def test_colours_are_far_apart():
     colours = np.array([MATCHED, MISSED, SPURIOUS], float)
     gaps = np.abs(colours[:, None] - colours[None]).sum(axis=-1)
@@ -111,3 +127,10 @@ def test_small_images_are_enlarged_with_their_cells():
     assert picture.shape == (SMALLEST, SMALLEST // 2, 3)
     y, x = np.nonzero((picture == MATCHED).all(axis=-1))
     assert (y.min(), y.max(), x.min(), x.max()) == (140, 279, 70, 209)
+
+
+def test_a_model_looks_the_same_whichever_of_them_predicts_something():
+    data = pd.DataFrame({"model": "second", "score": [0.2, 0.8], "share_correct": [0.1, 0.9]})
+    axes = calibration_figure(data, ["first", "second"]).axes[0]
+    assert {line.get_label(): line.get_color() for line in axes.lines}["second"] == PALETTE[1]
+    plt.close("all")

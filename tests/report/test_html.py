@@ -2,6 +2,7 @@ import base64
 import importlib
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +12,7 @@ from bokeh.document import Document
 from bokeh.plotting import figure
 
 from cellular.errors import InputError, MissingInputError
+from cellular.report.counts import intervals
 from cellular.report.html import Page
 from cellular.report.style import save
 
@@ -129,3 +131,18 @@ def test_what_is_interactive_has_the_same_bytes_each_time():
     assert not re.search(r"<script[^>]* src=", first)
     assert first.count('<div id="live"></div>') == 1
     assert int(re.search(r'"root_id":"p(\d+)"', first)[1]) < 10
+
+
+def test_an_interval_has_its_estimate_in_print_too():
+    """Of three digits, 2404 had an interval of 2.4e+03 to 2.4e+03, and 9999.7 was 1e+04."""
+    table = pd.DataFrame({"estimate": [2404.0, 9999.7, 0.031567], "low": [2403.0, np.nan, 0.03141]})
+    told = table.assign(ends=intervals(table["low"], table["low"] + 2))
+    cells = [text for text in parse(Page("t").table(told[["estimate", "ends"]])).text if text[0] in "0129–"]
+    assert cells == ["2,404", "2,403 to 2,405", "10,000", "–", "0.03157", "0.03141 to 2.031"]
+
+
+def test_links_lead_to_files_of_any_name(tmp_path):
+    drawn, _ = plt.subplots()
+    path = save(drawn, tmp_path / "well#1 50%?.svg", pd.DataFrame({"x": [0]}))
+    links = parse(Page("t", folder=tmp_path).figure(path, "A figure.")).fetched[-2:]
+    assert [(tmp_path / unquote(urlsplit(link).path)).is_file() for link in links] == [True, True]

@@ -9,8 +9,8 @@ from sklearn.decomposition import PCA
 
 from cellular.errors import InputError
 from cellular.report.linked import MARKERS as shapes_of_the_page
-from cellular.report.statistics import MARKERS, _embed, cell_map, forest, over_time, superplot
-from cellular.report.style import PALETTE, treatment_colours
+from cellular.report.statistics import _embed, cell_map, forest, over_time, superplot
+from cellular.report.style import MARKERS, PALETTE, treatment_colours
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +39,19 @@ def test_superplot_shows_every_cell_and_every_unit_mean():
     assert sorted(heights[~np.isnan(heights)]) == pytest.approx(sorted(means))
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["fed", "starved"]
     assert "120 cells, 4 wells" in axes.get_title()
+
+
+def test_superplot_says_which_cells_have_no_dot():
+    """One cell in two hundred lay beyond either end of the axis, and past 4,000 cells the others were not drawn."""
+    cells = nested(each=60).assign(feature_1=np.r_[1000.0, -1000, -900, np.linspace(0, 1, 237)])
+    axes = superplot(cells, "feature_1").axes[0]
+    bottom, top = axes.get_ylim()
+    assert cells["feature_1"].between(bottom, top).sum() == 237
+    assert axes.get_title() == "240 cells, 4 wells\n3 beyond the axis"
+    many = nested(each=1050).assign(feature_1=0.5)
+    assert superplot(many, "feature_1").axes[0].get_title() == "4,200 cells, 4 wells\n4,000 of them drawn"
+    figure, _ = cell_map(nested(each=1050), ["feature_0", "feature_1"])
+    assert figure.axes[0].get_title() == "4,200 cells, 2 features\n4,000 of them drawn"
 
 
 def test_superplot_refuses_what_is_not_there():
@@ -113,6 +126,25 @@ def test_forest_orders_by_size():
     assert sorted(labels) == ["large, 10 nM", "large, drug $\\frac{", "small, 10 nM", "small, drug $\\frac{"]
     with pytest.raises(InputError, match="No effect"):
         forest(effects.tail(1))
+
+
+def test_a_treatment_looks_the_same_in_all_figures_of_a_page():
+    """The control has no effect of its own: the first treatment had the control's colour of the other figures."""
+    page = ["DMSO", "EBSS", "rapamycin"]
+    cells = nested().assign(treatment=np.repeat(["DMSO", "EBSS", "rapamycin", "DMSO"], 30))
+    mapped = cell_map(cells, ["feature_0", "feature_3"], page=page)[0].axes[0].collections
+    looks = {dots.get_label(): colors.to_hex(dots.get_facecolor()[0]) for dots in mapped}
+    looks = {name: looks[name].upper() for name in page}
+    assert looks == dict(zip(page, PALETTE))
+    effects = pd.DataFrame({"feature": "x", "treatment": page[1:], "control": "DMSO", "standardised": [1.0, -2]})
+    effects = effects.assign(standardised_low=-3.0, standardised_high=3.0)
+    points = {line.get_label(): line for line in forest(effects, page=page).axes[0].lines}
+    assert {name: points[name].get_color() for name in page[1:]} == {name: looks[name] for name in page[1:]}
+    assert [points[name].get_marker() for name in page[1:]] == list(MARKERS[1:3])
+    means = pd.DataFrame({"feature": "x", "treatment": page[1:] * 2, "timepoint": [1, 1, 2, 2], "mean": 1.0})
+    means = means.assign(ci_low=0.0, ci_high=2.0, unit="well")
+    bars = over_time(means, ["x"], page=page).axes[0].containers
+    assert {bar.get_label(): bar.lines[0].get_color() for bar in bars} == {name: looks[name] for name in page[1:]}
 
 
 def seen_by(colour: str, lost: np.ndarray) -> np.ndarray:

@@ -11,7 +11,9 @@ pytest.importorskip("panel", reason="the page needs the extra view")
 
 from cellular.jobs.queue import Queue
 from cellular.jobs.view import open_run
+from cellular.report.glue import NUMBER
 from cellular.view.page import Desk, Page
+from cellular.view.picture import ramp
 
 
 @pytest.fixture
@@ -99,6 +101,70 @@ def test_wells_with_and_without_an_inhibitor_are_drawn_apart(analysed, tmp_path)
     record = {**run.record, "stats": run.record["stats"] | called}
     pane = Page(Desk(replace(run, plate=own, record=record), Queue(tmp_path / "jobs"))).plate
     assert pane.groups_shown.factors == ["DMSO, BafA1", "DMSO, none"]
+
+
+def test_groups_keep_their_colours_and_none_is_what_was_given(analysed, tmp_path):
+    """Wells of which the map says nothing stood with those without inhibitor, as none; "Only" changed the colours."""
+    run = open_run(analysed)
+    fields = [replace(item, plate="P", well=f"A0{k}") for k, item in enumerate(run.plate.fields, 1)]
+    given = pd.DataFrame({"plate": "P", "well": ["A01", "A02", "A03"], "inhibitor": ["none", "BafA1", None]})
+    plate = replace(run.plate, fields=tuple(fields), wells=given.assign(treatment=["fed", "drug", "fed"]))
+    pane = Page(Desk(replace(run, plate=plate), Queue(tmp_path / "jobs"))).plate
+    pane.by.value = "inhibitor"
+    assert sorted(pane.groups_shown.factors) == ["(not told)", "BafA1", "none"]
+    colours = dict(zip((group for group, _ in pane.dots.data["x"]), pane.dots.data["colour"]))
+    pane.only.value = ["none"]
+    assert set(pane.dots.data["colour"]) == {colours["none"]}
+
+
+def test_what_is_infinite_is_in_no_mean_and_small_numbers_keep_their_digits(page):
+    """A well with one such cell had none; of circularities of 0.00000123 the tables told 0."""
+    pane, cells = page.plate, page.desk.run.tables["cells"]
+    field = cells["field"].iloc[0]
+    mean = cells.loc[cells["field"] == field, "area"].iloc[1:].mean()
+    cells["area"] = cells["area"].astype(float)
+    cells.loc[cells.index[0], "area"] = np.inf
+    cells["circularity"] = cells["circularity"] * 1e-6
+    pane.column.value = "circularity"
+    pane.column.value = "area"
+    assert pane.table.value.set_index("field")["value"][field] == pytest.approx(mean)
+    assert np.isfinite(pane.wells.data["value"]).all()
+    page.open(field)
+    told = page.field.table
+    assert told.value["circularity"].dropna().between(1e-8, 1e-5).all()
+    assert told.formatters["circularity"].template == f"<%= ({NUMBER})(value) %>"
+    assert "value" in pane.table.formatters
+
+
+def test_puncta_of_markers_are_drawn_and_a_cell_of_two_parts_is_found(page):
+    """Where no reporter was measured the layer was empty; between two parts the picture went to nowhere."""
+    run, item = page.desk.run, page.desk.run.plate.fields[0]
+    spots = pd.DataFrame({"field": [item.name], "x": [5.0], "y": [7.0], "channel": "LAMP1"})
+    tables = {name: table for name, table in run.tables.items() if name != "puncta"}
+    page.desk.run = replace(run, tables=tables | {"marker_puncta": spots})
+    page.open(item.name)
+    assert (page.field.puncta.data["x"], page.field.puncta.data["y"]) == ([5.5], [7.5])
+    data = page.field.cells.data
+    data["xs"][0], data["ys"][0] = np.r_[data["xs"][0], np.nan, 900.0], np.r_[data["ys"][0], np.nan, 900.0]
+    page.field._look(2000, 2000, 100)
+    page.field.choose([data["label"][0]])
+    assert page.field.x_range.start < np.nanmean(data["xs"][0]) < page.field.x_range.end
+
+
+def test_what_is_infinite_takes_no_colour():
+    """It took those of all others, which were the lowest."""
+    assert ramp(pd.Series([0.0, 1, np.inf, 2, np.nan]), ["a", "b", "c"]) == ["a", "b", "#999999", "c", "#999999"]
+
+
+@pytest.mark.parametrize("low", [-2e-4, 1e-4])
+def test_a_slider_of_contrast_has_many_steps(page, low):
+    """They were of 0.1, more than images of fractions have of light: none could be moved."""
+    page.open(page.desk.run.plate.fields[0].name)
+    page.field.ranges = [(low, 3e-4)]
+    page.field._show_channels(["EGFP"])
+    slider = page.field.channels[0][1]
+    assert slider.value == (low, 3e-4)
+    assert (slider.end - slider.start) / slider.step == pytest.approx(1000)
 
 
 ODD = ("<b>DMSO</b> & co", "*x* _y_ `z`", "<img src=x onerror=alert(1)>")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 pytest.importorskip("panel", reason="the page needs the extra view")
 
@@ -55,6 +56,68 @@ def test_numbers_that_a_command_made_anew_are_shown(desk):
         assert np.isnan(one.field.cells.data["puncta_total"][0]), "its row is gone"
         assert one.field.cells.data["label"][0] == first
         assert len(one.plate.dots.data["label"]) == count
+
+
+def pictured(page):
+    """Every colour of the picture, as one number."""
+    return page.field.image.data["image"][0].tolist()
+
+
+@pytest.fixture
+def images(desk):
+    """The run's images in a folder of their own, in which they can be written and lost."""
+    folder = shutil.copytree(desk.run.plate.folder, desk.run.folder.parent / "images")
+    return Desk(open_run(desk.run.folder, folder), desk.queue)
+
+
+def test_a_field_of_which_a_channel_is_gone_leaves_all_as_it_was(images):
+    """Picture, outlines and name stayed, and strokes went to the other: its cells of the same numbers were lost."""
+    page = opened(images)
+    first, second = images.run.plate.fields[:2]
+    before, cells = pictured(page), page.field.cells.data["label"]
+    second.images[-1].rename(second.images[-1].with_suffix(".away"))
+    page.open(second.name)
+    assert second.images[-1].stem in page.message.object.replace("\\", "")
+    assert page.field.opened.name == page.choice.field == first.name
+    assert pictured(page) == before
+    page.correct._do("delete", cells=cells[:1])
+    assert cells[0] in page.desk.labels(second)
+    assert cells[0] not in page.desk.labels(first)
+    assert page.plate.table.selection == [0]
+    second.images[-1].with_suffix(".away").rename(second.images[-1])
+    page.open(second.name)
+    assert page.field.opened.name == second.name
+
+
+def test_pixels_that_were_written_anew_are_shown_and_lost_ones_are_said(images):
+    page = opened(images)
+    path = images.run.plate.fields[0].images[-1]
+    before = pictured(page)
+    page._look()
+    assert pictured(page) == before
+    tifffile.imwrite(path, tifffile.imread(path)[..., ::-1].copy())
+    page._look()
+    assert pictured(page) != before
+    path.unlink()
+    page._look()
+    assert "What is shown was read before" in page.message.object
+    page.field.zoom(0.5)  # of what was read
+
+
+def test_the_slider_stands_where_the_picture_is(images):
+    """At a timepoint that could not be read it told this one, over the picture of another."""
+    fields = tuple(replace(item, series="s", timepoint=t) for t, item in enumerate(images.run.plate.fields, 1))
+    images.run = replace(images.run, plate=replace(images.run.plate, fields=fields))
+    page = opened(images)
+    page._go_to(2)
+    assert (page.field.opened.name, page.time.value) == (fields[1].name, 2)
+    fields[2].images[0].unlink()
+    page.time.value = 3
+    page._go_to(3)
+    assert (page.field.opened.name, page.time.value) == (fields[1].name, 2)
+    page.time.value = 9
+    page._go_to(1)
+    assert page.time.value == 1
 
 
 def test_what_wells_are_now_said_to_be_given_is_shown(desk):

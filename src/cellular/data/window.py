@@ -1,6 +1,7 @@
 """A field looked at: any part of any channel at any scale, read when it is asked for."""
 
 from collections import OrderedDict
+from pathlib import Path
 from threading import Lock, RLock
 
 import numpy as np
@@ -24,11 +25,13 @@ class FieldWindows:
     Attributes
     ----------
     item : the field. shape : (Y, X), px. channels : what each channel is called. pixel_size_um : um, or None.
+    written : what its files were like before they were read, :func:`written`.
 
     Raises MissingInputError or InputError, naming the file, where it cannot be read, or only by more than MOST_BYTES.
     """
 
     def __init__(self, item: FieldFiles) -> None:
+        self.written = written(item)
         source = item.sources[0]
         path = source.slices[0][0]
         info = describe_image(path)[source.scene]
@@ -46,6 +49,10 @@ class FieldWindows:
         self._whole: FieldImage | None = None
         self._overviews: dict[tuple, np.ndarray] = {}
         self._lock = RLock()
+
+    def is_current(self, item: FieldFiles) -> bool:
+        """Whether the pixels are those of `item` as it lies on the disk now; its images may lie elsewhere."""
+        return self.item.sources == item.sources and self.written == written(item)
 
     def window(self, channel: int, rows: slice, columns: slice) -> np.ndarray:
         """(h, w) of a channel's pixels; `rows` and `columns` have a step for a coarser look."""
@@ -91,12 +98,26 @@ class RecentFields:
         """The field's windows."""
         with self._lock:
             found = self._kept.pop(item.name, None)
-            if found is None or found.item.sources != item.sources:  # its images lie elsewhere now
+            if found is None or not found.is_current(item):
                 found = FieldWindows(item)
             self._kept[item.name] = found
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
             return found
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """What differs once a file was written again; None without one."""
+    try:
+        told = path.stat()
+    except OSError:
+        return None
+    return told.st_ino, told.st_size, told.st_mtime_ns
+
+
+def written(item: FieldFiles) -> tuple:
+    """What differs once an image of the field was written again, or is gone."""
+    return tuple(stamp(path) for path in item.images)
 
 
 def step_for(length: float, wanted: int) -> int:

@@ -70,8 +70,8 @@ def errors_by(true: pd.DataFrame, column: str, parts: int = 4) -> pd.DataFrame:
     rows = []
     for _, cells in known.groupby(group):
         hit = cells["verdict"] == "matched"
-        digits = 0 if known[column].max() >= 100 else 3
-        span = f"{cells[column].min():,.{digits}f} to {cells[column].max():,.{digits}f}"
+        digits = ",.0f" if known[column].max() >= 100 else ".3g"
+        span = f"{cells[column].min():{digits}} to {cells[column].max():{digits}}"
         rows.append({column: span, "cells": len(cells), "found": int(hit.sum()), "recall": float(hit.mean())})
         rows[-1]["median IoU"] = float(cells["iou"].median())
     return pd.DataFrame(rows)

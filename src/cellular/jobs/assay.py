@@ -84,11 +84,11 @@ def _plate(
     return wells, place_effects(wells, [name for name in given if name != "control"]), quality
 
 
-def write_assay(assay: Assay, out: Path) -> Assay:
+def write_assay(assay: Assay, out: Path, treatments: Sequence[str] = ()) -> Assay:
     """Write the tables and figures that there are to folder `out`; the pictures are in what comes back.
 
     ``flux.csv``, ``flux_pools.csv``, ``flux_courses.csv``, ``turnover.csv``, ``factor.csv``, ``doses.csv``,
-    ``dose_points.csv``, ``wells.csv``, ``place_effects.csv``, ``assay_quality.csv``.
+    ``dose_points.csv``, ``wells.csv``, ``place_effects.csv``, ``assay_quality.csv``. `treatments` are all of the page.
     """
     flux = assay.flux
     of_flux = (flux.table, flux.pools, flux.turnover, flux.courses) if flux else (None,) * 4
@@ -96,15 +96,15 @@ def write_assay(assay: Assay, out: Path) -> Assay:
     for name, table in zip(TABLES, (*of_plate, *of_flux)):
         if table is not None and len(table):
             write_csv(out / f"{name}.csv", table)
-    return replace(assay, pictures=_draw(assay, out / "figures"))
+    return replace(assay, pictures=_draw(assay, out / "figures", treatments))
 
 
-def _draw(assay: Assay, folder: Path) -> dict[str, dict[str, Path]]:
+def _draw(assay: Assay, folder: Path, treatments: Sequence[str]) -> dict[str, dict[str, Path]]:
     pictures: dict[str, dict[str, Path]] = {"flux": {}, "doses": {}, "plate": {}}
     files, drugs = plain_names(assay.shown), plain_names(assay.curves["treatment"] if len(assay.curves) else ())
     for feature in assay.shown:
         if assay.flux:
-            pictures["flux"] |= _draw_flux(assay.flux, feature, files[feature], folder)
+            pictures["flux"] |= _draw_flux(assay.flux, feature, files[feature], folder, treatments)
         if len(assay.wells) and (assay.wells["feature"] == feature).any():
             plates = sorted(assay.wells["plate"].unique())
             figure = heatmap(assay.wells[assay.wells["plate"].isin(plates[:MOST_PLATES])], feature)
@@ -117,18 +117,19 @@ def _draw(assay: Assay, folder: Path) -> dict[str, dict[str, Path]]:
             path = folder / f"dose_{files[curve['feature']]}_{drugs[curve['treatment']]}.svg"
             what = f"{axis_label(curve['feature'])} over {curve['treatment']}"
             caption = f"{what}; dotted and grey: EC50 and its interval."
-            pictures["doses"][caption] = save(dose_figure(curve, assay.points[own]), path, assay.points[own])
+            figure = dose_figure(curve, assay.points[own], assay.points["replicate"].unique())
+            pictures["doses"][caption] = save(figure, path, assay.points[own])
     return pictures
 
 
-def _draw_flux(flux: Flux, feature: str, file: str, folder: Path) -> dict[str, Path]:
+def _draw_flux(flux: Flux, feature: str, file: str, folder: Path, treatments: Sequence[str]) -> dict[str, Path]:
     pictures, drugs = {}, plain_names(flux.arms.inhibitors)
     for inhibitor in flux.arms.inhibitors:
         rows, slopes = flux.table, flux.turnover
         if (rows["feature"].eq(feature) & rows["inhibitor"].eq(inhibitor)).any():
             path = folder / f"flux_{file}_{drugs[inhibitor]}.svg"
             caption = f"{axis_label(feature)}: pools of the replicates, and their flux with {inhibitor}."
-            pictures[caption] = save(flux_figure(flux, feature, inhibitor), path, _of(flux.pools, feature))
+            pictures[caption] = save(flux_figure(flux, feature, inhibitor, treatments), path, _of(flux.pools, feature))
         if len(slopes) and (slopes["feature"].eq(feature) & slopes["inhibitor"].eq(inhibitor)).any():
             path = folder / f"course_{file}_{drugs[inhibitor]}.svg"
             caption = f"{axis_label(feature)} after the block: with {inhibitor} filled, without open."

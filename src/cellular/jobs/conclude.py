@@ -28,7 +28,7 @@ from cellular.jobs.nuclei import AUTO
 from cellular.jobs.quality import judge, left_out
 from cellular.jobs.runner import Done, write_problems
 from cellular.jobs.shards import for_the_rest
-from cellular.jobs.stats import HEADLINES, compare_tables, forget, headlines, unit_of
+from cellular.jobs.stats import HEADLINES, compare_tables, forget, headlines, treatments_of, unit_of
 from cellular.jobs.wells import as_known
 from cellular.report.comparison import Figures
 from cellular.report.gallery import Gallery
@@ -158,6 +158,7 @@ def conclude(
         **given,
         unit=unit_of(comparison) if comparison else "well",
         replicates=comparison.replicates if comparison else None,
+        treatments=treatments_of(comparison) if comparison else (),
         first=headlines(comparison) if comparison else HEADLINES,
         drawn_map=next((out / "stats" / f"map_{name}.csv" for name in (figures.maps if figures else ())), None),
         tracks=None if tracks is None else tracks.tracks,

@@ -82,12 +82,15 @@ def _write(results: Mapping[str, EvaluationResult], out: Path, record: Mapping[s
     seen = [one for one in result.fields if one.name not in result.problems]
     shown = replace(result, fields=seen or result.fields)
     true, predicted = _judged(shown)
+    unsaid = int(predicted["score"].isna().sum())
+    predicted = predicted.fillna({"score": 1.0})
     write_csv(out / "cells_judged.csv", pd.concat([true.assign(of="truth"), predicted.assign(of="prediction")]))
     others = list(results)[:-1]
     differences = {name: paired_differences(results[name], result, list(HEADLINES)) for name in others}
     for name, table in differences.items():
         write_csv(out / f"difference_to_{name}.csv", table)
     explored, still, words = _explored(shown, true, predicted)
+    words += [f"{unsaid:,} of {len(predicted):,} predictions have no score, and count as sure: 1."] * (unsaid > 0)
     told = Evaluated(
         results,
         differences,
@@ -125,7 +128,7 @@ def _read(
 
 
 def _judged(result: EvaluationResult) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """All true and all predicted cells, with ``field``; predictions with their ``score``, 1 where none is known."""
+    """All true and all predicted cells, with ``field``; predictions with their ``score``, NaN where none is known."""
     true: list[pd.DataFrame] = []
     predicted: list[pd.DataFrame] = []
     for one in result.fields:
@@ -139,7 +142,7 @@ def _judged(result: EvaluationResult) -> tuple[pd.DataFrame, pd.DataFrame]:
         .rename(columns={"image": "field"})[["field", "label", "score"]]
         .astype({"label": int, "score": float})
     )
-    joined = pd.concat(predicted).merge(scored, on=["field", "label"], how="left").fillna({"score": 1.0})
+    joined = pd.concat(predicted).merge(scored, on=["field", "label"], how="left")
     return pd.concat(true).assign(score=np.nan).reset_index(drop=True), joined
 
 
@@ -150,7 +153,7 @@ def _figures(results: Mapping[str, EvaluationResult], folder: Path) -> dict[str,
     return {
         "Average precision against the IoU asked for.": save(iou_figure(by_iou), folder / "ap_iou.svg", by_iou),
         "Calibration: what scores promise and what came true. On the line a score is a probability.": save(
-            calibration_figure(by_score), folder / "calibration.svg", by_score
+            calibration_figure(by_score, list(results)), folder / "calibration.svg", by_score
         ),
     }
 
@@ -198,7 +201,6 @@ def _explored(
         further={"truth (white)": (truth_layer, "#FFFFFF", "solid")},
         unit="field",
         map_names=("area (px)", "IoU with the other side"),
-        pixel_size_um=result.items[0].pixel_size_um,
     )
     words = [choice.words.replace("sharpness", "F1"), size_choice([p for f in frames for _, p in f.channels.values()])]
     return told, still, [*words, "Cells with a negative number are true cells that were missed."]

@@ -15,7 +15,6 @@ from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate, plates_apart
 from cellular.files import read_csv
 from cellular.jobs.conditions import conditions
-from cellular.jobs.gallery import puncta_of
 from cellular.jobs.processes import here
 from cellular.jobs.runner import attempt
 from cellular.report.choice import Choice, choose_fields
@@ -25,6 +24,7 @@ from cellular.report.linked import choose_rows
 from cellular.report.outlines import PLAIN, Ring, colour_image, outline_overlay, outlines_of
 from cellular.report.pictures import size_choice
 from cellular.report.viewer import Frame, frame_of
+from cellular.tables import puncta_of
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ def explore(
     replicate: str | None = None,
     unit: str = "well",
     replicates: Mapping[str, str] | None = None,
+    treatments: Sequence[str] = (),
     first: Sequence[str] = (),
     drawn_map: Path | None = None,
     tracks: pd.DataFrame | None = None,
@@ -64,7 +65,8 @@ def explore(
     ----------
     plate : with label images. tables : "cells" and, where there are any, "puncta", "marker_puncta" and "quality".
     treatment, inhibitor, replicate, unit : columns. replicates : those of the comparison, by field, whatever a column
-    of this name says. first : measurements to show first. drawn_map : ``map_<method>.csv``.
+    of this name says. treatments : of the comparison. first : measurements to show first.
+    drawn_map : ``map_<method>.csv``.
     tracks : ``field, frame, series, track, y, x``. left_out : fields of which no mean is made, as in the comparison.
     """
     fields = {item.name: item for item in plate.fields}
@@ -96,7 +98,7 @@ def explore(
         None if tracks is None else _steps(tracks, names),
         _states(cells),
         unit=unit if unit in cells else "field",
-        pixel_size_um=next((f.pixel_size_um for f in plate.fields if f.pixel_size_um), None),
+        treatments=treatments,
     )
     words = [choice.words, size_choice([p for frame in frames for _, p in frame.channels.values()])]
     words += [f"{len(cells):,} of {len(tables['cells']):,} cells are on this page."] * (
@@ -140,7 +142,8 @@ def _read(
     lost |= {f.field: "its channels are others than the first field's" for f in frames if f not in kept}
     outlines = {(name, label): ring for name, (_, rings, _) in read.items() for label, ring in rings.items()}
     still = {name: picture for name, (_, _, picture) in read.items() if picture is not None}
-    return kept, outlines, {f"{name}: {choice.why[positions[name]]}": p for name, p in still.items()}, lost
+    words = "{}: {}; at its own brightness"
+    return kept, outlines, {words.format(name, choice.why[positions[name]]): p for name, p in still.items()}, lost
 
 
 def _still(image: FieldImage, labels: np.ndarray) -> np.ndarray:

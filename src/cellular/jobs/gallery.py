@@ -1,7 +1,7 @@
 """The gallery of `cellular analyse`: cells cut from their fields into a strip for each condition."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from cellular.jobs.nuclei import nuclei_path
 from cellular.jobs.processes import here
 from cellular.report.gallery import CellPicture, Gallery, brightness, captions, choose_cells, cut_cell, strip
 from cellular.report.outlines import colour_image
-from cellular.tables import of_fields
+from cellular.tables import puncta_of
 
 # What cells are chosen by: the first of these that the plate has.
 FEATURES = ("puncta_total", "mitolysosomes", "acid_share", "area")
@@ -65,11 +65,6 @@ def gallery(
     for old in set((out / "gallery").glob("[0-9][0-9]_*.png")) - set(made.values()):
         old.unlink()  # of a condition that the map no longer has
     return Gallery(made, len(every))
-
-
-def puncta_of(tables: Mapping[str, pd.DataFrame], fields: Sequence[str]) -> pd.DataFrame | None:
-    """The puncta of some fields: the reporter's, or else the markers'; None where neither was sought."""
-    return of_fields(tables, "puncta" if "puncta" in tables else "marker_puncta", fields)
 
 
 def _cut(

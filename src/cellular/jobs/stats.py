@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from cellular.autophagy.compare.design import StatsSettings
+from cellular.autophagy.compare.design import StatsSettings, in_order
 from cellular.autophagy.compare.effects import ALL, Comparison, Features, compare
 from cellular.autophagy.compare.inhibitor import inhibitor_column
 from cellular.autophagy.compare.notes import check_agree
@@ -148,7 +148,9 @@ def _write(
         write_csv(out / LEDGER, excluded)
     for name in TABLES:
         write_csv(out / f"{name}.csv", getattr(result, name))
-    figures = replace(draw(result, out, settings, maps), assay=write_assay(assay, out), level=settings.level)
+    figures = replace(
+        draw(result, out, settings, maps), assay=write_assay(assay, out, treatments_of(result)), level=settings.level
+    )
     page = Page("Treatments compared", subtitle="cellular stats", folder=out)
     add_to_page(page, result, figures).write(out / "stats.html")
     made = {name for name, when in _files(out).items() if before.get(name) != when and name != LOCK}
@@ -236,9 +238,14 @@ def unit_of(result: Comparison) -> str:
     return "replicate" if units.eq("replicate").any() else "well"
 
 
+def treatments_of(result: Comparison) -> list[str]:
+    """All that are compared, in the order in which they are told: in every figure of a page they look the same."""
+    return in_order(result.units["treatment"])
+
+
 def draw(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[str]) -> Figures:
     """Draw and save every figure that the data allow."""
-    folder, shown = out / "figures", headlines(result)
+    folder, shown, page = out / "figures", headlines(result), treatments_of(result)
     unit, files = unit_of(result), plain_names(shown)
     superplots = {
         name: save(
@@ -251,7 +258,7 @@ def draw(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[
     timepoints = result.over_time["timepoint"].nunique()
     lines = (
         save(
-            over_time(result.over_time, shown, settings.level),
+            over_time(result.over_time, shown, settings.level, page),
             folder / "over_time.svg",
             result.over_time[result.over_time["feature"].isin(shown)],
         )
@@ -263,12 +270,15 @@ def draw(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[
     drawn = {}
     for method in maps:
         try:
-            figure, table = cell_map(result.cells, result.measurements, method=method)
+            figure, table = cell_map(result.cells, result.measurements, method=method, page=page)
         except InputError as error:
             logger.warning("no %s map: %s", method, error)
             continue
         write_csv(out / f"map_{method}.csv", table)
         drawn[method] = save(figure, folder / f"map_{method}.svg", table)
     return Figures(
-        superplots, lines, drawn, save(forest(overall), folder / "effects.svg", overall) if estimated else None
+        superplots,
+        lines,
+        drawn,
+        save(forest(overall, page=page), folder / "effects.svg", overall) if estimated else None,
     )

@@ -11,6 +11,7 @@ import pandas as pd
 from cellular.data.find import find_plate
 from cellular.data.listing import PLATE
 from cellular.data.plate import FieldFiles, Plate
+from cellular.data.window import stamp
 from cellular.errors import CellularError, InputError
 from cellular.files import read_json
 from cellular.jobs.corrections import Corrections, open_corrections
@@ -154,15 +155,6 @@ def open_run(source: str | Path, images: str | Path | None = None, out: str | Pa
     record = read_json(source / f"{verb}.json")
     plate = plate_of_run(source, images)
     return Run(source, verb, plate, run_tables(source, plate, verb), record, _options(source, plate, verb), images)
-
-
-def stamp(path: Path) -> tuple[int, int, int] | None:
-    """What differs once a file was written again; None without one."""
-    try:
-        told = path.stat()
-    except OSError:
-        return None
-    return told.st_ino, told.st_size, told.st_mtime_ns
 
 
 def run_tables(folder: Path, plate: Plate, verb: str | None) -> Tables:

@@ -16,10 +16,9 @@ from cellular.autophagy.compare.effects import ALL
 from cellular.autophagy.compare.flux import Flux
 from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.wells import plate_size
-from cellular.report.counts import interval_name, told_n
+from cellular.report.counts import interval_name, intervals, told_n
 from cellular.report.html import Page
-from cellular.report.statistics import MARKERS
-from cellular.report.style import PALETTE, treatment_colours
+from cellular.report.style import MARKERS, treatment_looks, unit_looks
 
 FLUX = (
     "Flux is the pool with the inhibitor less the pool without, replicate by replicate; a treatment changes it by the "
@@ -54,13 +53,16 @@ class Assay:
     pictures: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
 
 
-def flux_figure(flux: Flux, feature: str, inhibitor: str) -> Figure:
-    """Left, the pools of every replicate without and with inhibitor; right, what piled up, with its interval."""
+def flux_figure(flux: Flux, feature: str, inhibitor: str, page: Sequence[str] = ()) -> Figure:
+    """Left, the pools of every replicate without and with inhibitor; right, what piled up, with its interval.
+
+    `page` as of :func:`cellular.report.statistics.over_time`.
+    """
     pools = flux.pools[flux.pools["feature"] == feature]
     rows = flux.table[(flux.table["feature"] == feature) & (flux.table["inhibitor"] == inhibitor)]
     rows = rows[(rows["timepoint"] == ALL) & (rows["quantity"] == "flux")].drop_duplicates("treatment")
     treatments = in_order(rows["treatment"])
-    colours = treatment_colours(treatments)
+    colours = {name: colour for name, (colour, _) in treatment_looks(treatments, page).items()}
     replicates = sorted(pools["replicate"].unique())
     width = 1.5 + 1.2 * len(treatments)
     figure, (left, right) = plt.subplots(1, 2, figsize=(2 * width, 3.4))
@@ -94,11 +96,12 @@ def course_figure(flux: Flux, feature: str, inhibitor: str) -> Figure:
     rows = flux.turnover[(flux.turnover["feature"] == feature) & (flux.turnover["inhibitor"] == inhibitor)]
     slopes = rows[rows["quantity"] == "J"].set_index("treatment")["estimate"]
     treatments = in_order(slopes.index)
+    looks = unit_looks(sorted(points["replicate"].unique()))
     figure, panels = plt.subplots(1, len(treatments), figsize=(2.8 * len(treatments) + 0.6, 3), sharey=True)
     for axes, treatment in zip(np.atleast_1d(panels), treatments):
         here = points[points["treatment"] == treatment]
-        for number, (_, own) in enumerate(here.groupby("replicate")):
-            look = {"marker": MARKERS[number % len(MARKERS)], "color": PALETTE[number % len(PALETTE)]}
+        for replicate, own in here.groupby("replicate"):
+            look = dict(zip(("color", "marker"), looks[replicate]))
             for arm, filled in ((inhibitor, True), (flux.arms.none, False)):
                 part = own[own["inhibitor"] == arm]
                 fill = "full" if filled else "none"
@@ -114,13 +117,17 @@ def course_figure(flux: Flux, feature: str, inhibitor: str) -> Figure:
     return figure
 
 
-def dose_figure(curve: pd.Series, points: pd.DataFrame) -> Figure:
-    """Means of replicates over the dose (zero at the left, set apart), the curve and the EC50 with its interval."""
+def dose_figure(curve: pd.Series, points: pd.DataFrame, replicates: Sequence[str] = ()) -> Figure:
+    """Means of replicates over the dose (zero at the left, set apart), the curve and the EC50 with its interval.
+
+    `replicates` are all of the page: in all its figures they look the same.
+    """
     figure, axes = plt.subplots(figsize=(4.4, 3.4))
     tested = np.sort(points.loc[points["dose"] > 0, "dose"].unique())
     zero_at = tested[0] ** 2 / tested[1]
-    for number, (replicate, here) in enumerate(points.groupby("replicate")):
-        look: dict[str, Any] = {"marker": MARKERS[number % len(MARKERS)], "color": PALETTE[number % len(PALETTE)]}
+    looks = unit_looks(sorted({*replicates, *points["replicate"]}))
+    for replicate, here in points.groupby("replicate"):
+        look: dict[str, Any] = dict(zip(("color", "marker"), looks[replicate]))
         axes.plot(here["dose"].where(here["dose"] > 0, zero_at), here["mean"], linestyle="", label=replicate, **look)
     if np.isfinite(curve["ec50"]):
         fitted = Curve(*(float(curve[name]) for name in ("zero", "plateau", "ec50", "slope")))
@@ -196,7 +203,7 @@ def _add_doses(page: Page, assay: Assay) -> None:
     table = told_n(shown.assign(measurement=shown["feature"].map(axis_label))).rename(columns={"images": "fields"})
     interval = interval_name(assay.level)
     for name in ("ec50", "plateau"):
-        table[f"{name}, {interval}"] = _ends(table[f"{name}_low"], table[f"{name}_high"])
+        table[f"{name}, {interval}"] = intervals(table[f"{name}_low"], table[f"{name}_high"])
     columns = ["measurement", "treatment", "unit", "doses", "replicates", "trend", "p_trend", "zero", "ec50"]
     columns += [f"ec50, {interval}", "plateau", f"plateau, {interval}", "slope", "fields", "cells"]
     page.table(table[columns])
@@ -238,9 +245,4 @@ def _contrasts(rows: pd.DataFrame, columns: Sequence[str], level: float) -> pd.D
 
 
 def _with_interval(rows: pd.DataFrame, level: float) -> pd.DataFrame:
-    return rows.assign(**{interval_name(level): _ends(rows["ci_low"], rows["ci_high"])})
-
-
-def _ends(low: pd.Series, high: pd.Series) -> list[str | None]:
-    pairs = zip(low.astype(float), high.astype(float))
-    return [None if np.isnan(a) else f"{a:.3g} to {b:.3g}" for a, b in pairs]
+    return rows.assign(**{interval_name(level): intervals(rows["ci_low"], rows["ci_high"])})

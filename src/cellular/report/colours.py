@@ -4,6 +4,7 @@ States and kinds are of Okabe and Ito's palette (jfly.uni-koeln.de/color), which
 """
 
 from collections.abc import Sequence
+from itertools import cycle
 
 RGB = tuple[int, int, int]
 
@@ -20,6 +21,12 @@ _PICTURE: tuple[RGB, ...] = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 
 STATES = {"basal": "#56B4E9", "fed": "#56B4E9", "activated": "#E69F00", "unfed": "#E69F00"}
 KINDS = {"yellow": "#F0E442", "red_only": "#CC79A7", "green_only": "#56B4E9"}
+# Okabe and Ito's palette (jfly.uni-koeln.de/color), which stays distinct under all common colour blindness, but for its
+# black: seven colours go with eight shapes, so that a colour that comes back has another shape.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+# Besides colour, every unit and treatment has its marker: the figures survive a grey printer.
+MARKERS = ("o", "s", "^", "D", "v", "h", "*", "P")
+TREATMENT_COLOURS = {"fed": "#0072B2", "starved": "#D55E00"}
 # Outlines of cells of which nothing is told.
 EDGE = "#FFFFFF"
 # Those of cells that were edited by hand.
@@ -47,3 +54,28 @@ def rgb(colour: str) -> RGB:
     (240, 228, 66)
     """
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def treatment_colours(treatments: Sequence[str]) -> dict[str, str]:
+    """A fixed colour for fed and starved, and the palette's others, again and again, for any others."""
+    fixed = {TREATMENT_COLOURS[name] for name in treatments if name in TREATMENT_COLOURS}
+    free = cycle(colour for colour in PALETTE if colour not in fixed)
+    return {name: TREATMENT_COLOURS.get(name) or next(free) for name in treatments}
+
+
+def treatment_looks(
+    drawn: Sequence[str], page: Sequence[str] = (), markers: Sequence[str] = MARKERS
+) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each treatment: by its place in those of the `page`, so that all its figures agree.
+
+    >>> treatment_looks(["EBSS"], ["DMSO", "EBSS"])["EBSS"] == treatment_looks(["DMSO", "EBSS"])["EBSS"]
+    True
+    """
+    every = list(dict.fromkeys([*page, *drawn]))
+    colours = treatment_colours(every)
+    return {name: (colours[name], markers[k % len(markers)]) for k, name in enumerate(every)}
+
+
+def unit_looks(units: Sequence[str], markers: Sequence[str] = MARKERS) -> dict[str, tuple[str, str]]:
+    """Colour and marker of each well or replicate."""
+    return {name: (PALETTE[k % len(PALETTE)], markers[k % len(markers)]) for k, name in enumerate(units)}

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from cellular.autophagy.compare.effects import ALL, Comparison
 from cellular.autophagy.measure.documentation import axis_label, meaning
 from cellular.report.assay import Assay, add_assay
-from cellular.report.counts import interval_name, told_n
+from cellular.report.counts import interval_name, intervals, number, told_n
 from cellular.report.html import Page
 
 NOT_FLUX = (
@@ -84,25 +83,24 @@ def medium_warnings(result: Comparison) -> list[str]:
         for treatment, span in spans.drop(result.control).iterrows():
             if span["min"] > high or span["max"] < low:
                 channel = column.removeprefix("background__")
+                a, b, c, d = map(number, (span["min"], span["max"], low, high))
                 warnings.append(
                     f"The medium tells {treatment} from {result.control}: {channel} off the cells is "
-                    f"{span['min']:.3g} to {span['max']:.3g} in {treatment} wells, {low:.3g} to {high:.3g} in "
-                    f"{result.control} ones. A difference in the cells' light may come from there, not from autophagy."
+                    f"{a} to {b} in {treatment} wells, {c} to {d} in {result.control} ones. A difference in the cells' "
+                    "light may come from there, not from autophagy."
                 )
     return warnings
 
 
 def _effects_table(effects: pd.DataFrame, level: float) -> pd.DataFrame:
     """`effects` for reading: intervals in one column, p- and q-values only where there are any."""
-    ends = effects[["ci_low", "ci_high"]].astype(float).itertuples(index=False)
-    interval = [None if np.isnan(low) else f"{low:.3g} to {high:.3g}" for low, high in ends]
     table = pd.DataFrame(
         {
             "measurement": effects["feature"].map(axis_label),
             "treatment": effects["treatment"],
             "measure": effects["measure"],
             "estimate": effects["estimate"].astype(float),
-            interval_name(level): interval,
+            interval_name(level): intervals(effects["ci_low"], effects["ci_high"]),
             "in SDs of cells": effects["standardised"].astype(float),
         }
     )

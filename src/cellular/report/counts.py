@@ -1,7 +1,8 @@
-"""How many went into a result, as a page tells it: "7", or "7 of 8" where fields were left out."""
+"""Numbers as a page tells them; how many went into a result: "7", or "7 of 8" where fields were left out."""
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 BEFORE = "_before"
@@ -14,6 +15,21 @@ def interval_name(level: float) -> str:
     '95 % interval'
     """
     return f"{100 * level:.3g} % interval"
+
+
+def number(value: float) -> str:
+    """Four digits, thousands set apart.
+
+    >>> number(0.031567), number(2404.4), number(9999.7)
+    ('0.03157', '2,404', '10,000')
+    """
+    return f"{value:,.0f}" if abs(value) >= 999.95 else f"{value:.4g}"
+
+
+def intervals(low: pd.Series, high: pd.Series) -> list[str | None]:
+    """The ends of each interval in the digits of its estimate, which lies between them in print too; None for none."""
+    pairs = zip(low.astype(float), high.astype(float))
+    return [None if np.isnan(a) else f"{number(a)} to {number(b)}" for a, b in pairs]
 
 
 def told_n(table: pd.DataFrame, names: Sequence[str] | None = None) -> pd.DataFrame:

@@ -17,10 +17,9 @@ from cellular.evaluate.scores import THRESHOLDS
 from cellular.report.colours import rgb
 from cellular.report.explorer import Explored, explorer
 from cellular.report.html import Page
-from cellular.report.outlines import display_image
+from cellular.report.outlines import display_image, labels_at
 from cellular.report.provenance import add_provenance
-from cellular.report.statistics import MARKERS
-from cellular.report.style import PALETTE
+from cellular.report.style import unit_looks
 
 # Scores that people ask for first (docs/metrics.md), as they are called on the page.
 HEADLINES = {
@@ -151,8 +150,9 @@ def iou_data(results: Mapping[str, EvaluationResult]) -> pd.DataFrame:
 def iou_figure(data: pd.DataFrame) -> Figure:
     """Average precision against the IoU that is asked for; cells solid, boxes dashed."""
     figure, axes = plt.subplots(figsize=(5, 3.4))
-    for number, (name, rows) in enumerate(data.groupby("model", sort=False)):
-        look: dict[str, Any] = {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)]}
+    looks = unit_looks(data["model"].unique())
+    for name, rows in data.groupby("model", sort=False):
+        look: dict[str, Any] = dict(zip(("color", "marker"), looks[name]))
         axes.plot(rows["iou"], rows["cell_ap"], label=f"{name}: cells", markersize=4, **look)
         axes.plot(rows["iou"], rows["box_ap"], "--", label=f"{name}: boxes", markersize=4, **look)
     axes.set(xlabel="IoU asked for", ylabel="average precision", ylim=(0, 1.02))
@@ -160,12 +160,16 @@ def iou_figure(data: pd.DataFrame) -> Figure:
     return figure
 
 
-def calibration_figure(data: pd.DataFrame) -> Figure:
-    """Share of predictions that are right against their score; ``model`` and the columns of ``calibration``."""
+def calibration_figure(data: pd.DataFrame, models: Sequence[str]) -> Figure:
+    """Share of predictions that are right against their score; ``model`` and the columns of ``calibration``.
+
+    `models` are all of the page, of which some may predict nothing: in all its figures they look the same.
+    """
     figure, axes = plt.subplots(figsize=(4, 3.4))
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
-    for number, (name, rows) in enumerate(data.groupby("model", sort=False)):
-        look: dict[str, Any] = {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)]}
+    looks = unit_looks(models)
+    for name, rows in data.groupby("model", sort=False):
+        look: dict[str, Any] = dict(zip(("color", "marker"), looks[name]))
         axes.plot(rows["score"], rows["share_correct"], label=name, **look)
     axes.set(xlabel="score", ylabel="share of boxes that are right (IoU 0.5)", xlim=(0, 1), ylim=(0, 1.02))
     if len(data):
@@ -189,7 +193,7 @@ def cell_crop(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, row:
     shown = cv2.resize(display_image(image)[window], (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
     colour = rgb(VERDICTS[row["verdict"]][0])
     for labels, paint in ((prediction, colour), (truth, (255, 255, 255))):
-        large = cv2.resize(labels[window].astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
+        large = labels_at(labels[window], (_SIDE, _SIDE))
         shown[(large > 0) & (cv2.erode(large, np.ones((3, 3), np.uint8)) != large)] = paint
     told = f"score {row['score']:.2f}" if row["verdict"] == "spurious" else f"IoU {row['iou']:.2f}"
     words = f"{row['verdict']}, {told}"

@@ -13,7 +13,6 @@ from bokeh.models.ui.ui_element import UIElement
 from bokeh.plotting import figure
 
 from cellular.autophagy.compare.design import in_order
-from cellular.autophagy.measure.documentation import axis_label
 from cellular.report import glue
 from cellular.report.linked import (
     FEATURES_SHOWN,
@@ -45,7 +44,8 @@ class Explored:
     means : of units, as :func:`cellular.report.linked.superplot_figure` takes them; None without treatments.
     wells : as :func:`cellular.report.linked.plate_figures` takes them; None without.
     puncta, steps, layers : as :func:`cellular.report.viewer.field_viewer` takes them.
-    unit : whose means are shown. map_names : of the axes of the map.
+    unit : whose means are shown. treatments : of the comparison, which look the same in all figures of the page.
+    map_names : of the axes of the map.
     """
 
     frames: Sequence[Frame]
@@ -59,8 +59,8 @@ class Explored:
     layers: dict[str, tuple[str, str, str, str]] = field(default_factory=dict)
     further: dict[str, tuple] = field(default_factory=dict)
     unit: str = "well"
+    treatments: Sequence[str] = ()
     map_names: tuple[str, str] = ("component 1", "component 2")
-    pixel_size_um: float | None = None
 
 
 def explorer(told: Explored) -> Document:
@@ -71,16 +71,15 @@ def explorer(told: Explored) -> Document:
     features = list(told.features)
     cells = cell_source(told.cells, features, told.outlines, [f.field for f in told.frames], unit=told.unit)
     tips = [("cell", "@label"), *((n, f"@{n}") for n in ("treatment", "well", "state", "verdict") if n in cells.data)]
-    tips += [(axis_label(name), f"@{{{name}}}{{0,0.[000]}}") for name in features[:_TOLD]]
     viewer = field_viewer(
         told.frames,
         cells,
-        pixel_size_um=told.pixel_size_um,
         puncta=told.puncta,
         outlines=told.layers or None,
         further=told.further or None,
         steps=told.steps,
         tooltips=tips,
+        numbers=features[:_TOLD],
     )
     rest = _of_cells(told, cells, viewer) if len(told.cells) else []
     document = Document()
@@ -106,13 +105,13 @@ def _of_cells(told: Explored, cells: ColumnDataSource, viewer: Viewer) -> list[U
     by = next((name for name in ("treatment", "verdict") if name in cells.data), None)
     if "first" in cells.data and by is not None:
         drawn_in = {value: colour for column, value, colour, _ in told.layers.values() if column == by}
-        plots.append(map_figure(cells, view, by, names=told.map_names, colours=drawn_in))
+        plots.append(map_figure(cells, view, by, names=told.map_names, colours=drawn_in, page=told.treatments))
     drawn: list[GlyphRenderer] = []
     wells = mapper = None
     if told.wells is not None and len(told.wells):
         wells, mapper, plates, drawn = plate_figures(told.wells, features[0])
     axis = plots[0].yaxis[0] if changed else None
-    choice = [feature_choice(features, changed, axis, wells, mapper, drawn)] if changed or wells else []
+    choice = [feature_choice(features, changed, axis, wells, mapper, drawn, plates)] if changed or wells else []
     said = link(cells, viewer, wells)
     shown = (Row(children=[*figures], **WRAP) for figures in (plots, plates) if figures)
     narrowed = Row(children=filters(cells, features, viewer.passing), **WRAP)
@@ -129,8 +128,7 @@ def measurements(cells: pd.DataFrame, first: Sequence[str], most: int = FEATURES
 def unit_means(cells: pd.DataFrame, features: Sequence[str], unit: str) -> pd.DataFrame:
     """Means of units by treatment as in the comparison: images count alike, however many cells they hold."""
     known = cells[cells["treatment"].notna() & cells[unit].notna()]
-    images = known.groupby([unit, "treatment", "field"], observed=True)[list(features)].mean()
-    return images.groupby([unit, "treatment"], observed=True).mean().reset_index()
+    return _means(known, [unit, "treatment"], features).reset_index()
 
 
 def well_table(cells: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
@@ -140,10 +138,16 @@ def well_table(cells: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
     """
     keys = ["plate", "well"]
     known = cells[cells["well"].notna()].assign(plate=cells["plate"].fillna("") if "plate" in cells else "")
-    images = known.groupby([*keys, "field"], observed=True)[list(features)].mean()
-    wells = images.groupby(keys, observed=True).mean()
+    wells = _means(known, keys, features)
     if "treatment" in known:
         arms = known[[*keys, "treatment"]].drop_duplicates().groupby(keys, observed=True, dropna=False)["treatment"]
         wells.loc[arms.size() > 1] = np.nan
         wells.insert(0, "treatment", arms.agg(lambda names: " / ".join(in_order(names.dropna())) or None))
     return wells.reset_index()
+
+
+def _means(cells: pd.DataFrame, keys: list[str], features: Sequence[str]) -> pd.DataFrame:
+    """Means of the images' means by `keys`; what is infinite is in none, as in the comparison."""
+    finite = cells[list(features)].replace([np.inf, -np.inf], np.nan)
+    images = finite.groupby([cells[name] for name in (*keys, "field")], observed=True).mean()
+    return images.groupby(keys, observed=True).mean()

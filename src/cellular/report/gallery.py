@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.report.autophagy import circle_puncta
-from cellular.report.outlines import NUCLEUS, PLAIN
+from cellular.report.outlines import NUCLEUS, PLAIN, labels_at
 
 _WORDS_OF_ALL = (
     "Cells of each condition, chosen by number and not by eye: those nearest to the median, the lowest, the highest "
@@ -135,7 +135,7 @@ def _drawn(picture: CellPicture, plain: np.ndarray) -> np.ndarray:
     image, scale = plain.copy(), _SIDE / picture.cell.shape[0]
     for labels, colour in ((picture.nuclei, NUCLEUS), (picture.cell, PLAIN)):
         if labels is not None:
-            large = cv2.resize(labels.astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST)
+            large = labels_at(labels, (_SIDE, _SIDE))
             image[(large > 0) & (cv2.erode(large, np.ones((3, 3), np.uint8)) != large)] = colour
     circle_puncta(image, picture.puncta, scale, picture.y0, picture.x0)
     return image

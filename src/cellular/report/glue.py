@@ -4,6 +4,14 @@ Bokeh draws, selects, filters, pans and lays out. Left to write: decoding a pict
 which rows pass the filters.
 """
 
+# A number as it is read: thousands set apart, three decimals, of a fraction four digits (three decimals of 0.0004 are
+# 0); a dash for none. Single floats have seven digits.
+NUMBER = """
+(value) => value == null || value !== value ? "–"
+  : Math.abs(value) < 1 ? value.toLocaleString("en", {maximumSignificantDigits: 4})
+  : Number(value.toPrecision(7)).toLocaleString("en", {maximumFractionDigits: 3})
+""".strip()
+
 # args: here (GroupFilter of the frame), pictures, frames, image (the RGBA that is drawn), figure, on, contrast
 SHOW = """
 const n = contrast.length, frame = here.group
@@ -111,31 +119,38 @@ const passes = Array.from(values, (v, k) =>
   (quality.value === "all" || (data.flagged[k] ? "flagged" : "usual") === quality.value) &&
   (whole || (v >= low && v <= high)))
 passing.booleans = passes.every(Boolean) ? null : passes
-told.text = `${passes.filter(Boolean).length} of ${passes.length} cells pass the filters.`
+told.text = `${passes.filter(Boolean).length} of ${passes.length} cells pass the filters.` +
+  (passing.booleans ? " Means of units and wells stay those of all." : "")
 """
 
 # args: cells, what (Select), value (RangeSlider)
 SPAN = """
 const known = Array.from(cells.data[what.value]).filter(Number.isFinite)
+if (!known.length) known.push(0)
 const low = known.reduce((a, b) => Math.min(a, b), Infinity), high = known.reduce((a, b) => Math.max(a, b), -Infinity)
 const end = high > low ? high : low + 1
 value.setv({start: low, end, step: (end - low) / 200, value: [low, end]})
 """
 
-# args: glyphs [[renderer, property]], axis, labels {feature: text}, what (Select), mapper, wells
+# args: renderers, axis, features, names (theirs in words), what (Select)
 FEATURE = """
 for (const renderer of renderers)
   for (const part of ["glyph", "selection_glyph", "nonselection_glyph", "muted_glyph", "hover_glyph"])
-    if (renderer[part]) renderer[part].y = {field: what.value}
+    // "auto" stands for one that Bokeh makes from the first
+    if (renderer[part]?.y) renderer[part].y = {field: what.value}
 axis.axis_label = names[features.indexOf(what.value)]
 """
 
+# args: wells, mapper, renderers, hovers (HoverTool), features, names, what: colours, and what is told where one points
 WELL_FEATURE = """
 const known = Array.from(wells.data[what.value] ?? []).filter(Number.isFinite).sort((a, b) => a - b)
+if (!known.length) known.push(0) // without a value every well is grey, whatever the scale
 mapper.setv({low: known[Math.floor(0.02 * (known.length - 1))], high: known[Math.ceil(0.98 * (known.length - 1))]})
 for (const renderer of renderers)
   for (const part of ["glyph", "selection_glyph", "nonselection_glyph"])
     renderer[part].fill_color = {field: what.value, transform: mapper}
+const told = [names[features.indexOf(what.value)], `@{${what.value}}`]
+for (const hover of hovers) hover.tooltips = [...hover.tooltips.slice(0, -1), told]
 """
 
 # args: figure, by (px share), zoom: moving by keyboard
@@ -163,8 +178,11 @@ LAYERS = """
 renderers.forEach((group, k) => group.forEach((renderer) => { renderer.visible = layers.active.includes(k) }))
 """
 
-# args: own (the scale bar's range, um), px (the picture's), size (um)
-SCALE = "own.setv({start: px.start * size, end: px.end * size})"
+# args: own (the scale bar's range, um), px (the picture's), frames (size, um), here
+SCALE = """
+const size = frames.data.size[here.group]
+own.setv({start: px.start * size, end: px.end * size})
+"""
 
 # args: table: the tab key leaves it, where it would walk through every cell
 LEAVE = """

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from PIL import Image
 
 from cellular.errors import InputError, MissingInputError
 from cellular.files import whole_file
+from cellular.report.counts import number
 
 if TYPE_CHECKING:
     from bokeh.document import Document
@@ -165,7 +167,7 @@ class Page:
         data = picture.with_suffix(".csv")
         files = [(picture.suffix[1:].upper(), picture), *([("data (CSV)", data)] if data.is_file() else [])]
         where = ((name, os.path.relpath(path, self.folder).replace(os.sep, "/")) for name, path in files)
-        return " ".join(f'<a href="{html.escape(path, quote=True)}">{name}</a>' for name, path in where)
+        return " ".join(f'<a href="{html.escape(quote(path), quote=True)}">{name}</a>' for name, path in where)
 
     def interactive(self, document: "Document", still: Mapping[str, np.ndarray]) -> "Page":
         """What Bokeh shows; on paper, and without JavaScript, the pictures (Y, X, 3) `still` by their captions."""
@@ -263,8 +265,7 @@ def _cell(value: Any) -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and value != value):
         return "–"
     if isinstance(value, float) or type(value).__name__.startswith("float"):
-        text = f"{float(value):,.0f}" if abs(value) >= 10000 else f"{float(value):.4g}"
-        return html.escape(text)
+        return number(float(value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) or type(value).__name__.startswith(("int", "uint")):

@@ -26,7 +26,7 @@ from bokeh.models.ui.ui_element import UIElement
 from bokeh.models.widgets.inputs import MultiSelect, Select
 from bokeh.models.widgets.markups import Div
 from bokeh.models.widgets.sliders import RangeSlider
-from bokeh.models.widgets.tables import DataTable, NumberFormatter, TableColumn
+from bokeh.models.widgets.tables import DataTable, HTMLTemplateFormatter, TableColumn
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
@@ -34,8 +34,8 @@ from cellular.autophagy.compare.design import in_order
 from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.report import glue
-from cellular.report.style import PALETTE, treatment_colours
-from cellular.report.viewer import Choices, Viewer
+from cellular.report.style import PALETTE, treatment_looks
+from cellular.report.viewer import Choices, Viewer, slider_numbers
 
 # Cells on a page: all of the fields that are shown, and of the others as many as make this number.
 CELLS_SHOWN = 10_000
@@ -44,6 +44,8 @@ FEATURES_SHOWN = 24
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star", "plus")
 _TOOLS = "pan,wheel_zoom,box_zoom,lasso_select,tap,reset,save"
 _FAINT = 0.12
+# Letters that a number takes in the table, at least.
+_DIGITS = 8
 
 
 def choose_rows(cells: pd.DataFrame, shown: Sequence[str], most: int = CELLS_SHOWN, seed: int = 0) -> pd.DataFrame:
@@ -76,7 +78,8 @@ def cell_source(
     own: list[Any] = [outlines.get((field, label), ([], [])) for field, label in zip(cells["field"], cells["label"])]
     data: dict[str, Any] = {
         "field": cells["field"].astype(str).tolist(),
-        "label": cells["label"].to_numpy(np.int32),
+        # ids of a database do not fit 32 bits with a sign, and Bokeh has no integers of 64
+        "label": cells["label"].to_numpy(np.float64),
         "frame": cells["field"].map(number).fillna(-1).to_numpy(np.int32),
         "x": cells["x"].to_numpy(np.float32) + 0.5,
         "y": cells["y"].to_numpy(np.float32) + 0.5,
@@ -153,12 +156,17 @@ def map_figure(
     *,
     names: tuple[str, str],
     colours: Mapping[str, str] | None = None,
+    page: Sequence[str] = (),
     width: int = 460,
 ) -> figure:
-    """All cells in two dimensions, ``first`` and ``second``, coloured and marked by what column `by` says."""
+    """All cells in two dimensions, ``first`` and ``second``, coloured and marked by what column `by` says.
+
+    `page` are all treatments of the page: in all its figures they look the same.
+    """
     entries = _treatments(cells.data[by])
-    colours = colours or treatment_colours(entries)
-    markers = {name: MARKERS[k % len(MARKERS)] for k, name in enumerate(entries)}
+    looks = _condition_looks(entries, page)
+    colours = colours or {name: colour for name, (colour, _) in looks.items()}
+    markers = {name: marker for name, (_, marker) in looks.items()}
     cells.data["map_colour"] = [colours.get(name, "#666666") for name in cells.data[by]]
     cells.data["map_marker"] = [markers.get(name, "dot") for name in cells.data[by]]
     shown = figure(
@@ -183,6 +191,17 @@ def map_figure(
     return shown
 
 
+def _condition_looks(entries: Sequence[str], page: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and marker of conditions: the colour of the treatment that each begins with, as far as they stay apart."""
+    of = {name: max((t for t in page if f"{name}, ".startswith(f"{t}, ")), key=len, default=name) for name in entries}
+    looks = treatment_looks(list(of.values()), page, MARKERS)
+    kin = {
+        name: looks[own] if name == own else (looks[own][0], MARKERS[k % len(MARKERS)])
+        for k, (name, own) in enumerate(of.items())
+    }
+    return kin if len(set(kin.values())) == len(kin) else treatment_looks(entries, page, MARKERS)
+
+
 def _marked(dots: GlyphRenderer) -> None:
     """Selected dots stand out by size and rim, not by colour alone; the others step back."""
     dots.selection_glyph = dots.glyph.clone(size=10, fill_alpha=1, line_color="black", line_alpha=1, line_width=1.5)
@@ -194,9 +213,10 @@ def cell_table(cells: ColumnDataSource, features: Sequence[str], view: CDSView) 
     told = [name for name in ("field", "label", "treatment", "well", "state", "verdict") if name in cells.data]
     longest = {name: max(map(len, map(str, cells.data[name])), default=0) for name in told}
     columns = [TableColumn(field=n, title=n, width=20 + 7 * max(len(n), longest[n])) for n in told]
-    numbers = NumberFormatter(format="0,0.[000]")
+    numbers = HTMLTemplateFormatter(template=f"<%= ({glue.NUMBER})(value) %>")
     titles = {feature: axis_label(feature) for feature in features}
-    columns += [TableColumn(field=f, title=t, formatter=numbers, width=20 + 7 * len(t)) for f, t in titles.items()]
+    wide = {feature: 20 + 7 * max(len(title), _DIGITS) for feature, title in titles.items()}
+    columns += [TableColumn(field=f, title=t, formatter=numbers, width=wide[f]) for f, t in titles.items()]
     look: dict[str, Any] = {
         "reorderable": False,
         "autosize_mode": "none",
@@ -251,7 +271,8 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
         look: dict[str, Any] = {"fill_color": {"field": feature, "transform": mapper}, "line_color": "#888888"}
         wells_drawn = shown.rect("column", "row", 0.92, 0.92, source=source, view=view, **look)
         wells_drawn.selection_glyph = wells_drawn.glyph.clone(line_color="black", line_width=3)
-        wells_drawn.nonselection_glyph = wells_drawn.glyph.clone(fill_alpha=0.6)
+        # not paler: their colours are those of the scale
+        wells_drawn.nonselection_glyph = wells_drawn.glyph.clone()
         tooltips = [("well", "@well"), ("treatment", "@treatment"), (axis_label(feature), f"@{{{feature}}}")]
         shown.add_tools(HoverTool(tooltips=tooltips))
         figures.append(shown)
@@ -262,15 +283,17 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
 
 def feature_choice(
     features: Sequence[str], changed: Sequence, axis: object, wells: ColumnDataSource | None = None,
-    mapper: LinearColorMapper | None = None, drawn: Sequence = (),
+    mapper: LinearColorMapper | None = None, drawn: Sequence = (), plates: Sequence[figure] = (),
 ) -> Select:  # fmt: skip
     """What the SuperPlot and the plate show: one of the `features`."""
     what = Select(title="Shown", value=features[0], options=_named(features), name="feature")
-    args: dict[str, Any] = {"renderers": list(changed), "axis": axis, "features": list(features), "what": what}
-    args["names"] = [axis_label(feature) for feature in features]
-    what.js_on_change("value", CustomJS(args=args, code=glue.FEATURE))
+    told: dict[str, Any] = {"features": list(features), "names": [axis_label(name) for name in features], "what": what}
+    if changed:
+        args = told | {"renderers": list(changed), "axis": axis}
+        what.js_on_change("value", CustomJS(args=args, code=glue.FEATURE))
     if wells is not None:
-        args = {"wells": wells, "mapper": mapper, "renderers": list(drawn), "what": what}
+        hovers = [hover for plate in plates for hover in plate.hover]
+        args = told | {"wells": wells, "mapper": mapper, "renderers": list(drawn), "hovers": hovers}
         what.js_on_change("value", CustomJS(args=args, code=glue.WELL_FEATURE))
     return what
 
@@ -295,9 +318,8 @@ def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFi
     known = known[np.isfinite(known)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     high = high if high > low else low + 1
-    value = RangeSlider(
-        title="between", start=low, end=high, value=(low, high), step=(high - low) / 200, name="by_range"
-    )
+    look: dict[str, Any] = {"format": slider_numbers(), "name": "by_range"}
+    value = RangeSlider(title="between", start=low, end=high, value=(low, high), step=(high - low) / 200, **look)
     told = Div(text=f"{len(cells.data['field'])} of {len(cells.data['field'])} cells pass the filters.", name="passing")
     args = {"cells": cells, "passing": passing, "columns": columns, "choices": choices, "quality": quality}
     narrow = CustomJS(args=args | {"what": what, "value": value, "told": told}, code=glue.FILTER)
@@ -309,7 +331,7 @@ def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFi
 
 def link(cells: ColumnDataSource, viewer: Viewer, wells: ColumnDataSource | None = None) -> Div:
     """Let cells that are selected show their field and wells, and wells select their cells; returns what it says."""
-    told = Div(text="No cell is selected.", name="selected")
+    told = Div(text="No cell is selected.", name="selected", render_as_text=True)
     if wells is not None:
         row = {key: k for k, key in enumerate(zip(wells.data["plate"], wells.data["well"]))}
         plates = cells.data.get("plate", [""] * len(cells.data["field"]))

@@ -8,7 +8,7 @@ import numpy as np
 
 from cellular.data.image import FieldImage
 from cellular.data.plate import ROLE_ORDER
-from cellular.labels.cells import windows_of
+from cellular.labels.cells import windows_of, without_gaps
 
 # Longest side of a picture, px: sharp on a screen, light in a mail.
 LONGEST = 1500
@@ -90,6 +90,13 @@ def outlines_of(labels: np.ndarray, within: float = 0.7) -> dict[int, Ring]:
     return found
 
 
+def labels_at(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A label image (Y, X) at a picture's `size` (X', Y'), by nearest pixels; ids beyond single floats are others."""
+    if labels.dtype != np.uint16:
+        labels = (without_gaps(labels)[1] if labels.max(initial=0) > 1 << 24 else labels).astype(np.float32)
+    return cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+
+
 def _set_apart(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Corners (N, 2) of all parts with a row of NaN between any two."""
     gap = np.full((1, 2), np.nan, np.float32)
@@ -98,8 +105,7 @@ def _set_apart(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def _outline(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Mask (Y', X') of outlines, about two pixels wide, at the picture's size."""
-    labels = labels if labels.dtype == np.uint16 else labels.astype(np.float32)
-    small = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+    small = labels_at(labels, size)
     inner = cv2.erode(small, np.ones((3, 3), np.uint8))
     outer = cv2.dilate(small, np.ones((3, 3), np.uint8))
     return (small > 0) & (inner != outer)

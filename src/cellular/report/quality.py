@@ -72,12 +72,15 @@ def add_quality(
         page.text(f"{len(odd)} of {len(quality)} fields are set apart from their plate:")
         page.table(odd[["field", "reasons"]])
         if excluded is None:
-            page.caveat("Flagged fields are in all results below. To leave them out, run again with --exclude flagged.")
+            page.caveat("Flagged fields are in all results; --exclude flagged of analyse and stats leaves them out.")
     for note in notes:
         page.caveat(note[0].upper() + note[1:] + ".")
     if excluded is not None:
         page.text(f"Left out of the comparison: {len(excluded)} of {len(quality)} fields; they stay in all tables.")
         page.table(excluded)
+    pictured = int(odd["field"].isin(list(thumbnails)).sum())
+    if 0 < pictured < len(odd):
+        page.text(f"Pictures are of the first {pictured} of the {len(odd)} fields, and of usual ones.")
     page.figures({_caption(quality, name): path for name, path in thumbnails.items()})
     if len(flat_field):
         _add_flat_field(page, flat_field, profiles)

@@ -10,10 +10,8 @@ from matplotlib.figure import Figure
 from cellular.autophagy.compare.design import in_order
 from cellular.autophagy.measure.documentation import axis_label
 from cellular.errors import InputError, import_extra
-from cellular.report.style import PALETTE, treatment_colours
+from cellular.report.style import treatment_looks, unit_looks
 
-# Besides colour, every unit and treatment has its marker: the figures survive a grey printer.
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 CELLS_SHOWN = 4000
 
 
@@ -32,7 +30,7 @@ def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: in
     known = _known(cells, [feature], unit)
     treatments = _ordered(known["treatment"])
     units = sorted(known[unit].unique())
-    look = {name: (PALETTE[i % len(PALETTE)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(units)}
+    look = unit_looks(units)
     rng = np.random.default_rng(seed)
     shown = known.sample(CELLS_SHOWN, random_state=seed) if len(known) > CELLS_SHOWN else known
     # as in the comparison, images count alike, however many cells they hold
@@ -58,16 +56,25 @@ def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: in
         )
     low, high = np.nanpercentile(shown[feature], [0.5, 99.5])
     margin = 0.05 * (high - low) or 1
-    axes.set_ylim(min(low, np.nanmin(means)) - margin, max(high, np.nanmax(means)) + margin)
+    bottom, top = min(low, np.nanmin(means)) - margin, max(high, np.nanmax(means)) + margin
+    axes.set_ylim(bottom, top)
     axes.set_xticks(range(len(treatments)), treatments)
     axes.set(
         xlim=(-0.6, len(treatments) - 0.4),
         ylabel=axis_label(feature),
-        title=f"{len(known):,} cells, {len(units)} {unit}s",
+        title=f"{len(known):,} cells, {len(units)} {unit}s"
+        + _not_seen(len(known), shown[feature].between(bottom, top)),
     )
     if len(units) <= 12:
         axes.legend(title=unit, frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
+
+
+def _not_seen(cells: int, seen: pd.Series) -> str:
+    """How many of `cells` have no dot, in a line: of those that are drawn `seen` (bool) lie within the axis."""
+    drawn = [f"{len(seen):,} of them drawn"] if len(seen) < cells else []
+    beyond = [f"{(~seen).sum():,} beyond the axis"] if not seen.all() else []
+    return "\n" * bool(drawn or beyond) + ", ".join([*drawn, *beyond])
 
 
 def superplot_data(cells: pd.DataFrame, feature: str, unit: str = "well") -> pd.DataFrame:
@@ -76,16 +83,17 @@ def superplot_data(cells: pd.DataFrame, feature: str, unit: str = "well") -> pd.
     return known.assign(label=cells.loc[known.index, "label"]) if "label" in cells else known
 
 
-def over_time(means: pd.DataFrame, features: Sequence[str], level: float = 0.95) -> Figure:
+def over_time(means: pd.DataFrame, features: Sequence[str], level: float = 0.95, page: Sequence[str] = ()) -> Figure:
     """Mean of each treatment at each timepoint with its interval, one panel a feature.
 
-    `means` is ``Comparison.over_time``; a point without a bar rests on one unit.
+    `means` is ``Comparison.over_time``; a point without a bar rests on one unit. `page` are all treatments of the page
+    that the figure is on: in all its figures they look the same.
     """
     chosen = means[means["feature"].isin(features)]
     if chosen.empty:
         raise InputError(f"No means of {list(features)}")
     treatments = _ordered(chosen["treatment"])
-    colours = treatment_colours(treatments)
+    looks = treatment_looks(treatments, page)
     rows = -(-len(features) // 2)
     figure, panels = plt.subplots(rows, min(2, len(features)), figsize=(3.9 * min(2, len(features)), 2.9 * rows))
     panels = np.atleast_1d(panels).ravel()
@@ -96,15 +104,8 @@ def over_time(means: pd.DataFrame, features: Sequence[str], level: float = 0.95)
             points = chosen[(chosen["feature"] == feature) & (chosen["treatment"] == treatment)]
             at = points["timepoint"] + 0.06 * (number - (len(treatments) - 1) / 2)
             bars = np.abs(points[["ci_low", "ci_high"]].to_numpy().T - points["mean"].to_numpy())
-            axes.errorbar(
-                at,
-                points["mean"],
-                yerr=bars,
-                color=colours[treatment],
-                marker=MARKERS[number % len(MARKERS)],
-                capsize=3,
-                label=treatment,
-            )
+            colour, marker = looks[treatment]
+            axes.errorbar(at, points["mean"], yerr=bars, color=colour, marker=marker, capsize=3, label=treatment)
         axes.set(xlabel="timepoint", ylabel=axis_label(feature))
         axes.xaxis.get_major_locator().set_params(integer=True)
     panels[0].legend(frameon=False, fontsize=8)
@@ -114,13 +115,13 @@ def over_time(means: pd.DataFrame, features: Sequence[str], level: float = 0.95)
 
 
 def cell_map(
-    cells: pd.DataFrame, features: Sequence[str], *, method: str = "pca", seed: int = 0
+    cells: pd.DataFrame, features: Sequence[str], *, method: str = "pca", seed: int = 0, page: Sequence[str] = ()
 ) -> tuple[Figure, pd.DataFrame]:
     """All cells in two dimensions, coloured by treatment: PCA, or UMAP (extra ``umap``).
 
     Features are centred on their median and scaled by their interquartile range; cells with a missing value take the
     median. Returns the figure and the table ``field, label (where known), treatment, first, second``. Distances
-    between groups in the picture are no test of anything.
+    between groups in the picture are no test of anything. `page` as of :func:`over_time`.
     """
     known = cells["treatment"].notna().to_numpy()
     fewest = 20 if method == "umap" else 5
@@ -133,23 +134,24 @@ def cell_map(
     table = cells.loc[known, told].reset_index(drop=True)
     table = table.assign(first=points[:, 0], second=points[:, 1])
     treatments = _ordered(table["treatment"])
-    colours = treatment_colours(treatments)
+    looks = treatment_looks(treatments, page)
     figure, axes = plt.subplots(figsize=(5, 4.4))
     shown = table.sample(min(len(table), CELLS_SHOWN), random_state=seed)
-    for number, treatment in enumerate(treatments):
-        group = shown[shown["treatment"] == treatment]
+    drawn = _not_seen(len(table), pd.Series(True, shown.index))
+    for treatment in treatments:
+        group, (colour, marker) = shown[shown["treatment"] == treatment], looks[treatment]
         axes.scatter(
             group["first"],
             group["second"],
             s=9,
-            marker=MARKERS[number % len(MARKERS)],
-            color=colours[treatment],
+            marker=marker,
+            color=colour,
             alpha=0.45,
             linewidths=0,
             label=treatment,
             rasterized=True,
         )
-    axes.set(xlabel=names[0], ylabel=names[1], title=f"{len(table):,} cells, {scaled.shape[1]} features")
+    axes.set(xlabel=names[0], ylabel=names[1], title=f"{len(table):,} cells, {scaled.shape[1]} features{drawn}")
     axes.legend(frameon=False, markerscale=2)
     return figure, table
 
@@ -194,25 +196,25 @@ def _components(scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return scaled @ loadings, variances[:-3:-1] / variances.clip(0).sum()
 
 
-def forest(effects: pd.DataFrame, title: str = "") -> Figure:
+def forest(effects: pd.DataFrame, title: str = "", page: Sequence[str] = ()) -> Figure:
     """Standardised differences with their intervals, largest first; rows as in ``Comparison.effects``.
 
     Every row names its treatment, and the title the control; `title` stands in for that.
+    `page` as of :func:`over_time`.
     """
     rows = effects[effects["standardised"].notna()]
     rows = rows.iloc[np.argsort(rows["standardised"].abs())].tail(30)
     if rows.empty:
         raise InputError("No effect to draw: none could be estimated")
     treatments = in_order(rows["treatment"])
-    colours = treatment_colours(treatments)
+    looks = treatment_looks(treatments, page)
     figure, axes = plt.subplots(figsize=(6, 0.8 + 0.24 * len(rows)))
     axes.axvline(0, color="0.6", linewidth=0.8)
-    for number, treatment in enumerate(treatments):
-        at = np.flatnonzero(rows["treatment"] == treatment)
+    for treatment in treatments:
+        at, (colour, marker) = np.flatnonzero(rows["treatment"] == treatment), looks[treatment]
         ends = rows[["standardised_low", "standardised_high"]].to_numpy()[at].T
-        axes.hlines(at, ends[0], ends[1], color=colours[treatment])
-        marker = MARKERS[number % len(MARKERS)]
-        axes.plot(rows["standardised"].iloc[at], at, marker, color=colours[treatment], label=treatment)
+        axes.hlines(at, ends[0], ends[1], color=colour)
+        axes.plot(rows["standardised"].iloc[at], at, marker, color=colour, label=treatment)
     names = rows["feature"].map(axis_label)
     axes.set_yticks(range(len(rows)), names if len(treatments) == 1 else names + ", " + rows["treatment"], fontsize=8)
     title = title or f"{', '.join(treatments[:4])}{', ...' * (len(treatments) > 4)} against {rows['control'].iloc[0]}"

@@ -15,6 +15,8 @@ from bokeh.models import (
     Column,
     ColumnDataSource,
     CustomJS,
+    CustomJSHover,
+    CustomJSTickFormatter,
     GroupFilter,
     HoverTool,
     Range1d,
@@ -32,6 +34,7 @@ from bokeh.models.widgets.markups import Div
 from bokeh.models.widgets.sliders import RangeSlider, Slider
 from bokeh.plotting import figure
 
+from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.image import FieldImage
 from cellular.report import glue
 from cellular.report.colours import EDGE, KINDS
@@ -57,7 +60,7 @@ class Frame:
     ----------
     field : its name. position : name of what is chosen in the list: the field, or the series that it is of.
     time : timepoint, None where there is one only. shape : (Y, X) of the image, px.
-    channels : its channels' names, colours and pictures.
+    channels : its channels' names, colours and pictures. pixel_size_um : of the image, None where it is not known.
     """
 
     field: str
@@ -65,13 +68,15 @@ class Frame:
     time: int | None
     shape: tuple[int, int]
     channels: Mapping[str, tuple[tuple[int, int, int], ChannelPicture]]
+    pixel_size_um: float | None = None
 
 
 def frame_of(image: FieldImage, name: str, count: int, position: str = "", time: int | None = None) -> Frame:
     """A field as one of `count` on a page, which share the room that pictures may take."""
     colours = channel_colours(image)
     pictures = channel_pictures(image, PICTURE_BYTES / (count * len(colours)))
-    return Frame(name, position or name, time, image.shape, dict(zip(colours, zip(colours.values(), pictures))))
+    channels = dict(zip(colours, zip(colours.values(), pictures)))
+    return Frame(name, position or name, time, image.shape, channels, image.pixel_size_um)
 
 
 @dataclass
@@ -97,12 +102,12 @@ def field_viewer(
     frames: Sequence[Frame],
     cells: ColumnDataSource,
     *,
-    pixel_size_um: float | None = None,
     puncta: pd.DataFrame | None = None,
     outlines: Mapping[str, tuple[str, str, str, str]] | None = None,
     further: Mapping[str, tuple[pd.DataFrame, str, str]] | None = None,
     steps: pd.DataFrame | None = None,
     tooltips: Sequence[tuple[str, str]] = (),
+    numbers: Sequence[str] = (),
 ) -> Viewer:
     """A viewer of `frames`.
 
@@ -112,10 +117,10 @@ def field_viewer(
     puncta : ``frame, x, y, kind``. steps : of tracks, ``frame, x0, y0, x1, y1`` (a row a frame in which it is drawn).
     outlines : layers of cells by name: (column, its value, colour, dash); all cells in one layer without.
     further : layers of outlines that are no cells: (``frame, xs, ys``, colour, dash).
-    tooltips : what hovering a cell tells, as Bokeh's.
+    tooltips : what hovering a cell tells, as Bokeh's. numbers : columns of measurements, told after them.
     """
     here, passing = GroupFilter(column_name="frame", group=0), BooleanFilter()
-    shown = _figure(frames[0].shape, pixel_size_um)
+    shown = _figure(frames[0].shape)
     image = ColumnDataSource({"image": [np.zeros((1, 1), np.uint32)], "width": [1.0], "height": [1.0]})
     shown.image_rgba("image", source=image, x=0, y=0, dw="width", dh="height")
     layers: dict[str, list[GlyphRenderer]] = {}
@@ -129,7 +134,10 @@ def field_viewer(
     hovered: list[DataRenderer] = [
         renderer for group in list(layers.values())[len(further or {}) :] for renderer in group
     ]
-    shown.add_tools(HoverTool(renderers=hovered, tooltips=list(tooltips), point_policy="follow_mouse"))
+    told = [*tooltips, *((axis_label(name), f"@{{{name}}}{{custom}}") for name in numbers)]
+    read = CustomJSHover(code=f"return ({glue.NUMBER})(value)")
+    as_read: dict[str, Any] = {f"@{{{name}}}": read for name in numbers}
+    shown.add_tools(HoverTool(renderers=hovered, tooltips=told, formatters=as_read, point_policy="follow_mouse"))
     if puncta is not None and len(puncta):
         layers |= add_puncta(shown, puncta, here)
     if steps is not None and len(steps):
@@ -141,8 +149,10 @@ def field_viewer(
             "time": [0 if frame.time is None else frame.time for frame in frames],
             "width": [frame.shape[1] for frame in frames],
             "height": [frame.shape[0] for frame in frames],
+            "size": [frame.pixel_size_um or 1.0 for frame in frames],
         }
     )
+    shown.add_layout(_scale_bar(shown, here, table, all(frame.pixel_size_um for frame in frames)))
     where, when = _choosing(frames)
     viewer = Viewer(Column(sizing_mode="stretch_width"), shown, here, passing, table, where, when, layers)
     viewer.layout.children = [
@@ -196,7 +206,7 @@ def add_steps(shown: figure, steps: pd.DataFrame, here: GroupFilter) -> GlyphRen
     return shown.segment("x0", "y0", "x1", "y1", source=source, **look)
 
 
-def _figure(shape: tuple[int, int], pixel_size_um: float | None) -> figure:
+def _figure(shape: tuple[int, int]) -> figure:
     side = float(max(shape))
     across = Range1d(start=0, end=side)
     shown = figure(
@@ -216,19 +226,21 @@ def _figure(shape: tuple[int, int], pixel_size_um: float | None) -> figure:
         min_border=0,
     )
     shown.grid.visible = shown.axis.visible = False
-    shown.add_layout(_scale_bar(across, side, pixel_size_um))
     return shown
 
 
-def _scale_bar(across: Range1d, side: float, pixel_size_um: float | None) -> ScaleBar:
-    """A bar of a round length in um; in px where the pixel size is not known."""
+def _scale_bar(shown: figure, here: GroupFilter, frames: ColumnDataSource, known: bool) -> ScaleBar:
+    """A bar of a round length in um, by the frame's own pixel size; in px where one of them is not `known`."""
+    across: Any = shown.x_range
     look: dict[str, Any] = {"location": "bottom_right", "background_fill_alpha": 0.7, "name": "scale"}
-    if pixel_size_um is None:
+    if not known:
         return ScaleBar(range=across, unit="px", dimensional=Metric(base_unit="px", include=["px"]), **look)
-    own = Range1d(start=0.0, end=side * pixel_size_um)
-    follow = CustomJS(args={"own": own, "px": across, "size": pixel_size_um}, code=glue.SCALE)
+    size = frames.data["size"][0]
+    own = Range1d(start=across.start * size, end=across.end * size)
+    follow = CustomJS(args={"own": own, "px": across, "frames": frames, "here": here}, code=glue.SCALE)
     across.js_on_change("end", follow)
     across.js_on_change("start", follow)
+    here.js_on_change("group", follow)
     return ScaleBar(range=own, unit="µm", dimensional=MetricLength(), **look)
 
 
@@ -240,6 +252,11 @@ def _choosing(frames: Sequence[Frame]) -> tuple[Select, Slider]:
     first, last = (times[0], times[-1]) if timed else (0, 1)
     when = Slider(title="Timepoint", start=first, end=last, value=first, step=1, visible=timed, name="when", width=220)
     return where, when
+
+
+def slider_numbers() -> CustomJSTickFormatter:
+    """The ends of a slider as numbers are read; Bokeh's own have two decimals, those of fractions are 0."""
+    return CustomJSTickFormatter(code=f"return ({glue.NUMBER})(tick)")
 
 
 def _light(frames: Sequence[Frame], image: ColumnDataSource, viewer: Viewer) -> list[UIElement]:
@@ -257,8 +274,11 @@ def _light(frames: Sequence[Frame], image: ColumnDataSource, viewer: Viewer) -> 
         first = float(np.median([p.dark for p in own])), float(np.quantile([p.bright for p in own], 0.8))
         step = (high - low) / 500
         contrast.append(
-            RangeSlider(title=name, start=low, end=high, value=first, step=step, width=220, name=f"level{k}")
-        )
+            RangeSlider(
+                title=name, start=low, end=high, value=first, step=step, width=220, name=f"level{k}",
+                format=slider_numbers(),
+            )
+        )  # fmt: skip
     args: dict[str, Any] = {
         "here": viewer.here,
         "pictures": ColumnDataSource(data),

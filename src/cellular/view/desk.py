@@ -8,11 +8,11 @@ import numpy as np
 
 from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles
-from cellular.data.window import FieldWindows, RecentFields
+from cellular.data.window import FieldWindows, RecentFields, stamp
 from cellular.errors import CellularError, InputError
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.queue import Job, Queue
-from cellular.jobs.view import Run, open_run, stamp
+from cellular.jobs.view import Run, open_run
 
 # Fields whose label images are kept in memory.
 MOST_FIELDS = 8

@@ -32,9 +32,9 @@ from cellular.errors import CellularError, InputError
 from cellular.labels.cells import areas_of
 from cellular.report.colours import EDGE, EDITED, KINDS, STATES, colours_of
 from cellular.report.outlines import outlines_of
-from cellular.tables import of_fields
+from cellular.tables import puncta_of
 from cellular.view.desk import Desk
-from cellular.view.parts import ROWS, ends, paged_table, press, tick
+from cellular.view.parts import ROWS, ends, numbers_of, paged_table, press, tick
 from cellular.view.picture import compose, contrast, ramp, scale_bar, to_read
 from cellular.view.tracks import colour_of, paths, with_tracks
 
@@ -59,6 +59,7 @@ class FieldPane:
     def __init__(self, desk: Desk, tell: Callable[[str], None]) -> None:
         self.desk, self.tell = desk, tell
         self.item: FieldFiles | None = None
+        self.windows: Any = None  # the FieldWindows of what is shown
         self.ranges: list[tuple[float, float]] = []
         self._seen: tuple | None = None
         self._waiting: Any = None
@@ -78,8 +79,6 @@ class FieldPane:
         self.table.param.watch(self._row_chosen, "selection")
         self.cells.selected.on_change("indices", lambda attr, old, new: self._mark_rows())
         self._make_plot()
-
-    # --- what there is
 
     def _make_figure(self) -> None:
         self.x_range, self.y_range = Range1d(start=0, end=1), Range1d(start=1, end=0)
@@ -102,9 +101,8 @@ class FieldPane:
         pen: Any = plot.multi_line("xs", "ys", source=self.pen, line_color="#FFFF00", line_width=2)
         seeds: Any = plot.scatter("x", "y", source=self.seeds, size=10, color="#FFFF00", marker="x", line_width=3)
         plot.segment("x0", "y", "x1", "y", source=self.bar, line_color="white", line_width=4)
-        plot.text(
-            "x0", "y", "text", source=self.bar, text_color="white", text_font_size="13px", y_offset=-8
-        )  # above the bar
+        above: dict[str, Any] = {"text_color": "white", "text_font_size": "13px", "y_offset": -8}
+        plot.text("x0", "y", "text", source=self.bar, **above)
         self.renderers: dict[str, Renderer] = {"outlines": cells, "puncta": spots, "tracks": paths}
         self.tap, self.hover = TapTool(renderers=[cells]), HoverTool(renderers=[cells], tooltips=[("cell", "@label")])
         self.tools: dict[str, Tool] = {
@@ -140,9 +138,8 @@ class FieldPane:
 
     def _make_plot(self) -> None:
         self.x_column, self.y_column = (pn.widgets.Select(label=name, options=[], width=180) for name in "xy")
-        self.plot = figure(
-            height=280, sizing_mode="stretch_width", tools="tap,lasso_select,wheel_zoom,pan,reset", name="plot"
-        )
+        tools = "tap,lasso_select,wheel_zoom,pan,reset"
+        self.plot = figure(height=280, sizing_mode="stretch_width", tools=tools, name="plot")
         self.plot.scatter("plot_x", "plot_y", source=self.cells, size=7, color="#0072B2", nonselection_alpha=0.35)
         for part in (self.x_column, self.y_column):
             part.param.watch(lambda _: self.show_cells(), "value")
@@ -150,16 +147,31 @@ class FieldPane:
     # --- a field
 
     def open(self, item: FieldFiles) -> None:
-        """Show the field from edge to edge."""
-        windows = self.desk.windows(item)
-        self.item, self._seen = item, None
+        """Show the field from edge to edge; one whose images cannot be read leaves all as it was, and raises."""
+        self._read(item)
         self.cells.selected.indices = []
-        step = step_for(max(windows.shape), SIDE)  # that of the whole field in view: read once
-        sample = [slice(0, size, step) for size in windows.shape]
-        self.ranges = [contrast(windows.window(k, *sample)) for k in range(len(windows.channels))]
-        self._show_channels(windows.channels)
         self.fit()
         self.show_cells()
+
+    def _read(self, item: FieldFiles) -> None:
+        """Make it the field that is shown, and offer its channels."""
+        windows = self.desk.windows(item)
+        # at the step of the whole field in view: read once
+        sample = [slice(0, size, step_for(max(windows.shape), SIDE)) for size in windows.shape]
+        ranges = [contrast(windows.window(k, *sample)) for k in range(len(windows.channels))]
+        self.item, self.windows, self.ranges, self._seen = item, windows, ranges, None
+        self._show_channels(windows.channels)
+
+    def renew(self) -> str:
+        """Draw the field anew where its images were written since; what hinders that, empty where nothing does."""
+        if self.item is not None and not self.windows.is_current(self.item):
+            try:
+                self._read(self.item)
+            except CellularError as error:
+                return f"{error}. What is shown was read before"
+            self.paint()
+            self.show_cells(keep=self.chosen())
+        return ""
 
     @property
     def opened(self) -> FieldFiles:
@@ -170,7 +182,7 @@ class FieldPane:
 
     def fit(self) -> None:
         """The whole field in view."""
-        height, width = self.desk.windows(self.opened).shape
+        height, width = self.windows.shape
         self._look(width / 2, height / 2, max(height, width / self._aspect()) / 2)
 
     def zoom(self, factor: float) -> None:
@@ -210,15 +222,10 @@ class FieldPane:
         rows, self._ticks = [], []
         for number, (name, (low, high)) in enumerate(zip(names, self.ranges)):
             shown = tick(name, True, width=110, align="center")
-            top = high + (high - low) * 2
-            level = pn.widgets.RangeSlider(
-                label=f"contrast of {name}",
-                start=min(0.0, low),
-                end=top,
-                value=(low, high),
-                sizing_mode="stretch_width",
-                show_value=False,
-            )
+            start, end = min(0.0, low), high + (high - low) * 2  # Panel's step of 0.1 is more than fractions have
+            how: dict[str, Any] = {"start": start, "end": end, "value": (low, high), "step": (end - start) / 1000}
+            how |= {"label": f"contrast of {name}", "sizing_mode": "stretch_width", "show_value": False}
+            level = pn.widgets.RangeSlider(**how)
             shown.param.watch(lambda _: self.paint(), "value")
             level.param.watch(lambda event, k=number: self._set_range(k, event.new), "value_throttled")
             self._ticks.append(shown)
@@ -250,7 +257,7 @@ class FieldPane:
 
     def _view(self) -> tuple[int, int, int, int, int]:
         """Rows, columns and step to read for what is in view: a margin more than is seen, on a grid of the step."""
-        height, width = self.desk.windows(self.opened).shape
+        height, width = self.windows.shape
         (x0, x1), (y0, y1) = sorted(ends(self.x_range)), sorted(ends(self.y_range))
         step = step_for(min(max(x1 - x0, y1 - y0), max(height, width)), SIDE)
         return (*to_read(y0, y1, height, step), *to_read(x0, x1, width, step), step)
@@ -259,15 +266,14 @@ class FieldPane:
         """Draw the image that is in view, its channels in their colours, and the scale bar."""
         if self.item is None:
             return
-        windows = self.desk.windows(self.item)
         self._seen = y0, y1, x0, x1, step = self._view()
         if y1 <= y0 or x1 <= x0:
             self.image.data = {name: [] for name in self.image.data}
             return
         shown = [k for k, row in enumerate(self._ticks) if row.value]
-        colours = colours_of(windows.channels, bool(self.safe.value))
+        colours = colours_of(self.windows.channels, bool(self.safe.value))
         try:
-            planes = [windows.window(k, slice(y0, y1, step), slice(x0, x1, step)) for k in shown]
+            planes = [self.windows.window(k, slice(y0, y1, step), slice(x0, x1, step)) for k in shown]
         except CellularError as error:
             self.tell(str(error))
             self._seen = None
@@ -281,8 +287,7 @@ class FieldPane:
         self._paint_bar()
 
     def _paint_bar(self) -> None:
-        size = self.desk.windows(self.opened).pixel_size_um
-        self.bar.data = scale_bar(*ends(self.x_range), max(ends(self.y_range)), size)
+        self.bar.data = scale_bar(*ends(self.x_range), max(ends(self.y_range)), self.windows.pixel_size_um)
 
     # --- cells
 
@@ -314,7 +319,7 @@ class FieldPane:
         self._busy = True  # rows that are chosen must be there
         self.cells.selected.indices, self.table.selection = [], []
         self.cells.data = {name: table[name].tolist() for name in table}
-        self.table.value = table[names].round(4)
+        self.table.param.update(value=table[names], formatters=numbers_of(table[names]))
         self._busy = False
         self.cells.selected.indices = chosen
         self._show_puncta()
@@ -343,8 +348,7 @@ class FieldPane:
     def _edges(self, table: pd.DataFrame) -> list[str]:
         by = self.colour_by.value
         if by == "what was edited":
-            found = self.desk.correcting(self.opened)
-            touched = set(found.edited())
+            touched = set(self.desk.correcting(self.opened).edited())
             return [EDITED if label in touched else EDGE for label in table["label"]]
         if by == "track":
             return [colour_of(track) for track in table["track"]]
@@ -353,15 +357,12 @@ class FieldPane:
         return ramp(table[by], Viridis256) if by in table else [EDGE] * len(table)
 
     def _show_puncta(self) -> None:
-        mine = of_fields(self.desk.run.tables, "puncta", [self.opened.name])
+        mine = puncta_of(self.desk.run.tables, [self.opened.name])
         mine = pd.DataFrame({"x": [], "y": []}) if mine is None else mine
         kinds = mine["kind"].tolist() if "kind" in mine else [""] * len(mine)
-        self.puncta.data = {
-            "x": (mine["x"] + 0.5).tolist(),
-            "y": (mine["y"] + 0.5).tolist(),
-            "kind": kinds,
-            "colour": [KINDS.get(kind, "#FFFFFF") for kind in kinds],
-        }
+        colours = [KINDS.get(kind, "#FFFFFF") for kind in kinds]
+        x, y = ((mine[axis] + 0.5).tolist() for axis in "xy")
+        self.puncta.data = {"x": x, "y": y, "kind": kinds, "colour": colours}
 
     def _show_layers(self) -> None:
         for name, renderer in self.renderers.items():
@@ -393,7 +394,7 @@ class FieldPane:
         places = [k for k, label in enumerate(self.cells.data["label"]) if label in set(labels)]
         self.cells.selected.indices = places
         if places:
-            x, y = (float(np.mean(self.cells.data[axis][places[0]])) for axis in ("xs", "ys"))
+            x, y = (float(np.nanmean(self.cells.data[axis][places[0]])) for axis in ("xs", "ys"))
             (left, right), (bottom, top) = ends(self.x_range), ends(self.y_range)
             if not (left < x < right and top < y < bottom):
                 self.centre_on(x, y)

@@ -117,6 +117,8 @@ class Page:
                 self._name(name)
         except CellularError as error:
             self.tell(str(error))
+            if self.field.item is not None:  # what is marked elsewhere is what is still shown
+                self.plate.show_choice(self.field.item.name, self.field.chosen())
             return
         self.choice.field = name
         self.field.choose([cell] if cell else [])
@@ -136,8 +138,8 @@ class Page:
         """Open the position at this timepoint, or the nearest that was imaged."""
         frames = self.desk.run.frames(self.field.opened)
         item = min(frames, key=lambda one: abs((one.timepoint or 0) - time))
-        self.time.value = item.timepoint
         self.open(item.name)
+        self._show_time(self.field.opened)  # the nearest, or the one before where this cannot be read
 
     def _cells_chosen(self) -> None:
         chosen = self.field.chosen()
@@ -168,11 +170,15 @@ class Page:
     def _renew(self) -> None:
         """Show the run as it is now where a command has written it since, this page's or another."""
         trouble = self.desk.renew()
+        if self.desk.run is not self._run:
+            self._reload()
+        trouble = trouble or self.field.renew()
         if trouble != self._trouble:
             self._trouble = trouble
             self.tell(trouble)
-        if self.desk.run is self._run:
-            return
+
+    def _reload(self) -> None:
+        """Show the run that the desk has now."""
         self._run = self.desk.run
         self.head.object = self._told()
         self.plate.reload()
@@ -182,7 +188,6 @@ class Page:
             self.open(self._run.plate.fields[0].name)
             return
         self.field.item = shown
-        self.field.paint()
         self.field.show_cells(keep=self.field.chosen())
         self.correct.refresh()
         self._name(shown.name)

@@ -8,6 +8,9 @@ from typing import Any, cast
 import pandas as pd
 import panel as pn
 from bokeh.models import Range1d
+from bokeh.models.widgets.tables import HTMLTemplateFormatter
+
+from cellular.report.glue import NUMBER
 
 # Rows that a table shows at once.
 ROWS = 8
@@ -40,6 +43,13 @@ def paged_table(name: str, table: pd.DataFrame, selectable: bool | int) -> pn.wi
         table, pagination="remote", page_size=ROWS, disabled=True, selectable=selectable, show_index=False,
         sizing_mode="stretch_width", height=330, layout="fit_data", tags=[name], stylesheets=[HOVERED],
     )  # fmt: skip
+
+
+def numbers_of(table: pd.DataFrame) -> dict[str, HTMLTemplateFormatter]:
+    """How a table's fractions are told; Panel's own have six decimals, and 0.0000004 is 0."""
+    return {
+        name: HTMLTemplateFormatter(template=f"<%= ({NUMBER})(value) %>") for name in table.select_dtypes("floating")
+    }
 
 
 def press(button: pn.widgets.Button, action: Callable[[], None]) -> None:

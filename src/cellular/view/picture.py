@@ -69,8 +69,8 @@ def bar_length(width_um: float) -> float:
 
 
 def ramp(values: pd.Series, palette: Sequence[str]) -> list[str]:
-    """A colour for each number, from the 2 % to the 98 % of them; grey for none."""
-    known = values.astype(float)
+    """A colour for each number, from the 2 % to the 98 % of them; grey for none, and for what is infinite."""
+    known = values.astype(float).replace([np.inf, -np.inf], np.nan)
     low, high = np.nanpercentile(known, (2, 98)) if known.notna().any() else (0, 1)
     place = ((known - low) / max(high - low, 1e-12)).clip(0, 1) * (len(palette) - 1)
     return ["#999999" if value != value else palette[int(value)] for value in place]

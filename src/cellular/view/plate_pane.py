@@ -7,7 +7,7 @@ import pandas as pd
 import panel as pn
 from bokeh.models import BasicTicker, ColumnDataSource, FactorRange, HoverTool, LinearColorMapper, TapTool
 from bokeh.models.annotations import ColorBar
-from bokeh.palettes import Colorblind8, Viridis256
+from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
 from cellular.autophagy.measure.documentation import axis_label
@@ -15,13 +15,16 @@ from cellular.data.plate import plates_apart
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.files import number_order, of_words
 from cellular.jobs.conditions import conditions
+from cellular.report.colours import treatment_colours
 from cellular.view.desk import Desk
-from cellular.view.parts import ROWS, paged_table, tick, words_of
+from cellular.view.parts import ROWS, numbers_of, paged_table, tick, words_of
 
 # Dots of the plot; of more cells a fair draw is shown, and said to be one.
 MOST_DOTS = 5000
 PLACES = ("plate", "well", "site", "timepoint", "date")
 CONDITION = "condition"
+# What fields are called of which a column tells nothing.
+NOT_TOLD = "(not told)"
 # Why a field is left out of the comparison, where it is.
 LEFT_OUT = "left_out"
 
@@ -132,13 +135,15 @@ class PlatePane:
         """Draw map, dots and table for the column and the filters."""
         fields = self.shown()
         values = self._values(fields)
-        known = fields.assign(value=fields["field"].map(values.groupby("field")["value"].mean()))
+        finite = values[np.isfinite(values["value"])]  # what is infinite is in no mean, as in the tables
+        known = fields.assign(value=fields["field"].map(finite.groupby("field")["value"].mean()))
         self._draw_map(known)
         self._draw_dots(fields, values)
         names = ["field", *(n for n in ("well", self.by.value) if n in fields and n != "field"), "value"]
         rest = [name for name in fields if name not in names and fields[name].notna().any()]
         self.table.selection = []
-        self.table.value = known[[*dict.fromkeys(names), *rest[:12]]].reset_index(drop=True)
+        table = known[[*dict.fromkeys(names), *rest[:12]]].reset_index(drop=True)
+        self.table.param.update(value=table, formatters=numbers_of(table))
 
     def _values(self, fields: pd.DataFrame) -> pd.DataFrame:
         """A row a cell, or a field where the column is one of fields: ``field, label, value``."""
@@ -180,13 +185,15 @@ class PlatePane:
         total = len(table)
         if total > MOST_DOTS:
             table = table.sample(MOST_DOTS, random_state=0)
-        table["group"] = table["group"].astype(object).where(table["group"].notna(), "none").astype(str)
+        table["group"] = _names_of(table["group"])
         groups = sorted(table["group"].unique(), key=number_order)
         self.note.object = f"{min(total, MOST_DOTS):,} of {total:,} dots, drawn fairly." if total > MOST_DOTS else ""
         if list(self.groups_shown.factors) != groups:
             self.groups_shown.factors = groups or ["none"]
         side = np.random.default_rng(0).uniform(-0.3, 0.3, len(table))
-        colour = {name: Colorblind8[k % 8] for k, name in enumerate(groups)}
+        # of all fields, shown or not: a group keeps its colour
+        every = _names_of(self.fields[self.by.value]).unique() if self.by.value in self.fields else groups
+        colour = treatment_colours(sorted(every, key=number_order))
         self.plot.yaxis.axis_label = axis_label(self.column.value or "")
         self.dots.selected.indices = []
         self.dots.data = {
@@ -277,6 +284,11 @@ def _field_table(desk: Desk) -> tuple[pd.DataFrame, list[str]]:
     names = [*first, *(name for name in names if name not in first)]
     of_fields = [n for n in fields if fields[n].dtype.kind in "iufb" and n not in (*PLACES, *names)]
     return fields, [*names, *of_fields]
+
+
+def _names_of(groups: pd.Series) -> pd.Series:
+    """Groups as text; "none" may be what was given, as an inhibitor, and is not what is not told."""
+    return groups.astype(object).where(groups.notna(), NOT_TOLD).astype(str)
 
 
 def _plates(fields: pd.DataFrame) -> list[str]:

@@ -128,7 +128,8 @@ def test_bleaching_is_a_drift_and_an_even_lamp_is_none():
     assert drift.loc["signal", "change"] == pytest.approx(-300 / 900)
     assert list(drift["drifts"]) == [True, False, False]
     (note,) = drift_notes(drift.reset_index())
-    assert note == ("mRFP signal drifts over time on plate P1: -33% from the first timepoint to the last (900 to 600)")
+    line = "along the line through its 4 timepoints (median 900 at the first, 600 at the last)"
+    assert note == f"mRFP signal drifts over time on plate P1: -33% {line}"
     assert measure_drift(pd.concat(times[:3])).empty
 
 

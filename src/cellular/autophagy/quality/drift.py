@@ -65,6 +65,7 @@ def drift_notes(drift: pd.DataFrame) -> list[str]:
         f"{row.channel} {row.measure.replace('_', ' ')} drifts over time"
         + (f" on plate {row.plate}: " if row.plate else ": ")
         + (f"{row.change:+.2f}" if row.measure == "power_slope" else f"{row.change:+.0%}")
-        + f" from the first timepoint to the last ({row.first:.4g} to {row.last:.4g})"
+        + f" along the line through its {row.timepoints} timepoints"
+        + f" (median {row.first:.4g} at the first, {row.last:.4g} at the last)"
         for row in drift[drift["drifts"].astype(bool)].itertuples()
     ]
