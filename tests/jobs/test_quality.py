@@ -1,8 +1,10 @@
 """Quality, flat fields and exclusions from files to files."""
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +119,30 @@ def test_a_flat_field_is_of_all_fields_where_some_alone_are_outlined(folder, tmp
     cells = analyse(one, tmp_path / "one", whole, labels=few).cells
     pd.testing.assert_frame_equal(cells, measure(one, few, tmp_path / "two", settings, flat_field="auto").cells)
     assert read_csv(tmp_path / "one" / "flat_field" / "flat_field.csv")["fields"].gt(6).all()
+
+
+@pytest.mark.parametrize("odd", ["8 bit, lit from the left", "NaN"])
+def test_fields_that_are_not_measured_take_no_part_in_the_flat_field(odd, folder, tmp_path):
+    """Of the plate with three such fields the tables are those of the plate without them."""
+    settings = MeasureSettings(puncta=SMALL)
+    shutil.copytree(folder / "images", tmp_path / "images")
+    names = ("P1_A01_s1", "P1_A03_s2", "P1_B04_s1")
+    for path in (tmp_path / "images" / f"{name}_w{channel}.tif" for name in names for channel in (1, 2)):
+        image = read_image(path).astype(np.float32)
+        if odd == "NaN":
+            image[0, 0] = np.nan
+        else:
+            image = (image * np.linspace(0.14, 0.05, SIDE)).clip(0, 255).astype(np.uint8)
+        write_image(path, image)
+    for path in tmp_path.glob("images/*.tif") if odd == "NaN" else ():
+        write_image(path, read_image(path).astype(np.float32))
+    plate = find_plate(tmp_path / "images", channels=CHANNELS, labels=folder / "labels")
+    few = replace(plate, fields=tuple(item for item in plate.fields if item.name not in names))
+    made = measure(plate, None, tmp_path / "all", settings, flat_field="auto", overlays=0)
+    assert set(made.problems) == set(names)
+    alone = measure(few, None, tmp_path / "few", settings, flat_field="auto", overlays=0)
+    assert read_csv(tmp_path / "few" / "flat_field" / "flat_field.csv")["applied"].all()
+    pd.testing.assert_frame_equal(made.cells, alone.cells)
 
 
 def test_flat_field_images_are_applied_by_channel(folder, tmp_path):
