@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 import tifffile
 
 from cellular.autophagy.quality.drift import measure_drift
@@ -100,3 +101,15 @@ def test_a_treatment_of_which_the_page_can_hold_no_cell_has_its_means(tmp_path):
     at = dict(zip(zip(large["treatment"], large["unit"]), np.round(large["place"])))
     assert at == {("DMSO", "P 240301"): 0, ("DMSO", "P 240308"): 0, ("rapamycin", "Q"): 1}
     np.testing.assert_allclose(dots["place"], 1, atol=0.3)
+
+
+@pytest.mark.parametrize(("last", "unit", "across"), [(0.5, "µm", 20.0), (0.501, "µm", 20.0), (0.25, "px", 40.0)])
+def test_the_bar_has_the_pixel_size_that_the_images_tell(last, unit, across, tmp_path):
+    """Images of 40 px; where they tell several sizes, no one bar in um is right for all."""
+    found = plate(tmp_path)
+    for item, um in zip(found.fields, (0.5, 0.5, last)):
+        path = item.images[0]
+        tifffile.imwrite(path, tifffile.imread(path), imagej=True, resolution=(1 / um, 1 / um), metadata={"unit": "um"})
+    cells = pd.DataFrame({"field": ["P1", "P2", "Q1"], "label": 1, "y": 9.0, "x": 9.0, "area": 144.0})
+    bar = explorer(explore(found, {"cells": cells}).told).get_model_by_name("scale")
+    assert (bar.unit, bar.range.end) == (unit, across)

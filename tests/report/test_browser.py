@@ -28,7 +28,7 @@ def fields():
     labels[10:30, 10:30], labels[60:80, 50:80] = 1, 2
     pixels = np.zeros((SIDE, SIDE, 2), np.uint16)
     pixels[..., 0], pixels[..., 1] = np.where(labels == 1, 1000, 10), np.where(labels == 2, 500, 10)
-    image = FieldImage.of(pixels, ("mRFP", "EGFP"))
+    image = FieldImage.of(pixels, ("mRFP", "EGFP"), pixel_size_um=0.5)
     frames = [frame_of(image, n, 3, s, t) for n, s, t in (("a1", "s1", 1), ("a2", "s1", 2), ("b1", "s2", 1))]
     return frames, labels
 
@@ -59,7 +59,7 @@ def told():
     )
     steps = pd.DataFrame({"frame": [1], "x0": [19.0], "y0": [19.0], "x1": [25.0], "y1": [25.0]})
     means, wells = unit_means(cells, features, "replicate"), well_table(cells, features)
-    return Explored(frames, rings, cells, features, means, wells, puncta, steps, unit="replicate", pixel_size_um=0.5)
+    return Explored(frames, rings, cells, features, means, wells, puncta, steps, unit="replicate")
 
 
 @pytest.fixture(scope="module")

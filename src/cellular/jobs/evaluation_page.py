@@ -198,7 +198,6 @@ def _explored(
         further={"truth (white)": (truth_layer, "#FFFFFF", "solid")},
         unit="field",
         map_names=("area (px)", "IoU with the other side"),
-        pixel_size_um=result.items[0].pixel_size_um,
     )
     words = [choice.words.replace("sharpness", "F1"), size_choice([p for f in frames for _, p in f.channels.values()])]
     return told, still, [*words, "Cells with a negative number are true cells that were missed."]

@@ -96,7 +96,6 @@ def explore(
         None if tracks is None else _steps(tracks, names),
         _states(cells),
         unit=unit if unit in cells else "field",
-        pixel_size_um=next((f.pixel_size_um for f in plate.fields if f.pixel_size_um), None),
     )
     words = [choice.words, size_choice([p for frame in frames for _, p in frame.channels.values()])]
     words += [f"{len(cells):,} of {len(tables['cells']):,} cells are on this page."] * (

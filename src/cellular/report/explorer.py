@@ -60,7 +60,6 @@ class Explored:
     further: dict[str, tuple] = field(default_factory=dict)
     unit: str = "well"
     map_names: tuple[str, str] = ("component 1", "component 2")
-    pixel_size_um: float | None = None
 
 
 def explorer(told: Explored) -> Document:
@@ -75,7 +74,6 @@ def explorer(told: Explored) -> Document:
     viewer = field_viewer(
         told.frames,
         cells,
-        pixel_size_um=told.pixel_size_um,
         puncta=told.puncta,
         outlines=told.layers or None,
         further=told.further or None,

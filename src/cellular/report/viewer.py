@@ -32,6 +32,7 @@ from bokeh.models.widgets.markups import Div
 from bokeh.models.widgets.sliders import RangeSlider, Slider
 from bokeh.plotting import figure
 
+from cellular.data.formats.image_info import square
 from cellular.data.image import FieldImage
 from cellular.report import glue
 from cellular.report.colours import EDGE, KINDS
@@ -57,7 +58,7 @@ class Frame:
     ----------
     field : its name. position : name of what is chosen in the list: the field, or the series that it is of.
     time : timepoint, None where there is one only. shape : (Y, X) of the image, px.
-    channels : its channels' names, colours and pictures.
+    channels : its channels' names, colours and pictures. pixel_size_um : side of a pixel, um; None if not known.
     """
 
     field: str
@@ -65,13 +66,15 @@ class Frame:
     time: int | None
     shape: tuple[int, int]
     channels: Mapping[str, tuple[tuple[int, int, int], ChannelPicture]]
+    pixel_size_um: float | None = None
 
 
 def frame_of(image: FieldImage, name: str, count: int, position: str = "", time: int | None = None) -> Frame:
     """A field as one of `count` on a page, which share the room that pictures may take."""
     colours = channel_colours(image)
     pictures = channel_pictures(image, PICTURE_BYTES / (count * len(colours)))
-    return Frame(name, position or name, time, image.shape, dict(zip(colours, zip(colours.values(), pictures))))
+    channels = dict(zip(colours, zip(colours.values(), pictures)))
+    return Frame(name, position or name, time, image.shape, channels, image.pixel_size_um)
 
 
 @dataclass
@@ -97,7 +100,6 @@ def field_viewer(
     frames: Sequence[Frame],
     cells: ColumnDataSource,
     *,
-    pixel_size_um: float | None = None,
     puncta: pd.DataFrame | None = None,
     outlines: Mapping[str, tuple[str, str, str, str]] | None = None,
     further: Mapping[str, tuple[pd.DataFrame, str, str]] | None = None,
@@ -115,7 +117,7 @@ def field_viewer(
     tooltips : what hovering a cell tells, as Bokeh's.
     """
     here, passing = GroupFilter(column_name="frame", group=0), BooleanFilter()
-    shown = _figure(frames[0].shape, pixel_size_um)
+    shown = _figure(frames[0].shape, _pixel_size(frames))
     image = ColumnDataSource({"image": [np.zeros((1, 1), np.uint32)], "width": [1.0], "height": [1.0]})
     shown.image_rgba("image", source=image, x=0, y=0, dw="width", dh="height")
     layers: dict[str, list[GlyphRenderer]] = {}
@@ -194,6 +196,12 @@ def add_steps(shown: figure, steps: pd.DataFrame, here: GroupFilter) -> GlyphRen
     source = ColumnDataSource(data | {"frame": steps["frame"].to_numpy(np.int32)})
     look: dict[str, Any] = {"line_color": "#E69F00", "line_width": 2, "view": CDSView(filter=here)}
     return shown.segment("x0", "y0", "x1", "y1", source=source, **look)
+
+
+def _pixel_size(frames: Sequence[Frame]) -> float | None:
+    """The side of a pixel, um, of all frames; None where one's is another, or not known: one bar is for all."""
+    sizes = [frame.pixel_size_um for frame in frames if frame.pixel_size_um]
+    return square(min(sizes), max(sizes)) if len(sizes) == len(frames) else None
 
 
 def _figure(shape: tuple[int, int], pixel_size_um: float | None) -> figure:
