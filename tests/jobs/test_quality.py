@@ -176,6 +176,27 @@ def test_composites_have_no_flat_field(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_field_that_could_not_be_measured_may_be_excluded(folder, tmp_path):
+    """By name, as it may be in a list of bad fields that is used for several plates' commands."""
+    shutil.copytree(folder / "images", tmp_path / "images")
+    broken = tmp_path / "images" / "P1_A01_s1_w1.tif"
+    broken.write_bytes(broken.read_bytes()[:900])
+    plate = find_plate(tmp_path / "images", channels=CHANNELS, labels=folder / "labels", plate_map=folder / "map.csv")
+    stats = StatsSettings(control="fed", features=("mean__mRFP",))
+    settings = AnalyseSettings(measure=MeasureSettings(puncta=SMALL), stats=stats, overlays=0)
+    bad = ["P1_A01_s1", "P1_A02_s1"]
+    made = analyse(plate, tmp_path / "out", settings, labels=folder / "labels", exclude=bad)
+    assert list(made.problems) == ["P1_A01_s1"]
+    assert made.comparison.units.set_index("treatment")["images"].to_dict() == {"fed": 6, "starved": 8}
+    page = made.page.read_text(encoding="utf-8")
+    assert "Left out of the comparison: 1 of 15 fields; they stay in all tables. 1 more could not be measured." in page
+    compare_tables(tmp_path / "out" / "cells.csv", tmp_path / "stats", stats, exclude=bad)
+    for out in (tmp_path / "out" / "stats", tmp_path / "stats"):
+        told = read_csv(out / "exclusions.csv").set_index("field")["cells"]
+        assert told.to_dict() == {"P1_A02_s1": 16, "P1_A01_s1": 0}
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_what_is_excluded_is_listed_and_counted(folder, tmp_path):
     stats = StatsSettings(control="fed", features=("mean__mRFP", "mean__EGFP"))
     settings = AnalyseSettings(measure=MeasureSettings(puncta=SMALL), stats=stats, overlays=0)
