@@ -1,8 +1,10 @@
 """Quality, flat fields and exclusions from files to files."""
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +142,30 @@ def test_a_network_of_states_sees_the_light_as_it_was_recorded(folder, tmp_path)
     pd.testing.assert_series_equal(told["probability_activated"], again["probability_activated"])
 
 
+@pytest.mark.parametrize("odd", ["8 bit, lit from the left", "NaN"])
+def test_fields_that_are_not_measured_take_no_part_in_the_flat_field(odd, folder, tmp_path):
+    """Of the plate with three such fields the tables are those of the plate without them."""
+    settings = MeasureSettings(puncta=SMALL)
+    shutil.copytree(folder / "images", tmp_path / "images")
+    names = ("P1_A01_s1", "P1_A03_s2", "P1_B04_s1")
+    for path in (tmp_path / "images" / f"{name}_w{channel}.tif" for name in names for channel in (1, 2)):
+        image = read_image(path).astype(np.float32)
+        if odd == "NaN":
+            image[0, 0] = np.nan
+        else:
+            image = (image * np.linspace(0.14, 0.05, SIDE)).clip(0, 255).astype(np.uint8)
+        write_image(path, image)
+    for path in tmp_path.glob("images/*.tif") if odd == "NaN" else ():
+        write_image(path, read_image(path).astype(np.float32))
+    plate = find_plate(tmp_path / "images", channels=CHANNELS, labels=folder / "labels")
+    few = replace(plate, fields=tuple(item for item in plate.fields if item.name not in names))
+    made = measure(plate, None, tmp_path / "all", settings, flat_field="auto", overlays=0)
+    assert set(made.problems) == set(names)
+    alone = measure(few, None, tmp_path / "few", settings, flat_field="auto", overlays=0)
+    assert read_csv(tmp_path / "few" / "flat_field" / "flat_field.csv")["applied"].all()
+    pd.testing.assert_frame_equal(made.cells, alone.cells)
+
+
 def test_flat_field_images_are_applied_by_channel(folder, tmp_path):
     side = np.linspace(-1, 1, SIDE)
     bowl = 3000 * (1 - 0.2 * (side[:, None] ** 2 + side**2))
@@ -168,6 +194,27 @@ def test_composites_have_no_flat_field(tmp_path):
     write_image(tmp_path / "Timepoint_001_220518-ST_C03_s1.png", np.zeros((40, 40, 3), np.uint8))
     with pytest.raises(InputError, match="raw channels"):
         quality(find_plate(tmp_path), tmp_path / "out", flat_field=str(tmp_path))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_field_that_could_not_be_measured_may_be_excluded(folder, tmp_path):
+    """By name, as it may be in a list of bad fields that is used for several plates' commands."""
+    shutil.copytree(folder / "images", tmp_path / "images")
+    broken = tmp_path / "images" / "P1_A01_s1_w1.tif"
+    broken.write_bytes(broken.read_bytes()[:900])
+    plate = find_plate(tmp_path / "images", channels=CHANNELS, labels=folder / "labels", plate_map=folder / "map.csv")
+    stats = StatsSettings(control="fed", features=("mean__mRFP",))
+    settings = AnalyseSettings(measure=MeasureSettings(puncta=SMALL), stats=stats, overlays=0)
+    bad = ["P1_A01_s1", "P1_A02_s1"]
+    made = analyse(plate, tmp_path / "out", settings, labels=folder / "labels", exclude=bad)
+    assert list(made.problems) == ["P1_A01_s1"]
+    assert made.comparison.units.set_index("treatment")["images"].to_dict() == {"fed": 6, "starved": 8}
+    page = made.page.read_text(encoding="utf-8")
+    assert "Left out of the comparison: 1 of 15 fields; they stay in all tables. 1 more could not be measured." in page
+    compare_tables(tmp_path / "out" / "cells.csv", tmp_path / "stats", stats, exclude=bad)
+    for out in (tmp_path / "out" / "stats", tmp_path / "stats"):
+        told = read_csv(out / "exclusions.csv").set_index("field")["cells"]
+        assert told.to_dict() == {"P1_A02_s1": 16, "P1_A01_s1": 0}
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -143,9 +143,9 @@ def conclude(
         problems |= tracks.problems
         told = tracks.tracks[["field", "label", "track", "lineage"]]
         tables = tables.holding(cells=tables["cells"].merge(told, on=["field", "label"], how="left"))
-    comparison, figures, reason = _comparison(tables, out, settings.stats, exclude, engine)
+    comparison, figures, reason = _comparison(plate, tables, out, settings.stats, exclude, engine)
     write_problems(out, problems)
-    excluded = left_out(exclude, tables)
+    excluded = left_out(exclude, tables, plate)
     given: dict[str, Any] = {
         "treatment": settings.stats.treatment,
         "inhibitor": inhibitor_column(settings.stats),
@@ -214,12 +214,17 @@ def _tracks(plate: Plate, out: Path, settings: TrackSettings, engine: Engine) ->
 
 
 def _comparison(
-    tables: Mapping[str, pd.DataFrame], out: Path, settings: StatsSettings, exclude: Sequence[str], engine: Engine
+    plate: Plate,
+    tables: Mapping[str, pd.DataFrame],
+    out: Path,
+    settings: StatsSettings,
+    exclude: Sequence[str],
+    engine: Engine,
 ) -> tuple[Comparison | None, Figures | None, str]:
     """Statistics, where there is something to compare; else the reason why not."""
     try:
         how = {"images": tables["images"], "quality": tables["quality"], "exclude": exclude}
-        how["engine"] = for_the_rest(engine)
+        how |= {"fields": [item.name for item in plate.fields], "engine": for_the_rest(engine)}
         return *compare_tables(tables["cells"], out / "stats", settings, **how), ""
     except InputError as error:
         forget(out / "stats")

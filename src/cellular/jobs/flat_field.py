@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from cellular.errors import CellularError, InputError, MissingInputError
 from cellular.files import plain_names, read_csv, together, write_csv
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.runner import attempt, spread
+from cellular.jobs.scale import Scale, common_scale, read_comparable
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +131,9 @@ def settle(flat: FlatField, plate: Plate, out: Path, engine: Engine = HERE) -> F
         return flat
     if not (out / FOLDER / TABLE).is_file():
         chosen = lit_fields(plate)
-        light, problems = attempt(chosen, _light, desc="flat field", engine=engine)
+        # a field that is not measured beside the others says nothing about the light on them
+        look = partial(_light, scale=common_scale(plate.fields))
+        light, problems = attempt(chosen, look, desc="flat field", engine=engine)
         if not light:
             raise InputError(
                 f"No field could be read for the flat field; first problem: {next(iter(problems.values()))}"
@@ -140,8 +144,8 @@ def settle(flat: FlatField, plate: Plate, out: Path, engine: Engine = HERE) -> F
     return _read(flat, out)
 
 
-def _light(item: FieldFiles) -> pd.DataFrame:
-    return light_of_field(read_field(item), item.name)
+def _light(item: FieldFiles, scale: Scale | None) -> pd.DataFrame:
+    return light_of_field(read_comparable(item, scale), item.name)
 
 
 def report(flat: FlatField, light: pd.DataFrame | None, plate: Plate, out: Path) -> FlatField:

@@ -153,12 +153,12 @@ def check_exclusions(exclude: Sequence[str], plate: Plate) -> None:
     ledger(named, pd.DataFrame({"field": pd.Series(dtype=object)}), [item.name for item in plate.fields])
 
 
-def left_out(exclude: Sequence[str], tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
-    """The ledger of the fields of `exclude`; None where nothing was to be left out."""
+def left_out(exclude: Sequence[str], tables: Mapping[str, pd.DataFrame], plate: Plate) -> pd.DataFrame | None:
+    """The ledger of the fields of `exclude`, measured or not; None where nothing was to be left out."""
     if not exclude:
         return None
-    quality, cells = tables["quality"], tables["cells"]
-    return ledger(read_exclusions(exclude, quality), cells, quality["field"])
+    named = read_exclusions(exclude, tables["quality"])
+    return ledger(named, tables["cells"], [item.name for item in plate.fields])
 
 
 def _thumbnails(plate: Plate, table: pd.DataFrame, out: Path) -> dict[str, Path]:

@@ -15,6 +15,8 @@ from cellular.autophagy.compare.inhibitor import inhibitor_column
 from cellular.autophagy.compare.notes import check_agree
 from cellular.autophagy.quality.exclusions import exclusion_note, is_flagged, ledger, read_exclusions, with_places
 from cellular.autophagy.state.by_hand import by_hand_note
+from cellular.data.listing import PLATE
+from cellular.data.plate import Plate
 from cellular.errors import InputError
 from cellular.files import LOCK, alone_in, plain_names, read_json, write_csv, write_json
 from cellular.jobs.assay import TABLES as ASSAY
@@ -55,6 +57,7 @@ def compare_tables(
     maps: Sequence[str] = ("pca",),
     exclude: Sequence[str] = (),
     quality: str | Path | pd.DataFrame | None = None,
+    fields: Sequence[str] = (),
     corrections: str | Path | None = None,
     engine: Engine = HERE,
 ) -> tuple[Comparison, Figures]:
@@ -66,6 +69,8 @@ def compare_tables(
 
     `exclude` names fields to leave out: "flagged" for those of `quality` (``quality.csv``, found beside a file by
     itself), names, or files that list them. Then ``exclusions.csv`` says which and why, and n is told before and after.
+    `fields` are all fields of the plate, which may be named though they could not be measured; ``plate.json`` beside a
+    file tells them by itself.
 
     `corrections` is a folder of corrections whose states by hand stand over those of `cells`; outlines that were
     corrected are measured by ``analyse`` and ``measure`` alone.
@@ -101,7 +106,7 @@ def compare_tables(
     given = _beside(cells, "images", images, text)
     judged = _beside(cells, "quality", quality, ())
     settings, of_map = _with_replicates(settings, table, given)
-    result, excluded = _compared(table, settings, given, exclude, judged, engine)
+    result, excluded = _compared(table, settings, given, exclude, judged, [*fields, *_of_plate(cells)], engine)
     assay = assess(result, settings, headlines(result))
     result = replace(result, notes=(*of_map, *result.notes, *assay.notes, *filter(None, [by_hand_note(table)])))
     with alone_in(out):
@@ -174,12 +179,19 @@ def _beside(
     return read_table(given, text) if isinstance(given, str | Path) else given
 
 
+def _of_plate(cells: str | Path | pd.DataFrame) -> list[str]:
+    """The fields of the plate that a file of cells is of, where ``plate.json`` beside it tells."""
+    path = None if isinstance(cells, pd.DataFrame) else Path(cells).parent / PLATE
+    return [item.name for item in Plate.from_dict(read_json(path)).fields] if path and path.is_file() else []
+
+
 def _compared(
     cells: pd.DataFrame,
     settings: StatsSettings,
     images: pd.DataFrame | None,
     exclude: Sequence[str],
     quality: pd.DataFrame | None,
+    fields: Sequence[str],
     engine: Engine,
 ) -> tuple[Comparison, pd.DataFrame | None]:
     """The comparison without the fields of `exclude`, n before and after told, and the ledger of these fields."""
@@ -193,7 +205,8 @@ def _compared(
         odd = 0 if quality is None else int(is_flagged(quality).sum())
         note = f"{odd} field(s) are flagged in quality.csv and were not left out; --exclude flagged does"
         return (replace(result, notes=(*result.notes, note)) if odd else result), None
-    names = [name for table in (images, quality) if table is not None for name in table["field"].astype(str)]
+    tables = [table["field"].astype(str) for table in (images, quality) if table is not None]
+    names = [name for told in (*tables, fields) for name in told]
     excluded = ledger(read_exclusions(exclude, quality), cells, names)
     result = compare(cells, settings, images, excluded["field"], each)
     after = result.cells if result.with_inhibitor is None else result.with_inhibitor

@@ -76,7 +76,9 @@ def add_quality(
     for note in notes:
         page.caveat(note[0].upper() + note[1:] + ".")
     if excluded is not None:
-        page.text(f"Left out of the comparison: {len(excluded)} of {len(quality)} fields; they stay in all tables.")
+        measured = int(excluded["field"].isin(quality["field"]).sum())
+        others = f" {len(excluded) - measured} more could not be measured." if measured < len(excluded) else ""
+        page.text(f"Left out of the comparison: {measured} of {len(quality)} fields; they stay in all tables.{others}")
         page.table(excluded)
     pictured = int(odd["field"].isin(list(thumbnails)).sum())
     if 0 < pictured < len(odd):

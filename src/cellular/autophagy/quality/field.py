@@ -43,10 +43,7 @@ def measure_quality(
 
     Raises InputError for an image under 32 px a side, or with values that are no numbers.
     """
-    if min(image.shape) < SMALLEST:
-        raise InputError(f"the image is {image.shape} px; its quality is told from {SMALLEST} px a side up")
-    if image.pixels.dtype.kind == "f" and not np.isfinite(image.pixels).all():
-        raise InputError("the image holds NaN or infinite intensities; mend them, or leave the field out")
+    _check(image)
     about = about or {}
     row: dict[str, Any] = {"field": field, **{name: about.get(name) for name in PLACE}}
     row["cells"] = None if labels is None else int(np.count_nonzero(np.unique(labels)))
@@ -67,11 +64,22 @@ def measure_quality(
 
 
 def light_of_field(image: FieldImage, field: str, grounds: Sequence[Background] | None = None) -> pd.DataFrame:
-    """The light of every channel tile by tile (:func:`cellular.autophagy.quality.flat_field.light_of_tiles`)."""
+    """The light of every channel tile by tile (:func:`cellular.autophagy.quality.flat_field.light_of_tiles`).
+
+    Raises InputError as :func:`measure_quality` does.
+    """
+    _check(image)
     planes = _planes(image)
     grounds = grounds or [find_background(plane) for plane in planes]
     tables = [light_of_tiles(*each) for each in zip(planes, grounds, image.channels)]
     return pd.concat(tables, ignore_index=True).assign(field=field)
+
+
+def _check(image: FieldImage) -> None:
+    if min(image.shape) < SMALLEST:
+        raise InputError(f"the image is {image.shape} px; its quality is told from {SMALLEST} px a side up")
+    if image.pixels.dtype.kind == "f" and not np.isfinite(image.pixels).all():
+        raise InputError("the image holds NaN or infinite intensities; mend them, or leave the field out")
 
 
 def _planes(image: FieldImage) -> list[np.ndarray]:
