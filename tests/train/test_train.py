@@ -121,6 +121,17 @@ def test_resumed_run_ends_with_the_same_weights_bit_for_bit(folders, tmp_path, m
     pd.testing.assert_frame_equal(*logs)
 
 
+def test_a_run_goes_on_with_the_folders_elsewhere(folders, tmp_path, monkeypatch):
+    settings = TrainSettings(n_epochs=4, **SMALL)
+    with interrupted_in_epoch(3, monkeypatch), pytest.raises(KeyboardInterrupt):
+        train(*folders, "cut", tmp_path, settings)
+    moved = [folder.rename(tmp_path / f"{folder.name}_moved") for folder in folders]
+    monkeypatch.chdir(tmp_path)
+    assert train("./train_moved/", moved[1], "cut", tmp_path, settings, resume=True).epochs == 4
+    with pytest.raises(SettingsError, match="other valid_fields"):
+        train(moved[0], moved[0], "cut", tmp_path, settings, resume=True)
+
+
 @pytest.mark.long
 def test_killed_run_resumes_bit_for_bit(folders, tmp_path):
     common = ["--train_dir", str(folders[0]), "--valid_dir", str(folders[1]), "--experiments_dir", str(tmp_path)]

@@ -307,6 +307,8 @@ def _check_same_run(path: Path, run: dict[str, Any]) -> None:
     before = read_json(path)
     for key in ("settings", "train_fields", "valid_fields", "data"):
         old, new = before.get(key), run[key]
+        if key == "data":  # the folders may lie elsewhere by now, or be spelled in another way
+            old, new = ({"sha256": part.get("sha256")} for part in (old, new))
         if key == "settings":
             old, new = ({k: v for k, v in part.items() if k not in FREE_TO_CHANGE} for part in (old, new))
         if old != new:
