@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,6 +131,28 @@ def test_a_run_goes_on_with_the_folders_elsewhere(folders, tmp_path, monkeypatch
     assert train("./train_moved/", moved[1], "cut", tmp_path, settings, resume=True).epochs == 4
     with pytest.raises(SettingsError, match="other valid_fields"):
         train(moved[0], moved[0], "cut", tmp_path, settings, resume=True)
+
+
+def test_fields_that_are_trained_on_and_validated_by_are_named(folders, tmp_path, caplog):
+    settings = TrainSettings(n_epochs=1, schedule="cosine", **SMALL)
+    train(*folders, "apart", tmp_path, settings)
+    assert "trained on too" not in caplog.text, "f0 of both folders is another image"
+    shutil.copytree(folders[0], tmp_path / "again")
+    (tmp_path / "again" / "f1_masks.png").unlink()
+    (tmp_path / "again" / "f1.png").unlink()
+    train(folders[0], tmp_path / "again", "both", tmp_path, settings)
+    assert "2 validation field(s) are trained on too, first f0" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("epochs", "schedule", "most"), [(1, "cellpose", 0), (4, "cellpose", 1 / 300), (10, "cellpose", None)]
+)
+def test_a_run_that_ends_in_the_warm_up_says_so(folders, tmp_path, caplog, epochs, schedule, most):
+    """0 to 0.01 over ten epochs: ninths of it."""
+    train(folders[0], None, "short", tmp_path, TrainSettings(n_epochs=epochs, schedule=schedule, **SMALL))
+    said = f"the learning rate is {most:.3g} at most, not 0.01" if most is not None else ""
+    assert said in caplog.text
+    assert bool(said) == ("warm-up" in caplog.text)
 
 
 @pytest.mark.long

@@ -117,6 +117,7 @@ def train_network(
         state = _taken_up(folder, {"network": network, "average": average, "optimizer": optimizer})
         history, best_loss, since_best, first = (state[k] for k in ("history", "best_loss", "since_best", "epoch"))
     elif share.first:
+        _warn_of_warm_up(rates, settings)
         _write_start(folder, run, network)
     last_path, best_path = (folder / "models" / f"{folder.name}{end}" for end in ("", "_best"))
 
@@ -162,6 +163,15 @@ def train_network(
 def _row(epoch: int, rate: float, loss: float, crops_per_s: float) -> dict[str, float | None]:
     """A line of the log of an epoch that has not been validated."""
     return dict(zip(LOG_COLUMNS, (epoch, rate, loss, None, round(crops_per_s, 2))))
+
+
+def _warn_of_warm_up(rates: np.ndarray, settings: TrainSettings) -> None:
+    """Say where the run ends before its schedule reaches the peak; in one epoch of Cellpose's nothing is learned."""
+    if rates.max() < 0.9 * settings.learning_rate:
+        logger.warning(
+            "%d epoch(s) end in the warm-up of the %s schedule: the learning rate is %.3g at most, not %g",
+            settings.n_epochs, settings.schedule, rates.max(), settings.learning_rate,
+        )  # fmt: skip
 
 
 def _write_start(folder: Path, run: dict[str, Any], network: CPnet) -> None:
