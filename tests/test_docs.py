@@ -51,6 +51,7 @@ def test_every_command_of_a_page_is_one_that_the_program_takes(page):
 def test_the_reference_is_what_the_parser_says():
     page = (ROOT / "docs" / "verbs.md").read_text(encoding="utf-8")
     assert page == reference(), "run: python -m cellular.cli.reference > docs/verbs.md"
+    assert "SUPPRESS" not in page, "options that --help hides are hidden here"
 
 
 def test_the_readme_has_both_tours():
