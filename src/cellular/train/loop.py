@@ -166,10 +166,10 @@ def _row(epoch: int, rate: float, loss: float, crops_per_s: float) -> dict[str, 
 
 
 def _warn_of_warm_up(rates: np.ndarray, settings: TrainSettings) -> None:
-    """Say where the run ends before its schedule reaches the peak; in one epoch of Cellpose's nothing is learned."""
+    """Say where the run ends before its schedule is near the peak; in one epoch of Cellpose's nothing is learned."""
     if rates.max() < 0.9 * settings.learning_rate:
         logger.warning(
-            "%d epoch(s) end in the warm-up of the %s schedule: the learning rate is %.3g at most, not %g",
+            "%d epoch(s) are too few for the %s schedule, which warms up: the learning rate is %.3g at most, not %g",
             settings.n_epochs, settings.schedule, rates.max(), settings.learning_rate,
         )  # fmt: skip
 
