@@ -23,9 +23,11 @@ from cellular.device import has_bfloat16
 from cellular.errors import InputError, OutputExistsError, SettingsError, WeightsError
 from cellular.jobs.train import listing_hash, train
 from cellular.labels.diameter import median_diameter
-from cellular.segment.model.registry import load_model
+from cellular.segment.model.network import build_network
+from cellular.segment.model.registry import ModelInfo, load_model, save_model
 from cellular.segment.model.weights import load_network
 from cellular.train import TrainSettings
+from cellular.train.loop import start_network
 
 SMALL = {
     "model_type": "scratch",
@@ -88,6 +90,15 @@ def test_training_lowers_the_loss_and_writes_what_it_says(folders, tmp_path):
     diameter = json.loads((result.folder / "diam_estimate.json").read_text())["diam_labels"]
     assert load_model(result.model).diameter == pytest.approx(diameter, rel=1e-5)
     assert load_model(result.model).info.channels == (0, 0)
+
+
+@pytest.mark.parametrize(("channels", "roles"), [(None, ("mRFP", "EGFP")), ((1, 2), ()), ((2, 1), ())])
+def test_channels_that_were_given_by_number_are_used_by_number(tmp_path, channels, roles):
+    """Not by the roles that the model began with, even where its own numbers are the same."""
+    save_model(tmp_path / "m", build_network(2, 4), ModelInfo((1, 2), ("mRFP", "EGFP"), ("EGFP",)))
+    _, info, settings = start_network(TrainSettings(model_type=str(tmp_path / "m"), channels=channels))
+    assert (info.channels, settings.channels) == (channels or (1, 2), channels or (1, 2))
+    assert (info.roles, info.optional_roles) == (roles, ("EGFP",) if roles else ())
 
 
 @contextmanager

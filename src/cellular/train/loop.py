@@ -70,14 +70,15 @@ def start_network(settings: TrainSettings) -> tuple[CPnet, ModelInfo, TrainSetti
         network.diam_mean.data.fill_(settings.diam_mean)
         return network, ModelInfo(channels), replace(settings, channels=channels)
     model = load_model(settings.model_type)
+    # Channels by number are none by role, not even where they are the model's own numbers.
+    kept = () if settings.channels else model.info.roles
     channels = tuple(settings.channels or model.info.channels)
     settings = replace(settings, channels=channels)
     if len(channels) != model.network.channels:
         raise SettingsError(
             f"{settings.model_type} takes {model.network.channels} channel(s), --channels gives {channels}"
         )
-    # A score calibrated on the old weights would mislead on the new ones; channels by number are none by role.
-    kept = model.info.roles if channels == model.info.channels else ()
+    # A score calibrated on the old weights would mislead on the new ones.
     info = replace(model.info, channels=channels, roles=kept, score=None, about="")
     return model.network, info if kept else replace(info, optional_roles=()), settings
 
