@@ -1,7 +1,9 @@
 """What the pages say can be typed, and every option stands in a page."""
 
+import ast
 import re
 import shlex
+import textwrap
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,6 +48,14 @@ def test_every_command_of_a_page_is_one_that_the_program_takes(page):
         with suppress_exit() as code:
             build_parser(words[0])[0].parse_args(words)
         assert not code, f"{page.name}: cellular {' '.join(words)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_pages_python_imports_is_there(page):
+    for block in blocks(page, "python"):
+        lines = ast.parse(textwrap.dedent(block)).body
+        imports = [line for line in lines if isinstance(line, ast.Import | ast.ImportFrom)]
+        exec(compile(ast.Module(imports, []), page.name, "exec"), {})
 
 
 def test_the_reference_is_what_the_parser_says():
