@@ -17,7 +17,7 @@ import torch
 from discs import make_folder
 
 from cellular.data.find import find_annotated
-from cellular.data.formats.images import read_image, write_image, write_labels
+from cellular.data.formats.images import read_image, read_labels, write_image, write_labels
 from cellular.data.formats.write_ome_zarr import write_image_group
 from cellular.device import has_bfloat16
 from cellular.errors import InputError, OutputExistsError, SettingsError, WeightsError
@@ -99,6 +99,17 @@ def test_channels_that_were_given_by_number_are_used_by_number(tmp_path, channel
     _, info, settings = start_network(TrainSettings(model_type=str(tmp_path / "m"), channels=channels))
     assert (info.channels, settings.channels) == (channels or (1, 2), channels or (1, 2))
     assert (info.roles, info.optional_roles) == (roles, ("EGFP",) if roles else ())
+
+
+@pytest.mark.parametrize("rescale", [True, False])
+def test_a_model_is_used_at_the_scale_that_it_learned_at(folders, tmp_path, rescale):
+    """Scaled to 30 px cells (``diam_mean`` over ``diam_labels``) if so trained, and else not scaled at all."""
+    settings = TrainSettings(n_epochs=2, rescale=rescale, **SMALL)
+    network = load_network(train(*folders, "one", tmp_path, settings).model)
+    fields = [read_labels(path) for path in sorted(folders[0].glob("*_masks.png"))]
+    diameter = np.mean([median_diameter(labels) for labels in fields])
+    assert float(network.diam_labels) == pytest.approx(diameter, rel=1e-5)
+    assert float(network.diam_mean) == pytest.approx(30 if rescale else diameter, rel=1e-5)
 
 
 @contextmanager

@@ -102,9 +102,7 @@ def train_network(
     folder, info = Path(folder), info or ModelInfo(settings.channels or (0, 0))
     device = _device(settings)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its types
-    # Fields without cells say nothing of the cells' size.
-    diameters = [settings.diameter or sample.diameter for sample in samples if sample.cells]
-    network.diam_labels.data.fill_(float(np.mean(diameters)))
+    _tell_diameters(network, samples, settings)
     feed = Feed(samples, settings, float(network.diam_mean), device, share)
     looked_at = validation if settings.validate_every else []
     valid_feed = Feed(looked_at, settings, float(network.diam_mean), device, share) if looked_at else None
@@ -164,6 +162,15 @@ def train_network(
 def _row(epoch: int, rate: float, loss: float, crops_per_s: float) -> dict[str, float | None]:
     """A line of the log of an epoch that has not been validated."""
     return dict(zip(LOG_COLUMNS, (epoch, rate, loss, None, round(crops_per_s, 2))))
+
+
+def _tell_diameters(network: CPnet, samples: list[Sample], settings: TrainSettings) -> None:
+    """Write into the network how large the training cells are; without rescaling that is what it works at, too."""
+    # Fields without cells say nothing of the cells' size.
+    diameters = [settings.diameter or sample.diameter for sample in samples if sample.cells]
+    network.diam_labels.data.fill_(float(np.mean(diameters)))
+    if not settings.rescale:
+        network.diam_mean.data.copy_(network.diam_labels)
 
 
 def _warn_of_warm_up(rates: np.ndarray, settings: TrainSettings) -> None:
