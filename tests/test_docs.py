@@ -1,7 +1,9 @@
 """What the pages say can be typed, and every option stands in a page."""
 
+import ast
 import re
 import shlex
+import textwrap
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,9 +50,18 @@ def test_every_command_of_a_page_is_one_that_the_program_takes(page):
         assert not code, f"{page.name}: cellular {' '.join(words)}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_pages_python_imports_is_there(page):
+    for block in blocks(page, "python"):
+        lines = ast.parse(textwrap.dedent(block)).body
+        imports = [line for line in lines if isinstance(line, ast.Import | ast.ImportFrom)]
+        exec(compile(ast.Module(imports, []), page.name, "exec"), {})
+
+
 def test_the_reference_is_what_the_parser_says():
     page = (ROOT / "docs" / "verbs.md").read_text(encoding="utf-8")
     assert page == reference(), "run: python -m cellular.cli.reference > docs/verbs.md"
+    assert "SUPPRESS" not in page, "options that --help hides are hidden here"
 
 
 def test_the_readme_has_both_tours():

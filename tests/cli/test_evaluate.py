@@ -130,6 +130,27 @@ def test_a_cell_has_one_score_and_a_number(test_folder, tmp_path, capsys, rows, 
     assert json.loads((out / "test_eval.json").read_text())["fields"] == 2
 
 
+def test_what_scores_promised_is_told_of_cells_and_of_boxes(test_folder, tmp_path):
+    """Of every cell 2 a frame is predicted: its box is right, its 224 of 900 px are not."""
+    labels, told = tmp_path / "labels", []
+    for path in test_folder.glob("*_masks.png"):
+        predicted = read_image(path).astype(np.uint16)
+        predicted[42:68, 32:58] = 0
+        write_labels(labels / path.name, predicted)
+        told += [(path.name.removesuffix("_masks.png"), 1, 0.9), (path.name.removesuffix("_masks.png"), 2, 0.35)]
+    pd.DataFrame(told, columns=["image", "label", "score"]).to_csv(labels / "cells.csv", index=False)
+    out = tmp_path / "out"
+    given = ["evaluate", "--test_dir", str(test_folder), "--labels", str(labels), "--output_dir", str(out)]
+    assert main(given) == 0
+    shown = pd.read_csv(out / "figures" / "calibration.csv").round(3)
+    assert shown[["of", "score", "share_correct", "predictions"]].values.tolist() == [
+        ["cells", 0.35, 0, 3],
+        ["cells", 0.9, 1, 3],
+        ["boxes", 0.35, 1, 3],
+        ["boxes", 0.9, 1, 3],
+    ]
+
+
 @pytest.mark.parametrize("name", ["measured", "run"])
 def test_scores_are_those_beside_the_label_images(test_folder, tmp_path, capsys, name):
     """A table of another kind, beside them or above, gives none: in the page no more than in the box AP."""

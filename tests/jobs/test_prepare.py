@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import sys
 import threading
 import tracemalloc
@@ -345,6 +346,20 @@ def test_nothing_to_prepare(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no field folders"):
         prepare(tmp_path / "empty", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_archive_in_place_of_a_folder_is_refused(dataset, tmp_path):
+    """As the masks come from Zenodo: beside the images, and where there is none."""
+    packed = shutil.make_archive(str(dataset / "masks"), "zip", dataset / "masks")
+    alone = shutil.copy(packed, tmp_path / "alone.zip")
+    for archive in (packed, alone):
+        with pytest.raises(InputError, match="holds no ImageJ ROIs .*the archive of a dataset is unpacked"):
+            prepare(archive, tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "labels.geojson").write_text("{}")
+    with pytest.raises(MissingInputError, match="empty holds no image that .*labels.geojson could be of"):
+        prepare(tmp_path / "empty" / "labels.geojson", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -87,6 +87,22 @@ def test_a_run_of_given_outlines_is_taught_at_the_size_of_their_cells(taught, tm
         assert record["settings"]["diameter"] == pytest.approx(np.median(sizes))
 
 
+def test_a_run_of_segment_is_taught_as_it_was_segmented(taught, tmp_path):
+    """At the model's own size, 30 px here, the scores before the lesson would not be those of the run."""
+    folder, plate, settings, _ = taught
+    how = SegmentSettings(diameter=24, channels=(2, 1), cellprob_threshold=-9.0, min_size=5, augment=False)
+    cellular.segment(plate.folder, tmp_path / "run", settings.model, how, device="cpu")
+    for item in plate.fields:
+        made = read_labels(tmp_path / "run" / f"{item.name}_masks.tif")
+        FieldCorrections(tmp_path / "run" / "corrections", item.name, made).become(read_labels(item.labels))
+    words = ["teach", tmp_path / "run", "--out", tmp_path / "lesson", "--n_epochs", 1, "--fields_per_epoch", 2]
+    assert main([str(word) for word in [*words, "--crop_size", 32, "--device", "cpu"]]) == 0
+    told = json.loads((tmp_path / "run" / "segment.json").read_text())
+    for part in ("before", "after"):
+        record = json.loads((tmp_path / "lesson" / part / "labels" / "segment.json").read_text())
+        assert record["settings"] == told["settings"]
+
+
 def test_a_finished_lesson_is_told_again(taught):
     folder, plate, settings, lesson = taught
     assert teach(plate, folder / "corrections", folder / "000001", settings, "cpu") == lesson

@@ -200,6 +200,27 @@ def test_model_information_travels_with_the_file(tmp_path, name):
     assert model.diameter == 30
 
 
+def test_a_model_file_that_has_lost_its_information_is_named(tmp_path, caplog):
+    save_model(tmp_path / "m", build_network(2, 4), ModelInfo(channels=(1, 2)))
+    assert load_model(tmp_path / "m").info.channels == (1, 2)
+    assert not caplog.text
+    (tmp_path / "m").rename(tmp_path / "moved")
+    assert load_model(tmp_path / "moved").info.channels == (0, 0)
+    assert "no moved.json beside it says which channels it was trained on" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["m.safetensors", "m"])
+def test_labels_by_other_thresholds_of_the_same_weights_are_not_kept(tmp_path, name):
+    """As where a model was calibrated a second time under the same name."""
+    write_image(tmp_path / "a.png", squares()[0])
+    network = build_network(2, 4)
+    save_model(tmp_path / name, network, ModelInfo(cellprob_threshold=0.0))
+    segment(tmp_path / "a.png", tmp_path / "out", tmp_path / name, SegmentSettings(diameter=30.0), device="cpu")
+    save_model(tmp_path / name, network, ModelInfo(cellprob_threshold=2.0))
+    with pytest.raises(OutputExistsError, match="begun with other settings"):
+        segment(tmp_path / "a.png", tmp_path / "out", tmp_path / name, SegmentSettings(diameter=30.0), device="cpu")
+
+
 def test_files_bad_one_reported_and_resumed(model, tmp_path):
     image, truth = squares()
     folder = tmp_path / "in put"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,15 +17,17 @@ import torch
 from discs import make_folder
 
 from cellular.data.find import find_annotated
-from cellular.data.formats.images import read_image, write_image, write_labels
+from cellular.data.formats.images import read_image, read_labels, write_image, write_labels
 from cellular.data.formats.write_ome_zarr import write_image_group
 from cellular.device import has_bfloat16
 from cellular.errors import InputError, OutputExistsError, SettingsError, WeightsError
 from cellular.jobs.train import listing_hash, train
 from cellular.labels.diameter import median_diameter
-from cellular.segment.model.registry import load_model
+from cellular.segment.model.network import build_network
+from cellular.segment.model.registry import ModelInfo, load_model, save_model
 from cellular.segment.model.weights import load_network
 from cellular.train import TrainSettings
+from cellular.train.loop import start_network
 
 SMALL = {
     "model_type": "scratch",
@@ -89,6 +92,26 @@ def test_training_lowers_the_loss_and_writes_what_it_says(folders, tmp_path):
     assert load_model(result.model).info.channels == (0, 0)
 
 
+@pytest.mark.parametrize(("channels", "roles"), [(None, ("mRFP", "EGFP")), ((1, 2), ()), ((2, 1), ())])
+def test_channels_that_were_given_by_number_are_used_by_number(tmp_path, channels, roles):
+    """Not by the roles that the model began with, even where its own numbers are the same."""
+    save_model(tmp_path / "m", build_network(2, 4), ModelInfo((1, 2), ("mRFP", "EGFP"), ("EGFP",)))
+    _, info, settings = start_network(TrainSettings(model_type=str(tmp_path / "m"), channels=channels))
+    assert (info.channels, settings.channels) == (channels or (1, 2), channels or (1, 2))
+    assert (info.roles, info.optional_roles) == (roles, ("EGFP",) if roles else ())
+
+
+@pytest.mark.parametrize("rescale", [True, False])
+def test_a_model_is_used_at_the_scale_that_it_learned_at(folders, tmp_path, rescale):
+    """Scaled to 30 px cells (``diam_mean`` over ``diam_labels``) if so trained, and else not scaled at all."""
+    settings = TrainSettings(n_epochs=2, rescale=rescale, **SMALL)
+    network = load_network(train(*folders, "one", tmp_path, settings).model)
+    fields = [read_labels(path) for path in sorted(folders[0].glob("*_masks.png"))]
+    diameter = np.mean([median_diameter(labels) for labels in fields])
+    assert float(network.diam_labels) == pytest.approx(diameter, rel=1e-5)
+    assert float(network.diam_mean) == pytest.approx(30 if rescale else diameter, rel=1e-5)
+
+
 @contextmanager
 def interrupted_in_epoch(number, monkeypatch):
     from cellular.train import loop as module
@@ -119,6 +142,39 @@ def test_resumed_run_ends_with_the_same_weights_bit_for_bit(folders, tmp_path, m
     columns = ["epoch", "train_loss", "valid_loss"]
     logs = [pd.read_csv(r.folder / "log.csv")[columns] for r in (whole, resumed)]
     pd.testing.assert_frame_equal(*logs)
+
+
+def test_a_run_goes_on_with_the_folders_elsewhere(folders, tmp_path, monkeypatch):
+    settings = TrainSettings(n_epochs=4, **SMALL)
+    with interrupted_in_epoch(3, monkeypatch), pytest.raises(KeyboardInterrupt):
+        train(*folders, "cut", tmp_path, settings)
+    moved = [folder.rename(tmp_path / f"{folder.name}_moved") for folder in folders]
+    monkeypatch.chdir(tmp_path)
+    assert train("./train_moved/", moved[1], "cut", tmp_path, settings, resume=True).epochs == 4
+    with pytest.raises(SettingsError, match="other valid_fields"):
+        train(moved[0], moved[0], "cut", tmp_path, settings, resume=True)
+
+
+def test_fields_that_are_trained_on_and_validated_by_are_named(folders, tmp_path, caplog):
+    settings = TrainSettings(n_epochs=1, schedule="cosine", **SMALL)
+    train(*folders, "apart", tmp_path, settings)
+    assert "trained on too" not in caplog.text, "f0 of both folders is another image"
+    shutil.copytree(folders[0], tmp_path / "again")
+    (tmp_path / "again" / "f1_masks.png").unlink()
+    (tmp_path / "again" / "f1.png").unlink()
+    train(folders[0], tmp_path / "again", "both", tmp_path, settings)
+    assert "2 validation field(s) are trained on too, first f0" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("epochs", "schedule", "most"), [(1, "cellpose", 0), (4, "cellpose", 1 / 300), (10, "cellpose", None)]
+)
+def test_a_run_that_ends_in_the_warm_up_says_so(folders, tmp_path, caplog, epochs, schedule, most):
+    """0 to 0.01 over ten epochs: ninths of it."""
+    train(folders[0], None, "short", tmp_path, TrainSettings(n_epochs=epochs, schedule=schedule, **SMALL))
+    said = f"the learning rate is {most:.3g} at most, not 0.01" if most is not None else ""
+    assert said in caplog.text
+    assert bool(said) == ("too few" in caplog.text)
 
 
 @pytest.mark.long

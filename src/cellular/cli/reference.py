@@ -57,7 +57,8 @@ def _table(actions: list[argparse.Action]) -> str:
 
 def _rows(actions: list[argparse.Action]) -> Iterator[str]:
     for action in actions:
-        if isinstance(action, argparse._SubParsersAction | argparse._HelpAction) or action.dest == "verbose":
+        shown = action.help != argparse.SUPPRESS and action.dest != "verbose"
+        if isinstance(action, argparse._SubParsersAction | argparse._HelpAction) or not shown:
             continue
         names = [name for name in action.option_strings if "-" not in name[2:]]
         called = ", ".join(f"`{name}`" for name in names) or f"`{action.metavar or action.dest.upper()}`"

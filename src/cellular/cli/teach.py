@@ -33,14 +33,13 @@ def run(args: argparse.Namespace) -> None:
     from cellular.jobs.lessons import helped
     from cellular.jobs.teach import TeachSettings, corrected_diameter, teach
     from cellular.jobs.view import open_run
-    from cellular.segment.settings import SegmentSettings
 
     how = {name: getattr(args, name) for name in ("scheme", "pattern", "channels", "z")}
     run = open_run(args.source, args.images, pixel_size_um=args.pixel_size, **how)
     defaults = TeachSettings()
     names = ("n_epochs", "fields_per_epoch", "learning_rate", "crop_size")
-    segment = SegmentSettings(**run.record.get("segment", {}))
-    corrections, diameter = args.corrections or run.corrections, args.diameter
+    segment, diameter = run.segmenting, args.diameter
+    corrections = args.corrections or run.corrections
     if diameter is None and segment.diameter is None and run.record.get("labels"):
         diameter = corrected_diameter(run.plate, corrections)
     settings = TeachSettings(

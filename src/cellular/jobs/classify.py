@@ -33,8 +33,8 @@ from cellular.settings import settings_to_dict
 from cellular.tables import from_frame, read_table, write_table
 
 TREATMENT_CAVEAT = (
-    "Truth here is the treatment of the well, not an expert's look at the cell: fed wells hold activated cells and "
-    "starved wells basal ones, so this says how well the measurements separate the treatments, no more."
+    "Truth here is the treatment of the well, not an expert's look at the cell: fed wells hold activated cells, too, "
+    "and starved wells basal ones, so this says how well the measurements separate the treatments, no more."
 )
 HAND_CAVEAT = (
     "Truth here is what somebody told by hand of cells that they chose, most likely where a model was wrong or the "

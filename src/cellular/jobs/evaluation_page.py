@@ -137,19 +137,31 @@ def _judged(result: EvaluationResult) -> tuple[pd.DataFrame, pd.DataFrame]:
         for found, table in zip((true, predicted), mine):
             table.insert(0, "field", one.name)
             found.append(table)
-    scored = (
-        scores_beside(result.labels)
-        .rename(columns={"image": "field"})[["field", "label", "score"]]
-        .astype({"label": int, "score": float})
-    )
-    joined = pd.concat(predicted).merge(scored, on=["field", "label"], how="left")
+    joined = pd.concat(predicted).merge(_told(result), on=["field", "label"], how="left")
     return pd.concat(true).assign(score=np.nan).reset_index(drop=True), joined
+
+
+def _told(result: EvaluationResult) -> pd.DataFrame:
+    """``field, label, score`` of the predictions, as the table beside their label images tells them."""
+    told = scores_beside(result.labels).rename(columns={"image": "field"})[["field", "label", "score"]]
+    return told.astype({"label": int, "score": float})
+
+
+def _promised(result: EvaluationResult) -> pd.DataFrame:
+    """How often a score came true, of whole cells, which `calibrate` fits it to, and of boxes: ``of`` says which."""
+    found = [
+        pd.DataFrame({"field": one.name, "label": (of := one.predicted_labels), "right": ~np.isin(of, one.spurious)})
+        for one in result.fields
+    ]
+    cells = pd.concat(found).merge(_told(result), on=["field", "label"], how="left").fillna({"score": 1.0})
+    by_cell = calibration(cells["score"].to_numpy(), cells["right"].to_numpy())
+    by_box = calibration(result.detections.score, result.detections.correct[0])
+    return pd.concat([by_cell.assign(of="cells"), by_box.assign(of="boxes")])
 
 
 def _figures(results: Mapping[str, EvaluationResult], folder: Path) -> dict[str, Path]:
     by_iou = iou_data(results)
-    parts = [calibration(r.detections.score, r.detections.correct[0]).assign(model=n) for n, r in results.items()]
-    by_score = pd.concat(parts)
+    by_score = pd.concat([_promised(result).assign(model=name) for name, result in results.items()])
     return {
         "Average precision against the IoU asked for.": save(iou_figure(by_iou), folder / "ap_iou.svg", by_iou),
         "Calibration: what scores promise and what came true. On the line a score is a probability.": save(

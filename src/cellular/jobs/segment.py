@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,10 +24,12 @@ from cellular.labels.regions import Regions
 from cellular.progress import progress
 from cellular.report.outlines import PLAIN, colour_image, outline_overlay
 from cellular.segment.inputs import network_image
+from cellular.segment.model.weights import SAFETENSORS
 from cellular.segment.seeds import part_by_nuclei
 from cellular.segment.segmentation import Segmentation
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
+from cellular.settings import settings_to_dict
 from cellular.tables import write_table
 
 CELLS, NUCLEI = "cells", "nuclei"
@@ -204,9 +207,11 @@ def plate_diameter(plate: Plate, segmenter: Segmenter, settings: SegmentSettings
     return round(float(np.median(found)), 1)
 
 
-def model_record(segmenter: Segmenter) -> dict[str, str]:
-    """Which model it was: name and SHA-256 of its file."""
-    return {"model": segmenter.model.name, "sha256": sha256_of(segmenter.model.path)}
+def model_record(segmenter: Segmenter) -> dict[str, Any]:
+    """Which model it was: name and SHA-256 of its file, and what it says of itself where that lies beside the file."""
+    model = segmenter.model
+    record: dict[str, Any] = {"model": model.name, "sha256": sha256_of(model.path)}
+    return record if model.path.suffix == SAFETENSORS else record | {"model_info": settings_to_dict(model.info)}
 
 
 def overlay_path(out: Path, name: str) -> Path:

@@ -1,6 +1,7 @@
 """`cellular train`: prepared folders in; a fine-tuned model, its log and its curve out."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -16,6 +17,8 @@ from cellular.train.loop import DIAMETERS, RUN, TrainingResult, start_network, t
 from cellular.train.parallel import together
 from cellular.train.samples import enough_cells, load_samples, memory_of, with_diameters
 from cellular.train.settings import TrainSettings
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -82,6 +85,11 @@ def train(
         left = None if memory is None else memory - memory_of(samples)
         validation = load_samples(held_out, info, asked, "read validation fields", left) if held_out else []
         validation = with_diameters(validation, like=samples)
+        if held_out and (both := shared_fields(fields, held_out)):
+            logger.warning(
+                "%d validation field(s) are trained on too, first %s: their loss flatters, and the best weights are "
+                "chosen by it", len(both), both[0],
+            )  # fmt: skip
         if share.first:
             share.wait()
             if force:  # only now that there is something to train on
@@ -139,6 +147,13 @@ def _delete(folder: Path) -> None:
         return
     with alone_in(folder):
         empty_folder(folder, RUN)
+
+
+def shared_fields(train: Plate, valid: Plate) -> list[str]:
+    """Names of the fields of `valid` that are in `train` as well: under the same name, with the same images."""
+    known = {item.name: item for item in train.fields}
+    both = [item for item in valid.fields if item.name in known]
+    return [item.name for item in both if listing_hash(item.images) == listing_hash(known[item.name].images)]
 
 
 def listing_hash(parts: Sequence[Plate | str | Path]) -> str:

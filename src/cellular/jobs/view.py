@@ -17,7 +17,8 @@ from cellular.files import read_json
 from cellular.jobs.corrections import Corrections, open_corrections
 from cellular.jobs.corrections_log import LOG
 from cellular.jobs.runs import VERBS, plate_of_run, verb_of
-from cellular.settings import parse_toml
+from cellular.segment.settings import SegmentSettings
+from cellular.settings import parse_toml, settings_from
 from cellular.tables import Tables, find_table, read_table
 
 TABLES = ("cells", "puncta", "marker_puncta", "images", "quality")
@@ -54,6 +55,11 @@ class Run:
     def corrections(self) -> Path:
         """Where its corrections lie."""
         return self.folder / "corrections"
+
+    @property
+    def segmenting(self) -> SegmentSettings:
+        """How it outlined its cells; of given outlines, and of a bare plate, the defaults."""
+        return settings_from(SegmentSettings, self.record.get("settings" if self.verb == "segment" else "segment", {}))
 
     def corrected(self) -> Corrections | None:
         """Its corrections, None where nobody has made one."""

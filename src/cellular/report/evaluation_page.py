@@ -161,17 +161,19 @@ def iou_figure(data: pd.DataFrame) -> Figure:
 
 
 def calibration_figure(data: pd.DataFrame, models: Sequence[str]) -> Figure:
-    """Share of predictions that are right against their score; ``model`` and the columns of ``calibration``.
+    """Share of predictions that are right against their score; cells solid, boxes dashed.
 
-    `models` are all of the page, of which some may predict nothing: in all its figures they look the same.
+    `data` has ``model``, ``of`` (cells or boxes) and the columns of ``calibration``. `models` are all of the page, of
+    which some may predict nothing: in all its figures they look the same.
     """
     figure, axes = plt.subplots(figsize=(4, 3.4))
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
     looks = unit_looks(models)
     for name, rows in data.groupby("model", sort=False):
         look: dict[str, Any] = dict(zip(("color", "marker"), looks[name]))
-        axes.plot(rows["score"], rows["share_correct"], label=name, **look)
-    axes.set(xlabel="score", ylabel="share of boxes that are right (IoU 0.5)", xlim=(0, 1), ylim=(0, 1.02))
+        for (kind, part), line in zip(rows.groupby("of", sort=False), ("-", "--")):
+            axes.plot(part["score"], part["share_correct"], line, label=f"{name}: {kind}", markersize=4, **look)
+    axes.set(xlabel="score", ylabel="share that is right (IoU 0.5)", xlim=(0, 1), ylim=(0, 1.02))
     if len(data):
         axes.legend(frameon=False, fontsize=7)
     return figure

@@ -70,14 +70,15 @@ def start_network(settings: TrainSettings) -> tuple[CPnet, ModelInfo, TrainSetti
         network.diam_mean.data.fill_(settings.diam_mean)
         return network, ModelInfo(channels), replace(settings, channels=channels)
     model = load_model(settings.model_type)
+    # Channels by number are none by role, not even where they are the model's own numbers.
+    kept = () if settings.channels else model.info.roles
     channels = tuple(settings.channels or model.info.channels)
     settings = replace(settings, channels=channels)
     if len(channels) != model.network.channels:
         raise SettingsError(
             f"{settings.model_type} takes {model.network.channels} channel(s), --channels gives {channels}"
         )
-    # A score calibrated on the old weights would mislead on the new ones; channels by number are none by role.
-    kept = model.info.roles if channels == model.info.channels else ()
+    # A score calibrated on the old weights would mislead on the new ones.
     info = replace(model.info, channels=channels, roles=kept, score=None, about="")
     return model.network, info if kept else replace(info, optional_roles=()), settings
 
@@ -101,9 +102,7 @@ def train_network(
     folder, info = Path(folder), info or ModelInfo(settings.channels or (0, 0))
     device = _device(settings)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its types
-    # Fields without cells say nothing of the cells' size.
-    diameters = [settings.diameter or sample.diameter for sample in samples if sample.cells]
-    network.diam_labels.data.fill_(float(np.mean(diameters)))
+    _tell_diameters(network, samples, settings)
     feed = Feed(samples, settings, float(network.diam_mean), device, share)
     looked_at = validation if settings.validate_every else []
     valid_feed = Feed(looked_at, settings, float(network.diam_mean), device, share) if looked_at else None
@@ -117,6 +116,7 @@ def train_network(
         state = _taken_up(folder, {"network": network, "average": average, "optimizer": optimizer})
         history, best_loss, since_best, first = (state[k] for k in ("history", "best_loss", "since_best", "epoch"))
     elif share.first:
+        _warn_of_warm_up(rates, settings)
         _write_start(folder, run, network)
     last_path, best_path = (folder / "models" / f"{folder.name}{end}" for end in ("", "_best"))
 
@@ -162,6 +162,24 @@ def train_network(
 def _row(epoch: int, rate: float, loss: float, crops_per_s: float) -> dict[str, float | None]:
     """A line of the log of an epoch that has not been validated."""
     return dict(zip(LOG_COLUMNS, (epoch, rate, loss, None, round(crops_per_s, 2))))
+
+
+def _tell_diameters(network: CPnet, samples: list[Sample], settings: TrainSettings) -> None:
+    """Write into the network how large the training cells are; without rescaling that is what it works at, too."""
+    # Fields without cells say nothing of the cells' size.
+    diameters = [settings.diameter or sample.diameter for sample in samples if sample.cells]
+    network.diam_labels.data.fill_(float(np.mean(diameters)))
+    if not settings.rescale:
+        network.diam_mean.data.copy_(network.diam_labels)
+
+
+def _warn_of_warm_up(rates: np.ndarray, settings: TrainSettings) -> None:
+    """Say where the run ends before its schedule is near the peak; in one epoch of Cellpose's nothing is learned."""
+    if rates.max() < 0.9 * settings.learning_rate:
+        logger.warning(
+            "%d epoch(s) are too few for the %s schedule, which warms up: the learning rate is %.3g at most, not %g",
+            settings.n_epochs, settings.schedule, rates.max(), settings.learning_rate,
+        )  # fmt: skip
 
 
 def _write_start(folder: Path, run: dict[str, Any], network: CPnet) -> None:
@@ -307,6 +325,8 @@ def _check_same_run(path: Path, run: dict[str, Any]) -> None:
     before = read_json(path)
     for key in ("settings", "train_fields", "valid_fields", "data"):
         old, new = before.get(key), run[key]
+        if key == "data":  # the folders may lie elsewhere by now, or be spelled in another way
+            old, new = ({"sha256": part.get("sha256")} for part in (old, new))
         if key == "settings":
             old, new = ({k: v for k, v in part.items() if k not in FREE_TO_CHANGE} for part in (old, new))
         if old != new:

@@ -33,8 +33,9 @@ def test_followup_lists_35_and_8_and_leaves_the_rest_to_test():
 
 def test_json_file(tmp_path):
     path = tmp_path / "mine.json"
-    path.write_text(json.dumps({"train": ["a"], "val": ["b"], "test": ["c"]}))
+    path.write_text(json.dumps({"train": ["a.jpg"], "val": ["b_w1.TIF", "b_w2.TIF"], "test": ["c"]}))
     split = resolve_split(path)
+    assert split.strangers("abc") == []
     assert [split.assign(field) for field in "abcd"] == ["train", "valid", "test", None]
     assert split.expected() == ("train", "valid", "test")
 

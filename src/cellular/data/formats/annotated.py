@@ -12,6 +12,7 @@ from cellular.data.fields import possible_fields, split_channel
 from cellular.data.formats.annotation import DEFAULT_CLASS, Remarks
 from cellular.data.formats.coco import coco_stems, open_coco
 from cellular.data.formats.endings import cellpose_rank, named_format
+from cellular.data.formats.imagej import check_rois
 from cellular.data.formats.read import format_of, read_annotations
 from cellular.data.formats.suffixes import IMAGE_SUFFIXES, field_name, kind_of, same_name, suffix_of
 from cellular.data.formats.yolo import CLASS_LISTS, class_list
@@ -119,7 +120,11 @@ def annotated_fields(source: str | Path, images: str | Path | None = None) -> An
     folder = Path(images) if images is not None else images_beside(source)
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of images: {folder}")
+    if source.is_file() and source.suffix.lower() == ".zip":
+        check_rois(source)
     pictures = index_images(folder)
+    if not pictures:
+        raise MissingInputError(f"{folder} holds no image that {source} could be of; name the folder of the images")
     spelled = {_spelling(key, entries[0].path) for key, entries in pictures.items()}
     files, said = find_annotations(source, spelled, plain=source.is_dir() and not source.samefile(folder))
     return AnnotatedSources(source, folder, tuple(sorted(files, key=natural)), pictures, files, tuple(said))

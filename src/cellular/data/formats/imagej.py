@@ -9,6 +9,7 @@ import struct
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
@@ -48,11 +49,22 @@ def _members(path: Path) -> list[tuple[str, bytes]]:
     if path.suffix.lower() == ".roi":
         return [(path.name, path.read_bytes())]
     with open_zip(path) as archive:
-        members = [member for member in files_in(archive) if member.filename.lower().endswith(".roi")]
+        members = _rois_in(archive, path)
         check_members(members, path.stat().st_size, str(path))
-        if not members and files_in(archive):  # an empty one is of a field without cells
-            raise InputError(f"{path} holds no ImageJ ROIs (.roi)")
         return [(f"{path.name}#{member.filename}", archive.read(member)) for member in members]
+
+
+def check_rois(path: Path) -> None:
+    """Raise InputError for a zip that holds other things than ROIs, such as a dataset's archive."""
+    with open_zip(path) as archive:
+        _rois_in(archive, path)
+
+
+def _rois_in(archive: ZipFile, path: Path) -> list[ZipInfo]:
+    members = [member for member in files_in(archive) if member.filename.lower().endswith(".roi")]
+    if not members and files_in(archive):  # an empty one is of a field without cells
+        raise InputError(f"{path} holds no ImageJ ROIs (.roi); the archive of a dataset is unpacked first")
+    return members
 
 
 def _plane(roi: Any) -> str | None:

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from cellular.data.fields import split_channel
 from cellular.data.formats.suffixes import IMAGE_SUFFIXES, field_name, same_name, suffix_of
 from cellular.errors import InputError, SettingsError
 from cellular.files import read_json
@@ -136,5 +137,5 @@ def _from_file(path: Path) -> ListSplit:
 
 
 def _bare(name: str) -> str:
-    """A field's name as it is compared, of what may be that of its image's file."""
-    return same_name(field_name(name) if suffix_of(name) in IMAGE_SUFFIXES else name)
+    """A field's name as it is compared, of what may be that of its image's file, or of one of its channels'."""
+    return same_name(split_channel(field_name(name))[0] if suffix_of(name) in IMAGE_SUFFIXES else name)

@@ -1,6 +1,7 @@
 """Models by name or file: a network and what one has to know to feed it."""
 
 import json
+import logging
 import math
 from dataclasses import dataclass, fields
 from importlib import resources
@@ -17,6 +18,8 @@ from cellular.segment.model.size import SizeModel, load_size_model
 from cellular.segment.model.weights import SAFETENSORS, load_network, read_state, save_network
 from cellular.segment.scores import ScoreModel
 from cellular.settings import settings_from, settings_to_dict
+
+logger = logging.getLogger(__name__)
 
 # The models that come with the package, each in a folder of its own beside this file.
 STARTER = "starter"
@@ -141,7 +144,13 @@ def load_model(name_or_path: str | Path) -> Model:
             f"No model '{name}': neither a file nor one of {', '.join([*SHIPPED, *WEIGHTS])}. "
             "Name one of those or give the path of a model file"
         )
-    return _from_file(name, Path(name))
+    model = _from_file(name, Path(name))
+    if model.path.suffix != SAFETENSORS and not info_path(model.path).is_file():
+        logger.warning(
+            "%s: no %s beside it says which channels it was trained on; grey (0 0) is taken unless some are given",
+            model.path, info_path(model.path).name,
+        )  # fmt: skip
+    return model
 
 
 def shipped_path(name: str) -> Path:
