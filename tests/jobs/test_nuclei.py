@@ -8,6 +8,7 @@ import tifffile
 from cellular.cli.main import main
 from cellular.data.find import find_plate
 from cellular.jobs import nuclei as job
+from cellular.segment.model.registry import ModelInfo
 from cellular.segment.segmenter import Segmenter
 
 
@@ -90,7 +91,7 @@ def test_the_model_sees_dna_alone_at_one_diameter_for_the_plate(plate, monkeypat
     class Classical:
         """Stands in for the network: what is brighter than half of the brightest."""
 
-        model = type("M", (), {"name": "bright", "info": None, "path": plate / "images" / "A01_DAPI.tif"})
+        model = type("M", (), {"name": "bright", "info": ModelInfo(), "path": plate / "images" / "A01_DAPI.tif"})
 
         def segment(self, pixels, diameter, **_):
             assert (pixels.shape, diameter) == ((96, 96), 12.0)

@@ -7,6 +7,7 @@ import tifffile
 from scipy import ndimage
 
 from cellular.cli.main import main
+from cellular.segment.model.registry import ModelInfo
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
 
@@ -17,7 +18,7 @@ class Bright:
     """Stands in for a network: each connected region over 400; surest where it is brightest."""
 
     def __init__(self, path, size):
-        self.model = type("M", (), {"name": "bright", "info": None, "path": path})
+        self.model = type("M", (), {"name": "bright", "info": ModelInfo(), "path": path})
         self.size, self.device = size, type("D", (), {"type": "cpu"})
 
     def segment(self, pixels, **_):

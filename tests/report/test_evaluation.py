@@ -130,7 +130,7 @@ def test_small_images_are_enlarged_with_their_cells():
 
 
 def test_a_model_looks_the_same_whichever_of_them_predicts_something():
-    data = pd.DataFrame({"model": "second", "score": [0.2, 0.8], "share_correct": [0.1, 0.9]})
+    data = pd.DataFrame({"model": "second", "of": "cells", "score": [0.2, 0.8], "share_correct": [0.1, 0.9]})
     axes = calibration_figure(data, ["first", "second"]).axes[0]
-    assert {line.get_label(): line.get_color() for line in axes.lines}["second"] == PALETTE[1]
+    assert {line.get_label(): line.get_color() for line in axes.lines}["second: cells"] == PALETTE[1]
     plt.close("all")
