@@ -6,19 +6,22 @@ PACKED is what pack.py wrote. All trainings take their steps in turn, each on a 
 that falls to nothing by the clock, so that they end together. OUT gets, now and then and at the end,
 
 - ``<recipe>_fold<k>.safetensors``: models of each recipe that have not seen the wells of fold k (heldout.py tells
-  what they find there);
-- ``<recipe>_43.safetensors``: of all fields, with twice the steps; ``nuclei<px>.safetensors``: of nuclei at that scale;
+  what they find there); of further seeds ``<recipe>-<seed>_fold<k>``;
+- ``<recipe>_43.safetensors``: of all fields, with twice the steps (not with `--folds_only`);
+  ``nuclei<px>.safetensors``: of nuclei at that scale;
 - ``log.txt``.
 
 Folds leave whole wells out. The "val" fields of split.json are among them.
 """
 
 import argparse
+import itertools
 import math
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -90,12 +93,17 @@ class Job:
     seed: int = 0
 
 
-def planned(recipes: list[str], nuclei: list[float], fields: list[str]) -> list[Job]:
+def planned(
+    recipes: list[str], nuclei: list[float], fields: list[str], seeds: Sequence[int] = (0,), folds_only: bool = False
+) -> list[Job]:
     """All trainings of a run."""
     jobs = []
-    for name in recipes:
-        jobs += [Job(f"{name}_fold{k}", RECIPES[name], held=held) for k, held in enumerate(held_fields(fields))]
-        jobs.append(Job(f"{name}_43", RECIPES[name], steps=2))
+    for name, seed in itertools.product(recipes, seeds):
+        called = f"{name}-{seed}" if seed else name
+        for k, held in enumerate(held_fields(fields)):
+            jobs.append(Job(f"{called}_fold{k}", RECIPES[name], held=held, seed=seed))
+        if not folds_only:
+            jobs.append(Job(f"{called}_43", RECIPES[name], steps=2, seed=seed))
     return jobs + [Job(f"nuclei{scale:g}", Recipe(strong=True), scale, nuclei=True) for scale in nuclei]
 
 
@@ -205,7 +213,7 @@ def run(args: argparse.Namespace, log: Log) -> None:
         atlas = Atlas(prepared(entries, Path(scratch), args.cores), device)
     log(f"{len(entries)} images prepared")
     fields = [path.stem for kind, path in entries if kind == "fields"]
-    jobs = planned(args.recipes, args.nuclei, fields)
+    jobs = planned(args.recipes, args.nuclei, fields, args.seeds, args.folds_only)
     trainings = [Training(job, atlas, entries, args.batch, args.side) for job in jobs]
     for training in trainings:
         training.round(0.0)  # at no learning rate: captured, nothing learned
@@ -241,6 +249,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=540)
     parser.add_argument("--recipes", nargs="*", choices=list(RECIPES), default=["strong24", "close24"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--folds_only", action="store_true", help="no model of all fields")
     parser.add_argument("--nuclei", nargs="*", type=float, default=[18.0, 36.0], help="scales of nuclei models, px")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batch", type=int, default=8, help="crops a step")

@@ -41,6 +41,15 @@ def test_no_training_of_a_fold_sees_its_wells():
         assert len(sources(job, entries)[0].images) == len(FIELDS) - len(held[k])
 
 
+def test_further_seeds_are_models_of_their_own():
+    from gpu import planned
+
+    jobs = planned(["close24"], [], FIELDS, (0, 2), folds_only=True)
+    assert [job.name for job in jobs] == [f"{name}_fold{k}" for name in ("close24", "close24-2") for k in range(4)]
+    assert [job.seed for job in jobs] == [0] * 4 + [2] * 4
+    assert [job.held for job in jobs[:4]] == [job.held for job in jobs[4:]]
+
+
 def image(value: float, side: int = 64):
     """A square of `value` in every plane, with one cell whose flows point to its middle."""
     from planes import packed
