@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cellular.data.grouping import name_fields
 from cellular.data.schemes import SCHEMES, Parts, choose, pattern_scheme, read_names
 from cellular.data.wells import well_at
 from cellular.errors import InputError, SettingsError
@@ -96,17 +97,20 @@ NAMES = [
     ),
     ("gen5", "A1_1Z4_DAPI_1_003_.tif", "well=A01 site=1 timepoint=3 z=4 channel=DAPI"),
     ("gen5", "B2_1_Bright Field_1_001_02.tif", "well=B02 site=1 timepoint=1 channel=Bright Field"),
+    ("gen5", "H10_1_Stitched[AandB_Phase Contrast]_1_001_-1.tif", "well=H10 site=1 timepoint=1 channel=Phase Contrast"),
     (
         "keyence",
         "1_XY01_00002_Z003_CH1.tif",
-        "site=2 z=3 channel=CH1 name=1_XY01_00002 series=1_XY01_00002",
+        "site=2 z=3 channel=CH1 series=1_XY01_00002",
     ),
     (
         "keyence",
         "10X_T0004_XY01_00001_CH2.tif",
-        "site=1 timepoint=4 channel=CH2 name=10X_T0004_XY01_00001 series=10X_XY01_00001",
+        "site=1 timepoint=4 channel=CH2 series=10X_XY01_00001",
     ),
-    ("keyence", "Image_XY07_CH4.tif", "channel=CH4 name=Image_XY07 series=Image_XY07"),
+    ("keyence", "Image_T0002_Z003_CH4.tif", "timepoint=2 z=3 channel=CH4 series=Image"),
+    ("keyence", "Image_00004_CH4.tif", "site=4 channel=CH4 series=Image_00004"),
+    ("keyence", "Image_XY07_CH4.tif", "channel=CH4 series=Image_XY07"),
     (
         "nikon",
         "Plate1_2000_WellM05_Point1_2000_M05_0001_ChannelDAPI_Seq2427.tiff",
@@ -114,20 +118,24 @@ NAMES = [
     ),
     ("nikon", "20201115_184113_906__WellA2_ChannelGFP,RFP_Seq0003.tif", "well=A02 site=3 date=201115"),
     ("nikon", "WellB02_PointB02_0004_ChannelGFP_Seq0031.tif", "well=B02 site=4 channel=GFP"),
-    ("nikon", "seq0000xy01c2.tif", "site=1 channel=c2 name=seq0000xy01 series=seq0000xy01"),
-    ("nikon", "260430_t003xy02z04c1.tif", "site=2 timepoint=3 z=4 channel=c1 name=260430_t003xy02 series=260430_xy02"),
-    ("zen", "exp_s02t1c3_ORG.tif", "site=2 timepoint=1 channel=c3 name=exp_s02t1 series=exp_s02"),
+    ("nikon", "seq0000xy01c2.tif", "site=1 channel=c2 series=seq0000xy01"),
+    ("nikon", "nd799xy08t001c1.tif", "site=8 timepoint=1 channel=c1 series=nd799xy08"),
+    ("nikon", "set1xy02c1.tif", "site=2 channel=c1 series=set1xy02"),
+    ("nikon", "abc2xy02c1.tif", "site=2 channel=c1 series=abc2xy02"),
+    ("nikon", "fuz2xy02c1z4.tif", "site=2 z=4 channel=c1 series=fuz2xy02"),
+    ("nikon", "260430_t003xy02z04c1.tif", "site=2 timepoint=3 z=4 channel=c1 series=260430_xy02"),
+    ("zen", "exp_s02t1c3_ORG.tif", "site=2 timepoint=1 channel=c3 series=exp_s02"),
     (
         "zen",
         "Snap-2138-Image Export-08_c1_ORG.tif",
-        "channel=c1 name=Snap-2138-Image Export-08 series=Snap-2138-Image Export-08",
+        "channel=c1 series=Snap-2138-Image Export-08",
     ),
-    ("zen", "exp_b0s1c0x0-64y0-64.tif", "site=1 channel=c0 name=exp_b0s1x0-64y0-64 series=exp_b0s1x0-64y0-64"),
+    ("zen", "exp_b0s1c0x0-64y0-64.tif", "site=1 channel=c0 series=exp_b0s1x0-64y0-64"),
     (
         "matrix",
         "exp--1/slide--S00/chamber--U08--V07/field--X01--Y02/"
         "image--L0000--S00--U08--V07--J13--E00--O00--X01--Y02--T0003--Z06--C01.ome.tif",
-        "plate=exp--1 well=H09 timepoint=3 z=6 channel=C01 name=exp--1_H09_x01y02_t3 series=exp--1_H09_x01y02",
+        "plate=exp--1 well=H09 timepoint=3 z=6 channel=C01 series=exp--1_H09_x01y02",
     ),
     (
         "squid",
@@ -136,8 +144,23 @@ NAMES = [
     ),
     (
         "squid",
+        "R0_2_0_Fluorescence_488_nm_Ex_-_single_band_0000.tiff",
+        "site=2 z=0 channel=Fluorescence_488_nm_Ex_-_single_band_0000 series=R0_s2",
+    ),
+    (
+        "squid",
+        "20240301/A1_0_0_BF_LED_matrix_full.tiff",
+        "well=A01 site=0 z=0 channel=BF_LED_matrix_full date=240301",
+    ),
+    (
+        "squid",
+        "240301/A1_0_0_Fluorescence_488_nm_Ex.tiff",
+        "plate=240301 well=A01 site=0 z=0 channel=Fluorescence_488_nm_Ex",
+    ),
+    (
+        "squid",
         "0/manual_2_0_Fluorescence_488_nm_Ex.tiff",
-        "site=2 timepoint=0 z=0 channel=Fluorescence_488_nm_Ex name=manual_s2 series=manual_s2",
+        "site=2 timepoint=0 z=0 channel=Fluorescence_488_nm_Ex series=manual_s2",
     ),
     (
         "micromanager",
@@ -152,9 +175,9 @@ NAMES = [
     (
         "micromanager",
         "exp_1/Default/img_channel000_position003_time000000002_z000.tif",
-        "site=3 timepoint=2 z=0 channel=channel0 name=exp_1_position3_t2 series=exp_1_position3",
+        "site=3 timepoint=2 z=0 channel=channel0 series=exp_1_position3",
     ),
-    ("micromanager", "Pos3/img_000000002_GFP_000.tif", "timepoint=2 z=0 channel=GFP name=Pos3_t2 series=Pos3"),
+    ("micromanager", "Pos3/img_000000002_GFP_000.tif", "timepoint=2 z=0 channel=GFP series=Pos3"),
     ("micromanager", "exp_1_MMStack_A1-Site_15.ome.tif", "plate=exp_1 well=A01 site=15"),
     (
         "imagexpress",
@@ -232,9 +255,31 @@ def test_names_that_do_not_say_enough_are_refused():
     said_beside("nikon", ["WellA01_ChannelGFP_Seq0001.tif", "WellA01_ChannelRFP_Seq0001.tif"])
     with pytest.raises(InputError, match="is what stands before xy a time"):
         said_beside("nikon", ["set1xy01c1.tif", "set2xy01c1.tif"])
-    said_beside("nikon", ["e_t1xy01c1.tif", "e_t2xy01c1.tif"])
+    said_beside("nikon", ["e_t1xy01c1.tif", "e_t2xy01c1.tif", "set1xy01c1.tif", "bit2xy01c1.tif"])
+    with pytest.raises(InputError, match=r"R0, R1 ... are regions"):
+        said_beside("squid", [f"R{k}_0_0_Fluorescence_488_nm_Ex.tiff" for k in (0, 1)])
+    said_beside("squid", [f"R{k}_0_0_Fluorescence_488_nm_Ex.tiff" for k in (1, 2)])
     with pytest.raises(InputError, match=r"A1_-1_1_1_Tsf\[GFP\]_001.tif was made of images such as A1_01_1_1_GFP_001"):
         said_beside("gen5", ["A1_01_1_1_GFP_001.tif", "A1_-1_1_1_Tsf[GFP]_001.tif"])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "series"),
+    [
+        ("e_T0001_XY01_00001_CH1.tif", "e_T0002_XY01_00001_CH1.tif", "e_XY01_00001"),
+        ("e_t001xy02c1.tif", "e_t002xy02c1.tif", "e_xy02"),
+        ("exp_s2t1c1_ORG.tif", "exp_s2t2c1_ORG.tif", "exp_s2"),
+        ("Pos0/img_000000001_GFP_000.tif", "Pos0/img_000000002_GFP_000.tif", "Pos0"),
+        ("1/spot_0_0_BF_LED_matrix_full.tif", "2/spot_0_0_BF_LED_matrix_full.tif", "spot_s0"),
+    ],
+)
+def test_fields_of_one_place_are_called_alike_whoever_wrote_them(first, second, series):
+    """The place stands before the timepoint: tables of cells without a plate are told apart by it."""
+    paths = [Path(first), Path(second)]
+    fields = name_fields(read_names(paths, choose(paths)).parts).values()
+    assert [(item.name, item.series) for item in fields] == [(f"{series}_t001", series), (f"{series}_t002", series)]
+    (alone,) = name_fields(read_names(paths[:1], choose(paths[:1])).parts).values()
+    assert (alone.name, alone.series, alone.timepoint) == (series, series, None)
 
 
 def test_pictures_of_several_channels_are_left_out():

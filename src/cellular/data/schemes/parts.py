@@ -24,7 +24,7 @@ class Parts:
     channel : how the file names its channel (``w1``, ``ch2``, ``FITC - FITC``); None where it holds all channels.
     date : ``YYMMDD``.
     name : the whole name of the field where the scheme keeps it.
-    series : `name` without the timepoint.
+    series : `name` without the timepoint; alone, what a field is called that is not by its plate, well and site.
     """
 
     plate: str | None = None

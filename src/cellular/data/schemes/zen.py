@@ -9,25 +9,24 @@ _NAME = re.compile(r"(?P<before>.+)_(?P<steps>(?:[bstzcm]\d+)+)(?P<tile>(?:x\d+-
 
 
 def read(path: PurePosixPath) -> Parts | None:
-    """Parts of a name: s is the scene, m the tile, b the block; without ``_ORG`` both a scene and a channel."""
+    """Parts of a name: s is the scene, m the tile, b the block.
+
+    Without ``_ORG``, it has both a scene and a channel, and begins with the first: m1s2c3 is cell 3 of a mouse.
+    """
     match = _NAME.fullmatch(stem(path))
     steps = re.findall(r"([bstzcm])(\d+)", match["steps"]) if match else []
     found = dict(steps)
-    if match is None or len(found) < len(steps) or not (match["original"] or {"s", "c"} <= found.keys()):
+    exported = {"s", "c"} <= found.keys() and steps[0][0] in "bs"
+    if match is None or len(found) < len(steps) or not (match["original"] or exported):
         return None
-
-    def without(kinds: str) -> str:
-        kept = "".join(kind + digits for kind, digits in steps if kind not in kinds)
-        return f"{match['before']}_{kept}{match['tile']}" if kept else match["before"] + match["tile"]
-
+    kept = "".join(kind + digits for kind, digits in steps if kind not in "tzc")
     return Parts(
         site=number(found.get("s")),
         timepoint=number(found.get("t")),
         z=number(found.get("z")),
         channel=f"c{int(found['c'])}" if "c" in found else None,
         date=date_in(stem(path), *reversed(path.parts[:-1])),
-        name=without("zc"),
-        series=without("tzc"),
+        series=f"{match['before']}_{kept}{match['tile']}" if kept else match["before"] + match["tile"],
     )
 
 
