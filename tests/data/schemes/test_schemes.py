@@ -221,6 +221,14 @@ def test_each_is_found_by_itself(scheme, path):
 REFUSED = [
     (["A1_GFP_1.tif", "A1_RFP_1.tif"], "two channels, RFP the second"),
     (["P1/GFP/1.tif", "x_DAPI_a_1.tif", "x_BF_a_1.tif"], "two channels, BF the second"),
+    (["x_GFP_1.tif", "x_RFP_1.tif", "x_control_1.tif"], "two channels, RFP the second"),
+    (["A1_GFP_1.tif", "A1_Cy5_1.tif"], "two channels, Cy5 the second"),
+    (["A1_green_1.tif", "A1_red_1.tif"], "two channels, red the second"),
+    (["A1_488_1.tif", "A1_561_1.tif"], "two channels, 561 the second"),
+    (["A1_ch1_1.tif", "A1_ch2_1.tif"], "two channels, ch2 the second"),
+    (["overnight001c1.tif", "overnight001c2.tif"], "two channels, c2 the second"),
+    (["e_XY1T1C1.tif", "e_XY1T1C2.tif"], "two channels, C2 the second"),
+    (["m1s2c1.tif", "m1s2c2.tif"], "two channels, c2 the second"),
 ]
 
 
@@ -239,6 +247,10 @@ def test_channels_that_no_scheme_reads_are_no_fields(names, said):
         ["clone_c1_rep1.tif", "clone_c2_rep1.tif"],
         ["GFP_line_1.tif", "RFP_line_2.tif"],
         ["a/x_GFP_1.tif", "b/x_RFP_1.tif"],
+        ["x_GFP_1.tif", "x_control_1.tif"],
+        ["x_green_1.tif", "x_red_1.tif", "x_white_1.tif"],
+        ["A1_488_1.tif", "A1_489_1.tif", "A1_561_1.tif"],
+        ["m1c1_a.tif", "m2c1_a.tif"],
     ],
 )
 def test_words_of_channels_in_other_names_are_no_channels(names):
