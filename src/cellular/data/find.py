@@ -362,7 +362,8 @@ def _with_map(plate: Plate, plate_map: str | Path | PlateMap | None) -> Plate:
     known = plate_map if isinstance(plate_map, PlateMap) else read_plate_map(plate_map)
     source = "the map given" if isinstance(plate_map, PlateMap) else str(plate_map)
     if known.by_field:
-        kind, (wells, bare, unused) = "field", known.match_fields((item.name, item.series) for item in plate.fields)
+        fields = ((item.name, item.series, names_of(item)) for item in plate.fields)
+        kind, (wells, bare, unused) = "field", known.match_fields(fields)
     else:
         there = [(item.plate, item.well) for item in plate.fields if item.well]
         kind, (wells, bare, unused) = "well", known.match(there)
