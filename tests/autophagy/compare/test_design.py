@@ -67,6 +67,9 @@ def test_a_sample_stands_for_the_well_of_images_without_one():
     assert (one["well"].nunique(), inference(one, settings).df) == (4, 2)
     known = nest(cells(*fields), settings, images.assign(well=[f"A{k + 1:02d}" for k in range(12)], sample="x"))
     assert known["well"].str.endswith("A01").sum() == 2
+    asked = nest(cells(*fields), StatsSettings(replicate="day", factor="sample", control="dmso"), images)
+    assert set(asked["sample"]) == set(images["sample"])
+    assert (asked["well"] == table["well"]).all()
 
 
 def test_a_map_without_a_treatment_says_which_of_its_columns_may_be_it():

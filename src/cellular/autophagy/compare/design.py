@@ -111,7 +111,9 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     experiment = _experiments(columns["date"], plates, wells, sites, columns["timepoint"]).fillna(UNKNOWN)
     columns["replicate"] = as_text(columns[settings.replicate]).fillna(UNKNOWN) if settings.replicate else experiment
     if SAMPLE in columns and wells.isna().all():
-        samples = _names(columns.pop(SAMPLE))
+        samples = _names(columns[SAMPLE])
+        if SAMPLE not in settings.words:
+            del columns[SAMPLE]  # as no condition beside the treatment
         # "dish 1" of another day is another dish
         wells = _named_within(columns["replicate"], ": ", samples.fillna(UNKNOWN)).where(samples.notna())
     columns["plate"] = _named_within(experiment, "-", plates.fillna(""))
