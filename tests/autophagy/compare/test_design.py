@@ -234,7 +234,7 @@ def test_wells_that_a_column_leaves_empty_are_pooled_with_the_others_and_control
     fields = plate(220518, "C03", "C04", "I03", "I04")
     images = pd.DataFrame(
         {"field": fields, "sirna": ["ATG5", None, None, None], "control": ["negative", None, "positive", None]}
-    ).assign(dose=[np.nan, 0.0, 5.0, 5.0], hours=[1, 1, 1, 2])
+    ).assign(dose=[np.nan, 0.0, 5.0, 5.0], hours=[1, 1, 1, 2], background__DNA=[199, 200] * 2)
     settings = StatsSettings(time="hours")
     sentences = pooled_factors(nest(cells(*fields), settings, images), list(images), settings)
     assert [sentence.partition(":")[0] for sentence in sentences] == [

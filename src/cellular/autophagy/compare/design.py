@@ -274,7 +274,7 @@ def pooled_factors(
     table = table.assign(treatment=group)
     sentences = []
     for name in described:
-        if name in own or name not in table:
+        if name in own or name not in table or "__" in name:  # of a channel (background__DNA), so measured
             continue
         words = of_words(table[name])
         if not words and table[name].nunique() > _MOST_LEVELS:
