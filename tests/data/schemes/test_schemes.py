@@ -294,6 +294,23 @@ def test_fields_of_one_place_are_called_alike_whoever_wrote_them(first, second, 
     assert (alone.name, alone.series, alone.timepoint) == (series, series, None)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "tiles", "whole"),
+    [
+        ("keyence", ["e_XY01_00001_CH1.tif", "e_XY01_00002_CH1.tif"], "e_XY01_CH1.tif"),
+        ("zen", ["exp_s1m01c1_ORG.tif", "exp_s1m02c1_ORG.tif"], "exp_s1c1_ORG.tif"),
+        ("zen", ["exp_c1m01_ORG.tif", "exp_c1m02_ORG.tif"], "exp_c1_ORG.tif"),
+        ("zen", ["exp_s1c0x0-64y0-64.tif", "exp_s1c0x64-64y0-64.tif"], "exp_s1c0.tif"),
+    ],
+)
+def test_what_was_stitched_does_not_lie_beside_its_tiles(scheme, tiles, whole):
+    """Each cell was there twice."""
+    with pytest.raises(InputError, match=f"{whole} seems to be stitched of images such as {tiles[0][:-5]}"):
+        said_beside(scheme, [*tiles, whole])
+    said_beside(scheme, tiles)
+    said_beside(scheme, [tiles[0], whole.replace("1", "2", 1).replace("exp_", "other_")])
+
+
 def test_pictures_of_several_channels_are_left_out():
     names = ["P_R_p00_0_A01f00d0.TIF", "P_D_p00_0_A01f00d0.TIF", "P_M_p00_0_A01f00d0.TIF"]
     reading = read_names([Path(name) for name in names], choose([Path(name) for name in names]))

@@ -1,11 +1,14 @@
 """ZEN (Zeiss), exported images: ``exp_s1t2c3_ORG.tif``, ``exp_c1_ORG.tif``."""
 
 import re
-from pathlib import PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
-from cellular.data.schemes.parts import Parts, Scheme, date_in, number, stem
+from cellular.data.schemes.parts import Beside, Parts, Scheme, date_in, number, refuse_wholes, stem
 
 _NAME = re.compile(r"(?P<before>.+)_(?P<steps>(?:[bstzcm]\d+)+)(?P<tile>(?:x\d+-\d+y\d+-\d+)?)(?P<original>(?:_ORG)?)")
+
+_TILE = re.compile(r"_?m\d+$|x\d+-\d+y\d+-\d+$")
 
 
 def read(path: PurePosixPath) -> Parts | None:
@@ -30,4 +33,10 @@ def read(path: PurePosixPath) -> Parts | None:
     )
 
 
-SCHEME = Scheme("zen", "exp_s1t2c3_ORG.tif", read)
+def beside(root: Path, paths: Sequence[PurePosixPath]) -> Beside:
+    """Nothing; InputError where a scene's whole image lies beside its tiles."""
+    refuse_wholes(root, paths, read, _TILE)
+    return Beside()
+
+
+SCHEME = Scheme("zen", "exp_s1t2c3_ORG.tif", read, beside=beside)
