@@ -320,6 +320,15 @@ def test_pictures_of_several_channels_are_left_out():
     assert [path.name for path in reading.extra] == names[2:]
 
 
+def test_pictures_that_are_left_out_are_not_taken_for_another_makers():
+    """They were ArrayScan's, of plates P_D_p00_0 and P_D_p01_0."""
+    names = ["P_D_p00_0_A01f00d0.TIF", "P_D_p01_0_A01f00d0.TIF"]
+    with pytest.raises(InputError, match="are images as displayed by their names, which evos leaves out"):
+        choose([Path(name) for name in names])
+    assert choose([Path("SC_DAPI.tif")]).name == "channels"
+    assert choose([Path("x_thumb.tif")]).name == "plain"
+
+
 def test_fields_that_would_be_called_by_slices_are_said():
     names = [f"exp--Z0{z}--C0{c}.tif" for z in (0, 1) for c in (0, 1)]
     (note,) = said_beside("channels", names).notes

@@ -33,7 +33,7 @@ from cellular.data.schemes import (
     squid,
     zen,
 )
-from cellular.data.schemes.parts import Beside, Parts, Scheme, stem
+from cellular.data.schemes.parts import Beside, Parts, Scheme, is_thumbnail, stem
 from cellular.data.schemes.pattern import pattern_scheme
 from cellular.errors import InputError, SettingsError
 
@@ -135,6 +135,7 @@ def choose(paths: Sequence[PurePosixPath], scheme: str | None = None, pattern: s
     if scheme is not None or pattern is not None:
         return _asked_for(paths, scheme, pattern)
     makers = [one for one in SCHEMES.values() if one is not plain.SCHEME]
+    _refuse_extras_alone(paths, makers)
     whole: list[Scheme] = []
     beaten: set[str] = set()
     for one in makers:
@@ -165,6 +166,16 @@ def _asked_for(paths: Sequence[PurePosixPath], scheme: str | None, pattern: str 
         flag = "--pattern" if pattern is not None else f"--scheme {scheme}"
         raise InputError(f"{flag} reads none of {len(images)} files, such as {images[0]}; it reads {asked.example}")
     return asked
+
+
+def _refuse_extras_alone(paths: Sequence[PurePosixPath], makers: Sequence[Scheme]) -> None:
+    """Raise where there are but pictures that a maker's scheme reads and leaves out: another might take them."""
+    for one in makers:
+        if paths and all(one.is_extra(path) and not is_thumbnail(path) and one.read(path) for path in paths):
+            raise InputError(
+                f"{_some(paths)} are images as displayed by their names, which {one.name} leaves out, and no others "
+                "are here; --scheme plain takes every file for a field"
+            )
 
 
 def _reads_all(scheme: Scheme, paths: Sequence[PurePosixPath]) -> bool:
