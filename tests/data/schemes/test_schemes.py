@@ -229,6 +229,12 @@ REFUSED = [
     (["overnight001c1.tif", "overnight001c2.tif"], "two channels, c2 the second"),
     (["e_XY1T1C1.tif", "e_XY1T1C2.tif"], "two channels, C2 the second"),
     (["m1s2c1.tif", "m1s2c2.tif"], "two channels, c2 the second"),
+    (["W0001F0001T0001Z001C1.tif", "W0001F0001T0001Z001C2.tif"], "two channels, C2 the second"),
+    (["x_c01_t0001_z0001.tif", "x_c02_t0001_z0001.tif"], "two channels, c02 the second"),
+    (["x_t1_c1_z1.tif", "x_t1_c2_z1.tif"], "two channels, c2 the second"),
+    (["x_w525_t1.tif", "x_w617_t1.tif"], "two channels, w617 the second"),
+    (["x_488nm_1.tif", "x_561nm_1.tif"], "two channels, 561nm the second"),
+    (["A1_1_G.tif", "A1_1_R.tif"], "two channels, R the second"),
 ]
 
 
@@ -251,6 +257,8 @@ def test_channels_that_no_scheme_reads_are_no_fields(names, said):
         ["x_green_1.tif", "x_red_1.tif", "x_white_1.tif"],
         ["A1_488_1.tif", "A1_489_1.tif", "A1_561_1.tif"],
         ["m1c1_a.tif", "m2c1_a.tif"],
+        ["row_B_1.tif", "row_C_1.tif", "row_G_1.tif"],
+        ["x_w1_a.tif", "x_w2_a.tif"],
     ],
 )
 def test_words_of_channels_in_other_names_are_no_channels(names):

@@ -213,11 +213,12 @@ def _refuse_odd_files(paths: Sequence[PurePosixPath], makers: Sequence[Scheme]) 
     )
 
 
-# What may be another thing by itself (a clone, a week, a number) and is a channel beside its like.
-_LASER = re.compile(r"405|445|488|514|532|561|594|633|638|640|647")
-_TOKEN = re.compile(r"[wc]\d+", re.IGNORECASE)
-# Steps with nothing between: "t001c1", "XY01C2".
-_GLUED = re.compile(r"((?:xy|[stzm])\d+)(ch?\d{1,2})(?!\d)", re.IGNORECASE)
+# What may be a number or a row by itself, and is a channel beside its like: laser lines, and colours' letters.
+_ALIKE = re.compile(r"(?:ex)?(?:405|445|488|514|532|561|594|633|638|640|647)(?:nm)?|[RGB]")
+_TOKEN = re.compile(r"[wc]\d{1,2}", re.IGNORECASE)  # a week, a clone
+# But not beside another step: "t001c1", "XY01C2", "c01_t0001", "t1_c1".
+_GLUED = re.compile(r"((?:xy|[stzm])\d+|(?<![a-z0-9])[tz]\d+[_-]+)(ch?\d{1,3})(?!\d)", re.IGNORECASE)
+_FIRST = re.compile(r"(?<![a-z0-9])(ch?\d{1,3})(?=[_-]+[tz]\d)", re.IGNORECASE)
 
 
 def _refuse_channels_as_fields(paths: Sequence[PurePosixPath]) -> None:
@@ -256,7 +257,7 @@ def _channels_in(path: PurePosixPath) -> Iterator[tuple[tuple[str, ...], str, st
 
 def _words(path: PurePosixPath) -> list[str]:
     """The words of a name; a channel's number behind another step's is a word ``+c1``."""
-    return re.split(r"[_ .-]+", _GLUED.sub(r"\1_+\2", stem(path)))
+    return re.split(r"[_ .-]+", _FIRST.sub(r"+\1", _GLUED.sub(r"\1_+\2", stem(path))))
 
 
 def _without(path: PurePosixPath, words: Sequence[str], place: int) -> tuple[str, ...]:
@@ -266,8 +267,8 @@ def _without(path: PurePosixPath, words: Sequence[str], place: int) -> tuple[str
 @lru_cache(1 << 15)
 def _channel(word: str) -> str | None:
     """The role that a word gives, or the word itself where channels may be called so; None for other words."""
-    if word.isdecimal():
-        return word if _LASER.fullmatch(word) else None
+    if word.isdecimal() or _ALIKE.fullmatch(word):
+        return word if _ALIKE.fullmatch(word) else None
     role = None if word.startswith("+") else role_of(word)
     if role in ROLES:
         return role
