@@ -72,6 +72,21 @@ def test_a_sample_stands_for_the_well_of_images_without_one():
     assert (asked["well"] == table["well"]).all()
 
 
+def test_a_sample_that_was_imaged_past_midnight_is_one_and_one_named_anew_is_another():
+    """Its first day is its experiment's; a dish 1 at the same timepoint of another week is another dish."""
+    days = {"a1": "240301", "a2": "240302", "b1": "240308", "b2": "240309", "c1": "240320"}
+    rows = [(f"{field}_{dish}", day, int(field[1]), dish) for field, day in days.items() for dish in ("ctrl", "drug")]
+    images = pd.DataFrame(rows, columns=["field", "date", "timepoint", "dish"])
+    images["treatment"] = images["dish"]
+    own = images.assign(sample=images["field"].str[0] + images["dish"])
+    settings = StatsSettings(control="ctrl")
+    table = nest(cells(*images["field"]), settings, own)
+    assert table.drop_duplicates("image")["replicate"].tolist() == [*["240301"] * 4, *["240308"] * 4, *["240320"] * 2]
+    assert (table["well"].nunique(), inference(table, settings).df) == (6, 2)
+    named_anew = nest(cells(*images["field"]), settings, images.assign(sample=images["dish"]))
+    assert named_anew["replicate"].nunique() == 5
+
+
 def test_a_map_without_a_treatment_says_which_of_its_columns_may_be_it():
     images = pd.DataFrame({"field": ["a", "b"], "Compound": ["dmso", "drug"], "Baf?": "none", "well": ["A01", "A02"]})
     table = cells("a", "b").assign(area=1.0)
