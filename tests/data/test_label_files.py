@@ -185,6 +185,15 @@ def test_one_label_image_is_not_that_of_several_fields(tmp_path, names, shape, l
     assert all(item.labels for item in find_plate(tmp_path / "images", labels=tmp_path / "own").fields)
 
 
+def test_a_folder_of_images_of_other_names_is_not_passed_over_in_silence(tmp_path, capsys):
+    write_image(tmp_path / "images" / "A1_01_1_1_GFP_001.tif", np.ones((40, 50), np.uint16))
+    write_labels(tmp_path / "labels" / "A01_s1_masks.tif", LABELS)
+    command = ["export", str(tmp_path / "labels"), "--to", "cellpose", "--images", str(tmp_path / "images")]
+    assert main([*command, "-o", str(tmp_path / "out")]) == EXIT_ERROR
+    assert "holds no image called as A01_s1_masks.tif, nor as any other of 1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_labels_of_a_file_of_timepoints_are_not_exported_with_one_of_them(tmp_path, capsys):
     tifffile.imwrite(tmp_path / "film.tif", np.ones((3, 40, 50), np.uint16), imagej=True, metadata={"axes": "TYX"})
     write_labels(tmp_path / "labels" / "film_masks.tif", LABELS)
