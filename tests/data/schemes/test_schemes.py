@@ -185,6 +185,7 @@ NAMES = [
         "plate=drug well=C05 site=0 timepoint=1 z=2 channel=w0",
     ),
     ("imagexpress", "drug_t24_C05_s0_w0.tif", "plate=drug_t24 well=C05 site=0 channel=w0"),
+    ("imagexpress", "TimePoint_24/drug_t24_C05_s0_w0.tif", "plate=drug_t24 well=C05 site=0 timepoint=24 channel=w0"),
     ("phenix", "001012-3-001001001.tif", "well=A12 site=3"),
     ("folders", "Plate1/A01/s1_DAPI.tif", "plate=Plate1 well=A01 site=1 channel=DAPI"),
     ("folders", "a1/3/LAMP1.tif", "well=A01 site=3 channel=LAMP1"),
