@@ -161,3 +161,42 @@ def test_labels_of_each_of_a_fields_channels_are_nobodys(tmp_path, beside):
     for name in ("x", "x_w2"):
         (place / f"{name}_masks.tif").unlink()
     assert find_plate(tmp_path, labels=labels).fields[0].labels == place / "x_w1_masks.tif"
+
+
+@pytest.mark.parametrize(
+    ("names", "shape", "labels"),
+    [
+        (["film.tif"], (3, 40, 50), "film_masks.tif"),
+        (["C1-film.tif", "C2-film.tif"], (3, 40, 50), "C1-film_masks.tif"),
+        (["Pos0/img_000000000_GFP_000.tif", "Pos1/img_000000000_GFP_000.tif"], (40, 50), "img_000000000_GFP_000.png"),
+    ],
+)
+def test_one_label_image_is_not_that_of_several_fields(tmp_path, names, shape, labels):
+    """The cells of one timepoint, or of one position, were those of all of them."""
+    for name in names:
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        axes = {"imagej": True, "metadata": {"axes": "TYX"}} if len(shape) == 3 else {}
+        tifffile.imwrite(tmp_path / "images" / name, np.ones(shape, np.uint16), **axes)
+    write_labels(tmp_path / "labels" / labels, LABELS)
+    with pytest.raises(InputError, match=r"would be of .* and of .*, by the names of their images: give each its own"):
+        find_plate(tmp_path / "images", labels=tmp_path / "labels")
+    for item in find_plate(tmp_path / "images").fields:
+        write_labels(tmp_path / "own" / f"{item.name}_masks.tif", LABELS)
+    assert all(item.labels for item in find_plate(tmp_path / "images", labels=tmp_path / "own").fields)
+
+
+def test_a_folder_of_images_of_other_names_is_not_passed_over_in_silence(tmp_path, capsys):
+    write_image(tmp_path / "images" / "A1_01_1_1_GFP_001.tif", np.ones((40, 50), np.uint16))
+    write_labels(tmp_path / "labels" / "A01_s1_masks.tif", LABELS)
+    command = ["export", str(tmp_path / "labels"), "--to", "cellpose", "--images", str(tmp_path / "images")]
+    assert main([*command, "-o", str(tmp_path / "out")]) == EXIT_ERROR
+    assert "holds no image called as A01_s1_masks.tif, nor as any other of 1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_of_a_file_of_timepoints_are_not_exported_with_one_of_them(tmp_path, capsys):
+    tifffile.imwrite(tmp_path / "film.tif", np.ones((3, 40, 50), np.uint16), imagej=True, metadata={"axes": "TYX"})
+    write_labels(tmp_path / "labels" / "film_masks.tif", LABELS)
+    command = ["export", str(tmp_path / "labels"), "--to", "cellpose", "--images", str(tmp_path)]
+    assert main([*command, "-o", str(tmp_path / "out")]) == EXIT_ERROR
+    assert "labels called film would be of film_t001 and of film_t002, one file" in capsys.readouterr().err

@@ -226,7 +226,8 @@ def test_a_map_without_plates_holds_for_all(read):
 
 def test_fields_are_told_by_their_names_by_files_by_series_and_by_patterns(read):
     found = read("field,treatment,dose_nM\nctrl_01,DMSO,\nbaf_1.tif,baf,100\nfilm,EBSS,\nctrl_*,other,\nlost,x,\n")
-    fields = [("baf_1", "baf_1"), ("ctrl_01", "ctrl_01"), ("CTRL_02", "CTRL_02"), ("film_t001", "film"), ("new", "new")]
+    fields = [(name, name, ()) for name in ("baf_1", "ctrl_01", "CTRL_02")]
+    fields += [("film_t001", "film", ()), ("new", "new", ())]
     table, without_entry, without_field = found.match_fields(fields)
     assert table[["field", "treatment"]].values.tolist() == [
         ["baf_1", "baf"],
@@ -239,7 +240,32 @@ def test_fields_are_told_by_their_names_by_files_by_series_and_by_patterns(read)
     assert (None, "new") in without_entry
     assert (None, "lost") in without_field
     with pytest.raises(InputError, match=r"'a\*' and '\*b' are both of ab"):
-        read("field,treatment\na*,x\n*b,y\n").match_fields([("ab", "ab")])
+        read("field,treatment\na*,x\n*b,y\n").match_fields([("ab", "ab", ())])
+
+
+def test_a_file_tells_of_the_field_that_it_is_of(tmp_path):
+    for name in ("x_GFP", "x_DAPI", "y_GFP", "y_DAPI"):
+        write_image(tmp_path / "images" / f"{name}.tif", np.zeros((8, 8), np.uint16))
+    (tmp_path / "map.csv").write_text("field,treatment\nx_GFP.tif,DMSO\ny_DAPI,baf\n")
+    table = find_plate(tmp_path / "images", plate_map=tmp_path / "map.csv").table()
+    assert table[["field", "treatment"]].values.tolist() == [["x", "DMSO"], ["y", "baf"]]
+
+
+def test_a_file_does_not_tell_of_another_field_that_its_name_begins_with(read):
+    """Week 1 of a mouse, and the mouse before: what the first was given was that of both."""
+    table, without_entry, _ = read("field,treatment\nm_w1.tif,baf\n").match_fields(
+        [("m", "m", ()), ("m_w1", "m_w1", ())]
+    )
+    assert table["treatment"].tolist() == [None, "baf"]
+    assert without_entry == ((None, "m"),)
+
+
+def test_a_file_of_two_places_is_no_entry(tmp_path):
+    for folder in ("Pos0", "Pos1"):
+        write_image(tmp_path / "images" / folder / "img_000000000_GFP_000.tif", np.zeros((8, 8), np.uint16))
+    (tmp_path / "map.csv").write_text("field,treatment\nimg_000000000_GFP_000.tif,DMSO\n")
+    with pytest.raises(InputError, match=r"'img_000000000_GFP_000.tif' is a file of Pos0 and one of Pos1; name these"):
+        find_plate(tmp_path / "images", plate_map=tmp_path / "map.csv")
 
 
 def test_images_of_no_plate_are_told_of_by_field(tmp_path):

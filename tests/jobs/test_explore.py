@@ -29,10 +29,12 @@ def plate(folder):
     return Plate(folder, "plain", tuple(items))
 
 
-def explored(folder, **more):
+def explored(folder, samples=None, **more):
     cells = pd.DataFrame({"field": np.repeat(["P1", "P2", "Q1"], 2), "label": [1, 2] * 3, "y": 9.0, "x": 9.0})
     cells = cells.assign(plate=list("PPPPQQ"), well="A01", treatment="DMSO", replicate=list("aabbbb"))
     cells = cells.assign(area=[1.0, 3, 11, 13, 101, 103])
+    if samples:
+        cells = cells.assign(well=None, sample=cells["field"].map(samples))
     how = {"treatment": "treatment", "unit": "well", "first": ("area",)} | more
     return explore(plate(folder), {"cells": cells}, drawn_map=None, tracks=None, **how).told
 
@@ -56,6 +58,18 @@ def test_units_are_the_replicates_of_the_comparison_whatever_a_column_says(tmp_p
     assert told.means[["replicate", "area"]].to_numpy().tolist() == [["240301", 2], ["240308", 57]]
     told = explored(tmp_path, unit="replicate", replicates={"P1": "1", "P2": "2", "Q1": "3"})
     assert told.means["area"].tolist() == [2, 12, 102]
+
+
+def test_units_of_images_without_wells_are_samples_within_their_replicate(tmp_path):
+    told = explored(tmp_path, samples={"P1": "dish 1", "P2": "dish 1", "Q1": None})
+    assert told.means[["sample", "area"]].to_numpy().tolist() == [["a: dish 1", 2], ["b: dish 1", 12]]
+    replicates = {"P1": "n1", "P2": "n1", "Q1": "n2"}
+    told = explored(tmp_path, samples={"P1": "dish 1", "P2": "dish 1", "Q1": "dish 2"}, replicates=replicates)
+    assert told.means[["sample", "area"]].to_numpy().tolist() == [["n1: dish 1", 7], ["n2: dish 2", 102]]
+    assert explored(tmp_path, samples={"P1": "d", "P2": "d", "Q1": "d"}, unit="replicate").means["area"].tolist() == [
+        2,
+        57,
+    ]
 
 
 def test_plates_of_one_name_on_two_days_drift_each_for_itself():

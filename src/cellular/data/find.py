@@ -11,7 +11,7 @@ from cellular.data.formats.image_info import square
 from cellular.data.formats.ome_zarr import ome_attributes
 from cellular.data.formats.suffixes import UNREAD_SUFFIXES, field_name, kind_of, nuclei_field, same_name
 from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
-from cellular.data.label_files import claimed, entries, file_of, find_labels, is_image, match_labels, names_of
+from cellular.data.label_files import claimed, entries, find_labels, is_image, match_labels, names_of, of_fields
 from cellular.data.listing import list_files
 from cellular.data.plate import FieldFiles, Plate, Source, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
@@ -233,12 +233,10 @@ def _with_labels_beside(
         return list(fields), []
     labels = claimed([path for path in marked if kind_of(path) == "labels"], root)
     ignore = claimed([path for path in marked if kind_of(path) == "ignore"], root)
-    used: set[str] = set()
-    result = []
-    for item in fields:
-        used |= names_of(item) & labels.keys()
-        result.append(replace(item, labels=file_of(item, labels), ignore=file_of(item, ignore)))
-    return result, sorted(set(labels) - used)
+    used = {name for item in fields for name in names_of(item)}
+    own, ignored = of_fields(fields, labels), of_fields(fields, ignore)
+    fields = [replace(item, labels=own.get(item.name), ignore=ignored.get(item.name)) for item in fields]
+    return fields, sorted(set(labels) - used)
 
 
 def find_annotated(folder: str | Path, **how: Any) -> Plate:
@@ -262,7 +260,8 @@ def find_annotated(folder: str | Path, **how: Any) -> Plate:
 def find_images(folder: str | Path, names: Iterable[str], besides: Iterable[Path] = ()) -> dict[str, FieldFiles]:
     """The images in `folder` of the fields called `names`, by every name that label images of theirs may have.
 
-    Files `besides` are no images of theirs. Raises as :func:`find_plate` does, but for a folder without such images.
+    Files `besides` are no images of theirs. Raises as :func:`find_plate` does, but for a folder without such images;
+    and InputError where a name is that of several fields' image.
     """
     folder, starts, besides = Path(folder), tuple(map(same_name, names)), {path.resolve() for path in besides}
     files = [PurePosixPath(name) for name in entries(folder) if (folder / name).resolve() not in besides]
@@ -271,7 +270,12 @@ def find_images(folder: str | Path, names: Iterable[str], besides: Iterable[Path
         return {}
     found = _find_among(folder, files, folder, None, None, None)
     fields, _ = _with_roles(found.fields, {}, SCHEMES[found.scheme].roles)
-    return {key: item for item in fields for key in names_of(item)}
+    by_name: dict[str, FieldFiles] = {}
+    for item in fields:
+        for key in names_of(item):
+            if (other := by_name.setdefault(key, item)) is not item and key in starts:
+                raise InputError(f"{folder}: labels called {key} would be of {other.name} and of {item.name}, one file")
+    return by_name
 
 
 def find_label_fields(folder: str | Path, *, scheme: str | None = None, pattern: str | None = None) -> Plate:
@@ -358,7 +362,8 @@ def _with_map(plate: Plate, plate_map: str | Path | PlateMap | None) -> Plate:
     known = plate_map if isinstance(plate_map, PlateMap) else read_plate_map(plate_map)
     source = "the map given" if isinstance(plate_map, PlateMap) else str(plate_map)
     if known.by_field:
-        kind, (wells, bare, unused) = "field", known.match_fields((item.name, item.series) for item in plate.fields)
+        fields = ((item.name, item.series, names_of(item)) for item in plate.fields)
+        kind, (wells, bare, unused) = "field", known.match_fields(fields)
     else:
         there = [(item.plate, item.well) for item in plate.fields if item.well]
         kind, (wells, bare, unused) = "well", known.match(there)

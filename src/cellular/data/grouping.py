@@ -70,8 +70,8 @@ def _place(parts: Parts, several_times: bool) -> FieldFiles:
         series = f"{parts.date}-{place}" if cellular else parts.series or parts.name
         name = parts.name
     else:
-        series = place
-        name = f"{place}_t{parts.timepoint:03d}" if several_times and parts.timepoint is not None else place
+        series = parts.series or place
+        name = f"{series}_t{parts.timepoint:03d}" if several_times and parts.timepoint is not None else series
     return FieldFiles(name, (), "raw", parts.plate, parts.well, parts.site, parts.timepoint, parts.date, series=series)
 
 

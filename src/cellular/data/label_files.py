@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
 from cellular.data.formats.ome_zarr import is_ome_zarr
-from cellular.data.formats.suffixes import field_name, kind_of, nuclei_field, same_name
+from cellular.data.formats.suffixes import MASKS_SUFFIX, field_name, kind_of, nuclei_field, same_name
 from cellular.data.plate import FieldFiles
 from cellular.errors import InputError, MissingInputError
 
@@ -21,7 +21,7 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of label images: {folder}")
-    return _of_fields(fields, find_labels(folder))
+    return of_fields(fields, find_labels(folder))
 
 
 def find_labels(folder: Path) -> dict[str, Path]:
@@ -60,18 +60,29 @@ def match_nuclei_files(fields: Sequence[FieldFiles], folder: str | Path) -> dict
         names = entries(place) if place.is_dir() else []
         found = {same_name(of): place / name for name in names if (of := nuclei_field(name))}
         if found:
-            return _of_fields(fields, found)
+            return of_fields(fields, found)
     return {}
 
 
-def _of_fields(fields: Sequence[FieldFiles], found: Mapping[str, Path]) -> dict[str, Path]:
-    """The file in `found` of each field that has one, by its name."""
-    of_field = {item.name: file_of(item, found) for item in fields}
-    return {name: path for name, path in of_field.items() if path is not None}
+def of_fields(fields: Sequence[FieldFiles], found: Mapping[str, Path]) -> dict[str, Path]:
+    """The file in `found`, files by comparable name, of each field that has one, by its name.
+
+    Raises InputError where several images of a field have one, and where several fields have the same: those of a file
+    of many timepoints, or files of one name in folders.
+    """
+    of_field = {item.name: path for item in fields if (path := _file_of(item, found)) is not None}
+    first: dict[Path, str] = {}
+    for name, path in of_field.items():
+        if (other := first.setdefault(path, name)) != name:
+            raise InputError(
+                f"{path} would be of {other} and of {name}, by the names of their images: give each its own, "
+                f"{other}{MASKS_SUFFIX}.tif"
+            )
+    return of_field
 
 
-def file_of(item: FieldFiles, found: Mapping[str, Path]) -> Path | None:
-    """The field's file in `found`, files by comparable name: under its own name, else under that of an image of its.
+def _file_of(item: FieldFiles, found: Mapping[str, Path]) -> Path | None:
+    """The field's file in `found`: under its own name, else under that of an image of its.
 
     Raises InputError where several of its images have one: whose of them are the cells, nobody says.
     """

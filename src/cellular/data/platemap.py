@@ -1,6 +1,7 @@
 """Plate maps: what each well, or field, was given, as a long table or drawn as a plate, in CSV, TSV or XLSX."""
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,7 +12,6 @@ from typing import NamedTuple
 import pandas as pd
 
 from cellular.data.doses import parse_doses, split_unit
-from cellular.data.fields import possible_fields
 from cellular.data.formats.suffixes import field_name, same_name
 from cellular.data.sheets import Sheet, read_sheets
 from cellular.data.wells import well_name
@@ -81,31 +81,41 @@ class PlateMap:
         names = pd.DataFrame(wanted, columns=["plate", "well"], dtype=object)
         return self._matched(names, wanted, entries, [rows.get(key, -1) for key in keys])
 
-    def match_fields(self, names_and_series: Iterable[tuple[str, str]]) -> Matched:
-        """Rows for the fields of a plate, by a map by field: missing values where the map has no entry.
+    def match_fields(self, fields: Iterable[tuple[str, str, Collection[str]]]) -> Matched:
+        """Rows for fields, by a map by field: missing values where the map has no entry.
 
         An entry is a field's name, that of a file of it, the name that all its timepoints share, or one with ``*`` for
-        any letters. The first of these that fits counts. Raises InputError where two entries fit a field alike.
+        any letters. The first of these that fits counts. Raises InputError where two entries fit a field alike, and
+        where one is the name of several places' files.
+
+        Parameters
+        ----------
+        fields : name, series, and names of the files, as they are compared.
         """
         entries = [(None, text) for text in self.table["field"]]
-        ranked: list[dict[str, list[int]]] = [{}, {}]
+        called: dict[str, list[int]] = defaultdict(list)
+        filed: dict[str, list[int]] = defaultdict(list)
         patterns = []
         for number, (_, text) in enumerate(entries):
             if "*" in text:
                 patterns.append((re.compile(".*".join(map(re.escape, same_name(text).split("*")))), number))
-            for rank, names in enumerate(([same_name(text)], possible_fields(field_name(text)))):
-                for name in names:
-                    ranked[rank].setdefault(name, []).append(number)
+            called[same_name(text)].append(number)
+            filed[same_name(field_name(text))].append(number)
         wanted, rows = [], []
-        for name, series in names_and_series:
+        places: dict[int, str] = {}
+        for name, series, files in fields:
             wanted.append((None, name))
             field, whole = same_name(name), same_name(series)
-            fit = [rank.get(called, []) for called in (field, whole) for rank in ranked]
+            of_files = [number for file in sorted(files) for number in filed[file]]
+            fit = [called[field], filed[field], of_files, called[whole], filed[whole]]
             fit.append([number for pattern, number in patterns if pattern.fullmatch(field)])
             best = next(filter(None, fit), [-1])
             if len(set(best)) > 1:
                 one, two = (entries[number][1] for number in best[:2])
                 raise InputError(f"the plate map's '{one}' and '{two}' are both of {name}; keep one")
+            if best is of_files and (other := places.setdefault(best[0], whole)) != whole:
+                text = entries[best[0]][1]
+                raise InputError(f"the plate map's '{text}' is a file of {other} and one of {whole}; name these")
             rows.append(best[0])
         names = pd.DataFrame({"field": [name for _, name in wanted]}, dtype=object)
         return self._matched(names, wanted, entries, rows)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate, plates_apart
+from cellular.data.platemap import SAMPLE
 from cellular.files import read_csv
 from cellular.jobs.conditions import conditions
 from cellular.jobs.processes import here
@@ -81,7 +82,9 @@ def explore(
     every = _told(plate, tables["cells"], treatment, inhibitor, replicate)
     if replicates:
         every["replicate"] = every["field"].map(replicates)
-    if unit == "well" and unit in every and every["plate"].nunique() > 1:
+    if unit == "well" and SAMPLE in every and every["well"].isna().all():
+        unit, every[SAMPLE] = SAMPLE, _samples(every)
+    elif unit == "well" and unit in every and every["plate"].nunique() > 1:
         unit, every["plate and well"] = "plate and well", every["plate"] + " " + every["well"].astype(str)
     cells = _cells(every, quality, names, drawn_map)
     features = measurements(cells, first)
@@ -164,6 +167,12 @@ def _told(plate: Plate, cells: pd.DataFrame, treatment: str, inhibitor: str, rep
     fields = plate.table()
     told["plate"] = cells["field"].map(dict(zip(fields["field"], plates_apart(fields)))).fillna("")
     return told
+
+
+def _samples(cells: pd.DataFrame) -> pd.Series:
+    """The sample of each cell, in the comparison a unit within its replicate."""
+    samples = cells[SAMPLE].astype(object).where(cells[SAMPLE].isna(), cells[SAMPLE].astype(str))
+    return samples if "replicate" not in cells else cells["replicate"].fillna("?").astype(str) + ": " + samples
 
 
 def _cells(cells: pd.DataFrame, quality: pd.DataFrame, shown: list[str], drawn_map: Path | None) -> pd.DataFrame:

@@ -67,6 +67,24 @@ def test_a_sample_stands_for_the_well_of_images_without_one():
     assert (one["well"].nunique(), inference(one, settings).df) == (4, 2)
     known = nest(cells(*fields), settings, images.assign(well=[f"A{k + 1:02d}" for k in range(12)], sample="x"))
     assert known["well"].str.endswith("A01").sum() == 2
+    asked = nest(cells(*fields), StatsSettings(replicate="day", factor="sample", control="dmso"), images)
+    assert set(asked["sample"]) == set(images["sample"])
+    assert (asked["well"] == table["well"]).all()
+
+
+def test_a_sample_that_was_imaged_past_midnight_is_one_and_one_named_anew_is_another():
+    """Its first day is its experiment's; a dish 1 at the same timepoint of another week is another dish."""
+    days = {"a1": "240301", "a2": "240302", "b1": "240308", "b2": "240309", "c1": "240320"}
+    rows = [(f"{field}_{dish}", day, int(field[1]), dish) for field, day in days.items() for dish in ("ctrl", "drug")]
+    images = pd.DataFrame(rows, columns=["field", "date", "timepoint", "dish"])
+    images["treatment"] = images["dish"]
+    own = images.assign(sample=images["field"].str[0] + images["dish"])
+    settings = StatsSettings(control="ctrl")
+    table = nest(cells(*images["field"]), settings, own)
+    assert table.drop_duplicates("image")["replicate"].tolist() == [*["240301"] * 4, *["240308"] * 4, *["240320"] * 2]
+    assert (table["well"].nunique(), inference(table, settings).df) == (6, 2)
+    named_anew = nest(cells(*images["field"]), settings, images.assign(sample=images["dish"]))
+    assert named_anew["replicate"].nunique() == 5
 
 
 def test_a_map_without_a_treatment_says_which_of_its_columns_may_be_it():
@@ -231,7 +249,7 @@ def test_wells_that_a_column_leaves_empty_are_pooled_with_the_others_and_control
     fields = plate(220518, "C03", "C04", "I03", "I04")
     images = pd.DataFrame(
         {"field": fields, "sirna": ["ATG5", None, None, None], "control": ["negative", None, "positive", None]}
-    ).assign(dose=[np.nan, 0.0, 5.0, 5.0], hours=[1, 1, 1, 2])
+    ).assign(dose=[np.nan, 0.0, 5.0, 5.0], hours=[1, 1, 1, 2], background__DNA=[199, 200] * 2)
     settings = StatsSettings(time="hours")
     sentences = pooled_factors(nest(cells(*fields), settings, images), list(images), settings)
     assert [sentence.partition(":")[0] for sentence in sentences] == [

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cellular.data.grouping import name_fields
 from cellular.data.schemes import SCHEMES, Parts, choose, pattern_scheme, read_names
 from cellular.data.wells import well_at
 from cellular.errors import InputError, SettingsError
@@ -96,17 +97,20 @@ NAMES = [
     ),
     ("gen5", "A1_1Z4_DAPI_1_003_.tif", "well=A01 site=1 timepoint=3 z=4 channel=DAPI"),
     ("gen5", "B2_1_Bright Field_1_001_02.tif", "well=B02 site=1 timepoint=1 channel=Bright Field"),
+    ("gen5", "H10_1_Stitched[AandB_Phase Contrast]_1_001_-1.tif", "well=H10 site=1 timepoint=1 channel=Phase Contrast"),
     (
         "keyence",
         "1_XY01_00002_Z003_CH1.tif",
-        "site=2 z=3 channel=CH1 name=1_XY01_00002 series=1_XY01_00002",
+        "site=2 z=3 channel=CH1 series=1_XY01_00002",
     ),
     (
         "keyence",
         "10X_T0004_XY01_00001_CH2.tif",
-        "site=1 timepoint=4 channel=CH2 name=10X_T0004_XY01_00001 series=10X_XY01_00001",
+        "site=1 timepoint=4 channel=CH2 series=10X_XY01_00001",
     ),
-    ("keyence", "Image_XY07_CH4.tif", "channel=CH4 name=Image_XY07 series=Image_XY07"),
+    ("keyence", "Image_T0002_Z003_CH4.tif", "timepoint=2 z=3 channel=CH4 series=Image"),
+    ("keyence", "Image_00004_CH4.tif", "site=4 channel=CH4 series=Image_00004"),
+    ("keyence", "Image_XY07_CH4.tif", "channel=CH4 series=Image_XY07"),
     (
         "nikon",
         "Plate1_2000_WellM05_Point1_2000_M05_0001_ChannelDAPI_Seq2427.tiff",
@@ -114,20 +118,24 @@ NAMES = [
     ),
     ("nikon", "20201115_184113_906__WellA2_ChannelGFP,RFP_Seq0003.tif", "well=A02 site=3 date=201115"),
     ("nikon", "WellB02_PointB02_0004_ChannelGFP_Seq0031.tif", "well=B02 site=4 channel=GFP"),
-    ("nikon", "seq0000xy01c2.tif", "site=1 channel=c2 name=seq0000xy01 series=seq0000xy01"),
-    ("nikon", "260430_t003xy02z04c1.tif", "site=2 timepoint=3 z=4 channel=c1 name=260430_t003xy02 series=260430_xy02"),
-    ("zen", "exp_s02t1c3_ORG.tif", "site=2 timepoint=1 channel=c3 name=exp_s02t1 series=exp_s02"),
+    ("nikon", "seq0000xy01c2.tif", "site=1 channel=c2 series=seq0000xy01"),
+    ("nikon", "nd799xy08t001c1.tif", "site=8 timepoint=1 channel=c1 series=nd799xy08"),
+    ("nikon", "set1xy02c1.tif", "site=2 channel=c1 series=set1xy02"),
+    ("nikon", "abc2xy02c1.tif", "site=2 channel=c1 series=abc2xy02"),
+    ("nikon", "fuz2xy02c1z4.tif", "site=2 z=4 channel=c1 series=fuz2xy02"),
+    ("nikon", "260430_t003xy02z04c1.tif", "site=2 timepoint=3 z=4 channel=c1 series=260430_xy02"),
+    ("zen", "exp_s02t1c3_ORG.tif", "site=2 timepoint=1 channel=c3 series=exp_s02"),
     (
         "zen",
         "Snap-2138-Image Export-08_c1_ORG.tif",
-        "channel=c1 name=Snap-2138-Image Export-08 series=Snap-2138-Image Export-08",
+        "channel=c1 series=Snap-2138-Image Export-08",
     ),
-    ("zen", "exp_b0s1c0x0-64y0-64.tif", "site=1 channel=c0 name=exp_b0s1x0-64y0-64 series=exp_b0s1x0-64y0-64"),
+    ("zen", "exp_b0s1c0x0-64y0-64.tif", "site=1 channel=c0 series=exp_b0s1x0-64y0-64"),
     (
         "matrix",
         "exp--1/slide--S00/chamber--U08--V07/field--X01--Y02/"
         "image--L0000--S00--U08--V07--J13--E00--O00--X01--Y02--T0003--Z06--C01.ome.tif",
-        "plate=exp--1 well=H09 timepoint=3 z=6 channel=C01 name=exp--1_H09_x01y02_t3 series=exp--1_H09_x01y02",
+        "plate=exp--1 well=H09 timepoint=3 z=6 channel=C01 series=exp--1_H09_x01y02",
     ),
     (
         "squid",
@@ -136,8 +144,23 @@ NAMES = [
     ),
     (
         "squid",
+        "R0_2_0_Fluorescence_488_nm_Ex_-_single_band_0000.tiff",
+        "site=2 z=0 channel=Fluorescence_488_nm_Ex_-_single_band_0000 series=R0_s2",
+    ),
+    (
+        "squid",
+        "20240301/A1_0_0_BF_LED_matrix_full.tiff",
+        "well=A01 site=0 z=0 channel=BF_LED_matrix_full date=240301",
+    ),
+    (
+        "squid",
+        "240301/A1_0_0_Fluorescence_488_nm_Ex.tiff",
+        "plate=240301 well=A01 site=0 z=0 channel=Fluorescence_488_nm_Ex",
+    ),
+    (
+        "squid",
         "0/manual_2_0_Fluorescence_488_nm_Ex.tiff",
-        "site=2 timepoint=0 z=0 channel=Fluorescence_488_nm_Ex name=manual_s2 series=manual_s2",
+        "site=2 timepoint=0 z=0 channel=Fluorescence_488_nm_Ex series=manual_s2",
     ),
     (
         "micromanager",
@@ -152,9 +175,9 @@ NAMES = [
     (
         "micromanager",
         "exp_1/Default/img_channel000_position003_time000000002_z000.tif",
-        "site=3 timepoint=2 z=0 channel=channel0 name=exp_1_position3_t2 series=exp_1_position3",
+        "site=3 timepoint=2 z=0 channel=channel0 series=exp_1_position3",
     ),
-    ("micromanager", "Pos3/img_000000002_GFP_000.tif", "timepoint=2 z=0 channel=GFP name=Pos3_t2 series=Pos3"),
+    ("micromanager", "Pos3/img_000000002_GFP_000.tif", "timepoint=2 z=0 channel=GFP series=Pos3"),
     ("micromanager", "exp_1_MMStack_A1-Site_15.ome.tif", "plate=exp_1 well=A01 site=15"),
     (
         "imagexpress",
@@ -162,6 +185,7 @@ NAMES = [
         "plate=drug well=C05 site=0 timepoint=1 z=2 channel=w0",
     ),
     ("imagexpress", "drug_t24_C05_s0_w0.tif", "plate=drug_t24 well=C05 site=0 channel=w0"),
+    ("imagexpress", "TimePoint_24/drug_t24_C05_s0_w0.tif", "plate=drug_t24 well=C05 site=0 timepoint=24 channel=w0"),
     ("phenix", "001012-3-001001001.tif", "well=A12 site=3"),
     ("folders", "Plate1/A01/s1_DAPI.tif", "plate=Plate1 well=A01 site=1 channel=DAPI"),
     ("folders", "a1/3/LAMP1.tif", "well=A01 site=3 channel=LAMP1"),
@@ -198,6 +222,20 @@ def test_each_is_found_by_itself(scheme, path):
 REFUSED = [
     (["A1_GFP_1.tif", "A1_RFP_1.tif"], "two channels, RFP the second"),
     (["P1/GFP/1.tif", "x_DAPI_a_1.tif", "x_BF_a_1.tif"], "two channels, BF the second"),
+    (["x_GFP_1.tif", "x_RFP_1.tif", "x_control_1.tif"], "two channels, RFP the second"),
+    (["A1_GFP_1.tif", "A1_Cy5_1.tif"], "two channels, Cy5 the second"),
+    (["A1_green_1.tif", "A1_red_1.tif"], "two channels, red the second"),
+    (["A1_488_1.tif", "A1_561_1.tif"], "two channels, 561 the second"),
+    (["A1_ch1_1.tif", "A1_ch2_1.tif"], "two channels, ch2 the second"),
+    (["overnight001c1.tif", "overnight001c2.tif"], "two channels, c2 the second"),
+    (["e_XY1T1C1.tif", "e_XY1T1C2.tif"], "two channels, C2 the second"),
+    (["m1s2c1.tif", "m1s2c2.tif"], "two channels, c2 the second"),
+    (["W0001F0001T0001Z001C1.tif", "W0001F0001T0001Z001C2.tif"], "two channels, C2 the second"),
+    (["x_c01_t0001_z0001.tif", "x_c02_t0001_z0001.tif"], "two channels, c02 the second"),
+    (["x_t1_c1_z1.tif", "x_t1_c2_z1.tif"], "two channels, c2 the second"),
+    (["x_w525_t1.tif", "x_w617_t1.tif"], "two channels, w617 the second"),
+    (["x_488nm_1.tif", "x_561nm_1.tif"], "two channels, 561nm the second"),
+    (["A1_1_G.tif", "A1_1_R.tif"], "two channels, R the second"),
 ]
 
 
@@ -216,6 +254,12 @@ def test_channels_that_no_scheme_reads_are_no_fields(names, said):
         ["clone_c1_rep1.tif", "clone_c2_rep1.tif"],
         ["GFP_line_1.tif", "RFP_line_2.tif"],
         ["a/x_GFP_1.tif", "b/x_RFP_1.tif"],
+        ["x_GFP_1.tif", "x_control_1.tif"],
+        ["x_green_1.tif", "x_red_1.tif", "x_white_1.tif"],
+        ["A1_488_1.tif", "A1_489_1.tif", "A1_561_1.tif"],
+        ["m1c1_a.tif", "m2c1_a.tif"],
+        ["row_B_1.tif", "row_C_1.tif", "row_G_1.tif"],
+        ["x_w1_a.tif", "x_w2_a.tif"],
     ],
 )
 def test_words_of_channels_in_other_names_are_no_channels(names):
@@ -232,9 +276,48 @@ def test_names_that_do_not_say_enough_are_refused():
     said_beside("nikon", ["WellA01_ChannelGFP_Seq0001.tif", "WellA01_ChannelRFP_Seq0001.tif"])
     with pytest.raises(InputError, match="is what stands before xy a time"):
         said_beside("nikon", ["set1xy01c1.tif", "set2xy01c1.tif"])
-    said_beside("nikon", ["e_t1xy01c1.tif", "e_t2xy01c1.tif"])
+    said_beside("nikon", ["e_t1xy01c1.tif", "e_t2xy01c1.tif", "set1xy01c1.tif", "bit2xy01c1.tif"])
+    with pytest.raises(InputError, match=r"R0, R1 ... are regions"):
+        said_beside("squid", [f"R{k}_0_0_Fluorescence_488_nm_Ex.tiff" for k in (0, 1)])
+    said_beside("squid", [f"R{k}_0_0_Fluorescence_488_nm_Ex.tiff" for k in (1, 2)])
     with pytest.raises(InputError, match=r"A1_-1_1_1_Tsf\[GFP\]_001.tif was made of images such as A1_01_1_1_GFP_001"):
         said_beside("gen5", ["A1_01_1_1_GFP_001.tif", "A1_-1_1_1_Tsf[GFP]_001.tif"])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "series"),
+    [
+        ("e_T0001_XY01_00001_CH1.tif", "e_T0002_XY01_00001_CH1.tif", "e_XY01_00001"),
+        ("e_t001xy02c1.tif", "e_t002xy02c1.tif", "e_xy02"),
+        ("exp_s2t1c1_ORG.tif", "exp_s2t2c1_ORG.tif", "exp_s2"),
+        ("Pos0/img_000000001_GFP_000.tif", "Pos0/img_000000002_GFP_000.tif", "Pos0"),
+        ("1/spot_0_0_BF_LED_matrix_full.tif", "2/spot_0_0_BF_LED_matrix_full.tif", "spot_s0"),
+    ],
+)
+def test_fields_of_one_place_are_called_alike_whoever_wrote_them(first, second, series):
+    """The place stands before the timepoint: tables of cells without a plate are told apart by it."""
+    paths = [Path(first), Path(second)]
+    fields = name_fields(read_names(paths, choose(paths)).parts).values()
+    assert [(item.name, item.series) for item in fields] == [(f"{series}_t001", series), (f"{series}_t002", series)]
+    (alone,) = name_fields(read_names(paths[:1], choose(paths[:1])).parts).values()
+    assert (alone.name, alone.series, alone.timepoint) == (series, series, None)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tiles", "whole"),
+    [
+        ("keyence", ["e_XY01_00001_CH1.tif", "e_XY01_00002_CH1.tif"], "e_XY01_CH1.tif"),
+        ("zen", ["exp_s1m01c1_ORG.tif", "exp_s1m02c1_ORG.tif"], "exp_s1c1_ORG.tif"),
+        ("zen", ["exp_c1m01_ORG.tif", "exp_c1m02_ORG.tif"], "exp_c1_ORG.tif"),
+        ("zen", ["exp_s1c0x0-64y0-64.tif", "exp_s1c0x64-64y0-64.tif"], "exp_s1c0.tif"),
+    ],
+)
+def test_what_was_stitched_does_not_lie_beside_its_tiles(scheme, tiles, whole):
+    """Each cell was there twice."""
+    with pytest.raises(InputError, match=f"{whole} seems to be stitched of images such as {tiles[0][:-5]}"):
+        said_beside(scheme, [*tiles, whole])
+    said_beside(scheme, tiles)
+    said_beside(scheme, [tiles[0], whole.replace("1", "2", 1).replace("exp_", "other_")])
 
 
 def test_pictures_of_several_channels_are_left_out():
@@ -244,6 +327,15 @@ def test_pictures_of_several_channels_are_left_out():
     names = ["1_XY01_00001_CH1.tif", "1_XY01_00001_CH2.tif", "1_XY01_00001_Overlay.tif"]
     reading = read_names([Path(name) for name in names], choose([Path(name) for name in names]))
     assert [path.name for path in reading.extra] == names[2:]
+
+
+def test_pictures_that_are_left_out_are_not_taken_for_another_makers():
+    """They were ArrayScan's, of plates P_D_p00_0 and P_D_p01_0."""
+    names = ["P_D_p00_0_A01f00d0.TIF", "P_D_p01_0_A01f00d0.TIF"]
+    with pytest.raises(InputError, match="are images as displayed by their names, which evos leaves out"):
+        choose([Path(name) for name in names])
+    assert choose([Path("SC_DAPI.tif")]).name == "channels"
+    assert choose([Path("x_thumb.tif")]).name == "plain"
 
 
 def test_fields_that_would_be_called_by_slices_are_said():

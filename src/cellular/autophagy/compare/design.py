@@ -108,10 +108,13 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     columns["date"] = days_of(_names(columns["date"]))
     plates, wells, sites = (_names(columns[name]) for name in ("plate", "well", "site"))
     wells = worded(wells, {name: well_name(name.replace(" ", "")) or name for name in wells.dropna().unique()})
-    experiment = _experiments(columns["date"], plates, wells, sites, columns["timepoint"]).fillna(UNKNOWN)
+    samples = _names(columns[SAMPLE]) if SAMPLE in columns and wells.isna().all() else None
+    places = (plates, wells) if samples is None else (samples, samples)
+    experiment = _experiments(columns["date"], *places, sites, columns["timepoint"]).fillna(UNKNOWN)
     columns["replicate"] = as_text(columns[settings.replicate]).fillna(UNKNOWN) if settings.replicate else experiment
-    if SAMPLE in columns and wells.isna().all():
-        samples = _names(columns.pop(SAMPLE))
+    if samples is not None:
+        if SAMPLE not in settings.words:
+            del columns[SAMPLE]  # as no condition beside the treatment
         # "dish 1" of another day is another dish
         wells = _named_within(columns["replicate"], ": ", samples.fillna(UNKNOWN)).where(samples.notna())
     columns["plate"] = _named_within(experiment, "-", plates.fillna(""))
@@ -272,7 +275,7 @@ def pooled_factors(
     table = table.assign(treatment=group)
     sentences = []
     for name in described:
-        if name in own or name not in table:
+        if name in own or name not in table or "__" in name:  # of a channel (background__DNA), so measured
             continue
         words = of_words(table[name])
         if not words and table[name].nunique() > _MOST_LEVELS:

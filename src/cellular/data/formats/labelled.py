@@ -118,6 +118,11 @@ def find_labelled(
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of images: {folder}")
     pictures = find_images(folder, files, files.values())
+    if images is not None and not pictures.keys() & set(map(same_name, files)):
+        raise InputError(
+            f"{folder} holds no image called as {first.name}, nor as any other of {len(files)}; call the label images "
+            "as the images' files are called, or leave --images out to export without"
+        )
     table = _cells_of(first, cells, list(files))
     nothing: tuple[dict[int, str], dict[int, dict[str, float]]] = ({}, {})
     found = []

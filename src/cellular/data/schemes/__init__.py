@@ -3,13 +3,14 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from pathlib import PurePosixPath
 from statistics import median_low
 
-from cellular.data.channels import ROLES, role_of
+from cellular.data.channels import ROLES, is_channel_word, role_of
 from cellular.data.formats.suffixes import same_name
 from cellular.data.schemes import (
     cellomics,
@@ -32,7 +33,7 @@ from cellular.data.schemes import (
     squid,
     zen,
 )
-from cellular.data.schemes.parts import Beside, Parts, Scheme, stem
+from cellular.data.schemes.parts import Beside, Parts, Scheme, is_thumbnail, stem
 from cellular.data.schemes.pattern import pattern_scheme
 from cellular.errors import InputError, SettingsError
 
@@ -134,6 +135,7 @@ def choose(paths: Sequence[PurePosixPath], scheme: str | None = None, pattern: s
     if scheme is not None or pattern is not None:
         return _asked_for(paths, scheme, pattern)
     makers = [one for one in SCHEMES.values() if one is not plain.SCHEME]
+    _refuse_extras_alone(paths, makers)
     whole: list[Scheme] = []
     beaten: set[str] = set()
     for one in makers:
@@ -164,6 +166,16 @@ def _asked_for(paths: Sequence[PurePosixPath], scheme: str | None, pattern: str 
         flag = "--pattern" if pattern is not None else f"--scheme {scheme}"
         raise InputError(f"{flag} reads none of {len(images)} files, such as {images[0]}; it reads {asked.example}")
     return asked
+
+
+def _refuse_extras_alone(paths: Sequence[PurePosixPath], makers: Sequence[Scheme]) -> None:
+    """Raise where there are but pictures that a maker's scheme reads and leaves out: another might take them."""
+    for one in makers:
+        if paths and all(one.is_extra(path) and not is_thumbnail(path) and one.read(path) for path in paths):
+            raise InputError(
+                f"{_some(paths)} are images as displayed by their names, which {one.name} leaves out, and no others "
+                "are here; --scheme plain takes every file for a field"
+            )
 
 
 def _reads_all(scheme: Scheme, paths: Sequence[PurePosixPath]) -> bool:
@@ -201,23 +213,66 @@ def _refuse_odd_files(paths: Sequence[PurePosixPath], makers: Sequence[Scheme]) 
     )
 
 
+# What may be a number or a row by itself, and is a channel beside its like: laser lines, and colours' letters.
+_ALIKE = re.compile(r"(?:ex)?(?:405|445|488|514|532|561|594|633|638|640|647)(?:nm)?|[RGB]")
+_TOKEN = re.compile(r"[wc]\d{1,2}", re.IGNORECASE)  # a week, a clone
+# But not beside another step: "t001c1", "XY01C2", "c01_t0001", "t1_c1".
+_GLUED = re.compile(r"((?:xy|[stzm])\d+|(?<![a-z0-9])[tz]\d+[_-]+)(ch?\d{1,3})(?!\d)", re.IGNORECASE)
+_FIRST = re.compile(r"(?<![a-z0-9])(ch?\d{1,3})(?=[_-]+[tz]\d)", re.IGNORECASE)
+
+
 def _refuse_channels_as_fields(paths: Sequence[PurePosixPath]) -> None:
-    """Raise where names differ by what a channel shows, somewhere in them: a file a field would be a guess."""
-    first: dict[tuple[str, ...], tuple[str, PurePosixPath]] = {}
+    """Raise where names differ by a channel's word, somewhere in them: a file a field would be a guess.
+
+    Two roles are channels whatever else stands in their place; other words where all that stand there are channels'.
+    """
+    alike: dict[tuple[str, ...], dict[str, tuple[str, PurePosixPath]]] = {}
+    others: set[tuple[str, ...]] = set()
     for path in paths:
-        words = re.split(r"[_ .-]+", stem(path))
-        for place, role in enumerate(map(role_of, words)):
-            if role not in ROLES:
-                continue
-            alike = (str(path.parent), *words[:place], "", *words[place + 1 :])
-            other = first.setdefault(alike, (role, path))
-            if other[0] != role:
-                raise InputError(
-                    f"{other[1]} and {path.name} seem to be two channels, {words[place]} the second, by names that no "
-                    "scheme reads: tell them by --pattern, say "
-                    r"'(?P<well>[A-Z]\d+)_(?P<channel>[^_]+)_(?P<site>\d+)'; --scheme plain takes every file for a "
-                    "field"
-                )
+        for key, word, channel in _channels_in(path):
+            alike.setdefault(key, {}).setdefault(channel, (word, path))
+    several = {key: found for key, found in alike.items() if len(found) > 1}
+    for path in paths if several else ():
+        words = _words(path)
+        keys = (_without(path, words, place) for place, word in enumerate(words) if not _channel(word))
+        others.update(key for key in keys if key in several)
+    for key, found in several.items():
+        sure = {channel: at for channel, at in found.items() if channel in ROLES or key not in others}
+        if len(sure) > 1:
+            (_, one), (word, two) = list(sure.values())[:2]
+            raise InputError(
+                f"{one} and {two.name} seem to be two channels, {word.lstrip('+')} the second, by names that no scheme "
+                r"reads: tell them by --pattern, say '(?P<well>[A-Z]\d+)_(?P<channel>[^_]+)_(?P<site>\d+)', or "
+                r"'(?P<series>.+)t(?P<timepoint>\d+)(?P<channel>c\d+)'; --scheme plain takes every file for a field"
+            )
+
+
+def _channels_in(path: PurePosixPath) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """For each word of a name that is a channel's: the rest of the path, the word, and its channel."""
+    words = _words(path)
+    for place, word in enumerate(words):
+        if channel := _channel(word):
+            yield _without(path, words, place), word, channel
+
+
+def _words(path: PurePosixPath) -> list[str]:
+    """The words of a name; a channel's number behind another step's is a word ``+c1``."""
+    return re.split(r"[_ .-]+", _FIRST.sub(r"+\1", _GLUED.sub(r"\1_+\2", stem(path))))
+
+
+def _without(path: PurePosixPath, words: Sequence[str], place: int) -> tuple[str, ...]:
+    return (str(path.parent), *words[:place], "", *words[place + 1 :])
+
+
+@lru_cache(1 << 15)
+def _channel(word: str) -> str | None:
+    """The role that a word gives, or the word itself where channels may be called so; None for other words."""
+    if word.isdecimal() or _ALIKE.fullmatch(word):
+        return word if _ALIKE.fullmatch(word) else None
+    role = None if word.startswith("+") else role_of(word)
+    if role in ROLES:
+        return role
+    return word.casefold() if word.startswith("+") or (is_channel_word(word) and not _TOKEN.fullmatch(word)) else None
 
 
 def _some(paths: Sequence[PurePosixPath]) -> str:

@@ -11,14 +11,14 @@ from cellular.errors import InputError
 _WELL = r"(?P<well>[A-Z]{1,2}\d{1,2})"
 # Steps count what a protocol reads; what is made of a read (stitched, transformed) has a negative one.
 _STEP = re.compile(rf"{_WELL}(?:ROI\d+)?_(?P<step>-?\d+)_\d+_(?P<site>\d+)_(?P<channel>[^_].*?)_(?P<time>\d{{3,}})")
-_SITE = re.compile(
-    rf"{_WELL}_(?P<site>\d+)(?:Z(?P<z>\d+))?_(?P<channel>[A-Za-z][A-Za-z0-9 ,\[\]]*)_\d+_(?P<time>\d{{3,}})_\d*"
-)
+_CHANNEL = r"(?P<channel>[A-Za-z][A-Za-z0-9 ,\[\]]*)"
+_SITE = re.compile(rf"{_WELL}_(?P<site>-?\d+)(?:Z(?P<z>\d+))?_{_CHANNEL}_\d+_(?P<time>\d{{3,}})_\d*")
+_STITCHED = re.compile(rf"{_WELL}_(?P<site>-?\d+)_[^\[]+\[.+_{_CHANNEL}\]_\d+_(?P<time>\d{{3,}})_[\d-]*")
 
 
 def read(path: PurePosixPath) -> Parts | None:
     """Parts of a name; the last number is the time of a kinetic read."""
-    match = _STEP.fullmatch(stem(path)) or _SITE.fullmatch(stem(path))
+    match = next(filter(None, (form.fullmatch(stem(path)) for form in (_STEP, _SITE, _STITCHED))), None)
     well = well_name(match["well"]) if match else None
     if match is None or well is None:
         return None

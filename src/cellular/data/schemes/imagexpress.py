@@ -43,8 +43,9 @@ def read_stem(text: str, path: PurePosixPath) -> Parts | None:
         return None
     time = number(values.get("t")) if "t" in values else folder_number(path, "timepoint")
     plate = match["plate"] or plate_folder(path, well)
-    # HCS.ai writes the time of the folder before the well, too: "timepoint3/Plate1_t3_C05_s0_w0_z0".
-    if plate and time is not None and plate.endswith(f"_t{time}"):
+    # HCS.ai writes the time of the folder before the well, too: "timepoint3/Plate1_t3_C05_s0_w0_z0"; MetaXpress, of
+    # "TimePoint_3", does not.
+    if plate and plate.endswith(f"_t{time}") and f"timepoint{time}" in map(str.lower, path.parts[:-1]):
         plate = plate.removesuffix(f"_t{time}")
     return Parts(
         plate=plate,

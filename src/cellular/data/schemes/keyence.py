@@ -1,19 +1,22 @@
 """BZ-X (Keyence), points by number: ``1_XY01_00001_Z001_CH1.tif``, ``x_T0001_XY01_00001_CH2.tif``."""
 
 import re
-from pathlib import PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
-from cellular.data.schemes.parts import Parts, Scheme, date_in, is_thumbnail, number, stem
+from cellular.data.schemes.parts import Beside, Parts, Scheme, date_in, is_thumbnail, number, refuse_wholes, stem
 
-_POINT = r"(?P<before>(?:.+?_)?)(?P<at>T(?P<time>\d{4})_)?(?P<place>XY\d+(?:_(?P<site>\d{5}))?)(?:_Z(?P<z>\d{3}))?"
-_NAME = re.compile(rf"{_POINT}_CH(?P<channel>\d)")
-_OVERLAY = re.compile(rf"{_POINT}_Overlay")
+_POINT = r"(?P<before>(?:.+?_)?)(?:T(?P<time>\d{4})_)?(?P<place>(?:XY\d+_)?(?:(?P<site>\d{5})_)?)(?:Z(?P<z>\d{3})_)?"
+_NAME = re.compile(rf"{_POINT}CH(?P<channel>\d)")
+_OVERLAY = re.compile(rf"{_POINT}Overlay")
+_TILE = re.compile(r"(?<=\d)_\d{5}$")
 
 
 def read(path: PurePosixPath) -> Parts | None:
     """Parts of a name. A point (XY) is no well by its name: fields are called by it."""
     match = _NAME.fullmatch(stem(path))
-    if match is None:
+    series = (match["before"] + match["place"]).rstrip("_") if match else ""
+    if match is None or not series or not (match["place"] or match["time"] or match["z"]):
         return None
     return Parts(
         site=number(match["site"]),
@@ -21,8 +24,7 @@ def read(path: PurePosixPath) -> Parts | None:
         z=number(match["z"]),
         channel=f"CH{match['channel']}",
         date=date_in(stem(path), *reversed(path.parts[:-1])),
-        name=f"{match['before']}{match['at'] or ''}{match['place']}",
-        series=f"{match['before']}{match['place']}",
+        series=series,
     )
 
 
@@ -31,4 +33,10 @@ def is_extra(path: PurePosixPath) -> bool:
     return is_thumbnail(path) or _OVERLAY.fullmatch(stem(path)) is not None
 
 
-SCHEME = Scheme("keyence", "1_XY01_00001_Z001_CH1.tif", read, is_extra)
+def beside(root: Path, paths: Sequence[PurePosixPath]) -> Beside:
+    """Nothing; InputError where a point's whole image lies beside those that it was stitched of."""
+    refuse_wholes(root, paths, read, _TILE)
+    return Beside()
+
+
+SCHEME = Scheme("keyence", "1_XY01_00001_Z001_CH1.tif", read, is_extra, beside)

@@ -24,15 +24,13 @@ def read(path: PurePosixPath) -> Parts | None:
     if int(match["slide"]):
         plate = f"{plate or ''}S{match['slide']}"
     place = "_".join(part for part in (plate, well, f"x{match['x']}y{match['y']}") if part)
-    time = int(match["time"])
     return Parts(
         plate=plate,
         well=well,
-        timepoint=time,
+        timepoint=int(match["time"]),
         z=int(match["z"]),
         channel=f"C{match['channel']}",
         date=date_in(*reversed(path.parts[:-1])),
-        name=f"{place}_t{time}" if time else place,
         series=place,
     )
 

@@ -24,20 +24,18 @@ def read(path: PurePosixPath) -> Parts | None:
     if match is None or stem(path) == "img":
         return None
     given, folders = match.groupdict(), path.parts[:-1]
-    position, time = number(given.get("position")), number(given["time"])
+    position = number(given.get("position"))
     well, site = _place(folders[-1]) if folders else (None, None)
     above = PurePosixPath(*folders) if well else path
-    name = None if well else _named(folders, position)
     return Parts(
         plate=plate_folder(above, well) if well else None,
         well=well,
         site=position if site is None else site,
-        timepoint=time,
+        timepoint=number(given["time"]),
         z=number(given["z"]),
         channel=given.get("name") or (f"channel{int(given['channel'])}" if given.get("channel") else None),
         date=date_in(*reversed(folders)),
-        name=f"{name}_t{time}" if name and time else name,
-        series=name,
+        series=None if well else _named(folders, position),
     )
 
 

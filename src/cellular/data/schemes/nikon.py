@@ -14,8 +14,13 @@ _JOB = re.compile(
     r"_Channel(?P<channel>.+?)_Seq(?P<number>\d+)"
 )
 _CLOCK = re.compile(r"\d{8}_\d{6}_\d+")
-# What was ticked is written behind the prefix, with nothing between: "exp" and t01 are "expt01".
-_SEQUENCE = re.compile(r"(?P<prefix>.*?)(?P<steps>(?:(?:xy|[tzc])\d+){2,4})")
+# What was ticked is written behind the prefix, with nothing between: "exp" and t01 are "expt01", as is "expt01" alone.
+# So a time is read behind the point, or behind what is no letter.
+_SEQUENCE = re.compile(
+    r"(?P<prefix>.*?)(?:(?<![A-Za-z])t(?P<time>\d+))?xy(?P<site>\d+)(?:t(?P<later>\d+))?"
+    r"(?:z(?P<z>\d+))?c(?P<channel>\d+)(?:z(?P<last>\d+))?"
+)
+_MAYBE_TIME = re.compile(r"(.*[A-Za-z])t(\d+)")
 
 
 def read(path: PurePosixPath) -> Parts | None:
@@ -41,35 +46,28 @@ def _of_job(path: PurePosixPath) -> Parts | None:
 
 def _of_sequence(path: PurePosixPath) -> Parts | None:
     match = _SEQUENCE.fullmatch(stem(path))
-    steps = re.findall(r"(xy|[tzc])(\d+)", match["steps"]) if match else []
-    found = dict(steps)
-    if match is None or len(found) < len(steps) or not {"xy", "c"} <= found.keys():
+    if match is None or (match["time"] and match["later"]) or (match["z"] and match["last"]):
         return None
-
-    def without(kinds: str) -> str:
-        return match["prefix"] + "".join(kind + digits for kind, digits in steps if kind not in kinds)
-
     return Parts(
-        site=int(found["xy"]),
-        timepoint=number(found.get("t")),
-        z=number(found.get("z")),
-        channel=f"c{int(found['c'])}",
+        site=int(match["site"]),
+        timepoint=number(match["time"] or match["later"]),
+        z=number(match["z"] or match["last"]),
+        channel=f"c{int(match['channel'])}",
         date=date_in(stem(path), *reversed(path.parts[:-1])),
-        name=without("zc"),
-        series=without("tzc"),
+        series=f"{match['prefix']}xy{match['site']}",
     )
 
 
 def beside(root: Path, paths: Sequence[PurePosixPath]) -> Beside:
     """Nothing; InputError where names do not say which channels are of one image, or what is a time."""
     together: dict[tuple, set[str | None]] = defaultdict(set)
-    times: dict[int, PurePosixPath] = {}
+    times: dict[str, dict[int, PurePosixPath]] = defaultdict(dict)
     for path in paths:
         parts, job, sequence = read(path), _JOB.fullmatch(stem(path)), _SEQUENCE.fullmatch(stem(path))
         if job and not job["point"] and parts:
             together[parts.plate, parts.well, parts.site].add(parts.channel)
-        elif sequence and parts and parts.timepoint is not None and re.search(r"[A-Za-z]$", sequence["prefix"]):
-            times.setdefault(parts.timepoint, path)
+        elif sequence and (maybe := _MAYBE_TIME.fullmatch(sequence["prefix"])):
+            times[maybe[1]].setdefault(int(maybe[2]), path)
     if len({channel for channels in together.values() for channel in channels}) > 1 and all(
         len(channels) == 1 for channels in together.values()
     ):
@@ -77,12 +75,14 @@ def beside(root: Path, paths: Sequence[PurePosixPath]) -> Beside:
             f"{root / paths[0]}: Seq numbers images of several channels one after another, so that names do not say "
             r"which are of one place; give --pattern with (?P<site>...), or export with the point's name"
         )
-    if len(times) > 1:
-        one, two = (times[key] for key in sorted(times)[:2])
-        raise InputError(
-            f"{root / one} and {two.name}: is what stands before xy a time, or the end of the experiment's name? Say "
-            r"it with --pattern, for a time '(?P<series>.+)t(?P<timepoint>\d+)xy(?P<site>\d+)(?P<channel>c\d+)'"
-        )
+    for found in times.values():
+        if len(found) > 1:
+            one, two = (found[key] for key in sorted(found)[:2])
+            raise InputError(
+                f"{root / one} and {two.name}: is what stands before xy a time, or the end of the experiment's name? "
+                "Say it with --pattern, for a time "
+                r"'(?P<series>.+)t(?P<timepoint>\d+)xy(?P<site>\d+)(?P<channel>c\d+)'"
+            )
     return Beside()
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from cellular.data.wells import well_name
+from cellular.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Parts:
     channel : how the file names its channel (``w1``, ``ch2``, ``FITC - FITC``); None where it holds all channels.
     date : ``YYMMDD``.
     name : the whole name of the field where the scheme keeps it.
-    series : `name` without the timepoint.
+    series : `name` without the timepoint; alone, what a field is called that is not by its plate, well and site.
     """
 
     plate: str | None = None
@@ -159,6 +160,20 @@ def slices_note(names: Iterable[str]) -> tuple[str, ...]:
         f"names such as {sliced[0]}, each a field of its own, may be of slices of z-stacks: for these give --pattern, "
         r"say '(?P<series>.+)_(?P<channel>.+)_z(?P<z>\d+)', and --z",
     )
+
+
+def refuse_wholes(
+    root: Path, paths: Sequence[PurePosixPath], read: Callable[[PurePosixPath], Parts | None], tile: re.Pattern[str]
+) -> None:
+    """Raise InputError where an image lies beside the tiles that it was stitched of: their cells would count twice.
+
+    `tile` is what the series of a tile has more than that of the whole.
+    """
+    named = {parts.series: path for path in paths if (parts := read(path)) and parts.series}
+    for series, path in named.items():
+        whole = named.get(tile.sub("", series), path)
+        if whole is not path:
+            raise InputError(f"{root / whole} seems to be stitched of images such as {path}: put one kind elsewhere")
 
 
 def agreed(found: Iterable[tuple[str, str, str]]) -> tuple[dict[str, str], tuple[str, ...]]:
