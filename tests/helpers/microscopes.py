@@ -99,7 +99,26 @@ def folders(out, plate, date, well, image):
         tifffile.imwrite(out / plate / well / f"s1_{name}.tif", plane)
 
 
-LAYOUTS = {f.__name__: f for f in (imagexpress, imagexpress_tree, phenix, incell, ometiff, folders)}
+def gen5(out, plate, date, well, image):
+    (out / plate).mkdir(exist_ok=True)
+    for n, (name, plane) in enumerate(zip(("DAPI", "GFP", "RFP"), image), 1):
+        tifffile.imwrite(out / plate / f"{well[0]}{int(well[1:])}_01_{n}_1_{name}_001.tif", plane)
+
+
+def nikon(out, plate, date, well, image):
+    for name, plane in zip(("DAPI", "GFP", "RFP"), image):
+        tifffile.imwrite(out / f"{plate}_Well{well}_Point{well}_0001_Channel{name}_Seq0000.tif", plane)
+
+
+def micromanager(out, plate, date, well, image):
+    folder = out / plate / f"{well[0]}{int(well[1:])}-Site_1"
+    folder.mkdir(parents=True)
+    for name, plane in zip(("DAPI", "GFP", "mCherry"), image):
+        tifffile.imwrite(folder / f"img_000000000_{name}_000.tif", plane)
+
+
+_LAYOUTS = (imagexpress, imagexpress_tree, phenix, incell, ometiff, folders, gen5, nikon, micromanager)
+LAYOUTS = {f.__name__: f for f in _LAYOUTS}
 # Where names say nothing of the channels, the user does.
 CHANNELS = ("mRFP=w3", "EGFP=w2", "DNA=w1")
 
