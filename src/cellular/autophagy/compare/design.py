@@ -89,7 +89,8 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     images : one row a field (``images.csv`` of ``cellular measure``).
 
     Where no well at all is known, a column ``sample`` stands for it: a dish, a coverslip, within its replicate. What is
-    not known makes no unit: wells that no name or column tells are one, :data:`UNKNOWN`, and so are dates. Cells
+    not known makes no unit: wells that no name or column tells are one, :data:`UNKNOWN`, and so are dates and, where
+    no well tells that there was one, plates. Cells
     without a treatment are left out. Raises InputError for a table that is not of this kind, where nothing is left, or
     where a replicate column divides a well (such replicates would be pieces of one experiment).
     """
@@ -110,11 +111,12 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     wells = worded(wells, {name: well_name(name.replace(" ", "")) or name for name in wells.dropna().unique()})
     experiment = _experiments(columns["date"], plates, wells, sites, columns["timepoint"]).fillna(UNKNOWN)
     columns["replicate"] = as_text(columns[settings.replicate]).fillna(UNKNOWN) if settings.replicate else experiment
+    plates = plates.where(plates.notna() | wells.isna(), "")
     if SAMPLE in columns and wells.isna().all():
         samples = _names(columns.pop(SAMPLE))
         # "dish 1" of another day is another dish
         wells = _named_within(columns["replicate"], ": ", samples.fillna(UNKNOWN)).where(samples.notna())
-    columns["plate"] = _named_within(experiment, "-", plates.fillna(""))
+    columns["plate"] = _named_within(experiment, "-", plates.fillna(UNKNOWN))
     columns["well"] = _named_within(columns["plate"], "/", wells.fillna(UNKNOWN))
     columns["position"] = _named_within(columns["well"], "/", sites.fillna(UNKNOWN))
     columns["image"] = pd.Series(fields.to_numpy()[codes], cells.index)
@@ -295,7 +297,7 @@ def pooled_factors(
 
 def told(names: pd.Series) -> pd.Series:
     """Names of units, missing where it is not known which one it is."""
-    return names.where(~names.str.endswith(UNKNOWN))
+    return names.where(~names.str.endswith(UNKNOWN, na=False))
 
 
 def in_order(treatments: Iterable[str]) -> list[str]:
