@@ -234,6 +234,21 @@ def test_what_is_scored_and_drawn_is_kept_while_its_files_are_the_same(test_fold
     assert json.loads((out / "test_eval.json").read_text())["instance"]["0.50"]["recall"] == pytest.approx(5 / 6)
 
 
+def test_no_picture_and_difference_of_an_earlier_run_stays_beside_new_scores(test_folder, tmp_path):
+    out = tmp_path / "out"
+    argv = ["evaluate", "--test_dir", str(test_folder), "--labels", str(test_folder), "--output_dir", str(out)]
+    assert main(argv) == 0
+    (out / "difference_to_other.csv").write_text("score,difference\n")
+    gone = "Timepoint_001_220518-ST_K07_s1"
+    for path in test_folder.glob(f"{gone}*"):
+        path.unlink()
+    assert main(argv) == 0
+    drawn = sorted(path.stem for path in (out / "figures").glob("*.jpg"))
+    assert drawn == sorted(pd.read_csv(out / "test_fields.csv")["field"])
+    assert gone not in drawn
+    assert not list(out.glob("difference_to_*"))
+
+
 def test_boxes_as_truth(test_folder, tmp_path):
     boxes = tmp_path / "boxes"
     boxes.mkdir()

@@ -71,6 +71,20 @@ def test_measure_takes_corrected_outlines_with_their_numbers(ending, images, tmp
     assert dict(zip(cells["label"], cells["area"])) == {2: 180, 7: 240}
 
 
+@pytest.mark.parametrize("verb", ["measure", "analyse", "quality"])
+def test_labels_of_none_of_the_fields_say_what_is_looked_for_and_what_is_there(verb, images, tmp_path, capsys):
+    """`analyse` said that no label image showed a cell, and `quality` went on without."""
+    write_labels(tmp_path / "labels" / "B07_masks.tif", LABELS)
+    given = [str(tmp_path / "labels")] if verb == "measure" else ["--labels", str(tmp_path / "labels")]
+    roles = ["--channels", "mRFP=w1", "EGFP=w2"]
+    assert main([verb, str(images), *given, "--out", str(tmp_path / "out"), *roles]) == EXIT_ERROR
+    said = capsys.readouterr().err
+    assert "no label image of any of the 1 fields" in said
+    assert "A01_s1_masks.tif" in said
+    assert "B07_masks.tif" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_of_what_cellpose_wrote_of_one_image_the_corrected_file_is_taken(tmp_path):
     for ending in ("_cp_masks.png", "_seg.npy", "_rois.zip"):
         WRITERS[ending](tmp_path / f"A01{ending}")

@@ -21,7 +21,7 @@ class Behaviour:
     cuts : how many bytes to send before cutting the connection, one entry per GET of a body; empty is no cut.
     statuses : statuses to answer the next requests with before behaving well.
     claim : Content-Length to claim instead of the true one.
-    etag : ETag to send.
+    etag, modified : ETag and Last-Modified to send.
     sent, at_once, most_at_once : bytes of bodies so far; connections now, and the most there were.
     """
 
@@ -31,6 +31,7 @@ class Behaviour:
     statuses: list[int] = field(default_factory=list)
     claim: int | None = None
     etag: str | None = '"v1"'
+    modified: str | None = None
     content_type: str = "application/octet-stream"
     sent: int = 0
     at_once: int = 0
@@ -80,7 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
         size = content.stat().st_size if isinstance(content, Path) else len(content)
         start, stop = 0, size
         asked = re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")) if day.ranges else None
-        if asked and self.headers.get("If-Range", day.etag) != day.etag:
+        version = day.etag or day.modified
+        if asked and self.headers.get("If-Range", version) != version:
             asked = None
         if asked:
             start, stop = int(asked[1]), min(size, int(asked[2]) + 1) if asked[2] else size
@@ -95,6 +97,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
         if day.etag:
             self.send_header("ETag", day.etag)
+        if day.modified:
+            self.send_header("Last-Modified", day.modified)
         self.end_headers()
         if body:
             self._send(content, start, stop)

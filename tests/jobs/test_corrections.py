@@ -14,7 +14,7 @@ import pytest
 from cellular.data.formats.images import read_labels, write_image, write_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
-from cellular.jobs.analyse import analyse
+from cellular.jobs.analyse import AnalyseSettings, analyse
 from cellular.jobs.corrections import LOG, FieldCorrections, annotated, corrected, open_corrections
 from cellular.jobs.measure import measure
 from cellular.jobs.simulate import simulate
@@ -199,6 +199,29 @@ def test_only_the_corrected_field_is_measured_again(tmp_path, made, verb):
     assert (told[name], told.sum(), after["images"]["cells_edited"].sum()) == (1, 1, 0)
     if verb == "analyse":
         assert "cells edited by hand" in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize("verb", ["measure", "analyse"])
+def test_no_picture_of_earlier_outlines_stays_beside_new_numbers(tmp_path, made, verb):
+    out = tmp_path / "out"
+
+    def run(drawn, **how):
+        if verb == "measure":
+            measure(made.images, made.truth, out, overlays=drawn, **how)
+        else:
+            analyse(made.images, out, AnalyseSettings(overlays=drawn), labels=made.truth, **how)
+        return {path.name.removesuffix(".jpg").removesuffix("_puncta") for path in (out / "overlays").glob("*.jpg")}
+
+    names = sorted(path.name.removesuffix("_labels.tif") for path in Path(made.truth).glob("*_labels.tif"))
+    assert run(3) == set(names)
+    old = out / "overlays" / "field_of_a_plate_that_was_larger.jpg"
+    old.write_bytes(b"")
+    assert run(3) == set(names)
+    assert not old.exists()
+    if verb == "measure":
+        edit_one(made, tmp_path / "c")
+        assert run(1, corrections=tmp_path / "c") == {names[0]}
+        assert run(3, corrections=tmp_path / "c") == set(names), "drawn anew where they are wanted again"
 
 
 def test_training_and_evaluation_take_corrected_fields_alone(tmp_path, made):

@@ -261,17 +261,49 @@ def test_filters_narrow_all_figures(opened):
     assert until(tab, lambda: tab.evaluate(text) == "8 of 8 cells pass the filters.")
 
 
+def test_cells_that_filters_hide_are_not_said_to_be_selected(opened):
+    tab, _ = opened
+    said = f"{MODEL}('selected').text"
+    select(tab, [0, 2, 4])
+    assert until(tab, lambda: tab.evaluate(said) == "Selected: 3 cells.")
+    tab.evaluate(f"{MODEL}('by_treatment').value = ['fed']")
+    assert until(tab, lambda: tab.evaluate(said) == "Selected: 2 cells.")
+    select(tab, [4, 6])
+    assert until(tab, lambda: tab.evaluate(said) == "Selected: 0 cells, and 2 that the filters hide.")
+    select(tab, [0, 6])
+    assert until(tab, lambda: tab.evaluate(said) == "Selected: a1, cell 1, and 1 that the filters hide.")
+    tab.evaluate(f"{MODEL}('by_treatment').value = []")
+    assert until(tab, lambda: "hide" not in tab.evaluate(said))
+    select(tab, [])
+
+
+def test_dollars_in_names_begin_no_formula(browser, tmp_path):
+    """A treatment `$$x^2$$` stood on the axis as a formula of TeX, or not at all."""
+    one = told()
+    costly = {"fed": "$$x^2$$", "starved": "price $5"}
+    odd = [table.assign(treatment=table["treatment"].map(costly)) for table in (one.cells, one.means, one.wells)]
+    odd = replace(one, cells=odd[0].assign(plate="$$P$$"), means=odd[1], wells=odd[2].assign(plate="$$P$$"))
+    Page("odd").section("Cells").interactive(explorer(odd), {}).write(tmp_path / "odd.html")
+    tab, said = open_page(browser, tmp_path / "odd.html")
+    kinds = tab.evaluate(
+        f"""[...{MODEL}('superplot').below[0].major_label_overrides.values(), {MODEL}('plate').title.text]
+        .map((text) => [text.type, text.text])"""
+    )
+    assert kinds == [["PlainText", "$$x^2$$"], ["PlainText", "price $5"], ["PlainText", "$$P$$"]]
+    assert [text for text in said if "initial ranges" not in text] == []
+
+
 def test_another_measurement_has_its_axis_its_means_and_what_a_well_tells(opened):
     """The axis had the name of the first, whatever was chosen, and so had what a well told; the script had failed."""
     tab, said = opened
     plots = f"{MODEL}('superplot').renderers.flatMap((one) => [one.glyph.y.field, one.nonselection_glyph.y.field])"
     tab.evaluate(f"{MODEL}('feature').value = 'log2_ratio'")
-    assert until(tab, lambda: tab.evaluate(f"{MODEL}('superplot').left[0].axis_label") == "log2 ratio")
+    assert until(tab, lambda: tab.evaluate(f"{MODEL}('superplot').left[0].axis_label.text") == "log2 ratio")
     assert tab.evaluate(plots) == ["log2_ratio"] * 4
     hover = f"{MODEL}('plate').toolbar.tools.find((tool) => tool.type === 'HoverTool').tooltips"
-    assert tab.evaluate(hover)[-1] == ["log2 ratio", "@{log2_ratio}"]
+    assert tab.evaluate(hover)[-1] == ["log2 ratio", "@{log2_ratio}{custom}"]
     tab.evaluate(f"{MODEL}('feature').value = 'area'")
-    assert until(tab, lambda: tab.evaluate(f"{MODEL}('superplot').left[0].axis_label") == "area (px²)")
+    assert until(tab, lambda: tab.evaluate(f"{MODEL}('superplot').left[0].axis_label.text") == "area (px²)")
     assert said == []
 
 

@@ -10,6 +10,7 @@ from cellular.report.choice import choose_fields
 from cellular.report.linked import choose_rows, plate_figures
 from cellular.report.outlines import outlines_of
 from cellular.report.pictures import channel_colours, channel_pictures, size_choice
+from cellular.report.plate import plate_figure
 
 
 def decoded(picture):
@@ -98,3 +99,12 @@ def test_a_plate_without_a_value_is_drawn_without_a_warning(values, scale):
     _, mapper, figures, _ = plate_figures(wells, "share")
     assert (mapper.low, mapper.high) == scale
     assert len(figures) == 1
+
+
+def test_a_plate_of_more_entries_than_colours_says_why_it_is_grey():
+    fields = pd.DataFrame(
+        {"plate": "P", "well": [f"A{k:02d}" for k in range(1, 13)], "drug": [f"d{k}" for k in range(12)]}
+    )
+    said = plate_figure(fields, ["drug"]).get_supxlabel()
+    assert said.startswith("drug has 12 entries, more than colours can tell apart")
+    assert plate_figure(fields.assign(drug="DMSO"), ["drug"]).get_supxlabel() == ""

@@ -76,10 +76,30 @@ def test_a_reshaped_cell_has_no_numbers_of_its_former_outline(page):
 def test_axes_tell_the_unit(page):
     page.open(page.desk.run.plate.fields[0].name)
     page.field.x_column.value, page.field.y_column.value = "area", "puncta_total"
-    assert page.field.plot.xaxis[0].axis_label == "area (px²)"
-    assert page.field.plot.yaxis[0].axis_label == "puncta total"
+    assert page.field.plot.xaxis[0].axis_label.text == "area (px²)"
+    assert page.field.plot.yaxis[0].axis_label.text == "puncta total"
     page.plate.column.value = "area"
-    assert page.plate.plot.yaxis[0].axis_label == "area (px²)"
+    assert page.plate.plot.yaxis[0].axis_label.text == "area (px²)"
+
+
+def test_what_is_pointed_at_is_told_as_in_the_table(page):
+    """2594.5 was 2.594e+3."""
+    page.open(page.desk.run.plate.fields[0].name)
+    hovers = [page.field.hover, *page.plate.map.hover, *page.plate.plot.hover]
+    for hover, told in zip(hovers, ("@{area}", "@{value}", "@{y}")):
+        assert f"{told}{{custom}}" in [how for _, how in hover.tooltips]
+        assert NUMBER in hover.formatters[told].code
+
+
+def test_a_plate_without_a_value_has_no_scale_of_another_column(page):
+    page.plate.column.value = "area"
+    assert page.plate.scale.visible
+    page.plate.fields = page.plate.fields.assign(nothing=np.nan)
+    page.plate.column.options = [*page.plate.column.options, "nothing"]
+    page.plate.column.value = "nothing"
+    assert not page.plate.scale.visible
+    page.plate.column.value = "area"
+    assert page.plate.scale.visible
 
 
 def test_wells_with_and_without_an_inhibitor_are_drawn_apart(analysed, tmp_path):

@@ -16,12 +16,21 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
 
     Files ending as label images do are taken; only where there is none of these, all images under their own names.
 
-    Raises MissingInputError without such a folder, InputError as :func:`find_labels`.
+    Raises MissingInputError without such a folder, InputError as :func:`find_labels` and for label images of none of
+    the fields.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of label images: {folder}")
-    return of_fields(fields, find_labels(folder))
+    found = find_labels(folder)
+    matched = of_fields(fields, found)
+    if fields and not matched:
+        there = ", ".join(path.name for path in list(found.values())[:3])
+        raise InputError(
+            f"{folder} holds no label image of any of the {len(fields)} fields: they are looked for under the fields' "
+            f"names, such as {fields[0].name}_masks.tif, and there are {len(found)} others, such as {there}"
+        )
+    return matched
 
 
 def find_labels(folder: Path) -> dict[str, Path]:

@@ -37,6 +37,7 @@ from cellular.jobs.scale import Scale, common_scale, known_of, read_comparable
 from cellular.jobs.segment import (
     cell_table,
     draw_outlines,
+    forget_overlays,
     model_record,
     overlay_path,
     plate_diameter,
@@ -182,6 +183,7 @@ def _work(
 ) -> Work:
     """Everything that is done to one field."""
     shown = {item.name for item in spread(plate.fields, settings.overlays)}
+    forget_overlays(out, (path(out, name) for name in shown for path in (overlay_path, puncta_path)))
     light, scale = flat.to_apply(), common_scale(plate.fields)
     one = _Analysing(out, settings, segmenter, state_model, source, light, shown, Looking.at(plate), scale)
     return Work(one.do, one.inputs, one.outputs, one.known)

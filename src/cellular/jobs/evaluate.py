@@ -23,7 +23,7 @@ from cellular.files import read_csv, read_json, write_csv, write_json
 from cellular.jobs.corrections import annotated
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.evaluate_field import BOX, ScoredField, ScoreField, scored_fields
-from cellular.jobs.runner import ITEMS, Joined, Work, attempt, each, files_of, held, is_done
+from cellular.jobs.runner import ITEMS, Joined, Work, attempt, each, files_of, forget_others, held, is_done
 from cellular.jobs.segment import segment
 from cellular.jobs.shards import for_the_rest
 from cellular.report.evaluation import field_picture, precision_recall_data, precision_recall_figure
@@ -347,12 +347,12 @@ def _write(result: EvaluationResult) -> None:
 def draw_evaluation(result: EvaluationResult, engine: Engine = HERE) -> dict[str, str]:
     """Write ``figures/<field>.jpg`` for every field and ``figures/precision_recall.svg`` into the output folder.
 
-    What is drawn already, of the same files, is kept. Returns why, by field, where one could not be drawn.
+    What is drawn already, of the same files, is kept; of fields that are not scored now it goes. Returns problems.
     """
     draw = _DrawField(result)
     records = result.output_dir / RECORDS / f"{result.split} figures"
-    work = Work(draw, draw.inputs, draw.outputs)
-    done = each(result.items, records, work, desc="draw", engine=for_the_rest(engine))
+    done = each(result.items, records, Work(draw, draw.inputs, draw.outputs), desc="draw", engine=for_the_rest(engine))
+    forget_others(records, done.names, draw.path)
     curves = precision_recall_data(result)
     figure = precision_recall_figure(curves, f"{result.split}: {len(result.fields)} fields")
     save(figure, result.output_dir / "figures" / "precision_recall.svg", curves)
@@ -365,17 +365,17 @@ class _DrawField:
 
     result: EvaluationResult
 
-    def path(self, item: FieldFiles) -> Path:
-        return self.result.output_dir / "figures" / f"{item.name}.jpg"
+    def path(self, name: str) -> Path:
+        return self.result.output_dir / "figures" / f"{name}.jpg"
 
     def outputs(self, item: FieldFiles) -> list[Path]:
-        return [self.path(item)]
+        return [self.path(item.name)]
 
     def inputs(self, item: FieldFiles) -> list[Path]:
         return [*files_of(item), *ScoreField(self.result.labels).inputs(item)]
 
     def __call__(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        write_image(self.path(item), _picture(self.result, item.name))
+        write_image(self.path(item.name), _picture(self.result, item.name))
         return {}
 
 

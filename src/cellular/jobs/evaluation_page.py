@@ -87,6 +87,8 @@ def _write(results: Mapping[str, EvaluationResult], out: Path, record: Mapping[s
     write_csv(out / "cells_judged.csv", pd.concat([true.assign(of="truth"), predicted.assign(of="prediction")]))
     others = list(results)[:-1]
     differences = {name: paired_differences(results[name], result, list(HEADLINES)) for name in others}
+    for old in out.glob("difference_to_*.csv"):  # to models that this page does not compare
+        old.unlink()
     for name, table in differences.items():
         write_csv(out / f"difference_to_{name}.csv", table)
     explored, still, words = _explored(shown, true, predicted)

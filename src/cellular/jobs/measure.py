@@ -31,6 +31,7 @@ from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.nuclei import AUTO, NucleiSource, nuclei_source
 from cellular.jobs.runner import Joined, Work, claimed, each_field, files_of, spread, write_problems
 from cellular.jobs.scale import Scale, common_scale, known_of, read_comparable
+from cellular.jobs.segment import forget_overlays, overlay_path
 from cellular.jobs.wells import about_fields, as_known, check_map, told_of_wells, with_wells
 from cellular.labels.diameter import median_diameter
 from cellular.report.autophagy import puncta_overlay
@@ -150,9 +151,10 @@ def measure(
     }
     with claimed(out, "measure", record, engine) as folder:
         write_json(folder / PLATE, corrected_plate.as_dict())
-        shown = spread(labelled, overlays)
+        shown = {item.name for item in spread(labelled, overlays)}
+        forget_overlays(folder, (overlay_path(folder, name) for name in shown))
         flat = settle(flat, plate, folder, engine)
-        work = measure_work(plate, folder, settings, {item.name for item in shown}, flat, source)
+        work = measure_work(plate, folder, settings, shown, flat, source)
         done = each_field(replace(plate, fields=labelled), folder, work, desc="measure", engine=engine)
         problems = {
             item.name: f"no label image in {where}" for item in corrected_plate.fields if not item.labels
@@ -223,14 +225,15 @@ class _Measuring:
         nuclei = self.source.write(item, image, labels, self.out / "labels") if self.source else None
         tables = measure_field(image, labels, item.name, self.settings, self.about[item.name], nuclei)
         if item.name in self.shown:
-            draw_puncta(self.out / "overlays" / f"{item.name}.jpg", image, labels, tables, nuclei)
+            draw_puncta(overlay_path(self.out, item.name), image, labels, tables, nuclei)
         return tables
 
     def inputs(self, item: FieldFiles) -> tuple[Path, ...]:
         return (*files_of(item), *(self.source.inputs(item) if self.source else ()))
 
     def outputs(self, item: FieldFiles) -> Sequence[Path]:
-        return self.source.outputs(item, self.out / "labels") if self.source else ()
+        made = self.source.outputs(item, self.out / "labels") if self.source else []
+        return [*made, *([overlay_path(self.out, item.name)] if item.name in self.shown else [])]
 
     def known(self, item: FieldFiles) -> dict[str, Any]:
         return known_of(item, self.scale)

@@ -7,8 +7,9 @@ is here, and only here.
 import json
 import logging
 import os
+import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -306,6 +307,14 @@ def is_done(folder: Path, inputs: Sequence[Path], outputs: Sequence[Path] = (), 
     if changed:
         logger.warning("%s was changed since it was made; %s is done again", changed[0], folder.name)
     return not changed
+
+
+def forget_others(out: Path, names: Collection[str], made: Callable[[str], Path]) -> None:
+    """Delete what earlier runs `made` of the items that are not among `names`, and their records in `out`."""
+    for folder in (out / ITEMS).glob("*"):
+        if folder.name not in names:
+            made(folder.name).unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def inputs_of(folder: Path) -> list[Path]:

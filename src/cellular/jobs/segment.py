@@ -1,6 +1,6 @@
 """`cellular segment`: images in; label images, a table of cells and pictures out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,8 @@ class _Segmenting:
         labels, table, nuclei = segment_field(item, image, self.segmenter, self.settings, self.nuclei)
         if self.overlays:
             draw_outlines(overlay_path(self.out, item.name), image, labels)
+        else:
+            overlay_path(self.out, item.name).unlink(missing_ok=True)  # of an earlier run, with its outlines
         write_labels(label_path(self.out, item.name), labels, image.pixel_size_um)
         tables = {CELLS: table}
         numbered = self.nuclei.write(item, image, labels, self.out, nuclei) if self.nuclei else None
@@ -217,6 +219,14 @@ def model_record(segmenter: Segmenter) -> dict[str, Any]:
 def overlay_path(out: Path, name: str) -> Path:
     """Where the picture of a field with its outlines goes."""
     return out / "overlays" / f"{name}.jpg"
+
+
+def forget_overlays(out: Path, drawn: Iterable[Path]) -> None:
+    """Delete the pictures in ``overlays`` but those `drawn`: of other fields they may show outlines of before."""
+    kept = set(drawn)
+    for path in (out / "overlays").glob("*.jpg"):
+        if path not in kept:
+            path.unlink(missing_ok=True)
 
 
 def draw_outlines(path: Path, image: FieldImage, labels: np.ndarray) -> None:

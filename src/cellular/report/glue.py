@@ -75,25 +75,31 @@ else {
 }
 """
 
-# args: cells, wells (or null), frames, where, when, figure, told: what follows from a selection of cells
+# args: cells, passing (BooleanFilter), told: which of the selected cells the filters leave, and a sentence on them
+SAID = """
+const chosen = cells.selected.indices, keep = passing.booleans, {frame, x, y, well_row, field, label} = cells.data
+const seen = chosen.filter((k) => !keep || keep[k]), hidden = chosen.length - seen.length
+const pictured = seen.filter((k) => frame[k] >= 0)
+const where_from = seen.length === 1 ? `${field[seen[0]]}, cell ${label[seen[0]]}` : `${seen.length} cells`
+told.text = !chosen.length ? "No cell is selected." : `Selected: ${where_from}` +
+  (hidden ? `, and ${hidden} that the filters hide` : "") +
+  (pictured.length || !seen.length ? "." : "; their fields are not on this page.")
+"""
+
+# args: those of SAID, wells (or null), frames, where, when, figure: what follows from a selection of cells
 SELECTED = """
-const chosen = cells.selected.indices, {frame, x, y, well_row, field, label} = cells.data
 if (wells) {
   const rows = [...new Set(chosen.map((k) => well_row[k]))].filter((row) => row >= 0).sort((a, b) => a - b)
   if (rows.join() !== wells.selected.indices.join()) wells.selected.indices = rows
 }
-const pictured = chosen.filter((k) => frame[k] >= 0)
-const where_from = chosen.length === 1 ? `${field[chosen[0]]}, cell ${label[chosen[0]]}` : `${chosen.length} cells`
-told.text = !chosen.length ? "No cell is selected." : `Selected: ${where_from}` +
-  (pictured.length ? "." : "; their fields are not on this page.")
 if (pictured.length && !pictured.some((k) => frame[k] === here.group)) {
   const to = frame[pictured[0]]
   where.value = String(frames.data.position[to])
   if (when.visible) when.value = frames.data.time[to]
 }
-if (chosen.length === 1 && pictured.length) {
+if (seen.length === 1 && pictured.length) {
   const {x_range, y_range} = figure, across = x_range.end - x_range.start, down = y_range.start - y_range.end
-  const k = chosen[0], inside = x[k] > x_range.start && x[k] < x_range.end && y[k] > y_range.end && y[k] < y_range.start
+  const k = seen[0], inside = x[k] > x_range.start && x[k] < x_range.end && y[k] > y_range.end && y[k] < y_range.start
   if (!inside) {
     x_range.setv({start: x[k] - across / 2, end: x[k] + across / 2})
     y_range.setv({start: y[k] + down / 2, end: y[k] - down / 2})
@@ -138,7 +144,9 @@ for (const renderer of renderers)
   for (const part of ["glyph", "selection_glyph", "nonselection_glyph", "muted_glyph", "hover_glyph"])
     // "auto" stands for one that Bokeh makes from the first
     if (renderer[part]?.y) renderer[part].y = {field: what.value}
-axis.axis_label = names[features.indexOf(what.value)]
+const label = axis.axis_label.clone()
+label.text = names[features.indexOf(what.value)]
+axis.axis_label = label
 """
 
 # args: wells, mapper, renderers, hovers (HoverTool), features, names, what: colours, and what is told where one points
@@ -149,7 +157,7 @@ mapper.setv({low: known[Math.floor(0.02 * (known.length - 1))], high: known[Math
 for (const renderer of renderers)
   for (const part of ["glyph", "selection_glyph", "nonselection_glyph"])
     renderer[part].fill_color = {field: what.value, transform: mapper}
-const told = [names[features.indexOf(what.value)], `@{${what.value}}`]
+const told = [names[features.indexOf(what.value)], `@{${what.value}}{custom}`]
 for (const hover of hovers) hover.tooltips = [...hover.tooltips.slice(0, -1), told]
 """
 

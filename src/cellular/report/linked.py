@@ -20,6 +20,7 @@ from bokeh.models import (
     LinearColorMapper,
     Range1d,
 )
+from bokeh.models.annotations.labels import Title
 from bokeh.models.annotations.legends import ColorBar
 from bokeh.models.renderers.glyph_renderer import GlyphRenderer
 from bokeh.models.ui.ui_element import UIElement
@@ -35,7 +36,7 @@ from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.report import glue
 from cellular.report.style import PALETTE, treatment_looks
-from cellular.report.viewer import Choices, Viewer, slider_numbers
+from cellular.report.viewer import Choices, Viewer, as_written, hovered, slider_numbers
 
 # Cells on a page: all of the fields that are shown, and of the others as many as make this number.
 CELLS_SHOWN = 10_000
@@ -132,9 +133,9 @@ def superplot_figure(
         toolbar_location="above", active_drag="lasso_select", title="Cells and the means of units",
     )  # fmt: skip
     shown.xaxis.ticker = FixedTicker(ticks=list(range(len(treatments))))
-    shown.xaxis.major_label_overrides = dict(enumerate(treatments))
+    shown.xaxis.major_label_overrides = {k: as_written(name) for k, name in enumerate(treatments)}
     shown.xaxis.major_label_orientation = 0.6 if len(treatments) > 3 else 0
-    shown.yaxis.axis_label = axis_label(feature)
+    shown.yaxis.axis_label = as_written(axis_label(feature))
     dots = shown.scatter("place", feature, source=cells, view=view, size=4, color="unit_colour", alpha=0.35)
     _marked(dots)
     data = {name: means[name].to_numpy(float) for name in means if name not in ("treatment", unit)}
@@ -176,8 +177,8 @@ def map_figure(
         active_drag="lasso_select",
         toolbar_location="above",
         name="map",
-        x_axis_label=names[0],
-        y_axis_label=names[1],
+        x_axis_label=as_written(names[0]),
+        y_axis_label=as_written(names[1]),
         title="Map of all cells",
     )
     look: dict[str, Any] = {"color": "map_colour", "marker": "map_marker", "size": 5, "alpha": 0.5}
@@ -237,7 +238,8 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
     size = plate_size(wells["well"])
     rows, columns = PLATE_SIZES[size]
     places = [split_well(well) for well in wells["well"]]
-    data = {name: wells[name].to_numpy(float) for name in wells.select_dtypes("number")}
+    measured = list(wells.select_dtypes("number"))
+    data = {name: wells[name].to_numpy(float) for name in measured}
     data |= {"well": wells["well"].tolist(), "plate": wells["plate"].fillna("").astype(str).tolist()}
     data |= {"column": [c for _, c in places], "row": [row_number(letters) for letters, _ in places]}
     data |= {
@@ -257,7 +259,7 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
             tools="tap,box_select,save",
             x_range=Range1d(start=0.5, end=columns + 0.5),
             y_range=Range1d(start=rows + 0.5, end=0.5),
-            title=plate or "plate",
+            title=Title(text=as_written(plate or "plate")),
             name="plate",
             toolbar_location="above",
             x_axis_location="above",
@@ -273,8 +275,9 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
         wells_drawn.selection_glyph = wells_drawn.glyph.clone(line_color="black", line_width=3)
         # not paler: their colours are those of the scale
         wells_drawn.nonselection_glyph = wells_drawn.glyph.clone()
-        tooltips = [("well", "@well"), ("treatment", "@treatment"), (axis_label(feature), f"@{{{feature}}}")]
-        shown.add_tools(HoverTool(tooltips=tooltips))
+        told, as_read = hovered({name: axis_label(name) for name in measured})
+        tooltips = [("well", "@well"), ("treatment", "@treatment"), told[measured.index(feature)]]
+        shown.add_tools(HoverTool(tooltips=tooltips, formatters=as_read))
         figures.append(shown)
         drawn.append(wells_drawn)
     figures[-1].add_layout(ColorBar(color_mapper=mapper, width=10), "right")
@@ -344,6 +347,7 @@ def link(cells: ColumnDataSource, viewer: Viewer, wells: ColumnDataSource | None
         "where": viewer.where,
         "when": viewer.when,
     }
-    args |= {"figure": viewer.figure, "here": viewer.here, "told": told}
-    cells.selected.js_on_change("indices", CustomJS(args=args, code=glue.SELECTED))
+    args |= {"figure": viewer.figure, "here": viewer.here, "passing": viewer.passing, "told": told}
+    cells.selected.js_on_change("indices", CustomJS(args=args, code=glue.SAID + glue.SELECTED))
+    viewer.passing.js_on_change("booleans", CustomJS(args=args, code=glue.SAID))
     return told

@@ -31,6 +31,10 @@ def plate_figure(fields: pd.DataFrame, map_columns: Sequence[str] = ()) -> Figur
     size = (max(4.0, 0.42 * columns + 1.2), max(2.4, 0.42 * rows + 1.0) * len(plates))
     figure, axes = plt.subplots(len(plates), 1, figsize=size, squeeze=False)
     colours = _colours(known[map_columns[0]]) if map_columns else {}
+    if map_columns and not colours and (many := known[map_columns[0]].nunique()):
+        figure.supxlabel(
+            f"{map_columns[0]} has {many} entries, more than colours can tell apart: see fields.csv", fontsize=8
+        )
     for axis, (name, part) in zip(axes[:, 0], plates):
         _draw_plate(axis, part, (rows, columns), map_columns[0] if map_columns else None, colours)
         axis.set_title(name or "plate", fontsize=9, loc="left")

@@ -3,7 +3,7 @@
 Plain functions, data in and Bokeh models out. :func:`field_viewer` puts them together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from bokeh.models import (
     CustomJSTickFormatter,
     GroupFilter,
     HoverTool,
+    PlainText,
     Range1d,
     Row,
 )
@@ -131,13 +132,12 @@ def field_viewer(
     for name, (by, value, colour, dash) in (outlines or {"outlines": ("", "", EDGE, "solid")}).items():
         chosen = here & passing & GroupFilter(column_name=by, group=value) if by else here & passing
         layers[name] = [add_cells(shown, cells, CDSView(filter=chosen), colour, dash)]
-    hovered: list[DataRenderer] = [
+    of_cells: list[DataRenderer] = [
         renderer for group in list(layers.values())[len(further or {}) :] for renderer in group
     ]
-    told = [*tooltips, *((axis_label(name), f"@{{{name}}}{{custom}}") for name in numbers)]
-    read = CustomJSHover(code=f"return ({glue.NUMBER})(value)")
-    as_read: dict[str, Any] = {f"@{{{name}}}": read for name in numbers}
-    shown.add_tools(HoverTool(renderers=hovered, tooltips=told, formatters=as_read, point_policy="follow_mouse"))
+    told, as_read = hovered({name: axis_label(name) for name in numbers})
+    told = [*tooltips, *told]
+    shown.add_tools(HoverTool(renderers=of_cells, tooltips=told, formatters=as_read, point_policy="follow_mouse"))
     if puncta is not None and len(puncta):
         layers |= add_puncta(shown, puncta, here)
     if steps is not None and len(steps):
@@ -161,6 +161,22 @@ def field_viewer(
         Row(children=[*_moving(shown), *_stepping(cells, viewer)], **WRAP),
     ]
     return viewer
+
+
+def as_written(text: str) -> PlainText:
+    """Names and titles for a figure, drawn letter by letter: in a plain string ``$$`` begins a formula of TeX."""
+    return PlainText(text=text)
+
+
+def hovered(columns: Mapping[str, str], of_words: Collection[str] = ()) -> tuple[list[tuple[str, str]], dict[str, Any]]:
+    """Tooltips and formatters of a HoverTool for `columns`, by what they are called; numbers are told as in tables.
+
+    Bokeh's own are powers of ten from 1,000 on.
+    """
+    read = CustomJSHover(code=f"return ({glue.NUMBER})(value)")
+    form = {name: "" if name in of_words else "{custom}" for name in columns}
+    tooltips = [(words, f"@{{{name}}}{form[name]}") for name, words in columns.items()]
+    return tooltips, {f"@{{{name}}}": read for name in columns if form[name]}
 
 
 def add_cells(

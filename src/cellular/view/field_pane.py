@@ -32,6 +32,7 @@ from cellular.errors import CellularError, InputError
 from cellular.labels.cells import areas_of
 from cellular.report.colours import EDGE, EDITED, KINDS, STATES, colours_of
 from cellular.report.outlines import outlines_of
+from cellular.report.viewer import as_written, hovered
 from cellular.tables import puncta_of
 from cellular.view.desk import Desk
 from cellular.view.parts import ROWS, ends, numbers_of, paged_table, press, tick
@@ -85,9 +86,8 @@ class FieldPane:
         pan, wheel = PanTool(), WheelZoomTool()
         plot = figure(
             x_range=self.x_range, y_range=self.y_range, tools=[pan, wheel], toolbar_location=None,
-            sizing_mode="stretch_width", min_border=0, background_fill_color="#000000",
-            border_fill_color="#000000", outline_line_color=None, name="field", x_axis_type=None,
-            y_axis_type=None, height=HEIGHT,
+            sizing_mode="stretch_width", min_border=0, background_fill_color="#000000", border_fill_color="#000000",
+            outline_line_color=None, name="field", x_axis_type=None, y_axis_type=None, height=HEIGHT,
         )  # fmt: skip
         plot.grid.visible = False
         plot.image_rgba("image", "x", "y", "dw", "dh", source=self.image)
@@ -311,10 +311,11 @@ class FieldPane:
         table["edge"], table["width"] = self._edges(table), np.where(by_hand, THICK, THIN)
         for axis, part in (("x", self.x_column), ("y", self.y_column)):
             table[f"plot_{axis}"] = table.get(part.value, np.nan)
-            getattr(self.plot, f"{axis}axis").axis_label = axis_label(part.value or "")
+            getattr(self.plot, f"{axis}axis").axis_label = as_written(axis_label(part.value or ""))
         shown = [name for name in FIRST_COLUMNS if name in table]
         names = ["label", *dict.fromkeys((*shown, *numbers))][:24]
-        self.hover.tooltips = [("cell", "@label"), *((axis_label(n), f"@{{{n}}}") for n in shown)]
+        tips, as_read = hovered({name: axis_label(name) for name in shown}, set(shown).difference(numbers))
+        self.hover.update(tooltips=[("cell", "@label"), *tips], formatters=as_read)
         chosen = [int(k) for k in np.flatnonzero(table["label"].isin(list(keep)))]
         self._busy = True  # rows that are chosen must be there
         self.cells.selected.indices, self.table.selection = [], []
@@ -360,9 +361,8 @@ class FieldPane:
         mine = puncta_of(self.desk.run.tables, [self.opened.name])
         mine = pd.DataFrame({"x": [], "y": []}) if mine is None else mine
         kinds = mine["kind"].tolist() if "kind" in mine else [""] * len(mine)
-        colours = [KINDS.get(kind, "#FFFFFF") for kind in kinds]
         x, y = ((mine[axis] + 0.5).tolist() for axis in "xy")
-        self.puncta.data = {"x": x, "y": y, "kind": kinds, "colour": colours}
+        self.puncta.data = {"x": x, "y": y, "kind": kinds, "colour": [KINDS.get(kind, "#FFFFFF") for kind in kinds]}
 
     def _show_layers(self) -> None:
         for name, renderer in self.renderers.items():

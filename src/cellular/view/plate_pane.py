@@ -16,6 +16,7 @@ from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number
 from cellular.files import number_order, of_words
 from cellular.jobs.conditions import conditions
 from cellular.report.colours import treatment_colours
+from cellular.report.viewer import as_written, hovered
 from cellular.view.desk import Desk
 from cellular.view.parts import ROWS, numbers_of, paged_table, tick, words_of
 
@@ -75,10 +76,11 @@ class PlatePane:
             selection_line_color="black", selection_line_width=3,
             fill_color={"field": "value", "transform": self.mapper},
         )  # fmt: skip
-        self.map.add_layout(ColorBar(color_mapper=self.mapper, width=12), "right")
-        self.map.add_tools(
-            TapTool(), HoverTool(tooltips=[("well", "@well"), ("value", "@value"), ("fields", "@fields")])
-        )
+        self.scale = ColorBar(color_mapper=self.mapper, width=12)
+        self.map.add_layout(self.scale, "right")
+        told, as_read = hovered({"value": "value"})
+        tooltips = [("well", "@well"), *told, ("fields", "@fields")]
+        self.map.add_tools(TapTool(), HoverTool(tooltips=tooltips, formatters=as_read))
         self.wells.selected.on_change("indices", lambda attr, old, new: self._well_chosen())
 
     def _make_plot(self) -> None:
@@ -92,7 +94,8 @@ class PlatePane:
             nonselection_fill_alpha=0.25, selection_line_color="black", selection_line_width=2,
         )  # fmt: skip
         self.plot.xaxis.major_label_orientation = 0.6
-        self.plot.add_tools(HoverTool(tooltips=[("field", "@field"), ("cell", "@label"), ("value", "@y")]))
+        told, as_read = hovered({"y": "value"})
+        self.plot.add_tools(HoverTool(tooltips=[("field", "@field"), ("cell", "@label"), *told], formatters=as_read))
         self.dots.selected.on_change("indices", lambda attr, old, new: self._dot_chosen())
 
     def _offer(self) -> None:
@@ -166,7 +169,8 @@ class PlatePane:
         places = [split_well(well) for well in table["well"]]
         rows, columns = PLATE_SIZES[plate_size(here["well"])]
         table["x"], table["y"] = [column for _, column in places], [row_number(letters) for letters, _ in places]
-        if table["value"].notna().any():
+        self.scale.visible = bool(table["value"].notna().any())
+        if self.scale.visible:
             low, high = np.nanpercentile(table["value"], (2, 98))
             self.mapper.update(low=low, high=high if high > low else low + 1e-9)
         self.map.x_range.update(start=0.4, end=columns + 0.6)
@@ -194,7 +198,7 @@ class PlatePane:
         # of all fields, shown or not: a group keeps its colour
         every = _names_of(self.fields[self.by.value]).unique() if self.by.value in self.fields else groups
         colour = treatment_colours(sorted(every, key=number_order))
-        self.plot.yaxis.axis_label = axis_label(self.column.value or "")
+        self.plot.yaxis.axis_label = as_written(axis_label(self.column.value or ""))
         self.dots.selected.indices = []
         self.dots.data = {
             "x": [(name, float(off)) for name, off in zip(table["group"], side)],

@@ -118,6 +118,17 @@ def test_n_at_every_level():
     }
 
 
+def test_no_plate_is_counted_where_nothing_tells_of_one():
+    """Dishes were of one plate, at no position; a well has a plate, whatever it is called."""
+    images = pd.DataFrame({"field": list("abcd"), "sample": list("1122"), "treatment": ["dmso", "drug"] * 2})
+    dishes = nest(cells(*"abcd"), StatsSettings(control="dmso"), images.assign(date="240101"))
+    columns = ["replicates", "plates", "wells", "positions"]
+    assert count_units(dishes)[columns].to_numpy().tolist() == [[1, 0, 2, 0]] * 2
+    assert count_units(nest(cells(*"abcd"), StatsSettings(), images))[columns].to_numpy().tolist() == [[0, 0, 2, 0]] * 2
+    wells = nest(cells(*"abcd"), StatsSettings(), images.assign(well=["A01", "A02", "A03", "A04"]))
+    assert count_units(wells)[columns].to_numpy().tolist() == [[0, 1, 2, 0]] * 2
+
+
 def test_one_date_gives_no_p_value_and_says_why():
     found = inference(nest(cells(*plate(220518, "C03", "C05", "I04", "I06", "K07")), StatsSettings()), StatsSettings())
     assert (found.unit, found.df) == ("well", 3)

@@ -10,7 +10,7 @@ import pytest
 
 from cellular.data.archive import catalogue
 from cellular.data.archive.dataset import fetch_archive, fetch_fields, remote_zip
-from cellular.errors import DownloadError, InputError
+from cellular.errors import DownloadError, InputError, OutputExistsError
 
 FIELDS = ["Timepoint_001_220518-ST_C03_s1", "Timepoint_001_220518-ST_C03_s10", "Timepoint_001_220518-ST_I06_s1"]
 IMAGES, MASKS = "/records/8315423/files/images.zip", "/records/8315423/files/masks.zip"
@@ -56,6 +56,15 @@ def test_an_archive_is_unpacked_with_a_receipt_and_not_fetched_again(archives, t
     fetch_archive("masks", tmp_path / "out", show_progress=False, keep_archive=True)
     assert (folder / FIELDS[0] / "fed" / "cell 1.png").is_file()
     assert (tmp_path / "out" / "masks.zip").is_file()
+
+
+def test_what_is_there_of_another_version_is_not_taken_for_this_one(archives, tmp_path, monkeypatch):
+    fetch_archive("masks", tmp_path, show_progress=False)
+    known = catalogue.ARCHIVES["masks"]
+    for later in (dataclasses.replace(known, sha256="0" * 64), dataclasses.replace(known, url=f"{known.url}.v2")):
+        monkeypatch.setitem(catalogue.ARCHIVES, "masks", later)
+        with pytest.raises(OutputExistsError, match="masks of another version"):
+            fetch_archive("masks", tmp_path, show_progress=False)
 
 
 def test_an_archive_with_another_hash_unpacks_nothing(archives, tmp_path):

@@ -3,9 +3,11 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 import time
 import tracemalloc
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from cellular.data.archive.download import (
     fetch_weights,
     find_weights,
     list_weights,
+    one_at_a_time,
     retry_after,
 )
 from cellular.errors import DownloadError, WeightsError
@@ -91,6 +94,36 @@ def test_two_versions_are_never_patched_together(server, tmp_path):
     server.cuts, server.etag = [], '"v2"'
     server.files["/a.bin"] = CONTENT[::-1]
     assert fetch(server, tmp_path / "a.bin").read_bytes() == CONTENT[::-1]
+
+
+NEW_YEAR, DAY_AFTER = "Mon, 01 Jan 2024 00:00:00 GMT", "Tue, 02 Jan 2024 00:00:00 GMT"
+
+
+@pytest.mark.parametrize(("before", "after"), [(NEW_YEAR, DAY_AFTER), (None, None)])
+def test_without_a_tag_two_versions_of_one_length_are_never_patched_together(server, tmp_path, before, after):
+    server.etag, server.modified, server.cuts = None, before, [500] * 6
+    with pytest.raises(DownloadError):
+        fetch(server, tmp_path / "a.bin")
+    server.files["/a.bin"], server.modified, server.cuts = CONTENT[::-1], after, []
+    assert fetch(server, tmp_path / "a.bin").read_bytes() == CONTENT[::-1]
+
+
+def test_without_a_tag_a_file_of_one_date_is_resumed(server, tmp_path):
+    server.etag, server.modified, server.cuts = None, NEW_YEAR, [500]
+    assert fetch(server, tmp_path / "a.bin").read_bytes() == CONTENT
+    assert server.sent == len(CONTENT)
+
+
+def test_of_two_at_once_the_second_waits_and_finds_it_there(server, tmp_path, monkeypatch):
+    path, waits = tmp_path / "a.bin", threading.Event()
+    monkeypatch.setattr(download.logger, "warning", lambda *said: waits.set())
+    with ThreadPoolExecutor(1) as other:
+        with one_at_a_time(path):
+            second = other.submit(fetch, server, path)
+            assert waits.wait(60)
+            path.write_bytes(CONTENT)
+        assert second.result(60).read_bytes() == CONTENT
+    assert (server.counts["GET"], leftovers(tmp_path)) == (0, ["a.bin"])
 
 
 def test_a_server_without_ranges_and_tags_starts_over(server, tmp_path):

@@ -89,9 +89,11 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     images : one row a field (``images.csv`` of ``cellular measure``).
 
     Where no well at all is known, a column ``sample`` stands for it: a dish, a coverslip, within its replicate. What is
-    not known makes no unit: wells that no name or column tells are one, :data:`UNKNOWN`, and so are dates. Cells
-    without a treatment are left out. Raises InputError for a table that is not of this kind, where nothing is left, or
-    where a replicate column divides a well (such replicates would be pieces of one experiment).
+    not known makes no unit: wells that no name or column tells are one, :data:`UNKNOWN`, and so are dates and, where no
+    well tells that there was one, plates. Cells without a treatment are left out.
+
+    Raises InputError for a table that is not of this kind, where nothing is left, or where a replicate column divides a
+    well (such replicates would be pieces of one experiment).
     """
     _check(cells, "cells")
     _check_once(cells)
@@ -112,12 +114,13 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     places = (plates, wells) if samples is None else (samples, samples)
     experiment = _experiments(columns["date"], *places, sites, columns["timepoint"]).fillna(UNKNOWN)
     columns["replicate"] = as_text(columns[settings.replicate]).fillna(UNKNOWN) if settings.replicate else experiment
+    plates = plates.where(plates.notna() | wells.isna(), "")
     if samples is not None:
         if SAMPLE not in settings.words:
             del columns[SAMPLE]  # as no condition beside the treatment
         # "dish 1" of another day is another dish
         wells = _named_within(columns["replicate"], ": ", samples.fillna(UNKNOWN)).where(samples.notna())
-    columns["plate"] = _named_within(experiment, "-", plates.fillna(""))
+    columns["plate"] = _named_within(experiment, "-", plates.fillna(UNKNOWN))
     columns["well"] = _named_within(columns["plate"], "/", wells.fillna(UNKNOWN))
     columns["position"] = _named_within(columns["well"], "/", sites.fillna(UNKNOWN))
     columns["image"] = pd.Series(fields.to_numpy()[codes], cells.index)
@@ -298,7 +301,7 @@ def pooled_factors(
 
 def told(names: pd.Series) -> pd.Series:
     """Names of units, missing where it is not known which one it is."""
-    return names.where(~names.str.endswith(UNKNOWN))
+    return names.where(~names.str.endswith(UNKNOWN, na=False))
 
 
 def in_order(treatments: Iterable[str]) -> list[str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.compare.design import StatsSettings, as_text, control_of, in_order, told
+from cellular.autophagy.compare.design import StatsSettings, as_text, control_of, in_order
 from cellular.autophagy.compare.effects import ALL, is_count
 from cellular.autophagy.compare.factorial import Question, answer, arm_sums
 from cellular.autophagy.compare.images import ImageSums, with_n
@@ -147,7 +147,7 @@ def _not_raised(found: pd.DataFrame, settings: StatsSettings) -> Iterator[str]:
 def _apart(table: pd.DataFrame, arms: Arms) -> Iterator[str]:
     """Replicates whose wells with and without inhibitor share no plate: plates differ in more than the inhibitor."""
     here = arms.of(table)
-    plates = told(table["plate"]).groupby([table["treatment"], table["replicate"], here]).agg(set)
+    plates = table["plate"].groupby([table["treatment"], table["replicate"], here]).agg(set)
     for inhibitor in arms.inhibitors:
         split = [
             replicate

@@ -90,7 +90,7 @@ def with_places(excluded: pd.DataFrame, nested: pd.DataFrame, given: Sequence[st
     told_of = nested.drop_duplicates("image").set_index("image")[about]
     places = told_of.reindex(excluded["field"]).reset_index(drop=True)
     places["well"] = places["well"].str.rsplit("/", n=1).str[-1]
-    places["plate"] = places["plate"].str.removeprefix("?-").str.removesuffix("-")
+    places["plate"] = told(places["plate"]).str.removeprefix("?-").str.removesuffix("-")
     return pd.concat([excluded[["field"]], places, excluded[["reason", "cells"]]], axis=1)
 
 

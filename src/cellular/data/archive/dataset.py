@@ -8,16 +8,24 @@ from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
+from urllib.parse import urlsplit
 from zipfile import ZipFile, ZipInfo
 
 import aiohttp
 import fsspec
 
 from cellular.data.archive.catalogue import Archive, address, find_archive
-from cellular.data.archive.download import RetriableError, fetch_file, refuse_web_page, retry_after, with_retries
+from cellular.data.archive.download import (
+    RetriableError,
+    fetch_file,
+    one_at_a_time,
+    refuse_web_page,
+    retry_after,
+    with_retries,
+)
 from cellular.data.archive.remote_zip import check_members, extract, files_in, open_zip
 from cellular.data.fields import split_channel
-from cellular.errors import DownloadError, InputError
+from cellular.errors import DownloadError, InputError, OutputExistsError
 from cellular.files import read_json, sha256_of, write_json
 
 DATASET_FOLDERS = ("images", "images-color", "masks")
@@ -30,13 +38,19 @@ def fetch_archive(name: str, out: str | Path, *, keep_archive: bool = False, sho
 
     Both halves go on where an earlier run stopped. A receipt (``.cellular-<name>.json``: address, SHA-256, files) is
     written last; where it is there and the files are too, nothing is fetched. Without `keep_archive` the zip is
-    removed once all of it is unpacked. Raises DownloadError.
+    removed once all of it is unpacked. Of two commands at once the second waits for the first.
+
+    Raises DownloadError, OutputExistsError where the receipt is of another version of the archive.
     """
-    record, out = find_archive(name), Path(out)
-    receipt = out / f".cellular-{name}.json"
-    if _is_complete(receipt, out):
-        return out / name
+    with one_at_a_time(Path(out) / name):
+        return _fetch_archive(find_archive(name), Path(out), keep_archive, show_progress)
+
+
+def _fetch_archive(record: Archive, out: Path, keep_archive: bool, show_progress: bool) -> Path:
+    receipt = out / f".cellular-{record.name}.json"
     url = address(record.url)
+    if _is_complete(receipt, out, record, url):
+        return out / record.name
     path = fetch_file(
         url,
         out / PurePosixPath(url).name,
@@ -53,7 +67,7 @@ def fetch_archive(name: str, out: str | Path, *, keep_archive: bool = False, sho
     write_json(receipt, _receipt(record, url, path, [target.relative_to(out).as_posix() for _, target in targets]))
     if not keep_archive:
         path.unlink()
-    return out / name
+    return out / record.name
 
 
 def _check_zip(part: Path, url: str) -> None:
@@ -75,8 +89,18 @@ def _receipt(record: Archive, url: str, path: Path, files: list[str]) -> dict:
     }
 
 
-def _is_complete(receipt: Path, out: Path) -> bool:
-    return receipt.is_file() and all((out / file).is_file() for file in read_json(receipt)["files"])
+def _is_complete(receipt: Path, out: Path, record: Archive, url: str) -> bool:
+    """Whether all is there. Raises OutputExistsError for another version: files of one size would be taken for new."""
+    if not receipt.is_file():
+        return False
+    told = read_json(receipt)
+    # a mirror keeps the path, and a record's version is in it
+    if urlsplit(told["url"]).path != urlsplit(url).path or record.sha256 not in (None, told["sha256"]):
+        raise OutputExistsError(
+            f"{out} holds {record.name} of another version ({told['url']}, SHA-256 {told['sha256']}), not that of "
+            f"{url}; choose another --out, or delete its folder {record.name} and {receipt.name}"
+        )
+    return all((out / file).is_file() for file in told["files"])
 
 
 def member_path(record: Archive, member: ZipInfo, out: Path) -> Path:

@@ -13,8 +13,8 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -23,10 +23,11 @@ from typing import Any
 import pooch
 import requests
 import urllib3
+from filelock import FileLock, Timeout
 
 from cellular.data.archive.catalogue import WEIGHTS, WeightsRecord, address, weights_record
 from cellular.errors import CellularError, DownloadError, WeightsError
-from cellular.files import read_json, sha256_of, write_json
+from cellular.files import LOCK, read_json, sha256_of, write_json
 from cellular.progress import byte_progress
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,8 @@ def fetch_file(
     downloader = ResumingDownloader(path, size=size, check=check, show_progress=show_progress)
     made = [folder for folder in path.parents if not folder.exists()]
     try:
-        pooch.retrieve(url, _pooch_hash(sha256), fname=path.name, path=path.parent, downloader=downloader)
+        with one_at_a_time(path):
+            pooch.retrieve(url, _pooch_hash(sha256), fname=path.name, path=path.parent, downloader=downloader)
     except ValueError as error:
         raise DownloadError(
             f"{url} does not have the expected SHA-256 {sha256}; what came was deleted. It may have been changed on "
@@ -111,6 +113,27 @@ def fetch_file(
     return path
 
 
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Let one command at a time bring `path`; the others wait, and then find it there.
+
+    Two that write to one part file leave a hole in it, where one cut off what the other had just written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f"{LOCK}-{path.name}"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.warning("%s is being downloaded by another command; waiting for it", path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # while it is held: afterwards it may be another's
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
 def _pooch_hash(sha256: str | None) -> str | None:
     return None if sha256 is None else f"sha256:{sha256}"
 
@@ -118,8 +141,8 @@ def _pooch_hash(sha256: str | None) -> str | None:
 class ResumingDownloader:
     """A pooch downloader that goes on where the last attempt stopped, even one of an earlier run.
 
-    Beside ``<target>.part`` lies ``<target>.part.json`` with the server's ETag and total length: a file that changed
-    at its source is not patched together from two versions.
+    Beside ``<target>.part`` lies ``<target>.part.json`` with the server's ETag, or the file's date, and total length: a
+    file that changed at its source is not patched together from two versions. Where neither is told it starts over.
     """
 
     def __init__(
@@ -151,21 +174,24 @@ class ResumingDownloader:
 
     def _attempt(self, url: str) -> None:
         """One connection: append what comes to the part file; return when the file is whole, else raise."""
-        have, etag, known_total = self._resume_state()
+        have, version, known_total = self._resume_state()
         headers = {"Accept-Encoding": "identity"}  # a compressed transfer could not be resumed by byte
         if have:
             headers["Range"] = f"bytes={have}-"
-            if etag:
-                headers["If-Range"] = etag
+            headers["If-Range"] = version
         try:
             with _connect(url, headers, self.timeout) as response:
                 start, total = _placement(response, url, have)
-                if response.status_code == 416 or (have and known_total and total and total != known_total):
+                now = _version(response)
+                other = response.status_code == 206 and now != version  # a server that knows no If-Range
+                if response.status_code == 416 or (
+                    have and (other or (known_total and total and total != known_total))
+                ):
                     if response.status_code == 416 and have and have == total and known_total in (None, total):
                         return
                     self._start_over()
                     raise RetriableError(f"{url} changed at its source; starting over", wait=0)
-                self._note(response.headers.get("ETag"), total)
+                write_json(self.note, {"version": now, "total": total})
                 self._receive(response, url, start, total)
         except (urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
             raise RetriableError(f"{url}: connection lost ({type(error).__name__})") from error
@@ -185,25 +211,28 @@ class ResumingDownloader:
         if total is not None and received != total:
             raise RetriableError(f"{url}: connection cut at {received} of {total} bytes")
 
-    def _resume_state(self) -> tuple[int, str | None, int | None]:
-        if not (self.part.is_file() and self.note.is_file()):
-            self._start_over()
-            return 0, None, None
+    def _resume_state(self) -> tuple[int, str, int | None]:
+        """Bytes that are there, of which version, of how many; 0 where it is not told what they are of."""
         try:
             note = json.loads(self.note.read_text())
-            return self.part.stat().st_size, note["etag"], note["total"]
-        except (ValueError, KeyError, TypeError):
-            self._start_over()
-            return 0, None, None
+            if note["version"]:
+                return self.part.stat().st_size, note["version"], note["total"]
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        self._start_over()
+        return 0, "", None
 
     def _start_over(self) -> None:
         self.part.unlink(missing_ok=True)
         self.note.unlink(missing_ok=True)
 
-    def _note(self, etag: str | None, total: int | None) -> None:
-        if etag and etag.startswith("W/"):  # a weak tag does not promise the same bytes
-            etag = None
-        write_json(self.note, {"etag": etag, "total": total})
+
+def _version(response: requests.Response) -> str | None:
+    """What tells the file from another of its name: its ETag, else its date; None where the server says neither."""
+    tag = response.headers.get("ETag")
+    if tag and not tag.startswith("W/"):  # a weak tag does not promise the same bytes
+        return tag
+    return response.headers.get("Last-Modified")
 
 
 def _connect(url: str, headers: dict[str, str], timeout: float) -> requests.Response:
