@@ -236,13 +236,12 @@ class Plate:
         """What was understood, in three lines, and a line a note."""
         known = self.table()
         apart = plates_apart(known)
-        plates = sorted(set(apart) - {""})
         wells = set(zip(apart[known["well"].notna()], known["well"].dropna()))
+        named = sorted(set(apart) - {""}) if wells else sorted(known["date"].dropna().unique())
         times = {item.timepoint for item in self.fields if item.timepoint is not None}
-        what = [f"{len(self.fields)} fields", f"{len(wells)} wells"]
-        what += (
-            [f"{len(plates)} plates ({', '.join(plates[:4])}{', ...' if len(plates) > 4 else ''})"] if plates else []
-        )
+        what = [f"{len(self.fields)} fields" + (f", {len(wells)} wells" if wells else " of no plate")]
+        listed = ", ".join(named[:4]) + (", ..." if len(named) > 4 else "")
+        what += [f"{len(named)} {'plates' if wells else 'dates'} ({listed})"] if named else []
         what += [f"{len(times)} timepoints"] if len(times) > 1 else []
         return [
             f"plate: {', '.join(what)}; names as {self.scheme}",
@@ -253,7 +252,7 @@ class Plate:
 
     def _map_line(self) -> str:
         if not self.map_columns:
-            return "wells: no plate map"
+            return f"{'wells' if any(item.well for item in self.fields) else 'fields'}: no plate map"
         return f"{'fields' if self.map_by_field else 'wells'}: {', '.join(self.map_columns)} from {self.map_file}"
 
     def _channels_line(self) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate, plates_apart
+from cellular.data.platemap import SAMPLE
 from cellular.files import read_csv
 from cellular.jobs.conditions import conditions
 from cellular.jobs.processes import here
@@ -83,6 +84,8 @@ def explore(
         every["replicate"] = every["field"].map(replicates)
     if unit == "well" and unit in every and every["plate"].nunique() > 1:
         unit, every["plate and well"] = "plate and well", every["plate"] + " " + every["well"].astype(str)
+    if unit == SAMPLE and "replicate" in every and every["replicate"].nunique() > 1:
+        every[SAMPLE] = every["replicate"] + ": " + every[SAMPLE].astype(str)  # "dish 1" of another day is another dish
     cells = _cells(every, quality, names, drawn_map)
     features = measurements(cells, first)
     compared = every[~every["field"].isin(left_out)]

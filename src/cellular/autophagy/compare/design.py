@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.measure.columns import OF_IMAGES
+from cellular.autophagy.measure.columns import OF_IMAGES, describe
 from cellular.data.dates import day_of, days_of
 from cellular.data.fields import parse_field
 from cellular.data.formats.suffixes import field_name, same_name
@@ -88,10 +88,11 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
         here, else from `images` by ``field``, else read from the field's name (the treatment only without `images`).
     images : one row a field (``images.csv`` of ``cellular measure``).
 
-    Where no well at all is known, a column ``sample`` stands for it: a dish, a coverslip, within its replicate. What is
-    not known makes no unit: wells that no name or column tells are one, :data:`UNKNOWN`, and so are dates. Cells
-    without a treatment are left out. Raises InputError for a table that is not of this kind, where nothing is left, or
-    where a replicate column divides a well (such replicates would be pieces of one experiment).
+    Where no well at all is known, there is no plate, and a column ``sample`` stands for the well: a dish, a coverslip,
+    within its replicate. What is not known makes no unit: wells that no name or column tells are one, :data:`UNKNOWN`,
+    and so are dates. Cells without a treatment are left out. Raises InputError for a table that is not of this kind,
+    where nothing is left, or where a replicate column divides a well (such replicates would be pieces of one
+    experiment).
     """
     _check(cells, "cells")
     _check_once(cells)
@@ -110,12 +111,13 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     wells = worded(wells, {name: well_name(name.replace(" ", "")) or name for name in wells.dropna().unique()})
     experiment = _experiments(columns["date"], plates, wells, sites, columns["timepoint"]).fillna(UNKNOWN)
     columns["replicate"] = as_text(columns[settings.replicate]).fillna(UNKNOWN) if settings.replicate else experiment
-    if SAMPLE in columns and wells.isna().all():
-        samples = _names(columns.pop(SAMPLE))
-        # "dish 1" of another day is another dish
-        wells = _named_within(columns["replicate"], ": ", samples.fillna(UNKNOWN)).where(samples.notna())
-    columns["plate"] = _named_within(experiment, "-", plates.fillna(""))
+    on_plates, no_plate = bool(wells.notna().any()), pd.Series(UNKNOWN, plates.index, dtype=object)
+    columns["plate"] = _named_within(experiment, "-", plates.fillna("") if on_plates else no_plate)
     columns["well"] = _named_within(columns["plate"], "/", wells.fillna(UNKNOWN))
+    if SAMPLE in columns and not on_plates:
+        samples = _names(columns.pop(SAMPLE)).fillna(UNKNOWN)
+        # "dish 1" of another day is another dish
+        columns["well"] = _named_within(columns["replicate"], ": ", samples)
     columns["position"] = _named_within(columns["well"], "/", sites.fillna(UNKNOWN))
     columns["image"] = pd.Series(fields.to_numpy()[codes], cells.index)
     treated = columns["treatment"].notna()
@@ -272,7 +274,7 @@ def pooled_factors(
     table = table.assign(treatment=group)
     sentences = []
     for name in described:
-        if name in own or name not in table:
+        if name in own or name not in table or describe("images", name):
             continue
         words = of_words(table[name])
         if not words and table[name].nunique() > _MOST_LEVELS:
@@ -287,10 +289,15 @@ def pooled_factors(
         for treatment in within.index[within > 1].unique("treatment"):
             values = sorted(levels[wells["treatment"] == treatment].unique(), key=number_order)
             sentences.append(
-                f"{treatment} pools wells of different {name} ({', '.join(values[:6])}): compare them "
+                f"{treatment} pools {well_word(table)}s of different {name} ({', '.join(values[:6])}): compare them "
                 f"apart, by a column that names both or in a table of one {name} only"
             )
     return sentences
+
+
+def well_word(table: pd.DataFrame) -> str:
+    """What the wells of a nested table are called: "well", or "sample" where it is of no plate."""
+    return "well" if told(table["plate"]).notna().any() else SAMPLE
 
 
 def told(names: pd.Series) -> pd.Series:
