@@ -311,7 +311,8 @@ def role_rank(role: str | None) -> tuple[int, str]:
 def plates_apart(fields: pd.DataFrame) -> pd.Series:
     """Name of the plate of each field, '' where it is not known; with the date where plates of one name are several.
 
-    They are where a place was imaged on two dates at one timepoint; a plate that took several days is one.
+    They are where a well was imaged on two dates at one timepoint; a plate that took several days is one. Images of no
+    well are of no plate that days could tell apart.
     `fields` has columns of :data:`IDENTITY`.
 
     >>> rows = [("P", "A01", 1, 1, "240301"), ("P", "A01", 1, 1, "240308"), ("Q", "A01", 1, 1, "240308")]
@@ -320,9 +321,12 @@ def plates_apart(fields: pd.DataFrame) -> pd.Series:
     >>> rows = [("P", "A01", None, None, "240301"), ("P", "A01", None, None, "240308")]
     >>> plates_apart(pd.DataFrame(rows, columns=IDENTITY)).tolist()
     ['P 240301', 'P 240308']
+    >>> rows = [(None, None, None, None, "240301"), (None, None, None, None, "240308")]
+    >>> plates_apart(pd.DataFrame(rows, columns=IDENTITY)).tolist()
+    ['', '']
     """
     fields = fields.reindex(columns=IDENTITY)
     names, dates = (fields[name].fillna("").astype(str) for name in ("plate", "date"))
-    places = [fields[name] for name in ("well", "site", "timepoint")]
-    several = dates.groupby([names, *places], dropna=False).nunique().groupby(level=0).max() > 1
-    return names.where(~names.map(several).astype(bool), (names + " " + dates).str.strip())
+    placed = fields.assign(plate=names, date=dates)[fields["well"].notna()]
+    days = placed.groupby(["plate", "well", "site", "timepoint"], dropna=False)["date"].nunique().groupby(level=0).max()
+    return names.where(~names.isin(days.index[days > 1]), (names + " " + dates).str.strip())
