@@ -62,7 +62,7 @@ def inference(table: pd.DataFrame, settings: StatsSettings, *, paired: bool = Fa
     found = f"{len(names)} biological replicate{'s' * (len(names) > 1)} ({listed}), with "
     found += f"{_ALL_OF[arms == 2]} treatments in {both}"
     if undated:
-        found = f"{undated} image(s) show no date: name the column that tells replicates apart by --replicate"
+        found = f"{undated} image(s) show no date: tell replicates apart in a column 'replicate', or by --replicate"
     number = " and ".join(f"{wells[treatment]} {treatment}" for treatment in in_order(wells.index))
     return Inference(
         "well",
