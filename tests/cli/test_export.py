@@ -112,6 +112,27 @@ def test_a_plate_or_a_run_becomes_plates_that_ngio_and_ome_zarr_models_open(tmp_
         assert "site" not in table.select_dtypes("number")
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="ome-zarr needs Python 3.11")
+def test_a_run_of_images_of_no_plate_becomes_a_store_a_field(tmp_path, capsys):
+    """It was said to hold no label images, which lie in its folder labels."""
+    pytest.importorskip("ome_zarr")
+    labels = np.pad(LABELS, 20)
+    for day in ("2024-03-01", "2024-03-08"):
+        write_image(tmp_path / "images" / day / "ctrl_01.tif", labels * 100)
+        write_labels(tmp_path / "labels" / f"{day}_ctrl_01_masks.tif", labels)
+    how = ["--channels", "EGFP=1", "--pattern", "(?P<series>.+/.+)", "--overlays", "0"]
+    how += ["--min_sigma", "1", "--max_sigma", "2", "--out", str(tmp_path / "run")]
+    images, outlines = str(tmp_path / "images"), str(tmp_path / "labels")
+    assert main(["analyse", images, "--labels", outlines, *how, "--ome_zarr"]) == 2
+    assert "cellular export RUN --to ome-zarr writes a store a field" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert main(["measure", images, outlines, *how]) == 0
+    assert main(["export", str(tmp_path / "run"), "--to", "ome-zarr", "-o", str(tmp_path / "out")]) == 0
+    assert "2 field(s) in 2 file(s)" in capsys.readouterr().out
+    stored = read_labels(tmp_path / "out" / "2024-03-01_ctrl_01.ome.zarr" / "labels" / "cells")
+    np.testing.assert_array_equal(stored, labels)
+
+
 def test_a_plate_of_images_has_one_format(tmp_path, capsys):
     words = ["export", str(write_plate(tmp_path, "ometiff")), "--is_plate", "--to", "coco", "-o", str(tmp_path / "out")]
     assert main(words) == 2

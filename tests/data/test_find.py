@@ -356,3 +356,24 @@ def test_wells_of_two_dates_are_told_apart_by_their_folders(tmp_path):
         ("2024-03-01_B07", "240301"),
         ("2024-03-08_B07", "240308"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "said", "pattern"),
+    [
+        (("ctrl_01.tif",), r"part of the name: '\(\?P<series>\(\?P<date>", "(?P<series>(?P<date>[^/]+)/.+)"),
+        (("C1-ctrl_01.tif", "C2-ctrl_01.tif"), "plates", r"(?P<plate>(?P<date>[^/]+))/(?P<channel>C\d)-(?P<series>.+)"),
+    ],
+)
+def test_dishes_of_two_days_are_told_apart_by_their_folders(tmp_path, names, said, pattern):
+    """The pattern that was asked for was refused by the same words, whatever it read of the folder."""
+    for day in ("2024-03-01", "2024-03-08"):
+        for name in names:
+            write_image(tmp_path / day / name, np.zeros((8, 8), np.uint16))
+    with pytest.raises(InputError, match=f"both be called ctrl_01; .*{said}"):
+        find_plate(tmp_path)
+    fields = find_plate(tmp_path, pattern=pattern).fields
+    assert [(item.name, item.series, item.date, len(item.images)) for item in fields] == [
+        ("2024-03-01_ctrl_01", "2024-03-01_ctrl_01", "240301", len(names)),
+        ("2024-03-08_ctrl_01", "2024-03-08_ctrl_01", "240308", len(names)),
+    ]

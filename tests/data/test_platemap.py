@@ -274,6 +274,7 @@ def test_images_of_no_plate_are_told_of_by_field(tmp_path):
     (tmp_path / "map.csv").write_text("Field,treatment,sample\nctrl_01.tif,DMSO,1\nctrl_02.tif,DMSO,2\n")
     plate = find_plate(tmp_path / "images", plate_map=tmp_path / "map.csv")
     assert plate.map_columns == ("treatment", "sample")
+    assert plate.summary()[0] == "plate: 3 fields of no plate; names as plain"
     assert plate.table()[["field", "treatment", "sample"]].values.tolist() == [
         ["baf_01", None, None],
         ["ctrl_01", "DMSO", "1"],

@@ -45,6 +45,22 @@ def test_wells_of_one_name_on_several_plates_and_days_are_not_pooled(tmp_path):
     assert told.means["area"].tolist() == [2, 12, 102]
 
 
+def test_samples_of_one_name_on_several_days_are_not_pooled(tmp_path, recwarn):
+    """Dishes had no means on the page; and of more than a hundred columns pandas warned in the terminal."""
+    cells = pd.DataFrame({"field": np.repeat(["P1", "P2", "Q1"], 2), "label": [1, 2] * 3, "y": 9.0, "x": 9.0})
+    cells = cells.assign(well=None, treatment="DMSO", sample="dish 1", area=[1.0, 3, 11, 13, 101, 103])
+    columns = dict(cells.items()) | {f"m{number}": cells["area"] + number for number in range(101)}
+    cells = pd.DataFrame(columns, copy=False)  # a block a column, as tables of Parquet are
+    days = {"P1": "a", "P2": "b", "Q1": "b"}
+    items = tuple(replace(item, plate=None, well=None) for item in plate(tmp_path).fields)
+    told = explore(
+        replace(plate(tmp_path), fields=items), {"cells": cells}, unit="sample", first=("area",), replicates=days
+    ).told
+    assert told.means[["sample", "area"]].to_numpy().tolist() == [["a: dish 1", 2], ["b: dish 1", 57]]
+    assert told.wells is None
+    assert not [one for one in recwarn if one.category is pd.errors.PerformanceWarning]
+
+
 def test_means_are_of_all_cells_however_few_the_page_can_hold(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "choose_rows", lambda cells, shown: linked.choose_rows(cells, shown[:1], most=2))
     told = explored(tmp_path, unit="replicate")

@@ -11,6 +11,7 @@ from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import compare
 from cellular.jobs.assay import assess, write_assay
 from cellular.report.assay import add_assay, course_figure, dose_figure, flux_figure
+from cellular.report.comparison import Figures, add_to_page
 from cellular.report.html import Page
 from cellular.report.plate import heatmap
 from cellular.report.style import PALETTE
@@ -93,6 +94,31 @@ def test_wells_of_which_cells_are_of_several_arms_have_no_mean():
     found = assess(compare(cells, settings), settings, ["light"])
     assert len(found.wells) == len(found.places) == 0
     assert found.notes[0].startswith("12 well(s) hold cells of several arms, such as ?-a/A01")
+
+
+def test_the_page_of_images_of_no_plate_tells_of_samples(tmp_path):
+    """It told of wells and of a plate a day; dishes that are numbered anew in each arm passed for one of several."""
+    fields = [f"{day}{arm}{dish}" for day in "abc" for arm in "ceCE" for dish in "12" for _ in range(3)]
+    cells = pd.DataFrame({"field": fields, "replicate": [name[0] for name in fields], "plate": "2024"})
+    cells["treatment"] = ["EBSS" if name[1] in "eE" else "DMSO" for name in fields]
+    cells["inhibitor"] = ["BafA1" if name[1] in "CE" else "none" for name in fields]
+    cells["sample"] = [f"dish {name[1:]}" for name in fields]
+    cells["puncta_yellow"] = np.random.default_rng(0).poisson(9, len(cells))
+    page = _compared(cells)
+    assert "samples</th>" in page
+    for word in ("plates</th>", "positions</th>", "wells", "Wells", ">well<"):
+        assert word not in page, word
+    page = _compared(cells.assign(sample="dish " + cells["field"].str[-1]))
+    assert "6 sample(s) hold cells of several arms, such as a: dish 1: it is taken for one dish" in page
+
+
+def _compared(cells):
+    settings = StatsSettings(control="DMSO", replicate="replicate", min_replicates=4)
+    result, page = compare(cells, settings), Page("x")
+    assay = assess(result, settings, ["puncta_yellow"])
+    result = replace(result, notes=(*result.notes, *assay.notes))
+    add_to_page(page, result, Figures({}, None, {}, None, assay))
+    return page.render().split("</style>")[-1]
 
 
 def test_doses_are_numbers_on_a_logarithmic_axis_with_zero_apart():

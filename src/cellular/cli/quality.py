@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int | None:
     with engine_of(args, threads=True) as engine:
         result, problems = quality(plate, args.out, labels=args.labels, flat_field=args.flat_field, engine=engine)
     odd = result.table[result.table["flagged"].astype(bool)]
-    print(f"{len(odd)} of {len(result.table)} fields are set apart from their plate")
+    print(f"{len(odd)} of {len(result.table)} fields are set apart from the others")
     for row in odd.itertuples():
         print(f"  {row.field}: {row.reasons}")
     for note in result.notes:

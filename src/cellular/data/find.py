@@ -16,6 +16,7 @@ from cellular.data.listing import list_files
 from cellular.data.plate import FieldFiles, Plate, Source, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
 from cellular.data.schemes import SCHEMES, choose, read_names
+from cellular.data.schemes.parts import date_in
 from cellular.errors import CellularError, InputError, MissingInputError
 
 ORPHANS = "label image(s) without an image"
@@ -205,11 +206,19 @@ def _refuse_twins(fields: Sequence[FieldFiles]) -> None:
         if (other := first.setdefault(same_name(item.name), item)) is not item:
             one, two = ((f.images or (f.labels,))[0] for f in (other, item))
             folders = {path.parent for path in (one, two) if path}
-            apart = ", their folders as plates: '(?P<plate>[^/]+)/...'" if len(folders) > 1 else ""
+            apart = f", their folders as {_folders_apart(item)}" if len(folders) > 1 else ""
             raise InputError(
                 f"{one} and {two} would both be called {item.name}; move one away, or name the parts with "
                 f"--pattern{apart}"
             )
+
+
+def _folders_apart(item: FieldFiles) -> str:
+    """The pattern that tells folders apart which hold fields of one name, such as `item`."""
+    if item.well or len(item.images) != 1:
+        return "plates: '(?P<plate>[^/]+)/...'"
+    folder = "(?P<date>[^/]+)" if date_in(item.images[0].parent.name) else "[^/]+"
+    return f"part of the name: '(?P<series>{folder}/.+)'"
 
 
 def _refuse_folders_of_channels(fields: Sequence[FieldFiles]) -> None:

@@ -236,13 +236,12 @@ class Plate:
         """What was understood, in three lines, and a line a note."""
         known = self.table()
         apart = plates_apart(known)
-        plates = sorted(set(apart) - {""})
         wells = set(zip(apart[known["well"].notna()], known["well"].dropna()))
+        named = sorted(set(apart) - {""}) if wells else sorted(known["date"].dropna().unique())
         times = {item.timepoint for item in self.fields if item.timepoint is not None}
-        what = [f"{len(self.fields)} fields", f"{len(wells)} wells"]
-        what += (
-            [f"{len(plates)} plates ({', '.join(plates[:4])}{', ...' if len(plates) > 4 else ''})"] if plates else []
-        )
+        what = [f"{len(self.fields)} fields" + (f", {len(wells)} wells" if wells else " of no plate")]
+        listed = ", ".join(named[:4]) + (", ..." if len(named) > 4 else "")
+        what += [f"{len(named)} {'plates' if wells else 'dates'} ({listed})"] if named else []
         what += [f"{len(times)} timepoints"] if len(times) > 1 else []
         return [
             f"plate: {', '.join(what)}; names as {self.scheme}",
@@ -253,7 +252,7 @@ class Plate:
 
     def _map_line(self) -> str:
         if not self.map_columns:
-            return "wells: no plate map"
+            return f"{'wells' if any(item.well for item in self.fields) else 'fields'}: no plate map"
         return f"{'fields' if self.map_by_field else 'wells'}: {', '.join(self.map_columns)} from {self.map_file}"
 
     def _channels_line(self) -> str:
@@ -312,7 +311,8 @@ def role_rank(role: str | None) -> tuple[int, str]:
 def plates_apart(fields: pd.DataFrame) -> pd.Series:
     """Name of the plate of each field, '' where it is not known; with the date where plates of one name are several.
 
-    They are where a place was imaged on two dates at one timepoint; a plate that took several days is one.
+    They are where a well was imaged on two dates at one timepoint; a plate that took several days is one. Images of no
+    well are of no plate that days could tell apart.
     `fields` has columns of :data:`IDENTITY`.
 
     >>> rows = [("P", "A01", 1, 1, "240301"), ("P", "A01", 1, 1, "240308"), ("Q", "A01", 1, 1, "240308")]
@@ -321,9 +321,12 @@ def plates_apart(fields: pd.DataFrame) -> pd.Series:
     >>> rows = [("P", "A01", None, None, "240301"), ("P", "A01", None, None, "240308")]
     >>> plates_apart(pd.DataFrame(rows, columns=IDENTITY)).tolist()
     ['P 240301', 'P 240308']
+    >>> rows = [(None, None, None, None, "240301"), (None, None, None, None, "240308")]
+    >>> plates_apart(pd.DataFrame(rows, columns=IDENTITY)).tolist()
+    ['', '']
     """
     fields = fields.reindex(columns=IDENTITY)
     names, dates = (fields[name].fillna("").astype(str) for name in ("plate", "date"))
-    places = [fields[name] for name in ("well", "site", "timepoint")]
-    several = dates.groupby([names, *places], dropna=False).nunique().groupby(level=0).max() > 1
-    return names.where(~names.map(several).astype(bool), (names + " " + dates).str.strip())
+    placed = fields.assign(plate=names, date=dates)[fields["well"].notna()]
+    days = placed.groupby(["plate", "well", "site", "timepoint"], dropna=False)["date"].nunique().groupby(level=0).max()
+    return names.where(~names.isin(days.index[days > 1]), (names + " " + dates).str.strip())

@@ -21,7 +21,7 @@ from cellular.files import sha256_of, write_json, write_text
 from cellular.jobs.conclude import MADE_WITH, AnalyseResult, AnalyseSettings, conclude, outlined
 from cellular.jobs.corrections import Corrections, check_states, corrected, only_labelled, told_states
 from cellular.jobs.engines import HERE, Engine
-from cellular.jobs.export_plate import check_extras, export_plates
+from cellular.jobs.export_plate import check_stores, export_plates
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
 from cellular.jobs.measure import (
     OUTLINES,
@@ -112,7 +112,7 @@ def analyse(
     # models and labels are opened before anything is written: a wrong name must not cost a night, or claim the folder
     check_exclusions(exclude, plate)
     if ome_zarr:
-        check_extras()
+        check_stores(plate)
     if settings.segment.seeds:
         require_seeds(plate, settings.nuclei, labels)
     flat = open_flat_field(plate, settings.flat_field)

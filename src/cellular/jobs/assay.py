@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cellular.autophagy.compare.design import StatsSettings
+from cellular.autophagy.compare.design import StatsSettings, well_word
 from cellular.autophagy.compare.doses import compare_doses
 from cellular.autophagy.compare.effects import Comparison, choose_features
 from cellular.autophagy.compare.factorial import compare_factor
@@ -21,6 +21,7 @@ from cellular.autophagy.compare.plate_effects import (
     with_b_scores,
 )
 from cellular.autophagy.measure.documentation import axis_label
+from cellular.data.platemap import SAMPLE
 from cellular.files import plain_names, write_csv
 from cellular.report.assay import Assay, course_figure, dose_figure, flux_figure
 from cellular.report.plate import heatmap
@@ -29,6 +30,10 @@ from cellular.report.style import save
 # More plates than this do not fit on one picture.
 MOST_PLATES = 12
 FEWEST_WELLS = 4
+_MIXED = {
+    "well": "wells.csv, and what is said of the plate, are without these",
+    SAMPLE: "it is taken for one dish; several need names of their own in the plate map's column 'sample'",
+}
 # What there may be of tables.
 TABLES = (
     *("factor", "doses", "dose_points", "wells", "place_effects", "assay_quality"),
@@ -49,7 +54,19 @@ def assess(result: Comparison, settings: StatsSettings, shown: Sequence[str]) ->
     notes = [f"Wells of '{result.control}' without a dose are dose zero of {', '.join(series)}"] if series else []
     wells, places, quality = _plate(result, settings, features, notes)
     first = dict.fromkeys([*([YELLOW] if flux and YELLOW in result.cells else []), *shown, *settings.heatmaps])
-    return Assay(flux, factor, curves, points, wells, places, quality, tuple(notes), tuple(first), settings.level)
+    return Assay(
+        flux,
+        factor,
+        curves,
+        points,
+        wells,
+        places,
+        quality,
+        tuple(notes),
+        tuple(first),
+        settings.level,
+        well_word(result.cells),
+    )
 
 
 def _plate(
@@ -63,11 +80,8 @@ def _plate(
     columns = ("treatment", inhibitor, settings.dose, settings.factor, "control")
     given = list(dict.fromkeys(name for name in columns if name and name in table))
     if mixed := wells_of_several(table, given):
-        table = table[~table["well"].isin(mixed)]
-        notes.append(
-            f"{len(mixed)} well(s) hold cells of several arms, such as {mixed[0]}: wells.csv, and what is said of the "
-            "plate, are without these"
-        )
+        table, word = table[~table["well"].isin(mixed)], well_word(table)
+        notes.append(f"{len(mixed)} {word}(s) hold cells of several arms, such as {mixed[0]}: {_MIXED[word]}")
     if table.empty:
         return nothing, nothing, nothing
     wells = well_means(table, list(dict.fromkeys([*features, *asked])), given, result.before)

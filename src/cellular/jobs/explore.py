@@ -79,13 +79,7 @@ def explore(
     if not frames:
         return Exploring(None, {}, [f"No picture could be read: {next(iter(lost.values()), 'there are no fields')}"])
     names = [frame.field for frame in frames]
-    every = _told(plate, tables["cells"], treatment, inhibitor, replicate)
-    if replicates:
-        every["replicate"] = every["field"].map(replicates)
-    if unit == "well" and SAMPLE in every and every["well"].isna().all():
-        unit, every[SAMPLE] = SAMPLE, _samples(every)
-    elif unit == "well" and unit in every and every["plate"].nunique() > 1:
-        unit, every["plate and well"] = "plate and well", every["plate"] + " " + every["well"].astype(str)
+    every, unit = _told(plate, tables["cells"], (treatment, inhibitor, replicate), replicates, unit)
     cells = _cells(every, quality, names, drawn_map)
     features = measurements(cells, first)
     compared = every[~every["field"].isin(left_out)]
@@ -159,20 +153,33 @@ def for_paper(picture: np.ndarray) -> np.ndarray:
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
 
-def _told(plate: Plate, cells: pd.DataFrame, treatment: str, inhibitor: str, replicate: str | None) -> pd.DataFrame:
-    """All cells with their conditions in ``treatment``, and in ``plate`` names that tell plates apart."""
-    told = cells.copy(deep=False)
-    if treatment in cells:
-        told["treatment"] = conditions(plate, cells, treatment, inhibitor, replicate)
+def _told(
+    plate: Plate,
+    cells: pd.DataFrame,
+    given: tuple[str, str, str | None],
+    replicates: Mapping[str, str] | None,
+    unit: str,
+) -> tuple[pd.DataFrame, str]:
+    """All cells with conditions in ``treatment``, names that tell plates apart in ``plate``; the column of their units.
+
+    A name in it is of one unit: "dish 1" of another day is another dish. `given` are the columns of treatment,
+    inhibitor and replicate.
+    """
+    told = dict(cells.items())  # a frame with so many columns warns of each that is added
+    if given[0] in told:
+        told["treatment"] = conditions(plate, cells, *given)
     fields = plate.table()
     told["plate"] = cells["field"].map(dict(zip(fields["field"], plates_apart(fields)))).fillna("")
-    return told
-
-
-def _samples(cells: pd.DataFrame) -> pd.Series:
-    """The sample of each cell, in the comparison a unit within its replicate."""
-    samples = cells[SAMPLE].astype(object).where(cells[SAMPLE].isna(), cells[SAMPLE].astype(str))
-    return samples if "replicate" not in cells else cells["replicate"].fillna("?").astype(str) + ": " + samples
+    if replicates:
+        told["replicate"] = cells["field"].map(replicates)
+    if unit in ("well", SAMPLE) and SAMPLE in told and told["well"].isna().all():
+        unit = SAMPLE
+        if "replicate" in told and told["replicate"].nunique() > 1:
+            samples = told[SAMPLE].astype(object)
+            told[SAMPLE] = (told["replicate"].astype(str) + ": " + samples.astype(str)).where(samples.notna())
+    elif unit == "well" and unit in told and told["plate"].nunique() > 1:
+        unit, told["plate and well"] = "plate and well", told["plate"] + " " + told["well"].astype(str)
+    return pd.DataFrame(told, copy=False), unit
 
 
 def _cells(cells: pd.DataFrame, quality: pd.DataFrame, shown: list[str], drawn_map: Path | None) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cellular.autophagy.state.by_hand import check_measured
-from cellular.data.formats.labelled import LabelledField, find_labelled, table_above
+from cellular.data.formats.labelled import LabelledField, find_labelled, table_above, with_cells
 from cellular.data.formats.write import EXPORTS
 from cellular.data.plate import Plate
 from cellular.errors import InputError, OutputExistsError, SettingsError
@@ -20,7 +20,7 @@ from cellular.jobs.export_plate import export_plates, table_of_run
 from cellular.jobs.processes import Best
 from cellular.jobs.runner import ITEMS, Work, each, files_of, finished, held, inputs_of
 from cellular.jobs.runs import measured_plate, verb_of
-from cellular.tables import read_table
+from cellular.tables import find_table, read_table
 
 MODELS = ("bioimageio", "onnx")
 # The runner's records, by format; hidden, since what is exported may lie in any folder.
@@ -93,7 +93,9 @@ def export(
             _check_here(engine, "a plate's store")
             table = None if isinstance(source, Plate) else table_of_run(source, plate)
             return _export_plate(plate, out, read_table(cells) if cells else table)
-    fields = find_labelled(_no_plate(source, to, "its label images"), images, cells)
+        fields = with_cells(plate.fields, cells or find_table(Path(source), "cells"))
+    else:
+        fields = find_labelled(_no_plate(source, to, "its label images"), images, cells)
     shared = Path(cells) if cells else table_above(fields[0].labels_path)
     return _export_fields(to, fields, Path(out), shared, engine)
 

@@ -15,10 +15,22 @@ from cellular.progress import progress
 from cellular.tables import find_table, read_table
 
 
-def check_extras() -> None:
-    """Raise MissingExtraError, before hours of work, where what writes stores with tables of cells is not installed."""
+def check_stores(plate: Plate) -> None:
+    """Raise, before hours of work, MissingExtraError where what writes stores is not there, InputError: no wells."""
     import_extra("anndata", "anndata")
     import_extra("ome_zarr", "zarr")
+    _placed(plate)
+
+
+def _placed(plate: Plate) -> list[FieldFiles]:
+    """The fields of wells, at the first timepoint."""
+    placed = [item for item in plate.fields if item.well and item.timepoint in (None, _first_time(plate))]
+    if not placed:
+        raise InputError(
+            f"{plate.folder}: no field has a well, and a plate's store is made of wells; see --pattern. Of images of "
+            "no plate, cellular export RUN --to ome-zarr writes a store a field"
+        )
+    return placed
 
 
 def export_plates(
@@ -40,9 +52,7 @@ def export_plates(
     ------
     InputError : no field has a well. OutputExistsError : a store is there already.
     """
-    placed = [item for item in plate.fields if item.well and item.timepoint in (None, _first_time(plate))]
-    if not placed:
-        raise InputError(f"{plate.folder}: no field has a well, and a plate is made of wells; see --pattern")
+    placed = _placed(plate)
     left_out = [item.name for item in plate.fields if item not in placed]
     problems = dict.fromkeys(left_out, "no well, or a later timepoint; a plate's store holds one")
     stores = []

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from cellular.autophagy.compare.design import StatsSettings, in_order
+from cellular.autophagy.compare.design import StatsSettings, in_order, well_word
 from cellular.autophagy.compare.effects import ALL, Comparison, Features, compare
 from cellular.autophagy.compare.inhibitor import inhibitor_column
 from cellular.autophagy.compare.notes import check_agree
@@ -17,6 +17,7 @@ from cellular.autophagy.quality.exclusions import exclusion_note, is_flagged, le
 from cellular.autophagy.state.by_hand import by_hand_note
 from cellular.data.listing import PLATE
 from cellular.data.plate import Plate
+from cellular.data.platemap import SAMPLE
 from cellular.errors import InputError
 from cellular.files import LOCK, alone_in, plain_names, read_json, write_csv, write_json
 from cellular.jobs.assay import TABLES as ASSAY
@@ -246,9 +247,9 @@ def headlines(result: Comparison, most: int = 4) -> list[str]:
 
 
 def unit_of(result: Comparison) -> str:
-    """Whose means are shown: the biological replicate, or the well where there is only one."""
+    """Whose means are shown: the biological replicate, or the well, or sample, where there is only one."""
     units = result.effects["unit"] if len(result.effects) else result.over_time["unit"]
-    return "replicate" if units.eq("replicate").any() else "well"
+    return "replicate" if units.eq("replicate").any() else well_word(result.cells)
 
 
 def treatments_of(result: Comparison) -> list[str]:
@@ -260,11 +261,12 @@ def draw(result: Comparison, out: Path, settings: StatsSettings, maps: Sequence[
     """Draw and save every figure that the data allow."""
     folder, shown, page = out / "figures", headlines(result), treatments_of(result)
     unit, files = unit_of(result), plain_names(shown)
+    cells = result.cells.rename(columns={"well": unit}) if unit == SAMPLE else result.cells
     superplots = {
         name: save(
-            superplot(result.cells, name, unit=unit),
+            superplot(cells, name, unit=unit),
             folder / f"{files[name]}.svg",
-            superplot_data(result.cells, name, unit),
+            superplot_data(cells, name, unit),
         )
         for name in shown
     }

@@ -127,7 +127,8 @@ def analysis_page(analysis: Analysis, out: Path) -> Page:
 def _add_cells(page: Page, analysis: Analysis) -> None:
     page.section("Cells").text(
         "Look at outlines and puncta first; if they are wrong, nothing below can be right. A cell that is selected in "
-        "the picture, a plot or the table is selected in all; a well stands for its cells."
+        "the picture, a plot or the table is selected in all"
+        + ("." if analysis.explored is None or analysis.explored.wells is None else "; a well stands for its cells.")
     )
     for sentence in analysis.words:
         page.text(sentence)

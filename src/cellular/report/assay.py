@@ -36,7 +36,7 @@ class Assay:
     flux : None without an inhibitor. factor : rows of :func:`~cellular.autophagy.compare.factorial.answer`, or None.
     curves, points : of doses; empty without. wells : a row a well and feature. places : edge, row and column.
     quality : Z' and SSMD, empty without controls. notes : what was taken for granted.
-    shown : features that are drawn. level : 0..1, coverage of intervals.
+    shown : features that are drawn. level : 0..1, coverage of intervals. called : what its wells are called.
     pictures : by section ('flux', 'doses', 'plate'), caption to path.
     """
 
@@ -50,6 +50,7 @@ class Assay:
     notes: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
     level: float = 0.95
+    called: str = "well"
     pictures: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
 
 
@@ -161,7 +162,7 @@ def add_assay(page: Page, assay: Assay) -> Page:
             f"The effect of each treatment at each {factor}, and how much it differs from the first: the interaction."
         )
         rows = assay.factor[assay.factor["feature"].isin(assay.shown) & (assay.factor["timepoint"] == ALL)]
-        page.table(_contrasts(rows.rename(columns={"at": factor}), ["high", factor, "against"], assay.level), rows=80)
+        page.table(_contrasts(rows.rename(columns={"at": factor}), ["high", factor, "against"], assay), rows=80)
     if len(assay.curves):
         _add_doses(page, assay)
     if len(assay.wells):
@@ -175,7 +176,7 @@ def _add_flux(page: Page, assay: Assay, flux: Flux) -> None:
     for sentence in (*flux.warnings, *rows.loc[rows["refusal"] != "", "refusal"].unique()):
         page.caveat(sentence[0].upper() + sentence[1:] + ".")
     page.table(
-        _contrasts(rows, ["quantity", "treatment", "control", "inhibitor"], assay.level),
+        _contrasts(rows, ["quantity", "treatment", "control", "inhibitor"], assay),
         caption="Counts twice: the difference of rates is the puncta per cell that pile up; the ratio of rates asks "
         "whether the pool grows by another factor. n of what went in:",
         rows=80,
@@ -234,14 +235,18 @@ def _add_plate(page: Page, assay: Assay) -> None:
         page.table(assay.quality[assay.quality["feature"].isin(assay.shown)], caption="Z' and SSMD of the controls:")
 
 
-def _contrasts(rows: pd.DataFrame, columns: Sequence[str], level: float) -> pd.DataFrame:
-    rows = _with_interval(rows.assign(measurement=rows["feature"].map(axis_label)), level)
-    shown = ["measurement", *columns, "measure", "estimate", interval_name(level)]
+def _contrasts(rows: pd.DataFrame, columns: Sequence[str], assay: Assay) -> pd.DataFrame:
+    rows = _with_interval(rows.assign(measurement=rows["feature"].map(axis_label)), assay.level)
+    shown = ["measurement", *columns, "measure", "estimate", interval_name(assay.level)]
     if rows["p_value"].notna().any():
         rows = rows.assign(p=rows["p_value"].astype(float), q=rows["q_value"].astype(float))
         shown += ["p", "q"]
-    rows = told_n(rows).rename(columns={"images": "fields"})
-    return rows[[*shown, "unit", "replicates", "wells", "fields", "cells"]].rename(columns={"high": "treatment"})
+    wells = f"{assay.called}s"
+    rows = told_n(rows).rename(columns={"images": "fields", "wells": wells, "high": "treatment"})
+    rows["unit"] = rows["unit"].replace("well", assay.called)
+    return rows[
+        [*("treatment" if name == "high" else name for name in shown), "unit", "replicates", wells, "fields", "cells"]
+    ]
 
 
 def _with_interval(rows: pd.DataFrame, level: float) -> pd.DataFrame:

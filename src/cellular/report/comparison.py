@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from cellular.autophagy.compare.design import well_word
 from cellular.autophagy.compare.effects import ALL, Comparison
 from cellular.autophagy.measure.documentation import axis_label, meaning
 from cellular.report.assay import Assay, add_assay
-from cellular.report.counts import interval_name, intervals, number, told_n
+from cellular.report.counts import BEFORE, interval_name, intervals, number, told_n
 from cellular.report.html import Page
 
 NOT_FLUX = (
@@ -32,11 +33,11 @@ class Figures:
 
 def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
     """The comparison as sections of a page."""
-    alone = len(result.units) == 1
+    alone, called = len(result.units) == 1, well_word(result.cells)
     who = f"One treatment, '{result.control}'" if alone else f"Every treatment against '{result.control}'"
     left = ", 'of' as many as there were before fields were left out" if result.before is not None else ""
     page.section("Treatments").text(f"{who}. n at every level{left}:")
-    page.table(told_n(result.units))
+    page.table(_units_table(result))
     for refusal in result.refusals:
         page.caveat(refusal[0].upper() + refusal[1:] + ".")
     for warning in (*medium_warnings(result), *result.notes):
@@ -46,7 +47,7 @@ def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
     first = overall[overall["feature"].isin(figures.superplots)]
     if len(overall):
         which = " over all timepoints" if result.over_time["timepoint"].nunique() > 1 else ""
-        page.table(_effects_table(first, figures.level), caption=f"Effects{which}, with their intervals:")
+        page.table(_effects_table(first, figures.level, called), caption=f"Effects{which}, with their intervals:")
     page.text("Each dot is a cell, each large marker the mean of one unit. Compare the large markers.")
     page.figures({f"{axis_label(name)}. {meaning(name)}": path for name, path in figures.superplots.items()})
     if figures.over_time:
@@ -62,8 +63,15 @@ def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
             path, f"All cells by all measurements ({method.upper()}), coloured by treatment. A picture, not a test."
         )
     if len(overall):
-        page.table(_effects_table(overall, figures.level), caption="All measurements", rows=200, folded=True)
+        page.table(_effects_table(overall, figures.level, called), caption="All measurements", rows=200, folded=True)
     return add_assay(page, figures.assay) if figures.assay else page
+
+
+def _units_table(result: Comparison) -> pd.DataFrame:
+    """n at every level that something tells: images of no plate have none of a plate's."""
+    known = [name for name in result.units if name not in ("plates", "positions") or result.units[name].any()]
+    known = [name for name in known if name.removesuffix(BEFORE) in known]
+    return told_n(result.units[known]).rename(columns={"wells": f"{well_word(result.cells)}s"})
 
 
 def medium_warnings(result: Comparison) -> list[str]:
@@ -86,13 +94,13 @@ def medium_warnings(result: Comparison) -> list[str]:
                 a, b, c, d = map(number, (span["min"], span["max"], low, high))
                 warnings.append(
                     f"The medium tells {treatment} from {result.control}: {channel} off the cells is "
-                    f"{a} to {b} in {treatment} wells, {c} to {d} in {result.control} ones. A difference in the cells' "
-                    "light may come from there, not from autophagy."
+                    f"{a} to {b} in {treatment} {well_word(result.cells)}s, {c} to {d} in {result.control} ones. A "
+                    "difference in the cells' light may come from there, not from autophagy."
                 )
     return warnings
 
 
-def _effects_table(effects: pd.DataFrame, level: float) -> pd.DataFrame:
+def _effects_table(effects: pd.DataFrame, level: float, called: str) -> pd.DataFrame:
     """`effects` for reading: intervals in one column, p- and q-values only where there are any."""
     table = pd.DataFrame(
         {
@@ -113,4 +121,4 @@ def _effects_table(effects: pd.DataFrame, level: float) -> pd.DataFrame:
         + effects[f"{level}_control"].astype(str)
         for level, told in (("replicates", "replicates"), ("images", "fields"), ("cells", "cells"))
     }
-    return table.assign(unit=effects["unit"], df=effects["df"], **n)
+    return table.assign(unit=effects["unit"].replace("well", called), df=effects["df"], **n)

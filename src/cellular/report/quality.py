@@ -69,7 +69,7 @@ def add_quality(
     if odd.empty:
         page.text(f"None of the {len(quality)} fields is set apart from its plate.")
     else:
-        page.text(f"{len(odd)} of {len(quality)} fields are set apart from their plate:")
+        page.text(f"{len(odd)} of {len(quality)} fields are set apart from the others:")
         page.table(odd[["field", "reasons"]])
         if excluded is None:
             page.caveat("Flagged fields are in all results; --exclude flagged of analyse and stats leaves them out.")
@@ -93,7 +93,7 @@ def add_quality(
 
 def _caption(quality: pd.DataFrame, name: str) -> str:
     row = quality[quality["field"] == name].iloc[0]
-    return f"{name}: {row['reasons'] if row['flagged'] else 'a usual field of the plate'}"
+    return f"{name}: {row['reasons'] if row['flagged'] else 'a usual field'}"
 
 
 def _add_flat_field(page: Page, table: pd.DataFrame, profiles: Path | None) -> None:

@@ -65,6 +65,10 @@ def test_a_sample_stands_for_the_well_of_images_without_one():
     assert inference(table, settings).df == 2
     one = nest(cells(*fields[:4]), StatsSettings(control="dmso"), images)
     assert (one["well"].nunique(), inference(one, settings).df) == (4, 2)
+    assert count_units(table)[["replicates", "plates", "wells", "positions"]].values.tolist() == [[3, 0, 6, 0]] * 2
+    assert "Samples of one experiment (2 dmso and 2 drug here)" in inference(one, settings).refusal
+    named = nest(cells(*fields[:4]), StatsSettings(replicate="day"), images.assign(sample="dish 1", plate="2024"))
+    assert "sample a: dish 1 holds both treatments, so samples cannot" in inference(named, settings).refusal
     known = nest(cells(*fields), settings, images.assign(well=[f"A{k + 1:02d}" for k in range(12)], sample="x"))
     assert known["well"].str.endswith("A01").sum() == 2
     asked = nest(cells(*fields), StatsSettings(replicate="day", factor="sample", control="dmso"), images)
@@ -203,7 +207,7 @@ def test_images_without_a_well_are_no_units():
     table["treatment"] = table["field"].map(lambda name: "ab"[int(name[6:]) % 2])
     found = inference(nest(table, StatsSettings()), StatsSettings())
     assert found.df == 0
-    assert "12 image(s) show no well, such as image 0" in found.refusal
+    assert "12 image(s) show no well, and no sample (a dish, a coverslip), such as image 0" in found.refusal
     wells = table.assign(well=table["field"].map(lambda name: f"w{int(name[6:]) % 4}"))
     nested = nest(wells, StatsSettings())
     found = inference(nested, StatsSettings())
@@ -250,8 +254,9 @@ def test_levels_pooled_over_another_factor_are_said():
     images = pd.DataFrame(
         {"field": fields, "inhibitor": ["no", "baf"] * 2, "operator": "me", "level": [1.5, 2.5, 3.5, 4.5]}
     )
+    images["background__LAMP1"] = [259.0, 260.0] * 2  # what was measured of an image is nothing that it was given
     table = nest(cells(*fields), StatsSettings(), images)
-    sentences = pooled_factors(table, ["inhibitor", "operator", "level"], StatsSettings())
+    sentences = pooled_factors(table, ["inhibitor", "operator", "level", "background__LAMP1"], StatsSettings())
     assert len(sentences) == 2
     assert "Treatment 'fed' pools wells of different inhibitor (baf, no)" in sentences[0]
 

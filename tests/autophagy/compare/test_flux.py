@@ -145,7 +145,9 @@ def test_an_inhibitor_that_does_nothing_and_arms_on_two_plates_are_warned_of():
     assert "in EBSS" not in warned
     cells = plate()
     cells["plate"] += cells["inhibitor"].where(cells["batch"] == "b", "")
-    assert "different plates in replicate(s) b:" in "; ".join(flux(cells).warnings)
+    assert "Wells with and without BafA1 are of different plates or days in replicate(s) b:" in "; ".join(
+        flux(cells).warnings
+    )
     assert flux(plate()).warnings == ()
 
 

@@ -45,15 +45,15 @@ def test_usual_fields_are_not_flagged():
     [
         (
             {"power_slope__mRFP": -1.6, "sharpness__mRFP": 0.04},
-            "mRFP out of focus: power slope -1.6, the plate's median -1",
+            "mRFP out of focus: power slope -1.6, usually -1",
         ),
-        ({"sharpness__mRFP": 0.017}, "mRFP out of focus: sharpness 0.017, the plate's median 0.1"),
-        ({"saturated__mRFP": 0.0025}, "mRFP saturated: saturated 0.25%, the plate's median 0.00%"),
-        ({"background__mRFP": 501.0}, "mRFP odd background: background 501, the plate's median 250"),
-        ({"background_range__mRFP": 256.0}, "mRFP uneven background: background range 256, the plate's median 5"),
-        ({"signal__mRFP": 249.0}, "mRFP hardly any light: signal 249, the plate's median 1,000"),
-        ({"debris__mRFP": 0.012}, "mRFP debris: debris 1.20%, the plate's median 0.10%"),
-        ({"cells": 9}, "odd number of cells: cells 9, the plate's median 40"),
+        ({"sharpness__mRFP": 0.017}, "mRFP out of focus: sharpness 0.017, usually 0.1"),
+        ({"saturated__mRFP": 0.0025}, "mRFP saturated: saturated 0.25%, usually 0.00%"),
+        ({"background__mRFP": 501.0}, "mRFP odd background: background 501, usually 250"),
+        ({"background_range__mRFP": 256.0}, "mRFP uneven background: background range 256, usually 5"),
+        ({"signal__mRFP": 249.0}, "mRFP hardly any light: signal 249, usually 1,000"),
+        ({"debris__mRFP": 0.012}, "mRFP debris: debris 1.20%, usually 0.10%"),
+        ({"cells": 9}, "odd number of cells: cells 9, usually 40"),
     ],
 )
 def test_each_fault_is_flagged_with_its_reason(changes, reason):
@@ -200,11 +200,11 @@ def pairs(**changes) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"channel_shift_x": 6.0}, "channels shifted: channel shift x 6, the plate's median -0.2"),
-        ({"channel_shift_y": -2.0}, "channels shifted: channel shift y -2, the plate's median 0.1"),
+        ({"channel_shift_x": 6.0}, "channels shifted: channel shift x 6, usually -0.2"),
+        ({"channel_shift_y": -2.0}, "channels shifted: channel shift y -2, usually 0.1"),
         (
             {"channel_agreement": 0.1, "channel_shift_y": 700.0},
-            "channels that do not belong together: channel agreement 0.1, the plate's median 0.9",
+            "channels that do not belong together: channel agreement 0.1, usually 0.9",
         ),
     ],
 )
@@ -216,7 +216,7 @@ def test_channels_that_do_not_lie_on_each_other_are_flagged(changes, reason):
 
 def test_channels_of_an_empty_field_need_not_agree():
     table, _ = flag_fields(pairs(channel_agreement=0.1, signal__EGFP=40.0))
-    assert table["reasons"][3] == "EGFP hardly any light: signal 40, the plate's median 1,000"
+    assert table["reasons"][3] == "EGFP hardly any light: signal 40, usually 1,000"
 
 
 def test_channels_shifted_alike_in_all_fields_are_said_of_a_plate_of_any_size():
@@ -228,7 +228,7 @@ def test_channels_shifted_alike_in_all_fields_are_said_of_a_plate_of_any_size():
 
 def test_outlines_that_are_not_the_fields_are_flagged_and_those_of_a_plate_said():
     table, notes = flag_fields(pairs().assign(outline_agreement=[0.97] * 3 + [0.1] + [0.95] * 6))
-    told = "outlines that do not lie on the light: outline agreement 0.1, the plate's median 0.95"
+    told = "outlines that do not lie on the light: outline agreement 0.1, usually 0.95"
     assert dict(table.loc[table["flagged"], ["field", "reasons"]].itertuples(index=False)) == {"f3": told}
     assert notes == []
     for fields in (10, 2):

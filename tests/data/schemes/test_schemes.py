@@ -494,6 +494,10 @@ def test_pattern():
     assert scheme.read(Path("2024-03-01/a1-GFP.tif")).site is None
     assert scheme.read(Path("a1-GFP.tif")) is None
     assert pattern_scheme(r"(?P<well>\w\d)\.tif").read(Path("x/A1.tif")).well == "A01"
+    inside = pattern_scheme(r"(?P<series>(?P<plate>\w+)/.+)_t(?P<timepoint>\d)").read(Path("x/x1_t2.tif"))
+    assert (inside.plate, inside.name, inside.series) == ("x", "x_x1_t2", "x_x1")
+    beside = pattern_scheme(r"(?P<plate>.+)/(?P<series>.+)_t(?P<timepoint>\d)").read(Path("a/x/x1_t2.tif"))
+    assert (beside.plate, beside.name, beside.series) == ("a_x", "a_x_x1_t2", "a_x_x1")
 
 
 @pytest.mark.parametrize(

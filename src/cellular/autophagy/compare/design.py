@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.measure.columns import OF_IMAGES
+from cellular.autophagy.measure.columns import OF_IMAGES, describe
 from cellular.data.dates import day_of, days_of
 from cellular.data.fields import parse_field
 from cellular.data.formats.suffixes import field_name, same_name
@@ -88,9 +88,9 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
         here, else from `images` by ``field``, else read from the field's name (the treatment only without `images`).
     images : one row a field (``images.csv`` of ``cellular measure``).
 
-    Where no well at all is known, a column ``sample`` stands for it: a dish, a coverslip, within its replicate. What is
-    not known makes no unit: wells that no name or column tells are one, :data:`UNKNOWN`, and so are dates and, where no
-    well tells that there was one, plates. Cells without a treatment are left out.
+    Where no well at all is known, there is no plate, and a column ``sample`` stands for the well: a dish, a coverslip,
+    within its replicate. What is not known makes no unit: wells that no name or column tells are one, :data:`UNKNOWN`,
+    and so are dates and, where no well tells that there was one, plates. Cells without a treatment are left out.
 
     Raises InputError for a table that is not of this kind, where nothing is left, or where a replicate column divides a
     well (such replicates would be pieces of one experiment).
@@ -114,14 +114,15 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     places = (plates, wells) if samples is None else (samples, samples)
     experiment = _experiments(columns["date"], *places, sites, columns["timepoint"]).fillna(UNKNOWN)
     columns["replicate"] = as_text(columns[settings.replicate]).fillna(UNKNOWN) if settings.replicate else experiment
-    plates = plates.where(plates.notna() | wells.isna(), "")
+    # Without any well, what passes for plates are folders of days.
+    plates = plates.where(plates.notna() | wells.isna(), "") if wells.notna().any() else wells
+    columns["plate"] = _named_within(experiment, "-", plates.fillna(UNKNOWN))
+    columns["well"] = _named_within(columns["plate"], "/", wells.fillna(UNKNOWN))
     if samples is not None:
         if SAMPLE not in settings.words:
             del columns[SAMPLE]  # as no condition beside the treatment
         # "dish 1" of another day is another dish
-        wells = _named_within(columns["replicate"], ": ", samples.fillna(UNKNOWN)).where(samples.notna())
-    columns["plate"] = _named_within(experiment, "-", plates.fillna(UNKNOWN))
-    columns["well"] = _named_within(columns["plate"], "/", wells.fillna(UNKNOWN))
+        columns["well"] = _named_within(columns["replicate"], ": ", samples.fillna(UNKNOWN))
     columns["position"] = _named_within(columns["well"], "/", sites.fillna(UNKNOWN))
     columns["image"] = pd.Series(fields.to_numpy()[codes], cells.index)
     treated = columns["treatment"].notna()
@@ -278,7 +279,7 @@ def pooled_factors(
     table = table.assign(treatment=group)
     sentences = []
     for name in described:
-        if name in own or name not in table or "__" in name:  # of a channel (background__DNA), so measured
+        if name in own or name not in table or describe("images", name):
             continue
         words = of_words(table[name])
         if not words and table[name].nunique() > _MOST_LEVELS:
@@ -293,10 +294,15 @@ def pooled_factors(
         for treatment in within.index[within > 1].unique("treatment"):
             values = sorted(levels[wells["treatment"] == treatment].unique(), key=number_order)
             sentences.append(
-                f"{treatment} pools wells of different {name} ({', '.join(values[:6])}): compare them "
+                f"{treatment} pools {well_word(table)}s of different {name} ({', '.join(values[:6])}): compare them "
                 f"apart, by a column that names both or in a table of one {name} only"
             )
     return sentences
+
+
+def well_word(table: pd.DataFrame) -> str:
+    """What the wells of a nested table are called: "well", or "sample" where it is of no plate."""
+    return "well" if told(table["plate"]).notna().any() else SAMPLE
 
 
 def told(names: pd.Series) -> pd.Series:

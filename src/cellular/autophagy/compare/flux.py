@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.compare.design import StatsSettings, as_text, control_of, in_order
+from cellular.autophagy.compare.design import StatsSettings, as_text, control_of, in_order, well_word
 from cellular.autophagy.compare.effects import ALL, is_count
 from cellular.autophagy.compare.factorial import Question, answer, arm_sums
 from cellular.autophagy.compare.images import ImageSums, with_n
@@ -98,7 +98,11 @@ def compare_flux(
     found = found.rename(columns={"low": "without", "high": "inhibitor", "at": "treatment", "against": "control"})
     found.insert(0, "quantity", np.where(found["control"].isna(), "flux", "difference of fluxes"))
     counts = [name for name in features if kinds[name]]
-    warned = (*_not_raised(found, settings), *_apart(table.assign(treatment=named), arms), *_alone(there, arms))
+    warned = (
+        *_not_raised(found, settings),
+        *_apart(table.assign(treatment=named), arms),
+        *_alone(there, arms, well_word(table)),
+    )
     timed, timed_before = (
         None if each is None else each.assign(treatment=_named(each, settings), arm=arms.of(each))
         for each in (table, before)
@@ -145,7 +149,7 @@ def _not_raised(found: pd.DataFrame, settings: StatsSettings) -> Iterator[str]:
 
 
 def _apart(table: pd.DataFrame, arms: Arms) -> Iterator[str]:
-    """Replicates whose wells with and without inhibitor share no plate: plates differ in more than the inhibitor."""
+    """Replicates whose wells with and without inhibitor share no plate and day: these differ in more than it."""
     here = arms.of(table)
     plates = table["plate"].groupby([table["treatment"], table["replicate"], here]).agg(set)
     for inhibitor in arms.inhibitors:
@@ -158,13 +162,13 @@ def _apart(table: pd.DataFrame, arms: Arms) -> Iterator[str]:
         ]
         if split:
             yield (
-                f"Wells with and without {inhibitor} lie on different plates in replicate(s) "
-                f"{', '.join(dict.fromkeys(split))}: staining and exposure of the plates go into the flux"
+                f"{well_word(table).capitalize()}s with and without {inhibitor} are of different plates or days in "
+                f"replicate(s) {', '.join(dict.fromkeys(split))}: their staining and exposure go into the flux"
             )
 
 
-def _alone(there: pd.Series, arms: Arms) -> Iterator[str]:
+def _alone(there: pd.Series, arms: Arms, word: str) -> Iterator[str]:
     """Treatments that have no flux, since an arm is missing."""
     lacking = [name for name, found in there.items() if not (arms.none in found and found & set(arms.inhibitors))]
     if lacking:
-        yield f"No flux of {', '.join(in_order(lacking))}: wells both with and without inhibitor are needed"
+        yield f"No flux of {', '.join(in_order(lacking))}: {word}s both with and without inhibitor are needed"

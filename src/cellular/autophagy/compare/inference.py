@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cellular.autophagy.compare.design import StatsSettings, in_order, told
+from cellular.autophagy.compare.design import StatsSettings, in_order, told, well_word
+from cellular.data.platemap import SAMPLE
 
 _ALL_OF = {True: "both", False: "all"}
 
@@ -42,16 +43,17 @@ def inference(table: pd.DataFrame, settings: StatsSettings, *, paired: bool = Fa
         return Inference("replicate", both - 1)
     if not paired and both == 0 and per_arm.min() >= settings.min_replicates and not undated:
         return Inference("replicate", int(per_arm.sum()) - 2)
-    unknown = table.loc[told(table["well"]).isna(), "image"]
+    unknown, well = table.loc[told(table["well"]).isna(), "image"], well_word(table)
     if len(unknown):
         problem = (
-            f"{unknown.nunique()} image(s) show no well, such as {unknown.iloc[0]}, and images of one well are not "
-            "independent. Say which image is of which well in a column 'well' of images.csv"
+            f"{unknown.nunique()} image(s) show no well, and no sample (a dish, a coverslip), such as "
+            f"{unknown.iloc[0]}, and images of one are not independent. Say which image is of which in a column 'well' "
+            f"of images.csv, or '{SAMPLE}' of images.csv or the plate map"
         )
         return Inference("well", 0, f"no interval and no p-value: {problem}")
     shared = table.groupby("well")["treatment"].nunique()
     if (shared > 1).any():
-        problem = f"well {shared.idxmax()} holds {_ALL_OF[arms == 2]} treatments, so wells cannot be compared"
+        problem = f"{well} {shared.idxmax()} holds {_ALL_OF[arms == 2]} treatments, so {well}s cannot be compared"
         return Inference("well", 0, f"no interval and no p-value: {problem}")
     wells = table.groupby("treatment")["well"].nunique()
     df = int(wells.sum()) - arms if wells.min() >= 2 else 0
@@ -60,12 +62,12 @@ def inference(table: pd.DataFrame, settings: StatsSettings, *, paired: bool = Fa
     found = f"{len(names)} biological replicate{'s' * (len(names) > 1)} ({listed}), with "
     found += f"{_ALL_OF[arms == 2]} treatments in {both}"
     if undated:
-        found = f"{undated} image(s) show no date: name the column that tells replicates apart by --replicate"
+        found = f"{undated} image(s) show no date: tell replicates apart in a column 'replicate', or by --replicate"
     number = " and ".join(f"{wells[treatment]} {treatment}" for treatment in in_order(wells.index))
     return Inference(
         "well",
         df,
         f"no p-value: {found}; {settings.min_replicates} biological replicates are needed. "
-        f"Wells of one experiment ({number} here) are technical replicates: "
+        f"{well.capitalize()}s of one experiment ({number} here) are technical replicates: "
         "they say how well this experiment was done, not whether the next one would agree",
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cellular.autophagy.compare.design import StatsSettings, as_text, in_order
+from cellular.autophagy.compare.design import StatsSettings, as_text, in_order, well_word
 from cellular.errors import InputError
 
 # How maps say that a well had no inhibitor; DMSO as the "inhibitor" is the vehicle of one.
@@ -93,9 +93,9 @@ def not_pooled(table: pd.DataFrame, arms: Arms) -> tuple[pd.DataFrame, str]:
     here = arms.of(table)
     kept = table[(here == arms.none).to_numpy()]
     named, none = ", ".join(arms.inhibitors), arms.none or "an empty field"
-    unknown = int(here.isna().sum())
+    unknown, well = int(here.isna().sum()), well_word(table)
     return kept, (
-        f"Wells with and without inhibitor are never pooled: treatments are compared in wells without ('{none}': "
-        f"{len(kept)} cells); the {len(table) - len(kept) - unknown} cells with {named} are in the flux alone"
-        + (f"; {unknown} cells whose '{arms.column}' is empty are in neither" if unknown else "")
+        f"{well.capitalize()}s with and without inhibitor are never pooled: treatments are compared in {well}s without "
+        f"('{none}': {len(kept)} cells); the {len(table) - len(kept) - unknown} cells with {named} are in the flux "
+        "alone" + (f"; {unknown} cells whose '{arms.column}' is empty are in neither" if unknown else "")
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import f as fisher
 
-from cellular.autophagy.compare.design import LEVELS, as_text
+from cellular.autophagy.compare.design import LEVELS, as_text, told
 from cellular.autophagy.compare.images import sum_images, with_n
 from cellular.data.wells import PLATE_SIZES, plate_size, row_number, split_well, well_name
 
@@ -50,11 +50,11 @@ def well_means(
 
 
 def wells_of_several(table: pd.DataFrame, given: Sequence[str]) -> list[str]:
-    """Wells (of a nested table) whose cells differ in one of the columns `given`: a mean of these is of no arm.
+    """Known wells (of a nested table) whose cells differ in one of the columns `given`: a mean of these is of no arm.
 
     Where the treatment is a state of cells, or a drug was added in the course of imaging.
     """
-    arms = table[["well", *given]].drop_duplicates()["well"]
+    arms = told(table[["well", *given]].drop_duplicates()["well"]).dropna()
     return sorted(arms[arms.duplicated()].unique())
 
 

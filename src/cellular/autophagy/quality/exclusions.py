@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cellular.autophagy.compare.design import told
+from cellular.autophagy.compare.design import told, well_word
 from cellular.errors import InputError
 from cellular.files import read_csv
 
@@ -88,6 +88,7 @@ def with_places(excluded: pd.DataFrame, nested: pd.DataFrame, given: Sequence[st
     """
     about = [name for name in dict.fromkeys(("replicate", "plate", "well", *given)) if name in nested]
     told_of = nested.drop_duplicates("image").set_index("image")[about]
+    told_of["plate"] = told(told_of["plate"])
     places = told_of.reindex(excluded["field"]).reset_index(drop=True)
     places["well"] = places["well"].str.rsplit("/", n=1).str[-1]
     places["plate"] = told(places["plate"]).str.removeprefix("?-").str.removesuffix("-")
@@ -101,7 +102,7 @@ def exclusion_note(excluded: pd.DataFrame, before: pd.DataFrame, after: pd.DataF
     for name, level in (
         ("fields with cells", "image"),
         ("cells", None),
-        ("wells", "well"),
+        (f"{well_word(before)}s", "well"),
         ("replicates", "replicate"),
     ):
         old, new = (len(table) if level is None else told(table[level]).nunique() for table in (before, after))

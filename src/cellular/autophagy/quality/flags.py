@@ -183,7 +183,7 @@ def _reasons(rule: Rule, rows: pd.DataFrame, channel: str, odd: pd.Series) -> li
         return []
     values = rows[f"{rule.measure}__{channel}" if channel else rule.measure].astype(float)
     about = rule.measure.replace("_", " ")
-    usual = f"the plate's median {_short(values.median(), about)}"
+    usual = f"usually {_short(values.median(), about)}"
     return [
         (place, f"{channel} {rule.what}".strip() + f": {about} {_short(values.iloc[place], about)}, {usual}")
         for place in np.flatnonzero(odd.to_numpy())

@@ -123,13 +123,24 @@ def find_labelled(
             f"{folder} holds no image called as {first.name}, nor as any other of {len(files)}; call the label images "
             "as the images' files are called, or leave --images out to export without"
         )
-    table = _cells_of(first, cells, list(files))
-    nothing: tuple[dict[int, str], dict[int, dict[str, float]]] = ({}, {})
     found = []
     for name, file in files.items():
         item = pictures.get(same_name(name), FieldFiles(name, (), series=name))
-        found.append(LabelledField(replace(item, name=name, labels=file), *table.get(same_name(name), nothing)))
-    return found
+        found.append(replace(item, name=name, labels=file))
+    return with_cells(found, cells)
+
+
+def with_cells(fields: Sequence[FieldFiles], cells: str | Path | None = None) -> list[LabelledField]:
+    """Those of the fields that have label images, to be exported; `cells` as for :func:`find_labelled`.
+
+    Raises InputError where none has any.
+    """
+    kept = [item for item in fields if item.labels is not None]
+    if not kept:
+        raise InputError(f"None of {len(fields)} fields has a label image")
+    table = _cells_of(LabelledField(kept[0]).labels_path, cells, [item.name for item in kept])
+    nothing: tuple[dict[int, str], dict[int, dict[str, float]]] = ({}, {})
+    return [LabelledField(item, *table.get(same_name(item.name), nothing)) for item in kept]
 
 
 def label_files(folder: Path) -> dict[str, Path]:

@@ -20,8 +20,8 @@ def pattern_scheme(regex: str) -> Scheme:
     Parameters
     ----------
     regex : groups :data:`GROUPS`; ``well``, ``series`` or, for one series, ``timepoint`` must be one of them.
-        ``series`` is the field's name without
-        the timepoint, for files that name no well.
+        ``series`` is the field's name without the timepoint, for files that name no well; a ``plate`` that is not
+        part of it stands before it. A ``/`` in either becomes ``_``, as names of files are made of them.
 
     Raises
     ------
@@ -46,13 +46,14 @@ def pattern_scheme(regex: str) -> Scheme:
     def read(path: PurePosixPath) -> Parts | None:
         folder = f"{path.parent}/" if "/" in regex and path.parent.name else ""
         match = compiled.fullmatch(folder + stem(path)) or compiled.fullmatch(folder + path.name)
-        return None if match is None else _parts(match.groupdict(), path)
+        return None if match is None else _parts(match, path)
 
     return Scheme("pattern", regex, read, over=())
 
 
-def _parts(groups: dict[str, str | None], path: PurePosixPath) -> Parts:
-    given = {name: text for name, text in groups.items() if text}
+def _parts(match: re.Match[str], path: PurePosixPath) -> Parts:
+    given = {name: text for name, text in match.groupdict().items() if text}
+    given |= {name: given[name].replace("/", "_") for name in ("plate", "series") if name in given}
     for key in _NUMBERS:
         if key in given and not given[key].isdecimal():
             raise InputError(f"--pattern reads '{given[key]}' as the {key} of {path}; it must be a whole number")
@@ -60,10 +61,17 @@ def _parts(groups: dict[str, str | None], path: PurePosixPath) -> Parts:
     if "well" in given and well is None:
         raise InputError(f"--pattern reads '{given['well']}' as the well of {path}; wells are A01 to AF48")
     series = given.get("series") or (None if "well" in given else "series")
+    if {"plate", "series"} <= given.keys() and not _within(match, "plate", "series"):
+        series = f"{given['plate']}_{series}"
     name = series if series is None or "timepoint" not in given else f"{series}_t{given['timepoint']}"
     numbers = {key: number(given.get(key)) for key in _NUMBERS}
     channel, plate = given.get("channel"), given.get("plate")
     return Parts(plate, well, **numbers, channel=channel, date=_date(given, path), name=name, series=series)
+
+
+def _within(match: re.Match[str], inner: str, outer: str) -> bool:
+    """Whether one group lies inside another."""
+    return match.start(outer) <= match.start(inner) and match.end(inner) <= match.end(outer)
 
 
 def _date(given: dict[str, str], path: PurePosixPath) -> str | None:
