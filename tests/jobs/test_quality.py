@@ -130,7 +130,7 @@ def test_a_network_of_states_sees_the_light_as_it_was_recorded(folder, tmp_path)
     before = measure(plate, None, tmp_path / "measured", MeasureSettings(puncta=SMALL), overlays=0)
     truth = before.cells[["field", "label"]].assign(state=np.where(before.cells["label"] % 3, "basal", "activated"))
     truth.to_csv(tmp_path / "truth.csv", index=False)
-    quick = CropSettings(side_px=24, size=24, width=4, epochs=1, cells_per_epoch=64, batch=32, device="cpu")
+    quick = CropSettings(side_px=24, size=24, width=4, epochs=1, cells_per_epoch=64, batch=32, device="cpu", folds=2)
     cells = tmp_path / "measured" / "cells.csv"
     model = train_crop_state(cells, tmp_path / "state", plate, labels, tmp_path / "truth.csv", quick).model
     settings = MeasureSettings(puncta=SMALL)

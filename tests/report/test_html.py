@@ -55,7 +55,7 @@ def test_a_page_stands_alone(tmp_path):
     assert media == "data:image/svg+xml;base64"
     assert b"<svg" in base64.b64decode(data)
     assert "1,234" in outline.text
-    assert not plt.get_fignums()
+    assert drawn.number not in plt.get_fignums()
 
 
 def test_text_from_files_cannot_become_markup(tmp_path):
