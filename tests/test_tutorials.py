@@ -35,7 +35,10 @@ def words(text):
     return re.findall(r"[A-Za-z_]+", text.replace("NaN", ""))
 
 
-@pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.stem)
+# One here, the others with the slow checks.
+@pytest.mark.parametrize(
+    "book", [pytest.param(book, marks=[pytest.mark.long] if k else [], id=book.stem) for k, book in enumerate(BOOKS)]
+)
 def test_a_notebook_runs_and_shows_what_it_gives(book, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "__main__"}

@@ -50,6 +50,7 @@ def test_a_package_needs_an_author(model, tmp_path):
         export_bioimageio(model, tmp_path / "a.zip", author=None)
 
 
+@pytest.mark.long
 def test_onnxruntime_agrees(model, tmp_path):
     runtime = pytest.importorskip("onnxruntime", reason="needs cellular[onnx]")
     session = runtime.InferenceSession(export_onnx(model, tmp_path / "net").read_bytes())

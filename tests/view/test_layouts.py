@@ -24,8 +24,10 @@ LIGHT = """() => {
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    folders = {name: write_plate(tmp_path_factory.mktemp("plates") / name, name) for name in LAYOUTS}
+def pages(tmp_path_factory, request):
+    long = any(item.get_closest_marker("long") for item in request.session.items)
+    names = LAYOUTS if long else USUAL
+    folders = {name: write_plate(tmp_path_factory.mktemp("plates") / name, name) for name in names}
     with playwright.sync_playwright() as started, viewing_plates(folders.values(), CHANNELS) as addresses:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser, dict(zip(folders, addresses))
@@ -59,6 +61,7 @@ def test_a_plate_of_each_layout_opens_with_its_channels_by_role(pages, layout):
     page.close()
 
 
+@pytest.mark.long
 def test_axe_finds_no_serious_fault(pages):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed (extra test)")
     browser, addresses = pages
