@@ -3,8 +3,7 @@
 import re
 from pathlib import PurePosixPath
 
-from cellular.data.schemes.parts import Parts, Scheme, date_in, number, stem
-from cellular.data.wells import well_name
+from cellular.data.schemes.parts import Parts, Scheme, date_of, match_well, number
 
 _NAME = re.compile(
     r"(?:(?P<plate>.+)_|(?P<kinetic>.*)i3t(?P<time>\d{3}))(?P<well>[A-Z]{1,2}\d{2})f(?P<site>\d{2,})d(?P<channel>\d)"
@@ -13,11 +12,11 @@ _NAME = re.compile(
 
 def read(path: PurePosixPath) -> Parts | None:
     """Parts of a name; the barcode (before the well, or the time) is the plate, f the site, d the channel."""
-    match = _NAME.fullmatch(stem(path))
-    well = well_name(match["well"]) if match else None
-    if match is None or well is None:
+    found = match_well(path, _NAME)
+    if found is None:
         return None
-    date = date_in(*reversed(path.parts[:-1]))
+    match, well = found
+    date = date_of(path)
     plate, time = match["plate"] or match["kinetic"] or None, number(match["time"])
     return Parts(plate, well, int(match["site"]), time, channel=f"d{match['channel']}", date=date)
 

@@ -9,14 +9,13 @@ from cellular.data.schemes.parts import (
     Parts,
     Scheme,
     agreed,
-    date_in,
+    date_of,
     is_thumbnail,
+    match_well,
     one_size,
     plate_folder,
-    stem,
 )
 from cellular.data.schemes.xml import elements, size_um
-from cellular.data.wells import well_name
 
 _NAME = re.compile(
     r"(?:(?P<plate>.+)_)?(?P<well>[A-Z]{1,2}\d{2})_T(?P<time>\d+)F(?P<site>\d+)L\d+A\d+Z(?P<z>\d+)C(?P<channel>\d+)"
@@ -25,10 +24,10 @@ _NAME = re.compile(
 
 def read(path: PurePosixPath) -> Parts | None:
     """Parts of a name: T timepoint, F field, L timeline, A action, Z plane, C channel."""
-    match = _NAME.fullmatch(stem(path))
-    well = well_name(match["well"]) if match else None
-    if match is None or well is None:
+    found = match_well(path, _NAME)
+    if found is None:
         return None
+    match, well = found
     return Parts(
         plate=match["plate"] or plate_folder(path, well),
         well=well,
@@ -36,7 +35,7 @@ def read(path: PurePosixPath) -> Parts | None:
         timepoint=int(match["time"]),
         z=int(match["z"]),
         channel=f"C{int(match['channel']):02d}",
-        date=date_in(match["plate"], *reversed(path.parts[:-1])),
+        date=date_of(path, match["plate"]),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from cellular.data.channels import is_channel_word, role_of
 from cellular.data.schemes.imagexpress import read_stem
-from cellular.data.schemes.parts import Beside, Parts, Scheme, date_in, number, slices_note, stem
+from cellular.data.schemes.parts import Beside, Parts, Scheme, date_of, number, slices_note, stem
 
 # Names of two words that are one channel; "GFP_1" is not, its number is a site or a time. A wave before its name
 # ("_w1_DAPI") is no part of the field's name.
@@ -46,7 +46,7 @@ def read(path: PurePosixPath) -> Parts | None:
         timepoint=number(found.get("t")),
         z=number(found.get("z")),
         channel=token,
-        date=date_in(name, *reversed(path.parts[:-1])),
+        date=date_of(path, name),
         name=whole,
         series=steps["series"],
     )

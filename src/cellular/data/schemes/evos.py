@@ -3,8 +3,7 @@
 import re
 from pathlib import PurePosixPath
 
-from cellular.data.schemes.parts import Parts, Scheme, date_in, is_thumbnail, number, stem
-from cellular.data.wells import well_name
+from cellular.data.schemes.parts import Parts, Scheme, date_of, is_thumbnail, match_well, number, stem
 
 _NAME = re.compile(
     r"(?P<plate>.+)_(?P<kind>[RDM])_p(?P<time>\d+)(?:_z(?P<z>\d+))?_\d+_(?P<well>[A-Z]{1,2}\d{2})"
@@ -14,10 +13,10 @@ _NAME = re.compile(
 
 def read(path: PurePosixPath) -> Parts | None:
     """Parts of a name; p counts times, d channels."""
-    match = _NAME.fullmatch(stem(path))
-    well = well_name(match["well"]) if match else None
-    if match is None or well is None:
+    found = match_well(path, _NAME)
+    if found is None:
         return None
+    match, well = found
     return Parts(
         plate=match["plate"],
         well=well,
@@ -25,7 +24,7 @@ def read(path: PurePosixPath) -> Parts | None:
         timepoint=int(match["time"]),
         z=number(match["z"]),
         channel=f"d{match['channel']}",
-        date=date_in(*reversed(path.parts[:-1])),
+        date=date_of(path),
     )
 
 

@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from cellular.data.schemes.parts import Beside, Parts, Scheme, date_in, number, plate_folder, stem
-from cellular.data.wells import well_name
+from cellular.data.schemes.parts import Beside, Parts, Scheme, date_of, match_well, number, plate_folder, stem
 from cellular.errors import InputError
 
 _WELL = r"(?P<well>[A-Z]{1,2}\d{1,2})"
@@ -18,10 +17,10 @@ _STITCHED = re.compile(rf"{_WELL}_(?P<site>-?\d+)_[^\[]+\[.+_{_CHANNEL}\]_\d+_(?
 
 def read(path: PurePosixPath) -> Parts | None:
     """Parts of a name; the last number is the time of a kinetic read."""
-    match = next(filter(None, (form.fullmatch(stem(path)) for form in (_STEP, _SITE, _STITCHED))), None)
-    well = well_name(match["well"]) if match else None
-    if match is None or well is None:
+    found = match_well(path, _STEP, _SITE, _STITCHED)
+    if found is None:
         return None
+    match, well = found
     return Parts(
         plate=plate_folder(path, well),
         well=well,
@@ -29,7 +28,7 @@ def read(path: PurePosixPath) -> Parts | None:
         timepoint=int(match["time"]),
         z=number(match.groupdict().get("z")),
         channel=match["channel"],
-        date=date_in(*reversed(path.parts[:-1])),
+        date=date_of(path),
     )
 
 

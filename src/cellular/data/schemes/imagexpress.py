@@ -11,7 +11,7 @@ from cellular.data.schemes.parts import (
     Parts,
     Scheme,
     agreed,
-    date_in,
+    date_of,
     folder_number,
     number,
     one_size,
@@ -55,7 +55,7 @@ def read_stem(text: str, path: PurePosixPath) -> Parts | None:
         # ZStep_0 holds projections of ZStep_1 and the others.
         z=number(values.get("z")) if "z" in values else folder_number(path, "zstep") or None,
         channel=f"w{int(values['w'])}" if "w" in values else None,
-        date=date_in(match["plate"], *reversed(path.parts[:-1])),
+        date=date_of(path, match["plate"]),
     )
 
 

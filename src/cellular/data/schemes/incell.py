@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from cellular.data.schemes.parts import Beside, Parts, Scheme, date_in, number, one_size, plate_folder, stem
+from cellular.data.schemes.parts import Beside, Parts, Scheme, date_of, match_well, number, one_size, plate_folder, stem
 from cellular.data.schemes.xml import elements, size_um
 from cellular.data.wells import well_name
 
@@ -19,15 +19,15 @@ _OLDER = re.compile(r"(?P<channel>Channel ?\d+)-\d+-(?P<row>[A-P])-(?P<column>\d
 def read(path: PurePosixPath) -> Parts | None:
     """Parts of a name with a well, field (fld) and wavelength (wv)."""
     text = stem(path)
-    date = date_in(*reversed(path.parts[:-1]))
+    date = date_of(path)
     if match := _OLDER.fullmatch(text):
         well = well_name(match["row"] + match["column"])
         site, channel = number(match["site"]), match["channel"]
         return Parts(plate_folder(path, well), well, site, channel=channel, date=date) if well else None
-    match = _NAME.fullmatch(text)
-    well = well_name(match["well"]) if match else None
-    if match is None or well is None:
+    found = match_well(path, _NAME)
+    if found is None:
         return None
+    match, well = found
     plate, site, time = match["plate"] or plate_folder(path, well), number(match["site"]), number(match["time"])
     return Parts(plate, well, site, time, number(match["z"]), match["channel"].strip(), date)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from cellular.data.schemes.parts import Beside, Parts, Scheme, date_in, is_thumbnail, number, refuse_wholes, stem
+from cellular.data.schemes.parts import Beside, Parts, Scheme, date_of, is_thumbnail, number, refuse_wholes, stem
 
 _POINT = r"(?P<before>(?:.+?_)?)(?:T(?P<time>\d{4})_)?(?P<place>(?:XY\d+_)?(?:(?P<site>\d{5})_)?)(?:Z(?P<z>\d{3})_)?"
 _NAME = re.compile(rf"{_POINT}CH(?P<channel>\d)")
@@ -23,7 +23,7 @@ def read(path: PurePosixPath) -> Parts | None:
         timepoint=number(match["time"]),
         z=number(match["z"]),
         channel=f"CH{match['channel']}",
-        date=date_in(stem(path), *reversed(path.parts[:-1])),
+        date=date_of(path, stem(path)),
         series=series,
     )
 

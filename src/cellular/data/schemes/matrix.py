@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePosixPath
 
-from cellular.data.schemes.parts import Parts, Scheme, date_in, stem
+from cellular.data.schemes.parts import Parts, Scheme, date_of, stem
 from cellular.data.wells import well_at
 
 # U and V are the place of the well along x and y, X and Y that of the field in it; J is the job.
@@ -30,7 +30,7 @@ def read(path: PurePosixPath) -> Parts | None:
         timepoint=int(match["time"]),
         z=int(match["z"]),
         channel=f"C{match['channel']}",
-        date=date_in(*reversed(path.parts[:-1])),
+        date=date_of(path),
         series=place,
     )
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePosixPath
 
-from cellular.data.schemes.parts import Parts, Scheme, date_in, number, plate_folder, stem, sure_well
+from cellular.data.schemes.parts import Parts, Scheme, date_in, date_of, number, plate_folder, stem, sure_well
 from cellular.data.wells import well_name
 
 _IMAGE = re.compile(
@@ -34,7 +34,7 @@ def read(path: PurePosixPath) -> Parts | None:
         timepoint=number(given["time"]),
         z=number(given["z"]),
         channel=given.get("name") or (f"channel{int(given['channel'])}" if given.get("channel") else None),
-        date=date_in(*reversed(folders)),
+        date=date_of(path),
         series=None if well else _named(folders, position),
     )
 

@@ -5,8 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from cellular.data.schemes.parts import Beside, Parts, Scheme, date_in, number, plate_folder, stem
-from cellular.data.wells import well_name
+from cellular.data.schemes.parts import Beside, Parts, Scheme, date_of, match_well, number, plate_folder, stem
 from cellular.errors import InputError
 
 _JOB = re.compile(
@@ -30,17 +29,17 @@ def read(path: PurePosixPath) -> Parts | None:
 
 def _of_job(path: PurePosixPath) -> Parts | None:
     """A channel of several names is a file that holds them all; sites are points, or else counted by Seq."""
-    match = _JOB.fullmatch(stem(path))
-    well = well_name(match["well"]) if match else None
-    if match is None or well is None:
+    found = match_well(path, _JOB)
+    if found is None:
         return None
+    match, well = found
     plate = match["plate"] if match["plate"] and not _CLOCK.fullmatch(match["plate"]) else plate_folder(path, well)
     return Parts(
         plate=plate,
         well=well,
         site=int(match["point"] or match["number"]),
         channel=None if "," in match["channel"] else match["channel"],
-        date=date_in(match["plate"], *reversed(path.parts[:-1])),
+        date=date_of(path, match["plate"]),
     )
 
 
@@ -53,7 +52,7 @@ def _of_sequence(path: PurePosixPath) -> Parts | None:
         timepoint=number(match["time"] or match["later"]),
         z=number(match["z"] or match["last"]),
         channel=f"c{int(match['channel'])}",
-        date=date_in(stem(path), *reversed(path.parts[:-1])),
+        date=date_of(path, stem(path)),
         series=f"{match['prefix']}xy{match['site']}",
     )
 

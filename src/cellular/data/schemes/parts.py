@@ -128,6 +128,21 @@ def date_in(*texts: str | None) -> str | None:
     return None
 
 
+def date_of(path: PurePosixPath, *texts: str | None) -> str | None:
+    """The first date in `texts`, else in the names of the folders above a file, the nearest first."""
+    return date_in(*texts, *reversed(path.parts[:-1]))
+
+
+def match_well(path: PurePosixPath, *names: re.Pattern[str]) -> tuple[re.Match[str], str] | None:
+    """How the first of `names` that does matches a file's stem, and the well in its group ``well``.
+
+    None where none matches, or the group is no well.
+    """
+    match = next(filter(None, (name.fullmatch(stem(path)) for name in names)), None)
+    well = well_name(match["well"]) if match else None
+    return None if match is None or well is None else (match, well)
+
+
 def folder_number(path: PurePosixPath, kind: str) -> int | None:
     """The number of the folder ``TimePoint_3`` (`kind` ``timepoint``) or ``ZStep_2`` (``zstep``) above a file."""
     for part in reversed(path.parts[:-1]):

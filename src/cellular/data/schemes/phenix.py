@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from cellular.data.schemes.parts import Beside, Parts, Scheme, agreed, date_in, one_size, plate_folder, stem
+from cellular.data.schemes.parts import Beside, Parts, Scheme, agreed, date_of, one_size, plate_folder, stem
 from cellular.data.schemes.xml import elements, size_um
 from cellular.data.wells import well_at
 
@@ -39,7 +39,7 @@ def read(path: PurePosixPath) -> Parts | None:
         timepoint=None if time is None else int(time),
         z=int(match["z"]),
         channel=f"ch{int(match['channel'])}",
-        date=date_in(*reversed(path.parts[:-1])),
+        date=date_of(path),
     )
 
 
@@ -49,7 +49,7 @@ def _of_columbus(path: PurePosixPath) -> Parts | None:
     well = well_at(int(match["row"]), int(match["column"])) if match else None
     if match is None or well is None:
         return None
-    return Parts(plate_folder(path, well), well, int(match["site"]), date=date_in(*reversed(path.parts[:-1])))
+    return Parts(plate_folder(path, well), well, int(match["site"]), date=date_of(path))
 
 
 def beside(root: Path, paths: Sequence[PurePosixPath]) -> Beside:

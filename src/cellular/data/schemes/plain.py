@@ -4,14 +4,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from cellular.data.schemes.parts import Beside, Parts, Scheme, date_in, slices_note, stem
+from cellular.data.schemes.parts import Beside, Parts, Scheme, date_of, slices_note, stem
 
 _NUMBERED = re.compile(r"(.*?[_ -])(\d+)")
 
 
 def read(path: PurePosixPath) -> Parts:
     """The file's stem as the field's name, and a date where one stands in the path."""
-    return Parts(name=stem(path), date=date_in(stem(path), *reversed(path.parts[:-1])))
+    return Parts(name=stem(path), date=date_of(path, stem(path)))
 
 
 def beside(root: Path, paths: Sequence[PurePosixPath]) -> Beside:

@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePosixPath
 
-from cellular.data.schemes.parts import Parts, Scheme, date_in, plate_folder, stem
+from cellular.data.schemes.parts import Parts, Scheme, date_of, plate_folder, stem
 from cellular.data.wells import well_name
 
 _NAME = re.compile(
@@ -27,7 +27,7 @@ def read(path: PurePosixPath) -> Parts | None:
         timepoint=int(match["time"]),
         z=int(match["z"]),
         channel=match["channel"],
-        date=date_in(*reversed(path.parts[:-1])),
+        date=date_of(path),
         name=place if place is None or not int(match["time"]) else f"{place}_t{int(match['time'])}",
         series=place,
     )

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from cellular.data.schemes.parts import Beside, Parts, Scheme, date_in, number, plate_folder, stem
+from cellular.data.schemes.parts import Beside, Parts, Scheme, date_of, number, plate_folder, stem
 from cellular.data.wells import well_name
 from cellular.errors import InputError
 
@@ -32,7 +32,7 @@ def read(path: PurePosixPath) -> Parts | None:
         timepoint=time,
         z=int(match["z"]),
         channel=match["channel"],
-        date=date_in(*reversed(folders)),
+        date=date_of(path),
         series=None if well else f"{match['region']}_s{int(match['site'])}",
     )
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from cellular.data.schemes.parts import Beside, Parts, Scheme, date_in, number, refuse_wholes, stem
+from cellular.data.schemes.parts import Beside, Parts, Scheme, date_of, number, refuse_wholes, stem
 
 _NAME = re.compile(r"(?P<before>.+)_(?P<steps>(?:[bstzcm]\d+)+)(?P<tile>(?:x\d+-\d+y\d+-\d+)?)(?P<original>(?:_ORG)?)")
 
@@ -28,7 +28,7 @@ def read(path: PurePosixPath) -> Parts | None:
         timepoint=number(found.get("t")),
         z=number(found.get("z")),
         channel=f"c{int(found['c'])}" if "c" in found else None,
-        date=date_in(stem(path), *reversed(path.parts[:-1])),
+        date=date_of(path, stem(path)),
         series=f"{match['before']}_{kept}{match['tile']}" if kept else match["before"] + match["tile"],
     )
 
