@@ -170,6 +170,7 @@ class Queue:
                     )
                 except OSError as error:
                     output.write(f"{job.place}, where this was asked for: {error.strerror}\n".encode())
+                    output.flush()  # who sees that it failed reads why
                     self._write(replace(job, state=FAILED))
                     return
                 job = replace(job, state=RUNNING, pid=self._process.pid)
