@@ -7,7 +7,7 @@ import numpy as np
 from cellular.errors import SettingsError
 from cellular.segment.flows.numba.cells import checked_labels, find_cells, largest_first, without_gaps
 from cellular.segment.flows.numba.diffuse import flows_of_cells
-from cellular.segment.flows.numba.threads import over_threads
+from cellular.segment.threads import over_threads
 
 if TYPE_CHECKING:
     import torch

@@ -11,9 +11,9 @@ from cellular.segment.flows.numba.cells import checked_labels, find_cells, large
 from cellular.segment.flows.numba.diffuse import errors_of_cells
 from cellular.segment.flows.numba.follow import BLOCK, FLOW_SCALE, find_traps, follow, lay_out_steps, time_in_basins
 from cellular.segment.flows.numba.seeds import label_by_sinks
-from cellular.segment.flows.numba.threads import over_threads
 from cellular.segment.flows.numba.tidy import areas, fill_holes_and_drop_small, keep_labels
 from cellular.segment.flows.to_flows import cuda_device
+from cellular.segment.threads import over_threads
 
 if TYPE_CHECKING:
     import torch

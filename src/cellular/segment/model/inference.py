@@ -13,14 +13,15 @@ from cellular.segment.model.network import CPnet, ResidualDown, ResidualUp
 def for_inference(network: CPnet, dtype: torch.dtype = torch.float32) -> CPnet:
     """A copy of a network in evaluation mode that computes the same, for :func:`torch.inference_mode` only.
 
-    A batch normalisation that follows or precedes a convolution with nothing between them becomes part of it; the
-    others, the style and the last layer keep single precision whatever `dtype` the convolutions compute in.
+    A batch normalisation that precedes a convolution with nothing between them becomes part of it, and one that follows
+    does in single precision, where it would cost a pass; the others, the style and the last layer keep single precision
+    whatever `dtype` the convolutions compute in.
     """
     network = deepcopy(network).eval()
     for block in network.modules():
         if not isinstance(block, ResidualDown | ResidualUp):
             continue
-        if isinstance(block, ResidualDown):
+        if isinstance(block, ResidualDown) and dtype == torch.float32:
             _absorb_following(block.conv["conv_0"], block.conv["conv_1"])
             _absorb_following(block.conv["conv_2"], block.conv["conv_3"])
         _absorb_preceding(block.proj)

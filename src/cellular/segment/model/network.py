@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from cellular.segment.model.norm_relu import can_fuse, norm_relu
+
 LEVELS = 4
 # oneDNN shares a convolution to fewer channels than a vector holds out among threads so that their number rounds it.
 _VECTOR = 16
@@ -32,12 +34,30 @@ def _batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-5, momentum=0.05)
 
 
-def _bn_relu_conv(inputs: int, outputs: int, size: int, conv: type[nn.Conv2d] = nn.Conv2d) -> nn.Sequential:
+class NormReluConv(nn.Sequential):
     """Pre-activation convolution: batch norm (0), ReLU (1), convolution (2)."""
-    return nn.Sequential(_batch_norm(inputs), nn.ReLU(inplace=True), conv(inputs, outputs, size, padding=size // 2))
+
+    def __init__(self, inputs: int, outputs: int, size: int, conv: type[nn.Conv2d] = nn.Conv2d):
+        convolution = conv(inputs, outputs, size, padding=size // 2)
+        super().__init__(_batch_norm(inputs), nn.ReLU(inplace=True), convolution)
+
+    def forward(self, x: torch.Tensor, shift: torch.Tensor | None = None) -> torch.Tensor:
+        """Of `x` (B, C, Y, X), every pixel of an image shifted by `shift` (B, C)."""
+        norm, relu, convolution = self
+        if can_fuse(norm, x):
+            return convolution(norm_relu(norm, x, shift))
+        if shift is None:
+            return super().forward(x)
+        if not torch.is_inference_mode_enabled() or len(x) > 1:
+            return super().forward(x + shift[:, :, None, None].to(x.dtype))
+        # An image by itself in inference: the normalisation's mean takes the shift, which saves a pass over x.
+        norm = cast(nn.BatchNorm2d, norm)
+        mean = cast(torch.Tensor, norm.running_mean) - shift[0]
+        x = functional.batch_norm(x, mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+        return convolution(relu(x))
 
 
-def _bn_conv(inputs: int, outputs: int) -> nn.Sequential:
+def _norm_conv(inputs: int, outputs: int) -> nn.Sequential:
     """Projection of a residual branch: batch norm (0), 1x1 convolution (1)."""
     return nn.Sequential(_batch_norm(inputs), nn.Conv2d(inputs, outputs, 1))
 
@@ -47,8 +67,8 @@ class ResidualDown(nn.Module):
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
-        self.conv = nn.ModuleDict({f"conv_{t}": _bn_relu_conv(outputs if t else inputs, outputs, 3) for t in range(4)})
-        self.proj = _bn_conv(inputs, outputs)
+        self.conv = nn.ModuleDict({f"conv_{t}": NormReluConv(outputs if t else inputs, outputs, 3) for t in range(4)})
+        self.proj = _norm_conv(inputs, outputs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.proj(x) + self.conv["conv_1"](self.conv["conv_0"](x))
@@ -80,18 +100,11 @@ class StyleConv(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, style: int):
         super().__init__()
-        self.conv = _bn_relu_conv(inputs, outputs, 3)
+        self.conv = NormReluConv(inputs, outputs, 3)
         self.full = nn.Linear(style, outputs)
 
     def forward(self, style: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        shift = self.full(style)
-        if not torch.is_inference_mode_enabled() or len(x) > 1:
-            return self.conv(x + shift[:, :, None, None].to(x.dtype))
-        # An image by itself in inference: the normalisation's mean takes the shift, which saves a pass over x.
-        norm, relu, conv = cast(tuple[nn.BatchNorm2d, nn.Module, nn.Module], tuple(self.conv))
-        mean = cast(torch.Tensor, norm.running_mean) - shift[0]
-        x = functional.batch_norm(x, mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
-        return conv(relu(x))
+        return self.conv(x, self.full(style))
 
 
 class ResidualUp(nn.Module):
@@ -99,10 +112,10 @@ class ResidualUp(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, style: int):
         super().__init__()
-        convs: dict[str, nn.Module] = {"conv_0": _bn_relu_conv(inputs, outputs, 3)}
+        convs: dict[str, nn.Module] = {"conv_0": NormReluConv(inputs, outputs, 3)}
         convs |= {f"conv_{t}": StyleConv(outputs, outputs, style) for t in (1, 2, 3)}
         self.conv = nn.ModuleDict(convs)
-        self.proj = _bn_conv(inputs, outputs)
+        self.proj = _norm_conv(inputs, outputs)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         x = self.proj(x) + self.conv["conv_1"](style, self.conv["conv_0"](x) + skip)
@@ -147,7 +160,7 @@ class CPnet(nn.Module):
         self.nout = nout
         self.downsample = Encoder(nbase)
         self.upsample = Decoder([*nbase[1:], nbase[-1]])
-        self.output = _bn_relu_conv(nbase[1], nout, 1, _FewOutputs)
+        self.output = NormReluConv(nbase[1], nout, 1, _FewOutputs)
         self.diam_mean = nn.Parameter(torch.full((1,), 30.0), requires_grad=False)
         self.diam_labels = nn.Parameter(torch.full((1,), 30.0), requires_grad=False)
 

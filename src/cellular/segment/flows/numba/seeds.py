@@ -3,7 +3,7 @@
 import numpy as np
 
 from cellular.jit import njit
-from cellular.segment.flows.numba.threads import over_threads
+from cellular.segment.threads import over_threads
 
 # A seed is a local maximum over 5x5 px where more than 10 pixels ended; from there a sink takes in, five times over,
 # neighbours where more than 2 ended (Cellpose's numbers).

@@ -4,7 +4,7 @@ import numpy as np
 
 from cellular.jit import njit
 from cellular.segment.flows.numba.cells import find_cells
-from cellular.segment.flows.numba.threads import over_threads
+from cellular.segment.threads import over_threads
 
 
 def keep_labels(labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
