@@ -9,6 +9,7 @@ from cellular.autophagy.compare.doses import (
     Curve,
     compare_doses,
     curve_row,
+    dose_means,
     dose_series,
     fit_curve,
     levelled,
@@ -141,6 +142,20 @@ def test_a_replicate_that_lacks_a_dose_bends_nothing():
     levels = levelled(lacking)[0]
     steps = (whole.loc["a"] - whole.loc["a", 0.0]).to_numpy()
     assert (levels - levels.iloc[0]).to_numpy() == pytest.approx(steps)
+
+
+def test_plates_of_one_day_bend_nothing():
+    """Low doses and the control on one plate, high ones and the control on another that is brighter by 5."""
+    doses, cells = (0.0, 1.0, 4.0, 0.0, 16.0, 64.0), []
+    for column, dose in enumerate(doses, 1):
+        plate = column > 3
+        place = {"field": f"f{column}", "plate": f"p{plate:d}", "well": f"A{column:02d}", "date": "2024-01-01"}
+        cells.append({**place, "treatment": "drug" if dose else "none", "dose": dose, "area": 5.0 * plate + dose})
+    table = nest(pd.DataFrame(cells), StatsSettings())
+    means = dose_means(table, table["dose"], "area").iloc[0]
+    assert (means - means[0]).tolist() == pytest.approx([0, 1, 4, 16, 64])
+    unlinked = table[table["dose"] > 0]  # no dose is on both: nothing tells the plates' levels
+    assert dose_means(unlinked, unlinked["dose"], "area").iloc[0].tolist() == [1, 4, 21, 69]
 
 
 def table_of(rows: list[dict]) -> pd.DataFrame:

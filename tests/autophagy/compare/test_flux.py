@@ -92,6 +92,17 @@ def test_replicates_without_both_arms_are_left_out_and_fewer_than_three_are_refu
     assert own["p_value"].isna().all(), "replicates that hold one arm each are no flux"
 
 
+def test_flux_is_of_plates_that_hold_both_arms():
+    """Wells without inhibitor of a further plate, dimmer by 100, are in no flux, nor in the difference of two."""
+    cells = plate()
+    further = cells[cells["inhibitor"] == "none"].assign(
+        plate=lambda t: t["plate"] + " too", field=lambda t: t["field"] + "x"
+    )
+    further["intensity"] -= 100
+    wanted, found = flux(cells).table, flux(pd.concat([cells, further], ignore_index=True)).table
+    pd.testing.assert_frame_equal(found, wanted)
+
+
 @pytest.mark.parametrize(
     ("levels", "none", "expected"),
     [

@@ -85,10 +85,26 @@ def fit_curve(dose: np.ndarray, response: np.ndarray, weight: np.ndarray | None 
 
 
 def dose_means(table: pd.DataFrame, doses: pd.Series, feature: str) -> pd.DataFrame:
-    """Replicates by doses (rising): means of image means; NaN where a replicate has no such dose."""
-    known = table.assign(dose=doses)[doses.notna() & np.isfinite(table[feature].astype(float))]
-    images = known.groupby(["replicate", "dose", "image"], observed=True)[feature].mean()
-    return images.groupby(level=["replicate", "dose"]).mean().unstack("dose").sort_index(axis=1)
+    """Replicates by doses (rising): means of image means; NaN where a replicate has no such dose.
+
+    Plates of a replicate that have a dose in common have their own levels taken off, as replicates have theirs
+    (:func:`levelled`): with low doses on one and high ones on the other, what plates differ by would bend the curve.
+    """
+    plates = told(table["plate"]).fillna("")
+    known = table.assign(dose=doses, plate=plates)[doses.notna() & np.isfinite(table[feature].astype(float))]
+    images = known.groupby(["replicate", "plate", "dose", "image"], observed=True)[feature].mean()
+    rows = {name: _of_plates(part.droplevel("replicate")) for name, part in images.groupby(level="replicate")}
+    return pd.DataFrame(rows).T.rename_axis(index="replicate", columns="dose").sort_index(axis=1)
+
+
+def _of_plates(images: pd.Series) -> pd.Series:
+    """Mean of each dose in the images (by ``plate, dose``) of one replicate."""
+    plates = images.groupby(level=["plate", "dose"]).mean().unstack("dose")
+    at = np.argwhere(plates.notna().to_numpy())
+    pairs = np.column_stack([np.eye(count)[column] for count, column in zip(plates.shape, at.T)])
+    if len(plates) > 1 and np.linalg.matrix_rank(pairs) == sum(plates.shape) - 1:  # all hang together
+        return levelled(plates.rename_axis(index="replicate"))[0]
+    return images.groupby(level="dose").mean()
 
 
 def levelled(means: pd.DataFrame) -> tuple[pd.Series, pd.Series]:

@@ -144,6 +144,7 @@ def compare(
     kinds = {name: is_count(name, table[name], settings) for name in features}
     old = sum_images(before, features) if len(left_out) else None
     pairs = list(_comparisons(sums.images, control))
+    overall = [pair for pair in pairs if pair[1] == ALL]
     parts = [Features(features[at : at + PART]) for at in range(0, len(features), PART)]
     by_part = list(each(_Comparing(sums, kinds, control, pairs, settings), parts))
     # by pair and then by feature, however they were shared out
@@ -160,7 +161,7 @@ def compare(
         notes=(
             *kept_apart,
             *taken_for_granted(table, len(cells), len(all_fields), settings),
-            *not_side_by_side(sums.images, [pair for pair in pairs if pair[1] == ALL], settings),
+            *not_side_by_side(sums.images, overall, control, settings),
             *pooled_factors(everything, described, settings, arms and arms.given(everything)),
         ),
         measurements=measured.features,

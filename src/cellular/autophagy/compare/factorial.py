@@ -12,7 +12,7 @@ import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings, as_text, in_order, told
 from cellular.autophagy.compare.effects import ALL, Comparison, interval, is_count, with_q_values
-from cellular.autophagy.compare.images import ImageSums, beside_before, sum_images
+from cellular.autophagy.compare.images import ImageSums, beside_before, on_shared_plates, sum_images
 from cellular.autophagy.compare.inference import Inference, inference
 from cellular.autophagy.compare.models import Fit, fit_count, fit_count_interaction, fit_mean, fit_mean_interaction
 from cellular.errors import InputError
@@ -147,7 +147,10 @@ def _n(complete: pd.DataFrame, left_out: int) -> dict[str, int]:
 def complete_replicates(
     images: pd.DataFrame, question: Question, settings: StatsSettings
 ) -> tuple[pd.DataFrame, int, Inference]:
-    """Images of the replicates that hold every arm (all images where none does), how many others, what they allow."""
+    """Images of the replicates that hold every arm (all images where none does), how many others, what they allow.
+
+    Of a replicate with plates that hold every arm, the images on these.
+    """
     wanted = 2 if question.against is None else 4
     levels = images["group"].map({1: str(question.at), 0: str(question.against)})
     arms = levels + ", " + images["treated"].map({0: str(question.low), 1: str(question.high)})
@@ -156,6 +159,7 @@ def complete_replicates(
     complete = images[images["replicate"].isin(whole)] if len(whole) else images
     if arms.nunique() < wanted:
         return complete, 0, Inference("well", 0)
+    complete = complete[on_shared_plates(complete, arms[complete.index])]
     allowed = inference(complete.assign(treatment=arms[complete.index]), settings, paired=True)
     return complete, len(per_replicate) - len(complete["replicate"].unique()), allowed
 

@@ -74,13 +74,25 @@ def compared(images: pd.DataFrame, settings: StatsSettings) -> tuple[Inference, 
     """What the images of two treatments allow, and those of them that are compared.
 
     Where replicates hold both treatments side by side, one that holds a single treatment has no difference to show: a
-    day on which the control alone was imaged would move a ratio of rates by what the day does.
+    day on which the control alone was imaged would move a ratio of rates by what the day does. So do plates of one
+    replicate: see :func:`on_shared_plates`.
     """
     if images["treatment"].nunique() < 2:
         return Inference("well", 0), images
+    images = images[on_shared_plates(images, images["treatment"])]
     allowed = inference(images, settings)
     whole = images.groupby("replicate")["treatment"].transform("nunique") == 2
     return allowed, images[whole] if allowed.unit == "replicate" and whole.any() else images
+
+
+def on_shared_plates(images: pd.DataFrame, arms: pd.Series) -> pd.Series:
+    """Images (bool) on plates that hold all `arms`; of a replicate in which no plate does, all.
+
+    Plates differ in staining and exposure: the control of one to which a treatment was not given says nothing of it.
+    """
+    plates = told(images["plate"]).fillna("")
+    shared = arms.groupby([images["replicate"], plates]).transform("nunique") == arms.nunique()
+    return shared | ~shared.groupby(images["replicate"]).transform("any")
 
 
 def means_over_time(
