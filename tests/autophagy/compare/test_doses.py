@@ -144,6 +144,26 @@ def test_a_replicate_that_lacks_a_dose_bends_nothing():
     assert (levels - levels.iloc[0]).to_numpy() == pytest.approx(steps)
 
 
+def test_an_ec50_between_two_doses_that_nothing_tells_is_refused():
+    """A steep curve passes from zero to plateau between 10 and 100: 30 and 70 fit alike; with a dose of 30 it is told."""
+
+    def row(doses, slope, scatter):
+        rng = np.random.default_rng(1)
+        values = Curve(2, 10, 30, slope).at(np.array(doses, float)) + rng.normal(0, scatter, (4, len(doses)))
+        means = pd.DataFrame(values, index=list("abcd"), columns=pd.Index(doses, dtype=float, name="dose"))
+        return curve_row(named(means), StatsSettings())
+
+    for scatter in (0.1, 0.5):
+        assert row((0, 1, 10, 100, 1000), 8, scatter)["refusal"].startswith(
+            "no dose lies on the slope: the EC50 is somewhere between 10 and 100"
+        )
+    told = row((0, 1, 10, 30, 100, 1000), 8, 0.5)
+    assert told["refusal"] == ""
+    assert told["ec50"] == pytest.approx(30, rel=0.2)
+    # shares of 0.1 and 0.92 beside it are no plateaus, where the scatter does not hide that
+    assert row((0, 1, 10, 100, 1000), 2, 0.1)["ec50"] == pytest.approx(30, rel=0.1)
+
+
 def test_plates_of_one_day_bend_nothing():
     """Low doses and the control on one plate, high ones and the control on another that is brighter by 5."""
     doses, cells = (0.0, 1.0, 4.0, 0.0, 16.0, 64.0), []

@@ -251,7 +251,7 @@ def curve_row(means: pd.DataFrame, settings: StatsSettings) -> dict:
         return row | {"refusal": f"no trend with the dose (p = {p:.2g}): a curve would be drawn through noise"}
     levels, tested = levelled(means)
     curve = fit_curve(levels.index.to_numpy(float), levels.to_numpy(), tested.to_numpy(float))
-    problem = not_spanned(curve, levels.index.to_numpy(float))
+    problem = not_spanned(curve, levels.index.to_numpy(float)) or not_told(curve, means)
     if problem:
         return row | {"refusal": problem}
     row |= {name: getattr(curve, name) for name in _NAMES}
@@ -279,6 +279,35 @@ def not_spanned(curve: Curve, doses: np.ndarray) -> str:
     if low > BENDS[0]:
         return f"the lowest dose is at {low:.0%} of the way already: test lower doses, or wells without"
     return ""
+
+
+def not_told(curve: Curve, means: pd.DataFrame) -> str:
+    """Why the EC50 could be anywhere between two neighbouring doses; empty where the means tell it.
+
+    Where no dose lies between the bends, EC50 and slope follow from how little the doses beside the EC50 depart from
+    zero and plateau. Once that is lost in the scatter of replicates (about doses and replicates; at least a hundredth
+    of the way from zero to plateau), the least squares have a valley, and leaving out replicates stays in it. Then the
+    EC50's standard error to the first order, twice, is wider than half the gap between the doses.
+    """
+    levels, tested = levelled(means)
+    doses = levels.index.to_numpy(float)
+    low, high = doses[doses < curve.ec50].max(), doses[doses >= curve.ec50].min()
+    shares, way = curve.share(doses), abs(curve.plateau - curve.zero)
+    if low <= 0 or shares[doses == low] > BENDS[0] or shares[doses == high] < BENDS[1]:
+        return ""
+    steep = np.where(doses > 0, curve.slope * shares * (1 - shares), 0.0)
+    logs = np.log(np.where(doses > 0, doses, curve.ec50) / curve.ec50)
+    root = np.sqrt(tested.to_numpy(float))
+    others = np.column_stack([1 - shares, shares, steep * logs]) * root[:, None]
+    own = steep * root
+    own -= others @ np.linalg.lstsq(others, own)[0]
+    rest = means - levels
+    rest = rest.sub(rest.mean(axis=1), axis=0)
+    freedom = int(tested.sum()) - len(levels) - len(means) + 1
+    scatter = np.sqrt(np.nansum(rest.to_numpy() ** 2) / freedom) if freedom > 0 else 0.0
+    if 2 * max(scatter, way / 100) < np.log(high / low) / 2 * way * np.linalg.norm(own):
+        return ""
+    return f"no dose lies on the slope: the EC50 is somewhere between {low:g} and {high:g}; test doses between these"
 
 
 def _jackknifed(means: pd.DataFrame, curve: Curve, settings: StatsSettings) -> dict:
