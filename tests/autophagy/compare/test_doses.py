@@ -145,7 +145,7 @@ def test_a_replicate_that_lacks_a_dose_bends_nothing():
 
 
 def test_an_ec50_between_two_doses_that_nothing_tells_is_refused():
-    """A steep curve passes from zero to plateau between 10 and 100: 30 and 70 fit alike; with a dose of 30 it is told."""
+    """A steep curve goes from zero to plateau between 10 and 100: 30 and 70 fit alike; with a dose of 30 it is told."""
 
     def row(doses, slope, scatter):
         rng = np.random.default_rng(1)

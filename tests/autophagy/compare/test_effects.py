@@ -423,3 +423,16 @@ def test_treatments_that_share_no_plate_are_compared_and_this_is_said():
     found = compare(cells, StatsSettings(control="none", features=("ratio",)))
     assert found.effects["estimate"].iloc[0] == pytest.approx(3, abs=0.2)
     assert any("'drug' shares no plate with 'none' in replicate(s) 2024-01-01, 2024-01-02" in n for n in found.notes)
+
+
+def test_a_drug_given_at_one_level_of_a_factor_is_compared_there():
+    """Knock-outs are brighter by 3, and the drug was given to the wild type alone: its control is the wild type's."""
+    cells = on_plates([{"none": 4, "drug": 2}], lambda plate, _: 0)
+    knocked_out = (cells["treatment"] == "none") & cells["well"].isin(["A03", "A04"])
+    cells = cells.assign(genotype=np.where(knocked_out, "KO", "WT"), ratio=cells["ratio"] + 3 * knocked_out)
+    settings = StatsSettings(control="none", features=("ratio",), factor="genotype")
+    found = compare(cells, settings)
+    wanted = compare(cells[~knocked_out], StatsSettings(control="none", features=("ratio",))).effects
+    numbers = ["estimate", "ci_low", "ci_high", "p_value", "wells_control", "wells_treated", "plates_control"]
+    pd.testing.assert_frame_equal(found.effects[numbers], wanted[numbers])
+    assert any("'none' of its own plates and levels" in n and "2024-01-01-p0, KO" in n for n in found.notes)

@@ -13,7 +13,7 @@ from scipy.optimize import least_squares
 from scipy.stats import page_trend_test
 from scipy.stats import t as student
 
-from cellular.autophagy.compare.design import StatsSettings, in_order, told
+from cellular.autophagy.compare.design import UNKNOWN, StatsSettings, as_text, in_order, told
 from cellular.autophagy.compare.images import ImageSums, sum_images, with_n
 from cellular.data.doses import split_unit
 from cellular.errors import InputError
@@ -186,11 +186,14 @@ def compare_doses(
     """
     curves, points = [], []
     all_before = {} if before is None else dose_series(before, settings, control)
+    placed = table
+    if settings.factor:  # whose levels are taken off as those of plates are
+        placed = table.assign(plate=table["plate"] + ", " + as_text(table[settings.factor]).fillna(UNKNOWN))
     for treatment, doses in dose_series(table, settings, control).items():
         unit = _unit(table[doses.notna()], settings)
         rows, means_of = [], []
         for feature in features:
-            means = dose_means(table, doses, feature)
+            means = dose_means(placed, doses, feature)
             if means.empty:
                 continue
             rows.append({"feature": feature, "treatment": treatment, "unit": unit, **curve_row(means, settings)})

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.compare.design import LEVELS, told
+from cellular.autophagy.compare.design import LEVELS
+from cellular.autophagy.compare.images import FACTOR, plates_of
 from cellular.autophagy.compare.reml import least_squares, nest_levels
 
 # Differences below this share of the values are what rounding leaves of equal numbers.
@@ -55,25 +56,21 @@ def fit_mean(images: pd.DataFrame, unit: str) -> Fit:
 def _blocks(images: pd.DataFrame, unit: str) -> pd.Series | None:
     """The block of each image, within which the arms are compared; None without, as wells of one block need none.
 
-    Blocks are plates of replicates in which some plate holds both arms, else the replicates that hold both.
+    Blocks are plates (and levels of a factor) of replicates in which some hold both arms, else the replicates that do.
     """
-    plates = _plates(images)
+    plates = plates_of(images)
     shared = images.groupby(plates)["treated"].transform("nunique") == 2
     blocks = plates.where(shared.groupby(images["replicate"]).transform("any"), images["replicate"])
     arms = images.groupby(blocks)["treated"].nunique()
     return blocks if arms.max() == 2 and (unit == "replicate" or len(arms) > 1) else None
 
 
-def _plates(images: pd.DataFrame) -> pd.Series:
-    """The plate of each image within its replicate; those that nobody knows are one."""
-    return images["replicate"] + "/" + told(images["plate"]).fillna("")
-
-
 def _named(images: pd.DataFrame, unit: str, blocks: pd.Series | None) -> str:
     """The units, and what the blocks are."""
     if blocks is None:
         return f"{unit}s"
-    named = ("plates" if blocks.nunique() > images["replicate"].nunique() else "replicates") + " as blocks"
+    plates = "plates and levels" if FACTOR in images else "plates"
+    named = (plates if blocks.nunique() > images["replicate"].nunique() else "replicates") + " as blocks"
     return f"wells, {named}" if unit == "well" else named
 
 
@@ -98,14 +95,14 @@ def fit_mean_interaction(images: pd.DataFrame, unit: str) -> Fit:
         blocks = [images["treated"], images["group"], *([] if used is None else [images["replicate"]])]
     plates = _plates_told_apart(images, treated * group, blocks)
     if plates.nunique() > 1:
-        blocks, used = [*blocks, plates], _plates(images)
+        blocks, used = [*blocks, plates], plates_of(images)
     name = f"mixed model of image means, {_named(images, unit, used)}, interaction"
     return _fit_effect(images, treated * group, [images["timepoint"], *blocks], units, (unit, name))
 
 
 def _plates_told_apart(images: pd.DataFrame, effect: np.ndarray, blocks: list[pd.Series]) -> pd.Series:
     """The plate of each image where its replicate shows `effect` (I,) within plates and blocks, else the replicate."""
-    plates, names = _plates(images), images["replicate"].copy()
+    plates, names = plates_of(images), images["replicate"].copy()
     for rows in images.groupby("replicate").indices.values():
         own = [block.iloc[rows] for block in (*blocks, plates)]
         if own[-1].nunique() > 1 and _fixed_effects(effect[rows], own) is not None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings, as_text, in_order, rows_of, told
-from cellular.autophagy.compare.images import compared, on_shared_plates
+from cellular.autophagy.compare.images import FACTOR, compared, on_shared_plates, plates_of
 from cellular.autophagy.compare.inhibitor import inhibitor_column
 from cellular.data.platemap import look_alike
 from cellular.errors import InputError
@@ -91,26 +91,28 @@ def not_side_by_side(
 
 
 def _of_own_plates(images: pd.DataFrame, pairs: Iterable[tuple[str, Any, np.ndarray]], control: str) -> Iterator[str]:
-    """Treatments that are not on all plates of their control; `pairs` as of :func:`not_side_by_side`."""
+    """Treatments that are not on all plates (and levels of a factor) of their control, as :func:`not_side_by_side`."""
     own, left, apart = list[str](), set[str](), dict[tuple[str, ...], list[str]]()
+    one, many = ("plate and level", "plates and levels") if FACTOR in images else ("plate", "plates")
+    named = images["plate"] + ", " + images[FACTOR] if FACTOR in images else images["plate"]
     for treatment, _, chosen in pairs:
         both = images[chosen]
-        known = both[told(both["plate"]).notna() & (both.groupby("replicate")["treatment"].transform("nunique") == 2)]
+        known = both[told(named[chosen]).notna() & (both.groupby("replicate")["treatment"].transform("nunique") == 2)]
         kept = on_shared_plates(known, known["treatment"])
         if not kept.all():
-            own, left = [*own, f"'{treatment}'"], left | set(known.loc[~kept, "plate"])
-        arms = known[kept].groupby(["replicate", "plate"])["treatment"].nunique().groupby(level="replicate").max()
+            own, left = [*own, f"'{treatment}'"], left | set(named[known.index[~kept]])
+        arms = known.groupby(["replicate", plates_of(known)])["treatment"].nunique().groupby(level="replicate").max()
         if (arms < 2).any():
             apart.setdefault(tuple(arms.index[arms < 2]), []).append(f"'{treatment}'")
     if own:
         yield (
-            f"{_some(own)} is compared with '{control}' of its own plates: what lies on plates that hold one of the "
+            f"{_some(own)} is compared with '{control}' of its own {many}: what lies on those that hold one of the "
             f"two alone is left out ({_some(in_order(left))})"
         )
     for replicates, names in apart.items():
         yield (
-            f"{_some(names)} shares no plate with '{control}' in replicate(s) {_some(replicates)}: what these plates "
-            "differ by, staining and exposure, is in the comparison"
+            f"{_some(names)} shares no {one} with '{control}' in replicate(s) {_some(replicates)}: what these "
+            "differ by is in the comparison"
         )
 
 
