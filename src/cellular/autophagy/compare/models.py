@@ -94,8 +94,8 @@ def fit_mean_interaction(images: pd.DataFrame, unit: str) -> Fit:
         units, used = images[unit], _blocks(images, unit)
         blocks = [images["treated"], images["group"], *([] if used is None else [images["replicate"]])]
     plates = _plates_told_apart(images, treated * group, blocks)
-    if plates.nunique() > 1:
-        blocks, used = [*blocks, plates], plates_of(images)
+    if not plates.equals(images["replicate"]):
+        blocks, used = [*blocks, plates], plates
     name = f"mixed model of image means, {_named(images, unit, used)}, interaction"
     return _fit_effect(images, treated * group, [images["timepoint"], *blocks], units, (unit, name))
 
