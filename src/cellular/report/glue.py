@@ -152,7 +152,7 @@ axis.axis_label = label
 # args: wells, mapper, renderers, hovers (HoverTool), features, names, what: colours, and what is told where one points
 WELL_FEATURE = """
 const known = Array.from(wells.data[what.value] ?? []).filter(Number.isFinite).sort((a, b) => a - b)
-if (!known.length) known.push(0) // without a value every well is grey, whatever the scale
+if (!known.length) known.push(0, 1) // without a value every well is grey, whatever the scale
 mapper.setv({low: known[Math.floor(0.02 * (known.length - 1))], high: known[Math.ceil(0.98 * (known.length - 1))]})
 for (const renderer of renderers)
   for (const part of ["glyph", "selection_glyph", "nonselection_glyph"])

@@ -9,6 +9,7 @@ from cellular.autophagy.compare.doses import (
     Curve,
     compare_doses,
     curve_row,
+    dose_means,
     dose_series,
     fit_curve,
     levelled,
@@ -141,6 +142,40 @@ def test_a_replicate_that_lacks_a_dose_bends_nothing():
     levels = levelled(lacking)[0]
     steps = (whole.loc["a"] - whole.loc["a", 0.0]).to_numpy()
     assert (levels - levels.iloc[0]).to_numpy() == pytest.approx(steps)
+
+
+def test_an_ec50_between_two_doses_that_nothing_tells_is_refused():
+    """A steep curve goes from zero to plateau between 10 and 100: 30 and 70 fit alike; with a dose of 30 it is told."""
+
+    def row(doses, slope, scatter):
+        rng = np.random.default_rng(1)
+        values = Curve(2, 10, 30, slope).at(np.array(doses, float)) + rng.normal(0, scatter, (4, len(doses)))
+        means = pd.DataFrame(values, index=list("abcd"), columns=pd.Index(doses, dtype=float, name="dose"))
+        return curve_row(named(means), StatsSettings())
+
+    for scatter in (0.1, 0.5):
+        assert row((0, 1, 10, 100, 1000), 8, scatter)["refusal"].startswith(
+            "no dose lies on the slope: the EC50 is somewhere between 10 and 100"
+        )
+    told = row((0, 1, 10, 30, 100, 1000), 8, 0.5)
+    assert told["refusal"] == ""
+    assert told["ec50"] == pytest.approx(30, rel=0.2)
+    # shares of 0.1 and 0.92 beside it are no plateaus, where the scatter does not hide that
+    assert row((0, 1, 10, 100, 1000), 2, 0.1)["ec50"] == pytest.approx(30, rel=0.1)
+
+
+def test_plates_of_one_day_bend_nothing():
+    """Low doses and the control on one plate, high ones and the control on another that is brighter by 5."""
+    doses, cells = (0.0, 1.0, 4.0, 0.0, 16.0, 64.0), []
+    for column, dose in enumerate(doses, 1):
+        plate = column > 3
+        place = {"field": f"f{column}", "plate": f"p{plate:d}", "well": f"A{column:02d}", "date": "2024-01-01"}
+        cells.append({**place, "treatment": "drug" if dose else "none", "dose": dose, "area": 5.0 * plate + dose})
+    table = nest(pd.DataFrame(cells), StatsSettings())
+    means = dose_means(table, table["dose"], "area").iloc[0]
+    assert (means - means[0]).tolist() == pytest.approx([0, 1, 4, 16, 64])
+    unlinked = table[table["dose"] > 0]  # no dose is on both: nothing tells the plates' levels
+    assert dose_means(unlinked, unlinked["dose"], "area").iloc[0].tolist() == [1, 4, 21, 69]
 
 
 def table_of(rows: list[dict]) -> pd.DataFrame:

@@ -113,7 +113,7 @@ def test_jackknife_by_hand():
         return {"size": len(values), "total": sum(values), "squares": sum(v * v for v in values)}
 
     rows = [
-        {"replicate": r, "well": f"{r}{arm}", "treated": float(arm), "timepoint": 1, **sums(values)}
+        {"replicate": r, "plate": r, "well": f"{r}{arm}", "treated": float(arm), "timepoint": 1, **sums(values)}
         for r, arms in counts.items()
         for arm, values in enumerate(arms)
     ]
@@ -138,8 +138,8 @@ def test_a_ratio_is_within_replicates_however_full_they_are():
     cells_of, rate, times = np.array([[40, 4], [4, 40], [20, 10]]), np.array([10.0, 30.0, 20.0]), [1.5, 1.4, 1.6]
     means = np.stack([rate, rate * times], axis=1)
     rows = [
-        {"replicate": f"r{r}", "well": f"{r}{arm}", "treated": float(arm), "timepoint": 1, "size": n, "total": n * mean}
-        | {"squares": n * mean**2}
+        {"replicate": f"r{r}", "plate": f"r{r}", "well": f"{r}{arm}", "treated": float(arm), "timepoint": 1}
+        | {"size": n, "total": n * mean, "squares": n * mean**2}
         for r, arms in enumerate(zip(cells_of, means))
         for arm, (n, mean) in enumerate(zip(*arms))
     ]
@@ -366,3 +366,73 @@ def test_what_is_true_or_false_is_a_share_and_words_among_numbers_are_said():
     ]
     with pytest.raises(InputError, match=r"level \('<LOD'\)"):
         compare(cells, StatsSettings(features=("level",)))
+
+
+def on_plates(holds: list[dict[str, int]], values, replicates: int = 3) -> pd.DataFrame:
+    """Cells of `replicates` days with the same plates, which hold so many wells of each treatment; `values` fills one.
+
+    `values` takes (rng, plate, treatment) and gives the level of a well.
+    """
+    rng, rows = np.random.default_rng(4), []
+    for day in range(1, replicates + 1):
+        for plate, wells in enumerate(holds):
+            for row, (treatment, count) in enumerate(wells.items()):
+                for column in range(1, count + 1):
+                    level = day + values(plate, treatment) + rng.normal(0, 0.1)
+                    place = {"date": f"2024-01-{day:02d}", "plate": f"p{plate}", "well": f"{'AB'[row]}{column:02d}"}
+                    name = "_".join(place.values())
+                    cells = {
+                        "ratio": level + np.array([-1.0, 0.0, 1.0]),
+                        "puncta_total": rng.poisson(np.exp(level / 2), 3),
+                    }
+                    rows.append(pd.DataFrame({"field": name, **place, "treatment": treatment, **cells}))
+    return pd.concat(rows, ignore_index=True)
+
+
+@pytest.mark.parametrize("feature", ["ratio", "puncta_total"])
+def test_a_treatment_is_compared_with_the_control_of_its_own_plate(feature):
+    """The second plate of each day is brighter by 3: wells of the first say nothing of a treatment on the second."""
+    cells = on_plates([{"none": 3}, {"none": 3, "drug": 3}], lambda plate, _: 3 * plate)
+    settings = StatsSettings(control="none", features=(feature,))
+    found, wanted = compare(cells, settings), compare(cells[cells["plate"] == "p1"], settings)
+    pd.testing.assert_frame_equal(found.effects, wanted.effects)
+    assert any("of its own plates" in note and "2024-01-01-p0" in note for note in found.notes)
+    assert not any("plates" in note for note in wanted.notes if "however many plates" not in note)
+
+
+def test_plates_are_blocks_however_many_wells_of_a_treatment_they_hold():
+    """Six wells of the control and one treated, then one and six, on a plate brighter by 3: the means are 2 apart.
+
+    Wells differ by next to nothing within their plate and treatment, so the effect is 0.5 on both plates.
+    """
+    holds = [{"none": 6, "drug": 1}, {"none": 1, "drug": 6}]
+    cells = on_plates(holds, lambda plate, treatment: 3 * plate + 0.5 * (treatment == "drug"))
+    row = overall(cells, "ratio", control="none")
+    wells = cells.groupby(["date", "plate", "treatment", "well"])["ratio"].mean()
+    plates = wells.groupby(level=["date", "plate", "treatment"]).mean().unstack()
+    assert row["estimate"] == pytest.approx((plates["drug"] - plates["none"]).mean(), abs=0.05)
+    assert row["ci_low"] < 0.5 < row["ci_high"]
+    assert "plates as blocks" in row["model"]
+    assert overall(cells[cells["date"] == "2024-01-01"], "ratio", control="none")["estimate"] == pytest.approx(
+        0.5, abs=0.2
+    )
+
+
+def test_treatments_that_share_no_plate_are_compared_and_this_is_said():
+    cells = on_plates([{"none": 2}, {"drug": 2}], lambda plate, _: 3 * plate)
+    found = compare(cells, StatsSettings(control="none", features=("ratio",)))
+    assert found.effects["estimate"].iloc[0] == pytest.approx(3, abs=0.2)
+    assert any("'drug' shares no plate with 'none' in replicate(s) 2024-01-01, 2024-01-02" in n for n in found.notes)
+
+
+def test_a_drug_given_at_one_level_of_a_factor_is_compared_there():
+    """Knock-outs are brighter by 3, and the drug was given to the wild type alone: its control is the wild type's."""
+    cells = on_plates([{"none": 4, "drug": 2}], lambda plate, _: 0)
+    knocked_out = (cells["treatment"] == "none") & cells["well"].isin(["A03", "A04"])
+    cells = cells.assign(genotype=np.where(knocked_out, "KO", "WT"), ratio=cells["ratio"] + 3 * knocked_out)
+    settings = StatsSettings(control="none", features=("ratio",), factor="genotype")
+    found = compare(cells, settings)
+    wanted = compare(cells[~knocked_out], StatsSettings(control="none", features=("ratio",))).effects
+    numbers = ["estimate", "ci_low", "ci_high", "p_value", "wells_control", "wells_treated", "plates_control"]
+    pd.testing.assert_frame_equal(found.effects[numbers], wanted[numbers])
+    assert any("'none' of its own plates and levels" in n and "2024-01-01-p0, KO" in n for n in found.notes)

@@ -92,6 +92,36 @@ def test_replicates_without_both_arms_are_left_out_and_fewer_than_three_are_refu
     assert own["p_value"].isna().all(), "replicates that hold one arm each are no flux"
 
 
+def test_flux_is_of_plates_that_hold_both_arms():
+    """Wells without inhibitor of a further plate, dimmer by 100, are in no flux, nor in the difference of two."""
+    cells = plate()
+    further = cells[cells["inhibitor"] == "none"].assign(
+        plate=lambda t: t["plate"] + " too", field=lambda t: t["field"] + "x"
+    )
+    further["intensity"] -= 100
+    wanted, found = flux(cells).table, flux(pd.concat([cells, further], ignore_index=True)).table
+    pd.testing.assert_frame_equal(found, wanted)
+
+
+def test_flux_is_of_the_doses_that_were_given_with_the_inhibitor():
+    """EBSS at 5 with and without inhibitor; wells of 1, without it alone and dimmer by 100, are in no flux."""
+    cells = plate().assign(dose=lambda t: np.where(t["treatment"] == "EBSS", 5.0, np.nan))
+    lower = cells[(cells["treatment"] == "EBSS") & (cells["inhibitor"] == "none")]
+    lower = lower.assign(
+        dose=1.0, field=lambda t: t["field"] + "x", well="B01", intensity=lambda t: t["intensity"] - 100
+    )
+    both = pd.concat([cells, lower], ignore_index=True)
+    wanted, found = flux(cells), flux(both)
+    pd.testing.assert_frame_equal(found.table, wanted.table)
+    pd.testing.assert_frame_equal(found.pools, wanted.pools)
+    assert [w for w in found.warnings if w not in wanted.warnings] == [
+        "Flux of EBSS is that of dose 5, given with and without inhibitor"
+    ]
+    both.loc[(both["treatment"] == "EBSS") & (both["inhibitor"] == "BafA1"), "dose"] = 20.0
+    said = "EBSS had other doses without inhibitor (1, 5) than with (20): both are in its flux"
+    assert said in flux(both).warnings
+
+
 @pytest.mark.parametrize(
     ("levels", "none", "expected"),
     [

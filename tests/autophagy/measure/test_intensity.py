@@ -75,6 +75,13 @@ def test_a_dark_flat_cell_has_no_correlation():
     assert all(np.isnan(values).all() for values in got.values())
 
 
+def test_a_channel_that_is_constant_in_a_cell_has_no_correlation_whatever_rounding_leaves():
+    labels, plane = np.ones((1, 997), np.uint16), np.full((1, 997), 0.1)
+    other = np.linspace(0, 1, 997)[None]
+    for red, green in ((plane, plane), (plane, other), (other, plane)):
+        assert np.isnan(measure_colocalisation(channels(red, green, (0.05, 0.05)), Regions.of(labels))["pearson"]).all()
+
+
 def test_regions_of_an_empty_image():
     regions = Regions.of(np.zeros((4, 4), np.uint16))
     got = measure_intensity(channels(np.zeros((4, 4)), np.zeros((4, 4))), regions)

@@ -13,7 +13,7 @@ from scipy.optimize import least_squares
 from scipy.stats import page_trend_test
 from scipy.stats import t as student
 
-from cellular.autophagy.compare.design import StatsSettings, in_order, told
+from cellular.autophagy.compare.design import UNKNOWN, StatsSettings, as_text, in_order, told
 from cellular.autophagy.compare.images import ImageSums, sum_images, with_n
 from cellular.data.doses import split_unit
 from cellular.errors import InputError
@@ -85,10 +85,26 @@ def fit_curve(dose: np.ndarray, response: np.ndarray, weight: np.ndarray | None 
 
 
 def dose_means(table: pd.DataFrame, doses: pd.Series, feature: str) -> pd.DataFrame:
-    """Replicates by doses (rising): means of image means; NaN where a replicate has no such dose."""
-    known = table.assign(dose=doses)[doses.notna() & np.isfinite(table[feature].astype(float))]
-    images = known.groupby(["replicate", "dose", "image"], observed=True)[feature].mean()
-    return images.groupby(level=["replicate", "dose"]).mean().unstack("dose").sort_index(axis=1)
+    """Replicates by doses (rising): means of image means; NaN where a replicate has no such dose.
+
+    Plates of a replicate that have a dose in common have their own levels taken off, as replicates have theirs
+    (:func:`levelled`): with low doses on one and high ones on the other, what plates differ by would bend the curve.
+    """
+    plates = told(table["plate"]).fillna("")
+    known = table.assign(dose=doses, plate=plates)[doses.notna() & np.isfinite(table[feature].astype(float))]
+    images = known.groupby(["replicate", "plate", "dose", "image"], observed=True)[feature].mean()
+    rows = {name: _of_plates(part.droplevel("replicate")) for name, part in images.groupby(level="replicate")}
+    return pd.DataFrame(rows).T.rename_axis(index="replicate", columns="dose").sort_index(axis=1)
+
+
+def _of_plates(images: pd.Series) -> pd.Series:
+    """Mean of each dose in the images (by ``plate, dose``) of one replicate."""
+    plates = images.groupby(level=["plate", "dose"]).mean().unstack("dose")
+    at = np.argwhere(plates.notna().to_numpy())
+    pairs = np.column_stack([np.eye(count)[column] for count, column in zip(plates.shape, at.T)])
+    if len(plates) > 1 and np.linalg.matrix_rank(pairs) == sum(plates.shape) - 1:  # all hang together
+        return levelled(plates.rename_axis(index="replicate"))[0]
+    return images.groupby(level="dose").mean()
 
 
 def levelled(means: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
@@ -170,11 +186,14 @@ def compare_doses(
     """
     curves, points = [], []
     all_before = {} if before is None else dose_series(before, settings, control)
+    placed = table
+    if settings.factor:  # whose levels are taken off as those of plates are
+        placed = table.assign(plate=table["plate"] + ", " + as_text(table[settings.factor]).fillna(UNKNOWN))
     for treatment, doses in dose_series(table, settings, control).items():
         unit = _unit(table[doses.notna()], settings)
         rows, means_of = [], []
         for feature in features:
-            means = dose_means(table, doses, feature)
+            means = dose_means(placed, doses, feature)
             if means.empty:
                 continue
             rows.append({"feature": feature, "treatment": treatment, "unit": unit, **curve_row(means, settings)})
@@ -235,7 +254,7 @@ def curve_row(means: pd.DataFrame, settings: StatsSettings) -> dict:
         return row | {"refusal": f"no trend with the dose (p = {p:.2g}): a curve would be drawn through noise"}
     levels, tested = levelled(means)
     curve = fit_curve(levels.index.to_numpy(float), levels.to_numpy(), tested.to_numpy(float))
-    problem = not_spanned(curve, levels.index.to_numpy(float))
+    problem = not_spanned(curve, levels.index.to_numpy(float)) or not_told(curve, means)
     if problem:
         return row | {"refusal": problem}
     row |= {name: getattr(curve, name) for name in _NAMES}
@@ -263,6 +282,35 @@ def not_spanned(curve: Curve, doses: np.ndarray) -> str:
     if low > BENDS[0]:
         return f"the lowest dose is at {low:.0%} of the way already: test lower doses, or wells without"
     return ""
+
+
+def not_told(curve: Curve, means: pd.DataFrame) -> str:
+    """Why the EC50 could be anywhere between two neighbouring doses; empty where the means tell it.
+
+    Where no dose lies between the bends, EC50 and slope follow from how little the doses beside the EC50 depart from
+    zero and plateau. Once that is lost in the scatter of replicates (about doses and replicates; at least a hundredth
+    of the way from zero to plateau), the least squares have a valley, and leaving out replicates stays in it. Then the
+    EC50's standard error to the first order, twice, is wider than half the gap between the doses.
+    """
+    levels, tested = levelled(means)
+    doses = levels.index.to_numpy(float)
+    low, high = doses[doses < curve.ec50].max(), doses[doses >= curve.ec50].min()
+    shares, way = curve.share(doses), abs(curve.plateau - curve.zero)
+    if low <= 0 or shares[doses == low] > BENDS[0] or shares[doses == high] < BENDS[1]:
+        return ""
+    steep = np.where(doses > 0, curve.slope * shares * (1 - shares), 0.0)
+    logs = np.log(np.where(doses > 0, doses, curve.ec50) / curve.ec50)
+    root = np.sqrt(tested.to_numpy(float))
+    others = np.column_stack([1 - shares, shares, steep * logs]) * root[:, None]
+    own = steep * root
+    own -= others @ np.linalg.lstsq(others, own)[0]
+    rest = means - levels
+    rest = rest.sub(rest.mean(axis=1), axis=0)
+    freedom = int(tested.sum()) - len(levels) - len(means) + 1
+    scatter = np.sqrt(np.nansum(rest.to_numpy() ** 2) / freedom) if freedom > 0 else 0.0
+    if 2 * max(scatter, way / 100) < np.log(high / low) / 2 * way * np.linalg.norm(own):
+        return ""
+    return f"no dose lies on the slope: the EC50 is somewhere between {low:g} and {high:g}; test doses between these"
 
 
 def _jackknifed(means: pd.DataFrame, curve: Curve, settings: StatsSettings) -> dict:

@@ -138,12 +138,13 @@ def compare(
     table = shares(table, settings.features)
     measured, described = _measured(table, cells, settings, images)
     features = list(dict.fromkeys(settings.features)) or measured.features
-    sums = measured if set(features) <= set(measured.features) else sum_images(table, features)
+    sums = measured if set(features) <= set(measured.features) else sum_images(table, features, settings.factor)
     if not features:
         raise InputError("No column holds a measurement of cells: numbers that differ from cell to cell")
     kinds = {name: is_count(name, table[name], settings) for name in features}
-    old = sum_images(before, features) if len(left_out) else None
+    old = sum_images(before, features, settings.factor) if len(left_out) else None
     pairs = list(_comparisons(sums.images, control))
+    overall = [pair for pair in pairs if pair[1] == ALL]
     parts = [Features(features[at : at + PART]) for at in range(0, len(features), PART)]
     by_part = list(each(_Comparing(sums, kinds, control, pairs, settings), parts))
     # by pair and then by feature, however they were shared out
@@ -160,7 +161,7 @@ def compare(
         notes=(
             *kept_apart,
             *taken_for_granted(table, len(cells), len(all_fields), settings),
-            *not_side_by_side(sums.images, [pair for pair in pairs if pair[1] == ALL], settings),
+            *not_side_by_side(sums.images, overall, control, settings),
             *pooled_factors(everything, described, settings, arms and arms.given(everything)),
         ),
         measurements=measured.features,
@@ -221,7 +222,7 @@ def _measured(
     choose_features(table, settings)
     told = set() if images is None else set(images)  # a plate map's numbers, which cells have from there
     numbers = [name for name in choose_features(table, StatsSettings()) if name in cells]
-    sums = sum_images(table, [name for name in numbers if name not in told or describe("cells", name)])
+    sums = sum_images(table, [name for name in numbers if name not in told or describe("cells", name)], settings.factor)
     crowded = sums.size > 1
     steady = sums.scatter <= (1e-10 * np.nan_to_num(sums.mean)) ** 2 * sums.size
     same = crowded.any(0) & (steady | ~crowded).all(0)

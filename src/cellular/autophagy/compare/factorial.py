@@ -12,7 +12,7 @@ import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings, as_text, in_order, told
 from cellular.autophagy.compare.effects import ALL, Comparison, interval, is_count, with_q_values
-from cellular.autophagy.compare.images import ImageSums, beside_before, sum_images
+from cellular.autophagy.compare.images import FACTOR, ImageSums, beside_before, on_shared_plates, sum_images
 from cellular.autophagy.compare.inference import Inference, inference
 from cellular.autophagy.compare.models import Fit, fit_count, fit_count_interaction, fit_mean, fit_mean_interaction
 from cellular.errors import InputError
@@ -49,16 +49,19 @@ class Question:
         )
 
 
-def arm_sums(table: pd.DataFrame, features: list[str], factors: dict[str, pd.Series]) -> ImageSums:
+def arm_sums(
+    table: pd.DataFrame, features: list[str], factors: dict[str, pd.Series], within: str | None = None
+) -> ImageSums:
     """Sums of the cells of each image and combination of `factors` (named text columns); cells that lack one go out.
 
-    An image whose cells belong to several arms has a row for each.
+    An image whose cells belong to several arms has a row for each. `within` is a column within whose levels arms are
+    to be compared.
     """
     named = pd.DataFrame(factors, index=table.index)
     known = named.notna().all(axis=1)
     arms = named[known].groupby(list(factors), sort=True).ngroup()
     levels = named[known].groupby(arms.to_numpy()).first()
-    sums = sum_images(table[known].assign(treatment=arms.astype(str)), features)
+    sums = sum_images(table[known].assign(treatment=arms.astype(str)), features, within)
     looked_up = levels.loc[sums.images["treatment"].astype(int)].reset_index(drop=True)
     images = sums.images.drop(columns="treatment").assign(**{name: looked_up[name] for name in factors})
     return ImageSums(images, sums.features, sums.size, sums.total, sums.squares, sums.scatter)
@@ -147,7 +150,10 @@ def _n(complete: pd.DataFrame, left_out: int) -> dict[str, int]:
 def complete_replicates(
     images: pd.DataFrame, question: Question, settings: StatsSettings
 ) -> tuple[pd.DataFrame, int, Inference]:
-    """Images of the replicates that hold every arm (all images where none does), how many others, what they allow."""
+    """Images of the replicates that hold every arm (all images where none does), how many others, what they allow.
+
+    Of a replicate with plates that hold every arm, the images on these.
+    """
     wanted = 2 if question.against is None else 4
     levels = images["group"].map({1: str(question.at), 0: str(question.against)})
     arms = levels + ", " + images["treated"].map({0: str(question.low), 1: str(question.high)})
@@ -156,6 +162,10 @@ def complete_replicates(
     complete = images[images["replicate"].isin(whole)] if len(whole) else images
     if arms.nunique() < wanted:
         return complete, 0, Inference("well", 0)
+    if wanted == 4:  # levels of a factor are those of one arm or the other
+        complete = complete[on_shared_plates(complete.drop(columns=FACTOR, errors="ignore"), arms[complete.index])]
+    else:
+        complete = complete[on_shared_plates(complete, arms[complete.index])]
     allowed = inference(complete.assign(treatment=arms[complete.index]), settings, paired=True)
     return complete, len(per_replicate) - len(complete["replicate"].unique()), allowed
 

@@ -24,6 +24,7 @@ from cellular.autophagy.compare.images import ImageSums, with_n
 from cellular.autophagy.compare.inhibitor import Arms
 from cellular.autophagy.compare.turnover import turnover
 from cellular.errors import InputError
+from cellular.files import as_numbers
 
 YELLOW = "puncta_yellow"
 
@@ -73,6 +74,9 @@ def compare_flux(
     was.
     """
     features = list(dict.fromkeys([*features, *([YELLOW] if YELLOW in table else [])]))
+    table, of_doses = _at_shared_doses(table, arms, settings)
+    before = None if before is None else _at_shared_doses(before, arms, settings)[0]
+    dose = settings.dose if settings.dose in table else None
     named, control = _named(table, settings), control_of(table, settings, alone=True)
     pairs = [(treatment, control) for treatment in in_order(table["treatment"])]
     if settings.factor:
@@ -80,7 +84,7 @@ def compare_flux(
         pairs = [(f"{t}, {level}", f"{c}, {level}") for level in levels for t, c in pairs]
 
     def summed(part: pd.DataFrame) -> ImageSums:
-        return arm_sums(part, features, {"treatment": _named(part, settings), "arm": arms.of(part)})
+        return arm_sums(part, features, {"treatment": _named(part, settings), "arm": arms.of(part)}, dose)
 
     sums, old = summed(table), None if before is None else summed(before)
     kinds = {name: is_count(name, table[name], settings) for name in features}
@@ -99,6 +103,7 @@ def compare_flux(
     found.insert(0, "quantity", np.where(found["control"].isna(), "flux", "difference of fluxes"))
     counts = [name for name in features if kinds[name]]
     warned = (
+        *of_doses,
         *_not_raised(found, settings),
         *_apart(table.assign(treatment=named), arms),
         *_alone(there, arms, well_word(table)),
@@ -114,6 +119,33 @@ def compare_flux(
 def _named(table: pd.DataFrame, settings: StatsSettings) -> pd.Series:
     """Treatments, each level of the further factor as one of its own."""
     return table["treatment"] + ", " + as_text(table[settings.factor]) if settings.factor else table["treatment"]
+
+
+def _at_shared_doses(table: pd.DataFrame, arms: Arms, settings: StatsSettings) -> tuple[pd.DataFrame, list[str]]:
+    """Cells of doses that a treatment had with and without inhibitor, where it had such in a replicate; what to say.
+
+    Where the inhibitor was added to one dose of several, the pool without it is that of this dose.
+    """
+    if settings.dose not in table:
+        return table, []
+    named, doses, arm = _named(table, settings), as_text(table[settings.dose]).fillna(""), arms.of(table)
+    without, blocked = arm == arms.none, arm.isin(arms.inhibitors)
+    keys = [named, table["replicate"]]
+    both = (flags.groupby([*keys, doses]).transform("any") for flags in (without, blocked))
+    shared = pd.concat(both, axis=1).all(axis=1)
+    some = shared.groupby(keys).transform("any")
+    said = []
+    for treatment in in_order(named[some & ~shared].dropna()):
+        here = ", ".join(in_order(doses[shared & (named == treatment)]))
+        said.append(f"Flux of {treatment} is that of {settings.dose} {here}, given with and without inhibitor")
+    given = as_numbers(table[settings.dose]) > 0
+    for treatment in in_order(named[~some & without & given].dropna()):
+        had = [", ".join(in_order(doses[flags & ~some & (named == treatment)])) for flags in (without, blocked)]
+        if had[1]:
+            said.append(
+                f"{treatment} had other doses without inhibitor ({had[0]}) than with ({had[1]}): both are in its flux"
+            )
+    return table[shared | ~some], said
 
 
 def _hold(there: pd.Series, treatments: set[str], arms: set[str]) -> bool:

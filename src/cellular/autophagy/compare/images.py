@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from cellular.autophagy.compare.design import LEVELS, StatsSettings, in_order, told
+from cellular.autophagy.compare.design import LEVELS, UNKNOWN, StatsSettings, as_text, in_order, told
 from cellular.autophagy.compare.inference import Inference, inference
 
 
@@ -17,7 +17,7 @@ class ImageSums:
 
     Attributes
     ----------
-    images : I rows: LEVELS, ``timepoint, treatment``.
+    images : I rows: LEVELS, ``timepoint, treatment``, and :data:`FACTOR` where a factor was named.
     features : F names.
     size : (I, F) cells with a finite value.
     total, squares : (I, F) sum of their values and of the squares.
@@ -50,13 +50,22 @@ class ImageSums:
         return self.images[rows].assign(value=sums["total"] / sums["size"], **sums)
 
 
-def sum_images(table: pd.DataFrame, features: Sequence[str]) -> ImageSums:
-    """Sum up a nested table (:func:`cellular.autophagy.compare.design.nest`), one feature at a time."""
+# The level of the further factor, where treatments are compared within its levels.
+FACTOR = "factor/level"
+
+
+def sum_images(table: pd.DataFrame, features: Sequence[str], factor: str | None = None) -> ImageSums:
+    """Sum up a nested table (:func:`cellular.autophagy.compare.design.nest`), one feature at a time.
+
+    `factor` is a column within whose levels images are to be compared.
+    """
     keys = [*LEVELS, "timepoint", "treatment"]
     groups = table.groupby(["image", "treatment"], sort=True, observed=True)
     codes = groups.ngroup().to_numpy()
     order = np.unique(codes, return_index=True)[1]
     images = table.iloc[order][keys].reset_index(drop=True)
+    if factor:
+        images[FACTOR] = as_text(table[factor]).iloc[order].fillna(UNKNOWN).to_numpy()
     size, total, squares, scatter = (np.zeros((len(images), len(features))) for _ in range(4))
     for at, feature in enumerate(features):
         values = table[feature].to_numpy(np.float64, na_value=np.nan)
@@ -74,13 +83,31 @@ def compared(images: pd.DataFrame, settings: StatsSettings) -> tuple[Inference, 
     """What the images of two treatments allow, and those of them that are compared.
 
     Where replicates hold both treatments side by side, one that holds a single treatment has no difference to show: a
-    day on which the control alone was imaged would move a ratio of rates by what the day does.
+    day on which the control alone was imaged would move a ratio of rates by what the day does. So do plates of one
+    replicate: see :func:`on_shared_plates`.
     """
     if images["treatment"].nunique() < 2:
         return Inference("well", 0), images
+    images = images[on_shared_plates(images, images["treatment"])]
     allowed = inference(images, settings)
     whole = images.groupby("replicate")["treatment"].transform("nunique") == 2
     return allowed, images[whole] if allowed.unit == "replicate" and whole.any() else images
+
+
+def plates_of(images: pd.DataFrame) -> pd.Series:
+    """The plate of each image within its replicate, those that nobody knows being one; and its level of a factor."""
+    plates = images["replicate"] + "/" + told(images["plate"]).fillna("")
+    return plates + ", " + images[FACTOR] if FACTOR in images else plates
+
+
+def on_shared_plates(images: pd.DataFrame, arms: pd.Series) -> pd.Series:
+    """Images (bool) on plates that hold all `arms`; of a replicate in which no plate does, all.
+
+    Plates differ in staining and exposure: the control of one to which a treatment was not given says nothing of it.
+    So do the levels of a factor; see :func:`plates_of`.
+    """
+    shared = arms.groupby(plates_of(images)).transform("nunique") == arms.nunique()
+    return shared | ~shared.groupby(images["replicate"]).transform("any")
 
 
 def means_over_time(

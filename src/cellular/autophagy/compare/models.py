@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.compare.design import LEVELS
+from cellular.autophagy.compare.images import FACTOR, plates_of
 from cellular.autophagy.compare.reml import least_squares, nest_levels
 
 # Differences below this share of the values are what rounding leaves of equal numbers.
@@ -34,8 +35,8 @@ def fit_mean(images: pd.DataFrame, unit: str) -> Fit:
     with equally full images, is some two hundred times faster than a model of single cells, and keeps a crowded image
     from outvoting the others. Units (`unit`; each treatment of a replicate where replicates hold both) have random
     intercepts, wells and positions inside them too, as far as the data tell these apart; images are the residual, and
-    replicates that hold both treatments are blocks. (Laird & Ware, Biometrics 38, 963, 1982; weights and error:
-    :func:`cellular.autophagy.compare.reml.least_squares`.)
+    replicates that hold both treatments are blocks, or their plates that do. (Laird & Ware, Biometrics 38, 963, 1982;
+    weights and error: :func:`cellular.autophagy.compare.reml.least_squares`.)
 
     Parameters
     ----------
@@ -43,24 +44,34 @@ def fit_mean(images: pd.DataFrame, unit: str) -> Fit:
     unit : ``"replicate"`` or ``"well"``, whose scatter the standard error shows.
     """
     treated = images["treated"].to_numpy(np.float64)
-    blocked = _in_blocks(images, unit)
+    blocks = _blocks(images, unit)
     units = images[unit]
-    if unit == "replicate" and blocked:
+    if unit == "replicate" and blocks is not None:
         units = units.astype(str) + np.where(treated == 1, "/treated", "/control")
-    blocks = ["timepoint", "replicate"] if blocked else ["timepoint"]
-    name = f"mixed model of image means, {_named(unit, blocked)}"
-    return _fit_effect(images, treated, [images[block] for block in blocks], units, (unit, name))
+    fixed = [images["timepoint"], *([] if blocks is None else [blocks])]
+    name = f"mixed model of image means, {_named(images, unit, blocks)}"
+    return _fit_effect(images, treated, fixed, units, (unit, name))
 
 
-def _in_blocks(images: pd.DataFrame, unit: str) -> bool:
-    """Whether replicates that hold both arms are blocks, within which these are compared; wells of one need none."""
-    arms = images.groupby("replicate")["treated"].nunique()
-    return arms.max() == 2 and (unit == "replicate" or len(arms) > 1)
+def _blocks(images: pd.DataFrame, unit: str) -> pd.Series | None:
+    """The block of each image, within which the arms are compared; None without, as wells of one block need none.
+
+    Blocks are plates (and levels of a factor) of replicates in which some hold both arms, else the replicates that do.
+    """
+    plates = plates_of(images)
+    shared = images.groupby(plates)["treated"].transform("nunique") == 2
+    blocks = plates.where(shared.groupby(images["replicate"]).transform("any"), images["replicate"])
+    arms = images.groupby(blocks)["treated"].nunique()
+    return blocks if arms.max() == 2 and (unit == "replicate" or len(arms) > 1) else None
 
 
-def _named(unit: str, blocked: bool) -> str:
-    """The units, and whether replicates are blocks."""
-    return {"replicate": "replicates as blocks", "well": "wells, replicates as blocks"}[unit] if blocked else f"{unit}s"
+def _named(images: pd.DataFrame, unit: str, blocks: pd.Series | None) -> str:
+    """The units, and what the blocks are."""
+    if blocks is None:
+        return f"{unit}s"
+    plates = "plates and levels" if FACTOR in images else "plates"
+    named = (plates if blocks.nunique() > images["replicate"].nunique() else "replicates") + " as blocks"
+    return f"wells, {named}" if unit == "well" else named
 
 
 def fit_mean_interaction(images: pd.DataFrame, unit: str) -> Fit:
@@ -68,7 +79,7 @@ def fit_mean_interaction(images: pd.DataFrame, unit: str) -> Fit:
 
     With replicates as units, both effects may differ from replicate to replicate: each replicate is its own block for
     the treatment and for the group, so that its difference of differences is its one observation (df = R - 1), and with
-    equally full units the result is the t-test of those.
+    equally full units the result is the t-test of those. Plates are blocks, too, where this leaves the effect.
 
     Parameters
     ----------
@@ -76,15 +87,27 @@ def fit_mean_interaction(images: pd.DataFrame, unit: str) -> Fit:
     """
     treated, group = (images[name].to_numpy(np.float64) for name in ("treated", "group"))
     arms = images["treated"].astype(str) + "/" + images["group"].astype(str)
-    blocked = _in_blocks(images, unit)
     if unit == "replicate":
-        units = images["replicate"].astype(str) + "/" + arms
+        units, used = images["replicate"].astype(str) + "/" + arms, images["replicate"]
         blocks = [images["replicate"].astype(str) + "/" + images[name].astype(str) for name in ("treated", "group")]
     else:
-        units, blocks = images[unit], [images["treated"], images["group"]]
-        blocks += [images["replicate"]] if blocked else []
-    name = f"mixed model of image means, {_named(unit, blocked)}, interaction"
+        units, used = images[unit], _blocks(images, unit)
+        blocks = [images["treated"], images["group"], *([] if used is None else [images["replicate"]])]
+    plates = _plates_told_apart(images, treated * group, blocks)
+    if not plates.equals(images["replicate"]):
+        blocks, used = [*blocks, plates], plates
+    name = f"mixed model of image means, {_named(images, unit, used)}, interaction"
     return _fit_effect(images, treated * group, [images["timepoint"], *blocks], units, (unit, name))
+
+
+def _plates_told_apart(images: pd.DataFrame, effect: np.ndarray, blocks: list[pd.Series]) -> pd.Series:
+    """The plate of each image where its replicate shows `effect` (I,) within plates and blocks, else the replicate."""
+    plates, names = plates_of(images), images["replicate"].copy()
+    for rows in images.groupby("replicate").indices.values():
+        own = [block.iloc[rows] for block in (*blocks, plates)]
+        if own[-1].nunique() > 1 and _fixed_effects(effect[rows], own) is not None:
+            names.iloc[rows] = own[-1]
+    return names
 
 
 def _fit_effect(
@@ -128,9 +151,9 @@ def fit_count(images: pd.DataFrame, unit: str) -> Fit:
     The dispersion is estimated by moments from all cells; then units (replicates or wells, never cells) are
     left out one at a time and the regression repeated: the scatter of the results is the standard error
     (CV3 of MacKinnon, Nielsen & Webb, J Appl Econom 38, 671, 2023), which stays honest with few units where the usual
-    sandwich does not. The covariates are the treatment and, in one factor, timepoint and replicates that hold both
-    treatments: of days that differ, one with many treated cells and few of the control would pass for an effect. So
-    sums over the cells of an image hold all that the likelihood needs.
+    sandwich does not. The covariates are the treatment and, in one factor, timepoint and blocks as in
+    :func:`fit_mean`: of days that differ, one with many treated cells and few of the control would pass for an effect.
+    So sums over the cells of an image hold all that the likelihood needs.
 
     Parameters
     ----------
@@ -152,20 +175,22 @@ def fit_count_interaction(images: pd.DataFrame, unit: str) -> Fit:
 def _jackknifed(groups: list[pd.DataFrame], unit: str) -> Fit:
     """The log ratio of rates of one group of images, or that of the second less that of the first."""
     names = sorted(set().union(*(group[unit] for group in groups)))
-    blocked = all(_in_blocks(images, unit) for images in groups)
-    model = f"negative binomial{', replicates as blocks' if blocked else ''}, jackknife over {unit}s"
-    model += ", interaction" if len(groups) > 1 else ""
+    blocks = [_blocks(images, unit) for images in groups]
+    if any(one is None for one in blocks):
+        blocks = [None] * len(groups)
+    named = "" if blocks[0] is None else f", {_named(groups[0], 'replicate', blocks[0])}"
+    model = f"negative binomial{named}, jackknife over {unit}s{', interaction' if len(groups) > 1 else ''}"
     tables = []
-    for images in groups:
+    for images, block in zip(groups, blocks):
         if _fixed_effects(images["treated"].to_numpy(np.float64), [images["timepoint"]]) is None:
             return Fit(np.nan, np.nan, model, "treatment and timepoint cannot be told apart")
         totals = images.groupby("treated")["total"].sum()
         empty = [name for name, arm in (("control", 0), ("treated", 1)) if totals[arm] == 0]
         if empty:
             return Fit(np.nan, np.nan, model, f"no counts at all in the {' and '.join(empty)} cells")
-        sizes, counts, squares = _by_unit(images, unit, names, blocked)
+        sizes, counts, squares = _by_unit(images, unit, names, block)
         if not _determined(sizes.sum(0), counts.sum(0)):
-            shared = "replicate and timepoint" if blocked else "timepoint"
+            shared = "timepoint" if block is None else f"{named.split()[1].rstrip('s')} and timepoint"
             return Fit(np.nan, np.nan, model, f"no {shared} with counts in both arms")
         tables.append((sizes, counts, _dispersion(sizes.sum(0), counts.sum(0), squares.sum(0))))
 
@@ -180,9 +205,11 @@ def _jackknifed(groups: list[pd.DataFrame], unit: str) -> Fit:
     error = float(np.sqrt((n - 1) / n * np.sum((np.array(left_out) - estimate) ** 2)))
     if error <= _ROUNDING:
         return Fit(estimate, np.nan, model, f"the {unit}s of a treatment do not differ: no error to judge by")
-    if not blocked or unit == "replicate":
+    if unit == "replicate":
         return Fit(estimate, error, model)
-    spent = sum(images["replicate"].nunique() + 1 for images in groups)  # each replicate's level, and the effect
+    spent = sum(block.nunique() + 1 for block in blocks if block is not None)  # each block's level, and the effect
+    if not spent:
+        return Fit(estimate, error, model)
     return Fit(estimate, error, model, df=max(0, n - spent))
 
 
@@ -192,13 +219,13 @@ def _ratio_of(tables: list[tuple[np.ndarray, np.ndarray, float]], kept: np.ndarr
     return logs[0] if len(logs) == 1 else logs[1] - logs[0]
 
 
-def _by_unit(images: pd.DataFrame, unit: str, names: list[str], blocked: bool) -> list[np.ndarray]:
+def _by_unit(images: pd.DataFrame, unit: str, names: list[str], blocks: pd.Series | None) -> list[np.ndarray]:
     """Cells, sums and sums of squares, (units, arms, strata): the model has one expected value for an arm in a stratum.
 
-    Strata are timepoints, or those of each replicate where these are blocks.
+    Strata are timepoints, or those of each block.
     """
     units = pd.Index(names).get_indexer(images[unit])
-    strata = images["timepoint"].astype(str) + "/" + images["replicate"].astype(str) if blocked else images["timepoint"]
+    strata = images["timepoint"] if blocks is None else images["timepoint"].astype(str) + "/" + blocks
     number = pd.factorize(strata)[0]
     shape = (len(names), 2, int(number.max()) + 1)
     place = np.ravel_multi_index((units, images["treated"].astype(int), number), shape)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings, as_text, in_order, rows_of, told
-from cellular.autophagy.compare.images import compared
+from cellular.autophagy.compare.images import FACTOR, compared, on_shared_plates, plates_of
 from cellular.autophagy.compare.inhibitor import inhibitor_column
 from cellular.data.platemap import look_alike
 from cellular.errors import InputError
@@ -76,9 +76,9 @@ def check_agree(cells: pd.DataFrame, images: pd.DataFrame, settings: StatsSettin
 
 
 def not_side_by_side(
-    images: pd.DataFrame, pairs: Iterable[tuple[str, Any, np.ndarray]], settings: StatsSettings
+    images: pd.DataFrame, pairs: Sequence[tuple[str, Any, np.ndarray]], control: str, settings: StatsSettings
 ) -> Iterator[str]:
-    """Which replicates are not compared, a sentence for each of `pairs` (treatment, timepoint, rows of `images`)."""
+    """Which replicates and plates of `pairs` (treatment, timepoint, rows of `images`) are not compared."""
     for treatment, _, chosen in pairs:
         both = images[chosen]
         left = set(both["replicate"]) - set(compared(both, settings)[1]["replicate"])
@@ -87,6 +87,38 @@ def not_side_by_side(
                 f"Replicate(s) {', '.join(in_order(left))} hold one of '{treatment}' and its control alone: their "
                 "comparison is without these, since others hold both side by side"
             )
+    yield from _of_own_plates(images, pairs, control)
+
+
+def _of_own_plates(images: pd.DataFrame, pairs: Iterable[tuple[str, Any, np.ndarray]], control: str) -> Iterator[str]:
+    """Treatments that are not on all plates (and levels of a factor) of their control, as :func:`not_side_by_side`."""
+    own, left, apart = list[str](), set[str](), dict[tuple[str, ...], list[str]]()
+    one, many = ("plate and level", "plates and levels") if FACTOR in images else ("plate", "plates")
+    named = images["plate"] + ", " + images[FACTOR] if FACTOR in images else images["plate"]
+    for treatment, _, chosen in pairs:
+        both = images[chosen]
+        known = both[told(named[chosen]).notna() & (both.groupby("replicate")["treatment"].transform("nunique") == 2)]
+        kept = on_shared_plates(known, known["treatment"])
+        if not kept.all():
+            own, left = [*own, f"'{treatment}'"], left | set(named[known.index[~kept]])
+        arms = known.groupby(["replicate", plates_of(known)])["treatment"].nunique().groupby(level="replicate").max()
+        if (arms < 2).any():
+            apart.setdefault(tuple(arms.index[arms < 2]), []).append(f"'{treatment}'")
+    if own:
+        yield (
+            f"{_some(own)} is compared with '{control}' of its own {many}: what lies on those that hold one of the "
+            f"two alone is left out ({_some(in_order(left))})"
+        )
+    for replicates, names in apart.items():
+        yield (
+            f"{_some(names)} shares no {one} with '{control}' in replicate(s) {_some(replicates)}: what these "
+            "differ by is in the comparison"
+        )
+
+
+def _some(names: Sequence[str], most: int = 6) -> str:
+    """The first of the names, and how many there are where they are more."""
+    return ", ".join(names[:most]) + (f", ... ({len(names)})" if len(names) > most else "")
 
 
 def stray_word(values: pd.Series) -> str | None:

@@ -77,7 +77,8 @@ def measure_colocalisation(
 def _together(first: np.ndarray, second: np.ndarray) -> tuple[float, ...]:
     """Pearson's correlation, M1 and M2 of a cell's pixels (n,), background subtracted."""
     off, other = first - first.mean(), second - second.mean()
-    power = np.sqrt((off @ off) * (other @ other))
+    differ = np.ptp(first) > 0 and np.ptp(second) > 0  # of a constant, rounding leaves a correlation of 1 or -1
+    power = np.sqrt((off @ off) * (other @ other)) if differ else 0.0
     light, glow = np.maximum(first, 0), np.maximum(second, 0)
     shares = [
         (own @ (beside > MANDERS_THRESHOLD * beside.max()), own.sum()) for own, beside in ((light, glow), (glow, light))
