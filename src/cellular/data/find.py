@@ -12,7 +12,7 @@ from cellular.data.formats.ome_zarr import ome_attributes
 from cellular.data.formats.suffixes import UNREAD_SUFFIXES, field_name, kind_of, nuclei_field, same_name
 from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
 from cellular.data.label_files import claimed, entries, find_labels, is_image, match_labels, names_of, of_fields
-from cellular.data.listing import list_files
+from cellular.data.listing import list_files, without_copies
 from cellular.data.plate import FieldFiles, Plate, Source, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
 from cellular.data.schemes import SCHEMES, choose, read_names
@@ -123,6 +123,7 @@ def _find_among(
     z: ZChoice,
 ) -> Plate:
     """The fields of these `files`, paths under `root`, channels without roles as yet; `source` is what errors name."""
+    files, copies = without_copies(root, files)
     kinds = {path: kind_of(path.name) for path in files}
     marked = [path for path, kind in kinds.items() if kind in ("labels", "ignore")]
     images = [path for path in _without_nuclei(kinds) if kinds[path] == "image"]
@@ -132,7 +133,8 @@ def _find_among(
         raise InputError(f"{source} holds no images{', only ' + others if others else ''}")
     chosen = choose(images, scheme, pattern)
     reading = read_names(images, chosen)
-    notes = [f"{len(unread)} files are not read, first {unread[0]}; save {_kinds(unread)} as TIFF"] if unread else []
+    notes = copies
+    notes += [f"{len(unread)} files are not read, first {unread[0]}; save {_kinds(unread)} as TIFF"] if unread else []
     if reading.extra:
         notes.append(f"{len(reading.extra)} thumbnails or overviews left out, first {reading.extra[0]}")
     if reading.unread:
