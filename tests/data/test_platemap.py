@@ -288,6 +288,16 @@ def test_images_of_no_plate_are_told_of_by_field(tmp_path):
         find_plate(tmp_path / "images", plate_map=tmp_path / "map.csv")
 
 
+def test_a_map_is_called_by_its_file_for_cellulars_names_too(tmp_path):
+    """Read before, it passed for `the map given`, and of CELLULAR's names for the one that ships with the package."""
+    (tmp_path / "images").mkdir()
+    write_image(tmp_path / "images" / "Timepoint_001_220518-ST_C03_s1_w1.TIF", np.ones((8, 8), np.uint16))
+    (tmp_path / "map.csv").write_text("well,treatment\nC03,EBSS\n")
+    plate = find_plate(tmp_path / "images", plate_map=read_plate_map(tmp_path / "map.csv"))
+    assert plate.map_file == str(tmp_path / "map.csv")
+    assert find_plate(tmp_path / "images").map_file == "CELLULAR's own map"
+
+
 def test_cellulars_own_map():
     treatments = dict(cellular_map().table[["well", "treatment"]].itertuples(index=False))
     assert {well[0] for well, treatment in treatments.items() if treatment == "fed"} == {"C"}

@@ -369,9 +369,10 @@ def _with_map(plate: Plate, plate_map: str | Path | PlateMap | None) -> Plate:
     if plate_map is None:
         if plate.scheme != "cellular":
             return plate
-        plate_map = cellular_map()
-    known = plate_map if isinstance(plate_map, PlateMap) else read_plate_map(plate_map)
-    source = "the map given" if isinstance(plate_map, PlateMap) else str(plate_map)
+        known, source = cellular_map(), "CELLULAR's own map"
+    else:
+        known = plate_map if isinstance(plate_map, PlateMap) else read_plate_map(plate_map)
+        source = str(known.path or "the map given")
     if known.by_field:
         fields = ((item.name, item.series, names_of(item)) for item in plate.fields)
         kind, (wells, bare, unused) = "field", known.match_fields(fields)
@@ -388,7 +389,6 @@ def _with_map(plate: Plate, plate_map: str | Path | PlateMap | None) -> Plate:
         none = "no name of an image tells a well; give a map with a column 'field' in place of 'well'"
         seen = f"the images' first is {_well_words(bare[0])}" if bare else none
         raise InputError(f"{source}: no {kind} of {plate.folder} is in this map: {first}, {seen}")
-    source = "CELLULAR's own map" if plate.scheme == "cellular" and not isinstance(plate_map, str | Path) else source
     return replace(plate, wells=wells, map_file=source, notes=(*plate.notes, *notes))
 
 

@@ -38,7 +38,10 @@ def group_files(
         of_group.setdefault(group, parts)
         slices = groups[group][parts.channel]
         if parts.z in slices:
-            raise InputError(f"Two files for the same thing: {slices[parts.z]} and {root / path}; remove one")
+            raise InputError(
+                f"Two files for the same thing, by their names: {slices[parts.z]} and {root / path}; remove one, or "
+                "give --pattern with groups for what tells them apart"
+            )
         slices[parts.z] = root / path
     several_times = len({parts.timepoint for parts in of_group.values()}) > 1
     fields: list[FieldFiles] = []

@@ -54,11 +54,13 @@ class PlateMap:
         ``dose_unit``.
     dose_unit : unit of ``dose``, None where no unit or no dose is given.
     notes : what the user should know of how it was read.
+    path : the file that it was read from, None where it was not.
     """
 
     table: pd.DataFrame
     dose_unit: str | None = None
     notes: tuple[str, ...] = ()
+    path: Path | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -361,7 +363,7 @@ def _finished(path: Path, wells: _Wells) -> PlateMap:
         elif name != "dose_unit" or not doses:
             table[name] = pd.Series(texts, dtype=object)
             notes += look_alike(name, texts)
-    return PlateMap(table, unit, tuple(notes))
+    return PlateMap(table, unit, tuple(notes), path)
 
 
 def look_alike(name: str, texts: Iterable[str | None]) -> list[str]:
