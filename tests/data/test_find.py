@@ -399,3 +399,14 @@ def test_copies_beside_their_originals_are_left_out_and_others_stay(tmp_path):
     found = find_plate(tmp_path)
     assert [item.name for item in found.fields] == ["x", "x (1)", "y", "z"]
     assert found.notes[0] == "8 copies of other files left out, first Copy of x.tif of x.tif"
+
+
+def test_channels_of_one_name_in_folders_that_are_no_channels_are_said(tmp_path):
+    """Images of one reporter of one experiment, and of another of the next, became a field of both."""
+    for folders in (("exp1", "exp2"), ("GFP", "mRFP")):
+        for folder, channel in zip(folders, ("GFP", "mRFP")):
+            write_image(tmp_path / folders[0] / "all" / folder / f"ctrl_{channel}.tif", np.ones((8, 8), np.uint16))
+        found = find_plate(tmp_path / folders[0])
+        assert [item.name for item in found.fields] == ["ctrl"]
+        said = [note for note in found.notes if "taken from the folders all/exp1 and all/exp2" in note]
+        assert len(said) == (folders[0] == "exp1")

@@ -251,6 +251,17 @@ def test_a_file_tells_of_the_field_that_it_is_of(tmp_path):
     assert table[["field", "treatment"]].values.tolist() == [["x", "DMSO"], ["y", "baf"]]
 
 
+def test_a_row_for_each_file_of_a_field_says_what_one_would(read):
+    """As a listing of the folder has them; it was refused, and what differs still is."""
+    fields = [("x", "x", ("x_GFP", "x_RFP")), ("y", "y", ("y_GFP", "y_RFP"))]
+    text = "field,treatment,dose_nM\nx_GFP.tif,DMSO,\nx_RFP.tif,DMSO,\ny_GFP.tif,baf,10\ny_RFP.tif,baf,{}\n"
+    table, without_entry, without_field = read(text.format(10)).match_fields(fields)
+    assert table[["field", "treatment"]].values.tolist() == [["x", "DMSO"], ["y", "baf"]]
+    assert (without_entry, without_field) == ((), ())
+    with pytest.raises(InputError, match=r"'y_GFP.tif' and 'y_RFP.tif' are both of y and differ; keep one"):
+        read(text.format(20)).match_fields(fields)
+
+
 def test_a_file_does_not_tell_of_another_field_that_its_name_begins_with(read):
     """Week 1 of a mouse, and the mouse before: what the first was given was that of both."""
     table, without_entry, _ = read("field,treatment\nm_w1.tif,baf\n").match_fields(

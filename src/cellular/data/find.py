@@ -10,7 +10,7 @@ from cellular.data.formats.image_file import describe_image, ome_zarr_plate
 from cellular.data.formats.image_info import square
 from cellular.data.formats.ome_zarr import ome_attributes
 from cellular.data.formats.suffixes import UNREAD_SUFFIXES, field_name, kind_of, nuclei_field, same_name
-from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
+from cellular.data.grouping import ZChoice, fields_of_file, gathered_note, group_files, name_fields
 from cellular.data.label_files import claimed, entries, find_labels, is_image, match_labels, names_of, of_fields
 from cellular.data.listing import list_files, without_copies
 from cellular.data.plate import FieldFiles, Plate, Source, role_rank
@@ -142,6 +142,7 @@ def _find_among(
     beside = chosen.beside(root, list(reading.parts))
     notes += beside.notes
     fields = group_files(root, reading.parts, chosen.name == "cellular", beside.channels, z)
+    notes += gathered_note(root, fields)
     if beside.pixel_size_um:
         notes += _other_size(fields[0], beside.pixel_size_um)
         fields = [replace(item, pixel_size_um=beside.pixel_size_um) for item in fields]
