@@ -279,6 +279,14 @@ def test_a_file_of_two_places_is_no_entry(tmp_path):
         find_plate(tmp_path / "images", plate_map=tmp_path / "map.csv")
 
 
+def test_a_file_of_several_series_is_told_of_by_what_their_names_begin_with(read):
+    fields = [(f"slide_{place}", f"slide_{place}", ("slide",)) for place in ("pos1", "pos2")]
+    with pytest.raises(InputError, match=r"name these, or all of them by 'slide_\*'$"):
+        read("field,treatment\nslide.czi,DMSO\n").match_fields(fields)
+    table = read("field,treatment\nslide_*,DMSO\n").match_fields(fields).table
+    assert table["treatment"].tolist() == ["DMSO", "DMSO"]
+
+
 def test_images_of_no_plate_are_told_of_by_field(tmp_path):
     for name in ("ctrl_01", "ctrl_02", "baf_01"):
         write_image(tmp_path / "images" / f"{name}.tif", np.zeros((8, 8), np.uint16))

@@ -120,7 +120,9 @@ class PlateMap:
             used.update(best)
             if best is of_files and (other := places.setdefault(best[0], whole)) != whole:
                 text = entries[best[0]][1]
-                raise InputError(f"the plate map's '{text}' is a file of {other} and one of {whole}; name these")
+                stem = f"{field_name(text)}_"  # of a file of several series
+                hint = f", or all of them by '{stem}*'" if whole.startswith(stem) and other.startswith(stem) else ""
+                raise InputError(f"the plate map's '{text}' is a file of {other} and one of {whole}; name these{hint}")
             rows.append(best[0])
         names = pd.DataFrame({"field": [name for _, name in wanted]}, dtype=object)
         return self._matched(names, wanted, entries, rows, used)
