@@ -377,3 +377,36 @@ def test_dishes_of_two_days_are_told_apart_by_their_folders(tmp_path, names, sai
         ("2024-03-01_ctrl_01", "2024-03-01_ctrl_01", "240301", len(names)),
         ("2024-03-08_ctrl_01", "2024-03-08_ctrl_01", "240308", len(names)),
     ]
+
+
+def test_copies_beside_their_originals_are_left_out_and_others_stay(tmp_path):
+    """Cells of a copy counted twice; `x (1).tif` of other pixels is an image of its own."""
+    for number, name in enumerate(("x.tif", "y.ome.tif", "x (1).tif")):
+        tifffile.imwrite(tmp_path / name, np.full((8, 8), number, np.uint16))
+    for name in (
+        "x (2).tif",
+        "x(3).tif",
+        "x - Copy.tif",
+        "x - Kopie (2).tif",
+        "x copy 2.tif",
+        "Copy of x.tif",
+        "z.tif",
+    ):
+        shutil.copy(tmp_path / "x.tif", tmp_path / name)
+    shutil.copy(tmp_path / "x.tif", tmp_path / "z.tif")
+    for name in ("y.ome - Copy.tif", "y (1).ome.tif"):
+        shutil.copy(tmp_path / "y.ome.tif", tmp_path / name)
+    found = find_plate(tmp_path)
+    assert [item.name for item in found.fields] == ["x", "x (1)", "y", "z"]
+    assert found.notes[0] == "8 copies of other files left out, first Copy of x.tif of x.tif"
+
+
+def test_channels_of_one_name_in_folders_that_are_no_channels_are_said(tmp_path):
+    """Images of one reporter of one experiment, and of another of the next, became a field of both."""
+    for folders in (("exp1", "exp2"), ("GFP", "mRFP")):
+        for folder, channel in zip(folders, ("GFP", "mRFP")):
+            write_image(tmp_path / folders[0] / "all" / folder / f"ctrl_{channel}.tif", np.ones((8, 8), np.uint16))
+        found = find_plate(tmp_path / folders[0])
+        assert [item.name for item in found.fields] == ["ctrl"]
+        said = [note for note in found.notes if "taken from the folders all/exp1 and all/exp2" in note]
+        assert len(said) == (folders[0] == "exp1")

@@ -251,6 +251,17 @@ def test_a_file_tells_of_the_field_that_it_is_of(tmp_path):
     assert table[["field", "treatment"]].values.tolist() == [["x", "DMSO"], ["y", "baf"]]
 
 
+def test_a_row_for_each_file_of_a_field_says_what_one_would(read):
+    """As a listing of the folder has them; it was refused, and what differs still is."""
+    fields = [("x", "x", ("x_GFP", "x_RFP")), ("y", "y", ("y_GFP", "y_RFP"))]
+    text = "field,treatment,dose_nM\nx_GFP.tif,DMSO,\nx_RFP.tif,DMSO,\ny_GFP.tif,baf,10\ny_RFP.tif,baf,{}\n"
+    table, without_entry, without_field = read(text.format(10)).match_fields(fields)
+    assert table[["field", "treatment"]].values.tolist() == [["x", "DMSO"], ["y", "baf"]]
+    assert (without_entry, without_field) == ((), ())
+    with pytest.raises(InputError, match=r"'y_GFP.tif' and 'y_RFP.tif' are both of y and differ; keep one"):
+        read(text.format(20)).match_fields(fields)
+
+
 def test_a_file_does_not_tell_of_another_field_that_its_name_begins_with(read):
     """Week 1 of a mouse, and the mouse before: what the first was given was that of both."""
     table, without_entry, _ = read("field,treatment\nm_w1.tif,baf\n").match_fields(
@@ -266,6 +277,14 @@ def test_a_file_of_two_places_is_no_entry(tmp_path):
     (tmp_path / "map.csv").write_text("field,treatment\nimg_000000000_GFP_000.tif,DMSO\n")
     with pytest.raises(InputError, match=r"'img_000000000_GFP_000.tif' is a file of Pos0 and one of Pos1; name these"):
         find_plate(tmp_path / "images", plate_map=tmp_path / "map.csv")
+
+
+def test_a_file_of_several_series_is_told_of_by_what_their_names_begin_with(read):
+    fields = [(f"slide_{place}", f"slide_{place}", ("slide",)) for place in ("pos1", "pos2")]
+    with pytest.raises(InputError, match=r"name these, or all of them by 'slide_\*'$"):
+        read("field,treatment\nslide.czi,DMSO\n").match_fields(fields)
+    table = read("field,treatment\nslide_*,DMSO\n").match_fields(fields).table
+    assert table["treatment"].tolist() == ["DMSO", "DMSO"]
 
 
 def test_images_of_no_plate_are_told_of_by_field(tmp_path):
@@ -286,6 +305,16 @@ def test_images_of_no_plate_are_told_of_by_field(tmp_path):
     (tmp_path / "map.csv").write_text("well,treatment\nA01,DMSO\n")
     with pytest.raises(InputError, match="give a map with a column 'field' in place of 'well'"):
         find_plate(tmp_path / "images", plate_map=tmp_path / "map.csv")
+
+
+def test_a_map_is_called_by_its_file_for_cellulars_names_too(tmp_path):
+    """Read before, it passed for `the map given`, and of CELLULAR's names for the one that ships with the package."""
+    (tmp_path / "images").mkdir()
+    write_image(tmp_path / "images" / "Timepoint_001_220518-ST_C03_s1_w1.TIF", np.ones((8, 8), np.uint16))
+    (tmp_path / "map.csv").write_text("well,treatment\nC03,EBSS\n")
+    plate = find_plate(tmp_path / "images", plate_map=read_plate_map(tmp_path / "map.csv"))
+    assert plate.map_file == str(tmp_path / "map.csv")
+    assert find_plate(tmp_path / "images").map_file == "CELLULAR's own map"
 
 
 def test_cellulars_own_map():

@@ -33,6 +33,7 @@ _BARE = re.compile(
     r"|plane|image|img|blue|green|red|yellow|orange|cyan|magenta|gr[ea]y|white|uv|\d+|\b[a-z]\b|_|\W"
 )
 _TOKEN = re.compile(r"(?:w|c|ch|channel|wave|wv)[ -]?\d{1,3}", re.IGNORECASE)
+_READ = re.compile(r" \((?:job|step|pass) [-\d.]+\)$")  # which of several reads of a channel it is
 _COLOURS = {"blue", "green", "red", "yellow", "orange", "cyan", "magenta", "gray", "grey"}
 
 
@@ -53,6 +54,7 @@ def role_of(name: str) -> str | None:
     ('EGFP', 'DNA', 'marker:LAMP1', None)
     """
     text = " ".join(name.replace("_", " ").split())
+    text = _READ.sub("", text)
     if _TOKEN.fullmatch(text) or re.fullmatch(r"d\d", text):  # d2: ArrayScan's
         return None
     lower = text.lower()

@@ -46,3 +46,33 @@ def days_of(dates: pd.Series) -> pd.Series:
         bare = _TIME.sub("", text.strip())
         known[text] = shown.setdefault(day_of(text), day_of(text) if _SERIAL.fullmatch(bare) else bare)
     return worded(dates, known)
+
+
+def first_dates(dates: pd.Series, series: pd.Series) -> pd.Series:
+    """Each date as the first of its `series`: a position that was filmed past midnight is of the day it began.
+
+    >>> first_dates(pd.Series(["240301", "240302", None]), pd.Series(["a", "a", "b"])).tolist()
+    ['240301', '240301', None]
+    """
+    seen = pd.DataFrame({"date": dates, "series": series}).dropna().drop_duplicates()
+    several = seen[seen["series"].duplicated(keep=False)].groupby("series")["date"]
+    first = {name: min(days, key=day_of) for name, days in several}
+    return dates.mask(dates.notna() & series.isin(list(first)), series.map(first))
+
+
+def experiments(
+    dates: pd.Series, plates: pd.Series, wells: pd.Series, sites: pd.Series, timepoints: pd.Series
+) -> pd.Series:
+    """The date on which the experiment of each cell began.
+
+    It is the cell's own date, but where dates tell images apart and not experiments: a plate that was imaged over
+    several days, or an hour of acquisition in place of a date. Then every image of a well (a site at a timepoint) has
+    one date, whichever well of the plate was imaged on several. `dates` are as :func:`days_of` makes them.
+    """
+    seen = pd.DataFrame({"date": dates, "plate": plates.fillna(""), "well": wells, "site": sites, "time": timepoints})
+    seen = seen[dates.notna() & wells.notna()].drop_duplicates()
+    several = seen.groupby(["plate", "well"])["date"].transform("nunique") > 1
+    images = seen[several].groupby(["plate", "well", "site", "time"], dropna=False)["date"].nunique()
+    begun = images.groupby(level="plate").max().eq(1)
+    first = {plate: min(seen.loc[seen["plate"] == plate, "date"], key=day_of) for plate in begun.index[begun]}
+    return dates.mask(dates.notna() & plates.fillna("").isin(first), plates.fillna("").map(first))

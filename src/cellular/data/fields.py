@@ -11,6 +11,7 @@ _FIELD = re.compile(
     r"^Timepoint_(?P<timepoint>\d+)_(?P<date>\d{6}|(?:19|20)\d{6})-(?P<plate>[^_]+)_(?P<well>[A-Za-z]+\d+)_s(?P<site>\d+)$"
 )
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")  # what Label Studio puts before the name of an uploaded file
+_TIME = re.compile(r"_t\d+$")
 _CHANNEL = re.compile(r"^(?P<field>.+)_w(?P<channel>[1-9])$")
 
 
@@ -55,6 +56,15 @@ def parse_field(name: str) -> Field:
     if match is None or well is None:
         return Field(name)
     return Field(name, int(match["timepoint"]), match["date"][-6:], match["plate"], well, int(match["site"]))
+
+
+def series_of(name: str) -> str:
+    """The name of a field without its timepoint, ``_t001`` but in CELLULAR's names: that of its position.
+
+    >>> series_of("dish1_p2_t003"), series_of("Timepoint_002_220518-ST_C03_s1")
+    ('dish1_p2', '220518-ST_C03_s1')
+    """
+    return parse_field(_TIME.sub("", name)).series
 
 
 def split_channel(stem: str) -> tuple[str, int | None]:

@@ -10,9 +10,9 @@ from cellular.data.formats.image_file import describe_image, ome_zarr_plate
 from cellular.data.formats.image_info import square
 from cellular.data.formats.ome_zarr import ome_attributes
 from cellular.data.formats.suffixes import UNREAD_SUFFIXES, field_name, kind_of, nuclei_field, same_name
-from cellular.data.grouping import ZChoice, fields_of_file, group_files, name_fields
+from cellular.data.grouping import ZChoice, fields_of_file, gathered_note, group_files, name_fields
 from cellular.data.label_files import claimed, entries, find_labels, is_image, match_labels, names_of, of_fields
-from cellular.data.listing import list_files
+from cellular.data.listing import list_files, without_copies
 from cellular.data.plate import FieldFiles, Plate, Source, role_rank
 from cellular.data.platemap import PlateMap, cellular_map, read_plate_map
 from cellular.data.schemes import SCHEMES, choose, read_names
@@ -123,6 +123,7 @@ def _find_among(
     z: ZChoice,
 ) -> Plate:
     """The fields of these `files`, paths under `root`, channels without roles as yet; `source` is what errors name."""
+    files, copies = without_copies(root, files)
     kinds = {path: kind_of(path.name) for path in files}
     marked = [path for path, kind in kinds.items() if kind in ("labels", "ignore")]
     images = [path for path in _without_nuclei(kinds) if kinds[path] == "image"]
@@ -132,7 +133,8 @@ def _find_among(
         raise InputError(f"{source} holds no images{', only ' + others if others else ''}")
     chosen = choose(images, scheme, pattern)
     reading = read_names(images, chosen)
-    notes = [f"{len(unread)} files are not read, first {unread[0]}; save {_kinds(unread)} as TIFF"] if unread else []
+    notes = copies
+    notes += [f"{len(unread)} files are not read, first {unread[0]}; save {_kinds(unread)} as TIFF"] if unread else []
     if reading.extra:
         notes.append(f"{len(reading.extra)} thumbnails or overviews left out, first {reading.extra[0]}")
     if reading.unread:
@@ -140,6 +142,7 @@ def _find_among(
     beside = chosen.beside(root, list(reading.parts))
     notes += beside.notes
     fields = group_files(root, reading.parts, chosen.name == "cellular", beside.channels, z)
+    notes += gathered_note(root, fields)
     if beside.pixel_size_um:
         notes += _other_size(fields[0], beside.pixel_size_um)
         fields = [replace(item, pixel_size_um=beside.pixel_size_um) for item in fields]
@@ -367,9 +370,10 @@ def _with_map(plate: Plate, plate_map: str | Path | PlateMap | None) -> Plate:
     if plate_map is None:
         if plate.scheme != "cellular":
             return plate
-        plate_map = cellular_map()
-    known = plate_map if isinstance(plate_map, PlateMap) else read_plate_map(plate_map)
-    source = "the map given" if isinstance(plate_map, PlateMap) else str(plate_map)
+        known, source = cellular_map(), "CELLULAR's own map"
+    else:
+        known = plate_map if isinstance(plate_map, PlateMap) else read_plate_map(plate_map)
+        source = str(known.path or "the map given")
     if known.by_field:
         fields = ((item.name, item.series, names_of(item)) for item in plate.fields)
         kind, (wells, bare, unused) = "field", known.match_fields(fields)
@@ -386,7 +390,6 @@ def _with_map(plate: Plate, plate_map: str | Path | PlateMap | None) -> Plate:
         none = "no name of an image tells a well; give a map with a column 'field' in place of 'well'"
         seen = f"the images' first is {_well_words(bare[0])}" if bare else none
         raise InputError(f"{source}: no {kind} of {plate.folder} is in this map: {first}, {seen}")
-    source = "CELLULAR's own map" if plate.scheme == "cellular" and not isinstance(plate_map, str | Path) else source
     return replace(plate, wells=wells, map_file=source, notes=(*plate.notes, *notes))
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from cellular.data.channels import is_channel_word
 from cellular.data.formats.image_file import ImageInfo, describe_image
 from cellular.data.plate import FieldFiles, Kind, Source
 from cellular.data.schemes import Parts
@@ -38,7 +39,10 @@ def group_files(
         of_group.setdefault(group, parts)
         slices = groups[group][parts.channel]
         if parts.z in slices:
-            raise InputError(f"Two files for the same thing: {slices[parts.z]} and {root / path}; remove one")
+            raise InputError(
+                f"Two files for the same thing, by their names: {slices[parts.z]} and {root / path}; remove one, or "
+                "give --pattern with groups for what tells them apart"
+            )
         slices[parts.z] = root / path
     several_times = len({parts.timepoint for parts in of_group.values()}) > 1
     fields: list[FieldFiles] = []
@@ -53,6 +57,21 @@ def group_files(
             channels = {token: slices for token, slices in tokens.items() if token is not None}
             fields += _of_channels(item, channels, names, z, stacked)
     return fields
+
+
+def gathered_note(root: Path, fields: Iterable[FieldFiles]) -> list[str]:
+    """A remark where channels of one field were put together from several folders that are not called as channels."""
+    for item in fields:
+        folders = dict.fromkeys(source.slices[0][0].parent for source in item.sources)
+        if len(folders) > 1:
+            names = [path.relative_to(root).as_posix() for path in folders]
+            apart = [part for name in names for part in name.split("/") if not all(part in n.split("/") for n in names)]
+            if not all(is_channel_word(part) for part in apart):
+                return [
+                    f"channels of {item.name} are taken from the folders {' and '.join(names)}, where its name stands: "
+                    "if these are of several experiments give --pattern, with the folder in (?P<series>...)"
+                ]
+    return []
 
 
 def name_fields(files: Mapping[PurePosixPath, Parts]) -> dict[PurePosixPath, FieldFiles]:

@@ -1,7 +1,10 @@
 """The images of a folder, or of the folders below it, and what is said of those that are not taken."""
 
+import filecmp
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from cellular.data.formats.ome_zarr import is_ome_zarr
@@ -10,6 +13,14 @@ from cellular.data.label_files import is_image, scan
 
 # What a folder of results is known by: the plate that they are of, beside the record of the command that made them.
 PLATE = "plate.json"
+# What desktops and browsers call a copy: "x (1).tif", "x - Copy (2).tif", "x copy.tif", "Copy of x.tif".
+_WORD = r"(?:copy|kopie|copie|copia)"
+_COPY = re.compile(
+    rf"(?:{_WORD} (?:of|von|de|di) (?P<whole>.+?)"
+    rf"|(?P<of>.+?)[ _-]*(?:\((?:\d+|{_WORD})\)|[ _-]{_WORD}(?: ?\(?\d+\)?)?))"
+    r"(?P<ending>(?:\.ome)?\.[^.]+)",
+    re.IGNORECASE,
+)
 _RECORDS = ("analyse.json", "measure.json", "quality.json", "segment.json")
 
 
@@ -40,6 +51,23 @@ def list_files(folder: Path) -> tuple[list[PurePosixPath], list[str]]:
         "itself"
     )
     return here, [f"{note}; where they belong together, put all into folders"]
+
+
+def without_copies(root: Path, files: Sequence[PurePosixPath]) -> tuple[list[PurePosixPath], list[str]]:
+    """The `files` (paths under `root`) without those that are called a copy of another, and are it byte by byte.
+
+    Their cells would count twice. The second list says so.
+    """
+    there = set(files)
+    copies = {}
+    for path in files:
+        if match := _COPY.fullmatch(path.name):
+            original = path.with_name(f"{match['of'] or match['whole']}{match['ending']}")
+            with suppress(OSError):
+                if original in there and filecmp.cmp(root / original, root / path, shallow=False):
+                    copies[path] = original
+    first = [f"{len(copies)} copies of other files left out, first {one} of {of.name}" for one, of in copies.items()]
+    return [path for path in files if path not in copies], first[:1]
 
 
 def _below(folder: Path) -> Iterator[PurePosixPath]:

@@ -54,11 +54,13 @@ class PlateMap:
         ``dose_unit``.
     dose_unit : unit of ``dose``, None where no unit or no dose is given.
     notes : what the user should know of how it was read.
+    path : the file that it was read from, None where it was not.
     """
 
     table: pd.DataFrame
     dose_unit: str | None = None
     notes: tuple[str, ...] = ()
+    path: Path | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -79,14 +81,15 @@ class PlateMap:
         rows = {entry: number for number, entry in enumerate(entries)}
         keys = [(plate if by_plate else None, well) for plate, well in wanted]
         names = pd.DataFrame(wanted, columns=["plate", "well"], dtype=object)
-        return self._matched(names, wanted, entries, [rows.get(key, -1) for key in keys])
+        found = [rows.get(key, -1) for key in keys]
+        return self._matched(names, wanted, entries, found, set(found))
 
     def match_fields(self, fields: Iterable[tuple[str, str, Collection[str]]]) -> Matched:
         """Rows for fields, by a map by field: missing values where the map has no entry.
 
         An entry is a field's name, that of a file of it, the name that all its timepoints share, or one with ``*`` for
-        any letters. The first of these that fits counts. Raises InputError where two entries fit a field alike, and
-        where one is the name of several places' files.
+        any letters. The first of these that fits counts. Raises InputError where two entries that differ fit a field
+        alike, and where one is the name of several places' files.
 
         Parameters
         ----------
@@ -102,6 +105,7 @@ class PlateMap:
             called[same_name(text)].append(number)
             filed[same_name(field_name(text))].append(number)
         wanted, rows = [], []
+        used: set[int] = set()  # a row for each file of a field says the same of it
         places: dict[int, str] = {}
         for name, series, files in fields:
             wanted.append((None, name))
@@ -110,25 +114,32 @@ class PlateMap:
             fit = [called[field], filed[field], of_files, called[whole], filed[whole]]
             fit.append([number for pattern, number in patterns if pattern.fullmatch(field)])
             best = next(filter(None, fit), [-1])
-            if len(set(best)) > 1:
+            if len(set(best)) > 1 and self.table[list(self.columns)].iloc[best].drop_duplicates().shape[0] > 1:
                 one, two = (entries[number][1] for number in best[:2])
-                raise InputError(f"the plate map's '{one}' and '{two}' are both of {name}; keep one")
+                raise InputError(f"the plate map's '{one}' and '{two}' are both of {name} and differ; keep one")
+            used.update(best)
             if best is of_files and (other := places.setdefault(best[0], whole)) != whole:
                 text = entries[best[0]][1]
-                raise InputError(f"the plate map's '{text}' is a file of {other} and one of {whole}; name these")
+                stem = f"{field_name(text)}_"  # of a file of several series
+                hint = f", or all of them by '{stem}*'" if whole.startswith(stem) and other.startswith(stem) else ""
+                raise InputError(f"the plate map's '{text}' is a file of {other} and one of {whole}; name these{hint}")
             rows.append(best[0])
         names = pd.DataFrame({"field": [name for _, name in wanted]}, dtype=object)
-        return self._matched(names, wanted, entries, rows)
+        return self._matched(names, wanted, entries, rows, used)
 
     def _matched(
-        self, names: pd.DataFrame, wanted: Sequence[Place], entries: Sequence[Place], rows: Sequence[int]
+        self,
+        names: pd.DataFrame,
+        wanted: Sequence[Place],
+        entries: Sequence[Place],
+        rows: Sequence[int],
+        used: Collection[int],
     ) -> Matched:
-        """The table's `rows` (-1: none) behind `names`, a row for each of `wanted`."""
+        """The table's `rows` (-1: none) behind `names`, a row for each of `wanted`; those `used` have a place."""
         found = self.table[list(self.columns)].reindex(rows).reset_index(drop=True)
         found = found.astype(object).where(found.notna(), None)
         if "dose" in found:
             found["dose"] = found["dose"].astype("float64")
-        used = set(rows)
         return Matched(
             pd.concat([names, found], axis=1),
             tuple(place for place, row in zip(wanted, rows) if row < 0),
@@ -361,7 +372,7 @@ def _finished(path: Path, wells: _Wells) -> PlateMap:
         elif name != "dose_unit" or not doses:
             table[name] = pd.Series(texts, dtype=object)
             notes += look_alike(name, texts)
-    return PlateMap(table, unit, tuple(notes))
+    return PlateMap(table, unit, tuple(notes), path)
 
 
 def look_alike(name: str, texts: Iterable[str | None]) -> list[str]:

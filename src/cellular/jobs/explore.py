@@ -172,7 +172,7 @@ def _told(
     told["plate"] = cells["field"].map(dict(zip(fields["field"], plates_apart(fields)))).fillna("")
     if replicates:
         told["replicate"] = cells["field"].map(replicates)
-    if unit in ("well", SAMPLE) and SAMPLE in told and told["well"].isna().all():
+    if unit in ("well", SAMPLE) and SAMPLE in told and ("well" not in told or told["well"].isna().all()):
         unit = SAMPLE
         if "replicate" in told and told["replicate"].nunique() > 1:
             samples = told[SAMPLE].astype(object)

@@ -12,7 +12,7 @@ from cellular.autophagy.measure.documentation import documentation
 from cellular.autophagy.quality.drift import drift_notes, measure_drift
 from cellular.autophagy.quality.exclusions import FLAGGED, ledger, read_exclusions
 from cellular.autophagy.quality.field import measure_quality
-from cellular.autophagy.quality.flags import flag_fields
+from cellular.autophagy.quality.flags import flag_fields, same_images
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image
 from cellular.data.image import FieldImage, load_labels, read_field
@@ -137,6 +137,7 @@ def judge(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, flat: Fla
     A flat field that is not settled is estimated from the light of the fields, and not applied.
     """
     table, notes = flag_fields(as_known(tables["quality"], plate, "quality"))
+    notes += same_images(table)
     drift = measure_drift(table)
     write_csv(out / "quality.csv", table)
     write_csv(out / "drift.csv", drift)

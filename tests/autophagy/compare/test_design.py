@@ -91,6 +91,23 @@ def test_a_sample_that_was_imaged_past_midnight_is_one_and_one_named_anew_is_ano
     assert named_anew["replicate"].nunique() == 5
 
 
+def test_midnight_between_two_positions_of_a_dish_parts_no_dish():
+    """Of the third timepoint one position was imaged before midnight and one after it."""
+    rows = [
+        (f"{dish}_p{place}_t{time:03d}", "240301" if 10 * time + place < 32 else "240302", time, dish)
+        for dish in ("ctrl", "drug")
+        for place in (1, 2)
+        for time in (1, 2, 3, 4)
+    ]
+    images = pd.DataFrame(rows, columns=["field", "date", "timepoint", "sample"]).assign(site=None)
+    images["treatment"] = images["sample"]
+    table = nest(cells(*images["field"]), StatsSettings(control="ctrl"), images)
+    assert set(table["replicate"]) == {"240301"}
+    assert set(table["well"]) == {"240301: ctrl", "240301: drug"}
+    unnamed = nest(cells(*images["field"]), StatsSettings(control="ctrl"), images.drop(columns="sample"))
+    assert set(unnamed["replicate"]) == {"240301"}
+
+
 def test_a_map_without_a_treatment_says_which_of_its_columns_may_be_it():
     images = pd.DataFrame({"field": ["a", "b"], "Compound": ["dmso", "drug"], "Baf?": "none", "well": ["A01", "A02"]})
     table = cells("a", "b").assign(area=1.0)

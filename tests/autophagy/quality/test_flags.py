@@ -6,7 +6,7 @@ import pytest
 
 from cellular.autophagy.quality.drift import drift_notes, measure_drift
 from cellular.autophagy.quality.exclusions import exclusion_note, ledger, read_exclusions, with_places
-from cellular.autophagy.quality.flags import flag_fields
+from cellular.autophagy.quality.flags import flag_fields, same_images
 from cellular.errors import InputError
 from cellular.files import read_csv
 
@@ -242,3 +242,14 @@ def test_a_flag_that_was_taken_out_leaves_its_field_in(tmp_path):
     assert read_exclusions(["flagged"], quality) == {"a": "dark", "d": "flagged"}
     with pytest.raises(InputError, match="'flagged' of quality.csv holds 'no'"):
         read_exclusions(["flagged"], quality.assign(flagged=["yes", "no", "no", "no"]).iloc[1:])
+
+
+def test_copies_of_an_image_are_told_whatever_they_are_called():
+    """Of copies all is alike but the name; planes of one value are alike by themselves."""
+    table = plate().assign(power_slope__mRFP=-np.arange(10.0), sharpness__mRFP=np.arange(10) / 7)
+    assert same_images(table) == []
+    copy = table.iloc[[3]].assign(field="best", date="240308")
+    assert same_images(pd.concat([table, copy])) == [
+        "best: the same image as f3, whose cells count twice; leave copies out with --exclude"
+    ]
+    assert same_images(plate().assign(noise__mRFP=0.0)) == []

@@ -65,6 +65,21 @@ def test_units_are_told_apart_by_what_is_above_them():
     ]
 
 
+def test_a_dish_and_a_plate_that_were_imaged_past_midnight_are_one_unit():
+    """A film's cells must not be learned from and judged by, as those of one dish on two days would be."""
+    rows = [(f"{dish}_t{time:03d}", f"24030{time}", time, dish) for dish in ("a", "b") for time in (1, 2)]
+    cells = pd.DataFrame(rows, columns=["field", "date", "timepoint", "sample"]).assign(label=1)
+    truth = cells.assign(state=["x", "x", "y", "y"])
+    found = add_truth(cells, truth)
+    assert found["well"].tolist() == ["240301/a"] * 2 + ["240301/b"] * 2
+    assert found["date"].tolist() == ["240301"] * 4
+    on_a_plate = add_truth(cells.assign(plate="P", well=cells["sample"], site=1), truth)
+    assert on_a_plate["well"].tolist() == ["240301-P/a"] * 2 + ["240301-P/b"] * 2
+    # another week's plate of the same name is another
+    anew = add_truth(cells.assign(plate="P", well=cells["sample"], site=1, timepoint=1), truth)
+    assert anew["well"].tolist() == ["240301-P/a", "240302-P/a", "240301-P/b", "240302-P/b"]
+
+
 @pytest.mark.parametrize(
     ("words", "positive", "states"),
     [

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cellular.data.channels import role_of
 from cellular.data.grouping import name_fields
 from cellular.data.schemes import SCHEMES, Parts, choose, pattern_scheme, read_names
 from cellular.data.wells import well_at
@@ -264,6 +265,34 @@ def test_channels_that_no_scheme_reads_are_no_fields(names, said):
 )
 def test_words_of_channels_in_other_names_are_no_channels(names):
     assert choose([Path(name) for name in names]).name == "plain"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told", "channels"),
+    [
+        ("A1_0{}_1_1_GFP_001.tif", "12", ["GFP (step 01.1)", "GFP (step 02.1)"]),
+        ("A1_01_{}_1_GFP_001.tif", "12", ["GFP (step 01.1)", "GFP (step 01.2)"]),
+        ("P_R_p00_{}_A01f00d0.TIF", "01", ["d0 (pass 0)", "d0 (pass 1)"]),
+        ("image--L0000--S00--U00--V00--J0{}--X00--Y00--T0000--Z00--C00.tif", "78", ["C00 (job 07)", "C00 (job 08)"]),
+    ],
+)
+def test_a_channel_that_a_protocol_reads_twice_is_two_channels(pattern, told, channels):
+    """They were refused as two files for one thing; other channels keep their names."""
+    paths = [Path(pattern.format(one)) for one in told]
+    other = Path(pattern.format(told[0]).replace("GFP", "DAPI").replace("d0", "d1").replace("C00", "C01"))
+    scheme = choose([*paths, other])
+    parts = read_names([*paths, other], scheme).parts
+    assert [parts[path].channel for path in paths] == channels
+    assert parts[other].channel in ("DAPI", "d1", "C01")
+    assert read_names([paths[1], other], scheme).parts[paths[1]].channel in ("GFP", "d0", "C00")
+    roles = {role_of(channel) for channel in channels}
+    assert roles == ({"EGFP"} if "GFP" in channels[0] else {None})
+
+
+def test_loops_of_matrix_screener_are_times():
+    name = "image--L000{}--S00--U00--V00--J08--X00--Y00--T000{}--Z00--C00.tif"
+    paths = [Path(name.format(*numbers)) for numbers in ((0, 0), (1, 0), (2, 0))]
+    assert [found.timepoint for found in read_names(paths, choose(paths)).parts.values()] == [0, 1, 2]
 
 
 def said_beside(scheme, names):

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.measure.columns import OF_IMAGES, describe
-from cellular.data.dates import day_of, days_of
-from cellular.data.fields import parse_field
+from cellular.data.dates import days_of, experiments, first_dates
+from cellular.data.fields import parse_field, series_of
 from cellular.data.formats.suffixes import field_name, same_name
 from cellular.data.platemap import SAMPLE, cellular_treatment
 from cellular.data.wells import well_name
@@ -112,7 +112,10 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     wells = worded(wells, {name: well_name(name.replace(" ", "")) or name for name in wells.dropna().unique()})
     samples = _names(columns[SAMPLE]) if SAMPLE in columns and wells.isna().all() else None
     places = (plates, wells) if samples is None else (samples, samples)
-    experiment = _experiments(columns["date"], *places, sites, columns["timepoint"]).fillna(UNKNOWN)
+    dates = columns["date"]
+    if wells.isna().all():
+        dates = first_dates(dates, pd.Series(fields.map(series_of).to_numpy()[codes], cells.index))
+    experiment = experiments(dates, *places, sites, columns["timepoint"]).fillna(UNKNOWN)
     columns["replicate"] = as_text(columns[settings.replicate]).fillna(UNKNOWN) if settings.replicate else experiment
     # Without any well, what passes for plates are folders of days.
     plates = plates.where(plates.notna() | wells.isna(), "") if wells.notna().any() else wells
@@ -154,24 +157,6 @@ def _names(values: pd.Series) -> pd.Series:
     """Names of dates, plates, wells or sites as text; words that say there is none are missing."""
     names = as_text(values)
     return worded(names, {name: name for name in names.dropna().unique() if name.casefold() not in _NO_NAME})
-
-
-def _experiments(
-    dates: pd.Series, plates: pd.Series, wells: pd.Series, sites: pd.Series, timepoints: pd.Series
-) -> pd.Series:
-    """The date on which the experiment of each cell began.
-
-    It is the cell's own date, but where dates tell images apart and not experiments: a plate that was imaged over
-    several days, or an hour of acquisition in place of a date. Then every image of a well (a site at a timepoint) has
-    one date, whichever well of the plate was imaged on several.
-    """
-    seen = pd.DataFrame({"date": dates, "plate": plates.fillna(""), "well": wells, "site": sites, "time": timepoints})
-    seen = seen[dates.notna() & wells.notna()].drop_duplicates()
-    several = seen.groupby(["plate", "well"])["date"].transform("nunique") > 1
-    images = seen[several].groupby(["plate", "well", "site", "time"], dropna=False)["date"].nunique()
-    begun = images.groupby(level="plate").max().eq(1)
-    first = {plate: min(seen.loc[seen["plate"] == plate, "date"], key=day_of) for plate in begun.index[begun]}
-    return dates.mask(dates.notna() & plates.fillna("").isin(first), plates.fillna("").map(first))
 
 
 def _check_given(table: pd.DataFrame, column: str, level: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cellular.autophagy.compare.design import StatsSettings, as_text, in_order, rows_of, told
+from cellular.autophagy.compare.design import StatsSettings, as_text, in_order, rows_of, told, well_word
 from cellular.autophagy.compare.images import FACTOR, compared, on_shared_plates, plates_of
 from cellular.autophagy.compare.inhibitor import inhibitor_column
 from cellular.data.platemap import look_alike
@@ -31,7 +31,7 @@ def taken_for_granted(table: pd.DataFrame, given: int, treated: int, settings: S
         for first, days in began.groupby("replicate")["date"].unique().items():
             yield (
                 f"Images of {first} go on to {', '.join(sorted(days)[:6])}, each a site or timepoint of the same "
-                "wells: they are one replicate; --replicate date takes every date for one"
+                f"{well_word(table)}s: they are one replicate; --replicate date takes every date for one"
             )
     if table["treatment"].nunique() < 2:
         yield f"There is one treatment, '{table['treatment'].iloc[0]}': its flux stands alone, without a difference"

@@ -159,6 +159,21 @@ def flag_fields(quality: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return quality.assign(flagged=[bool(text) for text in told], reasons=pd.Series(told, quality.index, object)), notes
 
 
+def same_images(quality: pd.DataFrame) -> list[str]:
+    """A sentence for each field that measures as another to the last digit: noise makes no two images so alike."""
+    channels = [name.removeprefix("signal__") for name in quality if name.startswith("signal__")]
+    names = [f"{measure}__{channel}" for channel in channels for measure in ("power_slope", "sharpness", "noise")]
+    # a plane without noise, of one value say, may be like another's
+    noisy = quality[names[2::3]].gt(0).any(axis=1) & quality[names].notna().any(axis=1)
+    groups = quality[noisy].groupby(names, dropna=False, sort=False)["field"] if channels else ()
+    return [
+        f"{', '.join(fields[1:4])}{' and more' if len(fields) > 4 else ''}: the same image as {fields.iloc[0]}, whose "
+        "cells count twice; leave copies out with --exclude"
+        for _, fields in groups
+        if len(fields) > 1
+    ]
+
+
 def _called(name: str) -> str:
     return f"plate {name.strip()}" if name.strip() else "the plate"
 

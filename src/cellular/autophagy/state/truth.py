@@ -1,6 +1,5 @@
 """What is known of cells before training: their state in the expert's words, their date, plate and well."""
 
-import re
 from functools import partial
 
 import numpy as np
@@ -8,7 +7,8 @@ import pandas as pd
 
 from cellular.autophagy.state.unseen import require_columns
 from cellular.autophagy.state.words import ACTIVATED, BASAL, UNIDENTIFIED, in_our_words
-from cellular.data.fields import Field, parse_field
+from cellular.data.dates import days_of, experiments, first_dates
+from cellular.data.fields import Field, parse_field, series_of
 from cellular.data.platemap import SAMPLE, cellular_treatment
 from cellular.errors import InputError, SettingsError
 
@@ -115,25 +115,23 @@ def _units(cells: pd.DataFrame, told: pd.DataFrame) -> dict[str, pd.Series]:
     """Names of the units of each cell, a plate's with its date, a well's with its plate, a position's with its well."""
     parts = cells["field"].map(parse_field)
     named: dict[str, pd.Series] = {}
-    for unit in ("replicate", "date", "plate", "well", "site", SAMPLE):
+    for unit in ("replicate", "date", "plate", "well", "site", "timepoint", SAMPLE):
         by_name = parts.map(partial(_part, unit))
         source = cells[unit] if unit in cells else told.get(unit, by_name)
         named[unit] = source.map(lambda name: None if pd.isna(name) or not str(name).strip() else str(name).strip())
-    sample = named.pop(SAMPLE)
+    series = cells["field"].map(series_of)
+    sample, dates = named.pop(SAMPLE), days_of(named["date"])
+    places = (named["plate"], named["well"])
     if named["well"].isna().all():
-        named["well"] = sample
+        named["well"], places, dates = sample, (sample, sample), first_dates(dates, series)
+    # a dish, or a plate, that was imaged past midnight is one
+    named["date"] = experiments(dates, *places, named["site"], named.pop("timepoint"))
     above = [named["replicate"], named["date"]] if named["replicate"].notna().any() else [named["date"]]
     plate = _joined([*above, named["plate"]], "-")
     well = _joined([_joined([*above, named["plate"]], "-", partly=True), named["well"]], "/", partly=True)
     well = well.where(named["well"].notna(), None)
     place = _joined([well, named.pop("site")], "/").where(well.notna(), None)
-    series = cells["field"].map(_series)
     return {**named, "plate": plate, "well": well, "position": place.fillna(series)}
-
-
-def _series(field: str) -> str:
-    """The name of a field without its timepoint, ``_t001`` but in CELLULAR's names: that of its position."""
-    return parse_field(re.sub(r"_t\d+$", "", field)).series
 
 
 def _part(unit: str, field: Field) -> str | None:

@@ -2,8 +2,8 @@
 
 import difflib
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate, pairwise
@@ -93,7 +93,23 @@ def read_names(paths: Sequence[PurePosixPath], scheme: Scheme) -> Reading:
         z = None if len(planes) == 1 else found.z
         if (channel, time, z) != (found.channel, found.timepoint, found.z):  # making parts anew takes its time
             parts[path] = replace(found, channel=channel, timepoint=time, z=z)
+    if scheme.read_of:
+        parts = _reads_apart(parts, scheme.read_of)
     return Reading(parts, extra, tuple(path for path, found in read.items() if found is None))
+
+
+def _reads_apart(
+    parts: Mapping[PurePosixPath, Parts], read_of: Callable[[PurePosixPath], str]
+) -> dict[PurePosixPath, Parts]:
+    """The `parts`, channels that were read several times in one place each with its read: ``GFP (step 02)``."""
+    reads: dict[Parts, set[str]] = defaultdict(set)
+    for path, found in parts.items():
+        reads[found].add(read_of(path))
+    several = {found.channel for found, those in reads.items() if len(those) > 1}
+    return {
+        path: replace(found, channel=f"{found.channel} ({read_of(path)})") if found.channel in several else found
+        for path, found in parts.items()
+    }
 
 
 def _composed(path: PurePosixPath) -> PurePosixPath:

@@ -9,9 +9,11 @@ from cellular.errors import InputError
 
 _WELL = r"(?P<well>[A-Z]{1,2}\d{1,2})"
 # Steps count what a protocol reads; what is made of a read (stitched, transformed) has a negative one.
-_STEP = re.compile(rf"{_WELL}(?:ROI\d+)?_(?P<step>-?\d+)_\d+_(?P<site>\d+)_(?P<channel>[^_].*?)_(?P<time>\d{{3,}})")
+_STEP = re.compile(
+    rf"{_WELL}(?:ROI\d+)?_(?P<step>-?\d+)_(?P<read>\d+)_(?P<site>\d+)_(?P<channel>[^_].*?)_(?P<time>\d{{3,}})"
+)
 _CHANNEL = r"(?P<channel>[A-Za-z][A-Za-z0-9 ,\[\]]*)"
-_SITE = re.compile(rf"{_WELL}_(?P<site>-?\d+)(?:Z(?P<z>\d+))?_{_CHANNEL}_\d+_(?P<time>\d{{3,}})_\d*")
+_SITE = re.compile(rf"{_WELL}_(?P<site>-?\d+)(?:Z(?P<z>\d+))?_{_CHANNEL}_(?P<read>\d+)_(?P<time>\d{{3,}})_\d*")
 _STITCHED = re.compile(rf"{_WELL}_(?P<site>-?\d+)_[^\[]+\[.+_{_CHANNEL}\]_\d+_(?P<time>\d{{3,}})_[\d-]*")
 
 
@@ -46,4 +48,11 @@ def beside(root: Path, paths: Sequence[PurePosixPath]) -> Beside:
     return Beside()
 
 
-SCHEME = Scheme("gen5", "A1_01_1_1_GFP_001.tif", read, beside=beside)
+def read_of(path: PurePosixPath) -> str:
+    """The step of the protocol, and which of its channels, by numbers."""
+    if match := _STEP.fullmatch(stem(path)):
+        return f"step {match['step']}.{match['read']}"
+    return f"step {match['read']}" if (match := _SITE.fullmatch(stem(path))) else "step 0"
+
+
+SCHEME = Scheme("gen5", "A1_01_1_1_GFP_001.tif", read, beside=beside, read_of=read_of)

@@ -74,6 +74,8 @@ class Scheme:
     roles : token -> role where the scheme itself fixes it.
     over : schemes that read these names too, but less exactly.
     minutes : timepoints are minutes, not numbers in a series.
+    read_of : path -> which read of a protocol it is of, "step 02"; where a channel was read several times in one place,
+        these are channels of their own.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Scheme:
     roles: Mapping[str, str] = field(default_factory=dict)
     over: tuple[str, ...] = ("folders", "channels")
     minutes: bool = False
+    read_of: Callable[[PurePosixPath], str] | None = None
 
 
 GUID = r"\{?[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}\}?"
