@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
 
     from cellular.cli.main import EXIT_PROBLEMS
     from cellular.errors import MissingInputError
-    from cellular.jobs.evaluate import draw_evaluation, evaluate
+    from cellular.jobs.evaluate import evaluate
+    from cellular.jobs.evaluation_pictures import draw_evaluation
     from cellular.segment.segmenter import Segmenter
 
     if args.model_path and not Path(args.model_path).is_file():
