@@ -37,6 +37,26 @@ def test_train_then_refuse_then_force(arguments, tmp_path, capsys):
     assert main([*arguments, "--force"]) == 0
 
 
+def test_a_model_is_not_scored_on_what_it_learned_from_without_a_word(arguments, tmp_path, capsys, caplog):
+    """Nothing told that the test fields were those of the training, here under another name."""
+    write_image(tmp_path / "other" / "f.png", np.full((64, 64), 90, np.uint8))
+    write_labels(tmp_path / "other" / "f_masks.png", np.ones((64, 64), np.uint16))
+    for end in (".png", "_masks.png"):
+        (tmp_path / "other" / f"known{end}").write_bytes((tmp_path / "train" / f"f{end}").read_bytes())
+    assert main(arguments) == 0
+    model = tmp_path / "ex" / "mine" / "models" / "mine"
+    argv = ["evaluate", "--test_dir", str(tmp_path / "other"), "--model_path", str(model), "--device", "cpu"]
+    assert main([*argv, "--output_dir", str(tmp_path / "scores")]) == 0
+    assert "trained on 1 of these 2 fields, first known" in caplog.text
+    assert json.loads((tmp_path / "scores" / "other_eval.json").read_text())["trained_on"] == ["known"]
+    page = (tmp_path / "scores" / "report.html").read_text(encoding="utf-8")
+    assert "mine was trained on 1 of the 2 fields" in page
+    caplog.clear()
+    argv = ["calibrate", "--valid_dir", str(tmp_path / "other"), "--model_path", str(model), "--device", "cpu"]
+    main([*argv, "--output_model", str(tmp_path / "settled")])
+    assert "trained on 1 of these 2 fields" in caplog.text
+
+
 def test_booleans_can_be_false(arguments, tmp_path):
     assert main([*arguments, "--use_sgd", "false", "--rescale", "false"]) == 0
     settings = json.loads((tmp_path / "ex" / "mine" / "run.json").read_text())["settings"]

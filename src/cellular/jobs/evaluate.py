@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from cellular.jobs.corrections import annotated
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.evaluate_field import BOX, RECORDS, ScoredField, ScoreField, scored_fields
 from cellular.jobs.evaluation_pictures import forget_drawn
+from cellular.jobs.learned import learned_from
 from cellular.jobs.runner import ITEMS, Joined, Work, attempt, each, held, is_done
 from cellular.jobs.segment import segment
 from cellular.jobs.shards import for_the_rest
@@ -122,6 +124,7 @@ def _evaluate(
         "interval_unit": interval_unit,
         "corrected": corrected,
         "scored": list(done.names),
+        "trained_on": [] if isinstance(by, (str, Path)) else list(learned_from(predicted, by.model)),
         "problems": problems | done.problems,
     }
     result = _concluded(output_dir, plate, asked, labels, cells, done.tables)
@@ -182,7 +185,9 @@ def _concluded(
     fields = [scored[item.name].scores for item in kept]
     clusters = clusters_of(kept, asked["interval_unit"])
     detections = match_boxes(true_boxes, found_boxes)
-    return _summarise(output_dir, plate.folder.name, fields, clusters, detections, labels, kept, problems, truth_table)
+    told = _summarise(output_dir, plate.folder.name, fields, clusters, detections, labels, kept, problems, truth_table)
+    learned = set(asked.get("trained_on", ()))  # records of earlier versions do not tell
+    return replace(told, trained_on=tuple(item.name for item in kept if item.name in learned))
 
 
 def _given_labels(fields: Sequence[FieldFiles], folder: Path) -> tuple[dict[str, Path], pd.DataFrame, dict[str, str]]:

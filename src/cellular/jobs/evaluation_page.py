@@ -90,6 +90,10 @@ def _write(results: Mapping[str, EvaluationResult], out: Path, record: Mapping[s
         write_csv(out / f"difference_to_{name}.csv", table)
     explored, still, words = _explored(shown, true, predicted)
     words += [f"{unsaid:,} of {len(predicted):,} predictions have no score, and count as sure: 1."] * (unsaid > 0)
+    for name, one in results.items():
+        if one.trained_on:
+            said = f"{name} was trained on {len(one.trained_on)} of the {len(one.fields)} fields: that flatters it."
+            words.append(said)
     told = Evaluated(
         results,
         differences,

@@ -11,6 +11,7 @@ from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import MissingInputError, OutputExistsError, SettingsError
 from cellular.files import alone_in, empty_folder, is_leftover, sha256_of
 from cellular.jobs.corrections import annotated
+from cellular.jobs.learned import digests
 from cellular.report.training import Trackers, draw_loss
 from cellular.train.checkpoint import CHECKPOINT
 from cellular.train.loop import DIAMETERS, RUN, TrainingResult, start_network, train_network
@@ -85,6 +86,9 @@ def train(
         left = None if memory is None else memory - memory_of(samples)
         validation = load_samples(held_out, info, asked, "read validation fields", left) if held_out else []
         validation = with_diameters(validation, like=samples)
+        learned = {sample.name for sample in samples}
+        own = digests(item for item in fields.fields if item.name in learned)
+        info = replace(info, trained_on=tuple(dict.fromkeys((*info.trained_on, *own))))
         if held_out and (both := shared_fields(fields, held_out)):
             logger.warning(
                 "%d validation field(s) are trained on too, first %s: their loss flatters, and the best weights are "
