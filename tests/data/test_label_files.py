@@ -151,13 +151,14 @@ def test_a_mask_of_foreground_is_refused_by_whatever_takes_labels(value, images,
 
 
 @pytest.mark.parametrize("value", [1, 255])
-def test_a_foreground_of_touching_cells_is_refused_though_it_is_in_one_piece(value):
+def test_a_foreground_of_touching_cells_is_refused_though_it_is_in_one_piece(value, caplog):
     """Twenty diamonds that touch by their tips: a gap is left at each of the 5 x 6 corners of their squares."""
     cell = np.abs(np.mgrid[-4:5, -4:5]).sum(axis=0) <= 4
     sheet = np.tile(cell, (4, 5)).astype(np.uint8) * value
     with pytest.raises(InputError, match=f"a.png: its one label, {value}, surrounds 30 gaps"):
         check_cells(sheet, "a.png")
     check_cells(np.tile(cell, (2, 2)).astype(np.uint8) * value, "a.png")  # of four cells it cannot be told
+    assert ("its one label is 255, white, and taken for one cell" in caplog.text) == (value == 255)
 
 
 def test_one_cell_with_a_speck_is_a_cell():
