@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import MissingInputError, OutputExistsError, SettingsError
-from cellular.files import alone_in, empty_folder, is_leftover, sha256_of
+from cellular.files import alone_in, empty_folder, is_leftover, read_json, sha256_of
 from cellular.jobs.corrections import annotated
 from cellular.jobs.learned import digests
 from cellular.report.training import Trackers, draw_loss
+from cellular.segment.model.registry import ModelInfo
 from cellular.train.checkpoint import CHECKPOINT
 from cellular.train.loop import DIAMETERS, RUN, TrainingResult, start_network, train_network
 from cellular.train.parallel import together
@@ -79,6 +81,8 @@ def train(
         fields = annotated(train_dir, corrections)
         held_out = annotated(valid_dir, None) if valid_dir else None  # a wrong name must not cost the reading of all
         network, info, settings = start_network(replace(settings, device=device))
+        if resume:
+            _check_same_roles(folder / RUN, info)
         if not share.first:
             share.wait()  # until the first has left the flows where all find them
         samples = load_samples(fields, info, asked, "read training fields", memory)
@@ -100,7 +104,12 @@ def train(
                 _delete(folder)
         parts = [fields if corrections else train_dir, *([valid_dir] if valid_dir else [])]
         named = [str(part.folder if isinstance(part, Plate) else part) for part in parts]
-        data = {"train_dir": named[0], "valid_dir": named[1] if valid_dir else None, "sha256": listing_hash(parts)}
+        data: dict[str, Any] = {
+            "train_dir": named[0],
+            "valid_dir": named[1] if valid_dir else None,
+            "sha256": listing_hash(parts),
+        }
+        data["roles"] = list(info.roles)
         with alone_in(folder) if share.first else nullcontext():
             result = train_network(network, samples, validation, settings, folder, info, resume, data, share)
             if share.first:
@@ -137,6 +146,14 @@ def _check_folder(folder: Path, resume: bool, force: bool = False) -> bool:
             "--force deletes it first"
         )
     return resume
+
+
+def _check_same_roles(path: Path, info: ModelInfo) -> None:
+    """Refuse to go on by roles where channels were given by numbers, or the other way: the numbers may be the same."""
+    before = read_json(path).get("data", {}).get("roles", list(info.roles))  # runs of earlier versions do not tell
+    if before != list(info.roles):
+        was = f"the channels {' '.join(before)}" if before else "channels by their numbers"
+        raise SettingsError(f"{path} was run with {was}; resume with --channels as it was then, or start a new run")
 
 
 def _check_made_by_training(folder: Path) -> None:

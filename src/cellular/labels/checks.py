@@ -34,8 +34,8 @@ def check_cells(labels: np.ndarray, path: object) -> np.ndarray:
     """The label image (Y, X) at `path` as it is; InputError where its one number stands for many cells.
 
     A mask of foreground, 0 and 255 or true and false, would be one cell as large as all together. Specks beside one
-    cell are let pass: a tenth of it at most; and so are up to ten holes in it. A few cells that touch in white are such a
-    mask or one cell, and a warning says what they were taken for.
+    cell are let pass: a tenth of it at most; and so are up to ten holes in it. A few cells that touch pass for
+    one, too; where their number is white, a warning says so.
     """
     largest = labels.max(initial=0)
     if largest == 0 or (labels[labels > 0] != largest).any():
