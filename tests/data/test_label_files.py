@@ -88,6 +88,15 @@ def test_labels_of_none_of_the_fields_say_what_is_looked_for_and_what_is_there(v
     assert not (tmp_path / "out").exists()
 
 
+def test_images_are_not_their_own_labels(tmp_path):
+    """Every level was a cell."""
+    write_image(tmp_path / "a.png", LABELS.astype(np.uint8))
+    write_image(tmp_path / "other" / "a.png", LABELS.astype(np.uint8))
+    with pytest.raises(InputError, match="a.png is the image itself"):
+        find_plate(tmp_path, labels=tmp_path)
+    assert find_plate(tmp_path, labels=tmp_path / "other").fields[0].labels == tmp_path / "other" / "a.png"
+
+
 def test_of_what_cellpose_wrote_of_one_image_the_corrected_file_is_taken(tmp_path):
     for ending in ("_cp_masks.png", "_seg.npy", "_rois.zip"):
         WRITERS[ending](tmp_path / f"A01{ending}")

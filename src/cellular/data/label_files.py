@@ -22,8 +22,8 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
     Files ending as label images do are taken; only where there is none of these, all images under their own names; and
     where there is no image either, a COCO file of all fields or a YOLO file of each.
 
-    Raises MissingInputError without such a folder, InputError as :func:`find_labels` and for label images of none of
-    the fields.
+    Raises MissingInputError without such a folder, InputError as :func:`find_labels`, for label images of none of the
+    fields, and for the fields' own images.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -38,6 +38,9 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
             f"{folder} holds no label image of any of the {len(fields)} fields: they are looked for under the fields' "
             f"names, such as {fields[0].name}_masks.tif, and there are {len(found)} others, such as {there}"
         )
+    images = {path.resolve() for item in fields for path in item.images}
+    if own := next((path for path in matched.values() if path.resolve() in images), None):
+        raise InputError(f"{own} is the image itself, and no label image is beside it: its levels are no cells")
     return matched
 
 
