@@ -15,7 +15,7 @@ from cellular.evaluate.result import EvaluationResult
 from cellular.files import read_json
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.evaluate_field import RECORDS, ScoreField
-from cellular.jobs.runner import ITEMS, Work, each, files_of, forget_others, is_done
+from cellular.jobs.runner import ITEMS, Work, each, files_of, forget_others
 from cellular.jobs.shards import for_the_rest
 from cellular.report.evaluation import field_picture, precision_recall_data, precision_recall_figure
 from cellular.report.style import save
@@ -31,7 +31,8 @@ def draw_evaluation(result: EvaluationResult, engine: Engine = HERE) -> dict[str
     """
     draw = _DrawField(result)
     records = _records(result)
-    done = each(result.items, records, Work(draw, draw.inputs, draw.outputs), desc="draw", engine=for_the_rest(engine))
+    work = Work(draw, draw.inputs, draw.outputs, FieldFiles.reading)
+    done = each(result.items, records, work, desc="draw", engine=for_the_rest(engine))
     forget_others(records, done.names, draw.path)
     curves = precision_recall_data(result)
     figure = precision_recall_figure(curves, f"{result.split}: {len(result.fields)} fields")
@@ -42,8 +43,9 @@ def draw_evaluation(result: EvaluationResult, engine: Engine = HERE) -> dict[str
 def forget_drawn(result: EvaluationResult, all_of_it: bool) -> None:
     """Delete pictures of an earlier run's outlines, and, if `all_of_it` is to go, the page that tells of the split."""
     draw, records = _DrawField(result), _records(result)
-    kept = [item for item in result.items if is_done(records / ITEMS / item.name, draw.inputs(item))]
-    forget_others(records, [item.name for item in kept], draw.path)
+    work = Work(draw, draw.inputs, known=FieldFiles.reading)
+    kept = [item.name for item in result.items if work.is_done(item, records / ITEMS / item.name)]
+    forget_others(records, kept, draw.path)
     out, own = result.output_dir, [".", result.split]
     told = read_json(out / PAGE)["evaluations"].values() if (out / PAGE).is_file() else (own,)
     if all_of_it and own in told:

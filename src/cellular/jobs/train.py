@@ -178,13 +178,24 @@ def shared_fields(train: Plate, valid: Plate) -> list[str]:
 
 
 def listing_hash(parts: Sequence[Plate | str | Path]) -> str:
-    """SHA-256 over names and contents of all files of folders, or of plates' fields, in order of name."""
+    """SHA-256 over names and contents of all files of folders, or of plates' fields, in order of name.
+
+    Of plates also over which slices of z-stacks are taken, and how.
+    """
     digest = hashlib.sha256()
     for part in parts:
         found = [file for item in part.fields for file in _files_of(item)] if isinstance(part, Plate) else [Path(part)]
         for path in sorted({inside for one in found for inside in _inside(one)}):
             digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+        if stacks := [_slices(item) for item in part.fields if _slices(item)] if isinstance(part, Plate) else []:
+            digest.update(repr(stacks).encode())
     return digest.hexdigest()
+
+
+def _slices(item: FieldFiles) -> tuple:
+    """The slices of a field's stacks and how they are projected; empty where each file is one plane."""
+    chosen = [z for source in item.sources for _, z in source.slices]
+    return (item.projection, *chosen) if item.projection or any(chosen) else ()
 
 
 def _files_of(item: FieldFiles) -> list[Path]:
