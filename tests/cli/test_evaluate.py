@@ -88,6 +88,24 @@ def test_errors_show_in_the_scores(test_folder, tmp_path):
     assert not (out / "figures").exists()
 
 
+def test_no_page_of_other_scores_stays_beside_new_ones(test_folder, tmp_path):
+    """With --figures false, page and pictures of the run before lay beside the new numbers."""
+    labels, out = tmp_path / "labels", tmp_path / "out"
+    for path in test_folder.glob("*_masks.png"):
+        write_labels(labels / path.name, read_image(path))
+    command = ["evaluate", "--test_dir", str(test_folder), "--labels", str(labels), "--output_dir", str(out)]
+    drawn = ["report.html", "report.json", "cells_judged.csv", "figures/precision_recall.svg", "figures/ap_iou.svg"]
+    assert main(command) == 0
+    assert main([*command, "--figures", "false"]) == 0
+    assert all((out / name).is_file() for name in drawn)  # of the same scores
+    changed = sorted(labels.glob("*_masks.png"))[0]
+    write_labels(changed, np.where(read_image(changed) == 1, 0, read_image(changed)))
+    assert main([*command, "--figures", "false"]) == 0
+    assert not any((out / name).is_file() for name in drawn)
+    left = {path.stem for path in (out / "figures").glob("*.jpg")}
+    assert left == {path.stem for path in test_folder.glob("*s1.png")} - {changed.stem.removesuffix("_masks")}
+
+
 @pytest.mark.parametrize("table", [True, False])
 def test_a_cell_of_which_nobody_knows_is_no_box_to_find(test_folder, tmp_path, table):
     for path in test_folder.glob("*_masks.png"):

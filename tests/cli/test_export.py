@@ -29,6 +29,18 @@ def test_labels_are_exported(tmp_path, capsys, name):
     np.testing.assert_array_equal(draw(read_annotations(path, LABELS.shape), LABELS.shape), LABELS)
 
 
+def test_cells_to_be_ignored_are_not_lost_without_a_word(tmp_path, caplog):
+    for field in "ab":
+        write_labels(tmp_path / "in" / f"{field}_masks.png", LABELS)
+    write_labels(tmp_path / "in" / "c_ignore.png", LABELS)  # of no field that is exported
+    argv = ["export", str(tmp_path / "in"), "--to", "coco", "-o", str(tmp_path / "out")]
+    assert main(argv) == 0
+    assert "to be ignored" not in caplog.text
+    write_labels(tmp_path / "in" / "b_ignore.png", LABELS)
+    assert main(argv) == 0
+    assert f"1 field(s) have cells that are to be ignored, first in {tmp_path / 'in' / 'b_ignore.png'}" in caplog.text
+
+
 @pytest.mark.parametrize("name", sorted(EXPORTS))
 def test_a_damaged_label_image_is_named_and_the_rest_exported(tmp_path, capsys, name):
     pytest.importorskip({"ome-zarr": "ome_zarr", "imagej": "roifile", "hdf5": "h5py"}.get(name, "numpy"))

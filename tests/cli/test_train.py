@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
+import torch
 
 from cellular.cli.main import main
-from cellular.data.formats.images import write_image, write_labels
+from cellular.data.formats.images import read_image, write_image, write_labels
+from cellular.segment.model.weights import load_network
 
 
 @pytest.fixture
@@ -35,6 +38,52 @@ def test_train_then_refuse_then_force(arguments, tmp_path, capsys):
     assert main(arguments) == 2
     assert "--resume continues it" in capsys.readouterr().err
     assert main([*arguments, "--force"]) == 0
+
+
+def test_a_model_is_not_scored_on_what_it_learned_from_without_a_word(arguments, tmp_path, capsys, caplog):
+    """Nothing told that the test fields were those of the training, here under another name."""
+    write_image(tmp_path / "other" / "f.png", np.full((64, 64), 90, np.uint8))
+    write_labels(tmp_path / "other" / "f_masks.png", np.ones((64, 64), np.uint16))
+    for end in (".png", "_masks.png"):
+        (tmp_path / "other" / f"known{end}").write_bytes((tmp_path / "train" / f"f{end}").read_bytes())
+    assert main(arguments) == 0
+    model = tmp_path / "ex" / "mine" / "models" / "mine"
+    argv = ["evaluate", "--test_dir", str(tmp_path / "other"), "--model_path", str(model), "--device", "cpu"]
+    assert main([*argv, "--output_dir", str(tmp_path / "scores")]) == 0
+    assert "trained on 1 of these 2 fields, first known" in caplog.text
+    assert json.loads((tmp_path / "scores" / "other_eval.json").read_text())["trained_on"] == ["known"]
+    page = (tmp_path / "scores" / "report.html").read_text(encoding="utf-8")
+    assert "mine was trained on 1 of the 2 fields" in page
+    caplog.clear()
+    argv = ["calibrate", "--valid_dir", str(tmp_path / "other"), "--model_path", str(model), "--device", "cpu"]
+    main([*argv, "--output_model", str(tmp_path / "settled")])
+    assert "trained on 1 of these 2 fields" in caplog.text
+
+
+def test_stacks_are_learned_from_as_their_projection_is(arguments, tmp_path, capsys):
+    """`train` told to say --z, and had no such option."""
+    image = read_image(tmp_path / "train" / "f.png")
+    stack = np.stack([image // 3, image, image // 2])
+    labels = (tmp_path / "train" / "f_masks.png").read_bytes()
+    for folder in ("train", "valid"):
+        (tmp_path / folder / "f.png").unlink()
+        tifffile.imwrite(tmp_path / folder / "f.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    write_image(tmp_path / "flat" / "f.png", image)  # the brightest slice is the maximum
+    (tmp_path / "flat" / "f_masks.png").write_bytes(labels)
+    assert main(arguments) == 2
+    assert "say --z max" in capsys.readouterr().err
+    assert main([*arguments, "--z", "max"]) == 0
+    assert main([*arguments, "--z", "sum", "--resume"]) == 2
+    assert "run with other data" in capsys.readouterr().err
+    flat = [word.replace(str(tmp_path / "train"), str(tmp_path / "flat")) for word in arguments]
+    flat = [word.replace(str(tmp_path / "valid"), str(tmp_path / "flat")) for word in flat]
+    assert main([*flat, "--experiment_name", "flat"]) == 0
+    models = [tmp_path / "ex" / name / "models" / name for name in ("mine", "flat")]
+    one, other = (load_network(model).state_dict() for model in models)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    argv = ["evaluate", "--test_dir", str(tmp_path / "train"), "--model_path", str(models[0]), "--device", "cpu"]
+    assert main([*argv, "--output_dir", str(tmp_path / "scores"), "--z", "max"]) == 0
+    assert (tmp_path / "scores" / "figures" / "f.jpg").is_file()
 
 
 def test_booleans_can_be_false(arguments, tmp_path):

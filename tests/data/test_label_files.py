@@ -1,6 +1,7 @@
 """Which file holds whose labels: label images, and the outlines of other programs, for every verb that takes labels."""
 
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from cellular.cli.main import EXIT_ERROR, main
 from cellular.data.find import find_plate
 from cellular.data.formats.image_file import describe_image
 from cellular.data.formats.images import write_image, write_labels
+from cellular.data.formats.read import read_any_labels
 from cellular.data.image import load_labels
 from cellular.data.label_files import find_labels
 from cellular.errors import InputError
 from cellular.files import read_csv
+from cellular.jobs.export import export
 from cellular.labels.checks import check_cells
 
 LABELS = np.zeros((40, 50), np.uint16)
@@ -85,6 +88,15 @@ def test_labels_of_none_of_the_fields_say_what_is_looked_for_and_what_is_there(v
     assert not (tmp_path / "out").exists()
 
 
+def test_images_are_not_their_own_labels(tmp_path):
+    """Every level was a cell."""
+    write_image(tmp_path / "a.png", LABELS.astype(np.uint8))
+    write_image(tmp_path / "other" / "a.png", LABELS.astype(np.uint8))
+    with pytest.raises(InputError, match="a.png is the image itself"):
+        find_plate(tmp_path, labels=tmp_path)
+    assert find_plate(tmp_path, labels=tmp_path / "other").fields[0].labels == tmp_path / "other" / "a.png"
+
+
 def test_of_what_cellpose_wrote_of_one_image_the_corrected_file_is_taken(tmp_path):
     for ending in ("_cp_masks.png", "_seg.npy", "_rois.zip"):
         WRITERS[ending](tmp_path / f"A01{ending}")
@@ -92,6 +104,39 @@ def test_of_what_cellpose_wrote_of_one_image_the_corrected_file_is_taken(tmp_pat
     geojson(tmp_path / "A01.geojson")
     with pytest.raises(InputError, match=r"Two label images for field A01: .*remove one"):
         find_labels(tmp_path)
+
+
+@pytest.mark.parametrize("to", ["coco", "yolo"])
+def test_exports_to_coco_and_yolo_are_labels_again_in_the_order_of_their_numbers(to, images, tmp_path):
+    """They were said to hold no label images: only `prepare` read what `export` wrote."""
+    write_labels(tmp_path / "labels" / "A01_s1_masks.tif", LABELS)
+    export(tmp_path / "labels", to, tmp_path / "exported", images=images)
+    plate = find_plate(images, labels=tmp_path / "exported")
+    expected = np.where(LABELS == 2, 1, np.where(LABELS == 7, 2, 0))
+    assert np.array_equal(load_labels(plate.fields[0]), expected)
+
+
+def test_one_coco_image_of_two_fields_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "film.tif", np.zeros((2, 40, 50), np.uint16), imagej=True, metadata={"axes": "TYX"})
+    write_labels(tmp_path / "labels" / "film_masks.tif", LABELS)
+    export(tmp_path / "labels", "coco", tmp_path / "exported")
+    with pytest.raises(InputError, match="its film would be the image of 2 fields"):
+        find_plate(tmp_path / "film.tif", labels=tmp_path / "exported")
+
+
+def test_what_a_label_image_cannot_show_of_outlines_is_said(tmp_path, caplog):
+    """A cell that lies wholly under another was not counted, without a word."""
+    under, over = ([[2, 2], [8, 2], [8, 8], [2, 8]], [[1, 1], [9, 1], [9, 9], [1, 9]])
+    shapes = [roifile.ImagejRoi.frompoints(np.array(ring), name=str(k)) for k, ring in enumerate((under, over), 1)]
+    roifile.roiwrite(tmp_path / "A01_rois.zip", shapes)
+    with caplog.at_level(logging.WARNING):
+        assert np.unique(read_any_labels(tmp_path / "A01_rois.zip", (12, 12))).tolist() == [0, 2]
+    assert "cells overlap in 36 px" in caplog.text
+    assert "1 of 2 lie wholly under others" in caplog.text
+    caplog.clear()
+    (tmp_path / "b.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    read_any_labels(tmp_path / "b.txt", (12, 12))
+    assert "1 cells have a box and no outline" in caplog.text
 
 
 def test_outlines_without_an_image_say_what_to_do(tmp_path, capsys):
@@ -115,13 +160,14 @@ def test_a_mask_of_foreground_is_refused_by_whatever_takes_labels(value, images,
 
 
 @pytest.mark.parametrize("value", [1, 255])
-def test_a_foreground_of_touching_cells_is_refused_though_it_is_in_one_piece(value):
+def test_a_foreground_of_touching_cells_is_refused_though_it_is_in_one_piece(value, caplog):
     """Twenty diamonds that touch by their tips: a gap is left at each of the 5 x 6 corners of their squares."""
     cell = np.abs(np.mgrid[-4:5, -4:5]).sum(axis=0) <= 4
     sheet = np.tile(cell, (4, 5)).astype(np.uint8) * value
     with pytest.raises(InputError, match=f"a.png: its one label, {value}, surrounds 30 gaps"):
         check_cells(sheet, "a.png")
     check_cells(np.tile(cell, (2, 2)).astype(np.uint8) * value, "a.png")  # of four cells it cannot be told
+    assert ("its one label is 255, white, and taken for one cell" in caplog.text) == (value == 255)
 
 
 def test_one_cell_with_a_speck_is_a_cell():

@@ -111,11 +111,13 @@ def test_a_finished_lesson_is_told_again(taught):
 def test_what_is_kept_is_a_model_and_what_is_discarded_is_gone(taught, tmp_path):
     import shutil
 
-    folder, _, _, _ = taught
+    folder, _, _, lesson = taught
     for name in ("1", "2"):
         shutil.copytree(folder / "000001", tmp_path / name)
     kept = decide(tmp_path / "1", True, tmp_path / "models")
-    assert load_model(kept).info == INFO, "with what it knows of its channels"
+    info = load_model(kept).info
+    assert replace(info, trained_on=()) == INFO, "with what it knows of its channels"
+    assert len(info.trained_on) == len(lesson.learnt)
     assert decide(tmp_path / "2", False, tmp_path / "models") is None
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["1.safetensors"]
     assert {name: told["kept"] for name, told in lessons(tmp_path).items()} == {"1": True, "2": False}

@@ -7,7 +7,8 @@ import pytest
 
 from cellular.data.formats.images import read_image, read_labels, write_image, write_labels
 from cellular.data.image import load_labels, read_field
-from cellular.jobs.evaluate import draw_before_after, draw_evaluation, evaluate
+from cellular.jobs.evaluate import evaluate
+from cellular.jobs.evaluation_pictures import draw_before_after, draw_evaluation
 from cellular.report.evaluation import field_picture
 from cellular.report.evaluation_page import calibration_figure, cell_crop
 from cellular.report.outlines import LONGEST, MATCHED, MISSED, SMALLEST, SPURIOUS, display_image, outline_overlay

@@ -101,6 +101,23 @@ def test_channels_that_were_given_by_number_are_used_by_number(tmp_path, channel
     assert (info.roles, info.optional_roles) == (roles, ("EGFP",) if roles else ())
 
 
+def test_a_run_by_roles_is_not_gone_on_with_by_the_same_numbers(tmp_path):
+    """The numbers are the model's own, so that the settings were the same: half the run learned from other channels."""
+    save_model(tmp_path / "m", build_network(2, 4), ModelInfo((1, 2), ("mRFP", "EGFP")))
+    folder = make_folder(tmp_path / "train", 1)
+    grey = read_image(folder / "f0.png")
+    write_image(folder / "f0.png", np.stack([grey, grey // 2, grey // 3], axis=-1))
+    settings = TrainSettings(**SMALL | {"model_type": str(tmp_path / "m"), "n_epochs": 1})
+    train(folder, None, "one", tmp_path / "ex", settings)
+    more = replace(settings, n_epochs=1, channels=(1, 2))
+    with pytest.raises(SettingsError, match="with the channels mRFP EGFP; resume with --channels as it was then"):
+        train(folder, None, "one", tmp_path / "ex", more, resume=True)
+    train(folder, None, "two", tmp_path / "ex", more)
+    with pytest.raises(SettingsError, match="with channels by their numbers"):
+        train(folder, None, "two", tmp_path / "ex", settings, resume=True)
+    train(folder, None, "two", tmp_path / "ex", more, resume=True)
+
+
 @pytest.mark.parametrize("rescale", [True, False])
 def test_a_model_is_used_at_the_scale_that_it_learned_at(folders, tmp_path, rescale):
     """Scaled to 30 px cells (``diam_mean`` over ``diam_labels``) if so trained, and else not scaled at all."""

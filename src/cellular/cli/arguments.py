@@ -50,7 +50,7 @@ def add_plate(parser: argparse.ArgumentParser, *, wells: bool = True, more: str 
     add("--channels", nargs="+", default=[], metavar="ROLE=CHANNEL", help=CHANNELS_HELP + more)
     add("--scheme", help="how files are named: cellular, imagexpress, phenix, incell, ...; found by itself")
     add("--pattern", help="regular expression for other names, with groups plate, well, site, timepoint, z, channel")
-    add("--z", metavar="max|sum|N", help="what to take of a z-stack")
+    add_z(group)
     add("--pixel_size", "--pixel-size", type=float, metavar="UM", help="size of a pixel in um; else what files say")
     if wells:
         add(
@@ -59,6 +59,20 @@ def add_plate(parser: argparse.ArgumentParser, *, wells: bool = True, more: str 
             metavar="FILE",
             help="what wells, or fields, were given: CSV, TSV or XLSX (docs/plates.md)",
         )
+
+
+def add_z(parser: argparse._ActionsContainer) -> None:
+    """What of a z-stack is the image."""
+    parser.add_argument("--z", metavar="max|sum|N", help="what to take of a z-stack")
+
+
+def annotated_fields(folder: str, z: str | None, corrections: str | None = None) -> str | Plate:
+    """`folder` as given; with `z` its fields, each with labels unless there are corrections, stacks projected."""
+    from cellular.data.find import find_annotated, find_plate
+
+    if z is None:
+        return folder
+    return find_plate(folder, z=z) if corrections else find_annotated(folder, z=z)
 
 
 def split_channels(words: Sequence[str]) -> tuple[list[str], tuple[int, ...] | None]:

@@ -2,12 +2,13 @@
 
 import argparse
 
-from cellular.cli.arguments import add_segmentation, segmentation_settings
+from cellular.cli.arguments import add_segmentation, add_z, annotated_fields, segmentation_settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--valid_dir", "--valid-dir", required=True, help="folder of images with <field>_masks beside them")
+    add_z(parser)
     add("--output_model", "--output-model", required=True, help="file to write the settled model to")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--model_path", "--model-path", help="trained model file")
@@ -21,7 +22,9 @@ def run(args: argparse.Namespace) -> None:
     from cellular.segment.segmenter import Segmenter
 
     segmenter = Segmenter.from_pretrained(args.model_path or args.model_type, args.device)
-    result = calibrate(segmenter, args.valid_dir, segmentation_settings(args), out=args.output_model)
+    result = calibrate(
+        segmenter, annotated_fields(args.valid_dir, args.z), segmentation_settings(args), out=args.output_model
+    )
     info = result.model.info
     print(result.grid.round(3).to_string(index=False))
     print(

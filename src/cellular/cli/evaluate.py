@@ -2,7 +2,14 @@
 
 import argparse
 
-from cellular.cli.arguments import add_corrections, add_segmentation, boolean, segmentation_settings
+from cellular.cli.arguments import (
+    add_corrections,
+    add_segmentation,
+    add_z,
+    annotated_fields,
+    boolean,
+    segmentation_settings,
+)
 from cellular.cli.engines import add_engine, engine_of
 
 
@@ -16,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--model_type", "--model-type", help="model by name: starter, cyto, cyto2, cyto3")
     what.add_argument("--labels", metavar="DIR", help="score label images made elsewhere, <field>_masks.tif")
     add_corrections(parser, "the truth of corrected fields; fields with no label image are left out")
+    add_z(parser)
     parser.add_argument("--boxes", metavar="DIR", help="true boxes for the box AP, as YOLO files <field>.txt")
     parser.add_argument(
         "--interval_unit",
@@ -37,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
 
     from cellular.cli.main import EXIT_PROBLEMS
     from cellular.errors import MissingInputError
-    from cellular.jobs.evaluate import draw_evaluation, evaluate
+    from cellular.jobs.evaluate import evaluate
+    from cellular.jobs.evaluation_pictures import draw_evaluation
     from cellular.segment.segmenter import Segmenter
 
     if args.model_path and not Path(args.model_path).is_file():
@@ -45,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     settings = segmentation_settings(args)
     model = args.model_path or args.model_type
     segmenter = Segmenter.from_pretrained(model, args.device) if model else None
-    where = (args.test_dir, args.output_dir, segmenter, settings, args.labels, args.boxes, args.interval_unit)
+    fields = annotated_fields(args.test_dir, args.z, args.corrections)
+    where = (fields, args.output_dir, segmenter, settings, args.labels, args.boxes, args.interval_unit)
     with engine_of(args, gpu=segmenter is not None and segmenter.device.type != "cpu", threads=True) as engine:
         result = evaluate(*where, corrections=args.corrections, engine=engine)
         if args.figures:

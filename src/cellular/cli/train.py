@@ -2,7 +2,7 @@
 
 import argparse
 
-from cellular.cli.arguments import add_corrections, boolean
+from cellular.cli.arguments import add_corrections, add_z, annotated_fields, boolean
 from cellular.cli.engines import size
 
 
@@ -11,6 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--train_dir", "--train-dir", required=True, help="folder of images with <field>_masks beside them")
     add("--valid_dir", "--valid-dir", help="the same for validation; without it nothing is validated")
     add_corrections(parser, "the truth of corrected training fields; fields with no label image are left out")
+    add_z(parser)
     add("--experiment_name", "--experiment-name", required=True, help="names the folder and the saved model")
     add("--experiments_dir", "--experiments-dir", default="./experiments", help="folder of all experiments")
     add("--model_type", "--model-type", default="cyto2", help="starter, cyto, cyto2, cyto3, scratch, or a model file")
@@ -59,7 +60,9 @@ def run(args: argparse.Namespace) -> None:
     values["optimizer"] = args.optimizer or ("sgd" if args.use_sgd else "radam")
     values["channels"] = tuple(args.channels) if args.channels else None
     settings = TrainSettings(**values)
-    where = (args.train_dir, args.valid_dir, args.experiment_name, args.experiments_dir)
+    learn = annotated_fields(args.train_dir, args.z, args.corrections)
+    held_out = args.valid_dir and annotated_fields(args.valid_dir, args.z)
+    where = (learn, held_out, args.experiment_name, args.experiments_dir)
     how = {name: getattr(args, name) for name in ("resume", "force", "corrections", "memory")}
     how["trackers"] = Trackers(args.tensorboard, args.wandb, args.mlflow)
     result = train(*where, settings, **how)

@@ -1,28 +1,36 @@
 """Which file holds the labels of which field: label images, and what other programs write of outlines."""
 
+import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from cellular.data.formats.annotated import find_annotations
 from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
 from cellular.data.formats.ome_zarr import is_ome_zarr
 from cellular.data.formats.suffixes import MASKS_SUFFIX, field_name, kind_of, nuclei_field, same_name
 from cellular.data.plate import FieldFiles
 from cellular.errors import InputError, MissingInputError
 
+logger = logging.getLogger(__name__)
+
 
 def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, Path]:
     """Label image by name of field, from `folder` or its ``labels``.
 
-    Files ending as label images do are taken; only where there is none of these, all images under their own names.
+    Files ending as label images do are taken; only where there is none of these, all images under their own names; and
+    where there is no image either, a COCO file of all fields or a YOLO file of each.
 
-    Raises MissingInputError without such a folder, InputError as :func:`find_labels` and for label images of none of
-    the fields.
+    Raises MissingInputError without such a folder, InputError as :func:`find_labels`, for label images of none of the
+    fields, and for the fields' own images.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of label images: {folder}")
-    found = find_labels(folder)
+    found = _labels_in(folder)
+    if not found:
+        return _annotations_in(fields, folder)
     matched = of_fields(fields, found)
     if fields and not matched:
         there = ", ".join(path.name for path in list(found.values())[:3])
@@ -30,6 +38,9 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
             f"{folder} holds no label image of any of the {len(fields)} fields: they are looked for under the fields' "
             f"names, such as {fields[0].name}_masks.tif, and there are {len(found)} others, such as {there}"
         )
+    images = {path.resolve() for item in fields for path in item.images}
+    if own := next((path for path in matched.values() if path.resolve() in images), None):
+        raise InputError(f"{own} is the image itself, and no label image is beside it: its levels are no cells")
     return matched
 
 
@@ -40,19 +51,41 @@ def find_labels(folder: Path) -> dict[str, Path]:
 
     Raises InputError where it holds none, and where two claim one field.
     """
+    found = _labels_in(folder)
+    if not found:
+        raise InputError(
+            f"{folder} holds no label images or outlines (<field>_masks.tif or .png, _cp_masks, _labels, _seg.npy, "
+            ".geojson, _rois.zip)"
+        )
+    return found
+
+
+def _labels_in(folder: Path) -> dict[str, Path]:
     for place in (folder, folder / "labels"):
         names = [PurePosixPath(name) for name in entries(place)] if place.is_dir() else []
         if marked := [path for path in names if is_one_fields_labels(path)]:
             return claimed(marked, place)
     plain = [path for path in map(PurePosixPath, entries(folder)) if is_image(folder / path)]
     named = {same_name(field_name(path)) for path in plain}
-    plain = [path for path in plain if same_name(nuclei_field(path) or "") not in named]
-    if not plain:
-        raise InputError(
-            f"{folder} holds no label images or outlines (<field>_masks.tif or .png, _cp_masks, _labels, _seg.npy, "
-            ".geojson, _rois.zip)"
-        )
-    return claimed(plain, folder)
+    return claimed((path for path in plain if same_name(nuclei_field(path) or "") not in named), folder)
+
+
+def _annotations_in(fields: Sequence[FieldFiles], folder: Path) -> dict[str, Path]:
+    """Annotation file by name of field: one of COCO for all, or one of YOLO a field.
+
+    Raises InputError where two are of one field, and where none is of any.
+    """
+    claimants = Counter(name for item in fields for name in names_of(item))
+    files, said = find_annotations(folder, set(claimants))
+    for sentence in said:
+        logger.warning("%s", sentence)
+    for name, path in files.items():
+        if isinstance(path, str):
+            raise InputError(path)
+        if claimants[name] > 1:
+            raise InputError(f"{path}: its {name} would be the image of {claimants[name]} fields; call each its own")
+    found = {name: Path(path) for name, path in files.items()}
+    return {item.name: own for item in fields if (own := _file_of(item, found)) is not None}
 
 
 def match_nuclei_files(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, Path]:

@@ -24,6 +24,7 @@ class EvaluationResult:
     labels : predicted label image of each field. items : the files of the fields evaluated.
     recall_by_class : class -> (cells, found at IoU 0.5); empty where classes are not known.
     problems : field -> what was wrong with it.
+    trained_on : names of the fields that the model has learned from, as its file tells; on them it is flattered.
     """
 
     output_dir: Path
@@ -37,6 +38,7 @@ class EvaluationResult:
     items: list[FieldFiles] = field(repr=False)
     recall_by_class: dict[str, tuple[int, int]]
     problems: dict[str, str]
+    trained_on: tuple[str, ...] = ()
 
 
 def as_json(result: EvaluationResult) -> dict[str, Any]:
@@ -54,6 +56,7 @@ def as_json(result: EvaluationResult) -> dict[str, Any]:
         "true": sum(f.n_true for f in result.fields),
         "predicted": sum(f.n_predicted for f in result.fields),
     }
+    report["trained_on"] = list(result.trained_on)
     report["problems"] = result.problems
     return report
 

@@ -16,6 +16,7 @@ from cellular.data.plate import Plate
 from cellular.errors import InputError, OutputExistsError
 from cellular.evaluate.scores import FieldScores, score_field, summary
 from cellular.files import alone_in
+from cellular.jobs.learned import learned_from
 from cellular.jobs.segment import segment_image
 from cellular.progress import progress
 from cellular.segment.model.registry import Model, save_model
@@ -93,6 +94,7 @@ def calibrate(
     scores: dict[tuple[float, float], list[FieldScores]] = {pair: [] for pair in grid}
     measured: dict[tuple[float, float], list[tuple[np.ndarray, np.ndarray]]] = {pair: [] for pair in grid}
     plate = folder if isinstance(folder, Plate) else find_annotated(folder)
+    learned_from(plate.fields, segmenter.model)
     for item in progress(plate.fields, desc="calibrate", unit="field"):
         image, diameter = read_field(item), settings.diameter
         truth = load_labels(item, image.shape)

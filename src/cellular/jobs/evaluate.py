@@ -1,17 +1,15 @@
 """The evaluation stage: segment a test folder, score it, say how sure the scores are."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cellular.data.formats.images import write_image
-from cellular.data.formats.read import read_any_labels
-from cellular.data.image import load_labels, read_field
 from cellular.data.label_files import match_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
@@ -22,21 +20,19 @@ from cellular.evaluate.scores import FieldScores, summary
 from cellular.files import read_csv, read_json, write_csv, write_json
 from cellular.jobs.corrections import annotated
 from cellular.jobs.engines import HERE, Engine
-from cellular.jobs.evaluate_field import BOX, ScoredField, ScoreField, scored_fields
-from cellular.jobs.runner import ITEMS, Joined, Work, attempt, each, files_of, forget_others, held, is_done
+from cellular.jobs.evaluate_field import BOX, RECORDS, ScoredField, ScoreField, scored_fields
+from cellular.jobs.evaluation_pictures import forget_drawn
+from cellular.jobs.learned import learned_from
+from cellular.jobs.runner import ITEMS, Joined, Work, attempt, each, held, is_done
 from cellular.jobs.segment import segment
 from cellular.jobs.shards import for_the_rest
-from cellular.report.evaluation import field_picture, precision_recall_data, precision_recall_figure
-from cellular.report.style import save
 from cellular.segment.segmenter import Segmenter
 from cellular.segment.settings import SegmentSettings
 from cellular.tables import find_table, read_table
 
 logger = logging.getLogger(__name__)
 
-# The runner's records of what was scored and drawn, by split; hidden, since models may be scored into any folder.
-RECORDS = ".evaluate"
-# Beside them: what was asked for and passed over, so that the result can be had again.
+# Beside the runner's records: what was asked for and passed over, so that the result can be had again.
 ASKED = "evaluated.json"
 
 
@@ -56,7 +52,7 @@ def evaluate(
 
     Writes ``<split>_eval.json`` (published keys, all other scores, intervals), ``<split>_fields.csv`` (a row per field)
     and the predicted ``labels/`` into `output_dir`. A second run goes on where the first one stopped: what is
-    labelled, scored and drawn is kept while its files are the same.
+    labelled, scored and drawn is kept while its files are the same; a page or a picture of other scores goes.
 
     Parameters
     ----------
@@ -128,6 +124,7 @@ def _evaluate(
         "interval_unit": interval_unit,
         "corrected": corrected,
         "scored": list(done.names),
+        "trained_on": [] if isinstance(by, (str, Path)) else list(learned_from(predicted, by.model)),
         "problems": problems | done.problems,
     }
     result = _concluded(output_dir, plate, asked, labels, cells, done.tables)
@@ -188,7 +185,9 @@ def _concluded(
     fields = [scored[item.name].scores for item in kept]
     clusters = clusters_of(kept, asked["interval_unit"])
     detections = match_boxes(true_boxes, found_boxes)
-    return _summarise(output_dir, plate.folder.name, fields, clusters, detections, labels, kept, problems, truth_table)
+    told = _summarise(output_dir, plate.folder.name, fields, clusters, detections, labels, kept, problems, truth_table)
+    learned = set(asked.get("trained_on", ()))  # records of earlier versions do not tell
+    return replace(told, trained_on=tuple(item.name for item in kept if item.name in learned))
 
 
 def _given_labels(fields: Sequence[FieldFiles], folder: Path) -> tuple[dict[str, Path], pd.DataFrame, dict[str, str]]:
@@ -337,64 +336,10 @@ def _recall_by_class(fields: Sequence[FieldScores], table: pd.DataFrame | None) 
 
 
 def _write(result: EvaluationResult) -> None:
+    report, path = json.loads(json.dumps(as_json(result))), result.output_dir / f"{result.split}_eval.json"
+    forget_drawn(result, all_of_it=not path.is_file() or read_json(path) != report)
     rows = [scores.row() for scores in result.fields]
     for k, row in enumerate(rows):
         row["box_ap50"] = average_precision(result.detections, 0.5, np.eye(len(rows))[k])
     write_csv(result.output_dir / f"{result.split}_fields.csv", pd.DataFrame(rows))
-    write_json(result.output_dir / f"{result.split}_eval.json", as_json(result))
-
-
-def draw_evaluation(result: EvaluationResult, engine: Engine = HERE) -> dict[str, str]:
-    """Write ``figures/<field>.jpg`` for every field and ``figures/precision_recall.svg`` into the output folder.
-
-    What is drawn already, of the same files, is kept; of fields that are not scored now it goes. Returns problems.
-    """
-    draw = _DrawField(result)
-    records = result.output_dir / RECORDS / f"{result.split} figures"
-    done = each(result.items, records, Work(draw, draw.inputs, draw.outputs), desc="draw", engine=for_the_rest(engine))
-    forget_others(records, done.names, draw.path)
-    curves = precision_recall_data(result)
-    figure = precision_recall_figure(curves, f"{result.split}: {len(result.fields)} fields")
-    save(figure, result.output_dir / "figures" / "precision_recall.svg", curves)
-    return done.problems
-
-
-@dataclass(frozen=True)
-class _DrawField:
-    """Drawing one field with its cells found, missed and made up."""
-
-    result: EvaluationResult
-
-    def path(self, name: str) -> Path:
-        return self.result.output_dir / "figures" / f"{name}.jpg"
-
-    def outputs(self, item: FieldFiles) -> list[Path]:
-        return [self.path(item.name)]
-
-    def inputs(self, item: FieldFiles) -> list[Path]:
-        return [*files_of(item), *ScoreField(self.result.labels).inputs(item)]
-
-    def __call__(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
-        write_image(self.path(item.name), _picture(self.result, item.name))
-        return {}
-
-
-def draw_before_after(before: EvaluationResult, after: EvaluationResult, path: str | Path) -> Path:
-    """Write the field that gained most, as `before` and as `after` saw it, to `path`; returns the path.
-
-    Each side is called by the name of its output folder.
-    """
-    old = {one.name: one for one in before.fields}
-    both = [one for one in after.fields if one.name in old]
-    most = max(both, key=lambda one: one.instance(0.5).f1 - old[one.name].instance(0.5).f1)
-    panels = [_picture(result, most.name, result.output_dir.name) for result in (before, after)]
-    gap = np.full((panels[0].shape[0], 16, 3), 255, np.uint8)
-    return write_image(path, np.hstack([panels[0], gap, panels[1]]))
-
-
-def _picture(result: EvaluationResult, name: str, model: str = "") -> np.ndarray:
-    item = next(item for item in result.items if item.name == name)
-    scores = next(one for one in result.fields if one.name == name)
-    image = read_field(item)
-    prediction = read_any_labels(result.labels[name], image.shape, field=name)
-    return field_picture(image.array(), load_labels(item, image.shape), prediction, scores, model)
+    write_json(path, report)

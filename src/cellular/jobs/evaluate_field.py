@@ -13,6 +13,8 @@ from cellular.data.plate import FieldFiles
 from cellular.evaluate.scores import THRESHOLDS, FieldScores, score_field
 from cellular.labels.cells import cell_boxes
 
+# The runner's records of what was scored and drawn, by split; hidden, since models may be scored into any folder.
+RECORDS = ".evaluate"
 COUNTS, TRUE, PREDICTED = "counts", "true", "predicted"
 _PIXELS, _TP = ("tn", "fp", "fn", "tp"), tuple(f"tp_{threshold:.2f}" for threshold in THRESHOLDS)
 _AJI, _AJI_CELLPOSE = ("aji_shared", "aji_union"), ("aji_cellpose_shared", "aji_cellpose_union")

@@ -17,6 +17,7 @@ from cellular.evaluate.result import EvaluationResult
 from cellular.evaluate.scores import FieldScores
 from cellular.files import read_json, write_csv, write_json
 from cellular.jobs.evaluate import evaluated, scores_beside
+from cellular.jobs.evaluation_pictures import PAGE
 from cellular.jobs.explore import for_paper
 from cellular.report.choice import choose_fields
 from cellular.report.evaluation import field_picture
@@ -41,10 +42,6 @@ from cellular.report.style import save
 from cellular.report.viewer import frame_of
 
 _FEATURES = ("iou", "score", "area", "brightness")
-
-
-# What the page tells of, beside it: evaluations by model, and how they were made.
-PAGE = "report.json"
 
 
 def write_evaluation_page(
@@ -93,6 +90,10 @@ def _write(results: Mapping[str, EvaluationResult], out: Path, record: Mapping[s
         write_csv(out / f"difference_to_{name}.csv", table)
     explored, still, words = _explored(shown, true, predicted)
     words += [f"{unsaid:,} of {len(predicted):,} predictions have no score, and count as sure: 1."] * (unsaid > 0)
+    for name, one in results.items():
+        if one.trained_on:
+            said = f"{name} was trained on {len(one.trained_on)} of the {len(one.fields)} fields: that flatters it."
+            words.append(said)
     told = Evaluated(
         results,
         differences,

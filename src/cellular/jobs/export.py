@@ -1,5 +1,6 @@
 """`cellular export`: label images, or a model, in another tool's format."""
 
+import logging
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import pandas as pd
 
 from cellular.autophagy.state.by_hand import check_measured
 from cellular.data.formats.labelled import LabelledField, find_labelled, table_above, with_cells
+from cellular.data.formats.suffixes import field_name, kind_of, same_name
 from cellular.data.formats.write import EXPORTS
 from cellular.data.plate import Plate
 from cellular.errors import InputError, OutputExistsError, SettingsError
@@ -21,6 +23,8 @@ from cellular.jobs.processes import Best
 from cellular.jobs.runner import ITEMS, Work, each, files_of, finished, held, inputs_of
 from cellular.jobs.runs import measured_plate, verb_of
 from cellular.tables import find_table, read_table
+
+logger = logging.getLogger(__name__)
 
 MODELS = ("bioimageio", "onnx")
 # The runner's records, by format; hidden, since what is exported may lie in any folder.
@@ -120,6 +124,7 @@ def _export_plate(plate: Plate, out: str | Path, cells: pd.DataFrame | None) -> 
 
 def _export_fields(to: str, fields: Sequence[LabelledField], out: Path, cells: Path | None, engine: Engine) -> Exported:
     """Write each field, but for those that an earlier run wrote of the same files, and what is about all of them."""
+    _warn_of_ignored(fields)
     records, export = out / RECORDS / to, EXPORTS[to]
     names = export.names(fields)
     noted = records / "classes.json"
@@ -134,6 +139,19 @@ def _export_fields(to: str, fields: Sequence[LabelledField], out: Path, cells: P
         files = [out / name for name in done.tables[FILES]["file"]]
         files += export.whole(kept, out, names, done.tables) if export.whole else []
     return Exported(files, len(kept), done.problems)
+
+
+def _warn_of_ignored(fields: Sequence[LabelledField]) -> None:
+    """Say that cells nobody could tell are lost: trained on or scored by the export, their pixels are background."""
+    folders = {item.labels_path.parent for item in fields}
+    files = (file for folder in folders for file in folder.iterdir() if kind_of(file) == "ignore")
+    unknown = {same_name(field_name(file)): file for file in files}
+    if lost := [unknown[same_name(item.name)] for item in fields if same_name(item.name) in unknown]:
+        logger.warning(
+            "%d field(s) have cells that are to be ignored, first in %s: no format here holds them, so in what is "
+            "written they are background",
+            *(len(lost), lost[0]),
+        )
 
 
 def _note(path: Path, names: Sequence[str], shared: bool) -> None:

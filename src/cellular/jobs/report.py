@@ -14,7 +14,8 @@ from cellular.errors import InputError, MissingInputError
 from cellular.files import alone_in, read_csv, read_json
 from cellular.jobs.conclude import MADE_WITH, AnalyseSettings, conclude
 from cellular.jobs.corrections import Corrections, open_corrections, pixel_hash
-from cellular.jobs.evaluation_page import PAGE, evaluation_page_again
+from cellular.jobs.evaluation_page import evaluation_page_again
+from cellular.jobs.evaluation_pictures import PAGE
 from cellular.jobs.flat_field import open_flat_field, settle
 from cellular.jobs.runner import ITEMS, Done, Joined, finished
 from cellular.settings import settings_from

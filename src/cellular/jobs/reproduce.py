@@ -11,8 +11,9 @@ import pandas as pd
 from cellular.errors import CellularError, InputError, WeightsError
 from cellular.evaluate.result import EvaluationResult
 from cellular.files import alone_in, read_json
-from cellular.jobs.evaluate import draw_evaluation, evaluate
+from cellular.jobs.evaluate import evaluate
 from cellular.jobs.evaluation_page import write_evaluation_page
+from cellular.jobs.evaluation_pictures import draw_evaluation
 from cellular.jobs.models_table import comparison, write_comparison
 from cellular.jobs.prepare import PrepareSettings, prepare
 from cellular.jobs.train import train

@@ -213,7 +213,11 @@ def model_record(segmenter: Segmenter) -> dict[str, Any]:
     """Which model it was: name and SHA-256 of its file, and what it says of itself where that lies beside the file."""
     model = segmenter.model
     record: dict[str, Any] = {"model": model.name, "sha256": sha256_of(model.path)}
-    return record if model.path.suffix == SAFETENSORS else record | {"model_info": settings_to_dict(model.info)}
+    if model.path.suffix == SAFETENSORS:
+        return record
+    info = settings_to_dict(model.info)
+    del info["trained_on"]  # no matter of how it segments
+    return record | {"model_info": info}
 
 
 def overlay_path(out: Path, name: str) -> Path:

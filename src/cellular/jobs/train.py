@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import MissingInputError, OutputExistsError, SettingsError
-from cellular.files import alone_in, empty_folder, is_leftover, sha256_of
+from cellular.files import alone_in, empty_folder, is_leftover, read_json, sha256_of
 from cellular.jobs.corrections import annotated
+from cellular.jobs.learned import digests
 from cellular.report.training import Trackers, draw_loss
+from cellular.segment.model.registry import ModelInfo
 from cellular.train.checkpoint import CHECKPOINT
 from cellular.train.loop import DIAMETERS, RUN, TrainingResult, start_network, train_network
 from cellular.train.parallel import together
@@ -78,6 +81,8 @@ def train(
         fields = annotated(train_dir, corrections)
         held_out = annotated(valid_dir, None) if valid_dir else None  # a wrong name must not cost the reading of all
         network, info, settings = start_network(replace(settings, device=device))
+        if resume:
+            _check_same_roles(folder / RUN, info)
         if not share.first:
             share.wait()  # until the first has left the flows where all find them
         samples = load_samples(fields, info, asked, "read training fields", memory)
@@ -85,6 +90,9 @@ def train(
         left = None if memory is None else memory - memory_of(samples)
         validation = load_samples(held_out, info, asked, "read validation fields", left) if held_out else []
         validation = with_diameters(validation, like=samples)
+        learned = {sample.name for sample in samples}
+        own = digests(item for item in fields.fields if item.name in learned)
+        info = replace(info, trained_on=tuple(dict.fromkeys((*info.trained_on, *own))))
         if held_out and (both := shared_fields(fields, held_out)):
             logger.warning(
                 "%d validation field(s) are trained on too, first %s: their loss flatters, and the best weights are "
@@ -96,7 +104,12 @@ def train(
                 _delete(folder)
         parts = [fields if corrections else train_dir, *([valid_dir] if valid_dir else [])]
         named = [str(part.folder if isinstance(part, Plate) else part) for part in parts]
-        data = {"train_dir": named[0], "valid_dir": named[1] if valid_dir else None, "sha256": listing_hash(parts)}
+        data: dict[str, Any] = {
+            "train_dir": named[0],
+            "valid_dir": named[1] if valid_dir else None,
+            "sha256": listing_hash(parts),
+        }
+        data["roles"] = list(info.roles)
         with alone_in(folder) if share.first else nullcontext():
             result = train_network(network, samples, validation, settings, folder, info, resume, data, share)
             if share.first:
@@ -135,6 +148,14 @@ def _check_folder(folder: Path, resume: bool, force: bool = False) -> bool:
     return resume
 
 
+def _check_same_roles(path: Path, info: ModelInfo) -> None:
+    """Refuse to go on by roles where channels were given by numbers, or the other way: the numbers may be the same."""
+    before = read_json(path).get("data", {}).get("roles", list(info.roles))  # runs of earlier versions do not tell
+    if before != list(info.roles):
+        was = f"the channels {' '.join(before)}" if before else "channels by their numbers"
+        raise SettingsError(f"{path} was run with {was}; resume with --channels as it was then, or start a new run")
+
+
 def _check_made_by_training(folder: Path) -> None:
     """Raise OutputExistsError for a folder that training did not make."""
     if folder.exists() and not (folder / RUN).is_file() and not all(map(is_leftover, folder.iterdir())):
@@ -157,13 +178,24 @@ def shared_fields(train: Plate, valid: Plate) -> list[str]:
 
 
 def listing_hash(parts: Sequence[Plate | str | Path]) -> str:
-    """SHA-256 over names and contents of all files of folders, or of plates' fields, in order of name."""
+    """SHA-256 over names and contents of all files of folders, or of plates' fields, in order of name.
+
+    Of plates also over which slices of z-stacks are taken, and how.
+    """
     digest = hashlib.sha256()
     for part in parts:
         found = [file for item in part.fields for file in _files_of(item)] if isinstance(part, Plate) else [Path(part)]
         for path in sorted({inside for one in found for inside in _inside(one)}):
             digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+        if stacks := [_slices(item) for item in part.fields if _slices(item)] if isinstance(part, Plate) else []:
+            digest.update(repr(stacks).encode())
     return digest.hexdigest()
+
+
+def _slices(item: FieldFiles) -> tuple:
+    """The slices of a field's stacks and how they are projected; empty where each file is one plane."""
+    chosen = [z for source in item.sources for _, z in source.slices]
+    return (item.projection, *chosen) if item.projection or any(chosen) else ()
 
 
 def _files_of(item: FieldFiles) -> list[Path]:

@@ -1,12 +1,18 @@
 """What a label image must be."""
 
+import logging
+
 import numpy as np
 import scipy  # `scipy.ndimage` is slow to import, and is when it is first asked for
 
 from cellular.errors import InputError
 
+logger = logging.getLogger(__name__)
+
 # Between touching cells background is left in many places, up to 230 of a CELLULAR field; within one cell in few.
 MOST_GAPS = 10
+# What masks of foreground are drawn with.
+_WHITE = (255, 65535)
 
 
 def as_labels(image: np.ndarray, path: object = "label image") -> np.ndarray:
@@ -28,7 +34,8 @@ def check_cells(labels: np.ndarray, path: object) -> np.ndarray:
     """The label image (Y, X) at `path` as it is; InputError where its one number stands for many cells.
 
     A mask of foreground, 0 and 255 or true and false, would be one cell as large as all together. Specks beside one
-    cell are let pass: a tenth of it at most; and so are up to ten holes in it.
+    cell are let pass: a tenth of it at most; and so are up to ten holes in it. A few cells that touch pass for
+    one, too; where their number is white, a warning says so.
     """
     largest = labels.max(initial=0)
     if largest == 0 or (labels[labels > 0] != largest).any():
@@ -41,5 +48,10 @@ def check_cells(labels: np.ndarray, path: object) -> np.ndarray:
         raise InputError(
             f"{path}: its one label, {largest}, {parts}; a label image has a number for each cell, so "
             "number them first (ImageJ: Analyze Particles, count masks; scikit-image: measure.label)"
+        )
+    if largest in _WHITE:
+        logger.warning(
+            "%s: its one label is %d, white, and taken for one cell; if it is a mask of several, number them first",
+            *(path, largest),
         )
     return labels

@@ -23,6 +23,7 @@ from cellular.data.formats.suffixes import kind_of
 from cellular.data.formats.yolo import read_yolo
 from cellular.errors import CellularError, InputError, MissingInputError
 from cellular.files import read_json
+from cellular.labels.cells import areas_of
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +140,8 @@ def read_any_labels(path: str | Path, shape: tuple[int, int] | None, *, field: s
     shape : (Y, X) of the field, px; None takes the size of a label image as it is.
     field : the field's name; needed where a COCO file holds several images.
 
+    What a label image cannot show of them is said in warnings: pixels of several cells, boxes without outlines.
+
     Raises MissingInputError or InputError that names the file; also for outlines without `shape`.
     """
     path = Path(path)
@@ -151,8 +154,23 @@ def read_any_labels(path: str | Path, shape: tuple[int, int] | None, *, field: s
                 f"{path} holds outlines, which do not say how large the field is; cellular export OUTLINES --images "
                 "IMAGES --to cellpose makes label images of them"
             )
-        return draw_numbered(read_annotations(path, shape, field=field), (shape[0], shape[1]))
+        return _drawn(read_annotations(path, shape, field=field), path, (shape[0], shape[1]))
     labels = exact(path)
     if shape is not None and labels.shape != tuple(shape):
         raise InputError(f"{path}: label image of {labels.shape} px, the field has {tuple(shape)}")
+    return labels
+
+
+def _drawn(annotations: list[Annotation], path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Label image of the annotations, and warnings of cells that are not in it as they were drawn."""
+    labels = draw_numbered(annotations, shape)
+    shared = sum(annotation.cell.area for annotation in annotations) - np.count_nonzero(labels)
+    if shared:
+        hidden = len(annotations) - len(areas_of(labels))
+        logger.warning(
+            "%s: cells overlap in %d px, which the later one has here%s", path, shared,
+            f"; {hidden} of {len(annotations)} lie wholly under others and are none any more" if hidden else "",
+        )  # fmt: skip
+    if boxes := sum(not annotation.drawn for annotation in annotations):
+        logger.warning("%s: %d cells have a box and no outline; each is the ellipse inside its box", path, boxes)
     return labels

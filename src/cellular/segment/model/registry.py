@@ -55,6 +55,7 @@ _FITS = {
     "resample": lambda value: isinstance(value, bool),
     "score": _score,
     "about": lambda value: isinstance(value, str),
+    "trained_on": _words,
 }
 
 
@@ -71,6 +72,7 @@ class ModelInfo:
     augment, resample : whether to average over flips, and whether to follow flows at the image's own scale; likewise.
     score : coefficients that turn a cell's measurements into the probability that it is right; None without them.
     about : one line for people.
+    trained_on : what tells the images of the fields that it has learned from (:mod:`cellular.jobs.learned`).
     """
 
     channels: tuple[int, ...] = (0, 0)
@@ -82,6 +84,7 @@ class ModelInfo:
     resample: bool = True
     score: dict | None = None
     about: str = ""
+    trained_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # A model file comes from anywhere: what it says of itself is checked here, once.

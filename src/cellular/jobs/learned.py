@@ -1,0 +1,49 @@
+"""Which fields a model has learned from: digests of their images travel with the model."""
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from cellular.data.plate import FieldFiles
+from cellular.files import sha256_of
+from cellular.segment.model.registry import Model
+
+logger = logging.getLogger(__name__)
+
+# Of SHA-256, 64 bit: of a million fields no two are alike by chance.
+_DIGITS = 16
+
+
+def digests(fields: Iterable[FieldFiles]) -> list[str]:
+    """What tells each field's images from any others, whatever they are called and wherever they lie."""
+    content = cache(_content)
+    found = []
+    for item in fields:
+        parts = {(content(file), source.scene, source.t) for source in item.sources for file, _ in source.slices}
+        found.append(hashlib.sha256(repr(sorted(parts)).encode()).hexdigest()[:_DIGITS])
+    return found
+
+
+def _content(path: Path) -> str:
+    """SHA-256 of a file, or of all files of a Zarr group."""
+    if not path.is_dir():
+        return sha256_of(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    told = "".join(f"{file.relative_to(path).as_posix()} {sha256_of(file)}\n" for file in files)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def learned_from(fields: Iterable[FieldFiles], model: Model) -> tuple[str, ...]:
+    """Names of the fields whose images a model was trained on; a warning says so of them."""
+    fields, known = list(fields), set(model.info.trained_on)
+    if not known:
+        return ()
+    names = tuple(item.name for item, digest in zip(fields, digests(fields)) if digest in known)
+    if names:
+        logger.warning(
+            "%s was trained on %d of these %d fields, first %s: what it scores on them flatters it",
+            *(model.name, len(names), len(fields), names[0]),
+        )
+    return names
