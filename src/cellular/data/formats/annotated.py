@@ -167,9 +167,11 @@ def find_annotations(
             elif path not in claims[field]:
                 claims[field].append(path)
     if not claims:
+        if not homeless:
+            raise InputError(f"{source} holds no label images or annotations: {_no_annotations(source)}")
         raise InputError(
             f"{source} holds annotations of none of the {len(fields)} fields with images, such as {min(fields)}: "
-            + (f"the first that it holds is of {homeless[0]}" if homeless else _no_annotations(source))
+            f"the first that it holds is of {homeless[0]}"
         )
     if homeless:
         said.append(f"annotations of {len(homeless)} image(s) that are not there were left out, first {homeless[0]}")
