@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings, as_text, in_order, rows_of, told, well_word
-from cellular.autophagy.compare.images import FACTOR, compared, on_shared_plates, plates_of
+from cellular.autophagy.compare.images import FACTOR, compared, on_shared_plates, parts_of
 from cellular.autophagy.compare.inhibitor import inhibitor_column
 from cellular.data.platemap import look_alike
 from cellular.errors import InputError
@@ -101,22 +101,22 @@ def _of_own_plates(images: pd.DataFrame, pairs: Iterable[tuple[str, Any, np.ndar
         kept = on_shared_plates(known, known["treatment"])
         if not kept.all():
             own, left = [*own, f"'{treatment}'"], left | set(named[known.index[~kept]])
-        arms = known.groupby(["replicate", plates_of(known)])["treatment"].nunique().groupby(level="replicate").max()
+        arms = known.groupby(["replicate", parts_of(known)[-1]])["treatment"].nunique().groupby(level="replicate").max()
         if (arms < 2).any():
             apart.setdefault(tuple(arms.index[arms < 2]), []).append(f"'{treatment}'")
     if own:
         yield (
-            f"{_some(own)} is compared with '{control}' of its own {many}: what lies on those that hold one of the "
-            f"two alone is left out ({_some(in_order(left))})"
+            f"{some(own)} is compared with '{control}' of its own {many}: what lies on those that hold one of the "
+            f"two alone is left out ({some(in_order(left))}); figures and means over time show all"
         )
     for replicates, names in apart.items():
         yield (
-            f"{_some(names)} shares no {one} with '{control}' in replicate(s) {_some(replicates)}: what these "
+            f"{some(names)} shares no {one} with '{control}' in replicate(s) {some(replicates)}: what these "
             "differ by is in the comparison"
         )
 
 
-def _some(names: Sequence[str], most: int = 6) -> str:
+def some(names: Sequence[str], most: int = 6) -> str:
     """The first of the names, and how many there are where they are more."""
     return ", ".join(names[:most]) + (f", ... ({len(names)})" if len(names) > most else "")
 
