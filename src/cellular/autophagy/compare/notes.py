@@ -92,22 +92,25 @@ def not_side_by_side(
 
 def _of_own_plates(images: pd.DataFrame, pairs: Iterable[tuple[str, Any, np.ndarray]], control: str) -> Iterator[str]:
     """Treatments that are not on all plates (and levels of a factor) of their control, as :func:`not_side_by_side`."""
-    own, left, apart = list[str](), set[str](), dict[tuple[str, ...], list[str]]()
+    own, left, used, apart = list[str](), set[str](), set[str](), dict[tuple[str, ...], list[str]]()
     one, many = ("plate and level", "plates and levels") if FACTOR in images else ("plate", "plates")
     named = images["plate"] + ", " + images[FACTOR] if FACTOR in images else images["plate"]
     for treatment, _, chosen in pairs:
         both = images[chosen]
         known = both[told(named[chosen]).notna() & (both.groupby("replicate")["treatment"].transform("nunique") == 2)]
         kept = on_shared_plates(known, known["treatment"])
+        used |= set(named[known.index[kept]])
         if not kept.all():
             own, left = [*own, f"'{treatment}'"], left | set(named[known.index[~kept]])
         arms = known.groupby(["replicate", parts_of(known)[-1]])["treatment"].nunique().groupby(level="replicate").max()
         if (arms < 2).any():
             apart.setdefault(tuple(arms.index[arms < 2]), []).append(f"'{treatment}'")
     if own:
+        several = len(own) > 1
+        unused = f" ({'of all: ' * several}{some(in_order(left - used))})" if left - used else ""
         yield (
-            f"{some(own)} is compared with '{control}' of its own {many}: what lies on those that hold one of the "
-            f"two alone is left out ({some(in_order(left))}); figures and means over time show all"
+            f"{'each of ' * several}{some(own)} is compared with '{control}' of its own {many}: what lies on those "
+            f"that hold one of the two alone is left out{unused}; figures and means over time show it"
         )
     for replicates, names in apart.items():
         yield (
