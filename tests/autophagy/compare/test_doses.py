@@ -200,6 +200,13 @@ def test_a_plate_that_nothing_links_to_the_others_is_in_no_curve():
     assert points["dose"].max() == 8
     first = points[points["replicate"] == "2024-01-01"].set_index("dose")["mean"]
     assert (first - first[0]).tolist() == pytest.approx([0, 1, 2, 4, 8])
+    # wells of the control on two plates and all doses on a third: without these there is no curve
+    own = table[table["plate"].str.endswith("p0") | (table["dose"] == 0)]
+    own = own.assign(plate=own["plate"].where(own["dose"] == 0, own["plate"] + "x"))
+    own = pd.concat([own, own[own["dose"] > 0].assign(dose=5, image="f5" + own["image"])])
+    assert compare_doses(own, ["area"], StatsSettings(), "none")[0]["doses"].tolist() == [4]
+    by_dose = compare_doses(table, ["area"], StatsSettings(factor="dose"), "none")
+    pd.testing.assert_frame_equal(by_dose[1], points)
 
 
 def table_of(rows: list[dict]) -> pd.DataFrame:

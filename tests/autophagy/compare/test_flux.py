@@ -1,5 +1,7 @@
 """Flux against t-tests of the replicates' own numbers, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -107,6 +109,16 @@ def test_flux_is_of_plates_that_hold_both_arms():
     both["dose"] = np.where(both["inhibitor"] == "BafA1", 100.0, np.nan)
     numbers = ["estimate", "ci_low", "ci_high", "p_value", "wells"]
     pd.testing.assert_frame_equal(flux(both).table[numbers], wanted[numbers])
+
+
+def test_wells_without_a_level_of_the_factor_are_in_no_flux_beside_doses():
+    """They ended in a TypeError, where the table had doses."""
+    cells = plate().assign(dose=5.0, genotype="WT")
+    further = cells.assign(genotype=None, field=lambda t: t["field"] + "x")
+    further["well"] = "B0" + cells["well"].str[-1]
+    settings = replace(SETTINGS, factor="genotype")
+    wanted = flux(cells, settings=settings).table
+    pd.testing.assert_frame_equal(flux(pd.concat([cells, further], ignore_index=True), settings=settings).table, wanted)
 
 
 def test_a_dose_of_zero_is_none():

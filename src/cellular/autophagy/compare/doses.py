@@ -188,9 +188,11 @@ def compare_doses(
     """
     curves, points = [], []
     all_before = {} if before is None else dose_series(before, settings, control)
-    placed = _placed(table, settings)
+    placed = table
+    if settings.factor and settings.factor != settings.dose:  # whose levels are taken off as those of plates are
+        placed = table.assign(plate=table["plate"] + ", " + as_text(table[settings.factor]).fillna(UNKNOWN))
     for treatment, doses in dose_series(table, settings, control).items():
-        doses, apart = _linked(placed, doses)
+        doses, apart = _linked(table, doses)
         unit = _unit(table[doses.notna()], settings)
         rows, means_of = [], []
         for feature in features:
@@ -206,7 +208,7 @@ def compare_doses(
         sums = _dose_sums(table, doses, features)
         old = None
         if before is not None and treatment in all_before:
-            old = _dose_sums(before, _linked(_placed(before, settings), all_before[treatment])[0], features)
+            old = _dose_sums(before, _linked(before, all_before[treatment])[0], features)
         counted = with_n(pd.DataFrame(rows).assign(series=""), sums, ["series"], old)
         curves.append(counted.drop(columns="series"))
         points.append(
@@ -217,17 +219,10 @@ def compare_doses(
     return pd.concat(curves, ignore_index=True), pd.concat(points, ignore_index=True)
 
 
-def _placed(table: pd.DataFrame, settings: StatsSettings) -> pd.DataFrame:
-    """The table with a further factor's levels as plates of their own: theirs are taken off as those of plates are."""
-    if not settings.factor:
-        return table
-    return table.assign(plate=table["plate"] + ", " + as_text(table[settings.factor]).fillna(UNKNOWN))
-
-
 def _linked(table: pd.DataFrame, doses: pd.Series) -> tuple[pd.Series, str]:
     """The `doses`, missing on plates that have none in common with the others of their replicate; and what to say.
 
-    What such a plate differs by stands in its doses. Where no two plates of a replicate have a dose in common all stay.
+    What such a plate differs by stands in its doses. All stay where no plates of three doses above zero hang together.
     """
     places = pd.DataFrame({"replicate": table["replicate"], "plate": told(table["plate"]).fillna(""), "dose": doses})
     left: list[tuple[str, str]] = []
@@ -237,9 +232,9 @@ def _linked(table: pd.DataFrame, doses: pd.Series) -> tuple[pd.Series, str]:
         links = coo_array((np.ones(len(own)), (plate, len(plates) + dose)), shape=(size, size))
         groups = connected_components(links, directed=False)[1]
         held = np.bincount(groups[: len(plates)], minlength=groups.max() + 1)
-        doses_of = np.bincount(groups[len(plates) :], minlength=groups.max() + 1)
-        if held.max() > 1:
-            best = np.argmax(np.where(held > 1, doses_of, 0))
+        above = np.bincount(groups[len(plates) :], tested > 0, minlength=groups.max() + 1)
+        best = np.argmax(np.where(held > 1, above, 0))
+        if held[best] > 1 and above[best] >= 3:
             left += [(str(replicate), name) for name in plates[groups[: len(plates)] != best]]
     if not left:
         return doses, ""

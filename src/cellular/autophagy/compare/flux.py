@@ -140,9 +140,9 @@ def _at_shared_doses(table: pd.DataFrame, arms: Arms, settings: StatsSettings) -
     named, doses, arm = _named(table, settings), as_text(table[settings.dose]).fillna("none"), arms.of(table)
     without, blocked = arm == arms.none, arm.isin(arms.inhibitors)
     keys = [named, table["replicate"]]
-    both = (flags.groupby([*keys, doses]).transform("any") for flags in (without, blocked))
+    both = (flags.groupby([*keys, doses], dropna=False).transform("any") for flags in (without, blocked))
     shared = pd.concat(both, axis=1).all(axis=1)
-    some = shared.groupby(keys).transform("any")
+    some = shared.groupby(keys, dropna=False).transform("any")
     said = []
     for treatment in in_order(named[some & ~shared].dropna()):
         here = ", ".join(in_order(doses[shared & (named == treatment)]))
