@@ -106,6 +106,20 @@ def test_no_page_of_other_scores_stays_beside_new_ones(test_folder, tmp_path):
     assert left == {path.stem for path in test_folder.glob("*s1.png")} - {changed.stem.removesuffix("_masks")}
 
 
+def test_a_page_of_something_else_stays(test_folder, tmp_path):
+    """Label images of a run were scored into its own folder, which lost its page."""
+    out = tmp_path / "run"
+    for path in test_folder.glob("*_masks.png"):
+        write_labels(out / "labels" / path.name, read_image(path))
+    others = ["report.html", "cells_judged.csv", "difference_to_mine.csv", "figures/precision_recall.csv"]
+    for name in others:
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text("of the run")
+    command = ["evaluate", "--test_dir", str(test_folder), "--labels", str(out / "labels"), "--output_dir", str(out)]
+    assert main([*command, "--figures", "false"]) == 0
+    assert all((out / name).read_text() == "of the run" for name in others)
+
+
 @pytest.mark.parametrize("table", [True, False])
 def test_a_cell_of_which_nobody_knows_is_no_box_to_find(test_folder, tmp_path, table):
     for path in test_folder.glob("*_masks.png"):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -89,12 +90,26 @@ def test_labels_of_none_of_the_fields_say_what_is_looked_for_and_what_is_there(v
 
 
 def test_images_are_not_their_own_labels(tmp_path):
-    """Every level was a cell."""
-    write_image(tmp_path / "a.png", LABELS.astype(np.uint8))
+    """Every level was a cell; so it was of a copy of the image."""
+    write_image(tmp_path / "a.png", LABELS.astype(np.uint8) + 1)
     write_image(tmp_path / "other" / "a.png", LABELS.astype(np.uint8))
-    with pytest.raises(InputError, match="a.png is the image itself"):
-        find_plate(tmp_path, labels=tmp_path)
+    (tmp_path / "copies").mkdir()
+    shutil.copy(tmp_path / "a.png", tmp_path / "copies")
+    for folder in (tmp_path, tmp_path / "copies"):
+        with pytest.raises(InputError, match="a.png is the image itself"):
+            find_plate(tmp_path, labels=folder)
     assert find_plate(tmp_path, labels=tmp_path / "other").fields[0].labels == tmp_path / "other" / "a.png"
+
+
+def test_images_beside_annotations_are_not_taken_for_labels(images, tmp_path):
+    """A data set of COCO holds its images: their levels were cells, and what the file tells was not read."""
+    write_labels(tmp_path / "labels" / "A01_s1_masks.tif", LABELS)
+    export(tmp_path / "labels", "coco", tmp_path / "exported", images=images)
+    for image in images.iterdir():
+        shutil.copy(image, tmp_path / "exported")
+    found = find_plate(images, labels=tmp_path / "exported").fields[0]
+    assert found.labels.suffix == ".json"
+    assert np.unique(load_labels(found)).tolist() == [0, 1, 2]
 
 
 def test_of_what_cellpose_wrote_of_one_image_the_corrected_file_is_taken(tmp_path):

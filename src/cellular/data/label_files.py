@@ -1,9 +1,11 @@
 """Which file holds the labels of which field: label images, and what other programs write of outlines."""
 
+import filecmp
 import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from cellular.data.formats.annotated import find_annotations
@@ -20,7 +22,7 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
     """Label image by name of field, from `folder` or its ``labels``.
 
     Files ending as label images do are taken; only where there is none of these, all images under their own names; and
-    where there is no image either, a COCO file of all fields or a YOLO file of each.
+    where there is no image either, or these are the fields' own, a COCO file of all fields or a YOLO file of each.
 
     Raises MissingInputError without such a folder, InputError as :func:`find_labels`, for label images of none of the
     fields, and for the fields' own images.
@@ -31,17 +33,29 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
     found = _labels_in(folder)
     if not found:
         return _annotations_in(fields, folder)
-    matched = of_fields(fields, found)
+    images = {same_name(field_name(file)): file for item in fields for file in item.images}
+    own = {name: path for name, path in found.items() if name in images and _same(images[name], path)}
+    matched = of_fields(fields, {name: path for name, path in found.items() if name not in own})
+    unlabelled = (item for item in fields if item.name not in matched)
+    if image := next((own[name] for item in unlabelled for name in names_of(item) & own.keys()), None):
+        try:  # a data set's folder may hold the images beside what is told of them
+            return _annotations_in(fields, folder)
+        except InputError as error:
+            raise InputError(f"{image} is the image itself, whose levels are no cells, and {error}") from error
     if fields and not matched:
         there = ", ".join(path.name for path in list(found.values())[:3])
         raise InputError(
             f"{folder} holds no label image of any of the {len(fields)} fields: they are looked for under the fields' "
             f"names, such as {fields[0].name}_masks.tif, and there are {len(found)} others, such as {there}"
         )
-    images = {path.resolve() for item in fields for path in item.images}
-    if own := next((path for path in matched.values() if path.resolve() in images), None):
-        raise InputError(f"{own} is the image itself, and no label image is beside it: its levels are no cells")
     return matched
+
+
+def _same(image: Path, labels: Path) -> bool:
+    """Whether a label image is the image itself, or a copy of it."""
+    with suppress(OSError):
+        return image.samefile(labels) or filecmp.cmp(image, labels, shallow=False)
+    return False
 
 
 def find_labels(folder: Path) -> dict[str, Path]:

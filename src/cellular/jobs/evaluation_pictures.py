@@ -47,13 +47,16 @@ def forget_drawn(result: EvaluationResult, all_of_it: bool) -> None:
     kept = [item.name for item in result.items if work.is_done(item, records / ITEMS / item.name)]
     forget_others(records, kept, draw.path)
     out, own = result.output_dir, [".", result.split]
-    told = read_json(out / PAGE)["evaluations"].values() if (out / PAGE).is_file() else (own,)
-    if all_of_it and own in told:
-        figures = [out / "figures" / name for name in ("precision_recall", "ap_iou", "calibration")]
-        files = [path.with_suffix(end) for path in figures for end in (".svg", ".csv")]
-        files += [out / "report.html", out / "cells_judged.csv", *out.glob("difference_to_*.csv")]
-        for path in (*files, out / PAGE):  # last what tells whose the others are
-            path.unlink(missing_ok=True)
+    page = read_json(out / PAGE)["evaluations"] if (out / PAGE).is_file() else {}
+    if not all_of_it or not (own in page.values() if page else records.is_dir()):
+        return
+    # without its record, a page is none of ours
+    figures = ("precision_recall", "ap_iou", "calibration") if page else ("precision_recall",)
+    files = [out / "figures" / f"{name}{end}" for name in figures for end in (".svg", ".csv")]
+    if page:
+        files += [out / "report.html", out / "cells_judged.csv", *(out / f"difference_to_{name}.csv" for name in page)]
+    for path in (*files, out / PAGE):  # last what tells whose the others are
+        path.unlink(missing_ok=True)
 
 
 def _records(result: EvaluationResult) -> Path:

@@ -32,7 +32,8 @@ def over_threads(work: Callable[..., Any], items: np.ndarray, *arguments: Any) -
     others = [_pool().submit(take_parts) for _ in range(min(threads, parts) - 1)]
     take_parts()
     for other in others:
-        other.result()
+        if not other.cancel():  # what waits behind the work of another call has nothing left to do here
+            other.result()
 
 
 @cache

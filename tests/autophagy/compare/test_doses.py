@@ -178,6 +178,37 @@ def test_plates_of_one_day_bend_nothing():
     assert dose_means(unlinked, unlinked["dose"], "area").iloc[0].tolist() == [1, 4, 21, 69]
 
 
+def test_a_plate_that_nothing_links_to_the_others_is_in_no_curve():
+    """Dose 16 alone on a third plate, brighter by 50: without the control there, nothing tells that from the dose."""
+    holds = {"p0": (0, 1, 2), "p1": (0, 4, 8), "p2": (16,)}
+    cells = pd.DataFrame(
+        {
+            "field": f"{day}{plate}{dose}",
+            **{"plate": plate, "well": f"A{dose + 1:02d}", "date": f"2024-01-0{day}", "dose": dose},
+            "treatment": "drug" if dose else "none",
+            "area": [day + dose + 5.0 * (plate == "p1") + 50.0 * (plate == "p2")],
+        }
+        for day in (1, 2, 3)
+        for plate, doses in holds.items()
+        for dose in doses
+    ).explode("area")
+    table = nest(cells.assign(area=cells["area"].astype(float)), StatsSettings(control="none"))
+    curves, points = compare_doses(table, ["area"], StatsSettings(), "none")
+    assert curves["doses"].tolist() == [5]
+    assert curves["wells"].tolist() == [18]
+    assert "no dose in common with the others: 2024-01-01-p2, 2024-01-02-p2" in curves["note"].iloc[0]
+    assert points["dose"].max() == 8
+    first = points[points["replicate"] == "2024-01-01"].set_index("dose")["mean"]
+    assert (first - first[0]).tolist() == pytest.approx([0, 1, 2, 4, 8])
+    # wells of the control on two plates and all doses on a third: without these there is no curve
+    own = table[table["plate"].str.endswith("p0") | (table["dose"] == 0)]
+    own = own.assign(plate=own["plate"].where(own["dose"] == 0, own["plate"] + "x"))
+    own = pd.concat([own, own[own["dose"] > 0].assign(dose=5, image="f5" + own["image"])])
+    assert compare_doses(own, ["area"], StatsSettings(), "none")[0]["doses"].tolist() == [4]
+    by_dose = compare_doses(table, ["area"], StatsSettings(factor="dose"), "none")
+    pd.testing.assert_frame_equal(by_dose[1], points)
+
+
 def table_of(rows: list[dict]) -> pd.DataFrame:
     cells = [
         {"field": f"{r['batch']}{i}", "well": f"A{i + 1:02d}", "plate": r["batch"], **r} for i, r in enumerate(rows)

@@ -436,3 +436,23 @@ def test_a_drug_given_at_one_level_of_a_factor_is_compared_there():
     numbers = ["estimate", "ci_low", "ci_high", "p_value", "wells_control", "wells_treated", "plates_control"]
     pd.testing.assert_frame_equal(found.effects[numbers], wanted[numbers])
     assert any("'none' of its own plates and levels" in n and "2024-01-01-p0, KO" in n for n in found.notes)
+
+
+def test_only_plates_that_no_comparison_has_are_named_as_left_out_of_all():
+    cells = on_plates([{"none": 2, "a": 2}, {"none": 2, "b": 2}, {"none": 2}], lambda plate, _: 0)
+    notes = compare(cells, StatsSettings(control="none", features=("ratio",))).notes
+    said = next(note for note in notes if "of its own plates" in note)
+    assert said.startswith("each of 'a', 'b' is compared")
+    assert "left out (of all: 2024-01-01-p2, 2024-01-02-p2, 2024-01-03-p2)" in said
+
+
+def test_a_factor_that_goes_with_the_treatment_hides_no_plate():
+    """The drug was given without serum: no level holds both arms, but one of two plates of each day does."""
+    cells = on_plates([{"none": 3}, {"none": 3, "drug": 3}], lambda plate, _: 3 * plate)
+    cells["serum"] = np.where(cells["treatment"] == "drug", "no", "yes")
+    found, wanted = (
+        compare(cells, StatsSettings(control="none", features=("ratio",), factor=factor)).effects
+        for factor in ("serum", None)
+    )
+    numbers = ["estimate", "ci_low", "ci_high", "p_value", "wells_control", "wells_treated"]
+    pd.testing.assert_frame_equal(found[numbers], wanted[numbers])

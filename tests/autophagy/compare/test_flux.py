@@ -1,5 +1,7 @@
 """Flux against t-tests of the replicates' own numbers, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -99,8 +101,35 @@ def test_flux_is_of_plates_that_hold_both_arms():
         plate=lambda t: t["plate"] + " too", field=lambda t: t["field"] + "x"
     )
     further["intensity"] -= 100
-    wanted, found = flux(cells).table, flux(pd.concat([cells, further], ignore_index=True)).table
-    pd.testing.assert_frame_equal(found, wanted)
+    both = pd.concat([cells, further], ignore_index=True)
+    wanted, found = flux(cells).table, flux(both)
+    pd.testing.assert_frame_equal(found.table, wanted)
+    assert any("of DMSO, EBSS with BafA1" in w and "?-Pa too, ?-Pb too, ?-Pc too" in w for w in found.warnings)
+    # a dose that goes with the inhibitor, as its own does, hides no plate
+    both["dose"] = np.where(both["inhibitor"] == "BafA1", 100.0, np.nan)
+    numbers = ["estimate", "ci_low", "ci_high", "p_value", "wells"]
+    pd.testing.assert_frame_equal(flux(both).table[numbers], wanted[numbers])
+
+
+def test_wells_without_a_level_of_the_factor_are_in_no_flux_beside_doses():
+    """They ended in a TypeError, where the table had doses."""
+    cells = plate().assign(dose=5.0, genotype="WT")
+    further = cells.assign(genotype=None, field=lambda t: t["field"] + "x")
+    further["well"] = "B0" + cells["well"].str[-1]
+    settings = replace(SETTINGS, factor="genotype")
+    wanted = flux(cells, settings=settings).table
+    pd.testing.assert_frame_equal(flux(pd.concat([cells, further], ignore_index=True), settings=settings).table, wanted)
+
+
+def test_a_dose_of_zero_is_none():
+    """Wells without inhibitor whose dose is 0 in the map, and empty in others, are one arm."""
+    cells = plate().assign(dose=lambda t: np.where(t["treatment"] == "EBSS", 5.0, np.nan))
+    further = cells[(cells["treatment"] == "DMSO") & (cells["inhibitor"] == "none")]
+    further = further.assign(
+        dose=0.0, field=lambda t: t["field"] + "x", well="B01", intensity=lambda t: t["intensity"] + 9
+    )
+    cells = pd.concat([cells, further], ignore_index=True)
+    pd.testing.assert_frame_equal(flux(cells).table, flux(cells.assign(dose=cells["dose"].replace(0, np.nan))).table)
 
 
 def test_flux_is_of_the_doses_that_were_given_with_the_inhibitor():

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.stats import page_trend_test
 from scipy.stats import t as student
 
@@ -187,9 +189,10 @@ def compare_doses(
     curves, points = [], []
     all_before = {} if before is None else dose_series(before, settings, control)
     placed = table
-    if settings.factor:  # whose levels are taken off as those of plates are
+    if settings.factor and settings.factor != settings.dose:  # whose levels are taken off as those of plates are
         placed = table.assign(plate=table["plate"] + ", " + as_text(table[settings.factor]).fillna(UNKNOWN))
     for treatment, doses in dose_series(table, settings, control).items():
+        doses, apart = _linked(table, doses)
         unit = _unit(table[doses.notna()], settings)
         rows, means_of = [], []
         for feature in features:
@@ -197,12 +200,15 @@ def compare_doses(
             if means.empty:
                 continue
             rows.append({"feature": feature, "treatment": treatment, "unit": unit, **curve_row(means, settings)})
+            rows[-1]["note"] = "; ".join(filter(None, (rows[-1]["note"], apart)))
             long = means.stack().dropna().rename("mean").reset_index().assign(feature=feature, treatment=treatment)
             means_of.append(long[["feature", "treatment", "dose", "replicate", "mean"]])
         if not rows:
             continue
         sums = _dose_sums(table, doses, features)
-        old = _dose_sums(before, all_before[treatment], features) if treatment in all_before else None
+        old = None
+        if before is not None and treatment in all_before:
+            old = _dose_sums(before, _linked(before, all_before[treatment])[0], features)
         counted = with_n(pd.DataFrame(rows).assign(series=""), sums, ["series"], old)
         curves.append(counted.drop(columns="series"))
         points.append(
@@ -211,6 +217,30 @@ def compare_doses(
     if not curves:
         return pd.DataFrame(), pd.DataFrame()
     return pd.concat(curves, ignore_index=True), pd.concat(points, ignore_index=True)
+
+
+def _linked(table: pd.DataFrame, doses: pd.Series) -> tuple[pd.Series, str]:
+    """The `doses`, missing on plates that have none in common with the others of their replicate; and what to say.
+
+    What such a plate differs by stands in its doses. All stay where no plates of three doses above zero hang together.
+    """
+    places = pd.DataFrame({"replicate": table["replicate"], "plate": told(table["plate"]).fillna(""), "dose": doses})
+    left: list[tuple[str, str]] = []
+    for replicate, own in places[doses.notna()].drop_duplicates().groupby("replicate"):
+        (plate, plates), (dose, tested) = (pd.factorize(own[name]) for name in ("plate", "dose"))
+        size = len(plates) + len(tested)
+        links = coo_array((np.ones(len(own)), (plate, len(plates) + dose)), shape=(size, size))
+        groups = connected_components(links, directed=False)[1]
+        held = np.bincount(groups[: len(plates)], minlength=groups.max() + 1)
+        above = np.bincount(groups[len(plates) :], tested > 0, minlength=groups.max() + 1)
+        best = np.argmax(np.where(held > 1, above, 0))
+        if held[best] > 1 and above[best] >= 3:
+            left += [(str(replicate), name) for name in plates[groups[: len(plates)] != best]]
+    if not left:
+        return doses, ""
+    apart = pd.MultiIndex.from_frame(places[["replicate", "plate"]]).isin(left)
+    named = ", ".join(in_order(name for _, name in left))
+    return doses.mask(apart), f"without plates that have no dose in common with the others: {named}"
 
 
 _REPLICATES = ["replicates", "replicates_before"]

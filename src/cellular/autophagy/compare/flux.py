@@ -20,8 +20,9 @@ import pandas as pd
 from cellular.autophagy.compare.design import StatsSettings, as_text, control_of, in_order, well_word
 from cellular.autophagy.compare.effects import ALL, is_count
 from cellular.autophagy.compare.factorial import Question, answer, arm_sums
-from cellular.autophagy.compare.images import ImageSums, with_n
+from cellular.autophagy.compare.images import FACTOR, ImageSums, on_shared_plates, with_n
 from cellular.autophagy.compare.inhibitor import Arms
+from cellular.autophagy.compare.notes import some
 from cellular.autophagy.compare.turnover import turnover
 from cellular.errors import InputError
 from cellular.files import as_numbers
@@ -74,9 +75,11 @@ def compare_flux(
     was.
     """
     features = list(dict.fromkeys([*features, *([YELLOW] if YELLOW in table else [])]))
+    dose = settings.dose if settings.dose in table and settings.dose != settings.factor else None
+    if dose:
+        table, before = (each if each is None else _without_zero(each, dose) for each in (table, before))
     table, of_doses = _at_shared_doses(table, arms, settings)
     before = None if before is None else _at_shared_doses(before, arms, settings)[0]
-    dose = settings.dose if settings.dose in table else None
     named, control = _named(table, settings), control_of(table, settings, alone=True)
     pairs = [(treatment, control) for treatment in in_order(table["treatment"])]
     if settings.factor:
@@ -104,6 +107,7 @@ def compare_flux(
     counts = [name for name in features if kinds[name]]
     warned = (
         *of_doses,
+        *_of_own_plates(sums.images, questions),
         *_not_raised(found, settings),
         *_apart(table.assign(treatment=named), arms),
         *_alone(there, arms, well_word(table)),
@@ -121,6 +125,11 @@ def _named(table: pd.DataFrame, settings: StatsSettings) -> pd.Series:
     return table["treatment"] + ", " + as_text(table[settings.factor]) if settings.factor else table["treatment"]
 
 
+def _without_zero(table: pd.DataFrame, dose: str) -> pd.DataFrame:
+    """The cells with a dose of zero as an empty one: neither was given any."""
+    return table.assign(**{dose: table[dose].mask(as_numbers(table[dose]) == 0)})
+
+
 def _at_shared_doses(table: pd.DataFrame, arms: Arms, settings: StatsSettings) -> tuple[pd.DataFrame, list[str]]:
     """Cells of doses that a treatment had with and without inhibitor, where it had such in a replicate; what to say.
 
@@ -128,12 +137,12 @@ def _at_shared_doses(table: pd.DataFrame, arms: Arms, settings: StatsSettings) -
     """
     if settings.dose not in table:
         return table, []
-    named, doses, arm = _named(table, settings), as_text(table[settings.dose]).fillna(""), arms.of(table)
+    named, doses, arm = _named(table, settings), as_text(table[settings.dose]).fillna("none"), arms.of(table)
     without, blocked = arm == arms.none, arm.isin(arms.inhibitors)
     keys = [named, table["replicate"]]
-    both = (flags.groupby([*keys, doses]).transform("any") for flags in (without, blocked))
+    both = (flags.groupby([*keys, doses], dropna=False).transform("any") for flags in (without, blocked))
     shared = pd.concat(both, axis=1).all(axis=1)
-    some = shared.groupby(keys).transform("any")
+    some = shared.groupby(keys, dropna=False).transform("any")
     said = []
     for treatment in in_order(named[some & ~shared].dropna()):
         here = ", ".join(in_order(doses[shared & (named == treatment)]))
@@ -146,6 +155,23 @@ def _at_shared_doses(table: pd.DataFrame, arms: Arms, settings: StatsSettings) -
                 f"{treatment} had other doses without inhibitor ({had[0]}) than with ({had[1]}): both are in its flux"
             )
     return table[shared | ~some], said
+
+
+def _of_own_plates(images: pd.DataFrame, questions: list[Question]) -> Iterator[str]:
+    """Which plates are in no flux of a treatment, since they hold it with or without inhibitor alone."""
+    left: dict[tuple[str, ...], list[str]] = {}
+    for question in questions:
+        if question.against is None:
+            here = question.asked(images).drop(columns=FACTOR, errors="ignore")
+            here = here[here.groupby("replicate")["treated"].transform("nunique") == 2]
+            plates = here.loc[~on_shared_plates(here, here["treated"]), "plate"]
+            if len(plates):
+                left.setdefault((question.high, *in_order(plates)), []).append(question.at)
+    for (inhibitor, *plates), treatments in left.items():
+        yield (
+            f"Flux of {', '.join(treatments)} with {inhibitor} is of the plates that hold both arms: what lies on "
+            f"{some(plates)} is in the pools and in J alone"
+        )
 
 
 def _hold(there: pd.Series, treatments: set[str], arms: set[str]) -> bool:

@@ -94,20 +94,35 @@ def compared(images: pd.DataFrame, settings: StatsSettings) -> tuple[Inference, 
     return allowed, images[whole] if allowed.unit == "replicate" and whole.any() else images
 
 
-def plates_of(images: pd.DataFrame) -> pd.Series:
-    """The plate of each image within its replicate, those that nobody knows being one; and its level of a factor."""
+def parts_of(images: pd.DataFrame) -> tuple[pd.Series, ...]:
+    """The plate of each image within its replicate, those that nobody knows being one; and its level of a factor there.
+
+    Coarse to fine.
+    """
     plates = images["replicate"] + "/" + told(images["plate"]).fillna("")
-    return plates + ", " + images[FACTOR] if FACTOR in images else plates
+    return (plates, plates + ", " + images[FACTOR]) if FACTOR in images else (plates,)
+
+
+def blocks_of(images: pd.DataFrame, arms: pd.Series) -> pd.Series:
+    """The block of each image, within which `arms` are compared: in each replicate the finest that holds all of them.
+
+    These are the plates' levels of a factor, else the plates (:func:`parts_of`), else the replicate.
+    """
+    blocks = images["replicate"]
+    for finer in parts_of(images):
+        shared = arms.groupby(finer).transform("nunique") == arms.nunique()
+        blocks = finer.where(shared.groupby(images["replicate"]).transform("any"), blocks)
+    return blocks
 
 
 def on_shared_plates(images: pd.DataFrame, arms: pd.Series) -> pd.Series:
-    """Images (bool) on plates that hold all `arms`; of a replicate in which no plate does, all.
+    """Images (bool) in blocks that hold all `arms` (:func:`blocks_of`); of a replicate without plates that do, all.
 
     Plates differ in staining and exposure: the control of one to which a treatment was not given says nothing of it.
-    So do the levels of a factor; see :func:`plates_of`.
+    So do the levels of a factor.
     """
-    shared = arms.groupby(plates_of(images)).transform("nunique") == arms.nunique()
-    return shared | ~shared.groupby(images["replicate"]).transform("any")
+    blocks = blocks_of(images, arms)
+    return (arms.groupby(blocks).transform("nunique") == arms.nunique()) | (blocks == images["replicate"])
 
 
 def means_over_time(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.compare.design import LEVELS
-from cellular.autophagy.compare.images import FACTOR, plates_of
+from cellular.autophagy.compare.images import FACTOR, blocks_of, parts_of
 from cellular.autophagy.compare.reml import least_squares, nest_levels
 
 # Differences below this share of the values are what rounding leaves of equal numbers.
@@ -54,13 +54,8 @@ def fit_mean(images: pd.DataFrame, unit: str) -> Fit:
 
 
 def _blocks(images: pd.DataFrame, unit: str) -> pd.Series | None:
-    """The block of each image, within which the arms are compared; None without, as wells of one block need none.
-
-    Blocks are plates (and levels of a factor) of replicates in which some hold both arms, else the replicates that do.
-    """
-    plates = plates_of(images)
-    shared = images.groupby(plates)["treated"].transform("nunique") == 2
-    blocks = plates.where(shared.groupby(images["replicate"]).transform("any"), images["replicate"])
+    """The block of each image (:func:`blocks_of`); None without, as wells of one block need none."""
+    blocks = blocks_of(images, images["treated"])
     arms = images.groupby(blocks)["treated"].nunique()
     return blocks if arms.max() == 2 and (unit == "replicate" or len(arms) > 1) else None
 
@@ -69,8 +64,10 @@ def _named(images: pd.DataFrame, unit: str, blocks: pd.Series | None) -> str:
     """The units, and what the blocks are."""
     if blocks is None:
         return f"{unit}s"
-    plates = "plates and levels" if FACTOR in images else "plates"
-    named = (plates if blocks.nunique() > images["replicate"].nunique() else "replicates") + " as blocks"
+    named = "replicates"
+    if blocks.nunique() > images["replicate"].nunique():
+        named = "plates and levels" if FACTOR in images and blocks.isin(parts_of(images)[-1]).any() else "plates"
+    named += " as blocks"
     return f"wells, {named}" if unit == "well" else named
 
 
@@ -101,12 +98,13 @@ def fit_mean_interaction(images: pd.DataFrame, unit: str) -> Fit:
 
 
 def _plates_told_apart(images: pd.DataFrame, effect: np.ndarray, blocks: list[pd.Series]) -> pd.Series:
-    """The plate of each image where its replicate shows `effect` (I,) within plates and blocks, else the replicate."""
-    plates, names = plates_of(images), images["replicate"].copy()
+    """The part of each image: the finest (:func:`parts_of`) that leaves its replicate `effect` (I,) beside `blocks`."""
+    names = images["replicate"].copy()
     for rows in images.groupby("replicate").indices.values():
-        own = [block.iloc[rows] for block in (*blocks, plates)]
-        if own[-1].nunique() > 1 and _fixed_effects(effect[rows], own) is not None:
-            names.iloc[rows] = own[-1]
+        for parts in parts_of(images.iloc[rows]):
+            own = [*(block.iloc[rows] for block in blocks), parts]
+            if parts.nunique() > 1 and _fixed_effects(effect[rows], own) is not None:
+                names.iloc[rows] = parts
     return names
 
 

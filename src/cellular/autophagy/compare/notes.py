@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings, as_text, in_order, rows_of, told, well_word
-from cellular.autophagy.compare.images import FACTOR, compared, on_shared_plates, plates_of
+from cellular.autophagy.compare.images import FACTOR, compared, on_shared_plates, parts_of
 from cellular.autophagy.compare.inhibitor import inhibitor_column
 from cellular.data.platemap import look_alike
 from cellular.errors import InputError
@@ -92,31 +92,34 @@ def not_side_by_side(
 
 def _of_own_plates(images: pd.DataFrame, pairs: Iterable[tuple[str, Any, np.ndarray]], control: str) -> Iterator[str]:
     """Treatments that are not on all plates (and levels of a factor) of their control, as :func:`not_side_by_side`."""
-    own, left, apart = list[str](), set[str](), dict[tuple[str, ...], list[str]]()
+    own, left, used, apart = list[str](), set[str](), set[str](), dict[tuple[str, ...], list[str]]()
     one, many = ("plate and level", "plates and levels") if FACTOR in images else ("plate", "plates")
     named = images["plate"] + ", " + images[FACTOR] if FACTOR in images else images["plate"]
     for treatment, _, chosen in pairs:
         both = images[chosen]
         known = both[told(named[chosen]).notna() & (both.groupby("replicate")["treatment"].transform("nunique") == 2)]
         kept = on_shared_plates(known, known["treatment"])
+        used |= set(named[known.index[kept]])
         if not kept.all():
             own, left = [*own, f"'{treatment}'"], left | set(named[known.index[~kept]])
-        arms = known.groupby(["replicate", plates_of(known)])["treatment"].nunique().groupby(level="replicate").max()
+        arms = known.groupby(["replicate", parts_of(known)[-1]])["treatment"].nunique().groupby(level="replicate").max()
         if (arms < 2).any():
             apart.setdefault(tuple(arms.index[arms < 2]), []).append(f"'{treatment}'")
     if own:
+        several = len(own) > 1
+        unused = f" ({'of all: ' * several}{some(in_order(left - used))})" if left - used else ""
         yield (
-            f"{_some(own)} is compared with '{control}' of its own {many}: what lies on those that hold one of the "
-            f"two alone is left out ({_some(in_order(left))})"
+            f"{'each of ' * several}{some(own)} is compared with '{control}' of its own {many}: what lies on those "
+            f"that hold one of the two alone is left out{unused}; figures and means over time show it"
         )
     for replicates, names in apart.items():
         yield (
-            f"{_some(names)} shares no {one} with '{control}' in replicate(s) {_some(replicates)}: what these "
+            f"{some(names)} shares no {one} with '{control}' in replicate(s) {some(replicates)}: what these "
             "differ by is in the comparison"
         )
 
 
-def _some(names: Sequence[str], most: int = 6) -> str:
+def some(names: Sequence[str], most: int = 6) -> str:
     """The first of the names, and how many there are where they are more."""
     return ", ".join(names[:most]) + (f", ... ({len(names)})" if len(names) > most else "")
 
