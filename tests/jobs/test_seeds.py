@@ -113,3 +113,19 @@ def test_a_field_in_windows_is_passed_over(plate, capsys):
 def test_only_nuclei_can_be_seeds():
     with pytest.raises(ValueError, match="seeds is 'nuclei' or None"):
         SegmentSettings(seeds="marks")
+
+
+@pytest.mark.parametrize("verb", ["segment", "analyse"])
+def test_nuclei_are_found_in_the_precision_that_was_asked_for(plate, verb, monkeypatch):
+    seen, segment = set(), Bright.segment
+
+    def seeing(network, pixels, **how):
+        seen.add((network.size, how["precision"]))
+        return segment(network, pixels, **how)
+
+    monkeypatch.setattr(Bright, "segment", seeing)
+    monkeypatch.setattr(Bright, "precision", lambda _, asked, tiling: "bfloat16" if asked == "auto" else asked)
+    arguments = [*ARGUMENTS, "--seeds", "nuclei", "--precision", "float32", "--out", str(plate / "out")]
+    arguments += ["--min_sigma", "1", "--max_sigma", "3"] if verb == "analyse" else []
+    assert main([verb, str(plate / "images"), *arguments]) == 0
+    assert seen == {(10.0, "float32"), (30.0, "float32")}

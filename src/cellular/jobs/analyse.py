@@ -119,7 +119,7 @@ def analyse(
     segmenter = None if labels is not None else Segmenter.from_pretrained(settings.model, settings.device)
     state_model = _state_model(settings.state_model) if settings.state_model else None
     settings = _settled(plate, segmenter, settings)
-    nuclei = nuclei_source(plate, settings.nuclei, labels, settings.device)
+    nuclei = nuclei_source(plate, settings.nuclei, labels, settings.device, settings.segment.precision)
     given, edits = _given(plate, out, segmenter is not None, corrections)
     if state_model is not None and (told := told_states(given, edits)) is not None:
         check_words(told, state_model.settings.known)

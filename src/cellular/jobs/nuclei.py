@@ -22,7 +22,7 @@ from cellular.errors import InputError
 # torch is imported where a network is needed: a plate without DNA is measured without waiting for it
 if TYPE_CHECKING:
     from cellular.segment.segmenter import Segmenter
-    from cellular.segment.settings import SegmentSettings
+    from cellular.segment.settings import Precision, SegmentSettings
 
 logger = logging.getLogger(__name__)
 
@@ -86,8 +86,10 @@ class NucleiSource:
         return {**model_record(self.segmenter), "diameter": self.how.diameter, "precision": self.how.precision}
 
 
-def nuclei_source(plate: Plate, choice: str, labels: str | Path | None, device: str = "auto") -> NucleiSource | None:
-    """Where the nuclei of `plate` come from.
+def nuclei_source(
+    plate: Plate, choice: str, labels: str | Path | None, device: str = "auto", precision: Precision = "auto"
+) -> NucleiSource | None:
+    """Where the nuclei of `plate` come from; where the model finds them, in `precision`.
 
     Parameters
     ----------
@@ -120,7 +122,7 @@ def nuclei_source(plate: Plate, choice: str, labels: str | Path | None, device: 
     from cellular.segment.settings import SegmentSettings
 
     segmenter = Segmenter.from_pretrained(MODEL, device)
-    how = SegmentSettings().settled(segmenter)
+    how = SegmentSettings(precision=precision).settled(segmenter)
     diameter = plate_diameter(replace(plate, fields=tuple(map(_dna_alone, stained))), segmenter, how)
     logger.info("nuclei are found on DNA by the model %s, at a diameter of %.0f px", segmenter.model.name, diameter)
     return NucleiSource(segmenter, replace(how, diameter=diameter))

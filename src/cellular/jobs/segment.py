@@ -96,7 +96,7 @@ def segment(
     record, seeds = {**model_record(segmenter), "settings": asdict(settings)}, None
     if settings.seeds:
         require_seeds(plate, AUTO, None)
-        seeds = nuclei_source(plate, AUTO, None, device)
+        seeds = nuclei_source(plate, AUTO, None, device, settings.precision)
     record |= {"nuclei_from": seeds.record()} if seeds else {}
     with claimed(out, "segment", record, engine) as folder:
         write_json(folder / PLATE, plate.as_dict())
