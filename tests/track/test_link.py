@@ -84,6 +84,20 @@ def test_a_jump_of_the_stage_leaves_every_cell_its_track(jump):
     assert len(linked) >= 0.9 * len(both)
 
 
+@pytest.mark.parametrize("max_gap", [0, 1])
+def test_two_outlines_that_run_into_one_for_a_frame_do_not_divide(max_gap):
+    apart = discs((1, 60, 50, 12), (2, 60, 76, 13), (3, 30, 130, 12))
+    merged = np.where(apart == 2, 1, apart)
+    after = discs((4, 61, 77, 13), (5, 60, 49, 12), (3, 30, 130, 12))
+    tracks = link([apart, apart, merged, after, after], TrackSettings(max_gap=max_gap))
+    assert tracks["parent"].eq(0).all()
+    one, other = track_of(tracks, 1, 1), track_of(tracks, 1, 2)
+    went_on = {track_of(tracks, 2, 1)} if max_gap == 0 else {one, other}
+    assert {one, other} & {track_of(tracks, 4, 4), track_of(tracks, 4, 5)} == went_on
+    if max_gap:
+        assert (track_of(tracks, 4, 5), track_of(tracks, 4, 4)) == (one, other)
+
+
 def test_labels_may_change_and_tracks_do_not():
     tracks = link([discs((1, 30, 30, 10), (2, 80, 100, 10)), discs((7, 82, 98, 10), (9, 31, 33, 10))])
     assert track_of(tracks, 0, 1) == track_of(tracks, 1, 9)
