@@ -60,6 +60,44 @@ def test_drift_is_the_common_step():
     assert drift(cells_of(before), cells_of(after)) == pytest.approx([4, -3])
 
 
+@pytest.mark.parametrize("jump", [(0, 0), (22, -14), (-45, 40)])
+def test_a_jump_of_the_stage_leaves_every_cell_its_track(jump):
+    # farther than cells lie apart, whose nearest are others then; about as many enter as leave
+    draw = np.random.default_rng(3)
+    rows, columns = np.mgrid[10:311:20, 10:311:20]
+    places = np.stack([rows.ravel(), columns.ravel()], axis=1) + draw.uniform(-4, 4, (rows.size, 2))
+    steps = draw.normal(0, 1, places.shape)
+
+    def seen(about: np.ndarray) -> np.ndarray:
+        """The part of the dish from (80, 80) on; label n is cell n throughout."""
+        return discs(*((n + 1, y, x, 6) for n, (y, x) in enumerate(about - 80)))
+
+    before, after = seen(places), seen(places + steps + jump)
+    assert drift(cells_of(before), cells_of(after)) == pytest.approx(jump, abs=1)
+    tracks = link([before, after])
+    one, other = (tracks[tracks["frame"] == frame].set_index("label")["track"] for frame in (0, 1))
+    both = one.index.intersection(other.index)
+    assert len(both) > 15
+    linked = {(a, b) for a in one.index for b in other.index if one[a] == other[b]}
+    # cells cut by the border have moved centroids: one may be lost, none is another
+    assert all(a == b for a, b in linked)
+    assert len(linked) >= 0.9 * len(both)
+
+
+@pytest.mark.parametrize("max_gap", [0, 1])
+def test_two_outlines_that_run_into_one_for_a_frame_do_not_divide(max_gap):
+    apart = discs((1, 60, 50, 12), (2, 60, 76, 13), (3, 30, 130, 12))
+    merged = np.where(apart == 2, 1, apart)
+    after = discs((4, 61, 77, 13), (5, 60, 49, 12), (3, 30, 130, 12))
+    tracks = link([apart, apart, merged, after, after], TrackSettings(max_gap=max_gap))
+    assert tracks["parent"].eq(0).all()
+    one, other = track_of(tracks, 1, 1), track_of(tracks, 1, 2)
+    went_on = {track_of(tracks, 2, 1)} if max_gap == 0 else {one, other}
+    assert {one, other} & {track_of(tracks, 4, 4), track_of(tracks, 4, 5)} == went_on
+    if max_gap:
+        assert (track_of(tracks, 4, 5), track_of(tracks, 4, 4)) == (one, other)
+
+
 def test_labels_may_change_and_tracks_do_not():
     tracks = link([discs((1, 30, 30, 10), (2, 80, 100, 10)), discs((7, 82, 98, 10), (9, 31, 33, 10))])
     assert track_of(tracks, 0, 1) == track_of(tracks, 1, 9)

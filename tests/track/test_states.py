@@ -38,13 +38,31 @@ def test_gaps_and_unknown_states_break_the_chain():
     assert transitions(table(("a", [0.1, 0.9, 0.9]))[lambda t: t["timepoint"] != 2]).steps == 0
 
 
-def test_bootstrap_draws_series_and_not_cells():
+def test_intervals_rest_on_series_and_not_on_cells():
     """Cells of one series are all alike here: however many there are, two series are two observations."""
     few = table(*[("a", [0.1, 0.9])] * 5, *[("b", [0.1, 0.1])] * 5)
     many = table(*[("a", [0.1, 0.9])] * 200, *[("b", [0.1, 0.1])] * 200)
+    # variance 2 / 1 * 2 * (n / 4)**2 / n**2 = 1 / 4, that of one observation; Wilson's with Student's quantile of 1
+    quantile = 12.706
+    half = quantile / (1 + quantile**2) * np.sqrt(1 / 4 + quantile**2 / 4)
     for found in (transitions(few), transitions(many)):
-        assert found.method == "bootstrap over series"
-        assert (found.low[0, 1], found.high[0, 1]) == (0, 1)
+        assert found.method == "Wilson between series"
+        assert (found.low[0, 1], found.high[0, 1]) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-6)
+    one_has_it = transitions(pd.concat([few, table(("c", [0.9, 0.9]))]))
+    assert np.isnan(one_has_it.low[1]).all()
+
+
+@pytest.mark.parametrize("series", [2, 3, 6])
+def test_intervals_of_few_series_hold_the_truth(series):
+    rng, held = np.random.default_rng(series), []
+    for _ in range(60):
+        rates = 1 / (1 + np.exp(1.4 - 0.4 * rng.normal(size=series)))
+        tracks = [
+            (str(n), [0.1, 0.9 if rng.random() < rate else 0.1]) for n, rate in enumerate(rates) for _ in range(30)
+        ]
+        found = transitions(table(*tracks))
+        held.append(found.low[0, 1] <= 0.205 <= found.high[0, 1])
+    assert np.mean(held) >= 0.92
 
 
 def test_switch_probabilities_by_hand():
@@ -87,8 +105,9 @@ def test_activated_over_time_by_hand():
     sure = table(("a", [0, 1, 1]), ("b", [0, 0, 1]))
     found = activated_over_time(sure)
     assert found["activated"].tolist() == pytest.approx([0, 0.5, 1], abs=1e-5)
-    assert found["ci_low"].tolist() == pytest.approx([0, 0, 1], abs=1e-5)
-    assert found["ci_high"].tolist() == pytest.approx([0, 1, 1], abs=1e-5)
+    # of two series of one track each next to nothing is known, and nothing outside of 0 to 1
+    assert found["ci_low"].between(0, 0.02).tolist() == [True, True, True]
+    assert found["ci_high"].between(0.98, 1).tolist() == [True, True, True]
     assert found["tracks"].tolist() == [2, 2, 2]
     assert activated_over_time(sure[sure["series"] == "a"])["ci_low"].isna().all()
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy.ndimage import uniform_filter
 from scipy.spatial.distance import cdist
 
 from cellular.jit import njit
@@ -131,13 +132,68 @@ def drift(earlier: Cells, later: Cells) -> np.ndarray:
     """Movement (dy, dx) in px of the field as a whole: median step between mutually nearest cells.
 
     Zero where there are fewer than five such pairs. A median is not moved by the cells that crawl, divide or are
-    missed, as long as most stay nearer to themselves than to a neighbour.
+    missed, as long as most stay nearer to themselves than to a neighbour. Where the stage jumped they do not: the
+    movement that most pairs of cells share is taken if it puts cells on cells clearly better, half as well again.
     """
-    if min(len(earlier.labels), len(later.labels)) < 5:
+    if min(len(earlier.labels), len(later.labels)) < _FEWEST:
         return np.zeros(2)
-    distance = cdist(earlier.centroids, later.centroids)
+    before, after = earlier.centroids, later.centroids
+    radius = float(np.median(np.concatenate([earlier.diameters, later.diameters]))) / 2
+    nearest = _median_step(before, after, np.zeros(2), np.inf)
+    well = _meeting(before, after, nearest, radius, earlier.index.shape)
+    if _CLEARLY * well >= 1:
+        return nearest  # nothing can be that much better
+    jump = _median_step(before, after, _commonest_step(before, after, radius / 2), radius)
+    better = _meeting(before, after, jump, radius, earlier.index.shape)
+    return jump if better >= max(_CLEARLY * well, _MEET) else nearest
+
+
+# Pairs that a movement is told by; how much better a jump must explain the cells; and how well, of 1 for all in place.
+_FEWEST, _CLEARLY, _MEET = 5, 1.5, 0.45
+
+
+def _mutual(before: np.ndarray, after: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices of cells that are nearest to each other after `step`, and how far apart these are, px."""
+    distance = cdist(before + step, after)
     forward, backward = distance.argmin(axis=1), distance.argmin(axis=0)
     mutual = np.flatnonzero(backward[forward] == np.arange(len(forward)))
-    if len(mutual) < 5:
-        return np.zeros(2)
-    return np.median(later.centroids[forward[mutual]] - earlier.centroids[mutual], axis=0)
+    return mutual, forward[mutual], distance[mutual, forward[mutual]]
+
+
+def _median_step(before: np.ndarray, after: np.ndarray, about: np.ndarray, reach: float) -> np.ndarray:
+    """Median step (dy, dx) of pairs within `reach` px of each other after the step `about`; zero with too few."""
+    i, j, apart = _mutual(before, after, about)
+    near = apart <= reach
+    return np.median(after[j[near]] - before[i[near]], axis=0) if near.sum() >= _FEWEST else np.zeros(2)
+
+
+def _meeting(before: np.ndarray, after: np.ndarray, step: np.ndarray, radius: float, shape: tuple[int, ...]) -> float:
+    """Of the cells that `step` leaves in the image, how many meet another: 1 for all in place, 0 for a `radius` off.
+
+    At least a third of all counts as left: of a few in a corner some step puts most on others.
+    """
+    moved = before + step
+    staying = int(((moved >= 0) & (moved <= np.array(shape) - 1)).all(axis=1).sum())
+    *_, apart = _mutual(before, after, step)
+    return float(np.clip(1 - (apart / radius) ** 2, 0, None).sum()) / max(staying, len(before) / 3)
+
+
+def _commonest_step(before: np.ndarray, after: np.ndarray, unit: float) -> np.ndarray:
+    """The step (dy, dx) that more pairs of cells share than chance would have it, to about a `unit` px.
+
+    A correlation of maps of centroids, against what as many cells strewn over the same field would give.
+    """
+    cells = [(centroids // unit).astype(int) for centroids in (before, after)]
+    size = np.maximum(*(cell.max(axis=0) for cell in cells)) + 1
+    shape = tuple(2 * size)
+    maps = np.zeros((2, *shape))
+    for drawn, cell in zip(maps, cells):
+        np.add.at(drawn, tuple(cell.T), 1)
+    first, second = np.fft.rfft2(maps)
+    pairs = uniform_filter(np.fft.irfft2(second * first.conj(), shape), 3, mode="wrap")
+    steps = [(np.arange(2 * side) + side) % (2 * side) - side for side in size]
+    rows, columns = (1 - np.abs(step) / side for step, side in zip(steps, size))
+    chance = len(before) * len(after) / size.prod() * np.outer(rows, columns)
+    # a ninth of pairs is one in each of the nine places; of a corner that a few cells share nothing can be told
+    y, x = np.unravel_index(np.argmax((pairs - chance) / np.sqrt(chance + 1 / 9)), shape)
+    return np.array([steps[0][y], steps[1][x]]) * unit

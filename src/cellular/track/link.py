@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # of them is often half hidden: an eighth of the parent is enough.
 DAUGHTER_AREA = (0.12, 0.85)
 LITTER_AREA = (0.6, 1.5)
+# Two outlines that ran into one: of their areas together it has at least so much.
+_BOTH = 0.8
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def link(
     frames = [nothing] * (places[-1] + 1)
     for place, cells in zip(places, seen):
         frames[place] = cells
-    table = _table(frames, _prune(_assign(frames, settings), frames))
+    table = _table(frames, _prune(_part_merged(_assign(frames, settings), frames, settings), frames))
     return table.assign(frame=np.searchsorted(places, table["frame"]))
 
 
@@ -227,6 +229,37 @@ def _assign(frames: list[Cells], settings: TrackSettings) -> "nx.DiGraph":
         no_merging_cost=limit,
     )
     return tracker.predict(coordinates)
+
+
+def _part_merged(graph: "nx.DiGraph", frames: list[Cells], settings: TrackSettings) -> "nx.DiGraph":
+    """Undo divisions of what had been two cells the frame before: outlines that ran into one for that frame.
+
+    The other's track ended where its cell lay in the parent's outline, which is about as large as both; over the gap,
+    where one may be bridged, it goes on.
+    """
+    for node in [node for node in graph if graph.out_degree(node) == 2 and node[0] > 0]:
+        time, parent = node
+        before, daughters = next(iter(graph.predecessors(node)), (-1, -1)), list(graph.successors(node))
+        if before[0] != time - 1 or any(later != time + 1 for later, _ in daughters):
+            continue
+        here, earlier = frames[time], frames[time - 1]
+        step = drift(earlier, here) if settings.correct_drift else np.zeros(2)
+        y, x = np.round(earlier.centroids + step).astype(int).T
+        there = (y >= 0) & (y < here.index.shape[0]) & (x >= 0) & (x < here.index.shape[1])
+        inside = np.flatnonzero(there)[here.index[y[there], x[there]] == parent + 1]
+        area, last = here.areas[parent], earlier.areas[before[1]]
+        ended = [i for i in inside.tolist() if i != before[1] and not graph.out_degree((time - 1, i))]
+        ended = [i for i in ended if DAUGHTER_AREA[0] <= earlier.areas[i] / area <= 1 / _BOTH - last / area]
+        if not ended:
+            continue
+        at, rest = earlier.centroids[ended[0]] + step, earlier.centroids[before[1]] + step
+        first, second = (frames[later].centroids[i] for later, i in daughters)
+        one, other = np.linalg.norm([at - first, rest - second]), np.linalg.norm([at - second, rest - first])
+        back = daughters[0] if one <= other else daughters[1]
+        graph.remove_edge(node, back)
+        if settings.max_gap:
+            graph.add_edge((time - 1, ended[0]), back)
+    return graph
 
 
 def _prune(graph: "nx.DiGraph", frames: list[Cells]) -> "nx.DiGraph":

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from cellular.errors import InputError
 
 STATES = ("basal", "activated")
+_NORMAL = float(norm.ppf(0.975))
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,11 @@ class Transitions:
     ----------
     counts : (2, 2) steps from row state to column state, in the order of :data:`STATES`.
     probability : (2, 2) counts over row sums, NaN for a state that was never left nor kept.
-    low, high : (2, 2) 95 % interval. With two or more series it is the bootstrap over series (cells of one field share
-        their field's fate); with one it is Wilson's, which takes steps as independent and is therefore too narrow.
+    low, high : (2, 2) 95 % interval. With two or more series it rests on how these differ (cells of one field share
+        their field's fate; :func:`_between`); with one it is Wilson's, which takes steps as independent and is
+        therefore too narrow. NaN for a state that one of several series has.
     steps, tracks, series : what it rests on.
-    method : ``"bootstrap over series"`` or ``"Wilson"``.
+    method : ``"Wilson between series"`` or ``"Wilson"``.
     """
 
     counts: np.ndarray
@@ -55,14 +57,7 @@ class Transitions:
         )
 
 
-def transitions(
-    tracks: pd.DataFrame,
-    *,
-    step: int = 1,
-    probability: str = "probability_activated",
-    samples: int = 1000,
-    seed: int = 0,
-) -> Transitions:
+def transitions(tracks: pd.DataFrame, *, step: int = 1, probability: str = "probability_activated") -> Transitions:
     """Transition matrix from consecutive timepoints of the same track.
 
     Parameters
@@ -71,20 +66,14 @@ def transitions(
         activated at 0.5 and above; rows without a probability, and skipped timepoints, break the chain.
     step : from one timepoint to the next (:func:`cellular.track.series.step_of`); two that are farther apart are no
         consecutive ones.
-    samples, seed : bootstrap draws over series, and their seed.
     """
     steps = _steps(tracks, probability, step)
     names, code = np.unique(steps["series"], return_inverse=True)
     per_series = np.zeros((len(names), 2, 2))
     np.add.at(per_series, (code, steps["before"].to_numpy(int), steps["after"].to_numpy(int)), 1)
     counts = per_series.sum(axis=0)
-    if len(names) > 1:
-        draws = np.random.default_rng(seed).integers(len(names), size=(samples, len(names)))
-        with np.errstate(all="ignore"):
-            resampled = _rows_to_one(per_series[draws].sum(axis=1))
-            low, high = (_nanpercentile(resampled, q) for q in (2.5, 97.5))
-    else:
-        low, high = _wilson(counts)
+    left = per_series.sum(axis=2, keepdims=True)
+    low, high = _between(per_series, left) if len(names) > 1 else _wilson(_rows_to_one(counts), left.sum(axis=0))
     return Transitions(
         counts=counts.astype(int),
         probability=_rows_to_one(counts),
@@ -93,7 +82,7 @@ def transitions(
         steps=len(steps),
         tracks=int(steps[["series", "track"]].drop_duplicates().shape[0]),
         series=len(names),
-        method="bootstrap over series" if len(names) > 1 else "Wilson",
+        method="Wilson between series" if len(names) > 1 else "Wilson",
     )
 
 
@@ -127,20 +116,25 @@ def _rows_to_one(counts: np.ndarray) -> np.ndarray:
     return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
 
 
-def _nanpercentile(values: np.ndarray, q: float) -> np.ndarray:
-    """Percentile over the first axis; NaN only where every draw is NaN."""
-    known = ~np.isnan(values).all(axis=0)
-    result = np.full(values.shape[1:], np.nan)
-    result[known] = np.nanpercentile(values[:, known], q, axis=0)
-    return result
+def _between(parts: np.ndarray, wholes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """95 % interval of shares, `parts` over `wholes` (S, ...), from how the S series differ; NaN with fewer than two.
+
+    Wilson's for as many observations as have the variance that the ratio estimate has between series (Cochran, Sampling
+    Techniques, 6.3), at most the real ones, with Student's quantile of the series less one (as Korn & Graubard, Surv
+    Methodol 24, 193, 1998, do with Clopper and Pearson's).
+    """
+    series, total = (wholes > 0).sum(axis=0), wholes.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = parts.sum(axis=0) / total
+        spread = ((parts - share * wholes) ** 2).sum(axis=0) * series / (series - 1) / total**2
+        effective = np.minimum(total, np.where(spread > 0, share * (1 - share) / spread, np.inf))
+    enough = np.where(series > 1, effective, np.nan)
+    return _wilson(share, enough, t.ppf(0.975, np.maximum(series - 1, 1)))
 
 
-def _wilson(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's 95 % interval of each row's proportions (Wilson, JASA 22, 209, 1927)."""
-    z = norm.ppf(0.975)
-    n = counts.sum(axis=-1, keepdims=True)
+def _wilson(share: np.ndarray, n: np.ndarray, z: np.ndarray | float = _NORMAL) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's interval of shares of `n` at the quantile `z` (Wilson, JASA 22, 209, 1927); NaN of none."""
     n = np.where(n > 0, n, np.nan)
-    share = counts / n
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return middle - half, middle + half
@@ -242,14 +236,12 @@ def _shortest_run(weights: np.ndarray, level: float) -> tuple[int, int]:
     return 0, len(weights) - 1
 
 
-def activated_over_time(
-    tracks: pd.DataFrame, *, probability: str = "probability_activated", samples: int = 1000, seed: int = 0
-) -> pd.DataFrame:
-    """Share of tracks switched by each timepoint, with a 95 % bootstrap interval over series.
+def activated_over_time(tracks: pd.DataFrame, *, probability: str = "probability_activated") -> pd.DataFrame:
+    """Share of tracks switched by each timepoint, with a 95 % interval from how the series differ (:func:`_between`).
 
     Each track spreads over the timepoints by its own switch probabilities, so doubtful switches count in part. A
     track is taken over its own timepoints only. Columns: ``timepoint, activated, ci_low, ci_high, tracks, series``;
-    the interval is NaN with a single series.
+    the interval is NaN where there is a single series.
     """
     _check_columns(tracks, probability)
     known = tracks.dropna(subset=[probability]).sort_values(["series", "track", "timepoint"])
@@ -264,13 +256,14 @@ def activated_over_time(
     table = pd.DataFrame(rows, columns=["series", "timepoint", "share"])
     sums = table.pivot_table(index="series", columns="timepoint", values="share", aggfunc="sum", fill_value=0)
     counts = table.pivot_table(index="series", columns="timepoint", values="share", aggfunc="count", fill_value=0)
-    draws = np.random.default_rng(seed).integers(len(sums), size=(samples, len(sums))) if len(sums) > 1 else None
-    result = {"timepoint": sums.columns, "activated": (sums.sum() / counts.sum()).to_numpy()}
-    if draws is None:
-        result |= {"ci_low": np.nan, "ci_high": np.nan}
-    else:
-        total = counts.to_numpy()[draws].sum(axis=1)
-        resampled = np.where(total > 0, sums.to_numpy()[draws].sum(axis=1) / np.maximum(total, 1), np.nan)
-        result |= {"ci_low": _nanpercentile(resampled, 2.5), "ci_high": _nanpercentile(resampled, 97.5)}
-    result |= {"tracks": counts.sum().to_numpy(), "series": (counts > 0).sum().to_numpy()}
-    return pd.DataFrame(result)
+    low, high = _between(sums.to_numpy(), counts.to_numpy())
+    return pd.DataFrame(
+        {
+            "timepoint": sums.columns,
+            "activated": (sums.sum() / counts.sum()).to_numpy(),
+            "ci_low": low,
+            "ci_high": high,
+            "tracks": counts.sum().to_numpy(),
+            "series": (counts > 0).sum().to_numpy(),
+        }
+    )

@@ -98,3 +98,34 @@ def test_lack_of_fit_with_three_times_is_the_t_test_of_the_curvatures():
     slopes, p = line_of(times, values)
     assert slopes == pytest.approx([1.0, 1.2, 1.5])
     assert p == pytest.approx(scipy_stats.ttest_1samp(values @ [1, -2, 1], 0).pvalue)
+
+
+def on_plates(plates_at) -> pd.DataFrame:
+    """Two wells at each time of three batches, the second one's plate brighter by 5: ``plates_at(hours)`` of them."""
+    slopes, rows = {"a": 1.0, "b": 2.0, "c": 3.0}, []
+    for batch, slope in slopes.items():
+        for arm in ("none", "Baf"):
+            for hours in (0, 1, 2, 4):
+                for plate in plates_at(hours):
+                    value = 10 + slope * hours * (arm == "Baf") + 5 * (plate == "second")
+                    well = f"A{1 + hours + 6 * (arm == 'Baf'):02d}"
+                    given = {"treatment": "DMSO", "arm": arm, "batch": batch, "plate": batch + plate, "well": well}
+                    rows.append({"field": f"{batch}{plate}{well}", **given, "hours": hours, "puncta_yellow": value})
+    return nest(pd.DataFrame(rows), SETTINGS)
+
+
+def test_a_brighter_plate_that_lacks_the_last_time_does_not_bend_the_slope():
+    # pooled: 2.5 over at all but the last time, whose squared distances are 8.75 in all: 2 - 2.5 * 2.25 / 8.75 = 1.36
+    found = rows_of(on_plates(lambda hours: ("first", "second") if hours < 4 else ("first",)))
+    assert found.loc[("DMSO", "J"), "estimate"] == pytest.approx(2)
+    assert found.loc[("DMSO", "J"), "note"] == ""
+
+
+def test_plates_that_share_no_time_are_named():
+    found = rows_of(on_plates(lambda hours: ("first",) if hours < 2 else ("second",)))
+    assert "lack of fit" in found.loc[("DMSO", "J"), "note"]
+    late = on_plates(lambda hours: ("first",) if hours < 2 else ("second",))
+    late["puncta_yellow"] += np.random.default_rng(0).normal(0, 4, len(late))
+    told = rows_of(late).loc[("DMSO", "J")]
+    assert np.isfinite(told["estimate"])
+    assert told["note"] == ("in a, b, c times lie on plates that have nothing in common: what these differ by is in J")

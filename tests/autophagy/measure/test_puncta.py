@@ -153,3 +153,12 @@ def test_red_spots_by_hand():
     assert got["spots_per_cell"].tolist() == [1, 0]
     assert got["mean_area"][0] == 15
     assert np.isnan(got["mean_area"][1])
+
+
+def test_channels_a_pixel_beside_each_other_make_no_puncta(rng):
+    yellow = [(y, x) for y in range(45, 120, 15) for x in range(45, 120, 15)]
+    image, labels = field(rng, [(y, x, 1.6, 2000, 0) for y, x in yellow])
+    green, _ = field(rng, [(y, x + 1.2, 1.6, 0, 1900) for y, x in yellow])
+    image[..., 1] = green[..., 1]
+    found = find(image, labels, PunctaSettings(min_sigma=1.4, max_sigma=5.6))
+    assert found["kind"].value_counts().to_dict() == {"yellow": 25}

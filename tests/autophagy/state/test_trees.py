@@ -227,3 +227,25 @@ def test_a_table_without_rows_gives_one_without_rows(rng):
         assert explain(model, table.head(0), method=method).shape == (0, 7)
     with pytest.raises(InputError, match="labelled basal"):
         validate(table.head(0), settings)
+
+
+def one_state_a_well(rng, each):
+    """Noise alone, three wells of each state: with one left out, its state is the rarer of those learned from."""
+    wells = np.repeat(list("ABCDEF"), each)
+    truth = np.where(wells < "D", BASAL, ACTIVATED)
+    numbers = {"tells": rng.normal(size=wells.size), "idle": rng.normal(size=wells.size)}
+    return pd.DataFrame({"field": wells, "label": np.arange(wells.size), "well": wells, "truth": truth, **numbers})
+
+
+def test_noise_tells_no_state_of_a_well_left_out(rng):
+    """States weighed twice (by class and by sample) made 0.7 of it, the rarer one being favoured."""
+    settings = ClassifySettings(**QUICK)
+    scores = [validate(one_state_a_well(rng, 20), settings) for _ in range(4)]
+    assert np.mean([score.accuracy for score in scores]) < 0.55
+    assert np.mean([score.auc for score in scores]) < 0.55
+
+
+def test_cells_too_few_to_part_are_said_and_called_by_no_number(rng):
+    found = validate(one_state_a_well(rng, 5), ClassifySettings(**QUICK | {"min_leaf": 15}))
+    assert found.cells["probability_activated"].to_numpy() == pytest.approx(0.5, abs=1e-6)  # as 0.6 and 0.4 before
+    assert "25 cells are learned from with a well left out" in found.remarks[0]

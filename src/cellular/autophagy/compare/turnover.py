@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import bmat, coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.stats import f as fisher
 from scipy.stats import t as student
 
@@ -45,19 +47,24 @@ def turnover(
     ci_high, p_value, note, refusal, replicates, times, wells, images, cells``. points : ``feature, treatment,
     inhibitor, replicate, time, mean`` of both arms. Each replicate that holds both arms at three times gives one
     slope; intervals are Student's over those. n are of what a row rests on, the control's too in a difference.
-    ``note`` says why there is no estimate, ``refusal`` why no p-value.
+    ``note`` says why there is no estimate, or what is in it besides, ``refusal`` why no p-value. Plates of a replicate
+    have their own levels taken off.
     """
     known = _timed(table, settings)
     if known.loc[known["arm"] != none, "time"].nunique() < 3:
         return pd.DataFrame(), pd.DataFrame()
     old = None if before is None else _timed(before, settings)
-    means, images = _means(known, features), _images(known, features)
+    images = _images(known, features)
+    means, parts = _means(known, features)
     images_before = None if old is None else _images(old, features)
     rows = []
     for inhibitor in in_order(set(known["arm"]) - {none}):
         for feature in features:
-            lines = _lines(means[feature], inhibitor, none)
-            lines_before = {} if old is None else _lines(_means(old, [feature])[feature], inhibitor, none)
+            lines = _lines(means[feature], parts, inhibitor, none)
+            lines_before = {}
+            if old is not None:
+                means_before, parts_before = _means(old, [feature])
+                lines_before = _lines(means_before[feature], parts_before, inhibitor, none)
             for treatment, line in lines.items():
                 control = controls.get(treatment, "")
                 other = lines.get(control)
@@ -81,9 +88,44 @@ def _timed(table: pd.DataFrame, settings: StatsSettings) -> pd.DataFrame:
     return table.assign(time=at)[told(table["replicate"]).notna() & table["arm"].notna() & at.notna()]
 
 
-def _means(known: pd.DataFrame, features: list[str]) -> pd.DataFrame:
-    images = known.groupby([*_KEYS, "image"], observed=True)[features].mean()
-    return images.groupby(level=_KEYS).mean()
+def _means(known: pd.DataFrame, features: list[str]) -> tuple[pd.DataFrame, pd.Series]:
+    """Means of image means by :data:`_KEYS`, and in which part of its replicate each is.
+
+    Plates of a replicate that hold the same treatment, arm and time have their own levels taken off (two-way least
+    squares): where a brighter one is missing at some time, what they differ by would go into the slope. Plates that
+    hang together so, directly or by others, are one part.
+    """
+    images = known.assign(plate=told(known["plate"]).fillna(""))
+    images = images.groupby([*_KEYS, "plate", "image"], observed=True)[features].mean()
+    levelled, parts = [], []
+    for _, own in images.groupby(level="replicate"):
+        keys, plates = (own.index.droplevel(names) for names in (["plate", "image"], [*_KEYS, "image"]))
+        cell, _ = pd.factorize(keys)
+        plate, names = pd.factorize(plates)
+        held = coo_array((np.ones(len(own)), (cell, plate)), (cell.max() + 1, len(names))).tocsr()
+        part = connected_components(bmat([[None, held], [held.T, None]]), directed=False)[1][: cell.max() + 1][cell]
+        levelled.append(own - _levels(own, cell, plate, part) if len(names) > 1 else own)
+        parts.append(pd.Series(part, keys))
+    means = pd.concat(levelled).groupby(level=_KEYS).mean()
+    return means, pd.concat(parts).groupby(level=_KEYS).first()
+
+
+def _levels(images: pd.DataFrame, cell: np.ndarray, plate: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """(I, F) level of each image's plate over the mean of all images of its part; treatment, arm and time are `cell`.
+
+    Images, too few of which tell no level, are of one replicate; 0 where the image has no value.
+    """
+    levels = np.zeros(images.shape)
+    for column, values in enumerate(images.to_numpy(float).T):
+        known = np.isfinite(values)
+        if not known.any():
+            continue
+        design = pd.get_dummies(plate[known]).to_numpy(float)
+        both = pd.DataFrame(np.column_stack([values[known], design]))
+        within = (both - both.groupby(cell[known]).transform("mean")).to_numpy()
+        level = pd.Series(design @ np.linalg.lstsq(within[:, 1:], within[:, 0])[0])
+        levels[known, column] = level - level.groupby(part[known]).transform("mean")
+    return levels
 
 
 def _images(known: pd.DataFrame, features: list[str]) -> pd.DataFrame:
@@ -111,14 +153,17 @@ def _n(
     }
 
 
-def _lines(means: pd.Series, inhibitor: str, none: str) -> dict[str, dict]:
+def _lines(means: pd.Series, parts: pd.Series, inhibitor: str, none: str) -> dict[str, dict]:
     """What :func:`_line` tells, by treatment."""
     treatments = in_order(means.index.get_level_values("treatment"))
-    return {name: _line(means, name, inhibitor, none) for name in treatments}
+    return {name: _line(means, parts, name, inhibitor, none) for name in treatments}
 
 
-def _line(means: pd.Series, treatment: str, inhibitor: str, none: str) -> dict:
-    """Slopes and pools of the replicates (Series by replicate), what they rest on, and why there is no line."""
+def _line(means: pd.Series, parts: pd.Series, treatment: str, inhibitor: str, none: str) -> dict:
+    """Slopes and pools of the replicates (Series by replicate), what they rest on, and why there is no line.
+
+    ``parts`` of their `parts` are by replicate and time.
+    """
     grown, pool = (_grid(means, treatment, arm) for arm in (inhibitor, none))
     shared = grown.index.intersection(pool.index)
     grown = grown.loc[shared].dropna(axis=1)
@@ -140,6 +185,7 @@ def _line(means: pd.Series, treatment: str, inhibitor: str, none: str) -> dict:
         "warning": warning,
         "replicates": shared,
         "times": grown.columns,
+        "parts": _grid(parts, treatment, inhibitor).loc[shared, grown.columns],
     }
 
 
@@ -174,12 +220,15 @@ def _rows(line: dict, control: dict | None, settings: StatsSettings) -> Iterator
     if line["problem"]:
         yield {"quantity": "J", **_nothing(line["problem"])}
         return
-    yield {"quantity": "J", **_estimate(line["slopes"].to_numpy(), settings)}
+    yield {"quantity": "J", **_estimate(line["slopes"].to_numpy(), settings), "note": _confounded(line["parts"], "J")}
     if control is not None and not control["problem"]:
         both = line["slopes"].index.intersection(control["slopes"].index)
         differences = (line["slopes"][both] - control["slopes"][both]).to_numpy()
         if len(both) > 1:
-            yield {"quantity": _DIFFERENCE, **_estimate(differences, settings)}
+            own, others = (one["parts"].loc[both] for one in (line, control))
+            alike = own.equals(others)  # so that what plates differ by is in both slopes
+            note = "" if alike else _confounded(own, _DIFFERENCE) or _confounded(others, _DIFFERENCE)
+            yield {"quantity": _DIFFERENCE, **_estimate(differences, settings), "note": note}
     quantity = {"quantity": "transition time"}
     slopes, pools = line["slopes"].to_numpy(), line["pools"].to_numpy()
     low = _interval(slopes, settings.level)[1]
@@ -189,6 +238,13 @@ def _rows(line: dict, control: dict | None, settings: StatsSettings) -> Iterator
     row = _estimate(np.log(pools / slopes), settings)
     row |= {name: np.exp(row[name]) for name in ("estimate", "ci_low", "ci_high")}
     yield {**quantity, **row, "p_value": np.nan, "refusal": "", "note": line["warning"]}
+
+
+def _confounded(parts: pd.DataFrame, what: str) -> str:
+    """A note where the times of replicates lie on plates that nothing holds together; empty where they do not."""
+    split = parts.index[parts.nunique(axis=1) > 1]
+    which = f"in {', '.join(split)} times lie on plates that have nothing in common"
+    return f"{which}: what these differ by is in {what}" if len(split) else ""
 
 
 def _interval(values: np.ndarray, level: float) -> tuple[float, float, float, float]:

@@ -17,6 +17,8 @@ from cellular.autophagy.measure.unmix import REPORTER, Channels
 KINDS = ("yellow", "red_only", "green_only")
 # The light off the cells whose photon noise is seen there: the background, but that may be cut off at 0. In noises.
 _LEAST_GLOW = 16.0
+# Spots seen in both channels that tell how these lie on each other.
+_FEWEST_PAIRS = 5
 # A spot's Hessian may be this much stronger along one axis than the other; edges and fibres are more.
 _MOST_ELONGATION = 3.5
 
@@ -70,15 +72,17 @@ def find_puncta(
             )
             return pd.concat(found).sort_values("snr", ascending=False, kind="stable", ignore_index=True)
 
-        spots, before = _clearest(look(settings)), 0
+        seen = look(settings)
+        spots, before = _clearest(seen), 0
         stricter = {name: settings.second_look * getattr(settings, name) for name in ("snr", "visible")}
         for _ in range(settings.looks if settings.second_look and not given else 0):
             fresh, before = spots[before:], len(spots)
             if fresh.empty:
                 break
-            gaussians = [fresh[["y", "x", "sigma", f"contrast__{name}"]].to_numpy(float) for name in names]
+            gaussians = [_as_seen_in(name, fresh, seen) for name in names]
             list(pool.map(ScaleSpace.take_away, spaces.values(), gaussians))
-            spots = _clearest(pd.concat([spots, look(replace(settings, **stricter))], ignore_index=True))
+            seen = look(replace(settings, **stricter))
+            spots = _clearest(pd.concat([spots, seen], ignore_index=True))
     if tuple(names) == REPORTER:
         spots["kind"] = _kinds(spots["contrast__mRFP"], spots["contrast__EGFP"] / settings.balance, settings.kind_ratio)
     else:
@@ -113,7 +117,23 @@ def _seen_in(
     table = {"y": place[0], "x": place[1], "sigma": sigma, "area": 2 * np.pi * sigma**2, "snr": snr}
     for name, other in spaces.items():
         table |= _contrast(name, other, scale, y, x, sigma)
-    return pd.DataFrame(table | {"row": y, "column": x})
+    return pd.DataFrame(table | {"row": y, "column": x, "own": own})
+
+
+def _as_seen_in(name: str, spots: pd.DataFrame, seen: pd.DataFrame) -> np.ndarray:
+    """(P, 4) of y, x, sigma and contrast of `spots` in channel `name`, where those of other channels lie in it.
+
+    Channels may lie a pixel beside each other: as spots `seen` in both do, in the median. Taken away beside its place,
+    a spot leaves half of itself, which looks like one that had been hidden.
+    """
+    gaussians = spots[["y", "x", "sigma", f"contrast__{name}"]].to_numpy(float)
+    other, own = (spots["own"] != name).to_numpy(), seen.loc[seen["own"] == name, ["y", "x"]].to_numpy(float)
+    if other.any() and len(own):
+        distance, nearest = cKDTree(own).query(gaussians[other, :2])
+        pairs = distance < np.maximum(2.0, 1.2 * gaussians[other, 2])
+        if pairs.sum() >= _FEWEST_PAIRS:
+            gaussians[other, :2] += np.median(own[nearest[pairs]] - gaussians[other, :2][pairs], axis=0)
+    return gaussians
 
 
 def _contrast(

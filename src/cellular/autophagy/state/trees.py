@@ -1,6 +1,7 @@
 """Basal or activated, cell by cell: gradient-boosted trees on the measured features, judged by wells never seen."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -55,6 +56,7 @@ def validate(table: pd.DataFrame, settings: ClassifySettings | None = None) -> V
     settings = settings or ClassifySettings()
     used = usable(table, settings, settings.features)
     folds = unit_folds(used, settings.folds)
+    folds = replace(folds, remarks=(*folds.remarks, *_too_few(folds, settings)))
     cells, importances = [], []
     for fit_rows, test_rows in folds.rows:
         model = _fit(used.iloc[fit_rows], settings)
@@ -66,6 +68,18 @@ def validate(table: pd.DataFrame, settings: ClassifySettings | None = None) -> V
         importances.append(_importance(model, unseen, settings))
     importance = importance_table(settings.features, importances)
     return score(pd.concat(cells, ignore_index=True), importance, settings, folds)
+
+
+def _too_few(folds: Folds, settings: ClassifySettings) -> tuple[str, ...]:
+    """A remark where trees cannot part the cells they are fitted on: what they call is a matter of rounding then."""
+    fewest = min(len(rows) for rows, _ in folds.rows)
+    if fewest >= 2 * settings.min_leaf:
+        return ()
+    needed = 2 * settings.min_leaf
+    return (
+        f"{fewest} cells are learned from with a {folds.unit} left out, and trees with leaves of {settings.min_leaf} "
+        f"part none of fewer than {needed}: these scores say nothing, label more cells",
+    )
 
 
 def explain(model: TreeModel, table: pd.DataFrame, top: int = 3, method: str = "occlusion") -> pd.DataFrame:
@@ -152,10 +166,15 @@ EXPLANATIONS = {"occlusion": occlusion, "shapley": shapley}
 
 
 class _Boosted(HistGradientBoostingClassifier):
-    """Trees that learn nothing from a column without a value, as there is in folds; scikit-learn 1.9 fails on one."""
+    """Trees that learn nothing from a column without a value, as there is in folds; scikit-learn 1.9 fails on one.
+
+    `sample_weight`, which :class:`CalibratedClassifierCV` hands on, is the sigmoid's alone: states weigh the same by
+    ``class_weight`` in whatever cells the trees are fitted on. Weighed twice, the rarer one would be favoured, which
+    in cross-validation is that of the unit left out.
+    """
 
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None = None) -> "_Boosted":
-        return super().fit(np.where(np.isnan(X).all(axis=0), 0.0, X), y, sample_weight)
+        return super().fit(np.where(np.isnan(X).all(axis=0), 0.0, X), y)
 
 
 def fit_sklearn(used: pd.DataFrame, settings: ClassifySettings) -> CalibratedClassifierCV:
