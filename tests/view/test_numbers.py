@@ -238,3 +238,25 @@ def test_plates_of_one_name_on_two_days_are_two_on_the_map(analysed, tmp_path):
     )
     pane.show_choice(first.name, [])
     assert pane.plate.value == "P 240301"
+
+
+def test_dishes_of_one_name_on_two_days_are_two_as_in_the_report(analysed, tmp_path):
+    """ "dish 1" of both days stood as one; the table of fields had empty columns for wells and plates."""
+    run = open_run(analysed)
+    names = [item.name for item in run.plate.fields]
+    given = pd.DataFrame({"field": names, "treatment": "DMSO", "sample": ["dish 1", "dish 1", "dish 2"]})
+    dishes = [replace(item, plate=None, well=None, site=None, date=None) for item in run.plate.fields]
+
+    def pane_of(fields, told):
+        plate = replace(run.plate, fields=tuple(fields), wells=told)
+        pane = Page(Desk(replace(run, plate=plate), Queue(tmp_path / "jobs"))).plate
+        pane.by.value = "sample"
+        return pane
+
+    pane = pane_of(dishes, given.assign(replicate=["a", "b", "b"]))
+    assert pane.groups_shown.factors == ["a: dish 1", "b: dish 1", "b: dish 2"]
+    assert {"well", "plate"}.isdisjoint(pane.table.value)
+    assert pane.table.value["sample"].tolist() == ["a: dish 1", "b: dish 1", "b: dish 2"]
+    days = [replace(item, date=date) for item, date in zip(dishes, ("240301", "240308", "240308"))]
+    assert pane_of(days, given).groups_shown.factors == ["240301: dish 1", "240308: dish 1", "240308: dish 2"]
+    assert pane_of(dishes, given).groups_shown.factors == ["dish 1", "dish 2"]
