@@ -10,6 +10,7 @@ from cellular.autophagy.state.by_hand import choices_of
 from cellular.errors import CellularError, InputError
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.corrections_log import STATE
+from cellular.labels.edit import NONZERO
 from cellular.view.field_pane import FieldPane
 from cellular.view.parts import number, press
 
@@ -177,13 +178,13 @@ class CorrectPane:
 
     def _with_points(self, points: list[tuple[float, float]]) -> None:
         if self.mode.value == "Reshape the chosen":
-            self._do("reshape", cell=self._one(), polygon=points)
+            self._do("reshape", cell=self._one(), polygon=points, rule=NONZERO)
         elif self.mode.value == "Cut the chosen":
             self._do("split", cell=self._one(), line=points)
         elif self.mode.value == "Part by two points":
             self._do("split", cell=self._one(), seeds=points)
         else:
-            self._do("draw", polygon=points)
+            self._do("draw", polygon=points, rule=NONZERO)
 
     def _part(self) -> None:
         """Two points in a cell, when both are there."""
