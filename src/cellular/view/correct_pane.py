@@ -86,6 +86,9 @@ class CorrectPane:
         """Give the mouse to the mode's tool."""
         bar, tool = self.pane.figure.toolbar, self.pane.tools[MODES[event.new]]
         drawing = MODES[event.new] in ("pen", "seeds")  # Bokeh's tools for several gestures have a place of their own
+        if not drawing:
+            # first: a pen that goes takes with it, in the browser, what has its drags and taps by then
+            bar.active_multi = None
         bar.update(
             active_drag=None if drawing else tool,
             active_tap=None if drawing else self.pane.tools["tap"],
