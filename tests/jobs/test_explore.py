@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import tifffile
+from bokeh.models import BooleanFilter, CDSView, ColumnDataSource, MultiSelect
 
 from cellular.autophagy.quality.drift import measure_drift
 from cellular.data.plate import FieldFiles, Plate, Source
@@ -153,3 +154,24 @@ def test_a_treatment_of_which_the_page_can_hold_no_cell_has_its_means(tmp_path):
     at = dict(zip(zip(large["treatment"], large["unit"]), np.round(large["place"])))
     assert at == {("DMSO", "P 240301"): 0, ("DMSO", "P 240308"): 0, ("rapamycin", "Q"): 1}
     np.testing.assert_allclose(dots["place"], 1, atol=0.3)
+
+
+def test_dishes_and_plates_can_be_looked_at_alone():
+    """By treatment and well alone, cells of one day, dish or plate could not be picked out, nor seen in the table."""
+    cells = ColumnDataSource(
+        {
+            "field": list("abcd"),
+            "treatment": ["fed"] * 4,
+            "sample": ["1: dish 10", "1: dish 2", "2: dish 2", ""],
+            "plate": ["P", "Q", "Q", "Q"],
+            "well": [""] * 4,
+            "area": np.arange(4.0),
+        }
+    )
+    passing = BooleanFilter()
+    offered = {
+        one.name: one.options for one in linked.filters(cells, ["area"], passing) if isinstance(one, MultiSelect)
+    }
+    assert offered == {"by_sample": ["1: dish 10", "1: dish 2", "2: dish 2"], "by_plate": ["P", "Q"]}
+    table = linked.cell_table(cells, ["area"], CDSView(filter=passing))
+    assert [column.field for column in table.columns] == ["field", "treatment", "sample", "plate", "area"]

@@ -45,6 +45,8 @@ FEATURES_SHOWN = 24
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star", "plus")
 _TOOLS = "pan,wheel_zoom,box_zoom,lasso_select,tap,reset,save"
 _FAINT = 0.12
+# What tells where a cell is from, as far as the page knows it.
+_PLACES = ("replicate", "sample", "plate", "well")
 # Letters that a number takes in the table, at least.
 _DIGITS = 8
 
@@ -211,7 +213,8 @@ def _marked(dots: GlyphRenderer) -> None:
 
 def cell_table(cells: ColumnDataSource, features: Sequence[str], view: CDSView) -> DataTable:
     """The cells as a table; wider than the page it scrolls."""
-    told = [name for name in ("field", "label", "treatment", "well", "state", "verdict") if name in cells.data]
+    names = [name for name in _PLACES if len(set(cells.data.get(name, ()))) > 1]
+    told = [name for name in ("field", "label", "treatment", *names, "state", "verdict") if name in cells.data]
     longest = {name: max(map(len, map(str, cells.data[name])), default=0) for name in told}
     columns = [TableColumn(field=n, title=n, width=20 + 7 * max(len(n), longest[n])) for n in told]
     numbers = HTMLTemplateFormatter(template=f"<%= ({glue.NUMBER})(value) %>")
@@ -306,8 +309,8 @@ def _named(features: Sequence[str]) -> Choices:
 
 
 def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFilter) -> list[UIElement]:
-    """Widgets that narrow all figures to cells of some treatments, wells, quality or values."""
-    columns = [name for name in ("treatment", "well") if len(set(cells.data.get(name, ()))) > 1]
+    """Widgets that narrow all figures to cells of some treatments, replicates, plates, wells, quality or values."""
+    columns = [name for name in ("treatment", *_PLACES) if len(set(cells.data.get(name, ()))) > 1]
     choices = [
         MultiSelect(
             title=name.capitalize(), options=sorted({v for v in cells.data[name] if v}), name=f"by_{name}", width=230
