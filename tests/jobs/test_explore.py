@@ -175,3 +175,20 @@ def test_dishes_and_plates_can_be_looked_at_alone():
     assert offered == {"by_sample": ["1: dish 10", "1: dish 2", "2: dish 2"], "by_plate": ["P", "Q"]}
     table = linked.cell_table(cells, ["area"], CDSView(filter=passing))
     assert [column.field for column in table.columns] == ["field", "treatment", "sample", "plate", "area"]
+
+
+def test_many_conditions_and_long_names_leave_room_to_the_plots():
+    """Names of 60 letters pressed the plots flat, and a legend of forty entries stood in place of the map."""
+    names = [f"compound {k} at a long name that ends in {k}" for k in range(40)]
+    columns = {"first": np.arange(40.0), "second": np.arange(40.0), "area": np.arange(40.0), "well": ["A01"] * 40}
+    source = ColumnDataSource({"treatment": names, "field": names, "label": np.ones(40), **columns})
+    view = CDSView(filter=BooleanFilter())
+    means = pd.DataFrame({"treatment": names, "well": "A01", "area": 1.0})
+    figure, _ = linked.superplot_figure(source, means, "area", view)
+    words = [label.text for label in figure.xaxis[0].major_label_overrides.values()]
+    assert len(set(words)) == 40, "each has a name of its own"
+    assert max(map(len, words)) <= 26
+    assert figure.width >= 40 * 24
+    drawn = linked.map_figure(source, view, names=("1", "2"))
+    assert not drawn.legend
+    assert ("treatment", "@treatment") in drawn.hover[0].tooltips

@@ -5,7 +5,15 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import panel as pn
-from bokeh.models import BasicTicker, ColumnDataSource, FactorRange, HoverTool, LinearColorMapper, TapTool
+from bokeh.models import (
+    BasicTicker,
+    ColumnDataSource,
+    CustomJSTickFormatter,
+    FactorRange,
+    HoverTool,
+    LinearColorMapper,
+    TapTool,
+)
 from bokeh.models.annotations import ColorBar
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
@@ -19,7 +27,7 @@ from cellular.errors import InputError
 from cellular.files import number_order, of_words
 from cellular.jobs.conditions import conditions, samples_apart
 from cellular.report.colours import treatment_colours
-from cellular.report.viewer import as_written, hovered
+from cellular.report.viewer import abbreviated, as_written, hovered
 from cellular.view.desk import Desk
 from cellular.view.parts import ROWS, numbers_of, paged_table, tick, words_of
 
@@ -52,7 +60,7 @@ class PlatePane:
         self.good = tick("fields without a flag only", visible="flagged" in self.fields)
         self.compared = tick("without fields that are left out", True, visible=LEFT_OUT in self.fields)
         self.wells = ColumnDataSource({name: [] for name in ("x", "y", "well", "value", "fields")})
-        self.dots = ColumnDataSource({name: [] for name in ("x", "y", "field", "label", "well", "colour")})
+        self.dots = ColumnDataSource({name: [] for name in ("x", "y", "field", "label", "well", "group", "colour")})
         self._make_map()
         self._make_plot()
         self.table = paged_table("fields", self.fields, 1)
@@ -99,8 +107,13 @@ class PlatePane:
             nonselection_fill_alpha=0.25, selection_line_color="black", selection_line_width=2,
         )  # fmt: skip
         self.plot.xaxis.major_label_orientation = 0.6
+        self.short = CustomJSTickFormatter(
+            args={"names": [], "shown": []}, code="return shown[names.indexOf(tick)] ?? tick"
+        )
+        self.plot.xaxis.formatter = self.short
         told, as_read = hovered({"y": "value"})
-        self.plot.add_tools(HoverTool(tooltips=[("field", "@field"), ("cell", "@label"), *told], formatters=as_read))
+        tooltips = [("field", "@field"), ("cell", "@label"), ("group", "@group"), *told]
+        self.plot.add_tools(HoverTool(tooltips=tooltips, formatters=as_read))
         self.dots.selected.on_change("indices", lambda attr, old, new: self._dot_chosen())
 
     def _offer(self) -> None:
@@ -199,6 +212,8 @@ class PlatePane:
         groups = sorted(table["group"].unique(), key=number_order)
         self.note.object = f"{min(total, MOST_DOTS):,} of {total:,} dots, drawn fairly." if total > MOST_DOTS else ""
         if list(self.groups_shown.factors) != groups:
+            short = abbreviated(groups)
+            self.short.args = {"names": list(short), "shown": list(short.values())}
             self.groups_shown.factors = groups or ["none"]
         side = np.random.default_rng(0).uniform(-0.3, 0.3, len(table))
         # of all fields, shown or not: a group keeps its colour
@@ -212,6 +227,7 @@ class PlatePane:
             "field": table["field"].tolist(),
             "label": table["label"].tolist(),
             "well": table["well"].fillna("").tolist(),
+            "group": table["group"].tolist(),
             "colour": [colour[name] for name in table["group"]],
         }
 
