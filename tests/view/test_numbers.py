@@ -13,7 +13,7 @@ from cellular.jobs.queue import Queue
 from cellular.jobs.view import open_run
 from cellular.report.glue import NUMBER
 from cellular.view.page import Desk, Page
-from cellular.view.picture import ramp
+from cellular.view.picture import compose, contrast, ramp
 
 
 @pytest.fixture
@@ -260,3 +260,16 @@ def test_dishes_of_one_name_on_two_days_are_two_as_in_the_report(analysed, tmp_p
     days = [replace(item, date=date) for item, date in zip(dishes, ("240301", "240308", "240308"))]
     assert pane_of(days, given).groups_shown.factors == ["240301: dish 1", "240308: dish 1", "240308: dish 2"]
     assert pane_of(dishes, given).groups_shown.factors == ["dish 1", "dish 2"]
+
+
+def test_an_image_with_pixels_that_are_no_numbers_is_drawn():
+    """One NaN, as registration leaves at the border, and the whole field was black."""
+    plane = np.array([[np.nan, np.inf, 1.0, 3.0]], np.float32)
+    assert contrast(plane) == pytest.approx((1.02, 2.99))
+    assert [hex(pixel) for pixel in compose([plane], [(1, 3)], [(255, 0, 0)])[0]] == [
+        "0xff000000",
+        "0xff0000ff",
+        "0xff000000",
+        "0xff0000ff",
+    ]
+    assert contrast(np.full((2, 2), np.nan)) == (0, 1)
