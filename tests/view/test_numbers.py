@@ -13,6 +13,7 @@ from cellular.jobs.queue import Queue
 from cellular.jobs.view import open_run
 from cellular.report.glue import NUMBER
 from cellular.view.page import Desk, Page
+from cellular.view.parts import as_is
 from cellular.view.picture import compose, contrast, ramp
 
 
@@ -273,3 +274,22 @@ def test_an_image_with_pixels_that_are_no_numbers_is_drawn():
         "0xff0000ff",
     ]
     assert contrast(np.full((2, 2), np.nan)) == (0, 1)
+
+
+def test_a_stroke_on_the_field_before_is_not_done_in_this_one(page):
+    """Drawn while the next field was being opened, it became a cell of that one, at the place of this."""
+    first, second = page.desk.run.plate.fields[:2]
+    page.open(first.name)
+    mark = page.field.tools["pen"].default_overrides["field"]
+    corner = {"xs": [[2.0, 12.0, 12.0]], "ys": [[2.0, 2.0, 12.0]]}
+    page.correct.mode.value = "Draw a cell"
+    page.open(second.name)
+    page.field.pen.data = {**corner, "field": [mark]}
+    assert (
+        page.message.object
+        == f"that was drawn on {as_is(first.name)}, before {as_is(second.name)} was shown; do it again"
+    )
+    assert page.desk.run.corrected() is None
+    assert not page.field.pen.data["xs"]
+    page.field.pen.data = {**corner, "field": [page.field.tools["pen"].default_overrides["field"]]}
+    assert page.desk.run.corrected().fields == (second.name,)
