@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import tifffile
+from bokeh.models import BooleanFilter, CDSView, ColumnDataSource, MultiSelect
 
 from cellular.autophagy.quality.drift import measure_drift
 from cellular.data.plate import FieldFiles, Plate, Source
@@ -153,3 +154,41 @@ def test_a_treatment_of_which_the_page_can_hold_no_cell_has_its_means(tmp_path):
     at = dict(zip(zip(large["treatment"], large["unit"]), np.round(large["place"])))
     assert at == {("DMSO", "P 240301"): 0, ("DMSO", "P 240308"): 0, ("rapamycin", "Q"): 1}
     np.testing.assert_allclose(dots["place"], 1, atol=0.3)
+
+
+def test_dishes_and_plates_can_be_looked_at_alone():
+    """By treatment and well alone, cells of one day, dish or plate could not be picked out, nor seen in the table."""
+    cells = ColumnDataSource(
+        {
+            "field": list("abcd"),
+            "treatment": ["fed"] * 4,
+            "sample": ["1: dish 10", "1: dish 2", "2: dish 2", ""],
+            "plate": ["P", "Q", "Q", "Q"],
+            "well": [""] * 4,
+            "area": np.arange(4.0),
+        }
+    )
+    passing = BooleanFilter()
+    offered = {
+        one.name: one.options for one in linked.filters(cells, ["area"], passing) if isinstance(one, MultiSelect)
+    }
+    assert offered == {"by_sample": ["1: dish 10", "1: dish 2", "2: dish 2"], "by_plate": ["P", "Q"]}
+    table = linked.cell_table(cells, ["area"], CDSView(filter=passing))
+    assert [column.field for column in table.columns] == ["field", "treatment", "sample", "plate", "area"]
+
+
+def test_many_conditions_and_long_names_leave_room_to_the_plots():
+    """Names of 60 letters pressed the plots flat, and a legend of forty entries stood in place of the map."""
+    names = [f"compound {k} at a long name that ends in {k}" for k in range(40)]
+    columns = {"first": np.arange(40.0), "second": np.arange(40.0), "area": np.arange(40.0), "well": ["A01"] * 40}
+    source = ColumnDataSource({"treatment": names, "field": names, "label": np.ones(40), **columns})
+    view = CDSView(filter=BooleanFilter())
+    means = pd.DataFrame({"treatment": names, "well": "A01", "area": 1.0})
+    figure, _ = linked.superplot_figure(source, means, "area", view)
+    words = [label.text for label in figure.xaxis[0].major_label_overrides.values()]
+    assert len(set(words)) == 40, "each has a name of its own"
+    assert max(map(len, words)) <= 26
+    assert figure.width >= 40 * 24
+    drawn = linked.map_figure(source, view, names=("1", "2"))
+    assert not drawn.legend
+    assert ("treatment", "@treatment") in drawn.hover[0].tooltips

@@ -85,6 +85,22 @@ def test_outlines_that_were_corrected_since_are_not_told_of_as_measured(run, tmp
     assert (out / "images.csv").read_bytes() == before
 
 
+def test_a_run_that_was_moved_keeps_its_own_corrections(run, tmp_path):
+    """Its corrections lie in its folder; they were looked for where they had been, and the page was refused."""
+    result, made = run
+    out, field = tmp_path / "there", result.plate.fields[0]
+    shutil.copytree(result.page.parent, out)
+    FieldCorrections(out / "corrections", field.name, read_labels(field.labels)).do("delete", cells=[1])
+    cellular.analyse(made.images, out, labels=made.truth, corrections=out / "corrections")
+    before = (out / "cells.csv").read_bytes()
+    moved = out.rename(tmp_path / "elsewhere")
+    page = report(moved).read_text(encoding="utf-8")
+    assert "All 2 positions are on this page" in page
+    assert "could not be shown" not in page
+    assert "Gallery" in page
+    assert (moved / "cells.csv").read_bytes() == before
+
+
 def test_puncta_are_looked_up_and_never_read_whole(run, monkeypatch):
     """Neither the page nor what `view` opens reads the table of puncta; a field's are those of its own file."""
     result, _ = run

@@ -5,6 +5,7 @@ import pytest
 
 from cellular.errors import InputError
 from cellular.labels.edit import (
+    NONZERO,
     changed_cells,
     delete,
     draw,
@@ -129,3 +130,20 @@ def test_more_numbers_than_16_bits_hold_are_not_wrapped():
 def test_a_run_outside_of_the_field_is_refused(run):
     with pytest.raises(InputError, match="do not fit 6 pixels"):
         paint(np.zeros((2, 3), np.uint16), [run])
+
+
+def test_a_stroke_that_goes_around_twice_leaves_no_hole():
+    """A pen that went past where it began left a hole in the cell, and none where it was drawn the other way round."""
+    once, again = [(0, 0), (6, 0), (6, 5), (0, 5)], [(1, 1), (5, 1), (5, 4), (1, 4)]
+    twice = [*once, once[0], *again, again[0]]
+    free = np.zeros((5, 7), np.uint16)
+    full = rows("9999990", "9999990", "9999990", "9999990", "9999990")
+    for polygon in (twice, twice[::-1], once):
+        assert draw(free, polygon, 9, NONZERO).tolist() == full
+        assert reshape(np.where(np.eye(5, 7) > 0, 9, free), 9, polygon, NONZERO).tolist() == full
+    hole = rows("9999990", "9000090", "9000090", "9000090", "9999990")
+    assert draw(free, twice, 9).tolist() == hole, "strokes made before are replayed as they were"
+    eight = [(0, 0), (3, 4), (0, 4), (3, 0)]  # turns that go against each other
+    assert draw(free, eight, 9, NONZERO).tolist() == draw(free, eight, 9).tolist()
+    with pytest.raises(InputError, match="unknown rule 'odd'"):
+        draw(free, once, 9, "odd")

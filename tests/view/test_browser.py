@@ -207,6 +207,9 @@ def test_cells_are_corrected_by_mouse(chromium, served):
     visitor.wait(lambda: area_of(corrected, new) == 0)
     visitor.press("Redo")
     visitor.after(6)
+    visitor.page.get_by_text("Move and choose", exact=True).click()
+    visitor.wait(lambda: not visitor.page.evaluate(DRAWING))
+    visitor.click_until(middle_of(read_labels(corrected), 1), [1])  # the pen has left the mouse to what it had before
     assert read_labels(first.labels).tolist() == labels.tolist(), "the original is as it was"
     assert visitor.errors == []
     assert visitor.outside == [], "nothing is asked of the network"

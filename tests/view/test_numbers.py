@@ -13,7 +13,8 @@ from cellular.jobs.queue import Queue
 from cellular.jobs.view import open_run
 from cellular.report.glue import NUMBER
 from cellular.view.page import Desk, Page
-from cellular.view.picture import ramp
+from cellular.view.parts import as_is
+from cellular.view.picture import compose, contrast, ramp
 
 
 @pytest.fixture
@@ -238,3 +239,57 @@ def test_plates_of_one_name_on_two_days_are_two_on_the_map(analysed, tmp_path):
     )
     pane.show_choice(first.name, [])
     assert pane.plate.value == "P 240301"
+
+
+def test_dishes_of_one_name_on_two_days_are_two_as_in_the_report(analysed, tmp_path):
+    """ "dish 1" of both days stood as one; the table of fields had empty columns for wells and plates."""
+    run = open_run(analysed)
+    names = [item.name for item in run.plate.fields]
+    given = pd.DataFrame({"field": names, "treatment": "DMSO", "sample": ["dish 1", "dish 1", "dish 2"]})
+    dishes = [replace(item, plate=None, well=None, site=None, date=None) for item in run.plate.fields]
+
+    def pane_of(fields, told):
+        plate = replace(run.plate, fields=tuple(fields), wells=told)
+        pane = Page(Desk(replace(run, plate=plate), Queue(tmp_path / "jobs"))).plate
+        pane.by.value = "sample"
+        return pane
+
+    pane = pane_of(dishes, given.assign(replicate=["a", "b", "b"]))
+    assert pane.groups_shown.factors == ["a: dish 1", "b: dish 1", "b: dish 2"]
+    assert {"well", "plate"}.isdisjoint(pane.table.value)
+    assert pane.table.value["sample"].tolist() == ["a: dish 1", "b: dish 1", "b: dish 2"]
+    days = [replace(item, date=date) for item, date in zip(dishes, ("240301", "240308", "240308"))]
+    assert pane_of(days, given).groups_shown.factors == ["240301: dish 1", "240308: dish 1", "240308: dish 2"]
+    assert pane_of(dishes, given).groups_shown.factors == ["dish 1", "dish 2"]
+
+
+def test_an_image_with_pixels_that_are_no_numbers_is_drawn():
+    """One NaN, as registration leaves at the border, and the whole field was black."""
+    plane = np.array([[np.nan, np.inf, 1.0, 3.0]], np.float32)
+    assert contrast(plane) == pytest.approx((1.02, 2.99))
+    assert [hex(pixel) for pixel in compose([plane], [(1, 3)], [(255, 0, 0)])[0]] == [
+        "0xff000000",
+        "0xff0000ff",
+        "0xff000000",
+        "0xff0000ff",
+    ]
+    assert contrast(np.full((2, 2), np.nan)) == (0, 1)
+
+
+def test_a_stroke_on_the_field_before_is_not_done_in_this_one(page):
+    """Drawn while the next field was being opened, it became a cell of that one, at the place of this."""
+    first, second = page.desk.run.plate.fields[:2]
+    page.open(first.name)
+    mark = page.field.tools["pen"].default_overrides["field"]
+    corner = {"xs": [[2.0, 12.0, 12.0]], "ys": [[2.0, 2.0, 12.0]]}
+    page.correct.mode.value = "Draw a cell"
+    page.open(second.name)
+    page.field.pen.data = {**corner, "field": [mark]}
+    assert (
+        page.message.object
+        == f"that was drawn on {as_is(first.name)}, before {as_is(second.name)} was shown; do it again"
+    )
+    assert page.desk.run.corrected() is None
+    assert not page.field.pen.data["xs"]
+    page.field.pen.data = {**corner, "field": [page.field.tools["pen"].default_overrides["field"]]}
+    assert page.desk.run.corrected().fields == (second.name,)

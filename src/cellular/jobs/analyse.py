@@ -133,7 +133,7 @@ def analyse(
         write_json(out / PLATE, given.as_dict())
         if config is not None:
             write_text(out / "config.toml", config)
-        used = {"exclude": list(exclude), "corrections": str(corrections) if corrections else None}
+        used = {"exclude": list(exclude), "corrections": _told_from(out, corrections)}
         write_json(out / MADE_WITH, {"versions": versions(), **used})
         labelled = given if segmenter else only_labelled(given)
         missing = {f.name: f"no label image in {labels}" for f in given.fields if not segmenter and not f.labels}
@@ -154,6 +154,14 @@ def _state_model(path: str) -> "CropModel | TreeModel":
     from cellular.jobs.classify import read_state_model  # slow to import, and most runs tell no states
 
     return read_state_model(path)
+
+
+def _told_from(out: Path, folder: str | Path | None) -> str | None:
+    """A folder as the run in `out` tells of it: one of its own by its place there, which stays when `out` is moved."""
+    if folder is None:
+        return None
+    whole, own = Path(folder).resolve(), out.resolve()
+    return whole.relative_to(own).as_posix() if whole.is_relative_to(own) else str(folder)
 
 
 def _settled(plate: Plate, segmenter: Segmenter | None, settings: AnalyseSettings) -> AnalyseSettings:

@@ -28,6 +28,14 @@ def conditions(
     return words if few else _in_words(cells, treatment, [name for name in others if name == inhibitor])
 
 
+def samples_apart(table: pd.DataFrame) -> pd.Series:
+    """The column ``sample``, "dish 1" of another replicate by another name: it is another dish."""
+    samples = table[SAMPLE].astype(object)
+    if "replicate" not in table or table["replicate"].nunique() < 2:
+        return samples
+    return (table["replicate"].astype(str) + ": " + samples.astype(str)).where(samples.notna())
+
+
 def _in_words(cells: pd.DataFrame, treatment: str, others: Sequence[str]) -> pd.Series:
     first = cells[treatment].astype(object)
     words = first.where(first.isna(), first.astype(str))

@@ -15,7 +15,7 @@ from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate, plates_apart
 from cellular.data.platemap import SAMPLE
 from cellular.files import read_csv
-from cellular.jobs.conditions import conditions
+from cellular.jobs.conditions import conditions, samples_apart
 from cellular.jobs.processes import here
 from cellular.jobs.runner import attempt
 from cellular.report.choice import Choice, choose_fields
@@ -174,9 +174,7 @@ def _told(
         told["replicate"] = cells["field"].map(replicates)
     if unit in ("well", SAMPLE) and SAMPLE in told and ("well" not in told or told["well"].isna().all()):
         unit = SAMPLE
-        if "replicate" in told and told["replicate"].nunique() > 1:
-            samples = told[SAMPLE].astype(object)
-            told[SAMPLE] = (told["replicate"].astype(str) + ": " + samples.astype(str)).where(samples.notna())
+        told[SAMPLE] = samples_apart(pd.DataFrame({n: told[n] for n in (SAMPLE, "replicate") if n in told}))
     elif unit == "well" and unit in told and told["plate"].nunique() > 1:
         unit, told["plate and well"] = "plate and well", told["plate"] + " " + told["well"].astype(str)
     return pd.DataFrame(told, copy=False), unit

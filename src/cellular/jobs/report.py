@@ -67,15 +67,30 @@ def _analysis(run: Path) -> Path:
             raise InputError(f"{run} has no field that is done; run cellular analyse")
         flat = settle(open_flat_field(plate, settings.flat_field), plate, run)
         made_with = read_json(run / MADE_WITH)
-        edits = open_corrections(made_with["corrections"]) if made_with.get("corrections") else None
+        edits = _corrections_of(run, made_with.get("corrections"))
         if edits:
             _check_measured(run, names, edits)
+            plate = _outlined_by(plate, edits)
         passed_over = read_csv(run / "problems.csv")
         missing = dict(zip(passed_over["field"], passed_over["problem"]))
         done_names = set(names)
         missing = {name: why for name, why in missing.items() if name not in done_names}
         done = Done(Joined(run, names), {}, tuple(names))
         return conclude(plate, done, run, settings, record, flat, made_with["exclude"], missing, edits).page
+
+
+def _corrections_of(run: Path, told: str | None) -> Corrections | None:
+    """The corrections that the run was measured with, which may lie in its own folder."""
+    if not told:
+        return None
+    own = run / told
+    return open_corrections(own if own.is_dir() else told)
+
+
+def _outlined_by(plate: Plate, edits: Corrections) -> Plate:
+    """The plate with the corrected label images where they lie now: the run may have been moved since."""
+    kept = {item.name: item.labels for item in plate.fields if item.labels}
+    return plate.with_labels(kept | {name: label_path(edits.folder, name) for name in edits.fields})
 
 
 def _check_measured(run: Path, names: list[str], edits: Corrections) -> None:

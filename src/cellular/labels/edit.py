@@ -14,6 +14,9 @@ from cellular.errors import InputError
 from cellular.labels.checks import as_labels
 from cellular.labels.outlines import fill
 
+# What of a polygon that crosses itself is inside, by the names that SVG gives its rules.
+EVEN_ODD, NONZERO = "evenodd", "nonzero"
+
 Points = Sequence[Sequence[float]]  # corners or seeds, (x, y) in px; pixel (y, x) covers the square from (x, y)
 
 
@@ -70,24 +73,25 @@ def split_by_seeds(labels: np.ndarray, cell: int, seeds: Points, new: Sequence[i
     return _numbered(labels, whole, parts, len(places), new)
 
 
-def draw(labels: np.ndarray, polygon: Points, new: int) -> np.ndarray:
+def draw(labels: np.ndarray, polygon: Points, new: int, rule: str = EVEN_ODD) -> np.ndarray:
     """`labels` (Y, X) with a cell `new` inside `polygon`, where no other cell is.
 
-    Raises InputError for a polygon without a free pixel.
+    By `rule`, what a polygon that crosses itself goes around twice is a hole (:data:`EVEN_ODD`) or inside
+    (:data:`NONZERO`). Raises InputError for a polygon without a free pixel.
     """
-    free = fill([_ring(polygon)], labels.shape).full() & (labels == 0)
+    free = _inside(polygon, labels.shape, rule) & (labels == 0)
     if not free.any():
         raise InputError("the outline holds no pixel that is free; delete or reshape the cell that is there")
     return _painted(labels, free, new)
 
 
-def reshape(labels: np.ndarray, cell: int, polygon: Points) -> np.ndarray:
+def reshape(labels: np.ndarray, cell: int, polygon: Points, rule: str = EVEN_ODD) -> np.ndarray:
     """`labels` (Y, X) with `cell` inside `polygon` in place of where it was; other cells keep their pixels.
 
-    Raises InputError where nothing of the cell would be left.
+    `rule` is as for :func:`draw`. Raises InputError where nothing of the cell would be left.
     """
     check_cells(labels, [cell], 1)
-    inside = fill([_ring(polygon)], labels.shape).full() & ((labels == 0) | (labels == cell))
+    inside = _inside(polygon, labels.shape, rule) & ((labels == 0) | (labels == cell))
     if not inside.any():
         raise InputError(f"nothing of cell {cell} would be left: the outline holds no pixel that is free")
     edited = np.where(labels == cell, 0, labels).astype(labels.dtype)
@@ -168,6 +172,27 @@ def _numbered(labels: np.ndarray, whole: np.ndarray, parts: np.ndarray, count: i
     for number, part in zip(new, np.argsort(-sizes, kind="stable") + 1):
         edited = _painted(edited, whole & (full == part), number)
     return edited
+
+
+def _inside(polygon: Points, shape: tuple[int, int], rule: str) -> np.ndarray:
+    """The pixels (Y, X) whose centre lies inside `polygon`."""
+    if rule not in (EVEN_ODD, NONZERO):
+        raise InputError(f"unknown rule '{rule}' for a polygon that crosses itself; known: {EVEN_ODD}, {NONZERO}")
+    ring = _ring(polygon)
+    inside = fill([ring], shape).full()
+    return inside if rule == EVEN_ODD else inside | (np.abs(_turns(ring, shape)) > 1)
+
+
+def _turns(ring: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """How often `ring` goes around the centre of each pixel (Y, X); what goes around it backwards counts against."""
+    crossings = np.zeros((shape[0], shape[1] + 1), np.int32)
+    for (x0, y0), (x1, y1) in zip(ring, np.roll(ring, -1, axis=0)):
+        low, high = np.clip(np.ceil(np.array(sorted((y0, y1))) - 0.5), 0, shape[0]).astype(int)
+        rows = np.arange(low, high)  # the rows whose centres lie between the ends of this edge
+        if rows.size:
+            x = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+            crossings[rows, np.clip(np.ceil(x - 0.5), 0, shape[1]).astype(int)] += 1 if y1 > y0 else -1
+    return np.cumsum(crossings, axis=1)[:, :-1]
 
 
 def _ring(polygon: Points) -> np.ndarray:

@@ -36,7 +36,7 @@ from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.report import glue
 from cellular.report.style import PALETTE, treatment_looks
-from cellular.report.viewer import Choices, Viewer, as_written, hovered, slider_numbers
+from cellular.report.viewer import Choices, Viewer, abbreviated, as_written, hovered, slider_numbers
 
 # Cells on a page: all of the fields that are shown, and of the others as many as make this number.
 CELLS_SHOWN = 10_000
@@ -45,6 +45,10 @@ FEATURES_SHOWN = 24
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star", "plus")
 _TOOLS = "pan,wheel_zoom,box_zoom,lasso_select,tap,reset,save"
 _FAINT = 0.12
+# Entries of a legend at most; a longer one leaves no room to the plot. px that a treatment takes on an axis, at least.
+_LEGEND, _WIDE = 14, 24
+# What tells where a cell is from, as far as the page knows it.
+_PLACES = ("replicate", "sample", "plate", "well")
 # Letters that a number takes in the table, at least.
 _DIGITS = 8
 
@@ -124,16 +128,18 @@ def superplot_figure(
     be no cell among those of the page.
     """
     treatments = _treatments([*cells.data["treatment"], *means["treatment"].astype(str)])
+    short = abbreviated(treatments)
     cells.data["place"] = _places(list(cells.data["treatment"]), treatments, seed)
     units = sorted(means[unit].astype(str).unique())
     colour = {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(units)}
     cells.data["unit_colour"] = [colour.get(name, "#666666") for name in cells.data[unit]]
     shown = figure(
-        width=width, height=360, tools=_TOOLS, x_range=Range1d(start=-0.6, end=len(treatments) - 0.4), name="superplot",
-        toolbar_location="above", active_drag="lasso_select", title="Cells and the means of units",
+        width=max(width, _WIDE * len(treatments)), height=360, tools=_TOOLS, name="superplot",
+        x_range=Range1d(start=-0.6, end=len(treatments) - 0.4), toolbar_location="above",
+        active_drag="lasso_select", title="Cells and the means of units",
     )  # fmt: skip
     shown.xaxis.ticker = FixedTicker(ticks=list(range(len(treatments))))
-    shown.xaxis.major_label_overrides = {k: as_written(name) for k, name in enumerate(treatments)}
+    shown.xaxis.major_label_overrides = {k: as_written(short[name]) for k, name in enumerate(treatments)}
     shown.xaxis.major_label_orientation = 0.6 if len(treatments) > 3 else 0
     shown.yaxis.axis_label = as_written(axis_label(feature))
     dots = shown.scatter("place", feature, source=cells, view=view, size=4, color="unit_colour", alpha=0.35)
@@ -179,12 +185,17 @@ def map_figure(
         name="map",
         x_axis_label=as_written(names[0]),
         y_axis_label=as_written(names[1]),
-        title="Map of all cells",
+        title="Map of all cells" + ("" if len(entries) <= _LEGEND else f"; point at one for its {by}"),
     )
     look: dict[str, Any] = {"color": "map_colour", "marker": "map_marker", "size": 5, "alpha": 0.5}
-    _marked(shown.scatter("first", "second", source=cells, view=view, **look))
+    dots = shown.scatter("first", "second", source=cells, view=view, **look)
+    _marked(dots)
+    shown.add_tools(HoverTool(renderers=[dots], tooltips=[(by, f"@{by}"), ("field", "@field"), ("cell", "@label")]))
+    if len(entries) > _LEGEND:
+        return shown
+    short = abbreviated(entries)
     for name in entries:  # a legend of the cells' own dots would be as faint and as small
-        shown.scatter([np.nan], [np.nan], color=colours[name], marker=markers[name], size=8, legend_label=name)
+        shown.scatter([np.nan], [np.nan], color=colours[name], marker=markers[name], size=8, legend_label=short[name])
     shown.legend.label_text_font_size = "8pt"
     few = len(entries) <= 4
     shown.legend.orientation = "horizontal" if few else "vertical"
@@ -211,7 +222,8 @@ def _marked(dots: GlyphRenderer) -> None:
 
 def cell_table(cells: ColumnDataSource, features: Sequence[str], view: CDSView) -> DataTable:
     """The cells as a table; wider than the page it scrolls."""
-    told = [name for name in ("field", "label", "treatment", "well", "state", "verdict") if name in cells.data]
+    names = [name for name in _PLACES if len(set(cells.data.get(name, ()))) > 1]
+    told = [name for name in ("field", "label", "treatment", *names, "state", "verdict") if name in cells.data]
     longest = {name: max(map(len, map(str, cells.data[name])), default=0) for name in told}
     columns = [TableColumn(field=n, title=n, width=20 + 7 * max(len(n), longest[n])) for n in told]
     numbers = HTMLTemplateFormatter(template=f"<%= ({glue.NUMBER})(value) %>")
@@ -306,8 +318,8 @@ def _named(features: Sequence[str]) -> Choices:
 
 
 def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFilter) -> list[UIElement]:
-    """Widgets that narrow all figures to cells of some treatments, wells, quality or values."""
-    columns = [name for name in ("treatment", "well") if len(set(cells.data.get(name, ()))) > 1]
+    """Widgets that narrow all figures to cells of some treatments, replicates, plates, wells, quality or values."""
+    columns = [name for name in ("treatment", *_PLACES) if len(set(cells.data.get(name, ()))) > 1]
     choices = [
         MultiSelect(
             title=name.capitalize(), options=sorted({v for v in cells.data[name] if v}), name=f"by_{name}", width=230

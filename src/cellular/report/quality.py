@@ -67,7 +67,7 @@ def add_quality(
     odd = quality[quality["flagged"].astype(bool)]
     page.section("Quality of fields")
     if odd.empty:
-        page.text(f"None of the {len(quality)} fields is set apart from its plate.")
+        page.text(f"None of the {len(quality)} fields is set apart from the others.")
     else:
         page.text(f"{len(odd)} of {len(quality)} fields are set apart from the others:")
         page.table(odd[["field", "reasons"]])

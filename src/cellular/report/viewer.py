@@ -3,6 +3,7 @@
 Plain functions, data in and Bokeh models out. :func:`field_viewer` puts them together.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -166,6 +167,19 @@ def field_viewer(
 def as_written(text: str) -> PlainText:
     """Names and titles for a figure, drawn letter by letter: in a plain string ``$$`` begins a formula of TeX."""
     return PlainText(text=text)
+
+
+def abbreviated(names: Sequence[str], most: int = 26) -> dict[str, str]:
+    """What an axis calls each of `names`, of at most `most` letters: beside longer ones no room is left to the plot.
+
+    Names that would then be the same stay whole.
+
+    >>> abbreviated(["DMSO", "rapamycin 100 nM, wild type, day 2"])
+    {'DMSO': 'DMSO', 'rapamycin 100 nM, wild type, day 2': 'rapamycin 100 …type, day 2'}
+    """
+    short = {name: name if len(name) <= most else f"{name[: most - 12]}…{name[-11:]}" for name in names}
+    often = Counter(short.values())
+    return {name: words if often[words] == 1 else name for name, words in short.items()}
 
 
 def hovered(columns: Mapping[str, str], of_words: Collection[str] = ()) -> tuple[list[tuple[str, str]], dict[str, Any]]:

@@ -10,6 +10,7 @@ from cellular.autophagy.state.by_hand import choices_of
 from cellular.errors import CellularError, InputError
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.corrections_log import STATE
+from cellular.labels.edit import NONZERO
 from cellular.view.field_pane import FieldPane
 from cellular.view.parts import number, press
 
@@ -72,6 +73,8 @@ class CorrectPane:
         """Enable what can be done now."""
         if self.pane.item is None:
             return
+        for name in ("pen", "seeds"):  # what is drawn says on which field: the browser may still show the one before
+            self.pane.tools[name].update(default_overrides={"field": self.pane.item.name})
         try:
             found = self.pane.desk.correcting(self.pane.item)
         except CellularError as error:
@@ -85,6 +88,9 @@ class CorrectPane:
         """Give the mouse to the mode's tool."""
         bar, tool = self.pane.figure.toolbar, self.pane.tools[MODES[event.new]]
         drawing = MODES[event.new] in ("pen", "seeds")  # Bokeh's tools for several gestures have a place of their own
+        if not drawing:
+            # first: a pen that goes takes with it, in the browser, what has its drags and taps by then
+            bar.active_multi = None
         bar.update(
             active_drag=None if drawing else tool,
             active_tap=None if drawing else self.pane.tools["tap"],
@@ -95,9 +101,9 @@ class CorrectPane:
     def _clear(self) -> None:
         """Take away what the tools have drawn."""
         if self.pane.pen.data["xs"]:
-            self.pane.pen.data = {"xs": [], "ys": []}
+            self.pane.pen.data = {"xs": [], "ys": [], "field": []}
         if self.pane.seeds.data["x"]:
-            self.pane.seeds.data = {"x": [], "y": []}
+            self.pane.seeds.data = {"x": [], "y": [], "field": []}
 
     def _pressed(self, action: Callable[[], None]) -> None:
         """Do it when the page may be drawn on: Panel hands over a button that is pressed while it is still at work."""
@@ -170,26 +176,36 @@ class CorrectPane:
         if not self.pane.pen.data["xs"]:
             return
         xs, ys = (list(self.pane.pen.data[axis][-1]) for axis in ("xs", "ys"))
+        drawn_on = list(self.pane.pen.data["field"])
         every = -(-len(xs) // MOST_POINTS)
         points = [(float(x), float(y)) for x, y in zip(xs, ys)][:: max(1, every)]
         self._clear()
+        self._check_drawn_on(drawn_on)
         self._with_points(points)
 
     def _with_points(self, points: list[tuple[float, float]]) -> None:
         if self.mode.value == "Reshape the chosen":
-            self._do("reshape", cell=self._one(), polygon=points)
+            self._do("reshape", cell=self._one(), polygon=points, rule=NONZERO)
         elif self.mode.value == "Cut the chosen":
             self._do("split", cell=self._one(), line=points)
         elif self.mode.value == "Part by two points":
             self._do("split", cell=self._one(), seeds=points)
         else:
-            self._do("draw", polygon=points)
+            self._do("draw", polygon=points, rule=NONZERO)
+
+    def _check_drawn_on(self, fields: list[str]) -> None:
+        """InputError for what was drawn on the field before, while this one was being opened."""
+        here = self.pane.opened.name
+        if other := set(fields) - {here}:
+            raise InputError(f"that was drawn on {other.pop()}, before {here} was shown; do it again")
 
     def _part(self) -> None:
         """Two points in a cell, when both are there."""
         points = [(float(x), float(y)) for x, y in zip(self.pane.seeds.data["x"], self.pane.seeds.data["y"])]
         if len(points) == 2:
+            drawn_on = list(self.pane.seeds.data["field"])
             self._clear()
+            self._check_drawn_on(drawn_on)
             self._do("split", cell=self._one(), seeds=points)
 
     def _by_corners(self) -> None:

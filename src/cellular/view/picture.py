@@ -22,15 +22,20 @@ def compose(
     total = np.zeros((*planes[0].shape, 3), np.float32)
     for plane, (low, high), colour in zip(planes, ranges, colours):
         light = ((plane.astype(np.float32) - low) / max(high - low, 1e-9)).clip(0, 1)
-        total += light[..., None] * np.asarray(colour, np.float32)
+        total += np.nan_to_num(light)[..., None] * np.asarray(colour, np.float32)
     picture = np.full((*total.shape[:2], 4), 255, np.uint8)
     picture[..., :3] = total.clip(0, 255)
     return picture.view(np.uint32)[..., 0]
 
 
 def contrast(plane: np.ndarray) -> tuple[float, float]:
-    """Levels at which a plane is drawn dark and full: its 1 % and 99.5 %."""
-    low, high = np.percentile(plane, (1, 99.5))
+    """Levels at which a plane is drawn dark and full: the 1 % and 99.5 % of what is a number in it.
+
+    >>> contrast(np.array([[np.nan, 5.0], [np.inf, 5.0]]))
+    (5.0, 5.000001)
+    """
+    known = plane[np.isfinite(plane)]
+    low, high = np.percentile(known, (1, 99.5)) if known.size else (0.0, 1.0)
     return float(low), float(max(high, low + 1e-6))
 
 

@@ -5,18 +5,29 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import panel as pn
-from bokeh.models import BasicTicker, ColumnDataSource, FactorRange, HoverTool, LinearColorMapper, TapTool
+from bokeh.models import (
+    BasicTicker,
+    ColumnDataSource,
+    CustomJSTickFormatter,
+    FactorRange,
+    HoverTool,
+    LinearColorMapper,
+    TapTool,
+)
 from bokeh.models.annotations import ColorBar
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
+from cellular.autophagy.compare.design import StatsSettings, nest
 from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.plate import plates_apart
+from cellular.data.platemap import SAMPLE
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
+from cellular.errors import InputError
 from cellular.files import number_order, of_words
-from cellular.jobs.conditions import conditions
+from cellular.jobs.conditions import conditions, samples_apart
 from cellular.report.colours import treatment_colours
-from cellular.report.viewer import as_written, hovered
+from cellular.report.viewer import abbreviated, as_written, hovered
 from cellular.view.desk import Desk
 from cellular.view.parts import ROWS, numbers_of, paged_table, tick, words_of
 
@@ -24,6 +35,8 @@ from cellular.view.parts import ROWS, numbers_of, paged_table, tick, words_of
 MOST_DOTS = 5000
 PLACES = ("plate", "well", "site", "timepoint", "date")
 CONDITION = "condition"
+# What there is to compare by where all fields are alike: their cells are one group.
+NOTHING = "nothing"
 # What fields are called of which a column tells nothing.
 NOT_TOLD = "(not told)"
 # Why a field is left out of the comparison, where it is.
@@ -41,13 +54,13 @@ class PlatePane:
         plates = _plates(self.fields)
         self.plate = pn.widgets.Select(label="Plate", options=plates, width=140, visible=len(plates) > 1)
         self.groups = _groups(self.fields)
-        first = next((name for name in (CONDITION, "treatment", *self.groups) if name in self.groups), "well")
-        self.by = pn.widgets.Select(label="Compare by", options=self.groups or ["well"], value=first, width=160)
+        first = next((name for name in (CONDITION, "treatment", *self.groups) if name in self.groups), NOTHING)
+        self.by = pn.widgets.Select(label="Compare by", options=self.groups or [NOTHING], value=first, width=160)
         self.only = pn.widgets.MultiChoice(label="Only", options=[], width=240)
         self.good = tick("fields without a flag only", visible="flagged" in self.fields)
         self.compared = tick("without fields that are left out", True, visible=LEFT_OUT in self.fields)
         self.wells = ColumnDataSource({name: [] for name in ("x", "y", "well", "value", "fields")})
-        self.dots = ColumnDataSource({name: [] for name in ("x", "y", "field", "label", "well", "colour")})
+        self.dots = ColumnDataSource({name: [] for name in ("x", "y", "field", "label", "well", "group", "colour")})
         self._make_map()
         self._make_plot()
         self.table = paged_table("fields", self.fields, 1)
@@ -94,8 +107,13 @@ class PlatePane:
             nonselection_fill_alpha=0.25, selection_line_color="black", selection_line_width=2,
         )  # fmt: skip
         self.plot.xaxis.major_label_orientation = 0.6
+        self.short = CustomJSTickFormatter(
+            args={"names": [], "shown": []}, code="return shown[names.indexOf(tick)] ?? tick"
+        )
+        self.plot.xaxis.formatter = self.short
         told, as_read = hovered({"y": "value"})
-        self.plot.add_tools(HoverTool(tooltips=[("field", "@field"), ("cell", "@label"), *told], formatters=as_read))
+        tooltips = [("field", "@field"), ("cell", "@label"), ("group", "@group"), *told]
+        self.plot.add_tools(HoverTool(tooltips=tooltips, formatters=as_read))
         self.dots.selected.on_change("indices", lambda attr, old, new: self._dot_chosen())
 
     def _offer(self) -> None:
@@ -113,7 +131,7 @@ class PlatePane:
         self.fields, self.columns = _field_table(self.desk)
         self.groups, plates, only = _groups(self.fields), _plates(self.fields), self.only.value
         self.only.value = []
-        for part, options in ((self.column, self.columns), (self.plate, plates), (self.by, self.groups or ["well"])):
+        for part, options in ((self.column, self.columns), (self.plate, plates), (self.by, self.groups or [NOTHING])):
             value = part.value if part.value in options else next(iter(options), None)
             part.param.update(options=options, value=value)
         self.column.visible, self.plate.visible, self.good.visible = (
@@ -142,8 +160,9 @@ class PlatePane:
         known = fields.assign(value=fields["field"].map(finite.groupby("field")["value"].mean()))
         self._draw_map(known)
         self._draw_dots(fields, values)
-        names = ["field", *(n for n in ("well", self.by.value) if n in fields and n != "field"), "value"]
-        rest = [name for name in fields if name not in names and fields[name].notna().any()]
+        known_of = [name for name in fields if fields[name].dropna().astype(str).ne("").any()]
+        names = ["field", *(n for n in ("well", self.by.value) if n in known_of and n != "field"), "value"]
+        rest = [name for name in known_of if name not in names]
         self.table.selection = []
         table = known[[*dict.fromkeys(names), *rest[:12]]].reset_index(drop=True)
         self.table.param.update(value=table, formatters=numbers_of(table))
@@ -193,6 +212,8 @@ class PlatePane:
         groups = sorted(table["group"].unique(), key=number_order)
         self.note.object = f"{min(total, MOST_DOTS):,} of {total:,} dots, drawn fairly." if total > MOST_DOTS else ""
         if list(self.groups_shown.factors) != groups:
+            short = abbreviated(groups)
+            self.short.args = {"names": list(short), "shown": list(short.values())}
             self.groups_shown.factors = groups or ["none"]
         side = np.random.default_rng(0).uniform(-0.3, 0.3, len(table))
         # of all fields, shown or not: a group keeps its colour
@@ -206,6 +227,7 @@ class PlatePane:
             "field": table["field"].tolist(),
             "label": table["label"].tolist(),
             "well": table["well"].fillna("").tolist(),
+            "group": table["group"].tolist(),
             "colour": [colour[name] for name in table["group"]],
         }
 
@@ -273,6 +295,8 @@ def _field_table(desk: Desk) -> tuple[pd.DataFrame, list[str]]:
         every = conditions(desk.run.plate, fields, treatment, inhibitor, replicate)
         fields = fields if every.equals(fields[treatment].astype(object)) else fields.assign(**{CONDITION: every})
     fields["plate"] = plates_apart(fields)
+    if SAMPLE in fields and fields["well"].isna().all():
+        fields[SAMPLE] = _samples(fields, compared.get("replicate"))
     images = tables["images"]
     told = [name for name in images if name not in fields]
     fields = fields.merge(images[["field", *told]], on="field", how="left")
@@ -288,6 +312,17 @@ def _field_table(desk: Desk) -> tuple[pd.DataFrame, list[str]]:
     names = [*first, *(name for name in names if name not in first)]
     of_fields = [n for n in fields if fields[n].dtype.kind in "iufb" and n not in (*PLACES, *names)]
     return fields, [*names, *of_fields]
+
+
+def _samples(fields: pd.DataFrame, replicate: str | None) -> pd.Series:
+    """Names of dishes that tell those of several replicates apart, these as the run's comparison takes them."""
+    if replicate is None and "replicate" in fields and fields["replicate"].notna().any():
+        replicate = "replicate"
+    try:
+        nested = nest(fields.assign(treatment="any"), StatsSettings(replicate=replicate))
+    except InputError:  # no comparison could be made by that column
+        return samples_apart(fields)
+    return samples_apart(fields.assign(replicate=nested["replicate"]))
 
 
 def _names_of(groups: pd.Series) -> pd.Series:
