@@ -92,7 +92,7 @@ def frames(page: Any, run: Path) -> Iterator[tuple[str, bytes]]:
         right.click()
         page.wait_for_timeout(1000)
     page.get_by_text("Teach", exact=True).first.click()
-    page.get_by_label("Passes over the fields").fill("2")
+    page.get_by_label("Passes over the fields").fill("8")
     page.keyboard.press("Tab")
     page.get_by_role("button", name="Teach the model", exact=True).click()
     page.get_by_role("button", name="Keep", exact=True).wait_for(timeout=600_000)
