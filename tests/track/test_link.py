@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellular.errors import InputError, SettingsError
-from cellular.track.costs import PairCosts, cells_of, drift
+from cellular.track.costs import Cells, PairCosts, cells_of, drift
 from cellular.track.link import TrackSettings, link
 from cellular.track.summary import summarise
 
@@ -82,6 +82,23 @@ def test_a_jump_of_the_stage_leaves_every_cell_its_track(jump):
     # cells cut by the border have moved centroids: one may be lost, none is another
     assert all(a == b for a, b in linked)
     assert len(linked) >= 0.9 * len(both)
+
+
+@pytest.mark.parametrize(("stay", "crawl"), [(36, 10), (18, 6)])
+def test_cells_that_crawl_or_come_and_go_are_no_jump(stay, crawl):
+    draw, blank, steps = np.random.default_rng(0), np.zeros((156, 156), np.int32), []
+
+    def strewn() -> np.ndarray:
+        """36 cells of radius 10, each somewhere in its square of 26 px."""
+        return np.mgrid[13:156:26, 13:156:26].reshape(2, -1).T + draw.uniform(-9, 9, (36, 2))
+
+    for _ in range(60):
+        before, after = strewn(), strewn()
+        same = draw.permutation(36)[:stay]
+        after[same] = before[same] + draw.normal(0, crawl, (stay, 2))
+        seen = (Cells(np.arange(36), blank, place, np.full(36, 314), np.empty((36, 0))) for place in (before, after))
+        steps.append(drift(*seen))
+    assert np.linalg.norm(steps, axis=1).max() < 6
 
 
 @pytest.mark.parametrize("max_gap", [0, 1])
