@@ -115,6 +115,18 @@ def test_two_outlines_that_run_into_one_for_a_frame_do_not_divide(max_gap):
         assert (track_of(tracks, 4, 5), track_of(tracks, 4, 4)) == (one, other)
 
 
+def test_a_cell_that_ran_into_debris_divides():
+    # 779 px of the cell and 115 of the debris at its rim make 894; then two daughters of 375 px
+    with_debris = np.maximum(discs((1, 60, 60, 16), (3, 30, 130, 12)), discs((2, 60, 77, 6)))
+    swallowed = np.where(with_debris == 2, 1, with_debris)
+    parted = discs((4, 60, 50, 11), (5, 60, 71, 11), (3, 30, 130, 12))
+    tracks = link([with_debris, with_debris, swallowed, parted, parted])
+    mother = track_of(tracks, 0, 1)
+    assert track_of(tracks, 2, 1) == mother
+    daughters = tracks[tracks["frame"].eq(3) & tracks["label"].isin([4, 5])]
+    assert daughters["parent"].tolist() == [mother, mother]
+
+
 def test_labels_may_change_and_tracks_do_not():
     tracks = link([discs((1, 30, 30, 10), (2, 80, 100, 10)), discs((7, 82, 98, 10), (9, 31, 33, 10))])
     assert track_of(tracks, 0, 1) == track_of(tracks, 1, 9)
