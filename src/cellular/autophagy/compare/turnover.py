@@ -162,7 +162,7 @@ def _lines(means: pd.Series, parts: pd.Series, inhibitor: str, none: str) -> dic
 def _line(means: pd.Series, parts: pd.Series, treatment: str, inhibitor: str, none: str) -> dict:
     """Slopes and pools of the replicates (Series by replicate), what they rest on, and why there is no line.
 
-    ``parts`` of their `parts` are by replicate and time.
+    ``parts`` and ``pool parts`` of their `parts`, with the inhibitor and without, are by replicate and time.
     """
     grown, pool = (_grid(means, treatment, arm) for arm in (inhibitor, none))
     shared = grown.index.intersection(pool.index)
@@ -185,7 +185,8 @@ def _line(means: pd.Series, parts: pd.Series, treatment: str, inhibitor: str, no
         "warning": warning,
         "replicates": shared,
         "times": grown.columns,
-        "parts": _grid(parts, treatment, inhibitor).loc[shared, grown.columns],
+        "parts": _grid(parts, treatment, inhibitor).loc[shared, grown.columns].astype(int),
+        "pool parts": _grid(parts, treatment, none).loc[shared],
     }
 
 
@@ -237,13 +238,18 @@ def _rows(line: dict, control: dict | None, settings: StatsSettings) -> Iterator
         return
     row = _estimate(np.log(pools / slopes), settings)
     row |= {name: np.exp(row[name]) for name in ("estimate", "ci_low", "ci_high")}
-    yield {**quantity, **row, "p_value": np.nan, "refusal": "", "note": line["warning"]}
+    apart = _confounded(pd.concat([line["parts"], line["pool parts"]], axis=1), "it", "times or arms")
+    note = "; ".join(filter(None, [line["warning"], apart]))
+    yield {**quantity, **row, "p_value": np.nan, "refusal": "", "note": note}
 
 
-def _confounded(parts: pd.DataFrame, what: str) -> str:
-    """A note where the times of replicates lie on plates that nothing holds together; empty where they do not."""
+def _confounded(parts: pd.DataFrame, what: str, apart: str = "times") -> str:
+    """A note where the times of replicates lie on plates that nothing holds together; empty where they do not.
+
+    `what` these plates are in, `apart` what lies on them.
+    """
     split = parts.index[parts.nunique(axis=1) > 1]
-    which = f"in {', '.join(split)} times lie on plates that have nothing in common"
+    which = f"in {', '.join(split)} {apart} lie on plates that have nothing in common"
     return f"{which}: what these differ by is in {what}" if len(split) else ""
 
 
