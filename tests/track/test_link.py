@@ -1,5 +1,7 @@
 """Linking on hand-made cells, where the right answer is plain to see."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,6 +84,18 @@ def test_a_jump_of_the_stage_leaves_every_cell_its_track(jump):
     # cells cut by the border have moved centroids: one may be lost, none is another
     assert all(a == b for a, b in linked)
     assert len(linked) >= 0.9 * len(both)
+
+
+def test_a_jump_of_specks_in_a_large_image_takes_little_memory():
+    draw, blank = np.random.default_rng(0), np.zeros((4000, 4000), np.int8)
+    before = draw.uniform(0, 4000, (300, 2))
+    after = before + [310, -205] + draw.normal(0, 0.2, (300, 2))
+    seen = (Cells(np.arange(300), blank, place, np.full(300, 4), np.empty((300, 0))) for place in (before, after))
+    tracemalloc.start()
+    assert drift(*seen) == pytest.approx([310, -205], abs=0.1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200e6
 
 
 @pytest.mark.parametrize(("stay", "crawl"), [(36, 10), (18, 6)])

@@ -144,7 +144,9 @@ def drift(earlier: Cells, later: Cells) -> np.ndarray:
     met, well = _meeting(before, after, nearest, radius, earlier.index.shape)
     if _CLEARLY * well >= 1:
         return nearest  # nothing can be that much better
-    jump = _median_step(before, after, _commonest_step(before, after, radius / 2), radius)
+    # maps of specks in a large image would fill the memory
+    unit = max(radius / 2, max(earlier.index.shape) / _MOST_SQUARES)
+    jump = _median_step(before, after, _commonest_step(before, after, unit), 2 * unit)
     meet, better = _meeting(before, after, jump, radius, earlier.index.shape)
     # of cells that crawl or come and go, some far step puts half of the few that it leaves in the image on others
     sure = meet > met + _MORE or better > _NEARLY_ALL
@@ -154,6 +156,8 @@ def drift(earlier: Cells, later: Cells) -> np.ndarray:
 # Pairs that a movement is told by; how much better a jump must explain the cells; and how well, of 1 for all in place,
 # with so many more of them in place, or else of nearly all that it leaves in the image.
 _FEWEST, _CLEARLY, _MEET, _MORE, _NEARLY_ALL = 5, 1.5, 0.45, 2, 0.8
+# Squares along the side of the image in the maps that a jump is looked for in, at most.
+_MOST_SQUARES = 512
 
 
 def _mutual(before: np.ndarray, after: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
