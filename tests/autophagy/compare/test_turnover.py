@@ -151,3 +151,12 @@ def test_plates_of_treatment_and_control_are_alike_where_another_replicate_lacks
     lost = table["batch"].eq("d") & table["treatment"].eq("DMSO")
     only = lost & (table["arm"].eq("none") | table["hours"].eq(2))
     assert rows_of(table[~only]).loc[("EBSS", "difference of J"), "note"] == ""
+
+
+def test_plates_are_apart_where_the_images_that_join_them_lack_the_count():
+    table = on_plates(lambda hours: ("first",) if hours < 2 else ("first", "second") if hours == 2 else ("second",))
+    table["puncta_yellow"] += np.random.default_rng(0).normal(0, 4, len(table))
+    assert rows_of(table).loc[("DMSO", "J"), "note"] == ""
+    joint = table["plate"].str.endswith("second") & table["hours"].eq(2)
+    table.loc[joint, "puncta_yellow"] = np.nan
+    assert rows_of(table).loc[("DMSO", "J"), "note"].startswith("in a, b, c times lie on plates")
