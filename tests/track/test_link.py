@@ -1,5 +1,7 @@
 """Linking on hand-made cells, where the right answer is plain to see."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellular.errors import InputError, SettingsError
-from cellular.track.costs import PairCosts, cells_of, drift
+from cellular.track.costs import Cells, PairCosts, cells_of, drift
 from cellular.track.link import TrackSettings, link
 from cellular.track.summary import summarise
 
@@ -84,6 +86,35 @@ def test_a_jump_of_the_stage_leaves_every_cell_its_track(jump):
     assert len(linked) >= 0.9 * len(both)
 
 
+def test_a_jump_of_specks_in_a_large_image_takes_little_memory():
+    draw, blank = np.random.default_rng(0), np.zeros((4000, 4000), np.int8)
+    before = draw.uniform(0, 4000, (300, 2))
+    after = before + [310, -205] + draw.normal(0, 0.2, (300, 2))
+    seen = (Cells(np.arange(300), blank, place, np.full(300, 4), np.empty((300, 0))) for place in (before, after))
+    tracemalloc.start()
+    assert drift(*seen) == pytest.approx([310, -205], abs=0.1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200e6
+
+
+@pytest.mark.parametrize(("stay", "crawl"), [(36, 10), (18, 6)])
+def test_cells_that_crawl_or_come_and_go_are_no_jump(stay, crawl):
+    draw, blank, steps = np.random.default_rng(0), np.zeros((156, 156), np.int32), []
+
+    def strewn() -> np.ndarray:
+        """36 cells of radius 10, each somewhere in its square of 26 px."""
+        return np.mgrid[13:156:26, 13:156:26].reshape(2, -1).T + draw.uniform(-9, 9, (36, 2))
+
+    for _ in range(60):
+        before, after = strewn(), strewn()
+        same = draw.permutation(36)[:stay]
+        after[same] = before[same] + draw.normal(0, crawl, (stay, 2))
+        seen = (Cells(np.arange(36), blank, place, np.full(36, 314), np.empty((36, 0))) for place in (before, after))
+        steps.append(drift(*seen))
+    assert np.linalg.norm(steps, axis=1).max() < 6
+
+
 @pytest.mark.parametrize("max_gap", [0, 1])
 def test_two_outlines_that_run_into_one_for_a_frame_do_not_divide(max_gap):
     apart = discs((1, 60, 50, 12), (2, 60, 76, 13), (3, 30, 130, 12))
@@ -96,6 +127,18 @@ def test_two_outlines_that_run_into_one_for_a_frame_do_not_divide(max_gap):
     assert {one, other} & {track_of(tracks, 4, 4), track_of(tracks, 4, 5)} == went_on
     if max_gap:
         assert (track_of(tracks, 4, 5), track_of(tracks, 4, 4)) == (one, other)
+
+
+def test_a_cell_that_ran_into_debris_divides():
+    # 779 px of the cell and 115 of the debris at its rim make 894; then two daughters of 375 px
+    with_debris = np.maximum(discs((1, 60, 60, 16), (3, 30, 130, 12)), discs((2, 60, 77, 6)))
+    swallowed = np.where(with_debris == 2, 1, with_debris)
+    parted = discs((4, 60, 50, 11), (5, 60, 71, 11), (3, 30, 130, 12))
+    tracks = link([with_debris, with_debris, swallowed, parted, parted])
+    mother = track_of(tracks, 0, 1)
+    assert track_of(tracks, 2, 1) == mother
+    daughters = tracks[tracks["frame"].eq(3) & tracks["label"].isin([4, 5])]
+    assert daughters["parent"].tolist() == [mother, mother]
 
 
 def test_labels_may_change_and_tracks_do_not():

@@ -101,6 +101,17 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
     assert np.mean(covered) >= 0.88
 
 
+def test_intervals_are_told_where_every_track_was_activated():
+    # shares are sums of probabilities, which rounding puts past 1 in about one table of three
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        sure = [np.r_[rng.uniform(0, 0.3, 14), rng.uniform(0.9, 1, 14)].tolist() for _ in range(15)]
+        last = activated_over_time(table(*zip("abcde" * 3, sure))).iloc[-1]
+        assert (last["activated"], last["ci_high"]) == pytest.approx((1, 1))
+        assert last["activated"] <= 1
+        assert 0 < last["ci_low"] < 1
+
+
 def test_activated_over_time_by_hand():
     sure = table(("a", [0, 1, 1]), ("b", [0, 0, 1]))
     found = activated_over_time(sure)

@@ -133,23 +133,31 @@ def drift(earlier: Cells, later: Cells) -> np.ndarray:
 
     Zero where there are fewer than five such pairs. A median is not moved by the cells that crawl, divide or are
     missed, as long as most stay nearer to themselves than to a neighbour. Where the stage jumped they do not: the
-    movement that most pairs of cells share is taken if it puts cells on cells clearly better, half as well again.
+    movement that most pairs of cells share is taken if of those that it leaves in the image it puts a clearly larger
+    share on cells, half as much again, and in all two cells more, or nearly all of these.
     """
     if min(len(earlier.labels), len(later.labels)) < _FEWEST:
         return np.zeros(2)
     before, after = earlier.centroids, later.centroids
     radius = float(np.median(np.concatenate([earlier.diameters, later.diameters]))) / 2
     nearest = _median_step(before, after, np.zeros(2), np.inf)
-    well = _meeting(before, after, nearest, radius, earlier.index.shape)
+    met, well = _meeting(before, after, nearest, radius, earlier.index.shape)
     if _CLEARLY * well >= 1:
         return nearest  # nothing can be that much better
-    jump = _median_step(before, after, _commonest_step(before, after, radius / 2), radius)
-    better = _meeting(before, after, jump, radius, earlier.index.shape)
-    return jump if better >= max(_CLEARLY * well, _MEET) else nearest
+    # maps of specks in a large image would fill the memory
+    unit = max(radius / 2, max(earlier.index.shape) / _MOST_SQUARES)
+    jump = _median_step(before, after, _commonest_step(before, after, unit), 2 * unit)
+    meet, better = _meeting(before, after, jump, radius, earlier.index.shape)
+    # of cells that crawl or come and go, some far step puts half of the few that it leaves in the image on others
+    sure = meet > met + _MORE or better > _NEARLY_ALL
+    return jump if sure and better >= max(_CLEARLY * well, _MEET) else nearest
 
 
-# Pairs that a movement is told by; how much better a jump must explain the cells; and how well, of 1 for all in place.
-_FEWEST, _CLEARLY, _MEET = 5, 1.5, 0.45
+# Pairs that a movement is told by; how much better a jump must explain the cells; and how well, of 1 for all in place,
+# with so many more of them in place, or else of nearly all that it leaves in the image.
+_FEWEST, _CLEARLY, _MEET, _MORE, _NEARLY_ALL = 5, 1.5, 0.45, 2, 0.8
+# Squares along the side of the image in the maps that a jump is looked for in, at most.
+_MOST_SQUARES = 512
 
 
 def _mutual(before: np.ndarray, after: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -167,15 +175,18 @@ def _median_step(before: np.ndarray, after: np.ndarray, about: np.ndarray, reach
     return np.median(after[j[near]] - before[i[near]], axis=0) if near.sum() >= _FEWEST else np.zeros(2)
 
 
-def _meeting(before: np.ndarray, after: np.ndarray, step: np.ndarray, radius: float, shape: tuple[int, ...]) -> float:
-    """Of the cells that `step` leaves in the image, how many meet another: 1 for all in place, 0 for a `radius` off.
+def _meeting(
+    before: np.ndarray, after: np.ndarray, step: np.ndarray, radius: float, shape: tuple[int, ...]
+) -> tuple[float, float]:
+    """How many cells meet another after `step`, 1 for each in place, 0 for a `radius` off; and of those in the image.
 
     At least a third of all counts as left: of a few in a corner some step puts most on others.
     """
     moved = before + step
     staying = int(((moved >= 0) & (moved <= np.array(shape) - 1)).all(axis=1).sum())
     *_, apart = _mutual(before, after, step)
-    return float(np.clip(1 - (apart / radius) ** 2, 0, None).sum()) / max(staying, len(before) / 3)
+    meeting = float(np.clip(1 - (apart / radius) ** 2, 0, None).sum())
+    return meeting, meeting / max(staying, len(before) / 3)
 
 
 def _commonest_step(before: np.ndarray, after: np.ndarray, unit: float) -> np.ndarray:

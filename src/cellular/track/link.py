@@ -68,13 +68,12 @@ class _Costs:
     LapTrack asks for one pair of "coordinates" at a time; ours are the cells' numbers, counted over all frames.
     """
 
-    def __init__(self, frames: Sequence[Cells], settings: TrackSettings) -> None:
+    def __init__(self, frames: Sequence[Cells], position: np.ndarray, settings: TrackSettings) -> None:
         self.settings = settings
         self.reach = settings.max_distance * float(np.median(np.concatenate([cells.diameters for cells in frames])))
         self.first = np.cumsum([0, *(len(cells.labels) for cells in frames)])
         self._links: dict[tuple[float, float], float] = {}
         self._splits: dict[tuple[float, float], float] = {}
-        position = _drifted(frames) if settings.correct_drift else np.zeros((len(frames), 2))
         for a in range(len(frames)):
             for b in range(a + 1, min(a + settings.max_gap + 2, len(frames))):
                 pair = PairCosts(frames[a], frames[b], position[b] - position[a])
@@ -159,7 +158,9 @@ def link(
     frames = [nothing] * (places[-1] + 1)
     for place, cells in zip(places, seen):
         frames[place] = cells
-    table = _table(frames, _prune(_part_merged(_assign(frames, settings), frames, settings), frames))
+    position = _drifted(frames) if settings.correct_drift else np.zeros((len(frames), 2))
+    graph = _part_merged(_assign(frames, position, settings), frames, position, settings)
+    table = _table(frames, _prune(graph, frames))
     return table.assign(frame=np.searchsorted(places, table["frame"]))
 
 
@@ -201,14 +202,14 @@ def _with_appearance(frames: list[Cells], features: Sequence[pd.DataFrame]) -> l
     return [replace(cells, appearance=table) for cells, table in zip(frames, scaled)]
 
 
-def _assign(frames: list[Cells], settings: TrackSettings) -> "nx.DiGraph":
+def _assign(frames: list[Cells], position: np.ndarray, settings: TrackSettings) -> "nx.DiGraph":
     """LapTrack's graph: nodes (frame, index), edges forward in time."""
     import networkx as nx  # both slow to import, and what takes the settings alone needs neither
     from laptrack import LapTrack
 
     if not any(len(cells.labels) for cells in frames):
         return nx.DiGraph()
-    costs = _Costs(frames, settings)
+    costs = _Costs(frames, position, settings)
     coordinates = [np.arange(start, stop)[:, None] for start, stop in pairwise(costs.first)]
     # Leaving two cells unlinked costs as much as two links at the limit, so a link within it is always taken where
     # nothing better competes. (Left to itself, LapTrack derives this from the links on offer in the frame.)
@@ -231,19 +232,24 @@ def _assign(frames: list[Cells], settings: TrackSettings) -> "nx.DiGraph":
     return tracker.predict(coordinates)
 
 
-def _part_merged(graph: "nx.DiGraph", frames: list[Cells], settings: TrackSettings) -> "nx.DiGraph":
+def _part_merged(
+    graph: "nx.DiGraph", frames: list[Cells], position: np.ndarray, settings: TrackSettings
+) -> "nx.DiGraph":
     """Undo divisions of what had been two cells the frame before: outlines that ran into one for that frame.
 
     The other's track ended where its cell lay in the parent's outline, which is about as large as both; over the gap,
-    where one may be bridged, it goes on.
+    where one may be bridged, it goes on. A cell that could be the parent of both by itself divided, whatever debris it
+    had run into.
     """
     for node in [node for node in graph if graph.out_degree(node) == 2 and node[0] > 0]:
         time, parent = node
         before, daughters = next(iter(graph.predecessors(node)), (-1, -1)), list(graph.successors(node))
         if before[0] != time - 1 or any(later != time + 1 for later, _ in daughters):
             continue
+        if _add_up(before, daughters, frames):
+            continue
         here, earlier = frames[time], frames[time - 1]
-        step = drift(earlier, here) if settings.correct_drift else np.zeros(2)
+        step = position[time] - position[time - 1]
         y, x = np.round(earlier.centroids + step).astype(int).T
         there = (y >= 0) & (y < here.index.shape[0]) & (x >= 0) & (x < here.index.shape[1])
         inside = np.flatnonzero(there)[here.index[y[there], x[there]] == parent + 1]
@@ -262,15 +268,18 @@ def _part_merged(graph: "nx.DiGraph", frames: list[Cells], settings: TrackSettin
     return graph
 
 
+def _add_up(parent: tuple[int, int], daughters: list[tuple[int, int]], frames: list[Cells]) -> bool:
+    """Whether each daughter is smaller than the parent, and both together are about as large."""
+    low, high = LITTER_AREA
+    areas = np.array([frames[t].areas[i] for t, i in daughters]) / frames[parent[0]].areas[parent[1]]
+    return bool(areas.max() <= DAUGHTER_AREA[1] and low <= areas.sum() <= high)
+
+
 def _prune(graph: "nx.DiGraph", frames: list[Cells]) -> "nx.DiGraph":
     """Undo divisions whose daughters do not add up to the parent: the farther daughter starts a track of its own."""
-    low, high = LITTER_AREA
     for node in [node for node in graph if graph.out_degree(node) == 2]:
         daughters = list(graph.successors(node))
-        parent = frames[node[0]].areas[node[1]]
-        areas = np.array([frames[t].areas[i] for t, i in daughters]) / parent
-        consecutive = all(t == node[0] + 1 for t, _ in daughters)
-        if consecutive and areas.max() <= DAUGHTER_AREA[1] and low <= areas.sum() <= high:
+        if all(t == node[0] + 1 for t, _ in daughters) and _add_up(node, daughters, frames):
             continue
         centre = frames[node[0]].centroids[node[1]]
         far = max(daughters, key=lambda d: np.linalg.norm(frames[d[0]].centroids[d[1]] - centre))

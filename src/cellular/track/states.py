@@ -125,9 +125,10 @@ def _between(parts: np.ndarray, wholes: np.ndarray) -> tuple[np.ndarray, np.ndar
     """
     series, total = (wholes > 0).sum(axis=0), wholes.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = parts.sum(axis=0) / total
+        share = np.clip(parts.sum(axis=0) / total, 0, 1)  # sums of probabilities pass 1 by rounding
         spread = ((parts - share * wholes) ** 2).sum(axis=0) * series / (series - 1) / total**2
-        effective = np.minimum(total, np.where(spread > 0, share * (1 - share) / spread, np.inf))
+        alike = (spread == 0) | (share == 0) | (share == 1)  # but for rounding
+        effective = np.minimum(total, np.where(alike, np.inf, share * (1 - share) / spread))
     enough = np.where(series > 1, effective, np.nan)
     return _wilson(share, enough, t.ppf(0.975, np.maximum(series - 1, 1)))
 
@@ -137,7 +138,7 @@ def _wilson(share: np.ndarray, n: np.ndarray, z: np.ndarray | float = _NORMAL) -
     n = np.where(n > 0, n, np.nan)
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return middle - half, middle + half
+    return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
 
 
 def activation_times(
@@ -260,7 +261,7 @@ def activated_over_time(tracks: pd.DataFrame, *, probability: str = "probability
     return pd.DataFrame(
         {
             "timepoint": sums.columns,
-            "activated": (sums.sum() / counts.sum()).to_numpy(),
+            "activated": (sums.sum() / counts.sum()).clip(0, 1).to_numpy(),
             "ci_low": low,
             "ci_high": high,
             "tracks": counts.sum().to_numpy(),

@@ -129,3 +129,34 @@ def test_plates_that_share_no_time_are_named():
     told = rows_of(late).loc[("DMSO", "J")]
     assert np.isfinite(told["estimate"])
     assert told["note"] == ("in a, b, c times lie on plates that have nothing in common: what these differ by is in J")
+
+
+def test_a_pool_on_plates_of_its_own_is_named_in_the_transition_time():
+    table = course(lambda t, n, h, blocked: 6 + (3 + n) * h * blocked, "abc")
+    table["puncta_yellow"] += np.random.default_rng(0).normal(0, 0.1, len(table))
+    told = rows_of(table)
+    assert told.loc["DMSO", "note"].tolist() == ["", ""]
+    table.loc[table["arm"].eq("none"), "plate"] += "other"
+    told = rows_of(table)
+    assert told.loc[("DMSO", "J"), "note"] == ""
+    assert told.loc[("DMSO", "transition time"), "note"].startswith("in a, b, c times or arms lie on plates that have")
+
+
+def test_plates_of_treatment_and_control_are_alike_where_another_replicate_lacks_a_time():
+    # what the plates of the late times differ by is in both slopes, and not in their difference
+    table = course(lambda t, n, h, blocked: 6 + (3 + n) * h * blocked, "abcd")
+    table["puncta_yellow"] += np.random.default_rng(1).normal(0, 0.1, len(table))
+    table["plate"] += np.where(table["hours"] > 1, "late", "")
+    assert rows_of(table).loc[("EBSS", "difference of J"), "note"] == ""
+    lost = table["batch"].eq("d") & table["treatment"].eq("DMSO")
+    only = lost & (table["arm"].eq("none") | table["hours"].eq(2))
+    assert rows_of(table[~only]).loc[("EBSS", "difference of J"), "note"] == ""
+
+
+def test_plates_are_apart_where_the_images_that_join_them_lack_the_count():
+    table = on_plates(lambda hours: ("first",) if hours < 2 else ("first", "second") if hours == 2 else ("second",))
+    table["puncta_yellow"] += np.random.default_rng(0).normal(0, 4, len(table))
+    assert rows_of(table).loc[("DMSO", "J"), "note"] == ""
+    joint = table["plate"].str.endswith("second") & table["hours"].eq(2)
+    table.loc[joint, "puncta_yellow"] = np.nan
+    assert rows_of(table).loc[("DMSO", "J"), "note"].startswith("in a, b, c times lie on plates")

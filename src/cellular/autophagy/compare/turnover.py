@@ -60,11 +60,11 @@ def turnover(
     rows = []
     for inhibitor in in_order(set(known["arm"]) - {none}):
         for feature in features:
-            lines = _lines(means[feature], parts, inhibitor, none)
+            lines = _lines(means[feature], parts[feature], inhibitor, none)
             lines_before = {}
             if old is not None:
                 means_before, parts_before = _means(old, [feature])
-                lines_before = _lines(means_before[feature], parts_before, inhibitor, none)
+                lines_before = _lines(means_before[feature], parts_before[feature], inhibitor, none)
             for treatment, line in lines.items():
                 control = controls.get(treatment, "")
                 other = lines.get(control)
@@ -88,12 +88,12 @@ def _timed(table: pd.DataFrame, settings: StatsSettings) -> pd.DataFrame:
     return table.assign(time=at)[told(table["replicate"]).notna() & table["arm"].notna() & at.notna()]
 
 
-def _means(known: pd.DataFrame, features: list[str]) -> tuple[pd.DataFrame, pd.Series]:
+def _means(known: pd.DataFrame, features: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Means of image means by :data:`_KEYS`, and in which part of its replicate each is.
 
     Plates of a replicate that hold the same treatment, arm and time have their own levels taken off (two-way least
     squares): where a brighter one is missing at some time, what they differ by would go into the slope. Plates that
-    hang together so, directly or by others, are one part.
+    hang together so, directly or by others, are one part; of each feature, by the images that have it.
     """
     images = known.assign(plate=told(known["plate"]).fillna(""))
     images = images.groupby([*_KEYS, "plate", "image"], observed=True)[features].mean()
@@ -102,12 +102,19 @@ def _means(known: pd.DataFrame, features: list[str]) -> tuple[pd.DataFrame, pd.S
         keys, plates = (own.index.droplevel(names) for names in (["plate", "image"], [*_KEYS, "image"]))
         cell, _ = pd.factorize(keys)
         plate, names = pd.factorize(plates)
-        held = coo_array((np.ones(len(own)), (cell, plate)), (cell.max() + 1, len(names))).tocsr()
-        part = connected_components(bmat([[None, held], [held.T, None]]), directed=False)[1][: cell.max() + 1][cell]
-        levelled.append(own - _levels(own, cell, plate, part) if len(names) > 1 else own)
-        parts.append(pd.Series(part, keys))
+        part = own.notna().apply(_parts, raw=True, args=(cell, plate))
+        levelled.append(own - _levels(own, cell, plate, part.to_numpy()) if len(names) > 1 else own)
+        parts.append(part)
     means = pd.concat(levelled).groupby(level=_KEYS).mean()
     return means, pd.concat(parts).groupby(level=_KEYS).first()
+
+
+def _parts(known: np.ndarray, cell: np.ndarray, plate: np.ndarray) -> np.ndarray:
+    """(I,) number of the part that each `known` image is in, NaN for the others."""
+    count = cell.max() + 1
+    held = coo_array((np.ones(known.sum()), (cell[known], plate[known])), (count, plate.max() + 1)).tocsr()
+    part = connected_components(bmat([[None, held], [held.T, None]]), directed=False)[1][:count]
+    return np.where(known, part[cell], np.nan)
 
 
 def _levels(images: pd.DataFrame, cell: np.ndarray, plate: np.ndarray, part: np.ndarray) -> np.ndarray:
@@ -124,7 +131,7 @@ def _levels(images: pd.DataFrame, cell: np.ndarray, plate: np.ndarray, part: np.
         both = pd.DataFrame(np.column_stack([values[known], design]))
         within = (both - both.groupby(cell[known]).transform("mean")).to_numpy()
         level = pd.Series(design @ np.linalg.lstsq(within[:, 1:], within[:, 0])[0])
-        levels[known, column] = level - level.groupby(part[known]).transform("mean")
+        levels[known, column] = level - level.groupby(part[known, column]).transform("mean")
     return levels
 
 
@@ -162,7 +169,7 @@ def _lines(means: pd.Series, parts: pd.Series, inhibitor: str, none: str) -> dic
 def _line(means: pd.Series, parts: pd.Series, treatment: str, inhibitor: str, none: str) -> dict:
     """Slopes and pools of the replicates (Series by replicate), what they rest on, and why there is no line.
 
-    ``parts`` of their `parts` are by replicate and time.
+    ``parts`` and ``pool parts`` of their `parts`, with the inhibitor and without, are by replicate and time.
     """
     grown, pool = (_grid(means, treatment, arm) for arm in (inhibitor, none))
     shared = grown.index.intersection(pool.index)
@@ -185,7 +192,8 @@ def _line(means: pd.Series, parts: pd.Series, treatment: str, inhibitor: str, no
         "warning": warning,
         "replicates": shared,
         "times": grown.columns,
-        "parts": _grid(parts, treatment, inhibitor).loc[shared, grown.columns],
+        "parts": _grid(parts, treatment, inhibitor).loc[shared, grown.columns].astype(int),
+        "pool parts": _grid(parts, treatment, none).loc[shared],
     }
 
 
@@ -237,13 +245,18 @@ def _rows(line: dict, control: dict | None, settings: StatsSettings) -> Iterator
         return
     row = _estimate(np.log(pools / slopes), settings)
     row |= {name: np.exp(row[name]) for name in ("estimate", "ci_low", "ci_high")}
-    yield {**quantity, **row, "p_value": np.nan, "refusal": "", "note": line["warning"]}
+    apart = _confounded(pd.concat([line["parts"], line["pool parts"]], axis=1), "it", "times or arms")
+    note = "; ".join(filter(None, [line["warning"], apart]))
+    yield {**quantity, **row, "p_value": np.nan, "refusal": "", "note": note}
 
 
-def _confounded(parts: pd.DataFrame, what: str) -> str:
-    """A note where the times of replicates lie on plates that nothing holds together; empty where they do not."""
+def _confounded(parts: pd.DataFrame, what: str, apart: str = "times") -> str:
+    """A note where the times of replicates lie on plates that nothing holds together; empty where they do not.
+
+    `what` these plates are in, `apart` what lies on them.
+    """
     split = parts.index[parts.nunique(axis=1) > 1]
-    which = f"in {', '.join(split)} times lie on plates that have nothing in common"
+    which = f"in {', '.join(split)} {apart} lie on plates that have nothing in common"
     return f"{which}: what these differ by is in {what}" if len(split) else ""
 
 
