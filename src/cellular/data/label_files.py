@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from cellular.data.formats.annotated import find_annotations
 from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
 from cellular.data.formats.ome_zarr import is_ome_zarr
 from cellular.data.formats.suffixes import MASKS_SUFFIX, field_name, kind_of, nuclei_field, same_name
@@ -89,6 +88,9 @@ def _annotations_in(fields: Sequence[FieldFiles], folder: Path) -> dict[str, Pat
 
     Raises InputError where two are of one field, and where none is of any.
     """
+    # numba, which it needs, takes longer to read than a page may take to open
+    from cellular.data.formats.annotated import find_annotations
+
     claimants = Counter(name for item in fields for name in names_of(item))
     files, said = find_annotations(folder, set(claimants))
     for sentence in said:
