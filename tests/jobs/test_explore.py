@@ -179,8 +179,9 @@ def test_dishes_and_plates_can_be_looked_at_alone():
 
 def test_days_and_dishes_can_be_picked_whatever_the_units_are(tmp_path):
     """They were offered where they were the units alone; and numbers were taken for a measurement, not for names."""
-    told = explored(tmp_path, samples={"P1": 1, "P2": 2, "Q1": 2}, unit="replicate")
+    told = explored(tmp_path, samples={"P1": 1.0, "P2": 2.0, "Q1": 2.0}, unit="replicate")  # as tables are read
     assert told.features == ["area"]
+    assert set(explored(tmp_path, samples={"P1": 1.0, "P2": 2.0, "Q1": 2.0}).means["sample"]) == {"a: 1", "b: 2"}
     cells = linked.cell_source(told.cells, told.features, {}, [], unit=told.unit)
     offered = {
         one.name: one.options
