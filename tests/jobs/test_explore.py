@@ -177,6 +177,24 @@ def test_dishes_and_plates_can_be_looked_at_alone():
     assert [column.field for column in table.columns] == ["field", "treatment", "sample", "plate", "area"]
 
 
+def test_days_and_dishes_can_be_picked_whatever_the_units_are(tmp_path):
+    """They were offered where they were the units alone; and numbers were taken for a measurement, not for names."""
+    told = explored(tmp_path, samples={"P1": 1.0, "P2": 2.0, "Q1": 2.0}, unit="replicate")  # as tables are read
+    assert told.features == ["area"]
+    assert set(explored(tmp_path, samples={"P1": 1.0, "P2": 2.0, "Q1": 2.0}).means["sample"]) == {"a: 1", "b: 2"}
+    cells = linked.cell_source(told.cells, told.features, {}, [], unit=told.unit)
+    offered = {
+        one.name: one.options
+        for one in linked.filters(cells, told.features, BooleanFilter())
+        if isinstance(one, MultiSelect)
+    }
+    assert offered["by_replicate"] == ["a", "b"]
+    assert offered["by_sample"] == ["1", "2"]
+    assert explored(tmp_path, unit="well").unit == "plate and well"
+    of_wells = linked.cell_source(explored(tmp_path).cells, ["area"], {}, [], unit="plate and well")
+    assert of_wells.data["replicate"] == list("aabbbb")
+
+
 def test_many_conditions_and_long_names_leave_room_to_the_plots():
     """Names of 60 letters pressed the plots flat, and a legend of forty entries stood in place of the map."""
     names = [f"compound {k} at a long name that ends in {k}" for k in range(40)]

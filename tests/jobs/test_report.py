@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.evaluate import evaluate
 from cellular.jobs.evaluation_page import write_evaluation_page
 from cellular.jobs.report import report
+from cellular.jobs.runs import measured_plate
 from cellular.jobs.view import open_run
 from cellular.simulate import SimulationSettings
 from cellular.tables import Tables, of_fields
@@ -99,6 +101,37 @@ def test_a_run_that_was_moved_keeps_its_own_corrections(run, tmp_path):
     assert "could not be shown" not in page
     assert "Gallery" in page
     assert (moved / "cells.csv").read_bytes() == before
+
+
+def test_a_run_goes_by_the_corrections_that_it_was_measured_with(run, tmp_path, monkeypatch):
+    """Those in ./corrections were taken for those in its own folder, which it was not measured with."""
+    result, made = run
+    monkeypatch.chdir(tmp_path)
+    first, second = result.plate.fields
+    FieldCorrections("corrections", first.name, read_labels(first.labels)).do("delete", cells=[1])
+    cellular.analyse(made.images, "out", labels=made.truth, corrections="corrections")
+    before = Path("out/images.csv").read_bytes()
+    FieldCorrections("out/corrections", second.name, read_labels(second.labels)).do("delete", cells=[1])
+    report("out")
+    assert Path("out/images.csv").read_bytes() == before
+
+
+def test_label_images_of_a_moved_run_are_the_corrected_ones(run, tmp_path):
+    """Outlines were exported as they had been before they were corrected, beside the cells of the corrected ones."""
+    result, made = run
+    field = result.plate.fields[0]
+    out = tmp_path / "out"
+    FieldCorrections(out / "corrections", field.name, read_labels(field.labels)).do("delete", cells=[1])
+    cellular.analyse(made.images, out, labels=made.truth, corrections=out / "corrections")
+    copy = shutil.copytree(out, tmp_path / "copy")
+    for moved in (copy, out.rename(tmp_path / "elsewhere")):
+        first, second = (item.labels for item in measured_plate(moved).fields)
+        assert first.parent == moved / "corrections"
+        assert 1 not in read_labels(first)
+        assert second == result.plate.fields[1].labels
+    shutil.rmtree(copy / "corrections")
+    with pytest.raises(MissingInputError, match="was measured by .*, which is gone"):
+        measured_plate(copy)
 
 
 def test_puncta_are_looked_up_and_never_read_whole(run, monkeypatch):

@@ -18,7 +18,7 @@ from cellular.data.image import load_labels
 from cellular.data.listing import PLATE
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import sha256_of, write_json, write_text
-from cellular.jobs.conclude import MADE_WITH, AnalyseResult, AnalyseSettings, conclude, outlined
+from cellular.jobs.conclude import AnalyseResult, AnalyseSettings, conclude, outlined
 from cellular.jobs.corrections import Corrections, check_states, corrected, only_labelled, told_states
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.export_plate import check_stores, export_plates
@@ -33,6 +33,7 @@ from cellular.jobs.measure import (
 from cellular.jobs.nuclei import NucleiSource, nuclei_source, require_seeds
 from cellular.jobs.quality import Looking, check_exclusions
 from cellular.jobs.runner import Work, claimed, each_field, files_of, spread, write_problems
+from cellular.jobs.runs import MADE_WITH
 from cellular.jobs.scale import Scale, common_scale, known_of, read_comparable
 from cellular.jobs.segment import (
     cell_table,
@@ -157,11 +158,14 @@ def _state_model(path: str) -> "CropModel | TreeModel":
 
 
 def _told_from(out: Path, folder: str | Path | None) -> str | None:
-    """A folder as the run in `out` tells of it: one of its own by its place there, which stays when `out` is moved."""
+    """A folder as the run in `out` tells of it: one of its own by its place there, which stays when `out` is moved.
+
+    Another is told whole: by a place in some working directory it may be called as one of the run's own.
+    """
     if folder is None:
         return None
     whole, own = Path(folder).resolve(), out.resolve()
-    return whole.relative_to(own).as_posix() if whole.is_relative_to(own) else str(folder)
+    return whole.relative_to(own).as_posix() if whole.is_relative_to(own) else str(whole)
 
 
 def _settled(plate: Plate, segmenter: Segmenter | None, settings: AnalyseSettings) -> AnalyseSettings:

@@ -27,6 +27,7 @@ from cellular.jobs.measure import lost_states, write_tables
 from cellular.jobs.nuclei import AUTO
 from cellular.jobs.quality import judge, left_out
 from cellular.jobs.runner import Done, write_problems
+from cellular.jobs.runs import MADE_WITH
 from cellular.jobs.shards import for_the_rest
 from cellular.jobs.stats import HEADLINES, compare_tables, forget, headlines, treatments_of, unit_of
 from cellular.jobs.wells import as_known
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from cellular.jobs.track import TrackResult
 
 logger = logging.getLogger(__name__)
-
-# What made the tables, and what was to be left out: beside the settings, which a run that goes on must share.
-MADE_WITH = "made_with.json"
 
 
 @dataclass(frozen=True)

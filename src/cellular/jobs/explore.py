@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from cellular.autophagy.compare.design import as_text
 from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import FieldFiles, Plate, plates_apart
 from cellular.data.platemap import SAMPLE
@@ -166,6 +167,8 @@ def _told(
     inhibitor and replicate.
     """
     told = dict(cells.items())  # a frame with so many columns warns of each that is added
+    for name in {"replicate", SAMPLE} & told.keys():  # a table's numbers are names here: dish 1 is not "1.0"
+        told[name] = as_text(told[name])
     if given[0] in told:
         told["treatment"] = conditions(plate, cells, *given)
     fields = plate.table()

@@ -12,12 +12,13 @@ from cellular.data.listing import PLATE
 from cellular.data.plate import Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import alone_in, read_csv, read_json
-from cellular.jobs.conclude import MADE_WITH, AnalyseSettings, conclude
+from cellular.jobs.conclude import AnalyseSettings, conclude
 from cellular.jobs.corrections import Corrections, open_corrections, pixel_hash
 from cellular.jobs.evaluation_page import evaluation_page_again
 from cellular.jobs.evaluation_pictures import PAGE
 from cellular.jobs.flat_field import open_flat_field, settle
 from cellular.jobs.runner import ITEMS, Done, Joined, finished
+from cellular.jobs.runs import MADE_WITH, corrections_of
 from cellular.settings import settings_from
 from cellular.tables import read_table
 
@@ -67,7 +68,8 @@ def _analysis(run: Path) -> Path:
             raise InputError(f"{run} has no field that is done; run cellular analyse")
         flat = settle(open_flat_field(plate, settings.flat_field), plate, run)
         made_with = read_json(run / MADE_WITH)
-        edits = _corrections_of(run, made_with.get("corrections"))
+        folder = corrections_of(run)
+        edits = open_corrections(folder) if folder else None
         if edits:
             _check_measured(run, names, edits)
             plate = _outlined_by(plate, edits)
@@ -77,14 +79,6 @@ def _analysis(run: Path) -> Path:
         missing = {name: why for name, why in missing.items() if name not in done_names}
         done = Done(Joined(run, names), {}, tuple(names))
         return conclude(plate, done, run, settings, record, flat, made_with["exclude"], missing, edits).page
-
-
-def _corrections_of(run: Path, told: str | None) -> Corrections | None:
-    """The corrections that the run was measured with, which may lie in its own folder."""
-    if not told:
-        return None
-    own = run / told
-    return open_corrections(own if own.is_dir() else told)
 
 
 def _outlined_by(plate: Plate, edits: Corrections) -> Plate:

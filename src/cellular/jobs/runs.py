@@ -11,6 +11,8 @@ from cellular.data.plate import Plate
 from cellular.errors import MissingInputError
 from cellular.files import read_json
 
+# What made the tables, and what was to be left out: beside the settings, which a run that goes on must share.
+MADE_WITH = "made_with.json"
 # The verbs whose output can be looked at.
 VERBS = ("analyse", "measure", "segment")
 
@@ -43,13 +45,34 @@ def plate_of_run(run: str | Path, images: str | Path | None = None) -> Plate:
 def measured_plate(run: str | Path) -> Plate:
     """The plate of a run, its fields with the label images that its tables are of: corrected ones, where there are any.
 
-    Raises as :func:`plate_of_run`.
+    Raises as :func:`plate_of_run`, and where a label image that the run was measured by is gone.
     """
-    plate, told = plate_of_run(run), Plate.from_dict(read_json(Path(run) / PLATE))
+    run = Path(run)
+    plate = plate_of_run(run)
     if verb_of(run) == "segment":
         return plate
-    used = {item.name: item.labels for item in told.fields if item.labels is not None and item.labels.is_file()}
+    told = Plate.from_dict(read_json(run / PLATE))
+    used = {item.name: _now(item.labels, run) for item in told.fields if item.labels is not None}
     return plate.with_labels({item.name: item.labels for item in plate.fields if item.labels} | used)
+
+
+def corrections_of(run: Path) -> Path | None:
+    """The corrections that an analysis was made with, which may lie in its own folder; None without."""
+    told = read_json(run / MADE_WITH).get("corrections") if (run / MADE_WITH).is_file() else None
+    if not told:
+        return None
+    own = run / told
+    return own if own.is_dir() else Path(told)
+
+
+def _now(path: Path, run: Path) -> Path:
+    """Where a label image that the run was measured by lies now: one of the run's own corrections moved with it."""
+    folder = corrections_of(run) or (path.parent if path.is_file() else run / "corrections")
+    if folder.name == path.parent.name and (folder / path.name).is_file():
+        return folder / path.name
+    if not path.is_file():
+        raise MissingInputError(f"{run} was measured by {path}, which is gone; measure it again")
+    return path
 
 
 def _outlined(plate: Plate, run: Path, verb: str | None, record: Mapping[str, Any]) -> Plate:

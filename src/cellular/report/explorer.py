@@ -16,6 +16,7 @@ from cellular.autophagy.compare.design import in_order
 from cellular.report import glue
 from cellular.report.linked import (
     FEATURES_SHOWN,
+    PLACES,
     cell_source,
     cell_table,
     feature_choice,
@@ -28,7 +29,7 @@ from cellular.report.linked import (
 from cellular.report.viewer import WRAP, Frame, Viewer, field_viewer
 
 # Columns that say which cell it is, not how it is.
-_NO_MEASUREMENT = {"label", "site", "timepoint", "dose", "track", "lineage", "first", "second"}
+_NO_MEASUREMENT = {"label", *PLACES, "site", "timepoint", "dose", "track", "lineage", "first", "second"}
 # Columns of the table and of what is said where a cell is hovered.
 _TOLD = 10
 

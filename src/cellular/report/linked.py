@@ -48,7 +48,7 @@ _FAINT = 0.12
 # Entries of a legend at most; a longer one leaves no room to the plot. px that a treatment takes on an axis, at least.
 _LEGEND, _WIDE = 14, 24
 # What tells where a cell is from, as far as the page knows it.
-_PLACES = ("replicate", "sample", "plate", "well")
+PLACES = ("replicate", "sample", "plate", "well")
 # Letters that a number takes in the table, at least.
 _DIGITS = 8
 
@@ -74,8 +74,8 @@ def cell_source(
 
     Parameters
     ----------
-    cells : ``field, label, x, y`` and, where known, ``treatment``, ``well``, ``plate``, ``flagged``, ``state``,
-        ``first`` and ``second`` of a map, and the `features`.
+    cells : ``field, label, x, y`` and, where known, ``treatment``, ``replicate``, ``sample``, ``plate``, ``well``,
+        ``flagged``, ``state``, ``first`` and ``second`` of a map, and the `features`.
     outlines : by field and label. frames : fields that the viewer shows, in its order.
     unit : column of the replicates (or wells) that have their own colour.
     """
@@ -91,7 +91,7 @@ def cell_source(
         "xs": [xs for xs, _ in own],
         "ys": [ys for _, ys in own],
     }
-    for name in dict.fromkeys(("treatment", "well", "plate", "state", "verdict", unit)):
+    for name in dict.fromkeys(("treatment", *PLACES, "state", "verdict", unit)):
         if name in cells:
             data[name] = cells[name].astype(object).where(cells[name].notna(), "").astype(str).tolist()
     data["flagged"] = cells["flagged"].to_numpy(bool).tolist() if "flagged" in cells else [False] * len(cells)
@@ -222,7 +222,7 @@ def _marked(dots: GlyphRenderer) -> None:
 
 def cell_table(cells: ColumnDataSource, features: Sequence[str], view: CDSView) -> DataTable:
     """The cells as a table; wider than the page it scrolls."""
-    names = [name for name in _PLACES if len(set(cells.data.get(name, ()))) > 1]
+    names = [name for name in PLACES if len(set(cells.data.get(name, ()))) > 1]
     told = [name for name in ("field", "label", "treatment", *names, "state", "verdict") if name in cells.data]
     longest = {name: max(map(len, map(str, cells.data[name])), default=0) for name in told}
     columns = [TableColumn(field=n, title=n, width=20 + 7 * max(len(n), longest[n])) for n in told]
@@ -319,7 +319,7 @@ def _named(features: Sequence[str]) -> Choices:
 
 def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFilter) -> list[UIElement]:
     """Widgets that narrow all figures to cells of some treatments, replicates, plates, wells, quality or values."""
-    columns = [name for name in ("treatment", *_PLACES) if len(set(cells.data.get(name, ()))) > 1]
+    columns = [name for name in ("treatment", *PLACES) if len(set(cells.data.get(name, ()))) > 1]
     choices = [
         MultiSelect(
             title=name.capitalize(), options=sorted({v for v in cells.data[name] if v}), name=f"by_{name}", width=230

@@ -451,8 +451,11 @@ def test_a_factor_that_goes_with_the_treatment_hides_no_plate():
     cells = on_plates([{"none": 3}, {"none": 3, "drug": 3}], lambda plate, _: 3 * plate)
     cells["serum"] = np.where(cells["treatment"] == "drug", "no", "yes")
     found, wanted = (
-        compare(cells, StatsSettings(control="none", features=("ratio",), factor=factor)).effects
-        for factor in ("serum", None)
+        compare(cells, StatsSettings(control="none", features=("ratio",), factor=factor)) for factor in ("serum", None)
     )
     numbers = ["estimate", "ci_low", "ci_high", "p_value", "wells_control", "wells_treated"]
-    pd.testing.assert_frame_equal(found[numbers], wanted[numbers])
+    pd.testing.assert_frame_equal(found.effects[numbers], wanted.effects[numbers])
+    said = [note for note in found.notes if "is in the comparison" in note]
+    days = "2024-01-01, 2024-01-02, 2024-01-03"
+    what = "what levels differ by is in the comparison"  # and what plates differ by is not
+    assert said == [f"'drug' shares no level of a plate with 'none' in replicate(s) {days}: {what}"]

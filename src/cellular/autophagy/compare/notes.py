@@ -93,7 +93,7 @@ def not_side_by_side(
 def _of_own_plates(images: pd.DataFrame, pairs: Iterable[tuple[str, Any, np.ndarray]], control: str) -> Iterator[str]:
     """Treatments that are not on all plates (and levels of a factor) of their control, as :func:`not_side_by_side`."""
     own, left, used, apart = list[str](), set[str](), set[str](), dict[tuple[str, ...], list[str]]()
-    one, many = ("plate and level", "plates and levels") if FACTOR in images else ("plate", "plates")
+    many = "plates and levels" if FACTOR in images else "plates"
     named = images["plate"] + ", " + images[FACTOR] if FACTOR in images else images["plate"]
     for treatment, _, chosen in pairs:
         both = images[chosen]
@@ -102,9 +102,12 @@ def _of_own_plates(images: pd.DataFrame, pairs: Iterable[tuple[str, Any, np.ndar
         used |= set(named[known.index[kept]])
         if not kept.all():
             own, left = [*own, f"'{treatment}'"], left | set(named[known.index[~kept]])
-        arms = known.groupby(["replicate", parts_of(known)[-1]])["treatment"].nunique().groupby(level="replicate").max()
-        if (arms < 2).any():
-            apart.setdefault(tuple(arms.index[arms < 2]), []).append(f"'{treatment}'")
+        coarser: set[str] = set()  # replicates that share no plate share no level of one
+        for part, parts in zip(("plate", "level of a plate"), parts_of(known)):
+            arms = known.groupby(["replicate", parts])["treatment"].nunique().groupby(level="replicate").max()
+            if lacking := tuple(name for name in arms.index[arms < 2] if name not in coarser):
+                apart.setdefault((part, *lacking), []).append(f"'{treatment}'")
+            coarser |= set(lacking)
     if own:
         several = len(own) > 1
         unused = f" ({'of all: ' * several}{some(in_order(left - used))})" if left - used else ""
@@ -112,10 +115,10 @@ def _of_own_plates(images: pd.DataFrame, pairs: Iterable[tuple[str, Any, np.ndar
             f"{'each of ' * several}{some(own)} is compared with '{control}' of its own {many}: what lies on those "
             f"that hold one of the two alone is left out{unused}; figures and means over time show it"
         )
-    for replicates, names in apart.items():
+    for (part, *replicates), names in apart.items():
         yield (
-            f"{some(names)} shares no {one} with '{control}' in replicate(s) {some(replicates)}: what these "
-            "differ by is in the comparison"
+            f"{some(names)} shares no {part} with '{control}' in replicate(s) {some(replicates)}: what "
+            f"{part.split()[0]}s differ by is in the comparison"
         )
 
 
