@@ -10,13 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.stats import page_trend_test
 from scipy.stats import t as student
 
 from cellular.autophagy.compare.design import UNKNOWN, StatsSettings, as_text, in_order, told
-from cellular.autophagy.compare.images import ImageSums, sum_images, with_n
+from cellular.autophagy.compare.images import ImageSums, connected, sum_images, with_n
 from cellular.data.doses import split_unit
 from cellular.errors import InputError
 from cellular.files import as_numbers
@@ -103,8 +101,7 @@ def _of_plates(images: pd.Series) -> pd.Series:
     """Mean of each dose in the images (by ``plate, dose``) of one replicate."""
     plates = images.groupby(level=["plate", "dose"]).mean().unstack("dose")
     at = np.argwhere(plates.notna().to_numpy())
-    pairs = np.column_stack([np.eye(count)[column] for count, column in zip(plates.shape, at.T)])
-    if len(plates) > 1 and np.linalg.matrix_rank(pairs) == sum(plates.shape) - 1:  # all hang together
+    if len(plates) > 1 and not connected(*at.T).any():  # all in the first part
         return levelled(plates.rename_axis(index="replicate"))[0]
     return images.groupby(level="dose").mean()
 
@@ -227,15 +224,12 @@ def _linked(table: pd.DataFrame, doses: pd.Series) -> tuple[pd.Series, str]:
     places = pd.DataFrame({"replicate": table["replicate"], "plate": told(table["plate"]).fillna(""), "dose": doses})
     left: list[tuple[str, str]] = []
     for replicate, own in places[doses.notna()].drop_duplicates().groupby("replicate"):
-        (plate, plates), (dose, tested) = (pd.factorize(own[name]) for name in ("plate", "dose"))
-        size = len(plates) + len(tested)
-        links = coo_array((np.ones(len(own)), (plate, len(plates) + dose)), shape=(size, size))
-        groups = connected_components(links, directed=False)[1]
-        held = np.bincount(groups[: len(plates)], minlength=groups.max() + 1)
-        above = np.bincount(groups[len(plates) :], tested > 0, minlength=groups.max() + 1)
-        best = np.argmax(np.where(held > 1, above, 0))
-        if held[best] > 1 and above[best] >= 3:
-            left += [(str(replicate), name) for name in plates[groups[: len(plates)] != best]]
+        part = pd.Series(connected(own["plate"].to_numpy(), own["dose"].to_numpy()), own.index)
+        held = own.groupby(part)["plate"].nunique()
+        above = own["dose"].where(own["dose"] > 0).groupby(part).nunique().where(held > 1, 0)
+        best = above.idxmax()
+        if above[best] >= 3:
+            left += [(str(replicate), name) for name in own.loc[part != best, "plate"].unique()]
     if not left:
         return doses, ""
     apart = pd.MultiIndex.from_frame(places[["replicate", "plate"]]).isin(left)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.stats import t as student
 
 from cellular.autophagy.compare.design import LEVELS, UNKNOWN, StatsSettings, as_text, in_order, told
@@ -123,6 +125,18 @@ def on_shared_plates(images: pd.DataFrame, arms: pd.Series) -> pd.Series:
     """
     blocks = blocks_of(images, arms)
     return (arms.groupby(blocks).transform("nunique") == arms.nunique()) | (blocks == images["replicate"])
+
+
+def connected(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(N,) number of the part that each of N entries of a two-way table is in, by its row and column.
+
+    Entries of one row or column are in one part, directly or by others: within it, levels of columns can be told from
+    those of rows.
+    """
+    (row, above), (column, beside) = pd.factorize(rows), pd.factorize(columns)
+    size = len(above) + len(beside)
+    links = coo_array((np.ones(len(row)), (row, len(above) + column)), shape=(size, size))
+    return connected_components(links, directed=False)[1][row]
 
 
 def means_over_time(

@@ -9,13 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import bmat, coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.stats import f as fisher
 from scipy.stats import t as student
 
 from cellular.autophagy.compare.design import StatsSettings, in_order, told
-from cellular.autophagy.compare.images import beside_before
+from cellular.autophagy.compare.images import beside_before, connected
 from cellular.errors import InputError
 from cellular.files import as_numbers
 
@@ -111,10 +109,9 @@ def _means(known: pd.DataFrame, features: list[str]) -> tuple[pd.DataFrame, pd.D
 
 def _parts(known: np.ndarray, cell: np.ndarray, plate: np.ndarray) -> np.ndarray:
     """(I,) number of the part that each `known` image is in, NaN for the others."""
-    count = cell.max() + 1
-    held = coo_array((np.ones(known.sum()), (cell[known], plate[known])), (count, plate.max() + 1)).tocsr()
-    part = connected_components(bmat([[None, held], [held.T, None]]), directed=False)[1][:count]
-    return np.where(known, part[cell], np.nan)
+    part = np.full(len(known), np.nan)
+    part[known] = connected(cell[known], plate[known])
+    return part
 
 
 def _levels(images: pd.DataFrame, cell: np.ndarray, plate: np.ndarray, part: np.ndarray) -> np.ndarray:
