@@ -9,6 +9,7 @@ from PIL import Image
 
 from cellular.data.formats.image_file import describe_image, read_pixels
 from cellular.data.formats.images import read_image, read_labels, write_image
+from cellular.data.masks.mask_png import read_mask
 from cellular.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -170,6 +171,20 @@ def test_white_as_zero_is_turned_round_and_labels_are_not(tmp_path):
     tifffile.imwrite(tmp_path / "f.tif", PLANE.astype(np.float32), photometric="miniswhite")
     with pytest.raises(InputError, match="0 is white"):
         read_image(tmp_path / "f.tif")
+
+
+def test_masks_of_black_and_white_are_of_what_is_white(tmp_path):
+    """Pillow stores white as 0 where it is called so; tifffile calls 0 white and stores true as 1."""
+    mask = np.zeros((9, 12), bool)
+    mask[2:5, 3:9] = True
+    Image.fromarray(mask).save(tmp_path / "pillow.tif", tiffinfo={262: 0})
+    tifffile.imwrite(tmp_path / "tifffile.tif", mask)
+    for name in ("pillow.tif", "tifffile.tif"):
+        with tifffile.TiffFile(tmp_path / name) as file:
+            assert file.pages.first.photometric.name == "MINISWHITE"
+        np.testing.assert_array_equal(read_labels(tmp_path / name), mask)
+        cell = read_mask(tmp_path / name)
+        assert cell.area == mask.sum() and cell.box[:2] == (2, 3)
 
 
 def test_palettes(tmp_path):

@@ -51,8 +51,8 @@ def read_pixels(
     path : a file of :func:`describe_image`.
     scene, t, z : which image of the file, timepoint and z plane, from 0.
     mapped : leave the pixels of an uncompressed TIFF in the file, as a read-only memory map; others are read.
-    stored : the numbers as they are in the file: of a palette the indices, of a picture in which 0 is white 0.
-        For label images, whose numbers are no light.
+    stored : the numbers as they are in the file: of a palette the indices, of a picture in which 0 is white 0
+        (of black and white alone white is 1, unless tifffile wrote it). For label images, whose numbers are no light.
 
     Returns
     -------

@@ -60,7 +60,7 @@ def read_tiff(
     """One plane (Y, X, C) of time and z, and its description.
 
     With `mapped`, pixels that lie in the file as they are stay there. With `stored`, the numbers of the file: indices
-    into a palette, 0 for white.
+    into a palette, 0 for white; but white as 1 where there are only these two, unless tifffile wrote the file.
 
     Raises InputError for an image, time or z that is not there, and for a damaged file.
     """
@@ -325,7 +325,9 @@ def _as_light(image: np.ndarray, scene: TiffScene, path: Path, stored: bool) -> 
         image = image.view(np.uint8)
     if alphas:
         image = image[:, :, [n for n in range(image.shape[2]) if n not in alphas]]
-    if not stored and kind == "MINISWHITE" and not page.parent.is_imagej:
+    # tifffile calls 0 white in any array of true and false; other programs store what is white as 0
+    two = page.bitspersample == 1 and not page.software.startswith("tifffile")
+    if kind == "MINISWHITE" and not page.parent.is_imagej and (two or not stored):
         image = invert_light(image, page.bitspersample, path)
     if not stored and kind == "PALETTE" and not is_ramp(_colormap(page)):
         image = apply_palette(image[:, :, 0], _colormap(page))

@@ -112,8 +112,7 @@ def _check_whole(packed: bytes, path: Path) -> None:
 
 
 def _read_slowly(path: Path, shape: tuple[int, int] | None) -> CellMask:
-    # A TIFF's numbers are taken as stored (1-bit masks are written with 1 for the cell and 0 called white), a PNG's
-    # palette by its colours.
+    # A TIFF's numbers are taken as stored, a PNG's palette by its colours.
     image = read_pixels(path, stored=path.suffix.lower() != ".png")
     _check_size(image.shape[:2], shape, path)
     if path.suffix.lower() in (".jpg", ".jpeg"):  # compression leaves faint colour around the cell
