@@ -10,9 +10,9 @@ import roifile
 import tifffile
 
 from cellular.cli.main import EXIT_ERROR, main
-from cellular.data.find import find_plate
+from cellular.data.find import find_label_fields, find_plate
 from cellular.data.formats.image_file import describe_image
-from cellular.data.formats.images import write_image, write_labels
+from cellular.data.formats.images import read_image, write_image, write_labels
 from cellular.data.formats.read import read_any_labels
 from cellular.data.image import load_labels
 from cellular.data.label_files import find_labels
@@ -110,6 +110,26 @@ def test_images_beside_annotations_are_not_taken_for_labels(images, tmp_path):
     found = find_plate(images, labels=tmp_path / "exported").fields[0]
     assert found.labels.suffix == ".json"
     assert np.unique(load_labels(found)).tolist() == [0, 1, 2]
+    for image in images.iterdir():  # written again, they are no copies
+        write_image(tmp_path / "exported" / f"{image.stem}.png", read_image(image))
+        (tmp_path / "exported" / image.name).unlink()
+    assert find_plate(images, labels=tmp_path / "exported").fields[0].labels == found.labels
+
+
+def test_numbers_in_pieces_all_over_are_no_labels(images, tmp_path, capsys):
+    """Grey levels became cells, and so did the classes of a mask of two."""
+    grey = read_image(images / "A01_s1_w1.tif") - 90
+    with pytest.raises(InputError, match="a.png: its numbers are each in pieces all over it"):
+        check_cells(grey, "a.png")
+    classes = np.tile(np.where(LABELS > 0, LABELS // 4 + 1, 0), (2, 2))
+    with pytest.raises(InputError, match="as grey levels of an image are, or classes"):
+        check_cells(classes, "a.png")
+    cells = LABELS.copy()
+    cells[2:4, 5:25:2] = 7  # a ragged edge, of pieces that touch by corners or not at all
+    cells[0, ::2] = 7
+    assert check_cells(cells, "a.png") is cells
+    assert main(["export", str(images), "--to", "coco", "--out", str(tmp_path / "out")]) == EXIT_ERROR
+    assert "its numbers are each in pieces all over it" in capsys.readouterr().err
 
 
 def test_of_what_cellpose_wrote_of_one_image_the_corrected_file_is_taken(tmp_path):
@@ -119,6 +139,18 @@ def test_of_what_cellpose_wrote_of_one_image_the_corrected_file_is_taken(tmp_pat
     geojson(tmp_path / "A01.geojson")
     with pytest.raises(InputError, match=r"Two label images for field A01: .*remove one"):
         find_labels(tmp_path)
+
+
+def test_labels_in_a_store_of_the_image_are_labels(images, tmp_path):
+    """A store was taken for a folder of masks, one a cell; of tracks, its image was the label image."""
+    pytest.importorskip("ome_zarr")
+    write_labels(tmp_path / "labels" / "A01_s1_masks.tif", LABELS)
+    export(tmp_path / "labels", "ome-zarr", tmp_path / "stores", images=images)
+    (item,) = find_plate(images, labels=tmp_path / "stores").fields
+    np.testing.assert_array_equal(load_labels(item), LABELS)
+    (item,) = find_label_fields(tmp_path / "stores").fields
+    assert item.name == "A01_s1"
+    np.testing.assert_array_equal(load_labels(item), LABELS)
 
 
 @pytest.mark.parametrize("to", ["coco", "yolo"])

@@ -8,7 +8,7 @@ from typing import Any
 from cellular.data.channels import is_channel_word, parse_channels, role_of
 from cellular.data.formats.image_file import describe_image, ome_zarr_plate
 from cellular.data.formats.image_info import square
-from cellular.data.formats.ome_zarr import ome_attributes
+from cellular.data.formats.ome_zarr import ome_attributes, ome_zarr_labels
 from cellular.data.formats.suffixes import UNREAD_SUFFIXES, field_name, kind_of, nuclei_field, same_name
 from cellular.data.grouping import ZChoice, fields_of_file, gathered_note, group_files, name_fields
 from cellular.data.label_files import claimed, entries, find_labels, is_image, match_labels, names_of, of_fields
@@ -298,7 +298,8 @@ def find_label_fields(folder: str | Path, *, scheme: str | None = None, pattern:
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingInputError(f"No such folder: {folder}")
-    named = {PurePosixPath(f"{field_name(path)}.tif"): path for path in find_labels(folder).values()}
+    found = find_labels(folder).values()
+    named = {PurePosixPath(f"{field_name(path)}.tif"): ome_zarr_labels(path) for path in found}
     chosen = choose(list(named), scheme, pattern)
     reading = read_names(list(named), chosen)
     if reading.unread:

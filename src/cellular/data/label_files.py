@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
-from cellular.data.formats.ome_zarr import is_ome_zarr
+from cellular.data.formats.ome_zarr import is_ome_zarr, ome_zarr_labels
 from cellular.data.formats.suffixes import MASKS_SUFFIX, field_name, kind_of, nuclei_field, same_name
 from cellular.data.plate import FieldFiles
 from cellular.errors import InputError, MissingInputError
@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, Path]:
     """Label image by name of field, from `folder` or its ``labels``.
 
-    Files ending as label images do are taken; only where there is none of these, all images under their own names; and
-    where there is no image either, or these are the fields' own, a COCO file of all fields or a YOLO file of each.
+    Files ending as label images do are taken; only where there is none of these, a COCO file of the fields or a YOLO
+    file of each, beside which images are images; and where there is no such file either, images under their own names.
 
     Raises MissingInputError without such a folder, InputError as :func:`find_labels`, for label images of none of the
     fields, and for the fields' own images.
@@ -29,25 +29,29 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of label images: {folder}")
-    found = _labels_in(folder)
-    if not found:
-        return _annotations_in(fields, folder)
-    images = {same_name(field_name(file)): file for item in fields for file in item.images}
-    own = {name: path for name, path in found.items() if name in images and _same(images[name], path)}
+    found, own, none = _labels_in(folder), dict[str, Path](), ""
+    if fields and not any(map(is_one_fields_labels, found.values())):
+        try:
+            files = _annotations_in(fields, folder)
+        except InputError as error:
+            if not found:
+                raise
+            none = str(error)
+        else:
+            return _of_annotations(fields, files)
+        images = {same_name(field_name(file)): file for item in fields for file in item.images}
+        own = {name: path for name, path in found.items() if name in images and _same(images[name], path)}
     matched = of_fields(fields, {name: path for name, path in found.items() if name not in own})
     unlabelled = (item for item in fields if item.name not in matched)
     if image := next((own[name] for item in unlabelled for name in names_of(item) & own.keys()), None):
-        try:  # a data set's folder may hold the images beside what is told of them
-            return _annotations_in(fields, folder)
-        except InputError as error:
-            raise InputError(f"{image} is the image itself, whose levels are no cells, and {error}") from error
+        raise InputError(f"{image} is the image itself, whose levels are no cells, and {none}")
     if fields and not matched:
         there = ", ".join(path.name for path in list(found.values())[:3])
         raise InputError(
             f"{folder} holds no label image of any of the {len(fields)} fields: they are looked for under the fields' "
             f"names, such as {fields[0].name}_masks.tif, and there are {len(found)} others, such as {there}"
         )
-    return matched
+    return {name: ome_zarr_labels(path) for name, path in matched.items()}
 
 
 def _same(image: Path, labels: Path) -> bool:
@@ -83,18 +87,26 @@ def _labels_in(folder: Path) -> dict[str, Path]:
     return claimed((path for path in plain if same_name(nuclei_field(path) or "") not in named), folder)
 
 
-def _annotations_in(fields: Sequence[FieldFiles], folder: Path) -> dict[str, Path]:
-    """Annotation file by name of field: one of COCO for all, or one of YOLO a field.
+def _annotations_in(fields: Sequence[FieldFiles], folder: Path) -> dict[str, Path | str]:
+    """Annotation file, of COCO or YOLO, by name of a field or its image; a sentence where two are of one.
 
-    Raises InputError where two are of one field, and where none is of any.
+    Raises InputError where none is of any.
     """
     # numba, which it needs, takes longer to read than a page may take to open
     from cellular.data.formats.annotated import find_annotations
 
-    claimants = Counter(name for item in fields for name in names_of(item))
-    files, said = find_annotations(folder, set(claimants))
+    files, said = find_annotations(folder, {name for item in fields for name in names_of(item)})
     for sentence in said:
         logger.warning("%s", sentence)
+    return files
+
+
+def _of_annotations(fields: Sequence[FieldFiles], files: Mapping[str, Path | str]) -> dict[str, Path]:
+    """Annotation file by name of field: one of COCO for all, or one of YOLO a field.
+
+    Raises InputError where two are of one field, and one of several.
+    """
+    claimants = Counter(name for item in fields for name in names_of(item))
     for name, path in files.items():
         if isinstance(path, str):
             raise InputError(path)

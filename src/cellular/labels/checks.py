@@ -13,6 +13,8 @@ logger = logging.getLogger(__name__)
 MOST_GAPS = 10
 # What masks of foreground are drawn with.
 _WHITE = (255, 65535)
+# Labels that are looked at for whether they are in pieces.
+_COMMONEST = 10
 
 
 def as_labels(image: np.ndarray, path: object = "label image") -> np.ndarray:
@@ -31,14 +33,22 @@ def as_labels(image: np.ndarray, path: object = "label image") -> np.ndarray:
 
 
 def check_cells(labels: np.ndarray, path: object) -> np.ndarray:
-    """The label image (Y, X) at `path` as it is; InputError where its one number stands for many cells.
+    """The label image (Y, X) at `path` as it is; InputError where a number stands for many cells.
 
     A mask of foreground, 0 and 255 or true and false, would be one cell as large as all together. Specks beside one
     cell are let pass: a tenth of it at most; and so are up to ten holes in it. A few cells that touch pass for
-    one, too; where their number is white, a warning says so.
+    one, too; where their number is white, a warning says so. Of several numbers, classes or the grey levels of an
+    image, most of the pixels lie outside of their largest pieces.
     """
     largest = labels.max(initial=0)
-    if largest == 0 or (labels[labels > 0] != largest).any():
+    if largest == 0:
+        return labels
+    if (labels[labels > 0] != largest).any():
+        if _scattered(labels):
+            raise InputError(
+                f"{path}: its numbers are each in pieces all over it, as grey levels of an image are, or classes; a "
+                "label image has a number for each cell, in one piece"
+            )
         return labels
     pieces, count = scipy.ndimage.label(labels, np.ones((3, 3)))
     apart = count > 1 and 10 * np.bincount(pieces.ravel())[1:].max() < 9 * np.count_nonzero(labels)
@@ -55,3 +65,23 @@ def check_cells(labels: np.ndarray, path: object) -> np.ndarray:
             *(path, largest),
         )
     return labels
+
+
+def _scattered(labels: np.ndarray) -> bool:
+    """Whether most pixels of the commonest labels lie outside of their label's largest piece (8 neighbours)."""
+    cells = labels != 0
+    right, below = (labels[:, 1:] == labels[:, :-1]) & cells[:, 1:], (labels[1:] == labels[:-1]) & cells[1:]
+    squares = right[1:] & right[:-1] & below[:, 1:]
+    # Euler's number: pieces less holes
+    left = np.count_nonzero(cells) - np.count_nonzero(right) - np.count_nonzero(below) + np.count_nonzero(squares)
+    if labels.max() > labels.size:
+        present, areas = np.unique(labels[cells], return_counts=True)
+    else:
+        counts = np.bincount(labels.ravel())
+        present = np.flatnonzero(counts[1:]) + 1
+        areas = counts[present]
+    if left < 2 * len(present):
+        return False
+    common = present[np.argsort(areas)[-_COMMONEST:]]
+    pieces = [scipy.ndimage.label(labels == label, np.ones((3, 3)))[0] for label in common]
+    return 2 * sum(np.bincount(one.ravel())[1:].max() for one in pieces) < np.sort(areas)[-_COMMONEST:].sum()

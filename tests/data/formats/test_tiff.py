@@ -184,7 +184,8 @@ def test_masks_of_black_and_white_are_of_what_is_white(tmp_path):
             assert file.pages.first.photometric.name == "MINISWHITE"
         np.testing.assert_array_equal(read_labels(tmp_path / name), mask)
         cell = read_mask(tmp_path / name)
-        assert cell.area == mask.sum() and cell.box[:2] == (2, 3)
+        assert cell.area == mask.sum()
+        assert cell.box[:2] == (2, 3)
 
 
 def test_palettes(tmp_path):

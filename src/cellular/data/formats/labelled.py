@@ -10,9 +10,8 @@ import pandas as pd
 from cellular.data.find import find_images
 from cellular.data.formats.annotation import DEFAULT_CLASS
 from cellular.data.formats.endings import cellpose_rank, is_one_fields_labels
-from cellular.data.formats.read import has_size, read_any_labels
 from cellular.data.formats.suffixes import field_name, kind_of, same_name
-from cellular.data.image import FieldImage, read_field
+from cellular.data.image import FieldImage, load_labels, read_field
 from cellular.data.plate import IDENTITY, FieldFiles
 from cellular.errors import CellularError, InputError, MissingInputError
 from cellular.tables import find_table, read_table
@@ -54,9 +53,11 @@ class LabelledField:
         return self.files.images
 
     def labels(self) -> np.ndarray:
-        """The label image (Y, X), uint16 or uint32; outlines are painted in the image's size."""
-        shape = None if has_size(self.labels_path) or not self.images else read_field(self.files).shape
-        return read_any_labels(self.labels_path, shape, field=self.name)
+        """The label image (Y, X), uint16 or uint32; outlines are painted in the image's size.
+
+        Raises as :func:`cellular.data.image.load_labels`.
+        """
+        return load_labels(self.files)
 
     def read(self) -> FieldImage | None:
         """The image with what its channels are; None where there is none. A wrong size raises InputError.

@@ -79,6 +79,17 @@ def ome_zarr_files(path: Path, scene: int, t: int, z: int) -> list[Path]:
     return [file for file in (*told, *chunks) if file.is_file()]
 
 
+def ome_zarr_labels(path: Path) -> Path:
+    """The label image of an OME-Zarr group: the one in its ``labels``, of several that of cells; else the group itself.
+
+    Raises InputError for several, none of which is called ``cells``.
+    """
+    names = [str(name) for name in ome_attributes(path / "labels").get("labels") or ()]
+    if len(names) > 1 and "cells" not in names:
+        raise InputError(f"{path} holds {len(names)} label images ({', '.join(names[:6])}), and none is called 'cells'")
+    return path / "labels" / ("cells" if "cells" in names else names[0]) if names else path
+
+
 def ome_zarr_plate(path: str | Path) -> list[tuple[str, int, Path]] | None:
     """Fields of an OME-Zarr plate as (well, site, group of the image); None where `path` is no plate.
 

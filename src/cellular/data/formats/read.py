@@ -19,6 +19,7 @@ from cellular.data.formats.labels import (
     read_outlines,
     read_seg_npy,
 )
+from cellular.data.formats.ome_zarr import is_ome_zarr
 from cellular.data.formats.suffixes import kind_of
 from cellular.data.formats.yolo import read_yolo
 from cellular.errors import CellularError, InputError, MissingInputError
@@ -47,7 +48,7 @@ def format_of(path: Path) -> str | None:
     Raises InputError for JSON of another kind.
     """
     if path.is_dir():
-        return "folder"
+        return "labels" if is_ome_zarr(path) else "folder"
     name = named_format(path) or ("labels" if kind_of(path) in ("image", "ignore") else None)
     if name != "json":
         return name
