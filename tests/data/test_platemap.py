@@ -44,6 +44,13 @@ def test_long(read):
     assert found.notes == ()
 
 
+def test_a_long_map_of_numbers_is_not_drawn(read):
+    """`dish,1,2` was taken for a line that counts columns, and the header for one that belongs to no plate."""
+    found = read("field,treatment,sample\ndish,1,2\nother,1,2\n")
+    assert list(found.table) == ["field", "treatment", "sample"]
+    assert rows(found) == [["dish", "1", "2"], ["other", "1", "2"]]
+
+
 DRAWN = "treatment,1,2\nA,DMSO,EBSS\nB,,None\n\ndose (uM)\n,1,2,\nA,0,\nB,,0.5\n"
 
 

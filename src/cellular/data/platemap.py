@@ -262,8 +262,7 @@ def _long(path: Path, sheet: Sheet) -> _Wells:
 def _header(path: Path, header: list[str]) -> list[str]:
     names = []
     for cell in header:
-        plain = cell.lower().replace(" ", "_")
-        plain = _ALIASES.get(plain, {"col": "column"}.get(plain, plain))
+        plain = _plain(cell)
         names.append(plain if plain in (*KNOWN, "row", "column", "dose_unit") else cell)
     if "" in names:
         raise InputError(f"{path}: column {names.index('') + 1} has no name; name it in the first line")
@@ -273,8 +272,16 @@ def _header(path: Path, header: list[str]) -> list[str]:
     return names
 
 
+def _plain(cell: str) -> str:
+    plain = cell.lower().replace(" ", "_")
+    return _ALIASES.get(plain, {"col": "column"}.get(plain, plain))
+
+
 def _is_drawn(sheet: Sheet) -> bool:
-    return any(_numbers(cells) for _, cells in sheet.rows)
+    """Whether some line counts columns, and the first is no header of a long table, whose values may be 1, 2, 3."""
+    first = sheet.rows[0][1] if sheet.rows else []
+    long = not _numbers(first) and len(first) > 1 and bool({"field", "well"} & set(map(_plain, first)))
+    return not long and any(_numbers(cells) for _, cells in sheet.rows)
 
 
 def _numbers(cells: list[str]) -> list[int]:
