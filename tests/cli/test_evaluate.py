@@ -336,6 +336,8 @@ def test_a_model_that_is_not_there_is_an_error(test_folder, tmp_path, capsys):
         ("0 50 50 10 10", "fractions of the image"),
         ("0 nan nan nan nan", "fractions of the image"),
         ("0 0.5 0.5 0.1 x", "not a YOLO box file"),
+        ("0.5 0.5 0.1 0.1 0.9", "a class that is no whole number"),  # a confidence behind
+        ("0 0.5 0.5 0.1 0.1\n0 0.1 0.1 0.2 0.1 0.1 0.2", "line 2: .* not 7 numbers; .* looks like a polygon"),
     ],
 )
 def test_boxes_in_another_format_are_refused(tmp_path, line, said):

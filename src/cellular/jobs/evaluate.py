@@ -254,19 +254,29 @@ def read_yolo_boxes(path: Path, shape: tuple[int, int]) -> np.ndarray:
     """Boxes (N, 4) float64 y0, x0, y1, x1 in px from a YOLO file ([class] x y width height, as fractions)."""
     if not path.is_file():
         raise MissingInputError(f"No such box file: {path}")
+    rows: list[list[float]] = []
     try:
-        rows = np.array([line.split() for line in path.read_text().splitlines() if line.strip()], float)
-    except (ValueError, UnicodeDecodeError) as error:
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+            if values := [float(word) for word in line.split()]:
+                rows.append(_box_line(values, f"{path}, line {number}"))
+    except ValueError as error:
         raise InputError(f"{path} is not a YOLO box file: {error}") from error
-    if not len(rows):
-        return np.zeros((0, 4))
-    if rows.shape[1] not in (4, 5):
-        raise InputError(f"{path}: a line holds [class] x y width height, not {rows.shape[1]} numbers")
-    if not ((rows[:, -4:] >= 0) & (rows[:, -4:] <= 1)).all():
+    found = np.array(rows).reshape(-1, 4)
+    if not ((found >= 0) & (found <= 1)).all():
         raise InputError(f"{path}: x, y, width and height are fractions of the image, 0 to 1; pixels or NaN are not")
-    x, y, width, height = rows[:, -4:].T
+    x, y, width, height = found.T
     edges = np.stack([y - height / 2, x - width / 2, y + height / 2, x + width / 2], axis=1)
     return edges.clip(0, 1) * np.array([*shape, *shape])
+
+
+def _box_line(values: list[float], where: str) -> list[float]:
+    """x, y, width, height of a line of a YOLO file."""
+    count = len(values)
+    if count in (4, 5) and (count == 4 or not values[0] % 1):
+        return values[-4:]
+    held = "a class that is no whole number" if count == 5 else f"{count} numbers"
+    polygon = "; boxes are wanted, and this looks like a polygon" * (count > 6 and count % 2)
+    raise InputError(f"{where}: a line holds [class] x y width height, not {held}{polygon}")
 
 
 def _found_boxes(cells: pd.DataFrame, one: ScoredField, labels: Path) -> Boxes:
