@@ -322,7 +322,7 @@ def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFi
     columns = [name for name in ("treatment", *PLACES) if len(set(cells.data.get(name, ()))) > 1]
     choices = [
         MultiSelect(
-            title=name.capitalize(), options=sorted({v for v in cells.data[name] if v}), name=f"by_{name}", width=230
+            title=name.capitalize(), options=[*in_order(filter(None, cells.data[name]))], name=f"by_{name}", width=230
         )
         for name in columns
     ]

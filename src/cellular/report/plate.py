@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cellular.autophagy.compare.design import in_order
 from cellular.autophagy.compare.plate_effects import grid_of
 from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
@@ -46,7 +47,7 @@ def plate_figure(fields: pd.DataFrame, map_columns: Sequence[str] = ()) -> Figur
 
 
 def _colours(values: pd.Series) -> dict[str, str]:
-    entries = sorted(values.dropna().astype(str).unique())
+    entries = in_order(values.dropna().astype(str))
     return dict(zip(entries, _COLOURS)) if len(entries) <= len(_COLOURS) else {}
 
 

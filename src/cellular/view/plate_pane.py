@@ -18,7 +18,7 @@ from bokeh.models.annotations import ColorBar
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
-from cellular.autophagy.compare.design import StatsSettings, nest
+from cellular.autophagy.compare.design import StatsSettings, in_order, nest
 from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.plate import plates_apart
 from cellular.data.platemap import SAMPLE
@@ -118,9 +118,7 @@ class PlatePane:
 
     def _offer(self) -> None:
         """The groups that can be looked at alone."""
-        values = (
-            sorted(self.fields[self.by.value].dropna().astype(str).unique()) if self.by.value in self.fields else []
-        )
+        values = in_order(self.fields[self.by.value].dropna().astype(str)) if self.by.value in self.fields else []
         self.only.param.update(options=words_of(values), value=[])
         self.refresh()
 
