@@ -8,7 +8,7 @@ import pytest
 from cellular.data.image import FieldImage
 from cellular.report.choice import choose_fields
 from cellular.report.linked import choose_rows, plate_figures
-from cellular.report.outlines import outlines_of
+from cellular.report.outlines import display_image, outlines_of
 from cellular.report.pictures import channel_colours, channel_pictures, size_choice
 from cellular.report.plate import plate_figure
 
@@ -28,6 +28,18 @@ def test_a_channel_keeps_every_pixel_and_its_levels():
     levels = first.low + grey / 255.0 * (first.high - first.low)
     assert np.abs(levels - plane).max() < 40
     assert (first.dark, first.bright) == pytest.approx((110, 1097), abs=10)
+
+
+def test_a_pixel_that_is_no_number_is_black_and_leaves_the_others_as_they_are():
+    """One NaN, as registration leaves at borders, and black, white and every pixel were none."""
+    plane = np.repeat(np.linspace(0.1, 1.1, 64), 64).reshape(64, 64, 1).astype(np.float32)
+    whole = channel_pictures(FieldImage.of(plane, ("DNA",)), 1e6)[0]
+    plane[0, :3, 0] = np.nan, np.inf, -np.inf
+    image = FieldImage.of(plane, ("DNA",))
+    assert channel_pictures(image, 1e6)[0] == whole
+    shown = display_image(image.pixels)
+    assert shown[0, :3].max() == 0
+    assert shown[63].min() == 255
 
 
 def test_colours_of_8_bits_are_shown_as_they_are():

@@ -16,6 +16,7 @@ from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.view import Run
 from cellular.napari.states import drawn_states, label_features, states_image, states_on_tracks, states_told
 from cellular.report.autophagy import KIND_COLOURS
+from cellular.report.outlines import only_numbers
 from cellular.tables import of_fields
 
 Layer = tuple[Any, dict[str, Any], str]
@@ -115,7 +116,7 @@ def image_layers(images: Sequence[FieldImage], placed: Mapping[str, Any], shown:
     free, layers = iter(OTHERS * len(first.roles)), []
     for index, (role, name) in enumerate(zip(first.roles, first.channels)):
         plane = stacked([image.pixels[:, :, index] for image in images])
-        low, high = np.percentile(plane, (1, 99.5))
+        low, high = np.percentile(only_numbers(plane), (1, 99.5))
         about = {
             "name": name,
             "colormap": "gray" if len(first.roles) == 1 else COLOURMAPS.get(role or "") or next(free),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cellular.report.autophagy import circle_puncta
-from cellular.report.outlines import NUCLEUS, PLAIN, labels_at
+from cellular.report.outlines import NUCLEUS, PLAIN, labels_at, only_numbers
 
 _WORDS_OF_ALL = (
     "Cells of each condition, chosen by number and not by eye: those nearest to the median, the lowest, the highest "
@@ -96,7 +96,7 @@ def cut_cell(
     window = tuple(slice(start, start + side) for start in corner)
     own = np.where(labels[window] == label, labels[window], 0)
     mine = None if nuclei is None else np.where(own > 0, nuclei[window], 0)
-    return CellPicture(pixels[window], own, mine, puncta[puncta["label"] == label], *corner)
+    return CellPicture(only_numbers(pixels[window]), own, mine, puncta[puncta["label"] == label], *corner)
 
 
 def brightness(pictures: Sequence[CellPicture]) -> tuple[np.ndarray, np.ndarray]:

@@ -65,9 +65,21 @@ def display_image(image: np.ndarray) -> np.ndarray:
         planes = np.repeat(planes, 3, axis=2)
     if planes.dtype == np.uint8:
         return np.ascontiguousarray(planes)
+    planes = only_numbers(planes)
     low, high = np.percentile(planes, (1, 99.5), axis=(0, 1))
     scaled = (planes - low) / np.maximum(high - low, 1e-9)
     return (255 * scaled.clip(0, 1)).astype(np.uint8)
+
+
+def only_numbers(image: np.ndarray) -> np.ndarray:
+    """The image to be drawn, pixels that are no numbers as its least one: one NaN makes all percentiles NaN.
+
+    >>> only_numbers(np.array([2.5, np.nan, np.inf, 1.5])).tolist()
+    [2.5, 1.5, 1.5, 1.5]
+    """
+    if image.dtype.kind != "f" or (known := np.isfinite(image)).all():
+        return image
+    return np.where(known, image, image[known].min() if known.any() else 0).astype(image.dtype)
 
 
 def outlines_of(labels: np.ndarray, within: float = 0.7) -> dict[int, Ring]:

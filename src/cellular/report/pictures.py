@@ -10,6 +10,7 @@ import numpy as np
 
 from cellular.data.image import FieldImage
 from cellular.report.colours import colours_of
+from cellular.report.outlines import only_numbers
 
 # What all pictures of one page may take, bytes of the page; with Bokeh (2 MB), cells and figures it stays under 20 MB.
 PICTURE_BYTES = 14_000_000
@@ -68,6 +69,7 @@ def _picture(plane: np.ndarray, most_bytes: float) -> ChannelPicture:
         low, high = dark, bright = 0.0, 255.0
         grey = np.ascontiguousarray(plane)
     else:
+        plane = only_numbers(plane)
         low, high, dark, bright = (float(v) for v in np.quantile(plane, (*_KEPT, *_SHOWN)))
         high = max(high, low + 1e-9)
         grey = (255 * ((plane - np.float32(low)) / np.float32(high - low)).clip(0, 1)).round().astype(np.uint8)
