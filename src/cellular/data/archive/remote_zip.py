@@ -83,8 +83,8 @@ def extract(
 ) -> int:
     """Unpack each member of `targets` to its path; returns how many were written.
 
-    A member whose file is there with the right size is passed over, so an interrupted run goes on where it stopped;
-    a file gets its name only when its CRC is right.
+    A member whose file is there with the right size and CRC is passed over, so an interrupted run goes on where it
+    stopped; a file gets its name only when its CRC is right.
     """
     todo = [(member, path) for member, path in targets if not _is_there(member, path)]
     if todo:
@@ -102,10 +102,17 @@ def extract(
 
 
 def _is_there(member: zipfile.ZipInfo, path: Path) -> bool:
+    """Whether a member's file is there; images of one camera are of one size, whatever version they are of."""
     try:
-        return path.stat().st_size == member.file_size
+        if path.stat().st_size != member.file_size:
+            return False
+        crc = 0
+        with open(path, "rb") as file:
+            while block := file.read(COPY_BLOCK):
+                crc = zlib.crc32(block, crc)
     except OSError:
         return False
+    return crc == member.CRC
 
 
 def _existing_parent(path: Path) -> Path:
