@@ -110,11 +110,31 @@ def test_a_trend_rests_on_as_many_replicates_as_a_p_value_needs():
     row = curve_row(means, StatsSettings())
     assert row["p_trend"] == pytest.approx(2 / 24**3)
     assert (row["replicates"], row["note"], row["refusal"]) == (3, "", "")
-    for missing in ([0, 1, 3], [1, 2, 4]):
-        means.iloc[2, missing] = np.nan
+    means.iloc[2, :4] = np.nan
     row = curve_row(means, StatsSettings())
     assert np.isnan(row["p_trend"])
     assert "fewer than three doses" in row["note"]
+
+
+def test_a_replicate_of_one_dose_is_none_of_a_curve():
+    """Days on which the control alone was imaged were replicates, and an interval that of four where two were."""
+    means = named(replicates(rows=4))
+    means.iloc[2:, 1:] = np.nan
+    row = curve_row(means, StatsSettings())
+    assert row["replicates"] == 2
+    assert np.isnan(row["ec50_low"])
+    assert row == pytest.approx(curve_row(means.iloc[:2], StatsSettings()), nan_ok=True)
+
+
+def test_curves_need_replicates_that_hang_together_also_without_each_of_them():
+    means = named(replicates(rows=4))
+    means.iloc[:2, 3:] = means.iloc[2:, :3] = np.nan
+    assert "no dose in common" in curve_row(means, StatsSettings())["refusal"]
+    means.iloc[1, 3:] = replicates(rows=4).iloc[1, 3:]  # alone links the others
+    row = curve_row(means, StatsSettings())
+    assert row["ec50"] == pytest.approx(12, rel=0.1)
+    assert np.isnan(row["ec50_low"])
+    assert "without replicate b the curve is not determined" in row["note"]
 
 
 def test_a_dose_that_is_no_number_is_no_missing_one():

@@ -100,8 +100,7 @@ def dose_means(table: pd.DataFrame, doses: pd.Series, feature: str) -> pd.DataFr
 def _of_plates(images: pd.Series) -> pd.Series:
     """Mean of each dose in the images (by ``plate, dose``) of one replicate."""
     plates = images.groupby(level=["plate", "dose"]).mean().unstack("dose")
-    at = np.argwhere(plates.notna().to_numpy())
-    if len(plates) > 1 and not connected(*at.T).any():  # all in the first part
+    if len(plates) > 1 and _hang_together(plates):
         return levelled(plates.rename_axis(index="replicate"))[0]
     return images.groupby(level="dose").mean()
 
@@ -258,7 +257,12 @@ def _unit(table: pd.DataFrame, settings: StatsSettings) -> str:
 
 
 def curve_row(means: pd.DataFrame, settings: StatsSettings) -> dict:
-    """One row of the curves, from means of replicates (rows) by doses (columns)."""
+    """One row of the curves, from means of replicates (rows) by doses (columns).
+
+    A replicate of one dose, of the control alone say, shows its own level and nothing of the curve.
+    """
+    if (several := means.notna().sum(axis=1) > 1).any():
+        means = means[several].dropna(axis=1, how="all")
     replicates = int(told(pd.Series(means.index)).notna().sum())
     few = replicates < settings.min_replicates or replicates < len(means)
     p = np.nan if few else trend(means, settings.min_replicates)
@@ -274,6 +278,8 @@ def curve_row(means: pd.DataFrame, settings: StatsSettings) -> dict:
         return row | {
             "refusal": f"{means.shape[1]} doses, zero included: {FEWEST_DOSES} are needed for four parameters"
         }
+    if not _hang_together(means):
+        return row | {"refusal": "some replicates have no dose in common with the others: their levels cannot be told"}
     if p >= 0.05:
         return row | {"refusal": f"no trend with the dose (p = {p:.2g}): a curve would be drawn through noise"}
     levels, tested = levelled(means)
@@ -282,7 +288,23 @@ def curve_row(means: pd.DataFrame, settings: StatsSettings) -> dict:
     if problem:
         return row | {"refusal": problem}
     row |= {name: getattr(curve, name) for name in _NAMES}
-    return row if few else row | _jackknifed(means, curve, settings)
+    if few:
+        return row
+    needs = next((name for name in means.index if not _determined(means.drop(name))), None)
+    if needs is not None:
+        without = f"no interval: without replicate {needs} the curve is not determined"
+        return row | {"note": "; ".join(filter(None, [row["note"], without]))}
+    return row | _jackknifed(means, curve, settings)
+
+
+def _hang_together(means: pd.DataFrame) -> bool:
+    """Whether all replicates have doses in common, directly or by others."""
+    return not connected(*np.argwhere(means.notna().to_numpy()).T).any()  # all in the first part
+
+
+def _determined(means: pd.DataFrame) -> bool:
+    """Whether a curve can be fitted: a dose for each of its parameters, and replicates that hang together."""
+    return int(means.notna().any().sum()) >= len(_NAMES) and _hang_together(means)
 
 
 def _direction(means: pd.DataFrame) -> str:
