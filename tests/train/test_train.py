@@ -21,6 +21,7 @@ from cellular.data.formats.images import read_image, read_labels, write_image, w
 from cellular.data.formats.write_ome_zarr import write_image_group
 from cellular.device import has_bfloat16
 from cellular.errors import InputError, OutputExistsError, SettingsError, WeightsError
+from cellular.files import sha256_of
 from cellular.jobs.train import listing_hash, train
 from cellular.labels.diameter import median_diameter
 from cellular.segment.model.network import build_network
@@ -172,15 +173,18 @@ def test_a_run_goes_on_with_the_folders_elsewhere(folders, tmp_path, monkeypatch
         train(moved[0], moved[0], "cut", tmp_path, settings, resume=True)
 
 
-def test_fields_that_are_trained_on_and_validated_by_are_named(folders, tmp_path, caplog):
+def test_fields_that_are_trained_on_and_validated_by_are_named(folders, tmp_path, monkeypatch, caplog):
     settings = TrainSettings(n_epochs=1, schedule="cosine", **SMALL)
     train(*folders, "apart", tmp_path, settings)
     assert "trained on too" not in caplog.text, "f0 of both folders is another image"
     shutil.copytree(folders[0], tmp_path / "again")
     (tmp_path / "again" / "f1_masks.png").unlink()
     (tmp_path / "again" / "f1.png").unlink()
+    read = []
+    monkeypatch.setattr("cellular.jobs.train.sha256_of", lambda path: read.append(path) or sha256_of(path))
     train(folders[0], tmp_path / "again", "both", tmp_path, settings)
     assert "2 validation field(s) are trained on too, first f0" in caplog.text
+    assert len(read) == len(set(read)) > 4, "images were read for their digests up to three times"
 
 
 @pytest.mark.parametrize(

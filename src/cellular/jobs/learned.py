@@ -2,8 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from pathlib import Path
 
 from cellular.data.plate import FieldFiles
@@ -16,9 +16,12 @@ logger = logging.getLogger(__name__)
 _DIGITS = 16
 
 
-def digests(fields: Iterable[FieldFiles]) -> list[str]:
-    """What tells each field's images from any others, whatever they are called and wherever they lie."""
-    content = cache(_content)
+def digests(fields: Iterable[FieldFiles], hashed: Callable[[Path], str] = sha256_of) -> list[str]:
+    """What tells each field's images from any others, whatever they are called and wherever they lie.
+
+    `hashed` gives a file's SHA-256.
+    """
+    content = cache(partial(_content, hashed=hashed))
     found = []
     for item in fields:
         parts = {(content(file), source.scene, source.t) for source in item.sources for file, _ in source.slices}
@@ -26,12 +29,12 @@ def digests(fields: Iterable[FieldFiles]) -> list[str]:
     return found
 
 
-def _content(path: Path) -> str:
+def _content(path: Path, hashed: Callable[[Path], str]) -> str:
     """SHA-256 of a file, or of all files of a Zarr group."""
     if not path.is_dir():
-        return sha256_of(path)
+        return hashed(path)
     files = sorted(file for file in path.rglob("*") if file.is_file())
-    told = "".join(f"{file.relative_to(path).as_posix()} {sha256_of(file)}\n" for file in files)
+    told = "".join(f"{file.relative_to(path).as_posix()} {hashed(file)}\n" for file in files)
     return hashlib.sha256(told.encode()).hexdigest()
 
 

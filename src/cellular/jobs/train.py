@@ -2,9 +2,10 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,10 @@ def train(
         validation = load_samples(held_out, info, asked, "read validation fields", left) if held_out else []
         validation = with_diameters(validation, like=samples)
         learned = {sample.name for sample in samples}
-        own = digests(item for item in fields.fields if item.name in learned)
+        hashed = cache(sha256_of)  # images on a network drive are read once for it
+        own = digests((item for item in fields.fields if item.name in learned), hashed)
         info = replace(info, trained_on=tuple(dict.fromkeys((*info.trained_on, *own))))
-        if held_out and (both := shared_fields(fields, held_out)):
+        if held_out and (both := shared_fields(fields, held_out, hashed)):
             logger.warning(
                 "%d validation field(s) are trained on too, first %s: their loss flatters, and the best weights are "
                 "chosen by it", len(both), both[0],
@@ -107,7 +109,7 @@ def train(
         data: dict[str, Any] = {
             "train_dir": named[0],
             "valid_dir": named[1] if valid_dir else None,
-            "sha256": listing_hash(parts),
+            "sha256": listing_hash(parts, hashed),
         }
         data["roles"] = list(info.roles)
         with alone_in(folder) if share.first else nullcontext():
@@ -170,23 +172,26 @@ def _delete(folder: Path) -> None:
         empty_folder(folder, RUN)
 
 
-def shared_fields(train: Plate, valid: Plate) -> list[str]:
-    """Names of the fields of `valid` that are in `train` as well: under the same name, with the same images."""
+def shared_fields(train: Plate, valid: Plate, hashed: Callable[[Path], str] = sha256_of) -> list[str]:
+    """Names of the fields of `valid` that are in `train` as well: under the same name, with the same images.
+
+    `hashed` gives a file's SHA-256.
+    """
     known = {item.name: item for item in train.fields}
     both = [item for item in valid.fields if item.name in known]
-    return [item.name for item in both if listing_hash(item.images) == listing_hash(known[item.name].images)]
+    return [i.name for i in both if listing_hash(i.images, hashed) == listing_hash(known[i.name].images, hashed)]
 
 
-def listing_hash(parts: Sequence[Plate | str | Path]) -> str:
+def listing_hash(parts: Sequence[Plate | str | Path], hashed: Callable[[Path], str] = sha256_of) -> str:
     """SHA-256 over names and contents of all files of folders, or of plates' fields, in order of name.
 
-    Of plates also over which slices of z-stacks are taken, and how.
+    Of plates also over which slices of z-stacks are taken, and how. `hashed` gives a file's SHA-256.
     """
     digest = hashlib.sha256()
     for part in parts:
         found = [file for item in part.fields for file in _files_of(item)] if isinstance(part, Plate) else [Path(part)]
         for path in sorted({inside for one in found for inside in _inside(one)}):
-            digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+            digest.update(f"{path.name} {hashed(path)}\n".encode())
         if stacks := [_slices(item) for item in part.fields if _slices(item)] if isinstance(part, Plate) else []:
             digest.update(repr(stacks).encode())
     return digest.hexdigest()
