@@ -220,6 +220,15 @@ def test_a_plate_that_nothing_links_to_the_others_is_in_no_curve():
     assert points["dose"].max() == 8
     first = points[points["replicate"] == "2024-01-01"].set_index("dose")["mean"]
     assert (first - first[0]).tolist() == pytest.approx([0, 1, 2, 4, 8])
+    # a day of the control alone is none of a curve's
+    day = table[(table["replicate"] == "2024-01-01") & (table["dose"] == 0)]
+    day = day.assign(**{name: day[name].str.replace("01-01", "01-04") for name in ("replicate", "plate", "well")})
+    more, shown = compare_doses(
+        pd.concat([table, day.assign(image="4" + day["image"])]), ["area"], StatsSettings(), "none"
+    )
+    assert more["note"].iloc[0].startswith("without replicates of one dose: 2024-01-04")
+    pd.testing.assert_frame_equal(more.drop(columns="note"), curves.drop(columns="note"))
+    pd.testing.assert_frame_equal(shown, points)
     # wells of the control on two plates and all doses on a third: without these there is no curve
     own = table[table["plate"].str.endswith("p0") | (table["dose"] == 0)]
     own = own.assign(plate=own["plate"].where(own["dose"] == 0, own["plate"] + "x"))

@@ -219,8 +219,13 @@ def _linked(table: pd.DataFrame, doses: pd.Series) -> tuple[pd.Series, str]:
     """The `doses`, missing on plates that have none in common with the others of their replicate; and what to say.
 
     What such a plate differs by stands in its doses. All stay where no plates of three doses above zero hang together.
+    They are missing in replicates of one dose, too, which tell nothing of a curve.
     """
     places = pd.DataFrame({"replicate": table["replicate"], "plate": told(table["plate"]).fillna(""), "dose": doses})
+    given = places.groupby("replicate")["dose"].nunique()
+    alone = in_order(given.index[given == 1]) if (given > 1).any() else []
+    said = [f"without replicates of one dose: {', '.join(alone)}"] if alone else []
+    doses = doses.mask(table["replicate"].isin(alone))
     left: list[tuple[str, str]] = []
     for replicate, own in places[doses.notna()].drop_duplicates().groupby("replicate"):
         part = pd.Series(connected(own["plate"].to_numpy(), own["dose"].to_numpy()), own.index)
@@ -229,11 +234,11 @@ def _linked(table: pd.DataFrame, doses: pd.Series) -> tuple[pd.Series, str]:
         best = above.idxmax()
         if above[best] >= 3:
             left += [(str(replicate), name) for name in own.loc[part != best, "plate"].unique()]
-    if not left:
-        return doses, ""
-    apart = pd.MultiIndex.from_frame(places[["replicate", "plate"]]).isin(left)
-    named = ", ".join(in_order(name for _, name in left))
-    return doses.mask(apart), f"without plates that have no dose in common with the others: {named}"
+    if left:
+        doses = doses.mask(pd.MultiIndex.from_frame(places[["replicate", "plate"]]).isin(left))
+        named = ", ".join(in_order(name for _, name in left))
+        said.append(f"without plates that have no dose in common with the others: {named}")
+    return doses, "; ".join(said)
 
 
 _REPLICATES = ["replicates", "replicates_before"]
