@@ -77,6 +77,16 @@ def test_numbers_are_never_used_twice(tmp_path):
     assert sorted(np.unique(field.labels)) == [0, 2, 3, 5]
 
 
+def test_a_number_that_was_painted_is_taken(tmp_path):
+    field = FieldCorrections(tmp_path, "f", FIELD)
+    field.become(np.where(FIELD == 0, 4, FIELD))  # 4 is what comes next, in napari too
+    field.do("merge", cells=[1, 2])
+    assert sorted(np.unique(field.labels)) == [3, 4, 5]
+    field.do("delete", cells=[4])
+    field.do("draw", polygon=[(2, 0), (3, 0), (3, 2), (2, 2)])
+    assert sorted(np.unique(field.labels)) == [3, 5, 6]
+
+
 def test_a_field_without_a_standing_stroke_is_not_corrected(tmp_path):
     plate = plate_of(tmp_path)
     field = FieldCorrections(tmp_path / "c", "f", FIELD)

@@ -86,6 +86,18 @@ def test_states_of_other_outlines_are_not_followed_along_tracks(made, tmp_path):
     assert (tmp_path / "mended" / "activation.csv").is_file()
 
 
+def test_states_of_cells_that_were_deleted_since_are_not_followed_along_tracks(made, tmp_path):
+    table = measure(made.images, made.truth, tmp_path / "run", overlays=0).cells
+    table.assign(probability_activated=np.linspace(0, 1, len(table))).to_csv(tmp_path / "told.csv", index=False)
+    path = sorted(made.truth.glob("*_labels.tif"))[0]
+    name = path.name.removesuffix("_labels.tif")
+    field = FieldCorrections(tmp_path / "corrections", name, read_labels(path))
+    cell = int(np.unique(field.labels)[1])
+    field.do("delete", cells=[cell])  # no other cell is another one
+    with pytest.raises(InputError, match=f"such as that of cell {cell} of {name}"):
+        track(made.truth, tmp_path / "tracks", cells=tmp_path / "told.csv", corrections=tmp_path / "corrections")
+
+
 def test_a_network_does_not_learn_from_other_outlines(made, tmp_path):
     name, _ = corrected_run(made, tmp_path / "run", "measure")
     table = read_csv(tmp_path / "run" / "cells.csv")

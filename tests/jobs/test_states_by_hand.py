@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import choose_features
 from cellular.autophagy.state.by_hand import not_there, with_states
+from cellular.autophagy.state.files import load_model, save_model
 from cellular.autophagy.state.tree_model import ClassifySettings
 from cellular.cli.main import main
 from cellular.data.find import find_plate
@@ -235,6 +237,18 @@ def told(tmp_path_factory):
     labels = read_labels(Path(made.truth) / f"{cell['field']}_labels.tif")
     FieldCorrections(folder / "c", cell["field"], labels).do("state", cells=[cell["label"]], state=other)
     return SimpleNamespace(folder=folder, made=made, model=model, before=before, cell=cell, other=other)
+
+
+def test_cells_unlike_those_trained_on_are_told_of_once_for_all_fields(told, tmp_path, caplog):
+    """Each field had its own line, and a run that went on had none of the fields done before."""
+    model = load_model(told.model)
+    save_model(tmp_path / "model.safetensors", replace(model, seen=model.seen * 0))
+    settings = AnalyseSettings(state_model=str(tmp_path / "model.safetensors"), overlays=0)
+    for _ in range(2):
+        caplog.clear()
+        analyse(told.made.images, tmp_path / "run", settings, labels=told.made.truth)
+        (said,) = (one for one in caplog.messages if "outside the range" in one)
+        assert said.startswith("area, circularity: most cells lie outside")
 
 
 def test_analyse_tells_states_by_hand(told, tmp_path):

@@ -123,6 +123,28 @@ def test_activated_over_time_by_hand():
     assert activated_over_time(sure[sure["series"] == "a"])["ci_low"].isna().all()
 
 
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5])
+def test_no_share_rises_where_no_cell_switches(share):
+    """With each switch taken for equally likely beforehand it went from 0.01 to 0.34 of cells that never did."""
+    rng, apart = np.random.default_rng(1), 1.8  # of two normal distributions, whose cells are told with an AUC of 0.90
+    tracks = []
+    for number in range(400):
+        score = rng.normal(apart * ((number < 400 * share) - 0.5), 1, 5)
+        tracks.append(("ab"[number % 2], (1 / (1 + np.exp(-apart * score))).tolist()))
+    found = activated_over_time(table(*tracks))
+    assert found["activated"].to_numpy() == pytest.approx(np.full(5, share), abs=0.05)
+    assert (found["ci_high"] >= share).all()
+
+
+def test_tracks_of_other_timepoints_share_what_is_learned():
+    """A doubtful track is taken for what the sure ones of its series are: all of them switch from 2 to 3."""
+    rows = table(*[("a", [0, 0, 1, 1])] * 30, ("a", [0.5, 0.5, 0.5, 0.5]))
+    rows = rows[(rows["track"] < 31) | (rows["timepoint"] > 1)]
+    found = activated_over_time(rows)
+    assert found["tracks"].tolist() == [30, 31, 31, 31]
+    assert found["activated"].tolist() == pytest.approx([0, 0, 1, 1], abs=1e-3)
+
+
 def test_bad_probabilities_are_refused():
     with pytest.raises(InputError, match=r"1\.5"):
         transitions(table(("a", [0.1, 1.5])))

@@ -142,6 +142,8 @@ def analyse(
         work = _work(labelled, out, settings, segmenter, state_model, nuclei, flat)
         done = each_field(labelled, out, work, desc="analyse", engine=engine)
         found = conclude(given, done, out, settings, record, flat, exclude, missing, edits, engine, csv)
+        if state_model is not None:
+            _warn_of_states(state_model, found)
         if ome_zarr:
             problems = found.problems | _stores(outlined(given, done.names, out), out, found.tables["cells"])
             write_problems(out, problems)
@@ -155,6 +157,12 @@ def _state_model(path: str) -> "CropModel | TreeModel":
     from cellular.jobs.classify import read_state_model  # slow to import, and most runs tell no states
 
     return read_state_model(path)
+
+
+def _warn_of_states(model: "CropModel | TreeModel", found: AnalyseResult) -> None:
+    from cellular.jobs.classify import warn_of_run
+
+    warn_of_run(model, found.tables.files["cells"])
 
 
 def _told_from(out: Path, folder: str | Path | None) -> str | None:

@@ -134,7 +134,6 @@ def read_state_model(path: str | Path) -> CropModel | TreeModel:
 def _told_by_trees(cells: pd.DataFrame, model: TreeModel) -> pd.DataFrame:
     """`cells` with ``state`` and ``probability_<positive>``."""
     told = predict(model, cells)
-    warn_of_strangers(model, cells)
     return cells.drop(columns=list(told), errors="ignore").join(told)
 
 
@@ -155,6 +154,7 @@ def predict_state(
     fitted = load_model(model)
     table, by_hand = cells_and_states(cells, corrections, fitted.settings.known)
     classified = _told_by_trees(checked_cells(table), fitted)
+    warn_of_strangers(fitted, classified)
     reasons = explain(fitted, classified, top, method) if top else None
     classified = classified if by_hand is None else laid_over(classified, by_hand)
     with alone_in(out) as folder:
@@ -257,6 +257,12 @@ def pictures(images: str | Path | Plate | None, labels: str | Path | None) -> tu
     if not (images and labels):
         raise SettingsError("a network looks at pictures: give --images and --labels, as to cellular measure")
     return images, labels
+
+
+def warn_of_run(model: CropModel | TreeModel, cells: str | Path) -> None:
+    """Warn once of what is strange to trees in the table `cells` of a run, all of its fields together."""
+    if isinstance(model, TreeModel):
+        warn_of_strangers(model, read_table(cells, columns=("field", *model.settings.features)))
 
 
 def classify_field(

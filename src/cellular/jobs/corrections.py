@@ -6,7 +6,6 @@ cells and holds. The log is written first: whoever is killed in between loses no
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -25,7 +24,19 @@ from cellular.data.image import load_labels
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import alone_in
-from cellular.jobs.corrections_log import COUNTS, LOG, REDO, STATE, UNDO, append, mend_states, read_log, taken_apart
+from cellular.jobs.corrections_log import (
+    COUNTS,
+    LOG,
+    REDO,
+    STATE,
+    UNDO,
+    append,
+    as_logged,
+    mend_states,
+    new_numbers,
+    read_log,
+    taken_apart,
+)
 from cellular.jobs.machine import user
 from cellular.jobs.states_by_hand import ByHand, as_table, changes, check_same, take_in, write_states
 from cellular.labels import edit, follow
@@ -286,13 +297,12 @@ class FieldCorrections:
         if operation == STATE:
             arguments = {"cells": [int(cell) for cell in arguments["cells"]], "state": in_our_words(arguments["state"])}
         if operation in _NEW:
-            first = self._next_number()
-            numbers = list(range(first, first + _NEW[operation]))
+            numbers = new_numbers(self.original, self._entries, _NEW[operation])
             arguments = {**arguments, "new": numbers if operation == "split" else numbers[0]}
         after = _done((self.labels, self._said), operation, arguments)
         if operation == "split":
             arguments["new"] = [number for number in arguments["new"] if (after[0] == number).any()]
-        return self._keep(operation, json.loads(json.dumps(arguments, default=_plain)), after, operation)
+        return self._keep(operation, as_logged(arguments), after, operation)
 
     def become(self, edited: np.ndarray) -> list[int]:
         """The field as somebody painted it elsewhere, `edited` (Y, X), as one stroke; the cells that it touched.
@@ -320,12 +330,6 @@ class FieldCorrections:
             raise InputError(f"{self.field}: there is nothing to redo")
         after = _applied(self.original, [*standing, undone[-1]])
         return self._keep(REDO, {}, after, undone[-1]["operation"])
-
-    def _next_number(self) -> int:
-        """A number that no cell of this field has had, in the original or in any stroke, taken back or not."""
-        given = [entry["arguments"].get("new", 0) for entry in self._entries]
-        used = [number for one in given for number in (one if isinstance(one, list) else [one])]
-        return max([int(self.original.max(initial=0)), *used]) + 1
 
     def _keep(self, operation: str, arguments: Mapping[str, Any], marked: Marked, what: str) -> list[int]:
         """Write down a stroke, of which `marked` comes; `what` it is or takes back is one of those of :meth:`do`."""
@@ -394,7 +398,3 @@ def pixel_hash(labels: np.ndarray) -> str:
     digest = hashlib.sha256(repr(labels.shape).encode())
     digest.update(np.ascontiguousarray(labels, np.uint32).data)
     return digest.hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cellular.errors import InputError, OutputError, OutputExistsError
 from cellular.files import alone_in, writing
 from cellular.jobs.states_by_hand import STATES, ByHand, is_change, is_written, take_in, write_states
@@ -91,3 +93,22 @@ def taken_apart(entries: Iterable[Mapping[str, Any]]) -> tuple[list, list]:
             standing.append(entry)
             undone = []
     return standing, undone
+
+
+def as_logged(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """A stroke's arguments as they come back from the log."""
+    return json.loads(json.dumps(arguments, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)
+
+
+def new_numbers(original: np.ndarray, entries: Iterable[Mapping[str, Any]], count: int) -> list[int]:
+    """Numbers that no cell of a field has had, in the `original` or in any stroke, painted, taken back or not."""
+    used = [int(original.max(initial=0))]
+    for arguments in (entry["arguments"] for entry in entries):
+        new = arguments.get("new", [])
+        used += new if isinstance(new, list) else [new]
+        used += [number for _, _, number in arguments.get("runs", ())]
+    return list(range(max(used) + 1, max(used) + 1 + count))

@@ -153,5 +153,11 @@ def _add_tracks(page: Page, summary: pd.DataFrame, folder: Path) -> None:
         }
     )
     if (folder / "transitions.csv").is_file():
-        page.table(read_csv(folder / "transitions.csv"), caption="From one timepoint to the next, by classified state:")
-        page.table(read_csv(folder / "activated_over_time.csv"), caption="Share of tracks activated by each timepoint:")
+        page.table(
+            read_csv(folder / "transitions.csv"),
+            caption="From one timepoint to the next, by classified state, all wells together:",
+        )
+        page.table(
+            read_csv(folder / "activated_over_time.csv"),
+            caption="Share of tracks activated by each timepoint, all wells together:",
+        )

@@ -95,6 +95,28 @@ def test_signal_and_saturation():
     assert saturated_share(FieldImage.of(np.array([[4000, 4000, 7, 9]], np.uint16)), 0) == 0
 
 
+@pytest.mark.parametrize(
+    ("dtype", "top"),
+    [
+        (np.uint16, 65520),  # 12 bits, shifted to the upper ones of 16
+        (np.uint16, 1023),
+        (np.uint32, 65535),
+        (np.float32, 65535),  # counts, saved as floats
+        (np.float32, 4095),
+        (np.float32, 1),  # fractions of the type's top, or cut off there
+    ],
+)
+def test_saturation_shows_in_wider_types_and_in_floats(dtype, top):
+    image = FieldImage.of((top * np.array([[1, 1, 0.4, 0.3]])).astype(dtype), ("mRFP",))
+    assert saturated_share(image, 0) == 0.5
+
+
+@pytest.mark.parametrize("plane", [[1, 0.9, 0.9, 0.3], [4094.5, 4094.5, 3, 4]])
+def test_floats_are_not_saturated_where_nothing_tells_of_a_top(plane):
+    """A single 1 is what the brightest pixel is divided by itself, whatever the camera did."""
+    assert saturated_share(FieldImage.of(np.array([plane], np.float32), ("mRFP",)), 0) == 0
+
+
 def test_debris_is_what_shines_off_the_cells():
     labels, plane = np.zeros((100, 100), np.uint16), np.zeros((100, 100))
     labels[:10, :10] = 1

@@ -93,15 +93,16 @@ def check_measured(field: str, cells: pd.DataFrame, labels: np.ndarray) -> None:
 
 
 def check_tracked(tracks: pd.DataFrame, cells: pd.DataFrame) -> None:
-    """Raise InputError where a cell of `tracks` is another one than that of its field and label in `cells`.
+    """Raise InputError where a row of `cells` is of no cell of `tracks`, which hold all cells of their fields.
 
     As :func:`check_measured`; `tracks` tell each cell's place, too.
     """
     if not set(PLACE) <= set(cells):
         return
     keys = ["field", "label"]
-    both = tracks[[*keys, *PLACE]].merge(cells[[*keys, *PLACE]], on=keys, suffixes=("", "_then"))
-    others = both[~same_place(both, both[[f"{name}_then" for name in PLACE]].set_axis(PLACE, axis=1))]
+    here = cells.loc[cells["field"].isin(tracks["field"].unique()), [*keys, *PLACE]]
+    both = here.merge(tracks[[*keys, *PLACE]], "left", keys, suffixes=("", "_now"))
+    others = both[~same_place(both, both[[f"{name}_now" for name in PLACE]].set_axis(PLACE, axis=1))]
     if len(others):
         _raise_others(*others[keys].iloc[0])
 

@@ -18,8 +18,8 @@ MICROMETRES = {
 }
 # Dots an inch that printers reach: a resolution up to here says how large to print, not how large a pixel was.
 PRINTERS_DPI = 4800
-# Tops of cameras of 8, 12 and 14 bits, whose images come in wider types.
-_CAMERAS = (255, 4095, 16383)
+# Tops of cameras of so many bits, whose images come in wider types, as they are or shifted to the upper bits of 16.
+_CAMERAS = {(2**bits - 1) << shift for bits in (8, 10, 11, 12, 14, 16) for shift in (0, 16 - bits)}
 # An OME file that names more planes than this is lying.
 MOST_PLANES = 1_000_000
 
@@ -98,14 +98,20 @@ def white_of(dtype: np.dtype, bits: int | None = None) -> float | None:
 
 
 def at_the_top(plane: np.ndarray, white: float | None) -> np.ndarray:
-    """Pixels at the top: of what the file says of its camera, of the type, or of 8-, 12- and 14-bit cameras."""
+    """Pixels at the top: of what the file says of its camera, of the type, or of cameras of 8 to 16 bits.
+
+    Floats are at the top where several are at that of a camera, or at 1; a single one may be what all were divided by.
+    """
     if plane.dtype.kind == "f":
-        return np.zeros(plane.shape, bool) if white is None else plane >= white
+        peak = float(plane.max())
+        full = plane >= (peak if white is None else white)
+        known = white is not None or (peak in _CAMERAS | {1} and np.count_nonzero(full) > 1)
+        return full if known else np.zeros(plane.shape, bool)
     top = int(plane.max())
     if plane.dtype == np.uint8:
         # JPEG rounds: 254 beside a wall of 255 is as saturated
         return plane >= 254 if top == 255 else np.zeros(plane.shape, bool)
-    tops = {np.iinfo(plane.dtype).max, *_CAMERAS} | ({int(white)} if white else set())
+    tops = {np.iinfo(plane.dtype).max} | _CAMERAS | ({int(white)} if white else set())
     return plane >= top if top in tops else np.zeros(plane.shape, bool)
 
 
