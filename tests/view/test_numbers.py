@@ -293,3 +293,22 @@ def test_a_stroke_on_the_field_before_is_not_done_in_this_one(page):
     assert not page.field.pen.data["xs"]
     page.field.pen.data = {**corner, "field": [page.field.tools["pen"].default_overrides["field"]]}
     assert page.desk.run.corrected().fields == (second.name,)
+
+
+def test_a_well_is_not_compared_as_one_with_that_of_another_plate(analysed, tmp_path):
+    """A01 of two plates, of other treatments, stood as one group called A01."""
+    run = open_run(analysed)
+    places = (("P1", "A01"), ("P2", "A01"), ("P2", "A02"))
+    fields = [replace(item, plate=plate, well=well) for item, (plate, well) in zip(run.plate.fields, places)]
+    pane = Page(Desk(replace(run, plate=replace(run.plate, fields=tuple(fields))), Queue(tmp_path / "jobs"))).plate
+    pane.by.value = "well"
+    assert pane.groups_shown.factors == ["P1 A01", "P2 A01", "P2 A02"]
+    assert dict(zip(pane.dots.data["field"], pane.dots.data["group"])) == {
+        item.name: " ".join(place) for item, place in zip(fields, places)
+    }
+    pane.only.value = ["P2 A01"]
+    assert set(pane.dots.data["field"]) == set(pane.table.value["field"]) == {fields[1].name}
+    fields = [replace(item, plate="P1") for item in fields]
+    pane = Page(Desk(replace(run, plate=replace(run.plate, fields=tuple(fields))), Queue(tmp_path / "jobs"))).plate
+    pane.by.value = "well"
+    assert pane.groups_shown.factors == ["A01", "A02"]

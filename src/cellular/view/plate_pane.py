@@ -52,7 +52,7 @@ class PlatePane:
         self._busy = False
         self.column = pn.widgets.Select(label="Column", options=self.columns, width=240, visible=bool(self.columns))
         plates = _plates(self.fields)
-        self.plate = pn.widgets.Select(label="Plate", options=plates, width=140, visible=len(plates) > 1)
+        self.plate = pn.widgets.Select(label="Map of plate", options=plates, width=140, visible=len(plates) > 1)
         self.groups = _groups(self.fields)
         first = next((name for name in (CONDITION, "treatment", *self.groups) if name in self.groups), NOTHING)
         self.by = pn.widgets.Select(label="Compare by", options=self.groups or [NOTHING], value=first, width=160)
@@ -118,11 +118,15 @@ class PlatePane:
 
     def _offer(self) -> None:
         """The groups that can be looked at alone."""
-        values = (
-            sorted(self.fields[self.by.value].dropna().astype(str).unique()) if self.by.value in self.fields else []
-        )
+        values = sorted(self._groups_now().dropna().astype(str).unique()) if self.by.value in self.fields else []
         self.only.param.update(options=words_of(values), value=[])
         self.refresh()
+
+    def _groups_now(self) -> pd.Series:
+        """What each field of the run is in that by which is compared now; "all" where they are alike."""
+        if self.by.value not in self.fields:
+            return pd.Series("all", self.fields.index)
+        return _compared(self.fields, self.by.value)
 
     # --- what is shown
 
@@ -145,7 +149,7 @@ class PlatePane:
         """The fields that the filters leave."""
         found = self.fields
         if self.only.value:
-            found = found[found[self.by.value].astype(str).isin(self.only.value)]
+            found = found[self._groups_now().astype(str).isin(self.only.value)]
         if self.good.value:
             found = found[~found["flagged"].fillna(False).astype(bool)]
         if self.compared.value and LEFT_OUT in found:
@@ -201,9 +205,9 @@ class PlatePane:
         self.wells.data = {name: table[name].tolist() for name in ("x", "y", "well", "value", "fields")}
 
     def _draw_dots(self, fields: pd.DataFrame, values: pd.DataFrame) -> None:
-        told = fields.set_index("field")
-        group = told[self.by.value] if self.by.value in told else pd.Series("all", told.index)
-        table = values.assign(group=values["field"].map(group), well=values["field"].map(told["well"]))
+        of_all = self._groups_now().set_axis(self.fields["field"])
+        well = fields.set_index("field")["well"]
+        table = values.assign(group=values["field"].map(of_all), well=values["field"].map(well))
         table = table.dropna(subset=["value"])
         total = len(table)
         if total > MOST_DOTS:
@@ -217,8 +221,7 @@ class PlatePane:
             self.groups_shown.factors = groups or ["none"]
         side = np.random.default_rng(0).uniform(-0.3, 0.3, len(table))
         # of all fields, shown or not: a group keeps its colour
-        every = _names_of(self.fields[self.by.value]).unique() if self.by.value in self.fields else groups
-        colour = treatment_colours(sorted(every, key=number_order))
+        colour = treatment_colours(sorted(_names_of(of_all).unique(), key=number_order))
         self.plot.yaxis.axis_label = as_written(axis_label(self.column.value or ""))
         self.dots.selected.indices = []
         self.dots.data = {
@@ -336,7 +339,14 @@ def _plates(fields: pd.DataFrame) -> list[str]:
 
 def _groups(fields: pd.DataFrame) -> list[str]:
     """The columns by which fields can be told apart."""
-    return [name for name in fields if _is_group(fields[name], name)]
+    return [name for name in fields if _is_group(_compared(fields, name), name)]
+
+
+def _compared(fields: pd.DataFrame, name: str) -> pd.Series:
+    """A column by which fields are compared: wells are those of their plate, A01 of another is another well."""
+    if name != "well" or fields["plate"].nunique() < 2:
+        return fields[name]
+    return (fields["plate"] + " " + fields["well"]).str.strip()
 
 
 def _is_group(column: pd.Series, name: str) -> bool:
