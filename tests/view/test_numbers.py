@@ -312,3 +312,35 @@ def test_a_well_is_not_compared_as_one_with_that_of_another_plate(analysed, tmp_
     pane = Page(Desk(replace(run, plate=replace(run.plate, fields=tuple(fields))), Queue(tmp_path / "jobs"))).plate
     pane.by.value = "well"
     assert pane.groups_shown.factors == ["A01", "A02"]
+
+
+def test_a_cell_is_marked_on_its_page_of_a_sorted_table(page):
+    """Of a table sorted by a number the page of the order before came, and on it another field was marked."""
+    page.open(page.desk.run.plate.fields[0].name)
+    table = page.field.table
+    table.page_size = 8
+    labels = table.value["label"].tolist()
+    assert len(labels) > 8
+    table.sorters = [{"field": "label", "dir": "desc"}]
+    for place, cell in enumerate(reversed(labels)):
+        page.field.choose([cell])
+        assert (table.page, table.selection) == (place // 8 + 1, [labels.index(cell)])
+    fields = page.plate.table
+    fields.sorters = [{"field": "value", "dir": "desc"}]
+    fields.value = pd.DataFrame({"field": [f"f{k}" for k in range(9)], "value": range(9)})
+    page.plate.fields = pd.DataFrame({"field": fields.value["field"], "plate": "", "well": None})
+    page.plate.show_choice("f8", [])
+    assert (fields.page, fields.selection) == (1, [8])
+
+
+def test_a_table_that_is_sorted_by_a_column_goes_on_without_it(page):
+    """Told a state, the last column makes room for its own: an error came, and from then on rows chose no cell."""
+    page.open(page.desk.run.plate.fields[0].name)
+    table = page.field.table
+    last = table.value.columns[-1]
+    table.sorters = [{"field": last, "dir": "asc"}, {"field": "label", "dir": "desc"}]
+    page.correct._do("state", cells=[1], state="activated")
+    assert last not in table.value
+    assert table.sorters == [{"field": "label", "dir": "desc"}]
+    table.selection = [1]
+    assert page.field.chosen() == [int(table.value["label"][1])]

@@ -35,7 +35,7 @@ from cellular.report.outlines import outlines_of
 from cellular.report.viewer import as_written, hovered
 from cellular.tables import puncta_of
 from cellular.view.desk import Desk
-from cellular.view.parts import ROWS, ends, numbers_of, paged_table, press, tick
+from cellular.view.parts import ends, fill, paged_table, press, tick, turn_to
 from cellular.view.picture import compose, contrast, ramp, scale_bar, to_read
 from cellular.view.tracks import colour_of, paths, with_tracks
 
@@ -320,7 +320,7 @@ class FieldPane:
         self._busy = True  # rows that are chosen must be there
         self.cells.selected.indices, self.table.selection = [], []
         self.cells.data = {name: table[name].tolist() for name in table}
-        self.table.param.update(value=table[names], formatters=numbers_of(table[names]))
+        fill(self.table, table[names])
         self._busy = False
         self.cells.selected.indices = chosen
         self._show_puncta()
@@ -386,7 +386,7 @@ class FieldPane:
         self._busy = True
         self.table.selection = places
         if places:
-            self.table.page = places[0] // ROWS + 1
+            turn_to(self.table, places[0])
         self._busy = False
 
     def choose(self, labels: Sequence[int]) -> None:

@@ -29,7 +29,7 @@ from cellular.jobs.conditions import conditions, samples_apart
 from cellular.report.colours import treatment_colours
 from cellular.report.viewer import abbreviated, as_written, hovered
 from cellular.view.desk import Desk
-from cellular.view.parts import ROWS, numbers_of, paged_table, tick, words_of
+from cellular.view.parts import fill, paged_table, tick, turn_to, words_of
 
 # Dots of the plot; of more cells a fair draw is shown, and said to be one.
 MOST_DOTS = 5000
@@ -168,8 +168,7 @@ class PlatePane:
         names = ["field", *(n for n in ("well", self.by.value) if n in known_of and n != "field"), "value"]
         rest = [name for name in known_of if name not in names]
         self.table.selection = []
-        table = known[[*dict.fromkeys(names), *rest[:12]]].reset_index(drop=True)
-        self.table.param.update(value=table, formatters=numbers_of(table))
+        fill(self.table, known[[*dict.fromkeys(names), *rest[:12]]].reset_index(drop=True))
 
     def _values(self, fields: pd.DataFrame) -> pd.DataFrame:
         """A row a cell, or a field where the column is one of fields: ``field, label, value``."""
@@ -278,7 +277,7 @@ class PlatePane:
             rows = np.flatnonzero(self.table.value["field"] == field)
             self.table.selection = [int(row) for row in rows]
             if len(rows):
-                self.table.page = int(rows[0]) // ROWS + 1
+                turn_to(self.table, int(rows[0]))
         finally:
             self._busy = False
 
