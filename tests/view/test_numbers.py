@@ -344,3 +344,16 @@ def test_a_table_that_is_sorted_by_a_column_goes_on_without_it(page):
     assert table.sorters == [{"field": "label", "dir": "desc"}]
     table.selection = [1]
     assert page.field.chosen() == [int(table.value["label"][1])]
+
+
+def test_zooming_ends_before_numbers_do(page):
+    """A hundred turns of the wheel, and the field's place was NaN: no button but *Fit* did anything."""
+    page.open(page.desk.run.plate.fields[0].name)
+    field = page.field
+    for factor, height in ((0.5, 4), (2.0, 8 * 256)):
+        for _ in range(40):
+            field.zoom(factor)
+        assert field.y_range.start - field.y_range.end == pytest.approx(height)
+        assert field.x_range.end - field.x_range.start == pytest.approx(height)
+    for axis in (field.x_range, field.y_range):  # the browser's wheel goes by these
+        assert (axis.min_interval, axis.max_interval) == (4, 8 * 256)

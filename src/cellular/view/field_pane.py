@@ -36,7 +36,7 @@ from cellular.report.viewer import as_written, hovered
 from cellular.tables import puncta_of
 from cellular.view.desk import Desk
 from cellular.view.parts import ends, fill, paged_table, press, tick, turn_to
-from cellular.view.picture import compose, contrast, ramp, scale_bar, to_read
+from cellular.view.picture import compose, contrast, looked_at, ramp, scale_bar, to_read, whole
 from cellular.view.tracks import colour_of, paths, with_tracks
 
 # Of the picture on the page, px of the screen.
@@ -183,7 +183,7 @@ class FieldPane:
     def fit(self) -> None:
         """The whole field in view."""
         height, width = self.windows.shape
-        self._look(width / 2, height / 2, max(height, width / self._aspect()) / 2)
+        self._look(width / 2, height / 2, whole(self.windows.shape, self._aspect()) / 2)
 
     def zoom(self, factor: float) -> None:
         """Show `factor` as much along either side."""
@@ -201,9 +201,9 @@ class FieldPane:
 
     def _look(self, x: float, y: float, half: float) -> None:
         """Show what lies `half` above and below a place, and as much beside it as there is room for."""
-        wide = half * self._aspect()
-        self.x_range.update(start=x - wide, end=x + wide)
-        self.y_range.update(start=y + half, end=y - half)
+        across, down = looked_at(x, y, 2 * half, self.windows.shape, self._aspect())
+        self.x_range.update(**across)
+        self.y_range.update(**down)
         self._repaint()
 
     def _resized(self, name: str, size: int) -> None:

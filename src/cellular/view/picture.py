@@ -11,6 +11,8 @@ BAR = 0.25
 MARGIN = 0.5
 
 
+# What is seen from top to bottom, px at least, and times the whole field at most: numbers end, and wheels do not.
+CLOSEST, FARTHEST = 4.0, 8.0
 def compose(
     planes: Sequence[np.ndarray], ranges: Sequence[tuple[float, float]], colours: Sequence[tuple[int, int, int]]
 ) -> np.ndarray:
@@ -41,6 +43,28 @@ def contrast(plane: np.ndarray) -> tuple[float, float]:
 
 def to_read(low: float, high: float, size: int, step: int) -> tuple[int, int]:
     """What to read, from and to, of a side of `size` px of which low to high is seen: more, on a grid of the step.
+def whole(shape: tuple[int, int], aspect: float) -> float:
+    """What is seen from top to bottom, px, of a field (Y, X) seen whole in a frame `aspect` times as wide as high."""
+    return max(float(shape[0]), shape[1] / aspect)
+
+
+def looked_at(
+    x: float, y: float, height: float, shape: tuple[int, int], aspect: float
+) -> tuple[dict[str, float], dict[str, float]]:
+    """What axes x and y are to be where `height` px, within limits, are seen about a place of a field `shape` (Y, X).
+
+    >>> looked_at(50.0, 50.0, 0.001, (100, 100), 2.0)[0]
+    {'start': 46.0, 'end': 54.0, 'min_interval': 8.0, 'max_interval': 1600.0}
+    """
+    most = whole(shape, aspect)
+    least, most = min(CLOSEST, most), most * FARTHEST
+    half = min(max(height, least), most) / 2
+    wide = {"start": x - half * aspect, "end": x + half * aspect}
+    limits = {"min_interval": least, "max_interval": most}
+    across = {name: limit * aspect for name, limit in limits.items()}
+    return wide | across, {"start": y + half, "end": y - half} | limits
+
+
 
     >>> to_read(100.0, 200.0, 1000, 1), to_read(-10.0, 30.0, 35, 1)
     ((50, 250), (0, 35))
