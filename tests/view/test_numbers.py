@@ -295,25 +295,6 @@ def test_a_stroke_on_the_field_before_is_not_done_in_this_one(page):
     assert page.desk.run.corrected().fields == (second.name,)
 
 
-def test_a_well_is_not_compared_as_one_with_that_of_another_plate(analysed, tmp_path):
-    """A01 of two plates, of other treatments, stood as one group called A01."""
-    run = open_run(analysed)
-    places = (("P1", "A01"), ("P2", "A01"), ("P2", "A02"))
-    fields = [replace(item, plate=plate, well=well) for item, (plate, well) in zip(run.plate.fields, places)]
-    pane = Page(Desk(replace(run, plate=replace(run.plate, fields=tuple(fields))), Queue(tmp_path / "jobs"))).plate
-    pane.by.value = "well"
-    assert pane.groups_shown.factors == ["P1 A01", "P2 A01", "P2 A02"]
-    assert dict(zip(pane.dots.data["field"], pane.dots.data["group"])) == {
-        item.name: " ".join(place) for item, place in zip(fields, places)
-    }
-    pane.only.value = ["P2 A01"]
-    assert set(pane.dots.data["field"]) == set(pane.table.value["field"]) == {fields[1].name}
-    fields = [replace(item, plate="P1") for item in fields]
-    pane = Page(Desk(replace(run, plate=replace(run.plate, fields=tuple(fields))), Queue(tmp_path / "jobs"))).plate
-    pane.by.value = "well"
-    assert pane.groups_shown.factors == ["A01", "A02"]
-
-
 def test_a_cell_is_marked_on_its_page_of_a_sorted_table(page):
     """Of a table sorted by a number the page of the order before came, and on it another field was marked."""
     page.open(page.desk.run.plate.fields[0].name)
@@ -344,6 +325,25 @@ def test_a_table_that_is_sorted_by_a_column_goes_on_without_it(page):
     assert table.sorters == [{"field": "label", "dir": "desc"}]
     table.selection = [1]
     assert page.field.chosen() == [int(table.value["label"][1])]
+
+
+def test_a_well_is_not_compared_as_one_with_that_of_another_plate(analysed, tmp_path):
+    """A01 of two plates, of other treatments, stood as one group called A01."""
+    run = open_run(analysed)
+    places = (("P1", "A01"), ("P2", "A01"), ("P2", "A02"))
+    fields = [replace(item, plate=plate, well=well) for item, (plate, well) in zip(run.plate.fields, places)]
+    pane = Page(Desk(replace(run, plate=replace(run.plate, fields=tuple(fields))), Queue(tmp_path / "jobs"))).plate
+    pane.by.value = "well"
+    assert pane.groups_shown.factors == ["P1 A01", "P2 A01", "P2 A02"]
+    assert dict(zip(pane.dots.data["field"], pane.dots.data["group"])) == {
+        item.name: " ".join(place) for item, place in zip(fields, places)
+    }
+    pane.only.value = ["P2 A01"]
+    assert set(pane.dots.data["field"]) == set(pane.table.value["field"]) == {fields[1].name}
+    fields = [replace(item, plate="P1") for item in fields]
+    pane = Page(Desk(replace(run, plate=replace(run.plate, fields=tuple(fields))), Queue(tmp_path / "jobs"))).plate
+    pane.by.value = "well"
+    assert pane.groups_shown.factors == ["A01", "A02"]
 
 
 def test_zooming_ends_before_numbers_do(page):

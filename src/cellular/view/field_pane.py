@@ -30,19 +30,17 @@ from cellular.data.plate import FieldFiles
 from cellular.data.window import step_for
 from cellular.errors import CellularError, InputError
 from cellular.labels.cells import areas_of
-from cellular.report.colours import EDGE, EDITED, KINDS, STATES, colours_of
+from cellular.report.colours import EDGE, EDITED, STATES, colours_of
 from cellular.report.outlines import outlines_of
 from cellular.report.viewer import as_written, hovered
 from cellular.tables import puncta_of
 from cellular.view.desk import Desk
 from cellular.view.parts import ends, fill, paged_table, press, tick, turn_to
-from cellular.view.picture import compose, contrast, looked_at, ramp, scale_bar, to_read, whole
+from cellular.view.picture import compose, contrast, looked_at, ramp, scale_bar, spots, to_read, whole
 from cellular.view.tracks import colour_of, paths, with_tracks
 
-# Of the picture on the page, px of the screen.
-HEIGHT = 620
-# Pixels of the picture along a side, at most.
-SIDE = 1400
+# Of the picture on the page, px of the screen; and the pixels that it has along a side, at most.
+HEIGHT, SIDE = 620, 1400
 # How long the view must rest before its tiles are read, ms.
 REST_MS = 120
 FIRST_COLUMNS = (
@@ -358,11 +356,12 @@ class FieldPane:
         return ramp(table[by], Viridis256) if by in table else [EDGE] * len(table)
 
     def _show_puncta(self) -> None:
-        mine = puncta_of(self.desk.run.tables, [self.opened.name])
-        mine = pd.DataFrame({"x": [], "y": []}) if mine is None else mine
-        kinds = mine["kind"].tolist() if "kind" in mine else [""] * len(mine)
-        x, y = ((mine[axis] + 0.5).tolist() for axis in "xy")
-        self.puncta.data = {"x": x, "y": y, "kind": kinds, "colour": [KINDS.get(kind, "#FFFFFF") for kind in kinds]}
+        try:
+            mine = puncta_of(self.desk.run.tables, [self.opened.name])
+        except CellularError as error:  # while a command writes them anew there are none
+            self.tell(str(error))
+            mine = None
+        self.puncta.data = spots(mine)
 
     def _show_layers(self) -> None:
         for name, renderer in self.renderers.items():

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from cellular.report.colours import KINDS
+
 # The part of a field's width that a scale bar takes at most.
 BAR = 0.25
 # How much more than is seen is read, so that panning meets it.
 MARGIN = 0.5
-
-
 # What is seen from top to bottom, px at least, and times the whole field at most: numbers end, and wheels do not.
 CLOSEST, FARTHEST = 4.0, 8.0
+
+
 def compose(
     planes: Sequence[np.ndarray], ranges: Sequence[tuple[float, float]], colours: Sequence[tuple[int, int, int]]
 ) -> np.ndarray:
@@ -41,8 +43,6 @@ def contrast(plane: np.ndarray) -> tuple[float, float]:
     return float(low), float(max(high, low + 1e-6))
 
 
-def to_read(low: float, high: float, size: int, step: int) -> tuple[int, int]:
-    """What to read, from and to, of a side of `size` px of which low to high is seen: more, on a grid of the step.
 def whole(shape: tuple[int, int], aspect: float) -> float:
     """What is seen from top to bottom, px, of a field (Y, X) seen whole in a frame `aspect` times as wide as high."""
     return max(float(shape[0]), shape[1] / aspect)
@@ -65,6 +65,8 @@ def looked_at(
     return wide | across, {"start": y + half, "end": y - half} | limits
 
 
+def to_read(low: float, high: float, size: int, step: int) -> tuple[int, int]:
+    """What to read, from and to, of a side of `size` px of which low to high is seen: more, on a grid of the step.
 
     >>> to_read(100.0, 200.0, 1000, 1), to_read(-10.0, 30.0, 35, 1)
     ((50, 250), (0, 35))
@@ -95,6 +97,14 @@ def bar_length(width_um: float) -> float:
     most = width_um * BAR
     decade = 10.0 ** np.floor(np.log10(most))
     return float(max(step * decade for step in (1, 2, 5) if step * decade <= most))
+
+
+def spots(puncta: pd.DataFrame | None) -> dict[str, list]:
+    """Columns ``x``, ``y`` (px, 0 where the picture begins), ``kind`` and ``colour`` of puncta; empty for None."""
+    mine = pd.DataFrame({"x": [], "y": []}) if puncta is None else puncta
+    kinds = mine["kind"].tolist() if "kind" in mine else [""] * len(mine)
+    x, y = ((mine[axis] + 0.5).tolist() for axis in "xy")
+    return {"x": x, "y": y, "kind": kinds, "colour": [KINDS.get(kind, "#FFFFFF") for kind in kinds]}
 
 
 def ramp(values: pd.Series, palette: Sequence[str]) -> list[str]:
