@@ -357,3 +357,15 @@ def test_zooming_ends_before_numbers_do(page):
         assert field.x_range.end - field.x_range.start == pytest.approx(height)
     for axis in (field.x_range, field.y_range):  # the browser's wheel goes by these
         assert (axis.min_interval, axis.max_interval) == (4, 8 * 256)
+
+
+def test_it_is_said_which_fields_are_drawn_as_before_their_correction(page):
+    """A cell that was deleted stayed in the mean of its well and among the dots, without a word."""
+    item = page.desk.run.plate.fields[0]
+    page.open(item.name)
+    assert page.plate.note.object == ""
+    page.correct._do("delete", cells=page.field.cells.data["label"][:1])
+    page.plate.refresh()
+    assert as_is(f"here as they were before: {item.name}.") in page.plate.note.object
+    page.correct._undo()
+    assert page.plate.note.object == ""

@@ -29,7 +29,7 @@ from cellular.jobs.conditions import conditions, samples_apart
 from cellular.report.colours import treatment_colours
 from cellular.report.viewer import abbreviated, as_written, hovered
 from cellular.view.desk import Desk
-from cellular.view.parts import fill, paged_table, tick, turn_to, words_of
+from cellular.view.parts import as_is, fill, paged_table, tick, turn_to, words_of
 
 # Dots of the plot; of more cells a fair draw is shown, and said to be one.
 MOST_DOTS = 5000
@@ -49,7 +49,7 @@ class PlatePane:
     def __init__(self, desk: Desk, open_cell: Callable[[str, int | None], None]) -> None:
         self.desk, self.open_cell = desk, open_cell
         self.fields, self.columns = _field_table(desk)
-        self._busy = False
+        self._busy, self._drawn = False, ""
         self.column = pn.widgets.Select(label="Column", options=self.columns, width=240, visible=bool(self.columns))
         plates = _plates(self.fields)
         self.plate = pn.widgets.Select(label="Map of plate", options=plates, width=140, visible=len(plates) > 1)
@@ -213,7 +213,8 @@ class PlatePane:
             table = table.sample(MOST_DOTS, random_state=0)
         table["group"] = _names_of(table["group"])
         groups = sorted(table["group"].unique(), key=number_order)
-        self.note.object = f"{min(total, MOST_DOTS):,} of {total:,} dots, drawn fairly." if total > MOST_DOTS else ""
+        self._drawn = f"{min(total, MOST_DOTS):,} of {total:,} dots, drawn fairly." if total > MOST_DOTS else ""
+        self.tell_corrected()
         if list(self.groups_shown.factors) != groups:
             short = abbreviated(groups)
             self.short.args = {"names": list(short), "shown": list(short.values())}
@@ -232,6 +233,13 @@ class PlatePane:
             "group": table["group"].tolist(),
             "colour": [colour[name] for name in table["group"]],
         }
+
+    def tell_corrected(self) -> None:
+        """Say below the dots which fields are not drawn as they are corrected: they were measured before."""
+        old = self.desk.run.unmeasured()
+        few = ", ".join(old[:3]) + (f" and {len(old) - 3} more" if len(old) > 3 else "")
+        said = f"Corrected since their cells were measured, and here as they were before: {few}." if old else ""
+        self.note.object = as_is(" ".join(filter(None, (self._drawn, said))))
 
     def told(self, field: str) -> list[str]:
         """What is known of a field, in words: what its well was given, and why it is flagged."""
