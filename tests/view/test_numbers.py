@@ -346,6 +346,16 @@ def test_a_well_is_not_compared_as_one_with_that_of_another_plate(analysed, tmp_
     assert pane.groups_shown.factors == ["A01", "A02"]
 
 
+def test_one_value_is_in_the_middle_of_its_scale(analysed, tmp_path):
+    """Of one well the scale was 1e-9 wide, and told one number five times."""
+    run = open_run(analysed)
+    fields = tuple(replace(item, plate="P", well="A01") for item in run.plate.fields)
+    pane = Page(Desk(replace(run, plate=replace(run.plate, fields=fields)), Queue(tmp_path / "jobs"))).plate
+    pane.column.value = "area"
+    [value] = pane.wells.data["value"]
+    assert (pane.mapper.low, pane.mapper.high) == pytest.approx((0.95 * value, 1.05 * value))
+
+
 def test_zooming_ends_before_numbers_do(page):
     """A hundred turns of the wheel, and the field's place was NaN: no button but *Fit* did anything."""
     page.open(page.desk.run.plate.fields[0].name)

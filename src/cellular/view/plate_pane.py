@@ -65,7 +65,8 @@ class PlatePane:
         self._make_plot()
         self.table = paged_table("fields", self.fields, 1)
         self.table.on_click(lambda event: self._clicked(event.row))
-        self.note = pn.pane.Markdown("", sizing_mode="stretch_width")
+        # of one height, said or not: in a narrow window the picture is below
+        self.note = pn.pane.Markdown("", sizing_mode="stretch_width", height=44, styles={"overflow": "auto"})
         for part in (self.column, self.plate, self.only, self.good, self.compared):
             part.param.watch(lambda _: self.refresh(), "value")
         self.by.param.watch(lambda _: self._offer(), "value")
@@ -194,7 +195,8 @@ class PlatePane:
         self.scale.visible = bool(table["value"].notna().any())
         if self.scale.visible:
             low, high = np.nanpercentile(table["value"], (2, 98))
-            self.mapper.update(low=low, high=high if high > low else low + 1e-9)
+            around = 0.0 if high > low else (abs(low) or 1.0) / 20  # one value has a place on its scale, too
+            self.mapper.update(low=low - around, high=high + around)
         self.map.x_range.update(start=0.4, end=columns + 0.6)
         self.map.y_range.update(start=rows + 0.6, end=0.4)
         shown = list(range(1, rows + 1, max(1, rows // 16)))
