@@ -17,6 +17,7 @@ from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_csv, read_json
 from cellular.jobs import analyse as analysing
+from cellular.jobs import conclude as concluding
 from cellular.jobs import evaluate_field
 from cellular.jobs.corrections import FieldCorrections
 from cellular.jobs.evaluate import evaluate
@@ -85,6 +86,30 @@ def test_outlines_that_were_corrected_since_are_not_told_of_as_measured(run, tmp
     with pytest.raises(InputError, match=f"{first.name} was corrected in .* since it was measured"):
         report(out)
     assert (out / "images.csv").read_bytes() == before
+
+
+def test_no_page_shows_outlines_that_were_corrected_since_beside_numbers_of_others(run, monkeypatch):
+    """Corrected on the live page once its field was measured, a run ended in a traceback, or drew the new outline."""
+    result, made = run
+    out, field = result.page.parent, result.plate.fields[0]
+    found = FieldCorrections(out / "corrections", field.name, read_labels(field.labels))
+    found.do("delete", cells=[1])
+    before = result.page.read_bytes()
+    for room, when in ((analysing, "each_field"), (concluding, "_gallery")):
+        does = getattr(room, when)
+
+        def corrected_meanwhile(*args, does=does, **how):
+            done = does(*args, **how)
+            found.do("delete", cells=[found.labels.max()])
+            return done
+
+        with monkeypatch.context() as patched:
+            patched.setattr(room, when, corrected_meanwhile)
+            with pytest.raises(InputError, match="was corrected while the run measured it"):
+                cellular.analyse(made.images, out, labels=made.truth, corrections=out / "corrections")
+        if when == "each_field":
+            assert result.page.read_bytes() == before, "nothing of the run was touched"
+    assert not result.page.exists()
 
 
 def test_a_run_that_was_moved_keeps_its_own_corrections(run, tmp_path):

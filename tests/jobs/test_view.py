@@ -1,5 +1,6 @@
 """Opening runs and plates to look at, and the commands that a run tells of itself."""
 
+import os
 import shutil
 
 import pytest
@@ -32,12 +33,23 @@ def test_a_measured_run_is_opened_and_told_how_to_be_measured_again(made, tmp_pa
     item = run.plate.fields[1]
     from cellular.data.image import load_labels
 
-    FieldCorrections(run.corrections, item.name, load_labels(item)).do("delete", cells=[1])
+    corrected = FieldCorrections(run.corrections, item.name, load_labels(item))
+    corrected.do("check")
+    assert run.unmeasured() == []
+    corrected.do("delete", cells=[1])
+    assert run.unmeasured() == [item.name]
+    corrected.undo()
+    assert run.unmeasured() == []
+    corrected.redo()
     before = {p.parent.name: p.stat().st_mtime_ns for p in run.folder.glob("fields/*/cells.csv")}
     assert main([*run.again(), "--overlays", "0"]) == 0, "the same settings: else the run would be refused"
     assert "1 deleted" in capsys.readouterr().out
     after = {p.parent.name: p.stat().st_mtime_ns for p in run.folder.glob("fields/*/cells.csv")}
     assert {name for name in before if before[name] != after[name]} == {item.name}
+    assert open_run(tmp_path / "out").unmeasured() == []
+    table = tmp_path / "out" / "cells.parquet"
+    os.utime(table, (0, 0))  # of before a stroke that changes the shape alone of a cell that was changed already
+    assert open_run(tmp_path / "out").unmeasured() == [item.name]
 
 
 def test_a_measured_run_is_measured_again_with_the_options_that_it_was_given(made, tmp_path):

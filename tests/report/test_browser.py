@@ -302,6 +302,8 @@ def test_another_measurement_has_its_axis_its_means_and_what_a_well_tells(opened
     assert tab.evaluate(plots) == ["log2_ratio"] * 4
     hover = f"{MODEL}('plate').toolbar.tools.find((tool) => tool.type === 'HoverTool').tooltips"
     assert tab.evaluate(hover)[-1] == ["log2 ratio", "@{log2_ratio}{custom}"]
+    plate = f"{MODEL}('plate').above.find((one) => one.axis_label).axis_label.text"
+    assert tab.evaluate(plate) == "log2 ratio"
     tab.evaluate(f"{MODEL}('feature').value = 'area'")
     assert until(tab, lambda: tab.evaluate(f"{MODEL}('superplot').left[0].axis_label.text") == "area (px²)")
     assert said == []

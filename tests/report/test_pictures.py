@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from bokeh.models.annotations import ColorBar
 
 from cellular.data.image import FieldImage
 from cellular.report.choice import choose_fields
@@ -111,6 +112,14 @@ def test_a_plate_without_a_value_is_drawn_without_a_warning(values, scale):
     _, mapper, figures, _ = plate_figures(wells, "share")
     assert (mapper.low, mapper.high) == scale
     assert len(figures) == 1
+
+
+def test_a_plate_that_is_saved_alone_says_what_its_colours_are():
+    """Nothing in the picture told the measurement, and the last plate alone had a scale."""
+    wells = pd.DataFrame({"plate": ["P", "Q"], "well": ["A01", "A01"], "area": [3.0, 4.0]})
+    _, mapper, figures, _ = plate_figures(wells, "area")
+    assert [one.xaxis.axis_label.text for one in figures] == ["area (px²)"] * 2
+    assert [one.select_one(ColorBar).color_mapper for one in figures] == [mapper] * 2
 
 
 def test_a_plate_of_more_entries_than_colours_says_why_it_is_grey():

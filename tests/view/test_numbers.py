@@ -293,3 +293,89 @@ def test_a_stroke_on_the_field_before_is_not_done_in_this_one(page):
     assert not page.field.pen.data["xs"]
     page.field.pen.data = {**corner, "field": [page.field.tools["pen"].default_overrides["field"]]}
     assert page.desk.run.corrected().fields == (second.name,)
+
+
+def test_a_cell_is_marked_on_its_page_of_a_sorted_table(page):
+    """Of a table sorted by a number the page of the order before came, and on it another field was marked."""
+    page.open(page.desk.run.plate.fields[0].name)
+    table = page.field.table
+    table.page_size = 8
+    labels = table.value["label"].tolist()
+    assert len(labels) > 8
+    table.sorters = [{"field": "label", "dir": "desc"}]
+    for place, cell in enumerate(reversed(labels)):
+        page.field.choose([cell])
+        assert (table.page, table.selection) == (place // 8 + 1, [labels.index(cell)])
+    fields = page.plate.table
+    fields.sorters = [{"field": "value", "dir": "desc"}]
+    fields.value = pd.DataFrame({"field": [f"f{k}" for k in range(9)], "value": range(9)})
+    page.plate.fields = pd.DataFrame({"field": fields.value["field"], "plate": "", "well": None})
+    page.plate.show_choice("f8", [])
+    assert (fields.page, fields.selection) == (1, [8])
+
+
+def test_a_table_that_is_sorted_by_a_column_goes_on_without_it(page):
+    """Told a state, the last column makes room for its own: an error came, and from then on rows chose no cell."""
+    page.open(page.desk.run.plate.fields[0].name)
+    table = page.field.table
+    last = table.value.columns[-1]
+    table.sorters = [{"field": last, "dir": "asc"}, {"field": "label", "dir": "desc"}]
+    page.correct._do("state", cells=[1], state="activated")
+    assert last not in table.value
+    assert table.sorters == [{"field": "label", "dir": "desc"}]
+    table.selection = [1]
+    assert page.field.chosen() == [int(table.value["label"][1])]
+
+
+def test_a_well_is_not_compared_as_one_with_that_of_another_plate(analysed, tmp_path):
+    """A01 of two plates, of other treatments, stood as one group called A01."""
+    run = open_run(analysed)
+    places = (("P1", "A01"), ("P2", "A01"), ("P2", "A02"))
+    fields = [replace(item, plate=plate, well=well) for item, (plate, well) in zip(run.plate.fields, places)]
+    pane = Page(Desk(replace(run, plate=replace(run.plate, fields=tuple(fields))), Queue(tmp_path / "jobs"))).plate
+    pane.by.value = "well"
+    assert pane.groups_shown.factors == ["P1 A01", "P2 A01", "P2 A02"]
+    assert dict(zip(pane.dots.data["field"], pane.dots.data["group"])) == {
+        item.name: " ".join(place) for item, place in zip(fields, places)
+    }
+    pane.only.value = ["P2 A01"]
+    assert set(pane.dots.data["field"]) == set(pane.table.value["field"]) == {fields[1].name}
+    fields = [replace(item, plate="P1") for item in fields]
+    pane = Page(Desk(replace(run, plate=replace(run.plate, fields=tuple(fields))), Queue(tmp_path / "jobs"))).plate
+    pane.by.value = "well"
+    assert pane.groups_shown.factors == ["A01", "A02"]
+
+
+def test_one_value_is_in_the_middle_of_its_scale(analysed, tmp_path):
+    """Of one well the scale was 1e-9 wide, and told one number five times."""
+    run = open_run(analysed)
+    fields = tuple(replace(item, plate="P", well="A01") for item in run.plate.fields)
+    pane = Page(Desk(replace(run, plate=replace(run.plate, fields=fields)), Queue(tmp_path / "jobs"))).plate
+    pane.column.value = "area"
+    [value] = pane.wells.data["value"]
+    assert (pane.mapper.low, pane.mapper.high) == pytest.approx((0.95 * value, 1.05 * value))
+
+
+def test_zooming_ends_before_numbers_do(page):
+    """A hundred turns of the wheel, and the field's place was NaN: no button but *Fit* did anything."""
+    page.open(page.desk.run.plate.fields[0].name)
+    field = page.field
+    for factor, height in ((0.5, 4), (2.0, 8 * 256)):
+        for _ in range(40):
+            field.zoom(factor)
+        assert field.y_range.start - field.y_range.end == pytest.approx(height)
+        assert field.x_range.end - field.x_range.start == pytest.approx(height)
+    for axis in (field.x_range, field.y_range):  # the browser's wheel goes by these
+        assert (axis.min_interval, axis.max_interval) == (4, 8 * 256)
+
+
+def test_it_is_said_which_fields_are_drawn_as_before_their_correction(page):
+    """A cell that was deleted stayed in the mean of its well and among the dots, without a word."""
+    item = page.desk.run.plate.fields[0]
+    page.open(item.name)
+    assert page.plate.note.object == ""
+    page.correct._do("delete", cells=page.field.cells.data["label"][:1])
+    page.plate.refresh()
+    assert as_is(f"here as they were before: {item.name}.") in page.plate.note.object
+    page.correct._undo()
+    assert page.plate.note.object == ""

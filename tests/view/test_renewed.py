@@ -133,6 +133,22 @@ def test_what_wells_are_now_said_to_be_given_is_shown(desk):
     assert "siRNA si0" in page.title.object
 
 
+def test_a_field_is_shown_while_its_puncta_are_being_written(desk):
+    """An error came, and the next look drew the cells of the field before over its picture."""
+    page = opened(desk)
+    second = desk.run.plate.fields[1].name
+    path = desk.run.folder / "puncta.parquet"
+    path.rename(path.with_suffix(".away"))
+    page.open(second)
+    assert page.choice.field == page.field.opened.name == second
+    assert "puncta" in page.message.object
+    assert page.field.puncta.data["x"] == []
+    path.with_suffix(".away").rename(path)
+    page._look()
+    page.field.show_cells()
+    assert len(page.field.puncta.data["x"]) == (read_table(path)["field"] == second).sum() > 0
+
+
 def test_a_well_is_without_the_fields_that_are_left_out_of_the_comparison(desk):
     """wells.csv told the mean of one field, and the page that of both."""
     first, second, third = (item.name for item in desk.run.plate.fields)

@@ -3,9 +3,7 @@
 from dataclasses import fields as fields_of
 from pathlib import Path
 
-import numpy as np
-
-from cellular.autophagy.state.by_hand import as_measured
+from cellular.autophagy.state.by_hand import all_measured
 from cellular.data.formats.images import read_labels
 from cellular.data.formats.suffixes import label_path
 from cellular.data.listing import PLATE
@@ -95,11 +93,7 @@ def _check_measured(run: Path, names: list[str], edits: Corrections) -> None:
             continue
         labels = read_labels(path) if path.is_file() else None
         cells = read_table(run / ITEMS / name / "cells.csv")
-        if (
-            labels is None
-            or pixel_hash(labels) != edits.of(name)[-1]["after"]
-            or not len(cells) == len(as_measured(cells, labels)) == np.count_nonzero(np.unique(labels))
-        ):
+        if labels is None or pixel_hash(labels) != edits.of(name)[-1]["after"] or not all_measured(cells, labels):
             raise InputError(
                 f"{name} was corrected in {edits.folder} since it was measured: run cellular analyse again with "
                 "--corrections, which measures it and makes the page"

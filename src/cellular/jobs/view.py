@@ -1,8 +1,9 @@
 """What `cellular view` shows: a run or a plate, from its folder and tables alone; no image is read."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from cellular.data.window import stamp
 from cellular.errors import CellularError, InputError
 from cellular.files import read_json
 from cellular.jobs.corrections import Corrections, open_corrections
-from cellular.jobs.corrections_log import LOG
+from cellular.jobs.corrections_log import COUNTS, LOG
 from cellular.jobs.runs import VERBS, plate_of_run, verb_of
 from cellular.segment.settings import SegmentSettings
 from cellular.settings import parse_toml, settings_from
@@ -64,6 +65,16 @@ class Run:
     def corrected(self) -> Corrections | None:
         """Its corrections, None where nobody has made one."""
         return open_corrections(self.corrections) if (self.corrections / LOG).is_file() else None
+
+    def unmeasured(self) -> list[str]:
+        """Fields that were corrected since their cells were measured, as far as times and counts of cells tell."""
+        found, table = self.corrected(), find_table(self.folder, "cells")
+        if found is None or table is None:
+            return []
+        written = datetime.fromtimestamp(table.stat().st_mtime, timezone.utc).isoformat(timespec="seconds")
+        images = self.tables["images"].set_index("field").reindex(columns=COUNTS).fillna(0)
+        corrected = [name for name in dict.fromkeys(entry["field"] for entry in found.log) if name in images.index]
+        return [name for name in corrected if _is_newer(found.of(name), written, images.loc[name])]
 
     def written(self) -> tuple:
         """What differs once a command has written the run again; of a bare plate always the same."""
@@ -173,6 +184,15 @@ def run_tables(folder: Path, plate: Plate, verb: str | None) -> Tables:
         if found := find_table(folder, place):
             held[name] = read_table(found)
     return tables.holding(**{"images": plate.table(), **held})
+
+
+def _is_newer(entries: Sequence[Mapping[str, Any]], written: str, counts: pd.Series) -> bool:
+    """Whether a field's strokes have changed it since `written`, or to other `counts` than the tables tell."""
+    new, last = [entry for entry in entries if entry["time"] > written], entries[-1]
+    before = entries[-len(new) - 1]["after"] if len(new) < len(entries) else last["original"]
+    if last["after"] != before or any(last[name] != counts[name] for name in COUNTS):
+        return True
+    return any("states" in entry for entry in new)
 
 
 def _config_of(folder: Path, verb: str) -> Path:

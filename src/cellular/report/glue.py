@@ -149,7 +149,7 @@ label.text = names[features.indexOf(what.value)]
 axis.axis_label = label
 """
 
-# args: wells, mapper, renderers, hovers (HoverTool), features, names, what: colours, and what is told where one points
+# args: wells, mapper, renderers, hovers (HoverTool), axes, features, names, what: colours, and what is told of them
 WELL_FEATURE = """
 const known = Array.from(wells.data[what.value] ?? []).filter(Number.isFinite).sort((a, b) => a - b)
 if (!known.length) known.push(0, 1) // without a value every well is grey, whatever the scale
@@ -159,6 +159,11 @@ for (const renderer of renderers)
     renderer[part].fill_color = {field: what.value, transform: mapper}
 const told = [names[features.indexOf(what.value)], `@{${what.value}}{custom}`]
 for (const hover of hovers) hover.tooltips = [...hover.tooltips.slice(0, -1), told]
+for (const axis of axes) {
+  const label = axis.axis_label.clone()
+  label.text = told[0]
+  axis.axis_label = label
+}
 """
 
 # args: figure, by (px share), zoom: moving by keyboard

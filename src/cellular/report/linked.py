@@ -266,7 +266,7 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
     for plate in dict.fromkeys(data["plate"]):
         shown = figure(
             width=min(460, 22 * columns) + 150,
-            height=min(300, 22 * rows) + 70,
+            height=min(300, 22 * rows) + 90,
             sizing_mode="fixed",
             tools="tap,box_select,save",
             x_range=Range1d(start=0.5, end=columns + 0.5),
@@ -277,6 +277,7 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
             x_axis_location="above",
         )
         shown.xaxis.ticker = FixedTicker(ticks=list(range(1, columns + 1, max(1, columns // 12))))
+        shown.xaxis.axis_label = as_written(axis_label(feature))
         shown.grid.visible = False
         step = max(1, rows // 16)
         shown.yaxis.ticker = FixedTicker(ticks=list(range(1, rows + 1, step)))
@@ -290,9 +291,9 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
         told, as_read = hovered({name: axis_label(name) for name in measured})
         tooltips = [("well", "@well"), ("treatment", "@treatment"), told[measured.index(feature)]]
         shown.add_tools(HoverTool(tooltips=tooltips, formatters=as_read))
+        shown.add_layout(ColorBar(color_mapper=mapper, width=10), "right")
         figures.append(shown)
         drawn.append(wells_drawn)
-    figures[-1].add_layout(ColorBar(color_mapper=mapper, width=10), "right")
     return source, mapper, figures, drawn
 
 
@@ -309,6 +310,7 @@ def feature_choice(
     if wells is not None:
         hovers = [hover for plate in plates for hover in plate.hover]
         args = told | {"wells": wells, "mapper": mapper, "renderers": list(drawn), "hovers": hovers}
+        args["axes"] = [axis for plate in plates for axis in plate.xaxis]
         what.js_on_change("value", CustomJS(args=args, code=glue.WELL_FEATURE))
     return what
 

@@ -30,19 +30,17 @@ from cellular.data.plate import FieldFiles
 from cellular.data.window import step_for
 from cellular.errors import CellularError, InputError
 from cellular.labels.cells import areas_of
-from cellular.report.colours import EDGE, EDITED, KINDS, STATES, colours_of
+from cellular.report.colours import EDGE, EDITED, STATES, colours_of
 from cellular.report.outlines import outlines_of
 from cellular.report.viewer import as_written, hovered
 from cellular.tables import puncta_of
 from cellular.view.desk import Desk
-from cellular.view.parts import ROWS, ends, numbers_of, paged_table, press, tick
-from cellular.view.picture import compose, contrast, ramp, scale_bar, to_read
+from cellular.view.parts import ends, fill, paged_table, press, tick, turn_to
+from cellular.view.picture import compose, contrast, looked_at, ramp, scale_bar, spots, to_read, whole
 from cellular.view.tracks import colour_of, paths, with_tracks
 
-# Of the picture on the page, px of the screen.
-HEIGHT = 620
-# Pixels of the picture along a side, at most.
-SIDE = 1400
+# Of the picture on the page, px of the screen; and the pixels that it has along a side, at most.
+HEIGHT, SIDE = 620, 1400
 # How long the view must rest before its tiles are read, ms.
 REST_MS = 120
 FIRST_COLUMNS = (
@@ -183,7 +181,7 @@ class FieldPane:
     def fit(self) -> None:
         """The whole field in view."""
         height, width = self.windows.shape
-        self._look(width / 2, height / 2, max(height, width / self._aspect()) / 2)
+        self._look(width / 2, height / 2, whole(self.windows.shape, self._aspect()) / 2)
 
     def zoom(self, factor: float) -> None:
         """Show `factor` as much along either side."""
@@ -201,9 +199,9 @@ class FieldPane:
 
     def _look(self, x: float, y: float, half: float) -> None:
         """Show what lies `half` above and below a place, and as much beside it as there is room for."""
-        wide = half * self._aspect()
-        self.x_range.update(start=x - wide, end=x + wide)
-        self.y_range.update(start=y + half, end=y - half)
+        across, down = looked_at(x, y, 2 * half, self.windows.shape, self._aspect())
+        self.x_range.update(**across)
+        self.y_range.update(**down)
         self._repaint()
 
     def _resized(self, name: str, size: int) -> None:
@@ -320,7 +318,7 @@ class FieldPane:
         self._busy = True  # rows that are chosen must be there
         self.cells.selected.indices, self.table.selection = [], []
         self.cells.data = {name: table[name].tolist() for name in table}
-        self.table.param.update(value=table[names], formatters=numbers_of(table[names]))
+        fill(self.table, table[names])
         self._busy = False
         self.cells.selected.indices = chosen
         self._show_puncta()
@@ -358,11 +356,12 @@ class FieldPane:
         return ramp(table[by], Viridis256) if by in table else [EDGE] * len(table)
 
     def _show_puncta(self) -> None:
-        mine = puncta_of(self.desk.run.tables, [self.opened.name])
-        mine = pd.DataFrame({"x": [], "y": []}) if mine is None else mine
-        kinds = mine["kind"].tolist() if "kind" in mine else [""] * len(mine)
-        x, y = ((mine[axis] + 0.5).tolist() for axis in "xy")
-        self.puncta.data = {"x": x, "y": y, "kind": kinds, "colour": [KINDS.get(kind, "#FFFFFF") for kind in kinds]}
+        try:
+            mine = puncta_of(self.desk.run.tables, [self.opened.name])
+        except CellularError as error:  # while a command writes them anew there are none
+            self.tell(str(error))
+            mine = None
+        self.puncta.data = spots(mine)
 
     def _show_layers(self) -> None:
         for name, renderer in self.renderers.items():
@@ -386,7 +385,7 @@ class FieldPane:
         self._busy = True
         self.table.selection = places
         if places:
-            self.table.page = places[0] // ROWS + 1
+            turn_to(self.table, places[0])
         self._busy = False
 
     def choose(self, labels: Sequence[int]) -> None:

@@ -149,6 +149,7 @@ class Page:
 
     def _corrected(self) -> None:
         self.teach.refresh()
+        self.plate.tell_corrected()
 
     def _measure(self) -> None:
         words = self.desk.run.again()

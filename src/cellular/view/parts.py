@@ -45,6 +45,17 @@ def paged_table(name: str, table: pd.DataFrame, selectable: bool | int) -> pn.wi
     )  # fmt: skip
 
 
+def fill(table: pn.widgets.Tabulator, rows: pd.DataFrame) -> None:
+    """Show these rows, in the order that the table is sorted by as far as they have its columns."""
+    order = [by for by in table.sorters if by["field"] in rows]
+    table.param.update(value=rows, formatters=numbers_of(rows), sorters=order)
+
+
+def turn_to(table: pn.widgets.Tabulator, row: int) -> None:
+    """Show the page of a row of the table's value, in the order that the table is sorted by now."""
+    table.page = list(table.current_view.index).index(table.value.index[row]) // ROWS + 1
+
+
 def numbers_of(table: pd.DataFrame) -> dict[str, HTMLTemplateFormatter]:
     """How a table's fractions are told; Panel's own have six decimals, and 0.0000004 is 0."""
     return {

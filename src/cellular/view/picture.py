@@ -5,10 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from cellular.report.colours import KINDS
+
 # The part of a field's width that a scale bar takes at most.
 BAR = 0.25
 # How much more than is seen is read, so that panning meets it.
 MARGIN = 0.5
+# What is seen from top to bottom, px at least, and times the whole field at most: numbers end, and wheels do not.
+CLOSEST, FARTHEST = 4.0, 8.0
 
 
 def compose(
@@ -37,6 +41,28 @@ def contrast(plane: np.ndarray) -> tuple[float, float]:
     known = plane[np.isfinite(plane)]
     low, high = np.percentile(known, (1, 99.5)) if known.size else (0.0, 1.0)
     return float(low), float(max(high, low + 1e-6))
+
+
+def whole(shape: tuple[int, int], aspect: float) -> float:
+    """What is seen from top to bottom, px, of a field (Y, X) seen whole in a frame `aspect` times as wide as high."""
+    return max(float(shape[0]), shape[1] / aspect)
+
+
+def looked_at(
+    x: float, y: float, height: float, shape: tuple[int, int], aspect: float
+) -> tuple[dict[str, float], dict[str, float]]:
+    """What axes x and y are to be where `height` px, within limits, are seen about a place of a field `shape` (Y, X).
+
+    >>> looked_at(50.0, 50.0, 0.001, (100, 100), 2.0)[0]
+    {'start': 46.0, 'end': 54.0, 'min_interval': 8.0, 'max_interval': 1600.0}
+    """
+    most = whole(shape, aspect)
+    least, most = min(CLOSEST, most), most * FARTHEST
+    half = min(max(height, least), most) / 2
+    wide = {"start": x - half * aspect, "end": x + half * aspect}
+    limits = {"min_interval": least, "max_interval": most}
+    across = {name: limit * aspect for name, limit in limits.items()}
+    return wide | across, {"start": y + half, "end": y - half} | limits
 
 
 def to_read(low: float, high: float, size: int, step: int) -> tuple[int, int]:
@@ -71,6 +97,14 @@ def bar_length(width_um: float) -> float:
     most = width_um * BAR
     decade = 10.0 ** np.floor(np.log10(most))
     return float(max(step * decade for step in (1, 2, 5) if step * decade <= most))
+
+
+def spots(puncta: pd.DataFrame | None) -> dict[str, list]:
+    """Columns ``x``, ``y`` (px, 0 where the picture begins), ``kind`` and ``colour`` of puncta; empty for None."""
+    mine = pd.DataFrame({"x": [], "y": []}) if puncta is None else puncta
+    kinds = mine["kind"].tolist() if "kind" in mine else [""] * len(mine)
+    x, y = ((mine[axis] + 0.5).tolist() for axis in "xy")
+    return {"x": x, "y": y, "kind": kinds, "colour": [KINDS.get(kind, "#FFFFFF") for kind in kinds]}
 
 
 def ramp(values: pd.Series, palette: Sequence[str]) -> list[str]:

@@ -29,7 +29,7 @@ from cellular.jobs.conditions import conditions, samples_apart
 from cellular.report.colours import treatment_colours
 from cellular.report.viewer import abbreviated, as_written, hovered
 from cellular.view.desk import Desk
-from cellular.view.parts import ROWS, numbers_of, paged_table, tick, words_of
+from cellular.view.parts import as_is, fill, paged_table, tick, turn_to, words_of
 
 # Dots of the plot; of more cells a fair draw is shown, and said to be one.
 MOST_DOTS = 5000
@@ -49,10 +49,10 @@ class PlatePane:
     def __init__(self, desk: Desk, open_cell: Callable[[str, int | None], None]) -> None:
         self.desk, self.open_cell = desk, open_cell
         self.fields, self.columns = _field_table(desk)
-        self._busy = False
+        self._busy, self._drawn = False, ""
         self.column = pn.widgets.Select(label="Column", options=self.columns, width=240, visible=bool(self.columns))
         plates = _plates(self.fields)
-        self.plate = pn.widgets.Select(label="Plate", options=plates, width=140, visible=len(plates) > 1)
+        self.plate = pn.widgets.Select(label="Map of plate", options=plates, width=140, visible=len(plates) > 1)
         self.groups = _groups(self.fields)
         first = next((name for name in (CONDITION, "treatment", *self.groups) if name in self.groups), NOTHING)
         self.by = pn.widgets.Select(label="Compare by", options=self.groups or [NOTHING], value=first, width=160)
@@ -65,7 +65,8 @@ class PlatePane:
         self._make_plot()
         self.table = paged_table("fields", self.fields, 1)
         self.table.on_click(lambda event: self._clicked(event.row))
-        self.note = pn.pane.Markdown("", sizing_mode="stretch_width")
+        # of one height, said or not: in a narrow window the picture is below
+        self.note = pn.pane.Markdown("", sizing_mode="stretch_width", height=44, styles={"overflow": "auto"})
         for part in (self.column, self.plate, self.only, self.good, self.compared):
             part.param.watch(lambda _: self.refresh(), "value")
         self.by.param.watch(lambda _: self._offer(), "value")
@@ -118,9 +119,15 @@ class PlatePane:
 
     def _offer(self) -> None:
         """The groups that can be looked at alone."""
-        values = in_order(self.fields[self.by.value].dropna().astype(str)) if self.by.value in self.fields else []
+        values = in_order(self._groups_now().dropna().astype(str)) if self.by.value in self.fields else []
         self.only.param.update(options=words_of(values), value=[])
         self.refresh()
+
+    def _groups_now(self) -> pd.Series:
+        """What each field of the run is in that by which is compared now; "all" where they are alike."""
+        if self.by.value not in self.fields:
+            return pd.Series("all", self.fields.index)
+        return _compared(self.fields, self.by.value)
 
     # --- what is shown
 
@@ -143,7 +150,7 @@ class PlatePane:
         """The fields that the filters leave."""
         found = self.fields
         if self.only.value:
-            found = found[found[self.by.value].astype(str).isin(self.only.value)]
+            found = found[self._groups_now().astype(str).isin(self.only.value)]
         if self.good.value:
             found = found[~found["flagged"].fillna(False).astype(bool)]
         if self.compared.value and LEFT_OUT in found:
@@ -162,8 +169,7 @@ class PlatePane:
         names = ["field", *(n for n in ("well", self.by.value) if n in known_of and n != "field"), "value"]
         rest = [name for name in known_of if name not in names]
         self.table.selection = []
-        table = known[[*dict.fromkeys(names), *rest[:12]]].reset_index(drop=True)
-        self.table.param.update(value=table, formatters=numbers_of(table))
+        fill(self.table, known[[*dict.fromkeys(names), *rest[:12]]].reset_index(drop=True))
 
     def _values(self, fields: pd.DataFrame) -> pd.DataFrame:
         """A row a cell, or a field where the column is one of fields: ``field, label, value``."""
@@ -189,7 +195,8 @@ class PlatePane:
         self.scale.visible = bool(table["value"].notna().any())
         if self.scale.visible:
             low, high = np.nanpercentile(table["value"], (2, 98))
-            self.mapper.update(low=low, high=high if high > low else low + 1e-9)
+            around = 0.0 if high > low else (abs(low) or 1.0) / 20  # one value has a place on its scale, too
+            self.mapper.update(low=low - around, high=high + around)
         self.map.x_range.update(start=0.4, end=columns + 0.6)
         self.map.y_range.update(start=rows + 0.6, end=0.4)
         shown = list(range(1, rows + 1, max(1, rows // 16)))
@@ -199,24 +206,24 @@ class PlatePane:
         self.wells.data = {name: table[name].tolist() for name in ("x", "y", "well", "value", "fields")}
 
     def _draw_dots(self, fields: pd.DataFrame, values: pd.DataFrame) -> None:
-        told = fields.set_index("field")
-        group = told[self.by.value] if self.by.value in told else pd.Series("all", told.index)
-        table = values.assign(group=values["field"].map(group), well=values["field"].map(told["well"]))
+        of_all = self._groups_now().set_axis(self.fields["field"])
+        well = fields.set_index("field")["well"]
+        table = values.assign(group=values["field"].map(of_all), well=values["field"].map(well))
         table = table.dropna(subset=["value"])
         total = len(table)
         if total > MOST_DOTS:
             table = table.sample(MOST_DOTS, random_state=0)
         table["group"] = _names_of(table["group"])
         groups = sorted(table["group"].unique(), key=number_order)
-        self.note.object = f"{min(total, MOST_DOTS):,} of {total:,} dots, drawn fairly." if total > MOST_DOTS else ""
+        self._drawn = f"{min(total, MOST_DOTS):,} of {total:,} dots, drawn fairly." if total > MOST_DOTS else ""
+        self.tell_corrected()
         if list(self.groups_shown.factors) != groups:
             short = abbreviated(groups)
             self.short.args = {"names": list(short), "shown": list(short.values())}
             self.groups_shown.factors = groups or ["none"]
         side = np.random.default_rng(0).uniform(-0.3, 0.3, len(table))
         # of all fields, shown or not: a group keeps its colour
-        every = _names_of(self.fields[self.by.value]).unique() if self.by.value in self.fields else groups
-        colour = treatment_colours(sorted(every, key=number_order))
+        colour = treatment_colours(sorted(_names_of(of_all).unique(), key=number_order))
         self.plot.yaxis.axis_label = as_written(axis_label(self.column.value or ""))
         self.dots.selected.indices = []
         self.dots.data = {
@@ -228,6 +235,13 @@ class PlatePane:
             "group": table["group"].tolist(),
             "colour": [colour[name] for name in table["group"]],
         }
+
+    def tell_corrected(self) -> None:
+        """Say below the dots which fields are not drawn as they are corrected: they were measured before."""
+        old = self.desk.run.unmeasured()
+        few = ", ".join(old[:3]) + (f" and {len(old) - 3} more" if len(old) > 3 else "")
+        said = f"Corrected since their cells were measured, and here as they were before: {few}." if old else ""
+        self.note.object = as_is(" ".join(filter(None, (self._drawn, said))))
 
     def told(self, field: str) -> list[str]:
         """What is known of a field, in words: what its well was given, and why it is flagged."""
@@ -273,7 +287,7 @@ class PlatePane:
             rows = np.flatnonzero(self.table.value["field"] == field)
             self.table.selection = [int(row) for row in rows]
             if len(rows):
-                self.table.page = int(rows[0]) // ROWS + 1
+                turn_to(self.table, int(rows[0]))
         finally:
             self._busy = False
 
@@ -334,7 +348,14 @@ def _plates(fields: pd.DataFrame) -> list[str]:
 
 def _groups(fields: pd.DataFrame) -> list[str]:
     """The columns by which fields can be told apart."""
-    return [name for name in fields if _is_group(fields[name], name)]
+    return [name for name in fields if _is_group(_compared(fields, name), name)]
+
+
+def _compared(fields: pd.DataFrame, name: str) -> pd.Series:
+    """A column by which fields are compared: wells are those of their plate, A01 of another is another well."""
+    if name != "well" or fields["plate"].nunique() < 2:
+        return fields[name]
+    return (fields["plate"] + " " + fields["well"]).str.strip()
 
 
 def _is_group(column: pd.Series, name: str) -> bool:

@@ -80,6 +80,11 @@ def as_measured(cells: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
     return cells[same_place(cells, now)]
 
 
+def all_measured(cells: pd.DataFrame, labels: np.ndarray) -> bool:
+    """Whether one field's `cells` are those of `labels` (Y, X), every one as it is there."""
+    return len(cells) == len(as_measured(cells, labels)) == np.count_nonzero(np.unique(labels))
+
+
 def check_measured(field: str, cells: pd.DataFrame, labels: np.ndarray) -> None:
     """Raise InputError where a row of the field's `cells` was measured on no cell of `labels` (Y, X).
 
