@@ -18,9 +18,9 @@ from scipy.stats import binomtest
 
 from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.doses import curve_row
-from cellular.autophagy.compare.effects import interval
 from cellular.autophagy.compare.inference import Inference
 from cellular.autophagy.compare.models import fit_count, fit_count_interaction, fit_mean, fit_mean_interaction
+from cellular.autophagy.compare.pairs import interval
 
 # Yellow puncta of a cell of full size: without and with bafilomycin.
 POOLS = {"DMSO": (6, 22), "EBSS": (9, 38)}

@@ -83,7 +83,7 @@ def test_standard_error_is_that_of_statsmodels():
     import statsmodels.api as sm
 
     cells = nest(experiment(np.random.default_rng(5), wells=3, spread=(0.5, 0, 0.8, 0.3)), StatsSettings())
-    images = sum_images(cells, ["ratio"]).of("ratio", np.ones(cells["image"].nunique(), bool))
+    images = sum_images(cells, ["ratio"]).of("ratio")
     images["treated"] = (images["treatment"] == "starved").astype(float)
     reference = sm.MixedLM.from_formula("value ~ treated + C(replicate)", images, groups="well").fit(reml=True)
     fit = fit_mean(images, "well")

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
-from scipy.stats import t as student
 
 from cellular.autophagy.compare.design import (
     LEVELS,
@@ -19,13 +18,11 @@ from cellular.autophagy.compare.design import (
     in_order,
     nest,
     pooled_factors,
-    told,
 )
-from cellular.autophagy.compare.images import ImageSums, compared, means_over_time, sum_images
-from cellular.autophagy.compare.inference import Inference
+from cellular.autophagy.compare.images import ImageSums, means_over_time, sum_images
 from cellular.autophagy.compare.inhibitor import Arms, find_arms, not_pooled
-from cellular.autophagy.compare.models import Fit, fit_count, fit_mean
 from cellular.autophagy.compare.notes import not_side_by_side, shares, stray_word, taken_for_granted
+from cellular.autophagy.compare.pairs import EFFECTS, Pair
 from cellular.autophagy.measure.columns import OF_IMAGES, describe
 from cellular.errors import InputError
 
@@ -197,7 +194,7 @@ class _Comparing:
     def __call__(self, part: Features) -> list[list[dict]]:
         kinds = {name: self.kinds[name] for name in part.names}
         return [
-            list(_effects(self.sums, chosen, kinds, (self.control, treatment, timepoint), self.settings))
+            list(Pair(self.sums, chosen, treatment, self.settings).effects(kinds, self.control, timepoint))
             for treatment, timepoint, chosen in self.pairs
         ]
 
@@ -275,111 +272,18 @@ def _comparisons(images: pd.DataFrame, control: str) -> Iterator[tuple[str, int 
                 yield treatment, int(timepoint), (pair & (images["timepoint"] == timepoint)).to_numpy()
 
 
-def _effects(
-    sums: ImageSums,
-    chosen: np.ndarray,
-    kinds: dict[str, bool],
-    pair: tuple[str, str, int | str],
-    settings: StatsSettings,
-) -> Iterator[dict]:
-    """Rows of ``effects``, one a feature."""
-    control, treatment, timepoint = pair
-    designs: _Designs = {}
-    for feature, count in kinds.items():
-        known, allowed, n = _design(sums.of(feature, chosen), treatment, settings, designs)
-        arms = [name for arm, name in enumerate(("control", "treated")) if not (known["treated"] == arm).any()]
-        if arms:
-            fit = Fit(np.nan, np.nan, "", f"no values in the {' and '.join(arms)} cells")
-        else:
-            fit = (fit_count if count else fit_mean)(known, allowed.unit)
-        row: dict[str, Any] = {
-            "feature": feature,
-            "kind": "count" if count else "mean",
-            "treatment": treatment,
-            "control": control,
-            "timepoint": timepoint,
-            "measure": "rate ratio" if count else "difference",
-        }
-        row |= interval(fit, allowed, settings, np.exp if count else float)
-        row |= _standardised(row, known) if not count else dict.fromkeys(_STANDARDISED, np.nan)
-        row |= {
-            "unit": allowed.unit,
-            "df": min(allowed.df, fit.df),
-            "model": fit.model,
-            "note": fit.problem,
-            "refusal": allowed.refusal,
-        }
-        yield row | n
-
-
-_Designs = dict[tuple[str, bytes], tuple[Inference, dict[str, int], pd.Index]]
-
-
-def _design(
-    images: pd.DataFrame, treatment: str, settings: StatsSettings, designs: _Designs
-) -> tuple[pd.DataFrame, Inference, dict[str, int]]:
-    """The images that are compared, with ``treated``; what they allow; n at every level in both arms.
-
-    What goes for all features of the same images is worked out once, and kept in `designs`.
-    """
-    images["treated"] = (images["treatment"] == treatment).astype(int)
-    key = treatment, images.index.to_numpy().tobytes()
-    if key not in designs:
-        allowed, kept = compared(images, settings)
-        arms = [(name, kept[kept["treated"] == arm]) for arm, name in enumerate(_ARMS)]
-        units = {f"{level}s_{name}": told(part[level]).nunique() for name, part in arms for level in LEVELS}
-        designs[key] = allowed, units, kept.index
-    allowed, units, rows = designs[key]
-    known = images.loc[rows]
-    cells = {f"cells_{name}": int(known.loc[known["treated"] == arm, "size"].sum()) for arm, name in enumerate(_ARMS)}
-    return known, allowed, units | cells
-
-
 def _with_n_before(effects: pd.DataFrame, before: ImageSums | None, settings: StatsSettings) -> pd.DataFrame:
     """`effects` with every n before fields were left out, as ``<n>_before``; as they are where none was."""
     if before is None:
         return effects
-    rows, designs = [], _Designs()
-    for row in effects[["feature", "treatment", "control", "timepoint"]].itertuples(index=False):
-        arms = before.images["treatment"].isin([row.control, row.treatment])
-        then = row.timepoint == ALL or before.images["timepoint"] == row.timepoint
-        n = _design(before.of(row.feature, (arms & then).to_numpy()), row.treatment, settings, designs)[2]
-        rows.append({f"{name}_before": number for name, number in n.items()})
+    rows = []
+    # rows of a pair lie side by side
+    for (treatment, control, timepoint), own in effects.groupby(["treatment", "control", "timepoint"], sort=False):
+        arms = before.images["treatment"].isin([control, treatment])
+        then = timepoint == ALL or before.images["timepoint"] == timepoint
+        pair = Pair(before, (arms & then).to_numpy(), treatment, settings)
+        rows += [{f"{name}_before": number for name, number in pair.n(feature).items()} for feature in own["feature"]]
     return effects.join(pd.DataFrame(rows, effects.index))
-
-
-_ARMS = ("control", "treated")
-_STANDARDISED = ("standardised", "standardised_low", "standardised_high")
-
-
-def interval(
-    fit: Fit, allowed: Inference, settings: StatsSettings, scale: Callable[[float], float]
-) -> dict[str, float]:
-    """Estimate, interval and p-value by Student's t; `scale` turns logarithms back into ratios."""
-    df = min(allowed.df, fit.df)
-    if not np.isfinite(fit.standard_error) or fit.standard_error <= 0 or df <= 0:
-        return {"estimate": scale(fit.estimate), "ci_low": np.nan, "ci_high": np.nan, "p_value": np.nan}
-    half = student.ppf((1 + settings.level) / 2, df) * fit.standard_error
-    p = np.nan if allowed.refusal else 2 * student.sf(abs(fit.estimate / fit.standard_error), df)
-    return {
-        "estimate": scale(fit.estimate),
-        "ci_low": scale(fit.estimate - half),
-        "ci_high": scale(fit.estimate + half),
-        "p_value": p,
-    }
-
-
-def _standardised(row: dict, known: pd.DataFrame) -> dict[str, float]:
-    """Cohen's d: the difference over the cells' standard deviation within treatments, pooled."""
-    squares = freedom = 0.0
-    for _, arm in known.groupby("treated"):
-        middle = arm["total"].sum() / arm["size"].sum()
-        squares += arm["scatter"].sum() + (arm["size"] * (arm["value"] - middle) ** 2).sum()
-        freedom += arm["size"].sum() - 1
-    spread = np.sqrt(squares / freedom) if freedom > 0 else 0
-    keys = ("estimate", "ci_low", "ci_high")
-    some = spread > 1e-10 * known["value"].abs().max() if len(known) else False
-    return {name: row[key] / spread if some else np.nan for name, key in zip(_STANDARDISED, keys)}
 
 
 def with_q_values(effects: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFrame:
@@ -390,11 +294,3 @@ def with_q_values(effects: pd.DataFrame, apart: Sequence[str] = ()) -> pd.DataFr
     for _, family in effects[effects["p_value"].notna()].groupby(families):
         effects.loc[family.index, "q_value"] = false_discovery_control(family["p_value"].astype(float))
     return effects
-
-
-EFFECTS = (
-    *("feature", "kind", "treatment", "control", "timepoint", "measure", "estimate", "ci_low", "ci_high", "p_value"),
-    *(*_STANDARDISED, "unit", "df", "model", "note", "refusal"),
-    *(f"{level}s_{name}" for name in _ARMS for level in LEVELS),
-    *(f"cells_{name}" for name in _ARMS),
-)

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from cellular.autophagy.compare.design import StatsSettings, as_text, in_order, told
-from cellular.autophagy.compare.effects import ALL, Comparison, interval, is_count, with_q_values
+from cellular.autophagy.compare.effects import ALL, Comparison, is_count, with_q_values
 from cellular.autophagy.compare.images import FACTOR, ImageSums, beside_before, on_shared_plates, sum_images
 from cellular.autophagy.compare.inference import Inference, inference
 from cellular.autophagy.compare.models import Fit, fit_count, fit_count_interaction, fit_mean, fit_mean_interaction
+from cellular.autophagy.compare.pairs import interval
 from cellular.errors import InputError
 from cellular.progress import progress
 
@@ -94,7 +95,7 @@ def answer(
 
 
 def _known(sums: ImageSums | None, feature: str) -> pd.DataFrame | None:
-    return None if sums is None else sums.of(feature, np.ones(len(sums.images), bool))
+    return None if sums is None else sums.of(feature)
 
 
 def _rows(

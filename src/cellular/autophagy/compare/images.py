@@ -44,12 +44,20 @@ class ImageSums:
         sums = (values[:, at] for values in (self.size, self.total, self.squares, self.scatter))
         return ImageSums(self.images, tuple(features), *sums)
 
-    def of(self, feature: str, rows: np.ndarray) -> pd.DataFrame:
-        """`images` of `rows` (I,) bool that have the feature, with ``value`` (mean) and all the sums."""
+    def known(self, feature: str) -> np.ndarray:
+        """(I,) bool: the images that have the feature."""
+        return self.size[:, self.features.index(feature)] > 0
+
+    def values(self, feature: str, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Of the feature in some `rows`, a mask or numbers, that have it: ``value`` (mean), and all the sums."""
         at = self.features.index(feature)
-        rows = rows & (self.size[:, at] > 0)
         sums = {name: getattr(self, name)[rows, at] for name in ("size", "total", "squares", "scatter")}
-        return self.images[rows].assign(value=sums["total"] / sums["size"], **sums)
+        return {"value": sums["total"] / sums["size"], **sums}
+
+    def of(self, feature: str) -> pd.DataFrame:
+        """`images` that have the feature, with its :meth:`values`."""
+        known = self.known(feature)
+        return self.images[known].assign(**self.values(feature, known))
 
 
 # The level of the further factor, where treatments are compared within its levels.

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cellular.autophagy.compare.design import LEVELS
 from cellular.autophagy.compare.images import FACTOR, blocks_of, parts_of
-from cellular.autophagy.compare.reml import least_squares, nest_levels
+from cellular.autophagy.compare.reml import Nested, least_squares, nest_levels
 
 # Differences below this share of the values are what rounding leaves of equal numbers.
 _ROUNDING = 1e-10
@@ -43,14 +43,20 @@ def fit_mean(images: pd.DataFrame, unit: str) -> Fit:
     images : one row an image with ``value, treated`` (0 or 1), ``timepoint`` and the columns of LEVELS.
     unit : ``"replicate"`` or ``"well"``, whose scatter the standard error shows.
     """
+    return mean_model(images, unit).fit(images["value"].to_numpy(np.float64))
+
+
+def mean_model(images: pd.DataFrame, unit: str) -> "MeanModel":
+    """The model of :func:`fit_mean`; `images` need no ``value``."""
     treated = images["treated"].to_numpy(np.float64)
     blocks = _blocks(images, unit)
     units = images[unit]
     if unit == "replicate" and blocks is not None:
         units = units.astype(str) + np.where(treated == 1, "/treated", "/control")
     fixed = [images["timepoint"], *([] if blocks is None else [blocks])]
-    name = f"mixed model of image means, {_named(images, unit, blocks)}"
-    return _fit_effect(images, treated, fixed, units, (unit, name))
+    return _mean_model(
+        images, treated, fixed, units, (unit, f"mixed model of image means, {_named(images, unit, blocks)}")
+    )
 
 
 def _blocks(images: pd.DataFrame, unit: str) -> pd.Series | None:
@@ -94,7 +100,8 @@ def fit_mean_interaction(images: pd.DataFrame, unit: str) -> Fit:
     if not plates.equals(images["replicate"]):
         blocks, used = [*blocks, plates], plates
     name = f"mixed model of image means, {_named(images, unit, used)}, interaction"
-    return _fit_effect(images, treated * group, [images["timepoint"], *blocks], units, (unit, name))
+    model = _mean_model(images, treated * group, [images["timepoint"], *blocks], units, (unit, name))
+    return model.fit(images["value"].to_numpy(np.float64))
 
 
 def _plates_told_apart(images: pd.DataFrame, effect: np.ndarray, blocks: list[pd.Series]) -> pd.Series:
@@ -108,30 +115,52 @@ def _plates_told_apart(images: pd.DataFrame, effect: np.ndarray, blocks: list[pd
     return names
 
 
-def _fit_effect(
+@dataclass(frozen=True)
+class MeanModel:
+    """A linear mixed model but for the values it is fitted to.
+
+    Attributes
+    ----------
+    effect : (I,) 1 where the treatment has its effect, else 0.
+    fixed : (I, P): `effect` and what else is fixed; None where these cannot be told apart.
+    nested : what images share. unit : whose scatter the standard error shows. name : of the model, in words.
+    """
+
+    effect: np.ndarray
+    fixed: np.ndarray | None
+    nested: Nested
+    unit: str
+    name: str
+
+    def fit(self, value: np.ndarray) -> Fit:
+        """Coefficient of `effect` for the images' means `value` (I,), its error from the scatter of the units."""
+        arms = [value[self.effect == arm] for arm in (1, 0)]
+        crude = float(arms[0].mean() - arms[1].mean()) if all(map(len, arms)) else np.nan
+        if self.fixed is None:
+            return Fit(crude, np.nan, "means", "treatment and timepoint cannot be told apart")
+        spread, smallest = value.std(), _ROUNDING * np.abs(value).max()
+        if not np.isfinite(spread):
+            return Fit(crude, np.nan, "means", "values too large to compute with")
+        if spread <= smallest:
+            return Fit(0.0, np.nan, "means", "the images do not differ")
+        found = least_squares((value - value.mean()) / spread, self.fixed, self.nested)
+        estimate, error = found.coefficients[0] * spread, np.sqrt(found.covariance[0, 0]) * spread
+        if np.isnan(error):
+            return Fit(float(estimate), np.nan, self.name, f"too few {self.unit}s to tell how far they differ")
+        if error <= smallest:
+            problem = f"the {self.unit}s of a treatment do not differ: no error to judge by"
+            return Fit(float(estimate), np.nan, self.name, problem)
+        return Fit(float(estimate), float(error), self.name, df=found.df)
+
+
+def _mean_model(
     images: pd.DataFrame, effect: np.ndarray, blocks: list[pd.Series], units: pd.Series, named: tuple[str, str]
-) -> Fit:
-    """Coefficient of `effect` (I,) beside the fixed `blocks`, its error from the scatter of `units`."""
+) -> MeanModel:
+    """Of `effect` (I,) beside the fixed `blocks`, in `units`; `named` are their level and the model."""
     unit, name = named
-    value = images["value"].to_numpy(np.float64)
-    crude = float(value[effect == 1].mean() - value[effect == 0].mean()) if len(set(effect)) == 2 else np.nan
-    fixed = _fixed_effects(effect, blocks)
-    if fixed is None:
-        return Fit(crude, np.nan, "means", "treatment and timepoint cannot be told apart")
-    spread, smallest = value.std(), _ROUNDING * np.abs(value).max()
-    if not np.isfinite(spread):
-        return Fit(crude, np.nan, "means", "values too large to compute with")
-    if spread <= smallest:
-        return Fit(0.0, np.nan, "means", "the images do not differ")
     finer = LEVELS[LEVELS.index("well") : -1] if unit == "replicate" else ("position",)
     nested = nest_levels([np.asarray(names, str) for names in (units, *(images[level] for level in finer))])
-    found = least_squares((value - value.mean()) / spread, fixed, nested)
-    estimate, error = found.coefficients[0] * spread, np.sqrt(found.covariance[0, 0]) * spread
-    if np.isnan(error):
-        return Fit(float(estimate), np.nan, name, f"too few {unit}s to tell how far they differ")
-    if error <= smallest:
-        return Fit(float(estimate), np.nan, name, f"the {unit}s of a treatment do not differ: no error to judge by")
-    return Fit(float(estimate), float(error), name, df=found.df)
+    return MeanModel(effect, _fixed_effects(effect, blocks), nested, unit, name)
 
 
 def _fixed_effects(effect: np.ndarray, factors: list[pd.Series]) -> np.ndarray | None:
