@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cellular.data.formats.images import read_labels, write_image, write_labels
@@ -209,6 +210,51 @@ def test_only_the_corrected_field_is_measured_again(tmp_path, made, verb):
     assert (told[name], told.sum(), after["images"]["cells_edited"].sum()) == (1, 1, 0)
     if verb == "analyse":
         assert "cells edited by hand" in (out / "report.html").read_text()
+
+
+def crowded(folder):
+    """Twelve cells of 300 levels on a ground of 100, a third of it, and their labels."""
+    labels = np.zeros((120, 160), np.uint16)
+    for number in range(12):
+        y, x = 6 + 38 * (number // 4), 6 + 38 * (number % 4)
+        labels[y : y + 32, x : x + 32] = number + 1
+    noise = np.random.default_rng(0)
+    light = (np.where(labels > 0, 300, 100) + noise.integers(-9, 10, (2, *labels.shape))).astype(np.uint16)
+    for channel, plane in zip(("mRFP", "EGFP"), light):
+        write_image(folder / "images" / f"A01_{channel}.tif", plane)
+    write_labels(folder / "truth" / "A01_labels.tif", labels)
+    return labels
+
+
+def measured(folder, out, **how):
+    return measure(folder / "images", folder / "truth", folder / out, overlays=0, **how).tables
+
+
+def test_deleted_cells_are_no_ground_for_the_others(tmp_path):
+    labels = crowded(tmp_path)
+    before = measured(tmp_path, "before")["cells"].set_index("label")
+    gone = [2, 3, 5, 8, 9, 12]
+    FieldCorrections(tmp_path / "c", "A01", labels).do("delete", cells=gone)
+    after = measured(tmp_path, "after", corrections=tmp_path / "c")
+    assert after["images"]["background__mRFP"].item() == pytest.approx(100, abs=3)
+    light = ["mean__mRFP", "median__EGFP", "integrated__mRFP", "log2_ratio"]
+    pd.testing.assert_frame_equal(after["cells"].set_index("label")[light], before.drop(gone)[light])
+    result = analyse(tmp_path / "images", tmp_path / "run", labels=tmp_path / "truth", corrections=tmp_path / "c")
+    assert result.tables["images"]["background__mRFP"].item() == pytest.approx(100, abs=3)
+    assert pd.read_csv(tmp_path / "run" / "quality.csv")["debris__mRFP"].item() == 0
+
+
+def test_cells_that_do_not_count_are_no_ground(tmp_path):
+    labels = crowded(tmp_path)
+    some = np.isin(labels, [2, 3, 5, 8, 9, 12])
+    for path in (tmp_path / "images").iterdir():
+        path.rename(tmp_path / path.name)
+    write_labels(tmp_path / "A01_masks.png", np.where(some, 0, labels).astype(np.uint16))
+    write_labels(tmp_path / "A01_ignore.png", np.where(some, labels, 0).astype(np.uint16))
+    (tmp_path / "truth" / "A01_labels.tif").unlink()
+    cells = measure(tmp_path, None, tmp_path / "out", overlays=0).tables["cells"]
+    assert len(cells) == 6
+    assert cells["mean__mRFP"].tolist() == pytest.approx([200] * 6, abs=3)
 
 
 @pytest.mark.parametrize("verb", ["measure", "analyse"])

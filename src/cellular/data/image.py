@@ -255,6 +255,18 @@ def load_ignore(item: FieldFiles, shape: tuple[int, int] | None = None) -> np.nd
     return read_any_labels(item.ignore, shape and (shape[0], shape[1]), field=item.name)
 
 
+def load_others(item: FieldFiles, shape: tuple[int, int]) -> np.ndarray | None:
+    """Pixels (Y, X) bool of the field's cells that are not measured and no background; None where none are known.
+
+    Cells that do not count, and those that were there before somebody corrected the outlines. Raises as
+    :func:`load_labels`.
+    """
+    ignored = load_ignore(item, shape)
+    before = None if item.original is None else read_cells(item.original, shape, item.name)
+    known = [labels > 0 for labels in (ignored, before) if labels is not None]
+    return np.logical_or.reduce(known) if known else None
+
+
 def read_cells(path: Path, shape: tuple[int, int] | None, field: str) -> np.ndarray:
     """The label image (Y, X) in a file of labels or outlines of a field of `shape`; a foreground mask is refused."""
     return check_cells(read_any_labels(path, shape and (shape[0], shape[1]), field=field), path)

@@ -68,6 +68,7 @@ class FieldFiles:
     projection : "max" or "sum" of the slices of a z-stack.
     pixel_size_um : as given, or as files beside the images say; None leaves it to the image file.
     labels, ignore : label image of its cells, and of the cells that do not count.
+    original : where `labels` were corrected by hand, the label image before.
     """
 
     name: str
@@ -83,6 +84,7 @@ class FieldFiles:
     pixel_size_um: float | None = None
     labels: Path | None = None
     ignore: Path | None = None
+    original: Path | None = None
 
     @property
     def images(self) -> tuple[Path, ...]:
@@ -209,7 +211,14 @@ class Plate:
         """The same plate with label images by field name; a field that is not in `found` keeps none."""
         from dataclasses import replace
 
-        return replace(self, fields=tuple(replace(item, labels=found.get(item.name)) for item in self.fields))
+        fields = [(item, found.get(item.name)) for item in self.fields]
+        return replace(
+            self,
+            fields=tuple(
+                replace(item, labels=path, original=item.original if path == item.labels else None)
+                for item, path in fields
+            ),
+        )
 
     def moved_to(self, folder: str | Path) -> "Plate":
         """The same plate where its images lie below `folder` now, as they lay below its own.
@@ -297,7 +306,7 @@ def _field_of(told: Mapping[str, Any]) -> FieldFiles:
         Source(**{**source, "slices": tuple((Path(path), z) for path, z in source["slices"])})
         for source in told["sources"]
     )
-    paths = {name: None if told[name] is None else Path(told[name]) for name in ("labels", "ignore")}
+    paths = {name: told.get(name) and Path(told[name]) for name in ("labels", "ignore", "original")}
     return FieldFiles(**{**told, "sources": sources, **paths})
 
 

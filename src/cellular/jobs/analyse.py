@@ -14,7 +14,7 @@ from cellular.autophagy.state.by_hand import check_words
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_labels
 from cellular.data.formats.suffixes import label_path
-from cellular.data.image import load_labels
+from cellular.data.image import load_labels, load_others
 from cellular.data.listing import PLATE
 from cellular.data.plate import FieldFiles, Plate
 from cellular.files import sha256_of, write_json, write_text
@@ -234,14 +234,15 @@ class _Analysing:
             write_labels(label_path(folder, item.name), labels, image.pixel_size_um)
         if self.segmenter is not None:
             tables[OUTLINES] = outlines
-        tables |= self.looking.look(item, recorded, labels)
+        others = load_others(item, image.shape)
+        tables |= self.looking.look(item, recorded, labels, others)
         nuclei = self.source.write(item, image, labels, folder, nuclei) if self.source else None
         about = self.looking.about[item.name]
-        tables |= measure_field(image, labels, item.name, self.settings.measure, about, nuclei)
+        tables |= measure_field(image, labels, item.name, self.settings.measure, about, nuclei, others)
         if self.state_model is not None:
             from cellular.jobs.classify import classify_field
 
-            tables["cells"] = classify_field(self.state_model, tables["cells"], recorded, labels)
+            tables["cells"] = classify_field(self.state_model, tables["cells"], recorded, labels, others)
         if item.name in self.shown:
             draw_outlines(overlay_path(self.out, item.name), image, labels)
             draw_puncta(puncta_path(self.out, item.name), image, labels, tables, nuclei)

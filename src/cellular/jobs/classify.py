@@ -266,7 +266,11 @@ def warn_of_run(model: CropModel | TreeModel, cells: str | Path) -> None:
 
 
 def classify_field(
-    model: CropModel | TreeModel, cells: pd.DataFrame, image: FieldImage, labels: np.ndarray
+    model: CropModel | TreeModel,
+    cells: pd.DataFrame,
+    image: FieldImage,
+    labels: np.ndarray,
+    others: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """The cells of one field with ``state`` and ``probability_<positive>``.
 
@@ -277,7 +281,8 @@ def classify_field(
         return _told_by_trees(cells, model)
     if not len(cells):
         return _join_told(cells, predict_crops(model, no_crops(model)))
-    return _join_told(cells, predict_crops(model, crops_of(image, labels, cells["field"].iloc[0], model.settings)))
+    crops = crops_of(image, labels, cells["field"].iloc[0], model.settings, others)
+    return _join_told(cells, predict_crops(model, crops))
 
 
 def _join_told(cells: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,6 @@
 cells and holds. The log is written first: whoever is killed in between loses nothing, and the others are made again.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -40,6 +39,7 @@ from cellular.jobs.corrections_log import (
 from cellular.jobs.machine import user
 from cellular.jobs.states_by_hand import ByHand, as_table, changes, check_same, take_in, write_states
 from cellular.labels import edit, follow
+from cellular.labels.cells import pixel_hash
 
 
 def _split(labels: np.ndarray, cell: int, new: list[int], line: Any = None, seeds: Any = None) -> np.ndarray:
@@ -134,13 +134,16 @@ def corrected(plate: Plate, folder: str | Path | None) -> tuple[Plate, Correctio
 
 def corrected_by(plate: Plate, found: Corrections) -> Plate:
     """`plate` with the corrected label images of `found`; raises as :func:`corrected` does."""
-    here = {item.name: item for item in plate.fields}
+    here = {item.name for item in plate.fields}
     every = dict.fromkeys([*found.fields, *found.states()["field"]])
-    if every and not here.keys() & every:
+    if every and here.isdisjoint(every):
         raise InputError(f"{found.folder} corrects {next(iter(every))} and the like, no field of {plate.folder}")
-    labels = {name: _mended(found, here[name]) for name in found.fields if name in here}
-    fields = tuple(replace(item, labels=labels.get(item.name, item.labels)) for item in plate.fields)
-    return replace(plate, fields=fields)
+    own = set(found.fields)
+    fields = [
+        replace(item, labels=_mended(found, item), original=item.labels) if item.name in own else item
+        for item in plate.fields
+    ]
+    return replace(plate, fields=tuple(fields))
 
 
 def annotated(source: Plate | str | Path, folder: str | Path | None) -> Plate:
@@ -391,10 +394,3 @@ def _done(marked: Marked, operation: str, arguments: Mapping[str, Any]) -> Marke
     after = OPERATIONS[operation](labels, **arguments)
     merged = (arguments["cells"], arguments["new"]) if operation == "merge" else ()
     return after, follow.follow(said, labels, after, *merged)
-
-
-def pixel_hash(labels: np.ndarray) -> str:
-    """SHA-256 of a label image's size and numbers, however they are stored."""
-    digest = hashlib.sha256(repr(labels.shape).encode())
-    digest.update(np.ascontiguousarray(labels, np.uint32).data)
-    return digest.hexdigest()

@@ -10,7 +10,7 @@ from cellular.autophagy.state.by_hand import check_measured
 from cellular.autophagy.state.crop_model import CropModel, CropSettings
 from cellular.autophagy.state.crops import Crops, cut_crops
 from cellular.data.find import as_plate
-from cellular.data.image import FieldImage, load_labels
+from cellular.data.image import FieldImage, load_labels, load_others
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import InputError
 from cellular.jobs.scale import common_scale, read_comparable
@@ -41,12 +41,15 @@ def crops_by_field(fields: Mapping[str, FieldFiles], cells: pd.DataFrame, settin
         image = read_comparable(item, scale)
         labels = load_labels(item, image.shape)
         check_measured(name, rows[name], labels)
-        yield crops_of(image, labels, name, settings)
+        yield crops_of(image, labels, name, settings, load_others(item, image.shape))
 
 
-def crops_of(image: FieldImage, labels: np.ndarray, name: str, settings: CropSettings) -> Crops:
-    """The cells of one field cut out as the network wants them."""
-    return cut_crops(image, labels, name, channels=settings.channels, side_px=settings.side_px, size=settings.size)
+def crops_of(
+    image: FieldImage, labels: np.ndarray, name: str, settings: CropSettings, others: np.ndarray | None = None
+) -> Crops:
+    """The cells of one field cut out as the network wants them; of `others` see :func:`cut_crops`."""
+    channels, side_px, size = settings.channels, settings.side_px, settings.size
+    return cut_crops(image, labels, name, channels=channels, side_px=side_px, size=size, others=others)
 
 
 def no_crops(model: CropModel) -> Crops:

@@ -20,7 +20,7 @@ from cellular.autophagy.state.by_hand import BY_HAND, PLACE, not_there, with_sta
 from cellular.data.channels import MARKER
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image
-from cellular.data.image import FieldImage, load_labels
+from cellular.data.image import FieldImage, load_labels, load_others
 from cellular.data.listing import PLATE
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, import_extra
@@ -223,7 +223,8 @@ class _Measuring:
         image = self.flat.correct(read_comparable(item, self.scale), item)
         labels = load_labels(item, image.shape)
         nuclei = self.source.write(item, image, labels, self.out / "labels") if self.source else None
-        tables = measure_field(image, labels, item.name, self.settings, self.about[item.name], nuclei)
+        about, others = self.about[item.name], load_others(item, image.shape)
+        tables = measure_field(image, labels, item.name, self.settings, about, nuclei, others)
         if item.name in self.shown:
             draw_puncta(overlay_path(self.out, item.name), image, labels, tables, nuclei)
         return tables

@@ -15,7 +15,7 @@ from cellular.autophagy.quality.field import measure_quality
 from cellular.autophagy.quality.flags import flag_fields, same_images
 from cellular.data.find import as_plate
 from cellular.data.formats.images import write_image
-from cellular.data.image import FieldImage, load_labels, read_field
+from cellular.data.image import FieldImage, load_labels, load_others, read_field
 from cellular.data.listing import PLATE
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError
@@ -120,15 +120,18 @@ class Looking:
         """For the fields of a plate."""
         return cls(about_fields(plate), {item.name for item in lit_fields(plate)})
 
-    def look(self, item: FieldFiles, image: FieldImage, labels: np.ndarray | None) -> dict[str, pd.DataFrame]:
-        """The tables that :func:`judge` needs, of a field's image as recorded and its labels."""
-        tables = measure_quality(image, item.name, labels, self.about[item.name])
+    def look(
+        self, item: FieldFiles, image: FieldImage, labels: np.ndarray | None, others: np.ndarray | None = None
+    ) -> dict[str, pd.DataFrame]:
+        """The tables that :func:`judge` needs, of a field's image as recorded, its labels and the `others`."""
+        tables = measure_quality(image, item.name, labels, self.about[item.name], others)
         return {name: table for name, table in tables.items() if name != LIGHT or item.name in self.lit}
 
     def do(self, item: FieldFiles) -> Mapping[str, pd.DataFrame]:
         """The same of its files."""
         image = read_field(item)
-        return self.look(item, image, load_labels(item, image.shape) if item.labels else None)
+        labels = load_labels(item, image.shape) if item.labels else None
+        return self.look(item, image, labels, load_others(item, image.shape))
 
 
 def judge(plate: Plate, tables: Mapping[str, pd.DataFrame], out: Path, flat: FlatField) -> Quality:

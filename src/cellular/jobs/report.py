@@ -11,12 +11,13 @@ from cellular.data.plate import Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import alone_in, read_csv, read_json
 from cellular.jobs.conclude import AnalyseSettings, conclude
-from cellular.jobs.corrections import Corrections, open_corrections, pixel_hash
+from cellular.jobs.corrections import Corrections, open_corrections
 from cellular.jobs.evaluation_page import evaluation_page_again
 from cellular.jobs.evaluation_pictures import PAGE
 from cellular.jobs.flat_field import open_flat_field, settle
 from cellular.jobs.runner import ITEMS, Done, Joined, finished
 from cellular.jobs.runs import MADE_WITH, corrections_of
+from cellular.labels.cells import pixel_hash
 from cellular.settings import settings_from
 from cellular.tables import read_table
 

@@ -368,7 +368,7 @@ def spread(items: Sequence[FieldFiles], count: int) -> Sequence[FieldFiles]:
 
 
 def files_of(item: FieldFiles) -> tuple[Path, ...]:
-    """Files that a field's pixels are read from, and its label image where it has one: the usual inputs.
+    """Files that a field's pixels are read from, and its label images where it has any: the usual inputs.
 
     Raises InputError for an OME-Zarr of which that cannot be told.
     """
@@ -377,4 +377,4 @@ def files_of(item: FieldFiles) -> tuple[Path, ...]:
         for path, z in one.slices:
             planes.setdefault(path, {})[one.scene, one.t, z] = None
     found = dict.fromkeys(file for path, own in planes.items() for file in files_behind(path, own))
-    return (*found, *((item.labels,) if item.labels else ()))
+    return (*found, *(path for path in (item.labels, item.ignore, item.original) if path is not None))

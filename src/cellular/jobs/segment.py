@@ -154,7 +154,7 @@ class _Segmenting:
 
 def files_of_images(item: FieldFiles) -> tuple[Path, ...]:
     """The field's image files, its labels left out: they are what is made."""
-    return files_of(replace(item, labels=None))
+    return files_of(replace(item, labels=None, ignore=None, original=None))
 
 
 def segment_field(

@@ -1,5 +1,6 @@
 """The cells of a label image, one by one: pixels and boxes."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,3 +107,10 @@ def areas_of(labels: np.ndarray) -> np.ndarray:
         labels = without_gaps(labels)[1]
     areas = np.bincount(labels.ravel())[1:]
     return areas[areas > 0]
+
+
+def pixel_hash(labels: np.ndarray) -> str:
+    """SHA-256 of a label image's size and numbers, however they are stored."""
+    digest = hashlib.sha256(repr(labels.shape).encode())
+    digest.update(np.ascontiguousarray(labels, np.uint32).data)
+    return digest.hexdigest()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pictures import field_image
 
-from cellular.autophagy.measure.unmix import transmitted_shares, unmix
+from cellular.autophagy.measure.unmix import clear_of_cells, transmitted_shares, unmix
 from cellular.data.image import FieldImage
 from cellular.errors import InputError
 
@@ -96,3 +96,12 @@ def test_a_background_of_one_level_has_the_noise_of_rounding():
     assert found.background == (3,)
     # of a uniform error one level wide
     assert found.noise == pytest.approx((np.sqrt(1 / 12),))
+
+
+def test_other_cells_are_no_ground_unless_they_leave_none():
+    labels, others = np.zeros((100, 100), np.uint16), np.zeros((100, 100), bool)
+    labels[20:30, 20:30], others[60:70, 60:70] = 1, True
+    clear = clear_of_cells(labels, others)
+    assert not clear[50:80, 50:80].any()
+    assert clear.sum() == 100 * 100 - 2 * 34**2  # 12 px off the one and the other
+    np.testing.assert_array_equal(clear_of_cells(labels, np.ones_like(others)), clear_of_cells(labels))

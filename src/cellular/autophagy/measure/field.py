@@ -126,6 +126,7 @@ def measure_field(
     settings: MeasureSettings | None = None,
     about: Mapping[str, Any] | None = None,
     nuclei: np.ndarray | None = None,
+    others: np.ndarray | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Measure every cell of one field.
 
@@ -137,6 +138,7 @@ def measure_field(
     about : where it is on the plate (``date, plate, well, site, timepoint``) and what its well was given, for the table
         of images: a row of :meth:`cellular.data.plate.Plate.table`.
     nuclei : (Y, X) label image of nuclei, in any numbers; None where they are not known.
+    others : (Y, X) bool, pixels of cells that are not measured and no background; None where none are known.
 
     Returns
     -------
@@ -146,7 +148,7 @@ def measure_field(
     Raises InputError where image and labels do not fit together, or a channel is missing.
     """
     settings = (settings or MeasureSettings()).for_field(image.pixel_size_um)
-    material = _material(image, labels, settings, nuclei)
+    material = _material(image, labels, settings, nuclei, others)
     n, size = material.regions.labels.size, settings.pixel_size_um
     cells = {"field": np.full(n, field, object), "label": material.regions.labels}
     for measure in MEASUREMENTS.values():
@@ -161,10 +163,16 @@ def measure_field(
     return found | {"images": typed("images", _image_row(field, material, found, about or {}))}
 
 
-def _material(image: FieldImage, labels: np.ndarray, settings: MeasureSettings, nuclei: np.ndarray | None) -> Material:
+def _material(
+    image: FieldImage,
+    labels: np.ndarray,
+    settings: MeasureSettings,
+    nuclei: np.ndarray | None,
+    others: np.ndarray | None,
+) -> Material:
     """Channels, puncta and nuclei of a field."""
     labels = as_labels(labels)
-    channels, regions = unmix(image, labels, settings.needs), Regions.of(labels)
+    channels, regions = unmix(image, labels, settings.needs, others), Regions.of(labels)
     size = settings.pixel_size_um
     largest = settings.puncta.sigmas(size)[-1]
     matched = None if nuclei is None else match_nuclei(as_labels(nuclei), labels)

@@ -85,7 +85,9 @@ class Channels:
         return self.planes[name] - np.float32(self.off(name)[0])
 
 
-def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER) -> Channels:
+def unmix(
+    image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER, others: np.ndarray | None = None
+) -> Channels:
     """Take a field apart into its channels, transmitted light left out.
 
     In a composite, blue is transmitted light alone, which is in red and green too. The multiple that is there is fitted
@@ -96,6 +98,7 @@ def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER)
     image : for a composite with transmitted light.
     labels : (Y, X), 0 = background.
     need : roles that the image must have.
+    others : (Y, X) bool, pixels of further cells, which are no background; see :func:`clear_of_cells`.
 
     Raises InputError for an image without these channels or without any, of another size than its labels, with values
     that are no numbers, or full of cells, for nothing is left to tell the background.
@@ -110,7 +113,7 @@ def unmix(image: FieldImage, labels: np.ndarray, need: Sequence[str] = REPORTER)
         raise InputError(f"image {image.shape} and labels {labels.shape} differ in size")
     if image.pixels.dtype.kind == "f" and not all(np.isfinite(plane).all() for plane in planes):
         raise InputError("the image holds NaN or infinite intensities; mend them, or leave the field out")
-    clear = clear_of_cells(labels)
+    clear = clear_of_cells(labels, others)
     if (off := np.count_nonzero(clear)) < min(_FEWEST_PIXELS, labels.size // 10):
         raise InputError(
             f"{off} of {labels.size} pixels are off the cells: light is measured over the background, which these do "
@@ -161,14 +164,19 @@ def channel_name(role: str) -> str:
     return re.sub(r"[\W_]+", "_", role.removeprefix(MARKER)).strip("_") or "marker"
 
 
-def clear_of_cells(labels: np.ndarray) -> np.ndarray:
-    """(Y, X) bool: background away from cells; nearer to them where a crowded field has too little."""
-    cells = (labels > 0).astype(np.uint8)
-    for reach in (_CLEAR_PX, 2):
-        grown = cv2.dilate(cells, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-        if np.count_nonzero(grown == 0) >= min(_ENOUGH_PIXELS, labels.size // 10):
-            return grown == 0
-    return cells == 0
+def clear_of_cells(labels: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
+    """(Y, X) bool: background away from cells; nearer to them where a crowded field has too little.
+
+    Away from `others` (Y, X) bool, too: cells that are not measured, as somebody deleted them, shine all the same.
+    Where these leave too little, they may be none (an outline around everything, deleted), and count for nothing.
+    """
+    cells = labels > 0
+    for occupied in [cells] if others is None else [cells | others, cells]:
+        for reach in (_CLEAR_PX, 2):
+            grown = cv2.dilate(occupied.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+            if np.count_nonzero(grown == 0) >= min(_ENOUGH_PIXELS, labels.size // 10):
+                return grown == 0
+    return ~cells
 
 
 def transmitted_shares(planes: Sequence[np.ndarray], transmitted: np.ndarray, clear: np.ndarray) -> tuple[float, ...]:

@@ -25,7 +25,11 @@ PLACE = ("date", "plate", "well", "site", "timepoint")
 
 
 def measure_quality(
-    image: FieldImage, field: str, labels: np.ndarray | None = None, about: Mapping[str, Any] | None = None
+    image: FieldImage,
+    field: str,
+    labels: np.ndarray | None = None,
+    about: Mapping[str, Any] | None = None,
+    others: np.ndarray | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Measure one field as the camera recorded it.
 
@@ -35,6 +39,7 @@ def measure_quality(
     field : its name.
     labels : (Y, X) label image, 0 = ground, for cells and debris; None leaves them missing.
     about : where it is on the plate: a row of :meth:`cellular.data.plate.Plate.table`.
+    others : (Y, X) bool, pixels of cells that are not among `labels` and no debris; None where none are known.
 
     Returns
     -------
@@ -50,7 +55,7 @@ def measure_quality(
     measured: dict[str, dict[str, float]] = {name: {} for name in PATTERNS["quality"]}
     planes = _planes(image)
     grounds = [find_background(plane) for plane in planes]
-    places = None if labels is None else (labels > 0, clear_of_cells(labels))
+    places = None if labels is None else (labels > 0, clear_of_cells(labels, others))
     for index, (channel, plane, ground) in enumerate(zip(image.channels, planes, grounds)):
         for name, value in _measure_plane(plane, saturated_share(image, index), ground, places).items():
             measured[name][channel] = value

@@ -48,6 +48,7 @@ def cut_crops(
     channels: Sequence[str] = REPORTER,
     side_px: int = 160,
     size: int = 80,
+    others: np.ndarray | None = None,
 ) -> Crops:
     """Crops of all cells of one field, in ascending order of label.
 
@@ -57,10 +58,11 @@ def cut_crops(
     labels : (Y, X), 0 = background.
     side_px : side of the square about the middle of the cell's box; what reaches beyond is cut off.
     size : side of the crop in its own pixels, each the mean of those of the image it covers.
+    others : (Y, X) bool, pixels of further cells, which are no background; None where none are known.
 
     Raises InputError for an image without the channels asked for.
     """
-    planes, source = _planes(image, labels, channels)
+    planes, source = _planes(image, labels, channels, others)
     numbers, boxes = windows_of(labels)
     pixels = np.zeros((len(numbers), len(planes) + 1, size, size), np.float32)
     for crop, number, box in zip(pixels, numbers, boxes):
@@ -88,13 +90,15 @@ def join_crops(parts: Sequence[Crops]) -> Crops:
     )
 
 
-def _planes(image: FieldImage, labels: np.ndarray, channels: Sequence[str]) -> tuple[list[np.ndarray], str]:
+def _planes(
+    image: FieldImage, labels: np.ndarray, channels: Sequence[str], others: np.ndarray | None
+) -> tuple[list[np.ndarray], str]:
     """The channels asked for, each less its median off the cells."""
-    found = unmix(image, labels)
+    found = unmix(image, labels, others=others)
     planes = {name: plane - level for (name, plane), level in zip(found.planes.items(), found.background)}
     if TRANSMITTED in channels:
         light = image.plane(TRANSMITTED).astype(np.float32)
-        planes[TRANSMITTED] = light - np.median(light[clear_of_cells(labels)])
+        planes[TRANSMITTED] = light - np.median(light[clear_of_cells(labels, others)])
     return [planes[name] for name in channels], found.source
 
 
