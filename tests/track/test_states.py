@@ -1,68 +1,9 @@
 import numpy as np
-import pandas as pd
 import pytest
+from tracks import table
 
 from cellular.errors import InputError
-from cellular.track.states import activated_over_time, activation_times, switch_probabilities, transitions
-
-
-def table(*tracks: tuple[str, list[float]]) -> pd.DataFrame:
-    """Tracks as (series, probability of activation at timepoints 1, 2, ...)."""
-    return pd.DataFrame(
-        [
-            {"series": series, "track": number, "timepoint": t, "probability_activated": p}
-            for number, (series, values) in enumerate(tracks, 1)
-            for t, p in enumerate(values, 1)
-        ]
-    )
-
-
-def test_transitions_by_hand():
-    found = transitions(table(("a", [0.1, 0.2, 0.9]), ("a", [0.1, 0.9, 0.9]), ("a", [0.8, 0.1])))
-    assert found.counts.tolist() == [[1, 2], [1, 1]]
-    assert found.probability.tolist() == [[pytest.approx(1 / 3), pytest.approx(2 / 3)], [0.5, 0.5]]
-    assert (found.steps, found.tracks, found.series, found.method) == (5, 3, 1, "Wilson")
-
-
-def test_wilson_interval_is_statsmodels():
-    from statsmodels.stats.proportion import proportion_confint
-
-    found = transitions(table(*[("a", [0.1, 0.1])] * 7, *[("a", [0.1, 0.9])] * 3))
-    assert (found.low[0, 1], found.high[0, 1]) == pytest.approx(proportion_confint(3, 10, method="wilson"))
-    assert np.isnan(found.low[1]).all()
-
-
-def test_gaps_and_unknown_states_break_the_chain():
-    tracks = table(("a", [0.1, np.nan, 0.9]))
-    assert transitions(tracks).steps == 0
-    assert transitions(table(("a", [0.1, 0.9, 0.9]))[lambda t: t["timepoint"] != 2]).steps == 0
-
-
-def test_intervals_rest_on_series_and_not_on_cells():
-    """Cells of one series are all alike here: however many there are, two series are two observations."""
-    few = table(*[("a", [0.1, 0.9])] * 5, *[("b", [0.1, 0.1])] * 5)
-    many = table(*[("a", [0.1, 0.9])] * 200, *[("b", [0.1, 0.1])] * 200)
-    # variance 2 / 1 * 2 * (n / 4)**2 / n**2 = 1 / 4, that of one observation; Wilson's with Student's quantile of 1
-    quantile = 12.706
-    half = quantile / (1 + quantile**2) * np.sqrt(1 / 4 + quantile**2 / 4)
-    for found in (transitions(few), transitions(many)):
-        assert found.method == "Wilson between series"
-        assert (found.low[0, 1], found.high[0, 1]) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-6)
-    one_has_it = transitions(pd.concat([few, table(("c", [0.9, 0.9]))]))
-    assert np.isnan(one_has_it.low[1]).all()
-
-
-@pytest.mark.parametrize("series", [2, 3, 6])
-def test_intervals_of_few_series_hold_the_truth(series):
-    rng, held = np.random.default_rng(series), []
-    for _ in range(60):
-        rates = 1 / (1 + np.exp(1.4 - 0.4 * rng.normal(size=series)))
-        tracks = [
-            (str(n), [0.1, 0.9 if rng.random() < rate else 0.1]) for n, rate in enumerate(rates) for _ in range(30)
-        ]
-        found = transitions(table(*tracks))
-        held.append(found.low[0, 1] <= 0.205 <= found.high[0, 1])
-    assert np.mean(held) >= 0.92
+from cellular.track.states import activated_over_time, activation_times, switch_probabilities
 
 
 def test_switch_probabilities_by_hand():
@@ -147,16 +88,8 @@ def test_tracks_of_other_timepoints_share_what_is_learned():
 
 def test_bad_probabilities_are_refused():
     with pytest.raises(InputError, match=r"1\.5"):
-        transitions(table(("a", [0.1, 1.5])))
+        activation_times(table(("a", [0.1, 1.5])))
     with pytest.raises(InputError, match="probability_activated"):
-        transitions(table(("a", [0.1, 0.5])).drop(columns="probability_activated"))
+        activation_times(table(("a", [0.1, 0.5])).drop(columns="probability_activated"))
     with pytest.raises(InputError, match="level"):
         activation_times(table(("a", [0.1, 0.5])), level=1)
-
-
-def test_timepoints_by_tens_are_consecutive_and_a_lost_one_is_not_stepped_over():
-    tracks = table(("a", [0.1, 0.9, 0.9]), ("a", [0.1, 0.1, 0.9])).assign(timepoint=lambda t: t["timepoint"] * 10)
-    found = transitions(tracks, step=10)
-    assert found.counts.tolist() == [[1, 2], [0, 1]]
-    lost = tracks[(tracks["track"] == 1) | (tracks["timepoint"] != 20)]  # the second track has 10 and 30 left
-    assert transitions(lost, step=10).counts.tolist() == [[0, 1], [0, 1]]

@@ -27,8 +27,9 @@ from cellular.track.export import EXPORTS, write_export
 from cellular.track.link import TrackSettings, link
 from cellular.track.scores import score_tracks
 from cellular.track.series import group_series, step_of
-from cellular.track.states import activated_over_time, activation_times, transitions
+from cellular.track.states import activated_over_time, activation_times
 from cellular.track.summary import summarise
+from cellular.track.transitions import transitions
 
 logger = logging.getLogger(__name__)
 

@@ -155,7 +155,7 @@ def _add_tracks(page: Page, summary: pd.DataFrame, folder: Path) -> None:
     if (folder / "transitions.csv").is_file():
         page.table(
             read_csv(folder / "transitions.csv"),
-            caption="From one timepoint to the next, by classified state, all wells together:",
+            caption="From one timepoint to the next, the classifier's doubt allowed for, all wells together:",
         )
         page.table(
             read_csv(folder / "activated_over_time.csv"),

@@ -1,9 +1,7 @@
-"""Autophagy state along tracks: how often cells change state, and when they were activated.
+"""Autophagy state along tracks: when cells were activated.
 
-Both work from the classifier's probability of activation, so a cell that could be either counts as that.
+All works from the classifier's probability of activation, so a cell that could be either counts as that.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,99 +12,13 @@ from cellular.errors import InputError
 STATES = ("basal", "activated")
 _NORMAL = float(norm.ppf(0.975))
 # No classifier is surer than that.
-_LEAST = 1e-6
+LEAST = 1e-6
 # Shares by timepoint are learned until none moves by more than this, or so often.
 _STEADY, _MOST_ROUNDS = 1e-5, 2000
 
 
-@dataclass(frozen=True)
-class Transitions:
-    """How states follow each other from one timepoint to the next.
-
-    Attributes
-    ----------
-    counts : (2, 2) steps from row state to column state, in the order of :data:`STATES`.
-    probability : (2, 2) counts over row sums, NaN for a state that was never left nor kept.
-    low, high : (2, 2) 95 % interval. With two or more series it rests on how these differ (cells of one field share
-        their field's fate; :func:`_between`); with one it is Wilson's, which takes steps as independent and is
-        therefore too narrow. NaN for a state that one of several series has.
-    steps, tracks, series : what it rests on.
-    method : ``"Wilson between series"`` or ``"Wilson"``.
-    """
-
-    counts: np.ndarray
-    probability: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    steps: int
-    tracks: int
-    series: int
-    method: str
-
-    def table(self) -> pd.DataFrame:
-        """One row per pair of states."""
-        return pd.DataFrame(
-            [
-                {
-                    "from": STATES[i],
-                    "to": STATES[j],
-                    "steps": int(self.counts[i, j]),
-                    "probability": self.probability[i, j],
-                    "ci_low": self.low[i, j],
-                    "ci_high": self.high[i, j],
-                }
-                for i in range(2)
-                for j in range(2)
-            ]
-        )
-
-
-def transitions(tracks: pd.DataFrame, *, step: int = 1, probability: str = "probability_activated") -> Transitions:
-    """Transition matrix from consecutive timepoints of the same track.
-
-    Parameters
-    ----------
-    tracks : table with ``series, track, timepoint`` and the column `probability` (of activation, 0..1); a cell is
-        activated at 0.5 and above; rows without a probability, and skipped timepoints, break the chain.
-    step : from one timepoint to the next (:func:`cellular.track.series.step_of`); two that are farther apart are no
-        consecutive ones.
-    """
-    steps = _steps(tracks, probability, step)
-    names, code = np.unique(steps["series"], return_inverse=True)
-    per_series = np.zeros((len(names), 2, 2))
-    np.add.at(per_series, (code, steps["before"].to_numpy(int), steps["after"].to_numpy(int)), 1)
-    counts = per_series.sum(axis=0)
-    left = per_series.sum(axis=2, keepdims=True)
-    low, high = _between(per_series, left) if len(names) > 1 else _wilson(_rows_to_one(counts), left.sum(axis=0))
-    return Transitions(
-        counts=counts.astype(int),
-        probability=_rows_to_one(counts),
-        low=low,
-        high=high,
-        steps=len(steps),
-        tracks=int(steps[["series", "track"]].drop_duplicates().shape[0]),
-        series=len(names),
-        method="Wilson between series" if len(names) > 1 else "Wilson",
-    )
-
-
-def _steps(tracks: pd.DataFrame, probability: str, step: int) -> pd.DataFrame:
-    """One row per pair of consecutive timepoints of a track, with the states ``before`` and ``after`` (0 or 1)."""
-    _check_columns(tracks, probability)
-    known = tracks.dropna(subset=[probability]).sort_values(["series", "track", "timepoint"])
-    following = known.groupby(["series", "track"]).shift(-1)
-    consecutive = following["timepoint"] == known["timepoint"] + step
-    return pd.DataFrame(
-        {
-            "series": known["series"],
-            "track": known["track"],
-            "before": known[probability] >= 0.5,
-            "after": following[probability] >= 0.5,
-        }
-    )[consecutive]
-
-
-def _check_columns(tracks: pd.DataFrame, probability: str) -> None:
+def check_columns(tracks: pd.DataFrame, probability: str) -> None:
+    """Raise InputError for tracks without `probability` or a place, and where it is none."""
     missing = {"series", "track", "timepoint", probability} - set(tracks.columns)
     if missing:
         raise InputError(f"States along tracks need the column(s) {sorted(missing)}")
@@ -115,12 +27,7 @@ def _check_columns(tracks: pd.DataFrame, probability: str) -> None:
         raise InputError(f"{probability} must lie in 0..1, found {values[~values.between(0, 1)].iloc[0]}")
 
 
-def _rows_to_one(counts: np.ndarray) -> np.ndarray:
-    total = counts.sum(axis=-1, keepdims=True)
-    return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
-
-
-def _between(parts: np.ndarray, wholes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def between(parts: np.ndarray, wholes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """95 % interval of shares, `parts` over `wholes` (S, ...), from how the S series differ; NaN with fewer than two.
 
     Wilson's for as many observations as have the variance that the ratio estimate has between series (Cochran, Sampling
@@ -134,10 +41,10 @@ def _between(parts: np.ndarray, wholes: np.ndarray) -> tuple[np.ndarray, np.ndar
         alike = (spread == 0) | (share == 0) | (share == 1)  # but for rounding
         effective = np.minimum(total, np.where(alike, np.inf, share * (1 - share) / spread))
     enough = np.where(series > 1, effective, np.nan)
-    return _wilson(share, enough, t.ppf(0.975, np.maximum(series - 1, 1)))
+    return wilson(share, enough, t.ppf(0.975, np.maximum(series - 1, 1)))
 
 
-def _wilson(share: np.ndarray, n: np.ndarray, z: np.ndarray | float = _NORMAL) -> tuple[np.ndarray, np.ndarray]:
+def wilson(share: np.ndarray, n: np.ndarray, z: np.ndarray | float = _NORMAL) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's interval of shares of `n` at the quantile `z` (Wilson, JASA 22, 209, 1927); NaN of none."""
     n = np.where(n > 0, n, np.nan)
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
@@ -169,7 +76,7 @@ def activation_times(
     """
     if not 0 < level < 1:
         raise InputError(f"level must lie between 0 and 1, got {level}")
-    _check_columns(tracks, probability)
+    check_columns(tracks, probability)
     known = tracks.dropna(subset=[probability]).sort_values(["series", "track", "timepoint"])
     rows = []
     for (series, track), group in known.groupby(["series", "track"], sort=True):
@@ -205,7 +112,7 @@ def switch_probabilities(probabilities: np.ndarray) -> np.ndarray:
 
 
 def _log_likelihood(probabilities: np.ndarray) -> np.ndarray:
-    p = np.clip(probabilities, _LEAST, 1 - _LEAST)
+    p = np.clip(probabilities, LEAST, 1 - LEAST)
     basal = np.concatenate([[0], np.cumsum(np.log1p(-p))])
     activated = np.concatenate([np.cumsum(np.log(p)[::-1])[::-1], [0]])
     return basal + activated
@@ -242,21 +149,21 @@ def _shortest_run(weights: np.ndarray, level: float) -> tuple[int, int]:
 
 
 def activated_over_time(tracks: pd.DataFrame, *, probability: str = "probability_activated") -> pd.DataFrame:
-    """Share of tracks switched by each timepoint, with a 95 % interval from how the series differ (:func:`_between`).
+    """Share of tracks switched by each timepoint, with a 95 % interval from how the series differ (:func:`between`).
 
     The model of :func:`activation_times`, but how likely a switch is at each timepoint is learned from all tracks of a
     series (:func:`_switched`): taken for equally likely, a share would rise where no cell switches. A track is taken
     over its own timepoints only. Columns: ``timepoint, activated, ci_low, ci_high, tracks, series``; the interval is
     NaN where there is a single series.
     """
-    _check_columns(tracks, probability)
+    check_columns(tracks, probability)
     known = tracks.dropna(subset=[probability]).sort_values(["series", "track", "timepoint"])
     known = known[known.groupby(["series", "track"])["timepoint"].transform("size") > 1]
     shares = [_switched(group.assign(share=group[probability])) for _, group in known.groupby("series")]
     table = pd.concat([known.assign(share=0.0).iloc[:0], *shares])
     sums = table.pivot_table(index="series", columns="timepoint", values="share", aggfunc="sum", fill_value=0)
     counts = table.pivot_table(index="series", columns="timepoint", values="share", aggfunc="count", fill_value=0)
-    low, high = _between(sums.to_numpy(), counts.to_numpy())
+    low, high = between(sums.to_numpy(), counts.to_numpy())
     return pd.DataFrame(
         {
             "timepoint": sums.columns,
@@ -278,7 +185,7 @@ def _switched(rows: pd.DataFrame) -> pd.DataFrame:
     """
     track, times = pd.factorize(rows["track"])[0], np.unique(rows["timepoint"])
     at = np.searchsorted(times, rows["timepoint"])
-    p = rows["share"].to_numpy(np.float64).clip(_LEAST, 1 - _LEAST)
+    p = rows["share"].to_numpy(np.float64).clip(LEAST, 1 - LEAST)
     # how much likelier a track's cell is activated from a timepoint on than from the next one; summed up from the end
     gain = np.zeros((track.max() + 1, len(times) + 1))
     gain[track, at] = np.log(p) - np.log1p(-p)
