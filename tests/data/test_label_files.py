@@ -132,6 +132,26 @@ def test_numbers_in_pieces_all_over_are_no_labels(images, tmp_path, capsys):
     assert "its numbers are each in pieces all over it" in capsys.readouterr().err
 
 
+def test_a_background_with_a_number_does_not_hide_grey_levels_and_classes():
+    """Its one large piece was most of the commonest numbers; and levels of one pixel each are in one piece."""
+    rng = np.random.default_rng(1)
+    grey = np.full((64, 64), 5, np.uint8)
+    grey[8:40, 8:40] = rng.integers(0, 200, (32, 32))
+    with pytest.raises(InputError, match="its numbers are each in pieces all over it"):
+        check_cells(grey, "a.png")
+    with pytest.raises(InputError, match="its numbers are each of a pixel or two"):
+        check_cells(rng.integers(0, 2**16, (64, 64)).astype(np.uint16), "a.tif")
+    sheet = np.tile(np.pad(np.ones((6, 6), np.uint8), 3), (4, 4))
+    for classes, cells in ((sheet + 1, 2), (2 - sheet, 1)):
+        with pytest.raises(InputError, match=f"its one label, {cells}, is in 16 pieces"):
+            check_cells(classes, "a.tif")
+    without_gaps = np.kron(np.arange(1, 10).reshape(3, 3), np.ones((5, 5), int)).astype(np.uint16)
+    assert check_cells(without_gaps, "a.tif") is without_gaps
+    two = np.zeros((20, 40), np.uint16)
+    two[2:18, 2:18], two[2:18:3, 22:38] = 1, 2  # one of two cells is in pieces
+    assert check_cells(two, "a.tif") is two
+
+
 def test_of_what_cellpose_wrote_of_one_image_the_corrected_file_is_taken(tmp_path):
     for ending in ("_cp_masks.png", "_seg.npy", "_rois.zip"):
         WRITERS[ending](tmp_path / f"A01{ending}")
