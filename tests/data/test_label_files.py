@@ -116,6 +116,31 @@ def test_images_beside_annotations_are_not_taken_for_labels(images, tmp_path):
     assert find_plate(images, labels=tmp_path / "exported").fields[0].labels == found.labels
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("A01_s1.txt", "Exposure 100 ms\n"), ("A01_s1.txt", "1 2\n3 4\n"), ("A01_s1.txt", ""), ("A01_s1.zip", "none")],
+)
+def test_what_a_microscope_tells_beside_label_images_is_no_annotation(name, content, images, tmp_path):
+    """Label images beside it were refused for it; beside an empty text, the field had no cell."""
+    write_image(tmp_path / "labels" / "A01_s1.tif", LABELS)
+    (tmp_path / "labels" / name).write_text(content)
+    (item,) = find_plate(images, labels=tmp_path / "labels").fields
+    np.testing.assert_array_equal(load_labels(item), LABELS)
+
+
+def test_json_of_another_kind_hides_no_annotations(images, tmp_path, caplog):
+    write_labels(tmp_path / "labels" / "A01_s1_masks.tif", LABELS)
+    export(tmp_path / "labels", "coco", tmp_path / "coco", images=images)
+    (found,) = (tmp_path / "coco").glob("*.json")
+    (found.parent / "a.json").write_text('{"a": 1}')
+    (item,) = find_plate(images, labels=found.parent).fields
+    assert item.labels == found
+    assert "1 JSON file(s) without annotations were left out" in caplog.text
+    found.unlink()
+    with pytest.raises(InputError, match="a.json is neither COCO"):
+        find_plate(images, labels=found.parent)
+
+
 def test_numbers_in_pieces_all_over_are_no_labels(images, tmp_path, capsys):
     """Grey levels became cells, and so did the classes of a mask of two."""
     grey = read_image(images / "A01_s1_w1.tif") - 90
