@@ -170,6 +170,9 @@ def test_a_background_with_a_number_does_not_hide_grey_levels_and_classes():
     for classes, cells in ((sheet + 1, 2), (2 - sheet, 1)):
         with pytest.raises(InputError, match=f"its one label, {cells}, is in 16 pieces"):
             check_cells(classes, "a.tif")
+    numbered = np.where(sheet, np.kron(np.arange(2, 18).reshape(4, 4), np.ones((12, 12), int)), 1).astype(np.uint16)
+    with pytest.raises(InputError, match="no pixel is 0, and label 1 surrounds 16 gaps"):  # would be a cell itself
+        check_cells(numbered, "a.tif")
     without_gaps = np.kron(np.arange(1, 10).reshape(3, 3), np.ones((5, 5), int)).astype(np.uint16)
     assert check_cells(without_gaps, "a.tif") is without_gaps
     two = np.zeros((20, 40), np.uint16)

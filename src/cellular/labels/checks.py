@@ -46,7 +46,13 @@ def check_cells(labels: np.ndarray, path: object) -> np.ndarray:
     _check_numbers(labels, path)
     if labels.size and labels.all():
         values, areas = np.unique(labels, return_counts=True)
-        _check_numbers(np.where(labels == values[areas.argmax()], 0, labels), path)
+        others = np.where(labels == values[areas.argmax()], 0, labels)
+        _check_numbers(others, path)
+        if (gaps := scipy.ndimage.label(others)[1]) > MOST_GAPS:
+            raise InputError(
+                f"{path}: no pixel is 0, and label {values[areas.argmax()]} surrounds {gaps} gaps; it looks like the "
+                "background, which is 0 in a label image"
+            )
     return labels
 
 
