@@ -101,7 +101,8 @@ def _scattered(labels: np.ndarray) -> str:
         counts = np.bincount(labels.ravel())
         present = np.flatnonzero(counts[1:]) + 1
         areas = counts[present]
-    if len(present) > _LEVELS and 2 * left > area > labels.size / 2:
+    counted = labels.max() < 1.1 * len(present)  # from 1 on, as cells are and levels are not
+    if len(present) > _LEVELS and 2 * left > area > labels.size / 2 and not counted:
         return "of a pixel or two"
     if left < 2 * len(present):
         return ""
