@@ -332,27 +332,26 @@ def worded(values: pd.Series, words: Mapping[Any, str]) -> pd.Series:
     return found if found.notna().any() else found.astype(object)
 
 
-_NUMBER = re.compile(r"^(?P<before>.*?)(?P<number>[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*(?P<after>.*)$")
+_NUMBER = re.compile(r"(?:(?<!\w)[-+])?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _PREFIX = {"p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3}
-_CONCENTRATION = re.compile(r"^(?P<prefix>[pnuµμm]?)(?P<unit>M\b|g/m?[lL]\b)(?P<rest>.*)$")
+_CONCENTRATION = re.compile(r"\s*(?P<prefix>[pnuµμm]?)(?:M\b|g/m?[lL]\b)")
 
 
 def number_order(name: str) -> tuple:
-    """Key that sorts names by the number in them, in its unit, else as text.
+    """Key that sorts names by each number in them, in its unit, else as text.
 
-    >>> sorted(["10", "1", "0", "2.5"], key=number_order)
-    ['0', '1', '2.5', '10']
-    >>> sorted(["1 uM", "drug", "10 nM", "100 nM"], key=number_order)
-    ['10 nM', '100 nM', '1 uM', 'drug']
+    >>> sorted(["1 uM", "drug", "10 nM", "2.5", "10"], key=number_order)
+    ['10 nM', '1 uM', '2.5', '10', 'drug']
+    >>> sorted(["day 1, dish-10", "day 1, dish-2"], key=number_order)
+    ['day 1, dish-2', 'day 1, dish-10']
     """
-    match = _NUMBER.match(name)
-    if match is None:
-        return (name, 1, 0.0, "")
-    number, after = float(match["number"]), match["after"]
-    unit = _CONCENTRATION.match(after)
-    if unit:
-        number, after = number * _PREFIX.get(unit["prefix"], 1.0), unit["unit"] + unit["rest"]
-    return (match["before"], 0, number, after)
+    parts, at = list[str | float](), 0
+    for match in _NUMBER.finditer(name):
+        unit = _CONCENTRATION.match(name, match.end())
+        number = float(match.group()) * (_PREFIX.get(unit["prefix"], 1.0) if unit else 1.0)
+        parts += [name[at : match.start()], 0, number]
+        at = unit.end("prefix") if unit else match.end()
+    return (*parts, name[at:], 1, name)
 
 
 def together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -116,6 +116,31 @@ def test_images_beside_annotations_are_not_taken_for_labels(images, tmp_path):
     assert find_plate(images, labels=tmp_path / "exported").fields[0].labels == found.labels
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("A01_s1.txt", "Exposure 100 ms\n"), ("A01_s1.txt", "1 2\n3 4\n"), ("A01_s1.txt", ""), ("A01_s1.zip", "none")],
+)
+def test_what_a_microscope_tells_beside_label_images_is_no_annotation(name, content, images, tmp_path):
+    """Label images beside it were refused for it; beside an empty text, the field had no cell."""
+    write_image(tmp_path / "labels" / "A01_s1.tif", LABELS)
+    (tmp_path / "labels" / name).write_text(content)
+    (item,) = find_plate(images, labels=tmp_path / "labels").fields
+    np.testing.assert_array_equal(load_labels(item), LABELS)
+
+
+def test_json_of_another_kind_hides_no_annotations(images, tmp_path, caplog):
+    write_labels(tmp_path / "labels" / "A01_s1_masks.tif", LABELS)
+    export(tmp_path / "labels", "coco", tmp_path / "coco", images=images)
+    (found,) = (tmp_path / "coco").glob("*.json")
+    (found.parent / "a.json").write_text('{"a": 1}')
+    (item,) = find_plate(images, labels=found.parent).fields
+    assert item.labels == found
+    assert "1 JSON file(s) without annotations were left out" in caplog.text
+    found.unlink()
+    with pytest.raises(InputError, match="a.json is neither COCO"):
+        find_plate(images, labels=found.parent)
+
+
 def test_numbers_in_pieces_all_over_are_no_labels(images, tmp_path, capsys):
     """Grey levels became cells, and so did the classes of a mask of two."""
     grey = read_image(images / "A01_s1_w1.tif") - 90
@@ -130,6 +155,29 @@ def test_numbers_in_pieces_all_over_are_no_labels(images, tmp_path, capsys):
     assert check_cells(cells, "a.png") is cells
     assert main(["export", str(images), "--to", "coco", "--out", str(tmp_path / "out")]) == EXIT_ERROR
     assert "its numbers are each in pieces all over it" in capsys.readouterr().err
+
+
+def test_a_background_with_a_number_does_not_hide_grey_levels_and_classes():
+    """Its one large piece was most of the commonest numbers; and levels of one pixel each are in one piece."""
+    rng = np.random.default_rng(1)
+    grey = np.full((64, 64), 5, np.uint8)
+    grey[8:40, 8:40] = rng.integers(0, 200, (32, 32))
+    with pytest.raises(InputError, match="its numbers are each in pieces all over it"):
+        check_cells(grey, "a.png")
+    with pytest.raises(InputError, match="its numbers are each of a pixel or two"):
+        check_cells(rng.integers(0, 2**16, (64, 64)).astype(np.uint16), "a.tif")
+    sheet = np.tile(np.pad(np.ones((6, 6), np.uint8), 3), (4, 4))
+    for classes, cells in ((sheet + 1, 2), (2 - sheet, 1)):
+        with pytest.raises(InputError, match=f"its one label, {cells}, is in 16 pieces"):
+            check_cells(classes, "a.tif")
+    numbered = np.where(sheet, np.kron(np.arange(2, 18).reshape(4, 4), np.ones((12, 12), int)), 1).astype(np.uint16)
+    with pytest.raises(InputError, match="no pixel is 0, and label 1 surrounds 16 gaps"):  # would be a cell itself
+        check_cells(numbered, "a.tif")
+    without_gaps = np.kron(np.arange(1, 10).reshape(3, 3), np.ones((5, 5), int)).astype(np.uint16)
+    assert check_cells(without_gaps, "a.tif") is without_gaps
+    two = np.zeros((20, 40), np.uint16)
+    two[2:18, 2:18], two[2:18:3, 22:38] = 1, 2  # one of two cells is in pieces
+    assert check_cells(two, "a.tif") is two
 
 
 def test_of_what_cellpose_wrote_of_one_image_the_corrected_file_is_taken(tmp_path):

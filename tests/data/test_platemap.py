@@ -61,6 +61,13 @@ def test_drawn(read):
     assert rows(found) == expected
 
 
+def test_a_drawn_plate_with_well_in_its_corner_is_not_named_so(read):
+    """What was drawn stood for the wells' own names."""
+    found = read("Well,1,2\nA,DMSO,EBSS\n")
+    assert list(found.table) == ["well", "treatment"]
+    assert rows(found) == [["A01", "DMSO"], ["A02", "EBSS"]]
+
+
 def test_a_name_alone_on_the_line_above(read):
     found = read("My plate\n\ntreatment\n,1,2\nA,x,y\nB,\n\nbatch\n,1,2\nA,,001\n")
     assert list(found.table) == ["well", "treatment", "batch"]

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import t
 from tracks import table
 
 from cellular.errors import InputError
@@ -75,6 +76,29 @@ def test_no_share_rises_where_no_cell_switches(share):
     found = activated_over_time(table(*tracks))
     assert found["activated"].to_numpy() == pytest.approx(np.full(5, share), abs=0.05)
     assert (found["ci_high"] >= share).all()
+
+
+def test_no_share_rises_where_series_hold_a_few_tracks_each():
+    """Learned from two tracks a series, three in ten cells switched by the last timepoint, of which none did."""
+    rng, apart = np.random.default_rng(3), 1.2  # an AUC of 0.80
+    scores = rng.normal(-apart / 2, 1, (300, 5))
+    rows = [(f"s{k // 2}", row.tolist()) for k, row in enumerate(1 / (1 + np.exp(-apart * scores)))]
+    found = activated_over_time(table(*rows))
+    assert found["activated"].max() < 0.1
+    assert (found["ci_low"] < 0.02).all()
+    assert found["ci_high"].iloc[-1] < 0.3
+
+
+def test_shares_differ_between_series_as_their_cells_do():
+    """What all tracks tell draws doubtful ones of all series together, and must not narrow the interval."""
+    rng, apart = np.random.default_rng(4), 1.2
+    switched = np.repeat(np.arange(12) % 2, 30)  # of twelve series half are activated throughout, half never
+    scores = rng.normal(apart * (switched[:, None] - 0.5), 1, (360, 2))
+    rows = [(f"s{k // 30}", row.tolist()) for k, row in enumerate(1 / (1 + np.exp(-apart * scores)))]
+    last = activated_over_time(table(*rows)).iloc[-1]
+    # Wilson's of the variance between series that are 0 or 1, with Student's quantile of 11 degrees of freedom
+    half = t.ppf(0.975, 11) * np.sqrt(0.25 / 11)
+    assert last["ci_high"] - last["ci_low"] == pytest.approx(2 * half, rel=0.25)
 
 
 def test_tracks_of_other_timepoints_share_what_is_learned():

@@ -21,7 +21,8 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
     """Label image by name of field, from `folder` or its ``labels``.
 
     Files ending as label images do are taken; only where there is none of these, a COCO file of the fields or a YOLO
-    file of each, beside which images are images; and where there is no such file either, images under their own names.
+    file of each, beside which images are images; and where there is no such file either, images under their own names,
+    but for copies of the fields' images, beside which any annotations are taken.
 
     Raises MissingInputError without such a folder, InputError as :func:`find_labels`, for label images of none of the
     fields, and for the fields' own images.
@@ -29,7 +30,7 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
     folder = Path(folder)
     if not folder.is_dir():
         raise MissingInputError(f"No such folder of label images: {folder}")
-    found, own, none = _labels_in(folder), dict[str, Path](), ""
+    found, own, files, none = _labels_in(folder), dict[str, Path](), dict[str, Path | str](), ""
     if fields and not any(map(is_one_fields_labels, found.values())):
         try:
             files = _annotations_in(fields, folder)
@@ -37,13 +38,15 @@ def match_labels(fields: Sequence[FieldFiles], folder: str | Path) -> dict[str, 
             if not found:
                 raise
             none = str(error)
-        else:
+        if files and (not found or _of_data_set(files.values())):
             return _of_annotations(fields, files)
         images = {same_name(field_name(file)): file for item in fields for file in item.images}
         own = {name: path for name, path in found.items() if name in images and _same(images[name], path)}
     matched = of_fields(fields, {name: path for name, path in found.items() if name not in own})
     unlabelled = (item for item in fields if item.name not in matched)
     if image := next((own[name] for item in unlabelled for name in names_of(item) & own.keys()), None):
+        if files:
+            return _of_annotations(fields, files)
         raise InputError(f"{image} is the image itself, whose levels are no cells, and {none}")
     if fields and not matched:
         there = ", ".join(path.name for path in list(found.values())[:3])
@@ -99,6 +102,17 @@ def _annotations_in(fields: Sequence[FieldFiles], folder: Path) -> dict[str, Pat
     for sentence in said:
         logger.warning("%s", sentence)
     return files
+
+
+def _of_data_set(files: Iterable[Path | str]) -> bool:
+    """Whether one of the annotation files is of COCO or YOLO, so that images beside them are images.
+
+    Text, arrays and archives under the images' names may hold anything else, and an empty text no cell or no word.
+    """
+    from cellular.data.formats.yolo import holds_yolo
+
+    suffixes = ((path, path.suffix.lower()) for path in files if isinstance(path, Path))
+    return any(suffix == ".json" or (suffix == ".txt" and holds_yolo(path)) for path, suffix in suffixes)
 
 
 def _of_annotations(fields: Sequence[FieldFiles], files: Mapping[str, Path | str]) -> dict[str, Path]:

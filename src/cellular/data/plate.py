@@ -11,6 +11,7 @@ import pandas as pd
 
 from cellular.data.platemap import KEYS
 from cellular.errors import InputError
+from cellular.files import number_order
 
 # The order of a field image's channels; what has no role comes last, in the files' own order.
 ROLE_ORDER = ("mRFP", "EGFP", "transmitted", "DNA")
@@ -246,7 +247,7 @@ class Plate:
         known = self.table()
         apart = plates_apart(known)
         wells = set(zip(apart[known["well"].notna()], known["well"].dropna()))
-        named = sorted(set(apart) - {""}) if wells else sorted(known["date"].dropna().unique())
+        named = sorted(set(apart) - {""}, key=number_order) if wells else sorted(known["date"].dropna().unique())
         times = {item.timepoint for item in self.fields if item.timepoint is not None}
         what = [f"{len(self.fields)} fields" + (f", {len(wells)} wells" if wells else " of no plate")]
         listed = ", ".join(named[:4]) + (", ..." if len(named) > 4 else "")

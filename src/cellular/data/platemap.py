@@ -324,7 +324,7 @@ def _drawn(path: Path, sheets: list[Sheet]) -> _Wells:
 
 def _block_name(where: str, name: str, wells: _Wells) -> str:
     name = name.lower() if name.lower() in KNOWN else name
-    if not name:
+    if name in ("", "well"):  # in the corner, "well" is what letters and numbers are
         if wells.columns:
             raise InputError(f"{where}: the second plate drawn has no name; put its column's name in the corner")
         name = "treatment"

@@ -22,7 +22,7 @@ from cellular.autophagy.compare.plate_effects import (
 )
 from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.platemap import SAMPLE
-from cellular.files import plain_names, write_csv
+from cellular.files import number_order, plain_names, write_csv
 from cellular.report.assay import Assay, course_figure, dose_figure, flux_figure
 from cellular.report.plate import heatmap
 from cellular.report.style import save
@@ -120,7 +120,7 @@ def _draw(assay: Assay, folder: Path, treatments: Sequence[str]) -> dict[str, di
         if assay.flux:
             pictures["flux"] |= _draw_flux(assay.flux, feature, files[feature], folder, treatments)
         if len(assay.wells) and (assay.wells["feature"] == feature).any():
-            plates = sorted(assay.wells["plate"].unique())
+            plates = sorted(assay.wells["plate"].unique(), key=number_order)
             figure = heatmap(assay.wells[assay.wells["plate"].isin(plates[:MOST_PLATES])], feature)
             some = f", the first {MOST_PLATES} of {len(plates)} plates" if len(plates) > MOST_PLATES else ""
             path = folder / f"plate_{files[feature]}.svg"

@@ -64,7 +64,7 @@ def flux_figure(flux: Flux, feature: str, inhibitor: str, page: Sequence[str] = 
     rows = rows[(rows["timepoint"] == ALL) & (rows["quantity"] == "flux")].drop_duplicates("treatment")
     treatments = in_order(rows["treatment"])
     colours = {name: colour for name, (colour, _) in treatment_looks(treatments, page).items()}
-    replicates = sorted(pools["replicate"].unique())
+    replicates = in_order(pools["replicate"])
     width = 1.5 + 1.2 * len(treatments)
     figure, (left, right) = plt.subplots(1, 2, figsize=(2 * width, 3.4))
     wide = pools.pivot_table(index=["treatment", "replicate"], columns="inhibitor", values="mean")
@@ -97,7 +97,7 @@ def course_figure(flux: Flux, feature: str, inhibitor: str) -> Figure:
     rows = flux.turnover[(flux.turnover["feature"] == feature) & (flux.turnover["inhibitor"] == inhibitor)]
     slopes = rows[rows["quantity"] == "J"].set_index("treatment")["estimate"]
     treatments = in_order(slopes.index)
-    looks = unit_looks(sorted(points["replicate"].unique()))
+    looks = unit_looks(in_order(points["replicate"]))
     figure, panels = plt.subplots(1, len(treatments), figsize=(2.8 * len(treatments) + 0.6, 3), sharey=True)
     for axes, treatment in zip(np.atleast_1d(panels), treatments):
         here = points[points["treatment"] == treatment]
@@ -126,8 +126,9 @@ def dose_figure(curve: pd.Series, points: pd.DataFrame, replicates: Sequence[str
     figure, axes = plt.subplots(figsize=(4.4, 3.4))
     tested = np.sort(points.loc[points["dose"] > 0, "dose"].unique())
     zero_at = tested[0] ** 2 / tested[1]
-    looks = unit_looks(sorted({*replicates, *points["replicate"]}))
-    for replicate, here in points.groupby("replicate"):
+    looks = unit_looks(in_order([*replicates, *points["replicate"]]))
+    for replicate in in_order(points["replicate"]):
+        here = points[points["replicate"] == replicate]
         look: dict[str, Any] = dict(zip(("color", "marker"), looks[replicate]))
         axes.plot(here["dose"].where(here["dose"] > 0, zero_at), here["mean"], linestyle="", label=replicate, **look)
     if np.isfinite(curve["ec50"]):

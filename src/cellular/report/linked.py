@@ -130,7 +130,7 @@ def superplot_figure(
     treatments = _treatments([*cells.data["treatment"], *means["treatment"].astype(str)])
     short = abbreviated(treatments)
     cells.data["place"] = _places(list(cells.data["treatment"]), treatments, seed)
-    units = sorted(means[unit].astype(str).unique())
+    units = in_order(means[unit].astype(str))
     colour = {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(units)}
     cells.data["unit_colour"] = [colour.get(name, "#666666") for name in cells.data[unit]]
     shown = figure(

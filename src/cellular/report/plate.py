@@ -12,6 +12,7 @@ from cellular.autophagy.compare.design import in_order
 from cellular.autophagy.compare.plate_effects import grid_of
 from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
+from cellular.files import number_order
 from cellular.report.style import PALETTE
 
 # More different entries than this cannot be told apart by colour.
@@ -85,7 +86,7 @@ def heatmap(wells: pd.DataFrame, feature: str, values: str = "value") -> Figure:
     The scale leaves out the outermost 2 % of the wells at either end, so that one of them does not own it.
     """
     here = wells[wells["feature"] == feature]
-    plates = list(here.groupby("plate", sort=True))
+    plates = sorted(here.groupby("plate"), key=lambda plate: number_order(str(plate[0])))
     size = plate_size(here["well"])
     rows, columns = PLATE_SIZES[size]
     across = min(len(plates), 3 if columns <= 12 else 1)

@@ -29,13 +29,13 @@ def superplot(cells: pd.DataFrame, feature: str, *, unit: str = "well", seed: in
     """
     known = _known(cells, [feature], unit)
     treatments = _ordered(known["treatment"])
-    units = sorted(known[unit].unique())
+    units = in_order(known[unit])
     look = unit_looks(units)
     rng = np.random.default_rng(seed)
     shown = known.sample(CELLS_SHOWN, random_state=seed) if len(known) > CELLS_SHOWN else known
     # as in the comparison, images count alike, however many cells they hold
     images = known.groupby([unit, "treatment", "field"])[feature].mean()
-    means = images.groupby([unit, "treatment"]).mean().unstack("treatment").reindex(columns=treatments)
+    means = images.groupby([unit, "treatment"]).mean().unstack("treatment").reindex(units, columns=treatments)
     figure, axes = plt.subplots(figsize=(1.6 + 1.7 * len(treatments), 4.2))
     for name, group in shown.groupby(unit):
         at = group["treatment"].map(treatments.index).to_numpy() + rng.uniform(-0.3, 0.3, len(group))

@@ -13,6 +13,8 @@ STATES = ("basal", "activated")
 _NORMAL = float(norm.ppf(0.975))
 # No classifier is surer than that.
 LEAST = 1e-6
+# So much of what all tracks together tell of a share is known at least: near 0 and 1 it cannot be estimated.
+_LEAST_KNOWN = 0.05
 # Shares by timepoint are learned until none moves by more than this, or so often.
 _STEADY, _MOST_ROUNDS = 1e-5, 2000
 
@@ -151,16 +153,16 @@ def _shortest_run(weights: np.ndarray, level: float) -> tuple[int, int]:
 def activated_over_time(tracks: pd.DataFrame, *, probability: str = "probability_activated") -> pd.DataFrame:
     """Share of tracks switched by each timepoint, with a 95 % interval from how the series differ (:func:`between`).
 
-    The model of :func:`activation_times`, but how likely a switch is at each timepoint is learned from all tracks of a
-    series (:func:`_switched`): taken for equally likely, a share would rise where no cell switches. A track is taken
-    over its own timepoints only. Columns: ``timepoint, activated, ci_low, ci_high, tracks, series``; the interval is
-    NaN where there is a single series.
+    The model of :func:`activation_times`, but how likely a switch is at each timepoint is learned from all tracks
+    together (:func:`_switched`): taken for equally likely, a share would rise where no cell switches, and so it would
+    where it is learned from a few. A track is taken over its own timepoints only. Columns: ``timepoint, activated,
+    ci_low, ci_high, tracks, series``; the interval is NaN where there is a single series.
     """
     check_columns(tracks, probability)
     known = tracks.dropna(subset=[probability]).sort_values(["series", "track", "timepoint"])
     known = known[known.groupby(["series", "track"])["timepoint"].transform("size") > 1]
-    shares = [_switched(group.assign(share=group[probability])) for _, group in known.groupby("series")]
-    table = pd.concat([known.assign(share=0.0).iloc[:0], *shares])
+    known = known.assign(track=known.groupby(["series", "track"]).ngroup(), share=known[probability])
+    table = _of_series(_switched(known)) if len(known) else known
     sums = table.pivot_table(index="series", columns="timepoint", values="share", aggfunc="sum", fill_value=0)
     counts = table.pivot_table(index="series", columns="timepoint", values="share", aggfunc="count", fill_value=0)
     low, high = between(sums.to_numpy(), counts.to_numpy())
@@ -177,13 +179,14 @@ def activated_over_time(tracks: pd.DataFrame, *, probability: str = "probability
 
 
 def _switched(rows: pd.DataFrame) -> pd.DataFrame:
-    """The tracks of one series with the probability, in column ``share``, that each has switched by each timepoint.
+    """The `rows` of tracks with the probability, in column ``share``, that each has switched by each timepoint.
 
-    On entry ``share`` is the probability of activation there. What share of tracks switches at each timepoint, before
-    the first and never, is of the largest likelihood, by expectation and maximisation from equal ones (Turnbull, J R
-    Stat Soc B 38, 290, 1976, where what is known of a switch is an interval).
+    On entry ``share`` is the probability of activation there, and ``track`` counts from 0. What share of tracks
+    switches at each timepoint, before the first and never, is of the largest likelihood, by expectation and
+    maximisation from equal ones (Turnbull, J R Stat Soc B 38, 290, 1976, where what is known of a switch is an
+    interval).
     """
-    track, times = pd.factorize(rows["track"])[0], np.unique(rows["timepoint"])
+    track, times = rows["track"].to_numpy(), np.unique(rows["timepoint"])
     at = np.searchsorted(times, rows["timepoint"])
     p = rows["share"].to_numpy(np.float64).clip(LEAST, 1 - LEAST)
     # how much likelier a track's cell is activated from a timepoint on than from the next one; summed up from the end
@@ -199,3 +202,15 @@ def _switched(rows: pd.DataFrame) -> pd.DataFrame:
     weights = prior * likelihood
     weights /= weights.sum(axis=1, keepdims=True)
     return rows.assign(share=weights.cumsum(axis=1)[track, at])
+
+
+def _of_series(rows: pd.DataFrame) -> pd.DataFrame:
+    """The `rows` with shares by which series differ as their cells do, and of the same mean at each timepoint.
+
+    What a track does not tell is filled in by all tracks, which draws series together by the part of the information
+    that is missing (Louis, J R Stat Soc B 44, 226, 1982).
+    """
+    at = rows.groupby("timepoint")["share"]
+    mean = at.transform("mean")
+    known = at.transform("var", ddof=0) / (mean * (1 - mean))
+    return rows.assign(share=mean + (rows["share"] - mean) / known.fillna(1).clip(lower=_LEAST_KNOWN, upper=1))

@@ -343,7 +343,7 @@ def _names_of(groups: pd.Series) -> pd.Series:
 
 
 def _plates(fields: pd.DataFrame) -> list[str]:
-    return sorted(set(fields["plate"])) or [""]
+    return sorted(set(fields["plate"]), key=number_order) or [""]
 
 
 def _groups(fields: pd.DataFrame) -> list[str]:

@@ -107,8 +107,25 @@ def test_signal_and_saturation():
     ],
 )
 def test_saturation_shows_in_wider_types_and_in_floats(dtype, top):
-    image = FieldImage.of((top * np.array([[1, 1, 0.4, 0.3]])).astype(dtype), ("mRFP",))
+    image = FieldImage.of((top * np.array([[1, 1, 1, 0.5, 0.4, 0.3]])).astype(dtype), ("mRFP",))
     assert saturated_share(image, 0) == 0.5
+
+
+def test_pixels_that_are_no_numbers_do_not_hide_saturation():
+    plane = np.array([[1, 1, 1, np.nan, 0.4, 0.3]], np.float32)
+    assert saturated_share(FieldImage.of(plane, ("mRFP",)), 0) == 0.5
+    assert saturated_share(FieldImage.of(plane * np.nan, ("mRFP",)), 0) == 0
+
+
+@pytest.mark.parametrize("divided", [True, False])
+def test_the_brightest_pixels_of_dim_images_are_not_saturated(divided):
+    """Two were where counts, divided by their largest, had it twice; and one of 1023 among more bits."""
+    light = np.random.default_rng(0).poisson(30, (40, 64, 64)).astype(np.float32)
+    twice = [image for image in light if np.count_nonzero(image == image.max()) == 2]
+    assert len(twice) >= 5
+    for image in twice:
+        plane = image / image.max() if divided else (image + (1023 - image.max())).astype(np.uint16)
+        assert saturated_share(FieldImage.of(plane, ("mRFP",)), 0) == 0
 
 
 @pytest.mark.parametrize("plane", [[1, 0.9, 0.9, 0.3], [4094.5, 4094.5, 3, 4]])

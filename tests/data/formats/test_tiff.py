@@ -179,7 +179,8 @@ def test_masks_of_black_and_white_are_of_what_is_white(tmp_path):
     mask[2:5, 3:9] = True
     Image.fromarray(mask).save(tmp_path / "pillow.tif", tiffinfo={262: 0})
     tifffile.imwrite(tmp_path / "tifffile.tif", mask)
-    for name in ("pillow.tif", "tifffile.tif"):
+    tifffile.imwrite(tmp_path / "by_tifffile.tif", mask, software="another")
+    for name in ("pillow.tif", "tifffile.tif", "by_tifffile.tif"):
         with tifffile.TiffFile(tmp_path / name) as file:
             assert file.pages.first.photometric.name == "MINISWHITE"
         np.testing.assert_array_equal(read_labels(tmp_path / name), mask)

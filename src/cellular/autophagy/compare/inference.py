@@ -57,7 +57,7 @@ def inference(table: pd.DataFrame, settings: StatsSettings, *, paired: bool = Fa
         return Inference("well", 0, f"no interval and no p-value: {problem}")
     wells = table.groupby("treatment")["well"].nunique()
     df = int(wells.sum()) - arms if wells.min() >= 2 else 0
-    names = sorted(table["replicate"].unique())
+    names = in_order(table["replicate"])
     listed = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
     found = f"{len(names)} biological replicate{'s' * (len(names) > 1)} ({listed}), with "
     found += f"{_ALL_OF[arms == 2]} treatments in {both}"

@@ -21,7 +21,7 @@ _NEARLY = re.compile(r"[<>~≤≥]?\s*[-+]?\d[\d.,'\s\xa0]*(?:[eE][-+]?\d+)?\s*%
 def taken_for_granted(table: pd.DataFrame, given: int, treated: int, settings: StatsSettings) -> Iterator[str]:
     """What was taken for granted, a sentence each."""
     if settings.replicate is None:
-        dates = sorted(told(table["replicate"]).dropna().unique())
+        dates = in_order(told(table["replicate"]).dropna())
         if dates:
             listed = ", ".join(dates[:6]) + (", ..." if len(dates) > 6 else "")
             yield f"Each date is taken as one biological replicate, however many plates it has ({listed}); " + (
@@ -40,7 +40,7 @@ def taken_for_granted(table: pd.DataFrame, given: int, treated: int, settings: S
     column = inhibitor_column(settings)
     if column in table and column not in (settings.treatment, settings.factor):
         levels = as_text(table[column]).fillna("empty").groupby(table["treatment"])
-        had = {str(name): " and ".join(sorted(part.unique())) for name, part in levels}
+        had = {str(name): " and ".join(in_order(part)) for name, part in levels}
         if len(set(had.values())) > 1:
             listed = ", ".join(f"'{name}' {had[name]}" for name in in_order(had))
             yield f"Treatments differ in '{column}' too ({listed}): what is told of one is of both"

@@ -86,15 +86,18 @@ def extract(
     A member whose file is there with the right size and CRC is passed over, so an interrupted run goes on where it
     stopped; a file gets its name only when its CRC is right.
     """
-    todo = [(member, path) for member, path in targets if not _is_there(member, path)]
-    if todo:
-        from cellular.data.archive.download import check_space  # all that talks to servers: slow to import
+    todo = []
+    with byte_progress(sum(m.file_size for m, _ in targets), f"unpack {name}", show_progress) as bar:
+        for member, path in targets:  # hundreds of GB may be there, and are read
+            if _is_there(member, path):
+                bar.update(member.file_size)
+            else:
+                todo.append((member, path))
+        if todo:
+            from cellular.data.archive.download import check_space  # all that talks to servers: slow to import
 
-        folder = _existing_parent(todo[0][1])
-        check_space(folder, sum(member.file_size for member, _ in todo), name)
-    bar = byte_progress(sum(m.file_size for m, _ in targets), f"unpack {name}", show_progress)
-    bar.update(sum(m.file_size for m, _ in targets) - sum(m.file_size for m, _ in todo))
-    with bar:
+            folder = _existing_parent(todo[0][1])
+            check_space(folder, sum(member.file_size for member, _ in todo), name)
         for member, path in todo:
             _extract_one(archive, member, path, name)
             bar.update(member.file_size)

@@ -13,7 +13,7 @@ from cellular.data.formats.annotation import DEFAULT_CLASS, Remarks
 from cellular.data.formats.coco import coco_stems, open_coco
 from cellular.data.formats.endings import cellpose_rank, named_format
 from cellular.data.formats.imagej import check_rois
-from cellular.data.formats.read import format_of, read_annotations
+from cellular.data.formats.read import OtherJsonError, format_of, read_annotations
 from cellular.data.formats.suffixes import IMAGE_SUFFIXES, field_name, kind_of, same_name, suffix_of
 from cellular.data.formats.yolo import CLASS_LISTS, class_list
 from cellular.data.masks.sources import MaskCell, Sources, index_images, listing_hash, natural
@@ -143,7 +143,8 @@ def find_annotations(
 
     A field with two annotation files gets the sentence that says so; of the several that Cellpose writes of one image
     the one that its GUI corrects is taken. With `plain`, a folder without any such file holds label images under the
-    fields' own names. A source without any annotation of `fields` raises InputError.
+    fields' own names. JSON of another kind is left out of a folder that has annotations. A source without any
+    annotation of `fields` raises InputError.
     """
     source = Path(source)
     if not source.exists():
@@ -152,6 +153,7 @@ def find_annotations(
     claims: dict[str, list[Path]] = defaultdict(list)
     said: list[str] = []
     homeless: list[str] = []
+    others: list[OtherJsonError] = []
     files = [source] if source.is_file() else _files(source)
     named = [path for path in files if source.is_file() or named_format(path)]
     if plain and not named:
@@ -159,7 +161,12 @@ def find_annotations(
         claims |= {keys[key]: [path] for path in named if (key := same_name(field_name(path))) in keys}
         named = [] if claims else named
     for path in named:
-        for stems in _stems(path, said, alone=source.is_file()):
+        try:
+            told = _stems(path, said, alone=source.is_file())
+        except OtherJsonError as error:
+            others.append(error)
+            continue
+        for stems in told:
             names = [name for stem in stems for name in possible_fields(stem)]
             field = next((keys[name] for name in names if name in keys), None)
             if field is None:
@@ -167,12 +174,16 @@ def find_annotations(
             elif path not in claims[field]:
                 claims[field].append(path)
     if not claims:
+        if others:
+            raise others[0]
         if not homeless:
             raise InputError(f"{source} holds no label images or annotations: {_no_annotations(source)}")
         raise InputError(
             f"{source} holds annotations of none of the {len(fields)} fields with images, such as {min(fields)}: "
             f"the first that it holds is of {homeless[0]}"
         )
+    if others:
+        said.append(f"{len(others)} JSON file(s) without annotations were left out, first: {others[0]}")
     if homeless:
         said.append(f"annotations of {len(homeless)} image(s) that are not there were left out, first {homeless[0]}")
     return {field: _one_of(field, paths, said) for field, paths in claims.items()}, said

@@ -20,6 +20,8 @@ MICROMETRES = {
 PRINTERS_DPI = 4800
 # Tops of cameras of so many bits, whose images come in wider types, as they are or shifted to the upper bits of 16.
 _CAMERAS = {(2**bits - 1) << shift for bits in (8, 10, 11, 12, 14, 16) for shift in (0, 16 - bits)}
+# Those that the brightest pixel of a dim image of more bits may have.
+_COMMON_LEVELS = {2**bits - 1 for bits in (10, 11)}
 # An OME file that names more planes than this is lying.
 MOST_PLANES = 1_000_000
 
@@ -100,19 +102,32 @@ def white_of(dtype: np.dtype, bits: int | None = None) -> float | None:
 def at_the_top(plane: np.ndarray, white: float | None) -> np.ndarray:
     """Pixels at the top: of what the file says of its camera, of the type, or of cameras of 8 to 16 bits.
 
-    Floats are at the top where several are at that of a camera, or at 1; a single one may be what all were divided by.
+    Floats are at the top where they pile up at that of a camera, or at 1: a few may be what all were divided by. So
+    are levels of cameras of 10 and 11 bits, which are others' levels as well.
     """
     if plane.dtype.kind == "f":
-        peak = float(plane.max())
-        full = plane >= (peak if white is None else white)
-        known = white is not None or (peak in _CAMERAS | {1} and np.count_nonzero(full) > 1)
-        return full if known else np.zeros(plane.shape, bool)
-    top = int(plane.max())
+        if white is not None:
+            return plane >= white
+        peak = float(np.fmax.reduce(plane, axis=None, initial=0))  # whatever is no number
+        return _piled_up(plane, peak) if peak in _CAMERAS | {1} else np.zeros(plane.shape, bool)
+    top = int(plane.max(initial=0))
     if plane.dtype == np.uint8:
         # JPEG rounds: 254 beside a wall of 255 is as saturated
         return plane >= 254 if top == 255 else np.zeros(plane.shape, bool)
     tops = {np.iinfo(plane.dtype).max} | _CAMERAS | ({int(white)} if white else set())
+    if top in _COMMON_LEVELS and top != white:
+        return _piled_up(plane, top)
     return plane >= top if top in tops else np.zeros(plane.shape, bool)
+
+
+def _piled_up(plane: np.ndarray, top: float) -> np.ndarray:
+    """Pixels at `top`, the highest level, if several times as many are there as at the level below; else none.
+
+    Of light that was not cut off ever fewer pixels are ever brighter.
+    """
+    full = plane >= top
+    below = np.fmax.reduce(plane, axis=None, where=~full, initial=0)
+    return full if np.count_nonzero(full) > 2 * max(1, np.count_nonzero(plane == below)) else np.zeros_like(full)
 
 
 def saturated_in(image: np.ndarray, white: float | None) -> np.ndarray:

@@ -42,10 +42,14 @@ FORMATS: dict[str, Reader] = {
 }
 
 
+class OtherJsonError(InputError):
+    """JSON that holds no annotations."""
+
+
 def format_of(path: Path) -> str | None:
     """Name of the format of an annotation file or folder, by its ending and, for JSON, its content; None if unknown.
 
-    Raises InputError for JSON of another kind.
+    Raises OtherJsonError for JSON of another kind, InputError for what is no JSON.
     """
     if path.is_dir():
         return "labels" if is_ome_zarr(path) else "folder"
@@ -58,7 +62,7 @@ def format_of(path: Path) -> str | None:
     features = features_of(content)
     if isinstance(features, list) and all(isinstance(item, dict) and "geometry" in item for item in features):
         return "geojson"
-    raise InputError(
+    raise OtherJsonError(
         f"{path} is neither COCO (with 'images' and 'annotations') nor GeoJSON (with 'features'); "
         "LabelMe, Label Studio, VIA and others can export COCO"
     )

@@ -326,7 +326,7 @@ def _as_light(image: np.ndarray, scene: TiffScene, path: Path, stored: bool) -> 
     if alphas:
         image = image[:, :, [n for n in range(image.shape[2]) if n not in alphas]]
     # tifffile calls 0 white in any array of true and false; other programs store what is white as 0
-    two = page.bitspersample == 1 and not page.software.startswith("tifffile")
+    two = page.bitspersample == 1 and not (page.software.startswith("tifffile") or page.parent.is_shaped)
     if kind == "MINISWHITE" and not page.parent.is_imagej and (two or not stored):
         image = invert_light(image, page.bitspersample, path)
     if not stored and kind == "PALETTE" and not is_ramp(_colormap(page)):

@@ -6,6 +6,7 @@ a confidence or a track number behind (``Results.save_txt``).
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +49,20 @@ def read_yolo(path: Path, shape: tuple[int, int], field: str | None, remarks: Re
             drawn = len(corners) > 4
             cells.append(Annotation(name, _cell(corners, shape), f"{path.name}:{number}", drawn))
     return cells
+
+
+def holds_yolo(path: Path) -> bool:
+    """Whether some line of a text file is of YOLO; others hold what microscopes tell of an image, or nothing."""
+    with suppress(ValueError), open(path, encoding="utf-8-sig") as lines:
+        keypoints = read_classes(path).keypoints
+        return any(_is_cell(line, keypoints) for line in lines)
+    return False
+
+
+def _is_cell(line: str, keypoints: int) -> bool:
+    with suppress(ValueError):
+        return bool(line.strip()) and _corners(_numbers(line, "")[1], keypoints, "").size > 0
+    return False
 
 
 def _numbers(line: str, where: str) -> tuple[int, np.ndarray]:
