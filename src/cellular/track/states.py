@@ -29,7 +29,7 @@ def check_columns(tracks: pd.DataFrame, probability: str) -> None:
         raise InputError(f"{probability} must lie in 0..1, found {values[~values.between(0, 1)].iloc[0]}")
 
 
-def between(parts: np.ndarray, wholes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _between(parts: np.ndarray, wholes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """95 % interval of shares, `parts` over `wholes` (S, ...), from how the S series differ; NaN with fewer than two.
 
     Wilson's for as many observations as have the variance that the ratio estimate has between series (Cochran, Sampling
@@ -151,7 +151,7 @@ def _shortest_run(weights: np.ndarray, level: float) -> tuple[int, int]:
 
 
 def activated_over_time(tracks: pd.DataFrame, *, probability: str = "probability_activated") -> pd.DataFrame:
-    """Share of tracks switched by each timepoint, with a 95 % interval from how the series differ (:func:`between`).
+    """Share of tracks switched by each timepoint, with a 95 % interval from how the series differ (:func:`_between`).
 
     The model of :func:`activation_times`, but how likely a switch is at each timepoint is learned from all tracks
     together (:func:`_switched`): taken for equally likely, a share would rise where no cell switches, and so it would
@@ -165,7 +165,7 @@ def activated_over_time(tracks: pd.DataFrame, *, probability: str = "probability
     table = _of_series(_switched(known)) if len(known) else known
     sums = table.pivot_table(index="series", columns="timepoint", values="share", aggfunc="sum", fill_value=0)
     counts = table.pivot_table(index="series", columns="timepoint", values="share", aggfunc="count", fill_value=0)
-    low, high = between(sums.to_numpy(), counts.to_numpy())
+    low, high = _between(sums.to_numpy(), counts.to_numpy())
     return pd.DataFrame(
         {
             "timepoint": sums.columns,

@@ -4,16 +4,18 @@ States are told with doubt. Counted as they are told, every cell told wrongly on
 are learned together with the states, by a hidden Markov model.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 
 from cellular.jit import njit
-from cellular.track.states import LEAST, STATES, between, check_columns, wilson
+from cellular.track.states import LEAST, STATES, check_columns, wilson
 
-# A series is taken to have a state in which so many steps begin in all: less is what doubt leaves of none.
+# A state is there where so many steps begin in it in all: less is what doubt leaves of none.
 _FEWEST_STEPS = 0.5
 # Shares are learned until none moves by more than this, or so often.
 _STEADY, _MOST_ROUNDS = 1e-6, 5000
@@ -27,10 +29,10 @@ class Transitions:
     ----------
     counts : (2, 2) expected steps from row state to column state, in the order of :data:`STATES`.
     probability : (2, 2) counts over row sums, NaN for a state that nothing was in.
-    low, high : (2, 2) 95 % interval. With two or more series it rests on how these differ (cells of one field share
-        their field's fate; :func:`cellular.track.states.between`); with one it is Wilson's, which takes steps as
-        independent and their states as known, and is therefore too narrow. NaN for a state that one of several series
-        has.
+    low, high : (2, 2) 95 % interval, Wilson's. With two or more series it is for as many steps as vary like the share
+        does as each series is left out (cells of one field share their field's fate), at most those expected, with
+        Student's quantile of the series less one; with one series it takes steps as independent and their states as
+        known, and is too narrow. NaN for a state that one of several series has.
     steps, tracks, series : what it rests on.
     method : ``"Wilson between series"`` or ``"Wilson"``.
     """
@@ -66,8 +68,8 @@ def transitions(tracks: pd.DataFrame, *, step: int = 1, probability: str = "prob
     """Transition matrix from consecutive timepoints of the same track.
 
     A track's states are a Markov chain that is seen through the classifier, whose odds are those of what it saw of a
-    cell in either state. What share of a series begins activated, and how probable its steps are, is of the largest
-    likelihood, by expectation and maximisation from equal ones (Baum and Welch; Rabiner, Proc IEEE 77, 257, 1989).
+    cell in either state. What share begins activated, and how probable steps are, is of the largest likelihood of all
+    tracks together, by expectation and maximisation from equal ones (Baum and Welch; Rabiner, Proc IEEE 77, 257, 1989).
     An error that lasts, of a cell that looks activated throughout, is no change.
 
     Parameters
@@ -78,21 +80,36 @@ def transitions(tracks: pd.DataFrame, *, step: int = 1, probability: str = "prob
         consecutive ones.
     """
     chains = _chains(tracks, probability, step)
-    per_series = np.array([_steps(rows) for _, rows in chains.groupby("series")]).reshape(-1, 2, 2)
-    per_series[per_series.sum(axis=2) < _FEWEST_STEPS] = 0
-    counts, left = per_series.sum(axis=0), per_series.sum(axis=2, keepdims=True)
-    several = len(per_series) > 1
-    low, high = between(per_series, left) if several else wilson(_rows_to_one(counts), left.sum(axis=0))
+    parts = [_Seen.of(rows) for _, rows in chains.groupby("series")]
+    counts, learned = _fit(parts)
+    total, share = counts.sum(axis=1, keepdims=True), _rows_to_one(counts)
+    several = len(parts) > 1
+    if several:
+        without = np.array([_rows_to_one(_fit(parts[:s] + parts[s + 1 :], learned)[0]) for s in range(len(parts))])
+        low, high = wilson(share, _effective(share, without, total), t.ppf(0.975, len(parts) - 1))
+    else:
+        low, high = wilson(share, total)
     return Transitions(
         counts=counts,
-        probability=_rows_to_one(counts),
+        probability=share,
         low=low,
         high=high,
         steps=len(chains) - chains["chain"].nunique(),
         tracks=len(chains[["series", "track"]].drop_duplicates()),
-        series=len(per_series),
+        series=len(parts),
         method="Wilson between series" if several else "Wilson",
     )
+
+
+def _effective(share: np.ndarray, without: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """(2, 2) independent steps that vary as much as `share` does by the jackknife, at most `total` (2, 1).
+
+    `without` (S, 2, 2) are the shares as each series is left out; NaN where they cannot be told then.
+    """
+    spread = (len(without) - 1) / len(without) * ((without - share) ** 2).sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        effective = np.minimum(total, np.where(spread == 0, np.inf, share * (1 - share) / spread))
+    return np.where(np.isnan(spread), np.nan, effective)
 
 
 def _chains(tracks: pd.DataFrame, probability: str, step: int) -> pd.DataFrame:
@@ -105,25 +122,52 @@ def _chains(tracks: pd.DataFrame, probability: str, step: int) -> pd.DataFrame:
     return rows[rows.groupby("chain")["chain"].transform("size") > 1]
 
 
-def _steps(rows: pd.DataFrame) -> np.ndarray:
-    """(2, 2) expected steps of the chains of one series."""
-    first = np.flatnonzero(rows["chain"].to_numpy() != rows["chain"].shift().to_numpy())
-    p = rows["activated"].to_numpy().clip(LEAST, 1 - LEAST)
-    return _learned(np.column_stack([1 - p, p]), np.append(first, len(p)), _MOST_ROUNDS, _STEADY)
+@dataclass(frozen=True)
+class _Seen:
+    """What was seen of the chains of one series.
+
+    Attributes
+    ----------
+    likelihood : (N, 2) of each cell by state, chain after chain. lengths : (M,) cells of each chain.
+    """
+
+    likelihood: np.ndarray
+    lengths: np.ndarray
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> "_Seen":
+        """That of rows of :func:`_chains`."""
+        p = rows["activated"].to_numpy().clip(LEAST, 1 - LEAST)
+        return cls(np.column_stack([1 - p, p]), np.unique(rows["chain"], return_counts=True)[1])
+
+
+_Learned = tuple[np.ndarray, np.ndarray]
+
+
+def _fit(parts: Sequence[_Seen], start: _Learned | None = None) -> tuple[np.ndarray, _Learned]:
+    """Expected steps (2, 2), and the shares that begin in a state (2,) and step between them (2, 2), from a `start`."""
+    began, step = np.full(2, 0.5), np.full((2, 2), 0.5)
+    if start is not None:  # not quite: what is nought stays nought
+        began, step = (0.1 * even + 0.9 * part for even, part in zip((began, step), start))
+    likelihood = np.concatenate([np.empty((0, 2)), *(part.likelihood for part in parts)])
+    first = np.cumsum([0, *(length for part in parts for length in part.lengths)])
+    return _learn(likelihood, first, began, step, _MOST_ROUNDS, _STEADY), (began, step)
 
 
 def _rows_to_one(counts: np.ndarray) -> np.ndarray:
     total = counts.sum(axis=-1, keepdims=True)
-    return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+    return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total >= _FEWEST_STEPS)
 
 
 @njit
-def _learned(seen: Any, first: Any, rounds: int, steady: float) -> Any:
-    """Expected steps (2, 2) of chains, which begin at the rows `first` of `seen` (N, 2), how likely it is by state."""
-    began, step = np.full(2, 0.5), np.full((2, 2), 0.5)
+def _learn(seen: Any, first: Any, began: Any, step: Any, rounds: int, steady: float) -> Any:
+    """Expected steps (2, 2) of chains, which begin at the rows `first` of `seen` (N, 2), how likely it is by state.
+
+    `began` (2,) and `step` (2, 2) are what is learned.
+    """
     ahead = np.empty(seen.shape)
     counts = np.zeros((2, 2))
-    for _ in range(rounds):
+    for _ in range(rounds if len(first) > 1 else 0):
         counts[:] = 0
         starts = np.zeros(2)
         for chain in range(len(first) - 1):
