@@ -105,13 +105,22 @@ def test_a_page_keeps_all_cells_of_the_fields_it_shows():
     assert choose_rows(cells, ["a"], most=100) is cells
 
 
-@pytest.mark.parametrize(("values", "scale"), [([np.nan, np.nan], (0, 1)), ([np.nan, 3.0], (3, 3))])
+@pytest.mark.parametrize(("values", "scale"), [([np.nan, np.nan], (0, 1)), ([np.nan, 3.0], (2.85, 3.15))])
 @pytest.mark.filterwarnings("error")
 def test_a_plate_without_a_value_is_drawn_without_a_warning(values, scale):
     wells = pd.DataFrame({"plate": ["P", "P"], "well": ["A01", "A02"], "share": values})
     _, mapper, figures, _ = plate_figures(wells, "share")
-    assert (mapper.low, mapper.high) == scale
+    assert (mapper.low, mapper.high) == pytest.approx(scale)
     assert len(figures) == 1
+
+
+def test_means_of_one_number_have_one_colour():
+    """0.1 of three cells and of seven differ in their last digit: they were the ends of a scale."""
+    cells = pd.DataFrame({"well": ["A01"] * 3 + ["A02"] * 7, "share": 0.1})
+    means = cells.groupby("well", as_index=False)["share"].mean()
+    assert means["share"].nunique() == 2
+    _, mapper, _, _ = plate_figures(means.assign(plate="P"), "share")
+    assert (mapper.low, mapper.high) == pytest.approx((0.095, 0.105))
 
 
 def test_a_plate_that_is_saved_alone_says_what_its_colours_are():

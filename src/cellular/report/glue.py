@@ -149,11 +149,11 @@ label.text = names[features.indexOf(what.value)]
 axis.axis_label = label
 """
 
-# args: wells, mapper, renderers, hovers (HoverTool), axes, features, names, what: colours, and what is told of them
+# args: mapper, scales (a pair of ends a feature), renderers, hovers (HoverTool), axes, features, names, what: colours,
+# and what is told of them
 WELL_FEATURE = """
-const known = Array.from(wells.data[what.value] ?? []).filter(Number.isFinite).sort((a, b) => a - b)
-if (!known.length) known.push(0, 1) // without a value every well is grey, whatever the scale
-mapper.setv({low: known[Math.floor(0.02 * (known.length - 1))], high: known[Math.ceil(0.98 * (known.length - 1))]})
+const [low, high] = scales[features.indexOf(what.value)]
+mapper.setv({low, high})
 for (const renderer of renderers)
   for (const part of ["glyph", "selection_glyph", "nonselection_glyph"])
     renderer[part].fill_color = {field: what.value, transform: mapper}

@@ -35,6 +35,7 @@ from cellular.autophagy.compare.design import in_order
 from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.report import glue
+from cellular.report.colours import scale_of
 from cellular.report.style import PALETTE, treatment_looks
 from cellular.report.viewer import Choices, Viewer, abbreviated, as_written, hovered, slider_numbers
 
@@ -258,9 +259,7 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
         "treatment": wells["treatment"].fillna("").astype(str).tolist() if "treatment" in wells else [""] * len(wells)
     }
     source = ColumnDataSource(data)
-    known = wells[feature].dropna().to_numpy(float)
-    # without a value every well is grey, whatever the scale
-    low, high = np.percentile(known, [2, 98]) if len(known) else (0, 1)
+    low, high = scale_of(wells[feature])  # without a value every well is grey, whatever the scale
     mapper = LinearColorMapper(palette=Viridis256, low=low, high=high, nan_color="#dddddd")
     figures, drawn = [], []
     for plate in dict.fromkeys(data["plate"]):
@@ -309,7 +308,8 @@ def feature_choice(
         what.js_on_change("value", CustomJS(args=args, code=glue.FEATURE))
     if wells is not None:
         hovers = [hover for plate in plates for hover in plate.hover]
-        args = told | {"wells": wells, "mapper": mapper, "renderers": list(drawn), "hovers": hovers}
+        args = told | {"mapper": mapper, "renderers": list(drawn), "hovers": hovers}
+        args["scales"] = [scale_of(wells.data.get(name, [])) for name in features]
         args["axes"] = [axis for plate in plates for axis in plate.xaxis]
         what.js_on_change("value", CustomJS(args=args, code=glue.WELL_FEATURE))
     return what
