@@ -125,8 +125,10 @@ def test_means_of_one_number_have_one_colour():
 
 def test_a_plate_that_is_saved_alone_says_what_its_colours_are():
     """Nothing in the picture told the measurement, and the last plate alone had a scale."""
-    wells = pd.DataFrame({"plate": ["P", "Q"], "well": ["A01", "A01"], "area": [3.0, 4.0]})
+    long = "colocalisation_manders_mRFP_in_LAMP1"
+    wells = pd.DataFrame({"plate": ["P", "Q"], "well": ["A01", "A01"], "area": [3.0, 4.0], long: 1.0})
     _, mapper, figures, _ = plate_figures(wells, "area")
+    assert figures[0].width > 40 + 6.5 * len(long), "px; on a plate of six wells it was cut off"
     assert [one.xaxis.axis_label.text for one in figures] == ["area (px²)"] * 2
     assert [one.select_one(ColorBar).color_mapper for one in figures] == [mapper] * 2
 

@@ -262,9 +262,10 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
     low, high = scale_of(wells[feature])  # without a value every well is grey, whatever the scale
     mapper = LinearColorMapper(palette=Viridis256, low=low, high=high, nan_color="#dddddd")
     figures, drawn = [], []
+    longest = max(len(axis_label(name)) for name in measured)  # which stands above the wells, and must fit
     for plate in dict.fromkeys(data["plate"]):
         shown = figure(
-            width=min(460, 22 * columns) + 150,
+            width=max(min(460, 22 * columns) + 150, 7 * longest + 60),
             height=min(300, 22 * rows) + 90,
             sizing_mode="fixed",
             tools="tap,box_select,save",
