@@ -20,8 +20,8 @@ from bokeh.models import (
     LinearColorMapper,
     Range1d,
 )
-from bokeh.models.annotations.labels import Title
-from bokeh.models.annotations.legends import ColorBar
+from bokeh.models.annotations.labels import Label, Title
+from bokeh.models.annotations.legends import ColorBar, Legend, LegendItem
 from bokeh.models.renderers.glyph_renderer import GlyphRenderer
 from bokeh.models.ui.ui_element import UIElement
 from bokeh.models.widgets.inputs import MultiSelect, Select
@@ -134,10 +134,11 @@ def superplot_figure(
     units = sorted(means[unit].astype(str).unique())
     colour = {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(units)}
     cells.data["unit_colour"] = [colour.get(name, "#666666") for name in cells.data[unit]]
+    hint = "" if len(units) <= _LEGEND else f"; point at one for its {unit}"
     shown = figure(
         width=max(width, _WIDE * len(treatments)), height=360, tools=_TOOLS, name="superplot",
         x_range=Range1d(start=-0.6, end=len(treatments) - 0.4), toolbar_location="above",
-        active_drag="lasso_select", title="Cells and the means of units",
+        active_drag="lasso_select", title="Cells and the means of units" + hint,
     )  # fmt: skip
     shown.xaxis.ticker = FixedTicker(ticks=list(range(len(treatments))))
     shown.xaxis.major_label_overrides = {k: as_written(short[name]) for k, name in enumerate(treatments)}
@@ -154,6 +155,15 @@ def superplot_figure(
         "place", feature, source=ColumnDataSource(data), size=13, color="colour", marker="marker", line_color="black"
     )
     shown.add_tools(HoverTool(renderers=[large], tooltips=[(unit, "@unit"), ("treatment", "@treatment")]))
+    # else those of the treatments, in the legend of the map beside it, would be taken for theirs
+    if len(units) <= _LEGEND:
+        told, few = abbreviated(units), len(units) <= 4
+        first = [list(means[unit].astype(str)).index(name) for name in units]
+        dots_of: Any = [large]
+        items = [LegendItem(label={"value": told[name]}, renderers=dots_of, index=k) for name, k in zip(units, first)]
+        look: dict[str, Any] = {"title": unit, "label_text_font_size": "8pt"}
+        legend = Legend(items=items, orientation="horizontal" if few else "vertical", **look)
+        shown.add_layout(legend, "below" if few else "right")
     return shown, [dots, large]
 
 
@@ -320,8 +330,13 @@ def _named(features: Sequence[str]) -> Choices:
     return [(feature, axis_label(feature)) for feature in features]
 
 
-def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFilter) -> list[UIElement]:
-    """Widgets that narrow all figures to cells of some treatments, replicates, plates, wells, quality or values."""
+def filters(
+    cells: ColumnDataSource, features: Sequence[str], passing: BooleanFilter, notes: Sequence[Title | Label] = ()
+) -> list[UIElement]:
+    """Widgets that narrow all figures to cells of some treatments, replicates, plates, wells, quality or values.
+
+    `notes` (:func:`cellular.report.filtered.add_note`) are made to say by which.
+    """
     columns = [name for name in ("treatment", *PLACES) if len(set(cells.data.get(name, ()))) > 1]
     choices = [
         MultiSelect(
@@ -340,7 +355,7 @@ def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFi
     value = RangeSlider(title="between", start=low, end=high, value=(low, high), step=(high - low) / 200, **look)
     told = Div(text=f"{len(cells.data['field'])} of {len(cells.data['field'])} cells pass the filters.", name="passing")
     args = {"cells": cells, "passing": passing, "columns": columns, "choices": choices, "quality": quality}
-    narrow = CustomJS(args=args | {"what": what, "value": value, "told": told}, code=glue.FILTER)
+    narrow = CustomJS(args=args | {"what": what, "value": value, "told": told, "notes": list(notes)}, code=glue.FILTER)
     what.js_on_change("value", CustomJS(args={"cells": cells, "what": what, "value": value}, code=glue.SPAN), narrow)
     for widget in (*choices, quality, value):
         widget.js_on_change("value", narrow)
