@@ -183,7 +183,7 @@ def test_every_layer_is_toggled(opened):
     tab, _ = opened
     names = tab.evaluate(f"{MODEL}('layers').labels")
     assert names == ["outlines", "puncta: red only (triangle)", "puncta: yellow (circle)", "tracks"]
-    visible = f"{MODEL}('field').renderers.slice(1).map((one) => one.visible)"
+    visible = f"{MODEL}('field').renderers.slice(1, {1 + len(names)}).map((one) => one.visible)"
     for number in range(len(names)):
         click_checkbox(tab, "layers", number)
         assert tab.evaluate(visible) == [k != number for k in range(len(names))]
@@ -201,6 +201,23 @@ def test_a_cell_that_is_clicked_in_the_picture_is_selected_everywhere(opened):
     assert tab.evaluate(
         "[...Bokeh.documents[0]._all_models.values()].filter(m => m.data && m.data.row)[0].selected.indices"
     ) == [0]
+
+
+def test_a_loop_chooses_the_cells_whose_middles_it_goes_around(opened):
+    """One at the image's border was in no loop that did not lie upon it, and one in pieces in none at all."""
+    tab, _ = opened
+    tools = f"{MODEL}('field').toolbar.tools"
+    turn = f"(on) => {tools}.forEach((one) => {{if (/Pan|Lasso/.test(one.type)) one.active = one.type.startsWith(on)}})"
+    tab.evaluate(turn, "Lasso")
+    first, *rest = [on_screen(tab, x, y) for x, y in ((14, 4), (40, 4), (40, 40), (14, 40), (14, 5))]
+    tab.mouse.move(*first)
+    tab.mouse.down()
+    for place in rest:
+        tab.mouse.move(*place, steps=6)
+    tab.mouse.up()
+    assert until(tab, lambda: selected(tab) == [0]), "its outline begins at 10.5"
+    tab.evaluate(turn, "Pan")
+    select(tab, [])
 
 
 def test_a_row_or_a_dot_opens_its_field_and_a_far_one_says_so(opened):
@@ -270,7 +287,7 @@ def test_filters_narrow_all_figures(opened):
 def test_what_belongs_to_a_cell_is_hidden_with_it_and_a_saved_figure_tells_the_filter(opened):
     """Puncta of cells that filters hide stayed in the picture; nothing in a figure that was saved told of filters."""
     tab, _ = opened
-    puncta = f"{MODEL}('field').renderers.filter((one) => one.glyph.type === 'Scatter')"
+    puncta = f"{MODEL}('field').renderers.filter((one) => one.glyph.type === 'Scatter' && one.data_source.data.cell)"
     shown_of = f"{puncta}.map((one) => [...one.view.indices].length)"
     steps = (
         f"{MODEL}('field').renderers.filter((one) => one.glyph.type === 'Segment')[0].view.filter.operands[1].booleans"

@@ -9,7 +9,7 @@ from bokeh.models.annotations import ColorBar
 from cellular.data.image import FieldImage
 from cellular.report.choice import choose_fields
 from cellular.report.linked import choose_rows, plate_figures
-from cellular.report.outlines import display_image, outlines_of
+from cellular.report.outlines import display_image, middles_of, outlines_of
 from cellular.report.pictures import channel_colours, channel_pictures, size_choice
 from cellular.report.plate import plate_figure
 
@@ -72,6 +72,18 @@ def test_outlines_run_through_border_pixels_and_parts_are_set_apart():
     # pixels 3 to 6 and 2 to 4 have their centres at 3.5 to 6.5 and 2.5 to 4.5
     assert sorted(zip(*found[1])) == [(3.5, 2.5), (3.5, 4.5), (6.5, 2.5), (6.5, 4.5)]
     assert sum(np.isnan(found[3][0])) == 1
+
+
+def test_the_middle_of_a_cell_is_a_pixel_of_it():
+    labels = np.zeros((12, 12), np.uint16)
+    labels[2:5, 3:8] = 7
+    labels[6:12, 0:6] = 2
+    labels[6:11, 1:6] = 0  # a corner of the image: its centroid is in none of its pixels
+    labels[8, 8:10], labels[8, 11] = 9, 9  # in pieces
+    x, y = middles_of(labels).values()
+    assert labels[y.astype(int), x.astype(int)].tolist() == [2, 7, 9]
+    assert (x[1], y[1]) == (5.5, 3.5)
+    assert [len(axis) for axis in middles_of(np.zeros((3, 3), np.uint16)).values()] == [0, 0]
 
 
 def test_a_fair_choice_has_every_treatment_the_worst_and_the_median_and_is_the_same_each_time():

@@ -20,6 +20,7 @@ from bokeh.models import (
     CustomJSTickFormatter,
     GroupFilter,
     HoverTool,
+    LassoSelectTool,
     PlainText,
     Range1d,
     Row,
@@ -145,6 +146,10 @@ def field_viewer(
         layers |= add_puncta(shown, puncta, rows_of(cells, puncta), here, passing)
     if steps is not None and len(steps):
         layers["tracks"] = [add_steps(shown, steps, rows_of(cells, steps), here, passing)]
+    # by whole outlines, cells in pieces and many at the image's border would be in no loop
+    unseen: dict[str, Any] = {"size": 1, "alpha": 0, "selection_alpha": 0, "nonselection_alpha": 0}
+    middles = shown.scatter("x", "y", source=cells, view=CDSView(filter=here & passing), **unseen)
+    next(tool for tool in shown.tools if isinstance(tool, LassoSelectTool)).renderers = [middles]
     table = ColumnDataSource(
         {
             "field": [frame.field for frame in frames],
