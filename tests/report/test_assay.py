@@ -93,7 +93,7 @@ def test_wells_of_which_cells_are_of_several_arms_have_no_mean():
     settings = StatsSettings(treatment="state", control="basal", replicate="plate")
     found = assess(compare(cells, settings), settings, ["light"])
     assert len(found.wells) == len(found.places) == 0
-    assert found.notes[0].startswith("12 well(s) hold cells of several arms, such as ?-a/A01")
+    assert found.notes[0].startswith("12 well(s) hold cells of several arms, such as a/A01")
 
 
 def test_the_page_of_images_of_no_plate_tells_of_samples(tmp_path):

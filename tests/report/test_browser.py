@@ -57,9 +57,15 @@ def told():
     )
     features = ["area", "log2_ratio"]
     puncta = pd.DataFrame(
-        {"frame": [0, 0, 2], "x": [15, 20, 15], "y": [15, 20, 15], "kind": ["yellow", "red_only"] * 1 + ["yellow"]}
+        {
+            "frame": [0, 0, 2],
+            "label": [1, 2, 1],
+            "x": [15, 20, 15],
+            "y": [15, 20, 15],
+            "kind": ["yellow", "red_only", "yellow"],
+        }
     )
-    steps = pd.DataFrame({"frame": [1], "x0": [19.0], "y0": [19.0], "x1": [25.0], "y1": [25.0]})
+    steps = pd.DataFrame({"frame": [1], "label": [1], "x0": [19.0], "y0": [19.0], "x1": [25.0], "y1": [25.0]})
     means, wells = unit_means(cells, features, "replicate"), well_table(cells, features)
     return Explored(frames, rings, cells, features, means, wells, puncta, steps, unit="replicate")
 
@@ -177,7 +183,7 @@ def test_every_layer_is_toggled(opened):
     tab, _ = opened
     names = tab.evaluate(f"{MODEL}('layers').labels")
     assert names == ["outlines", "puncta: red only (triangle)", "puncta: yellow (circle)", "tracks"]
-    visible = f"{MODEL}('field').renderers.slice(1).map((one) => one.visible)"
+    visible = f"{MODEL}('field').renderers.slice(1, {1 + len(names)}).map((one) => one.visible)"
     for number in range(len(names)):
         click_checkbox(tab, "layers", number)
         assert tab.evaluate(visible) == [k != number for k in range(len(names))]
@@ -195,6 +201,23 @@ def test_a_cell_that_is_clicked_in_the_picture_is_selected_everywhere(opened):
     assert tab.evaluate(
         "[...Bokeh.documents[0]._all_models.values()].filter(m => m.data && m.data.row)[0].selected.indices"
     ) == [0]
+
+
+def test_a_loop_chooses_the_cells_whose_middles_it_goes_around(opened):
+    """One at the image's border was in no loop that did not lie upon it, and one in pieces in none at all."""
+    tab, _ = opened
+    tools = f"{MODEL}('field').toolbar.tools"
+    turn = f"(on) => {tools}.forEach((one) => {{if (/Pan|Lasso/.test(one.type)) one.active = one.type.startsWith(on)}})"
+    tab.evaluate(turn, "Lasso")
+    first, *rest = [on_screen(tab, x, y) for x, y in ((14, 4), (40, 4), (40, 40), (14, 40), (14, 5))]
+    tab.mouse.move(*first)
+    tab.mouse.down()
+    for place in rest:
+        tab.mouse.move(*place, steps=6)
+    tab.mouse.up()
+    assert until(tab, lambda: selected(tab) == [0]), "its outline begins at 10.5"
+    tab.evaluate(turn, "Pan")
+    select(tab, [])
 
 
 def test_a_row_or_a_dot_opens_its_field_and_a_far_one_says_so(opened):
@@ -259,6 +282,33 @@ def test_filters_narrow_all_figures(opened):
     for name, value in (("range", [400, 600]), ("treatment", []), ("quality", "'all'")):
         tab.evaluate(f"{MODEL}('by_{name}').value = {value}")
     assert until(tab, lambda: tab.evaluate(text) == "8 of 8 cells pass the filters.")
+
+
+def test_what_belongs_to_a_cell_is_hidden_with_it_and_a_saved_figure_tells_the_filter(opened):
+    """Puncta of cells that filters hide stayed in the picture; nothing in a figure that was saved told of filters."""
+    tab, _ = opened
+    puncta = f"{MODEL}('field').renderers.filter((one) => one.glyph.type === 'Scatter' && one.data_source.data.cell)"
+    shown_of = f"{puncta}.map((one) => [...one.view.indices].length)"
+    steps = (
+        f"{MODEL}('field').renderers.filter((one) => one.glyph.type === 'Segment')[0].view.filter.operands[1].booleans"
+    )
+    notes = (
+        f"[['field', 'center'], ['superplot', 'below'], ['map', 'below']].map(([name, where]) => {MODEL}(name)[where]"
+        ".find((one) => one.text?.type === 'PlainText' && one.visible)?.text.text)"
+    )
+    assert until(tab, lambda: tab.evaluate(shown_of) == [1, 1])
+    assert tab.evaluate(notes) == [None] * 3
+    tab.evaluate(f"{MODEL}('by_range').value = [500, 600]")
+    assert until(tab, lambda: tab.evaluate(shown_of) == [1, 0]), "that of cell 2, of 600 px², stays"
+    assert tab.evaluate(steps) == [False], "of cell 1"
+    assert tab.evaluate(notes) == ["Cells filtered: only area (px²) from 500 to 600"] * 3
+    tab.evaluate(f"{MODEL}('by_treatment').value = ['fed']")
+    text = "Cells filtered: only treatment fed; area (px²) from 500 to 600"
+    assert until(tab, lambda: tab.evaluate(notes) == [text] * 3)
+    tab.evaluate(f"{MODEL}('by_treatment').value = []")
+    tab.evaluate(f"{MODEL}('by_range').value = [400, 600]")
+    assert until(tab, lambda: tab.evaluate(shown_of) == [1, 1])
+    assert tab.evaluate(notes) == [None] * 3
 
 
 def test_cells_that_filters_hide_are_not_said_to_be_selected(opened):

@@ -9,7 +9,7 @@ from bokeh.models.annotations import ColorBar
 from cellular.data.image import FieldImage
 from cellular.report.choice import choose_fields
 from cellular.report.linked import choose_rows, plate_figures
-from cellular.report.outlines import display_image, outlines_of
+from cellular.report.outlines import display_image, middles_of, outlines_of
 from cellular.report.pictures import channel_colours, channel_pictures, size_choice
 from cellular.report.plate import plate_figure
 
@@ -74,6 +74,18 @@ def test_outlines_run_through_border_pixels_and_parts_are_set_apart():
     assert sum(np.isnan(found[3][0])) == 1
 
 
+def test_the_middle_of_a_cell_is_a_pixel_of_it():
+    labels = np.zeros((12, 12), np.uint16)
+    labels[2:5, 3:8] = 7
+    labels[6:12, 0:6] = 2
+    labels[6:11, 1:6] = 0  # a corner of the image: its centroid is in none of its pixels
+    labels[8, 8:10], labels[8, 11] = 9, 9  # in pieces
+    x, y = middles_of(labels).values()
+    assert labels[y.astype(int), x.astype(int)].tolist() == [2, 7, 9]
+    assert (x[1], y[1]) == (5.5, 3.5)
+    assert [len(axis) for axis in middles_of(np.zeros((3, 3), np.uint16)).values()] == [0, 0]
+
+
 def test_a_fair_choice_has_every_treatment_the_worst_and_the_median_and_is_the_same_each_time():
     table = pd.DataFrame(
         {
@@ -105,19 +117,30 @@ def test_a_page_keeps_all_cells_of_the_fields_it_shows():
     assert choose_rows(cells, ["a"], most=100) is cells
 
 
-@pytest.mark.parametrize(("values", "scale"), [([np.nan, np.nan], (0, 1)), ([np.nan, 3.0], (3, 3))])
+@pytest.mark.parametrize(("values", "scale"), [([np.nan, np.nan], (0, 1)), ([np.nan, 3.0], (2.85, 3.15))])
 @pytest.mark.filterwarnings("error")
 def test_a_plate_without_a_value_is_drawn_without_a_warning(values, scale):
     wells = pd.DataFrame({"plate": ["P", "P"], "well": ["A01", "A02"], "share": values})
     _, mapper, figures, _ = plate_figures(wells, "share")
-    assert (mapper.low, mapper.high) == scale
+    assert (mapper.low, mapper.high) == pytest.approx(scale)
     assert len(figures) == 1
+
+
+def test_means_of_one_number_have_one_colour():
+    """0.1 of three cells and of seven differ in their last digit: they were the ends of a scale."""
+    cells = pd.DataFrame({"well": ["A01"] * 3 + ["A02"] * 7, "share": 0.1})
+    means = cells.groupby("well", as_index=False)["share"].mean()
+    assert means["share"].nunique() == 2
+    _, mapper, _, _ = plate_figures(means.assign(plate="P"), "share")
+    assert (mapper.low, mapper.high) == pytest.approx((0.095, 0.105))
 
 
 def test_a_plate_that_is_saved_alone_says_what_its_colours_are():
     """Nothing in the picture told the measurement, and the last plate alone had a scale."""
-    wells = pd.DataFrame({"plate": ["P", "Q"], "well": ["A01", "A01"], "area": [3.0, 4.0]})
+    long = "colocalisation_manders_mRFP_in_LAMP1"
+    wells = pd.DataFrame({"plate": ["P", "Q"], "well": ["A01", "A01"], "area": [3.0, 4.0], long: 1.0})
     _, mapper, figures, _ = plate_figures(wells, "area")
+    assert figures[0].width > 40 + 6.5 * len(long), "px; on a plate of six wells it was cut off"
     assert [one.xaxis.axis_label.text for one in figures] == ["area (px²)"] * 2
     assert [one.select_one(ColorBar).color_mapper for one in figures] == [mapper] * 2
 

@@ -15,12 +15,11 @@ from cellular.autophagy.compare.design import StatsSettings
 from cellular.autophagy.compare.effects import Comparison
 from cellular.autophagy.compare.inhibitor import inhibitor_column
 from cellular.autophagy.measure.field import MeasureSettings
-from cellular.autophagy.state.by_hand import all_measured
-from cellular.data.formats.images import read_labels
 from cellular.data.formats.suffixes import label_path
 from cellular.data.plate import Plate
 from cellular.errors import InputError, MissingInputError
 from cellular.files import read_json
+from cellular.jobs.corrected_meanwhile import as_measured_by
 from cellular.jobs.corrections import Corrections, told_states, with_counts
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.flat_field import FlatField
@@ -28,7 +27,7 @@ from cellular.jobs.gallery import gallery
 from cellular.jobs.measure import lost_states, write_tables
 from cellular.jobs.nuclei import AUTO
 from cellular.jobs.quality import judge, left_out
-from cellular.jobs.runner import ITEMS, Done, write_problems
+from cellular.jobs.runner import Done, write_problems
 from cellular.jobs.runs import MADE_WITH
 from cellular.jobs.shards import for_the_rest
 from cellular.jobs.stats import HEADLINES, compare_tables, forget, headlines, treatments_of, unit_of
@@ -127,11 +126,11 @@ def conclude(
     from cellular.report.analysis import Analysis, analysis_page
 
     labelled = outlined(plate, done.names, out)
-    _check_outlines(labelled, out, edits)
+    told = as_measured_by(edits, labelled)
     _forget_conclusions(out)
     quality = judge(labelled, done.tables, out, flat)
-    held = {"images": with_counts(as_known(done.tables["images"], plate), edits), "quality": quality.table}
-    states = told_states(plate, edits)
+    held = {"images": with_counts(as_known(done.tables["images"], plate), told), "quality": quality.table}
+    states = told_states(plate, told)
     tables = write_tables(done.tables, held, out, csv, states)
     # of what grows with the plate the cells alone are held, once
     tables = tables.holding(cells=read_table(tables.files["cells"], settings.stats.words))
@@ -139,8 +138,8 @@ def conclude(
     tracks = _tracks(labelled, out, settings.track, engine)
     if tracks is not None:
         problems |= tracks.problems
-        told = tracks.tracks[["field", "label", "track", "lineage"]]
-        tables = tables.holding(cells=tables["cells"].merge(told, on=["field", "label"], how="left"))
+        lines = tracks.tracks[["field", "label", "track", "lineage"]]
+        tables = tables.holding(cells=tables["cells"].merge(lines, on=["field", "label"], how="left"))
     comparison, figures, reason = _comparison(plate, tables, out, settings.stats, exclude, engine)
     write_problems(out, problems)
     excluded = left_out(exclude, tables, plate)
@@ -179,7 +178,7 @@ def conclude(
         _gallery(labelled, tables, out, given),
         quality.add_to,
     )
-    _check_outlines(labelled, out, edits)  # as its pictures show them
+    as_measured_by(edits, labelled)  # whose outlines its pictures show
     analysis_page(page, out).write(out / "report.html")
     return AnalyseResult(plate, tables, tracks, comparison, reason, problems, out / "report.html", tuple(quality.notes))
 
@@ -189,19 +188,6 @@ def _forget_conclusions(out: Path) -> None:
     forget(out / "stats")
     for old in (out / "report.html", out / "quality.parquet", *(out / "tracks").glob("*.csv")):
         old.unlink(missing_ok=True)
-
-
-def _check_outlines(plate: Plate, out: Path, edits: Corrections | None) -> None:
-    """Raise InputError where a corrected field of `plate` was corrected on since the run in `out` has measured it."""
-    names = set(edits.fields) if edits else set()
-    for item in plate.fields:
-        if item.name not in names or item.labels is None:
-            continue
-        if not all_measured(read_table(out / ITEMS / item.name / "cells.csv"), read_labels(item.labels)):
-            raise InputError(
-                f"{item.name} was corrected while the run measured it, or after; run the same command again, which "
-                "measures it alone, and makes the page"
-            )
 
 
 def outlined(plate: Plate, names: Sequence[str], out: Path) -> Plate:

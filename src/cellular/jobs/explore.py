@@ -216,12 +216,12 @@ def _states(cells: pd.DataFrame) -> dict[str, tuple[str, str, str, str]]:
 
 
 def _steps(tracks: pd.DataFrame, shown: list[str]) -> pd.DataFrame:
-    """For every frame the steps by which its cells came there: ``frame, x0, y0, x1, y1``."""
+    """For every frame the steps by which its cells came there: ``frame, label, x0, y0, x1, y1``."""
     rows = []
     for _, track in tracks[tracks["field"].isin(shown)].sort_values("frame").groupby(["series", "track"]):
-        points = list(zip(track["field"], track["x"], track["y"]))
-        steps = [(x0, y0, x1, y1) for (_, x0, y0), (_, x1, y1) in pairwise(points)]
+        points = list(zip(track["field"], track["x"], track["y"], track["label"]))
+        steps = [(x0, y0, x1, y1) for (_, x0, y0, _), (_, x1, y1, _) in pairwise(points)]
         for at in range(1, len(points)):
             frame = shown.index(points[at][0])
-            rows += [(frame, *step) for step in steps[max(0, at - _STEPS) : at]]
-    return pd.DataFrame(rows, columns=["frame", "x0", "y0", "x1", "y1"])
+            rows += [(frame, points[at][-1], *step) for step in steps[max(0, at - _STEPS) : at]]
+    return pd.DataFrame(rows, columns=["frame", "label", "x0", "y0", "x1", "y1"])

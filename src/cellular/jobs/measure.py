@@ -25,6 +25,7 @@ from cellular.data.listing import PLATE
 from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import CellularError, InputError, import_extra
 from cellular.files import of_words, write_bytes, write_csv, write_json
+from cellular.jobs.corrected_meanwhile import as_measured_by
 from cellular.jobs.corrections import check_states, corrected, only_labelled, told_states, with_counts
 from cellular.jobs.engines import HERE, Engine
 from cellular.jobs.flat_field import FlatField, open_flat_field, settle
@@ -159,8 +160,9 @@ def measure(
         problems = {
             item.name: f"no label image in {where}" for item in corrected_plate.fields if not item.labels
         } | done.problems
-        held = {"images": with_counts(as_known(done.tables["images"], plate), edits)}
-        states = told_states(plate, edits)
+        told = as_measured_by(edits, plate)
+        held = {"images": with_counts(as_known(done.tables["images"], plate), told)}
+        states = told_states(plate, told)
         (folder / H5AD).unlink(missing_ok=True)
         tables = write_tables(done.tables, held, folder, "csv" in formats, states)
         problems = lost_states(tables, states) | problems

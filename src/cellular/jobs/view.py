@@ -68,10 +68,12 @@ class Run:
 
     def unmeasured(self) -> list[str]:
         """Fields that were corrected since their cells were measured, as far as times and counts of cells tell."""
-        found, table = self.corrected(), find_table(self.folder, "cells")
+        found = self.corrected()
+        # by its date alone: it is asked at every stroke, and also while a command writes the table
+        table = stamp(self.folder / "cells.parquet") or stamp(self.folder / "cells.csv")
         if found is None or table is None:
             return []
-        written = datetime.fromtimestamp(table.stat().st_mtime, timezone.utc).isoformat(timespec="seconds")
+        written = datetime.fromtimestamp(table[-1] / 1e9, timezone.utc).isoformat(timespec="seconds")
         images = self.tables["images"].set_index("field").reindex(columns=COUNTS).fillna(0)
         corrected = [name for name in dict.fromkeys(entry["field"] for entry in found.log) if name in images.index]
         return [name for name in corrected if _is_newer(found.of(name), written, images.loc[name])]

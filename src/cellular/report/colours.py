@@ -3,8 +3,10 @@
 States and kinds are of Okabe and Ito's palette (jfly.uni-koeln.de/color), which stays distinct under colour blindness.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import cycle
+
+import numpy as np
 
 RGB = tuple[int, int, int]
 
@@ -54,6 +56,21 @@ def rgb(colour: str) -> RGB:
     (240, 228, 66)
     """
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def scale_of(values: Iterable[float]) -> tuple[float, float]:
+    """Low and high end of a scale of colours: the 2 % and 98 % of `values`; of none 0 and 1.
+
+    One value has a place on its scale too, and so have means of the same number, which differ by what rounding does.
+
+    >>> scale_of([5.0, 5.0]), scale_of([np.nan, 3.0, 4.0])
+    ((4.75, 5.25), (3.02, 3.98))
+    """
+    known = np.asarray(list(values), np.float64)
+    known = known[np.isfinite(known)]
+    low, high = map(float, np.percentile(known, (2, 98)) if known.size else (0.0, 1.0))
+    around = 0.0 if high - low > 1e-9 * max(abs(low), abs(high)) else (abs(low) or 1.0) / 20
+    return low - around, high + around
 
 
 def treatment_colours(treatments: Sequence[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from bokeh.plotting import figure
 
 from cellular.autophagy.compare.design import in_order
 from cellular.report import glue
+from cellular.report.filtered import add_note
 from cellular.report.linked import (
     FEATURES_SHOWN,
     PLACES,
@@ -115,7 +116,8 @@ def _of_cells(told: Explored, cells: ColumnDataSource, viewer: Viewer) -> list[U
     choice = [feature_choice(features, changed, axis, wells, mapper, drawn, plates)] if changed or wells else []
     said = link(cells, viewer, wells)
     shown = (Row(children=[*figures], **WRAP) for figures in (plots, plates) if figures)
-    narrowed = Row(children=filters(cells, features, viewer.passing), **WRAP)
+    notes = [add_note(viewer.figure, over=True), *map(add_note, plots)]
+    narrowed = Row(children=filters(cells, features, viewer.passing, notes), **WRAP)
     return [said, *choice, *shown, narrowed, cell_table(cells, features[:_TOLD], view)]
 
 

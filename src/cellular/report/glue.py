@@ -115,8 +115,11 @@ if (rows.size !== now.size || [...rows].some((row) => !now.has(row)))
   cells.selected.indices = Array.from(of.keys()).filter((k) => rows.has(of[k]))
 """
 
-# args: cells, passing (BooleanFilter), columns, choices (a MultiSelect each), quality, what, value (RangeSlider)
-FILTER = """
+# args: cells, passing (BooleanFilter), columns, choices (a MultiSelect each), quality, what, value (RangeSlider), notes
+# (of figures: a saved one tells of the filters)
+FILTER = (
+    f"const read = {NUMBER}"
+    + """
 const data = cells.data, values = data[what.value], [low, high] = value.value
 const whole = low <= value.start && high >= value.end
 const allowed = columns.map((name, k) => [data[name], new Set(choices[k].value)]).filter(([, set]) => set.size)
@@ -127,6 +130,24 @@ const passes = Array.from(values, (v, k) =>
 passing.booleans = passes.every(Boolean) ? null : passes
 told.text = `${passes.filter(Boolean).length} of ${passes.length} cells pass the filters.` +
   (passing.booleans ? " Means of units and wells stay those of all." : "")
+const only = [
+  ...columns.map((name, k) => choices[k].value.length ? `${name} ${choices[k].value.join(" or ")}` : ""),
+  quality.value === "all" ? "" : `${quality.value} fields`,
+  whole ? "" : `${what.options.find(([name]) => name === what.value)[1]} from ${read(low)} to ${read(high)}`,
+].filter(Boolean).join("; ")
+const lines = `Cells filtered: only ${only}`.match(/.{1,75}(?:\\s|$)|.{75}/g)
+for (const note of notes) {
+  const text = note.text.clone()
+  text.text = passing.booleans ? lines.join("\\n") : ""
+  note.setv({text, visible: passing.booleans !== null})
+}
+"""
+)
+
+# args: own (BooleanFilter), passing (that of the cells), source (its ``cell`` is a row of the cells, -1 for none)
+FOLLOW = """
+const keep = passing.booleans
+own.booleans = keep && Array.from(source.data.cell, (row) => row < 0 || keep[row])
 """
 
 # args: cells, what (Select), value (RangeSlider)
@@ -149,11 +170,11 @@ label.text = names[features.indexOf(what.value)]
 axis.axis_label = label
 """
 
-# args: wells, mapper, renderers, hovers (HoverTool), axes, features, names, what: colours, and what is told of them
+# args: mapper, scales (a pair of ends a feature), renderers, hovers (HoverTool), axes, features, names, what: colours,
+# and what is told of them
 WELL_FEATURE = """
-const known = Array.from(wells.data[what.value] ?? []).filter(Number.isFinite).sort((a, b) => a - b)
-if (!known.length) known.push(0, 1) // without a value every well is grey, whatever the scale
-mapper.setv({low: known[Math.floor(0.02 * (known.length - 1))], high: known[Math.ceil(0.98 * (known.length - 1))]})
+const [low, high] = scales[features.indexOf(what.value)]
+mapper.setv({low, high})
 for (const renderer of renderers)
   for (const part of ["glyph", "selection_glyph", "nonselection_glyph"])
     renderer[part].fill_color = {field: what.value, transform: mapper}

@@ -20,8 +20,8 @@ from bokeh.models import (
     LinearColorMapper,
     Range1d,
 )
-from bokeh.models.annotations.labels import Title
-from bokeh.models.annotations.legends import ColorBar
+from bokeh.models.annotations.labels import Label, Title
+from bokeh.models.annotations.legends import ColorBar, Legend, LegendItem
 from bokeh.models.renderers.glyph_renderer import GlyphRenderer
 from bokeh.models.ui.ui_element import UIElement
 from bokeh.models.widgets.inputs import MultiSelect, Select
@@ -35,6 +35,7 @@ from cellular.autophagy.compare.design import in_order
 from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number, split_well
 from cellular.report import glue
+from cellular.report.colours import scale_of
 from cellular.report.style import PALETTE, treatment_looks
 from cellular.report.viewer import Choices, Viewer, abbreviated, as_written, hovered, slider_numbers
 
@@ -133,10 +134,11 @@ def superplot_figure(
     units = in_order(means[unit].astype(str))
     colour = {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(units)}
     cells.data["unit_colour"] = [colour.get(name, "#666666") for name in cells.data[unit]]
+    hint = "" if len(units) <= _LEGEND else f"; point at one for its {unit}"
     shown = figure(
         width=max(width, _WIDE * len(treatments)), height=360, tools=_TOOLS, name="superplot",
         x_range=Range1d(start=-0.6, end=len(treatments) - 0.4), toolbar_location="above",
-        active_drag="lasso_select", title="Cells and the means of units",
+        active_drag="lasso_select", title="Cells and the means of units" + hint,
     )  # fmt: skip
     shown.xaxis.ticker = FixedTicker(ticks=list(range(len(treatments))))
     shown.xaxis.major_label_overrides = {k: as_written(short[name]) for k, name in enumerate(treatments)}
@@ -153,6 +155,15 @@ def superplot_figure(
         "place", feature, source=ColumnDataSource(data), size=13, color="colour", marker="marker", line_color="black"
     )
     shown.add_tools(HoverTool(renderers=[large], tooltips=[(unit, "@unit"), ("treatment", "@treatment")]))
+    # else those of the treatments, in the legend of the map beside it, would be taken for theirs
+    if len(units) <= _LEGEND:
+        told, few = abbreviated(units), len(units) <= 4
+        first = [list(means[unit].astype(str)).index(name) for name in units]
+        dots_of: Any = [large]
+        items = [LegendItem(label={"value": told[name]}, renderers=dots_of, index=k) for name, k in zip(units, first)]
+        look: dict[str, Any] = {"title": unit, "label_text_font_size": "8pt"}
+        legend = Legend(items=items, orientation="horizontal" if few else "vertical", **look)
+        shown.add_layout(legend, "below" if few else "right")
     return shown, [dots, large]
 
 
@@ -258,14 +269,13 @@ def plate_figures(wells: pd.DataFrame, feature: str) -> tuple[ColumnDataSource, 
         "treatment": wells["treatment"].fillna("").astype(str).tolist() if "treatment" in wells else [""] * len(wells)
     }
     source = ColumnDataSource(data)
-    known = wells[feature].dropna().to_numpy(float)
-    # without a value every well is grey, whatever the scale
-    low, high = np.percentile(known, [2, 98]) if len(known) else (0, 1)
+    low, high = scale_of(wells[feature])  # without a value every well is grey, whatever the scale
     mapper = LinearColorMapper(palette=Viridis256, low=low, high=high, nan_color="#dddddd")
     figures, drawn = [], []
+    longest = max(len(axis_label(name)) for name in measured)  # which stands above the wells, and must fit
     for plate in dict.fromkeys(data["plate"]):
         shown = figure(
-            width=min(460, 22 * columns) + 150,
+            width=max(min(460, 22 * columns) + 150, 7 * longest + 60),
             height=min(300, 22 * rows) + 90,
             sizing_mode="fixed",
             tools="tap,box_select,save",
@@ -309,7 +319,8 @@ def feature_choice(
         what.js_on_change("value", CustomJS(args=args, code=glue.FEATURE))
     if wells is not None:
         hovers = [hover for plate in plates for hover in plate.hover]
-        args = told | {"wells": wells, "mapper": mapper, "renderers": list(drawn), "hovers": hovers}
+        args = told | {"mapper": mapper, "renderers": list(drawn), "hovers": hovers}
+        args["scales"] = [scale_of(wells.data.get(name, [])) for name in features]
         args["axes"] = [axis for plate in plates for axis in plate.xaxis]
         what.js_on_change("value", CustomJS(args=args, code=glue.WELL_FEATURE))
     return what
@@ -319,8 +330,13 @@ def _named(features: Sequence[str]) -> Choices:
     return [(feature, axis_label(feature)) for feature in features]
 
 
-def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFilter) -> list[UIElement]:
-    """Widgets that narrow all figures to cells of some treatments, replicates, plates, wells, quality or values."""
+def filters(
+    cells: ColumnDataSource, features: Sequence[str], passing: BooleanFilter, notes: Sequence[Title | Label] = ()
+) -> list[UIElement]:
+    """Widgets that narrow all figures to cells of some treatments, replicates, plates, wells, quality or values.
+
+    `notes` (:func:`cellular.report.filtered.add_note`) are made to say by which.
+    """
     columns = [name for name in ("treatment", *PLACES) if len(set(cells.data.get(name, ()))) > 1]
     choices = [
         MultiSelect(
@@ -339,7 +355,7 @@ def filters(cells: ColumnDataSource, features: Sequence[str], passing: BooleanFi
     value = RangeSlider(title="between", start=low, end=high, value=(low, high), step=(high - low) / 200, **look)
     told = Div(text=f"{len(cells.data['field'])} of {len(cells.data['field'])} cells pass the filters.", name="passing")
     args = {"cells": cells, "passing": passing, "columns": columns, "choices": choices, "quality": quality}
-    narrow = CustomJS(args=args | {"what": what, "value": value, "told": told}, code=glue.FILTER)
+    narrow = CustomJS(args=args | {"what": what, "value": value, "told": told, "notes": list(notes)}, code=glue.FILTER)
     what.js_on_change("value", CustomJS(args={"cells": cells, "what": what, "value": value}, code=glue.SPAN), narrow)
     for widget in (*choices, quality, value):
         widget.js_on_change("value", narrow)

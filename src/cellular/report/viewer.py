@@ -20,6 +20,7 @@ from bokeh.models import (
     CustomJSTickFormatter,
     GroupFilter,
     HoverTool,
+    LassoSelectTool,
     PlainText,
     Range1d,
     Row,
@@ -40,6 +41,7 @@ from cellular.autophagy.measure.documentation import axis_label
 from cellular.data.image import FieldImage
 from cellular.report import glue
 from cellular.report.colours import EDGE, KINDS
+from cellular.report.filtered import rows_of, view_of
 from cellular.report.pictures import PICTURE_BYTES, ChannelPicture, channel_colours, channel_pictures
 
 # Side of the picture on the page, px.
@@ -117,6 +119,7 @@ def field_viewer(
     ----------
     cells : a row a cell: ``frame`` (index into `frames`, -1 for none), ``x``, ``y`` (px), ``xs``, ``ys`` (its outline).
     puncta : ``frame, x, y, kind``. steps : of tracks, ``frame, x0, y0, x1, y1`` (a row a frame in which it is drawn).
+        Those with a ``label`` go with their cell where filters hide it.
     outlines : layers of cells by name: (column, its value, colour, dash); all cells in one layer without.
     further : layers of outlines that are no cells: (``frame, xs, ys``, colour, dash).
     tooltips : what hovering a cell tells, as Bokeh's. numbers : columns of measurements, told after them.
@@ -140,9 +143,13 @@ def field_viewer(
     told = [*tooltips, *told]
     shown.add_tools(HoverTool(renderers=of_cells, tooltips=told, formatters=as_read, point_policy="follow_mouse"))
     if puncta is not None and len(puncta):
-        layers |= add_puncta(shown, puncta, here)
+        layers |= add_puncta(shown, puncta, rows_of(cells, puncta), here, passing)
     if steps is not None and len(steps):
-        layers["tracks"] = [add_steps(shown, steps, here)]
+        layers["tracks"] = [add_steps(shown, steps, rows_of(cells, steps), here, passing)]
+    # by whole outlines, cells in pieces and many at the image's border would be in no loop
+    unseen: dict[str, Any] = {"size": 1, "alpha": 0, "selection_alpha": 0, "nonselection_alpha": 0}
+    middles = shown.scatter("x", "y", source=cells, view=CDSView(filter=here & passing), **unseen)
+    next(tool for tool in shown.tools if isinstance(tool, LassoSelectTool)).renderers = [middles]
     table = ColumnDataSource(
         {
             "field": [frame.field for frame in frames],
@@ -205,14 +212,16 @@ def add_cells(
     return drawn
 
 
-def add_puncta(shown: figure, puncta: pd.DataFrame, here: GroupFilter) -> dict[str, list[GlyphRenderer]]:
-    """Puncta as a layer a kind, each with its own marker."""
+def add_puncta(
+    shown: figure, puncta: pd.DataFrame, cell: np.ndarray, here: GroupFilter, passing: BooleanFilter
+) -> dict[str, list[GlyphRenderer]]:
+    """Puncta as a layer a kind, each with its own marker; `cell` (N,) are the rows of their cells."""
     kinds = puncta["kind"].fillna("") if "kind" in puncta else pd.Series("", puncta.index)
     layers = {}
-    for kind, rows in puncta.groupby(kinds, sort=True):
+    for kind, rows in puncta.assign(cell=cell).groupby(kinds, sort=True):
         colour, marker = KINDS.get(kind, EDGE), PUNCTA.get(kind, "diamond")
         source = ColumnDataSource(
-            {"frame": rows["frame"].to_numpy(np.int32)}
+            {name: rows[name].to_numpy(np.int32) for name in ("frame", "cell")}
             # centres of pixels are at whole numbers in tables, at halves in the picture
             | {name: rows[name].to_numpy(np.float32) + 0.5 for name in ("x", "y")}
         )
@@ -223,16 +232,18 @@ def add_puncta(shown: figure, puncta: pd.DataFrame, here: GroupFilter) -> dict[s
             "marker": marker,
             "size": 9,
         }
-        drawn = shown.scatter("x", "y", source=source, view=CDSView(filter=here), **look)
+        drawn = shown.scatter("x", "y", source=source, view=view_of(source, here, passing), **look)
         layers[f"puncta: {kind.replace('_', ' ')} ({marker})" if kind else f"puncta ({marker})"] = [drawn]
     return layers
 
 
-def add_steps(shown: figure, steps: pd.DataFrame, here: GroupFilter) -> GlyphRenderer:
-    """The way that cells came to where they are in the frame."""
+def add_steps(
+    shown: figure, steps: pd.DataFrame, cell: np.ndarray, here: GroupFilter, passing: BooleanFilter
+) -> GlyphRenderer:
+    """The way that cells came to where they are in the frame; `cell` (N,) are the rows of these cells."""
     data = {name: steps[name].to_numpy(np.float32) + 0.5 for name in ("x0", "y0", "x1", "y1")}
-    source = ColumnDataSource(data | {"frame": steps["frame"].to_numpy(np.int32)})
-    look: dict[str, Any] = {"line_color": "#E69F00", "line_width": 2, "view": CDSView(filter=here)}
+    source = ColumnDataSource(data | {"frame": steps["frame"].to_numpy(np.int32), "cell": cell})
+    look: dict[str, Any] = {"line_color": "#E69F00", "line_width": 2, "view": view_of(source, here, passing)}
     return shown.segment("x0", "y0", "x1", "y1", source=source, **look)
 
 

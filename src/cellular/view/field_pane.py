@@ -31,7 +31,7 @@ from cellular.data.window import step_for
 from cellular.errors import CellularError, InputError
 from cellular.labels.cells import areas_of
 from cellular.report.colours import EDGE, EDITED, STATES, colours_of
-from cellular.report.outlines import outlines_of
+from cellular.report.outlines import MIDDLE, middles_of, outlines_of
 from cellular.report.viewer import as_written, hovered
 from cellular.tables import puncta_of
 from cellular.view.desk import Desk
@@ -66,7 +66,7 @@ class FieldPane:
         self._size: dict[str, int] = {}
         self._ticks: list[pn.widgets.CheckBoxGroup] = []
         self.image = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
-        self.cells = ColumnDataSource({"label": [], "xs": [], "ys": [], "edge": [], "width": []})
+        self.cells = ColumnDataSource({name: [] for name in ("label", "xs", "ys", "edge", "width", *MIDDLE)})
         self.puncta = ColumnDataSource({"x": [], "y": [], "kind": [], "colour": []})
         self.paths = ColumnDataSource({"xs": [], "ys": [], "colour": []})
         self.pen = ColumnDataSource({"xs": [], "ys": [], "field": []})
@@ -94,6 +94,7 @@ class FieldPane:
             selection_line_color="#FFFF00", nonselection_line_alpha=1, nonselection_line_color="edge",
             selection_fill_color="#FFFF00", selection_fill_alpha=0.15, nonselection_fill_alpha=0,
         )  # fmt: skip
+        middles = plot.scatter(*MIDDLE, source=self.cells, size=1, alpha=0, selection_alpha=0, nonselection_alpha=0)
         spots = plot.scatter("x", "y", source=self.puncta, size=8, fill_alpha=0, line_color="colour", line_width=1.5)
         paths = plot.multi_line("xs", "ys", source=self.paths, line_color="colour", line_width=2)
         pen: Any = plot.multi_line("xs", "ys", source=self.pen, line_color="#FFFF00", line_width=2)
@@ -105,7 +106,8 @@ class FieldPane:
         self.tap, self.hover = TapTool(renderers=[cells]), HoverTool(renderers=[cells], tooltips=[("cell", "@label")])
         self.tools: dict[str, Tool] = {
             "pan": pan,
-            "lasso": LassoSelectTool(renderers=[cells], continuous=False),
+            # by whole outlines, cells in pieces and many at the image's border would be in no loop
+            "lasso": LassoSelectTool(renderers=[middles], continuous=False),
             "pen": FreehandDrawTool(renderers=[pen], num_objects=1),
             "seeds": PointDrawTool(renderers=[seeds], num_objects=2),
             "tap": self.tap,
@@ -303,7 +305,7 @@ class FieldPane:
         table = self._with_numbers(np.zeros((1, 1), np.uint16) if labels is None else labels, told)
         table = with_tracks(table, tracks, self.item.name)
         self.paths.data = paths(tracks, self.item)
-        numbers = [n for n in table if table[n].dtype.kind in "iuf" and n not in ("label", "site", "xs", "ys")]
+        numbers = [n for n in table if table[n].dtype.kind in "iuf" and n not in ("label", "site", *MIDDLE)]
         self._offer(numbers)
         by_hand = table[BY_HAND] if BY_HAND in table and self.colour_by.value == "state" else np.zeros(len(table), bool)
         table["edge"], table["width"] = self._edges(table), np.where(by_hand, THICK, THIN)
@@ -328,8 +330,7 @@ class FieldPane:
         """Outlines with what was measured of them, and states told by hand; what was drawn since has an area alone."""
         rings = outlines_of(labels, WITHIN)
         xs, ys = ([ring[k] for ring in rings.values()] for k in (0, 1))
-        drawn = pd.DataFrame({"label": list(rings), "xs": xs, "ys": ys})
-        drawn["area"] = areas_of(labels)
+        drawn = pd.DataFrame({"label": list(rings), "xs": xs, "ys": ys, "area": areas_of(labels), **middles_of(labels)})
         cells = self.desk.run.tables.get("cells")
         if cells is not None and "label" in cells:
             mine = as_measured(cells[cells["field"] == self.opened.name].drop_duplicates("label"), labels)

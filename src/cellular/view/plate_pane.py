@@ -26,7 +26,7 @@ from cellular.data.wells import PLATE_SIZES, plate_size, row_letters, row_number
 from cellular.errors import InputError
 from cellular.files import number_order, of_words
 from cellular.jobs.conditions import conditions, samples_apart
-from cellular.report.colours import treatment_colours
+from cellular.report.colours import scale_of, treatment_colours
 from cellular.report.viewer import abbreviated, as_written, hovered
 from cellular.view.desk import Desk
 from cellular.view.parts import as_is, fill, paged_table, tick, turn_to, words_of
@@ -194,9 +194,8 @@ class PlatePane:
         table["x"], table["y"] = [column for _, column in places], [row_number(letters) for letters, _ in places]
         self.scale.visible = bool(table["value"].notna().any())
         if self.scale.visible:
-            low, high = np.nanpercentile(table["value"], (2, 98))
-            around = 0.0 if high > low else (abs(low) or 1.0) / 20  # one value has a place on its scale, too
-            self.mapper.update(low=low - around, high=high + around)
+            low, high = scale_of(table["value"])
+            self.mapper.update(low=low, high=high)
         self.map.x_range.update(start=0.4, end=columns + 0.6)
         self.map.y_range.update(start=rows + 0.6, end=0.4)
         shown = list(range(1, rows + 1, max(1, rows // 16)))

@@ -12,6 +12,7 @@ from cellular.autophagy.compare.design import (
     in_order,
     nest,
     pooled_factors,
+    told,
 )
 from cellular.autophagy.compare.inference import inference
 from cellular.errors import InputError, SettingsError
@@ -393,3 +394,21 @@ def test_n_before_and_after():
         {"treatment": "fed", "wells": 2, "wells_before": 3, "cells": 20, "cells_before": 30},
         {"treatment": "gone", "wells": 0, "wells_before": 1, "cells": 0, "cells_before": 9},
     ]
+
+
+def test_units_of_no_known_day_have_their_own_names():
+    """Wells without a date were called ?-P1/A01 in figures, and dishes ?: 1."""
+    plates = ["P1", "P1", None, "2023-01-02-P1", "P1"]
+    cells = pd.DataFrame({"field": list("abcde"), "plate": plates, "well": ["A01", "A02", "B01", "A01", "A01"]})
+    cells = cells.assign(treatment="DMSO", date=[None, None, None, None, "2023-01-02"])
+    nested = nest(cells, StatsSettings())
+    dated = nested["replicate"].iloc[-1]
+    assert nested["well"].tolist()[:3] == ["P1/A01", "P1/A02", "B01"]
+    assert nested["well"].iloc[-1] == f"{dated}-P1/A01"
+    again = nest(cells.assign(plate=[*plates[:3], f"{dated}-P1", "P1"]), StatsSettings())
+    assert again["well"].nunique() == 5, "a plate that is called as one of a day is another one"
+    assert told(again["well"]).notna().all()
+    dishes = pd.DataFrame({"field": list("ab"), "sample": ["dish 1", None], "treatment": "DMSO"})
+    found = nest(dishes, StatsSettings())["well"]
+    assert found.iloc[0] == "dish 1"
+    assert told(found).isna().tolist() == [False, True]

@@ -131,5 +131,5 @@ def test_a_well_whose_cells_were_given_different_things_is_known():
     cells = cells.assign(plate="P", treatment="t", inhibitor=[None, "Baf", "Baf", "Baf", None])
     cells["well"] = cells["well"].map({"X": "A01", "Y": "A02", "Z": "A03"})
     table = nest(cells, StatsSettings())
-    assert wells_of_several(table, ["treatment", "inhibitor"]) == ["?-P/A01"]
+    assert wells_of_several(table, ["treatment", "inhibitor"]) == ["P/A01"]
     assert wells_of_several(table, ["treatment"]) == []

@@ -119,13 +119,14 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     columns["replicate"] = as_text(columns[settings.replicate]).fillna(UNKNOWN) if settings.replicate else experiment
     # Without any well, what passes for plates are folders of days.
     plates = plates.where(plates.notna() | wells.isna(), "") if wells.notna().any() else wells
-    columns["plate"] = _named_within(experiment, "-", plates.fillna(UNKNOWN))
+    columns["plate"] = _named_within_day(experiment, plates.fillna(UNKNOWN))
     columns["well"] = _named_within(columns["plate"], "/", wells.fillna(UNKNOWN))
     if samples is not None:
         if SAMPLE not in settings.words:
             del columns[SAMPLE]  # as no condition beside the treatment
         # "dish 1" of another day is another dish
-        columns["well"] = _named_within(columns["replicate"], ": ", samples.fillna(UNKNOWN))
+        days = columns["replicate"].where(columns["replicate"] != UNKNOWN, "")
+        columns["well"] = _named_within(days, ": ", samples.fillna(UNKNOWN))
     columns["position"] = _named_within(columns["well"], "/", sites.fillna(UNKNOWN))
     columns["image"] = pd.Series(fields.to_numpy()[codes], cells.index)
     treated = columns["treatment"].notna()
@@ -145,11 +146,20 @@ def nest(cells: pd.DataFrame, settings: StatsSettings, images: pd.DataFrame | No
     return table
 
 
+def _named_within_day(experiment: pd.Series, plates: pd.Series) -> pd.Series:
+    """Plates as those of their day; where no day is known by their own name, unless another is called so."""
+    named, undated = _named_within(experiment, "-", plates), experiment == UNKNOWN
+    return plates.where(undated & ~plates.isin(named[~undated].unique()), named)
+
+
 def _named_within(outer: pd.Series, mark: str, inner: pd.Series) -> pd.Series:
-    """`outer`, `mark` and `inner` as one name, none missing; a name is made once and not for each of its cells."""
+    """`outer`, `mark` and `inner` as one name, none missing; a name is made once and not for each of its cells.
+
+    Where one of the two is empty, the other alone.
+    """
     (first, outers), (second, inners) = pd.factorize(outer), pd.factorize(inner)
     codes, pairs = pd.factorize(first.astype(np.int64) * len(inners) + second)
-    names = [f"{outers[pair // len(inners)]}{mark}{inners[pair % len(inners)]}" for pair in pairs]
+    names = [mark.join(filter(None, (outers[pair // len(inners)], inners[pair % len(inners)]))) for pair in pairs]
     return pd.Series(np.array(names, dtype=object)[codes], outer.index)
 
 

@@ -45,7 +45,6 @@ def well_means(
     old = None if before is None else sum_images(_placed(before, needed), features)
     long = with_n(long, sums, keys, old).drop(columns=_NOT_OF_WELLS, errors="ignore")
     long["well"] = long["well"].str.rsplit("/", n=1).str[-1]
-    long["plate"] = long["plate"].str.removeprefix("?-")
     return long
 
 

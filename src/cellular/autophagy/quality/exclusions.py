@@ -91,7 +91,7 @@ def with_places(excluded: pd.DataFrame, nested: pd.DataFrame, given: Sequence[st
     told_of["plate"] = told(told_of["plate"])
     places = told_of.reindex(excluded["field"]).reset_index(drop=True)
     places["well"] = places["well"].str.rsplit("/", n=1).str[-1]
-    places["plate"] = told(places["plate"]).str.removeprefix("?-").str.removesuffix("-")
+    places["plate"] = told(places["plate"])
     return pd.concat([excluded[["field"]], places, excluded[["reason", "cells"]]], axis=1)
 
 
