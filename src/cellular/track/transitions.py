@@ -146,7 +146,8 @@ _Learned = tuple[np.ndarray, np.ndarray]
 
 def _fit(parts: Sequence[_Seen], start: _Learned | None = None) -> tuple[np.ndarray, _Learned]:
     """Expected steps (2, 2), and the shares that begin in a state (2,) and step between them (2, 2), from a `start`."""
-    began, step = np.full(2, 0.5), np.full((2, 2), 0.5)
+    began: np.ndarray = np.full(2, 0.5)
+    step: np.ndarray = np.full((2, 2), 0.5)
     if start is not None:  # not quite: what is nought stays nought
         began, step = (0.1 * even + 0.9 * part for even, part in zip((began, step), start))
     likelihood = np.concatenate([np.empty((0, 2)), *(part.likelihood for part in parts)])
