@@ -172,7 +172,7 @@ def test_dishes_and_plates_can_be_looked_at_alone():
     offered = {
         one.name: one.options for one in linked.filters(cells, ["area"], passing) if isinstance(one, MultiSelect)
     }
-    assert offered == {"by_sample": ["1: dish 10", "1: dish 2", "2: dish 2"], "by_plate": ["1", "2", "10"]}
+    assert offered == {"by_sample": ["1: dish 2", "1: dish 10", "2: dish 2"], "by_plate": ["1", "2", "10"]}
     table = linked.cell_table(cells, ["area"], CDSView(filter=passing))
     assert [column.field for column in table.columns] == ["field", "treatment", "sample", "plate", "area"]
 
