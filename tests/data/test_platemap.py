@@ -68,6 +68,13 @@ def test_a_drawn_plate_with_well_in_its_corner_is_not_named_so(read):
     assert rows(found) == [["A01", "DMSO"], ["A02", "EBSS"]]
 
 
+def test_a_heading_names_a_drawn_plate_with_well_in_its_corner(read):
+    found = read("dose\nWell,1,2\nA,0,10\n\ntreatment\nwell,1,2\nA,DMSO,EBSS\n")
+    assert found.table["well"].tolist() == ["A01", "A02"]
+    assert found.table["dose"].tolist() == [0, 10]
+    assert found.table["treatment"].tolist() == ["DMSO", "EBSS"]
+
+
 def test_a_name_alone_on_the_line_above(read):
     found = read("My plate\n\ntreatment\n,1,2\nA,x,y\nB,\n\nbatch\n,1,2\nA,,001\n")
     assert list(found.table) == ["well", "treatment", "batch"]

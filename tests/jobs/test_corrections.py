@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,6 +243,19 @@ def test_deleted_cells_are_no_ground_for_the_others(tmp_path):
     result = analyse(tmp_path / "images", tmp_path / "run", labels=tmp_path / "truth", corrections=tmp_path / "c")
     assert result.tables["images"]["background__mRFP"].item() == pytest.approx(100, abs=3)
     assert pd.read_csv(tmp_path / "run" / "quality.csv")["debris__mRFP"].item() == 0
+
+
+def test_deleted_cells_that_are_ground_for_lost_labels_are_told_of(tmp_path, caplog):
+    labels = crowded(tmp_path)
+    for kind in ("mRFP", "EGFP"):
+        shutil.copy(tmp_path / "images" / f"A01_{kind}.tif", tmp_path / "images" / f"A02_{kind}.tif")
+    write_labels(tmp_path / "truth" / "A02_labels.tif", labels)
+    FieldCorrections(tmp_path / "c", "A01", labels).do("delete", cells=[2, 3, 5, 8, 9, 12])
+    measured(tmp_path, "out", corrections=tmp_path / "c")
+    assert "background" not in caplog.text
+    (tmp_path / "truth" / "A01_labels.tif").unlink()
+    measured(tmp_path, "out", corrections=tmp_path / "c")
+    assert "A01: the label image that was corrected is gone" in caplog.text
 
 
 def test_cells_that_do_not_count_are_no_ground(tmp_path):

@@ -90,6 +90,16 @@ def test_a_measured_frame_is_what_the_verb_measures(measured):
         pd.testing.assert_frame_equal(tables[name], there[list(tables[name])], check_dtype=False, rtol=1e-6)
 
 
+def test_a_deleted_cell_is_no_ground_in_a_measured_frame(measured):
+    run = open_run(measured)
+    item = run.plate.fields[1]
+    image, labels = read_field(item), load_labels(item)
+    before = measure_frame(image, labels, item.name, run.plate)["images"]
+    kept = np.where(labels == labels.max(), labels, 0)
+    after = measure_frame(image, kept, item.name, run.plate)["images"]
+    assert after["background__mRFP"].item() == before["background__mRFP"].item()
+
+
 def test_nothing_is_measured_without_cells(measured):
     image = read_field(open_run(measured).plate.fields[0])
     with pytest.raises(InputError, match="no cell in the label layer"):

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, t
 from tracks import table
 
 from cellular.track.transitions import transitions
@@ -110,3 +110,18 @@ def test_the_steps_are_those_of_all_paths():
     for at in range(4):
         np.add.at(steps, (paths[:, at], paths[:, at + 1]), weights)
     assert steps == pytest.approx(found.counts, abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", [3, 6])
+def test_what_none_of_the_series_shows_has_the_interval_of_none(seed):
+    """Where learning stops on its way to nought is no difference between series: of n steps none is at most this."""
+    rng, rows = np.random.default_rng(seed), []
+    for series in range(6):
+        seen = 1.2 * rng.normal(np.where(rng.random(30) < 0.3, 0.6, -0.6), size=(8, 30))  # nothing switches
+        told = {"track": np.tile(np.arange(30), 8), "timepoint": np.repeat(np.arange(8), 30), "series": series}
+        rows.append(pd.DataFrame({**told, "probability_activated": 1 / (1 + np.exp(-seen.ravel()))}))
+    found = transitions(pd.concat(rows))
+    assert found.probability[1, 0] < 1e-6
+    quantile, n = t.ppf(0.975, 5), found.counts[1].sum()
+    assert found.high[1, 0] == pytest.approx(quantile**2 / (n + quantile**2))
+    assert found.low[1] == pytest.approx(1 - found.high[1, ::-1])

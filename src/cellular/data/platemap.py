@@ -307,7 +307,8 @@ def _drawn(path: Path, sheets: list[Sheet]) -> _Wells:
         for line, cells in sheet.rows:
             where = f"{path}, {sheet.name + ', ' if len(sheets) > 1 else ''}line {line}"
             if new := _numbers(cells):
-                name = cells[0] or heading or (sheet.name if len(sheets) > 1 else "")
+                corner = "" if cells[0].lower() == "well" else cells[0]  # which is what letters and numbers are
+                name = corner or heading or (sheet.name if len(sheets) > 1 else "")
                 name = _block_name(where, name, wells)
                 heading, numbers, seen = "", new, set()
             elif numbers and _is_row(cells[0]):
@@ -324,7 +325,7 @@ def _drawn(path: Path, sheets: list[Sheet]) -> _Wells:
 
 def _block_name(where: str, name: str, wells: _Wells) -> str:
     name = name.lower() if name.lower() in KNOWN else name
-    if name in ("", "well"):  # in the corner, "well" is what letters and numbers are
+    if name in ("", "well"):
         if wells.columns:
             raise InputError(f"{where}: the second plate drawn has no name; put its column's name in the corner")
         name = "treatment"

@@ -35,6 +35,7 @@ from cellular.jobs.corrections_log import (
     new_numbers,
     read_log,
     taken_apart,
+    warn_of_lost_light,
 )
 from cellular.jobs.machine import user
 from cellular.jobs.states_by_hand import ByHand, as_table, changes, check_same, take_in, write_states
@@ -167,10 +168,12 @@ def told_states(plate: Plate, found: Corrections | None) -> pd.DataFrame | None:
 def check_states(plate: Plate, found: Corrections | None) -> None:
     """Raise InputError where a field's label image is no longer the one whose cells' states were told by hand.
 
-    Label images that were corrected are checked by :func:`corrected`.
+    Label images that were corrected are checked by :func:`corrected`; where they are gone, a warning says what follows.
     """
     if found is None:
         return
+    table, lost = found.table(), {item.name for item in plate.fields if item.original is None}
+    warn_of_lost_light([name for name in table.loc[table["cells_deleted"] > 0, "field"] if name in lost])
     told = set(found.states()["field"]) - set(found.fields)
     for item in plate.fields:
         if item.name in told and item.labels is not None:

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +112,12 @@ def new_numbers(original: np.ndarray, entries: Iterable[Mapping[str, Any]], coun
         used += new if isinstance(new, list) else [new]
         used += [number for _, _, number in arguments.get("runs", ())]
     return list(range(max(used) + 1, max(used) + 1 + count))
+
+
+def warn_of_lost_light(fields: Sequence[str]) -> None:
+    """Warn of corrected `fields` whose label image before is gone: deleted cells cannot be told from ground."""
+    if fields:
+        logger.warning(
+            "%s%s: the label image that was corrected is gone, so the light of its deleted cells is in the background",
+            *(fields[0], f" and {len(fields) - 1} more" if len(fields) > 1 else ""),
+        )

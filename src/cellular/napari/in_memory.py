@@ -13,7 +13,7 @@ import torch
 
 from cellular.autophagy.measure.field import MeasureSettings, measure_field
 from cellular.data.channels import role_of
-from cellular.data.image import FieldImage
+from cellular.data.image import FieldImage, load_others
 from cellular.data.plate import Kind, Plate
 from cellular.errors import CellularError, InputError
 from cellular.jobs.measure import with_puncta_sizes
@@ -109,4 +109,6 @@ def measure_frame(
     plate = plate or Plate(Path(), "layers", ())
     own = MeasureSettings(pixel_size_um=image.pixel_size_um)
     settings = with_puncta_sizes(own, plate, (), cell_px=round(median_diameter(labels), 1))
-    return measure_field(image, labels, name, settings)
+    item = next((item for item in plate.fields if item.name == name), None)
+    others = None if item is None else load_others(replace(item, original=item.labels), image.shape)
+    return measure_field(image, labels, name, settings, others=others)

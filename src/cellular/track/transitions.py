@@ -104,11 +104,13 @@ def transitions(tracks: pd.DataFrame, *, step: int = 1, probability: str = "prob
 def _effective(share: np.ndarray, without: np.ndarray, total: np.ndarray) -> np.ndarray:
     """(2, 2) independent steps that vary as much as `share` does by the jackknife, at most `total` (2, 1).
 
-    `without` (S, 2, 2) are the shares as each series is left out; NaN where they cannot be told then.
+    `without` (S, 2, 2) are the shares as each series is left out; NaN where they cannot be told then. What varies by
+    less than a step that is there is where learning stopped on its way to nought: it does not vary.
     """
     spread = (len(without) - 1) / len(without) * ((without - share) ** 2).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        effective = np.minimum(total, np.where(spread == 0, np.inf, share * (1 - share) / spread))
+        varies = share.prod(axis=1, keepdims=True) / spread
+        effective = np.minimum(total, np.where(spread * total**2 < _FEWEST_STEPS**2, np.inf, varies))
     return np.where(np.isnan(spread), np.nan, effective)
 
 
@@ -172,26 +174,31 @@ def _learn(seen: Any, first: Any, began: Any, step: Any, rounds: int, steady: fl
         counts[:] = 0
         starts = np.zeros(2)
         for chain in range(len(first) - 1):
+            basal, activated = began
             for row in range(first[chain], first[chain + 1]):
-                for state in range(2):
-                    share = began[state]
-                    if row > first[chain]:
-                        share = ahead[row - 1, 0] * step[0, state] + ahead[row - 1, 1] * step[1, state]
-                    ahead[row, state] = share * seen[row, state]
-                ahead[row] /= ahead[row].sum()
-            behind = np.ones(2)
+                if row > first[chain]:
+                    basal, activated = (
+                        ahead[row - 1, 0] * step[0, 0] + ahead[row - 1, 1] * step[1, 0],
+                        ahead[row - 1, 0] * step[0, 1] + ahead[row - 1, 1] * step[1, 1],
+                    )
+                basal, activated = basal * seen[row, 0], activated * seen[row, 1]
+                ahead[row, 0] = basal / (basal + activated)
+                ahead[row, 1] = activated / (basal + activated)
+            behind = (1.0, 1.0)
             for row in range(first[chain + 1] - 1, first[chain], -1):
-                both = np.empty((2, 2))
+                coming = (seen[row, 0] * behind[0], seen[row, 1] * behind[1])
+                behind = (
+                    step[0, 0] * coming[0] + step[0, 1] * coming[1],
+                    step[1, 0] * coming[0] + step[1, 1] * coming[1],
+                )
+                total = ahead[row - 1, 0] * behind[0] + ahead[row - 1, 1] * behind[1]
                 for old in range(2):
                     for new in range(2):
-                        both[old, new] = ahead[row - 1, old] * step[old, new] * seen[row, new] * behind[new]
-                both /= both.sum()
-                counts += both
-                coming = seen[row] * behind
-                for old in range(2):
-                    behind[old] = (step[old] * coming).sum()
-                behind /= behind.sum()
-            starts += ahead[first[chain]] * behind / (ahead[first[chain]] * behind).sum()
+                        counts[old, new] += ahead[row - 1, old] * step[old, new] * coming[new] / total
+                behind = (behind[0] / (behind[0] + behind[1]), behind[1] / (behind[0] + behind[1]))
+            basal, activated = ahead[first[chain], 0] * behind[0], ahead[first[chain], 1] * behind[1]
+            starts[0] += basal / (basal + activated)
+            starts[1] += activated / (basal + activated)
         moved = 0.0
         for old in range(2):
             total = counts[old].sum()

@@ -105,3 +105,12 @@ def test_other_cells_are_no_ground_unless_they_leave_none():
     assert not clear[50:80, 50:80].any()
     assert clear.sum() == 100 * 100 - 2 * 34**2  # 12 px off the one and the other
     np.testing.assert_array_equal(clear_of_cells(labels, np.ones_like(others)), clear_of_cells(labels))
+
+
+def test_other_cells_are_no_ground_where_cells_leave_narrow_gaps():
+    rows, columns = np.indices((240, 240)) // 40
+    gaps = np.logical_or(*(np.indices((240, 240)) % 40 < 3))
+    labels = np.where(gaps, 0, rows * 6 + columns + 1).astype(np.uint16)
+    deleted = labels % 5 == 1
+    np.testing.assert_array_equal(clear_of_cells(np.where(deleted, 0, labels), deleted), clear_of_cells(labels))
+    np.testing.assert_array_equal(clear_of_cells(labels), gaps)

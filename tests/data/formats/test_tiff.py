@@ -180,7 +180,8 @@ def test_masks_of_black_and_white_are_of_what_is_white(tmp_path):
     Image.fromarray(mask).save(tmp_path / "pillow.tif", tiffinfo={262: 0})
     tifffile.imwrite(tmp_path / "tifffile.tif", mask)
     tifffile.imwrite(tmp_path / "by_tifffile.tif", mask, software="another")
-    for name in ("pillow.tif", "tifffile.tif", "by_tifffile.tif"):
+    tifffile.imwrite(tmp_path / "ome.tif", mask, software="another", ome=True)
+    for name in ("pillow.tif", "tifffile.tif", "by_tifffile.tif", "ome.tif"):
         with tifffile.TiffFile(tmp_path / name) as file:
             assert file.pages.first.photometric.name == "MINISWHITE"
         np.testing.assert_array_equal(read_labels(tmp_path / name), mask)

@@ -168,13 +168,13 @@ def clear_of_cells(labels: np.ndarray, others: np.ndarray | None = None) -> np.n
     """(Y, X) bool: background away from cells; nearer to them where a crowded field has too little.
 
     Away from `others` (Y, X) bool, too: cells that are not measured, as somebody deleted them, shine all the same.
-    Where these leave too little, they may be none (an outline around everything, deleted), and count for nothing.
+    Where these leave next to nothing, they may be none (an outline around everything, deleted), and count for nothing.
     """
     cells = labels > 0
     for occupied in [cells] if others is None else [cells | others, cells]:
-        for reach in (_CLEAR_PX, 2):
+        for reach, enough in ((_CLEAR_PX, _ENOUGH_PIXELS), (2, _ENOUGH_PIXELS), (0, _FEWEST_PIXELS)):
             grown = cv2.dilate(occupied.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
-            if np.count_nonzero(grown == 0) >= min(_ENOUGH_PIXELS, labels.size // 10):
+            if np.count_nonzero(grown == 0) >= min(enough, labels.size // 10):
                 return grown == 0
     return ~cells
 

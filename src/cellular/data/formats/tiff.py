@@ -326,12 +326,18 @@ def _as_light(image: np.ndarray, scene: TiffScene, path: Path, stored: bool) -> 
     if alphas:
         image = image[:, :, [n for n in range(image.shape[2]) if n not in alphas]]
     # tifffile calls 0 white in any array of true and false; other programs store what is white as 0
-    two = page.bitspersample == 1 and not (page.software.startswith("tifffile") or page.parent.is_shaped)
+    two = page.bitspersample == 1 and not _by_tifffile(page)
     if kind == "MINISWHITE" and not page.parent.is_imagej and (two or not stored):
         image = invert_light(image, page.bitspersample, path)
     if not stored and kind == "PALETTE" and not is_ramp(_colormap(page)):
         image = apply_palette(image[:, :, 0], _colormap(page))
     return upright(image, page.tags.valueof(ORIENTATION, default=1), path)
+
+
+def _by_tifffile(page: tifffile.TiffPage) -> bool:
+    """Whether tifffile wrote it, by its software, which may be the caller's name, or its description."""
+    file = page.parent
+    return page.software.startswith("tifffile") or file.is_shaped or 'Creator="tifffile' in (file.ome_metadata or "")
 
 
 def photometric(page: tifffile.TiffPage, path: Path) -> str:
