@@ -17,6 +17,8 @@ from cellular.track.states import LEAST, STATES, check_columns, wilson
 
 # A state is there where so many steps begin in it in all: less is what doubt leaves of none.
 _FEWEST_STEPS = 0.5
+# Series are left out one by one, or in as many groups of neighbours (by name) where they are more.
+_MOST_LEFT_OUT = 24
 # Shares are learned until none moves by more than this, or so often.
 _STEADY, _MOST_ROUNDS = 1e-6, 5000
 
@@ -85,8 +87,10 @@ def transitions(tracks: pd.DataFrame, *, step: int = 1, probability: str = "prob
     total, share = counts.sum(axis=1, keepdims=True), _rows_to_one(counts)
     several = len(parts) > 1
     if several:
-        without = np.array([_rows_to_one(_fit(parts[:s] + parts[s + 1 :], learned)[0]) for s in range(len(parts))])
-        low, high = wilson(share, _effective(share, without, total), t.ppf(0.975, len(parts) - 1))
+        left_out = np.array_split(np.arange(len(parts)), min(len(parts), _MOST_LEFT_OUT))
+        others = ([part for s, part in enumerate(parts) if s not in set(group)] for group in left_out)
+        without = np.array([_rows_to_one(_fit(some, learned)[0]) for some in others])
+        low, high = wilson(share, _effective(share, without, total), t.ppf(0.975, len(without) - 1))
     else:
         low, high = wilson(share, total)
     return Transitions(
