@@ -19,14 +19,19 @@ _LEAST_KNOWN = 0.05
 _STEADY, _MOST_ROUNDS = 1e-5, 2000
 
 
-def check_columns(tracks: pd.DataFrame, probability: str) -> None:
-    """Raise InputError for tracks without `probability` or a place, and where it is none."""
+def known_states(tracks: pd.DataFrame, probability: str) -> pd.DataFrame:
+    """The rows of `tracks` with a `probability`, track by track in order of time.
+
+    Raises InputError for tracks without this column or a place, and where it is none.
+    """
     missing = {"series", "track", "timepoint", probability} - set(tracks.columns)
     if missing:
         raise InputError(f"States along tracks need the column(s) {sorted(missing)}")
-    values = tracks[probability].dropna()
+    known = tracks.dropna(subset=[probability])
+    values = known[probability]
     if not values.between(0, 1).all():
         raise InputError(f"{probability} must lie in 0..1, found {values[~values.between(0, 1)].iloc[0]}")
+    return known.sort_values(["series", "track", "timepoint"])
 
 
 def _between(parts: np.ndarray, wholes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -78,8 +83,7 @@ def activation_times(
     """
     if not 0 < level < 1:
         raise InputError(f"level must lie between 0 and 1, got {level}")
-    check_columns(tracks, probability)
-    known = tracks.dropna(subset=[probability]).sort_values(["series", "track", "timepoint"])
+    known = known_states(tracks, probability)
     rows = []
     for (series, track), group in known.groupby(["series", "track"], sort=True):
         if len(group) > 1:
@@ -158,8 +162,7 @@ def activated_over_time(tracks: pd.DataFrame, *, probability: str = "probability
     where it is learned from a few. A track is taken over its own timepoints only. Columns: ``timepoint, activated,
     ci_low, ci_high, tracks, series``; the interval is NaN where there is a single series.
     """
-    check_columns(tracks, probability)
-    known = tracks.dropna(subset=[probability]).sort_values(["series", "track", "timepoint"])
+    known = known_states(tracks, probability)
     known = known[known.groupby(["series", "track"])["timepoint"].transform("size") > 1]
     known = known.assign(track=known.groupby(["series", "track"]).ngroup(), share=known[probability])
     table = _of_series(_switched(known)) if len(known) else known

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.stats import t
 
 from cellular.jit import njit
-from cellular.track.states import LEAST, STATES, check_columns, wilson
+from cellular.track.states import LEAST, STATES, known_states, wilson
 
 # A state is there where so many steps begin in it in all: less is what doubt leaves of none.
 _FEWEST_STEPS = 0.5
@@ -120,8 +120,7 @@ def _effective(share: np.ndarray, without: np.ndarray, total: np.ndarray) -> np.
 
 def _chains(tracks: pd.DataFrame, probability: str, step: int) -> pd.DataFrame:
     """``series, track, chain, activated``: runs of two timepoints and more that follow each other, and their states."""
-    check_columns(tracks, probability)
-    known = tracks.dropna(subset=[probability]).sort_values(["series", "track", "timepoint"])
+    known = known_states(tracks, probability)
     before = known.groupby(["series", "track"])["timepoint"].shift()
     chain = (known["timepoint"] != before + step).cumsum()
     rows = known[["series", "track"]].assign(chain=chain, activated=known[probability].astype(np.float64))
