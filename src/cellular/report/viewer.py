@@ -295,9 +295,14 @@ def _choosing(frames: Sequence[Frame]) -> tuple[Select, Slider]:
     return where, when
 
 
-def slider_numbers() -> CustomJSTickFormatter:
-    """The ends of a slider as numbers are read; Bokeh's own have two decimals, those of fractions are 0."""
-    return CustomJSTickFormatter(code=f"return ({glue.NUMBER})(tick)")
+def slider_numbers(step: float = 0.0) -> CustomJSTickFormatter:
+    """The ends of a slider as numbers are read; Bokeh's own have two decimals, those of fractions are 0.
+
+    Of a slider that moves by `step` no more decimals than that has.
+    """
+    grain = 10.0 ** np.floor(np.log10(step)) if step > 0 else 0.0
+    code = f"return ({glue.NUMBER})(grain ? Math.round(tick / grain) * grain : tick)"
+    return CustomJSTickFormatter(args={"grain": float(grain)}, code=code)
 
 
 def _light(frames: Sequence[Frame], image: ColumnDataSource, viewer: Viewer) -> list[UIElement]:
@@ -317,7 +322,7 @@ def _light(frames: Sequence[Frame], image: ColumnDataSource, viewer: Viewer) -> 
         contrast.append(
             RangeSlider(
                 title=name, start=low, end=high, value=first, step=step, width=220, name=f"level{k}",
-                format=slider_numbers(),
+                format=slider_numbers(step),
             )
         )  # fmt: skip
     args: dict[str, Any] = {
