@@ -56,11 +56,14 @@ def run(args: argparse.Namespace) -> None:
     columns = ["feature", "measure", "treatment", "estimate", "ci_low", "ci_high", "p_value", "q_value", "unit", "df"]
     if len(overall):
         print(overall[columns].to_string(index=False, float_format="{:.4g}".format, na_rep="-"))
+    if len(result.states):
+        print(result.states.to_string(index=False, float_format="{:.3f}".format, na_rep="-"))
     if figures.assay is not None:
         _print_assay(figures.assay)
     for line in (*result.refusals, *result.notes, *medium_warnings(result)):
         print(line)
-    print(f"written: {args.out}/effects.csv, over_time.csv, units.csv, stats.html")
+    states = "states.csv, " if len(result.states) else ""
+    print(f"written: {args.out}/effects.csv, over_time.csv, units.csv, {states}stats.html")
 
 
 def _print_assay(assay: "Assay") -> None:

@@ -36,7 +36,7 @@ from cellular.tables import find_table, read_table
 logger = logging.getLogger(__name__)
 
 LEDGER, RECORD = "exclusions.csv", "stats.json"
-TABLES = ("effects", "over_time", "units")
+TABLES = ("effects", "over_time", "units", "states")
 
 # The columns of `measure` that the dataset exists for, in the order in which people ask about them.
 HEADLINES = (
@@ -65,8 +65,9 @@ def compare_tables(
     """Compare the treatments of a table of measured cells and write the results to folder `out`.
 
     `cells` is ``cells.csv`` of measure or classify, `images` its ``images.csv`` (found beside a file by itself); files
-    or tables. `out` gets ``effects.csv``, ``over_time.csv``, ``units.csv``, ``map_<method>.csv``, ``stats.json``,
-    ``figures/`` and ``stats.html``, and what :func:`cellular.jobs.assay.write_assay` writes.
+    or tables. `out` gets ``effects.csv``, ``over_time.csv``, ``units.csv``, ``states.csv`` where cells have states,
+    ``map_<method>.csv``, ``stats.json``, ``figures/`` and ``stats.html``, and what
+    :func:`cellular.jobs.assay.write_assay` writes.
 
     `exclude` names fields to leave out: "flagged" for those of `quality` (``quality.csv``, found beside a file by
     itself), names, or files that list them. Then ``exclusions.csv`` says which and why, and n is told before and after.
@@ -153,7 +154,8 @@ def _write(
     if excluded is not None:
         write_csv(out / LEDGER, excluded)
     for name in TABLES:
-        write_csv(out / f"{name}.csv", getattr(result, name))
+        if name != "states" or len(result.states):
+            write_csv(out / f"{name}.csv", getattr(result, name))
     figures = replace(
         draw(result, out, settings, maps), assay=write_assay(assay, out, treatments_of(result)), level=settings.level
     )

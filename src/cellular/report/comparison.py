@@ -48,6 +48,14 @@ def add_to_page(page: Page, result: Comparison, figures: Figures) -> Page:
     if len(overall):
         which = " over all timepoints" if result.over_time["timepoint"].nunique() > 1 else ""
         page.table(_effects_table(first, figures.level, called), caption=f"Effects{which}, with their intervals:")
+    if len(result.states):
+        state = result.states["state"].iloc[0]
+        page.table(
+            _states_table(result.states, figures.level, called),
+            caption=f"How many cells are {state}, learned from all of them together. Told cell by cell, errors of the "
+            "classifier count as states; means of its probability are drawn towards a half:",
+            folded=result.states["timepoint"].nunique() > 1,
+        )
     page.text("Each dot is a cell, each large marker the mean of one unit. Compare the large markers.")
     page.figures({f"{axis_label(name)}. {meaning(name)}": path for name, path in figures.superplots.items()})
     if figures.over_time:
@@ -98,6 +106,23 @@ def medium_warnings(result: Comparison) -> list[str]:
                     "difference in the cells' light may come from there, not from autophagy."
                 )
     return warnings
+
+
+def _states_table(states: pd.DataFrame, level: float, called: str) -> pd.DataFrame:
+    """`states` for reading: intervals in one column, timepoints where there are several."""
+    table = pd.DataFrame(
+        {
+            "treatment": states["treatment"],
+            "timepoint": states["timepoint"],
+            "share": states["share"],
+            interval_name(level): intervals(states["ci_low"], states["ci_high"]),
+            "called so": states["called"],
+            "cells": states["cells"],
+            "unit": states["unit"].replace("well", called),
+            "n": states["n"],
+        }
+    )
+    return table if table["timepoint"].nunique() > 1 else table.drop(columns="timepoint")
 
 
 def _effects_table(effects: pd.DataFrame, level: float, called: str) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from cellular.autophagy.compare.images import ImageSums, means_over_time, sum_im
 from cellular.autophagy.compare.inhibitor import Arms, find_arms, not_pooled
 from cellular.autophagy.compare.notes import not_side_by_side, shares, stray_word, taken_for_granted
 from cellular.autophagy.compare.pairs import EFFECTS, Pair
+from cellular.autophagy.compare.states import states_over_time
 from cellular.autophagy.measure.columns import OF_IMAGES, describe
 from cellular.errors import InputError
 
@@ -53,6 +54,7 @@ class Comparison:
     ----------
     effects : one row per feature, treatment and timepoint (``"all"`` or a number); see :func:`compare`.
     over_time : mean and interval of every feature per treatment and timepoint.
+    states : how many cells are in a state, by treatment and timepoint (:func:`states_over_time`).
     units : n at every level per treatment; with ``<level>_before``, where fields were left out.
     control : treatment the others are compared with; a treatment that stands alone, for its flux, is its own.
     features : what was compared.
@@ -66,6 +68,7 @@ class Comparison:
 
     effects: pd.DataFrame
     over_time: pd.DataFrame
+    states: pd.DataFrame
     units: pd.DataFrame
     control: str
     features: tuple[str, ...]
@@ -151,6 +154,7 @@ def compare(
     return Comparison(
         effects=effects,
         over_time=means_over_time(sums, features, settings, old),
+        states=states_over_time(table, settings),
         units=units if old is None else before_and_after(count_units(before), units),
         control=control,
         features=tuple(features),

@@ -154,14 +154,12 @@ def means_over_time(
 
     Then what went in, ``replicates, wells, images, cells``, each with its ``<n>_before`` where fields were left out.
 
-    Units are biological replicates where each treatment has at least `min_replicates`, else wells. Cells are averaged
-    within images first, images within units next, so that a crowded field does not outvote the others.
+    Units are those of :func:`unit_of_means`. Cells are averaged within images first, images within units next, so that
+    a crowded field does not outvote the others.
     """
     sums = sums.only(features)
     images = sums.images
-    per_arm = images.groupby("treatment")["replicate"].nunique()
-    dated = told(images["replicate"]).notna().all()
-    unit = "replicate" if per_arm.min() >= settings.min_replicates and dated else "well"
+    unit = unit_of_means(images, settings)
     keys = ["treatment", "timepoint", unit]
     means = pd.DataFrame(sums.mean, columns=list(features), index=pd.MultiIndex.from_frame(images[keys]))
     groups = means.groupby(level=keys).mean().groupby(level=["treatment", "timepoint"])
@@ -178,6 +176,13 @@ def means_over_time(
         key=lambda column: column.map(order) if column.name == "treatment" else column,
         ignore_index=True,
     )
+
+
+def unit_of_means(table: pd.DataFrame, settings: StatsSettings) -> str:
+    """Whose means are averaged: "replicate" where each treatment has at least `min_replicates`, else "well"."""
+    per_arm = table.groupby("treatment")["replicate"].nunique()
+    dated = told(table["replicate"]).notna().all()
+    return "replicate" if per_arm.min() >= settings.min_replicates and dated else "well"
 
 
 def with_n(rows: pd.DataFrame, sums: ImageSums, keys: Sequence[str], before: ImageSums | None) -> pd.DataFrame:

@@ -181,6 +181,20 @@ def states_of(cells: pd.DataFrame | None) -> tuple[str, str]:
     return BASAL, ACTIVATED
 
 
+def probability_column(cells: pd.DataFrame) -> str | None:
+    """The column of how probable the positive state is, told by hand or by a model; None for a table without states.
+
+    Raises InputError where it holds what is no probability.
+    """
+    name = _PROBABILITY + states_of(cells)[1]
+    if not {"state", name} <= set(cells):
+        return None
+    values = cells[name].dropna()
+    if len(values) and not values.between(0, 1).all():
+        raise InputError(f"{name} must lie in 0..1, found {values[~values.between(0, 1)].iloc[0]}")
+    return name
+
+
 def choices_of(cells: pd.DataFrame | None) -> dict[str, str | None]:
     """What can be told by hand of the cells of a run, as people read it, and the state that it is; None takes it back.
 
