@@ -13,8 +13,8 @@ STATES = ("basal", "activated")
 _NORMAL = float(norm.ppf(0.975))
 # No classifier is surer than that.
 LEAST = 1e-6
-# So much of what all tracks together tell of a share is known at least where it is nearer to 0 or 1 than `_NEAR`: there
-# it cannot be estimated.
+# Differences of series are made up for by this at least as what all tracks together tell of a share; of one nearer to 0
+# or 1 than `_NEAR` it cannot be estimated how much that is.
 _LEAST_KNOWN, _NEAR = 0.05, 0.05
 # Shares by timepoint are learned until none moves by more than this, or so often.
 _STEADY, _MOST_ROUNDS = 1e-5, 2000
