@@ -61,9 +61,10 @@ def test_drawn(read):
     assert rows(found) == expected
 
 
-def test_a_drawn_plate_with_well_in_its_corner_is_not_named_so(read):
-    """What was drawn stood for the wells' own names."""
-    found = read("Well,1,2\nA,DMSO,EBSS\n")
+@pytest.mark.parametrize("words", ["Well", "Wells", "well id", "Plate", "row", "Plate\n", "Plate\nWell"])
+def test_a_drawn_plate_with_well_in_its_corner_is_not_named_so(read, words):
+    """What was drawn stood for the wells' own names, or for those of plates."""
+    found = read(f"{words},1,2\nA,DMSO,EBSS\n")
     assert list(found.table) == ["well", "treatment"]
     assert rows(found) == [["A01", "DMSO"], ["A02", "EBSS"]]
 

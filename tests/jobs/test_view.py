@@ -140,6 +140,12 @@ def test_what_a_run_was_told_of_its_plate_is_kept_when_its_images_move(made, tmp
     assert opened.given(first) == {"treatment": "DMSO"}
 
 
+def test_what_is_to_be_ignored_moves_with_the_images(tmp_path):
+    source = Source("w1", "", None, ((tmp_path / "here" / "a.tif", 0),))
+    plate = Plate(tmp_path / "here", "plain", (FieldFiles("a", (source,), ignore=tmp_path / "here" / "a_ignore.png"),))
+    assert plate.moved_to(tmp_path / "new").fields[0].ignore == tmp_path / "new" / "a_ignore.png"
+
+
 def test_images_that_lay_elsewhere_cannot_be_told_to_have_moved(tmp_path):
     source = Source("w1", "", None, ((tmp_path / "other" / "a.tif", 0),))
     plate = Plate(tmp_path / "here", "plain", (FieldFiles("a", (source,)),))

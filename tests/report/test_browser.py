@@ -206,6 +206,17 @@ def test_a_cell_that_is_clicked_in_the_picture_is_selected_everywhere(opened):
 def test_a_loop_chooses_the_cells_whose_middles_it_goes_around(opened):
     """One at the image's border was in no loop that did not lie upon it, and one in pieces in none at all."""
     tab, _ = opened
+    draw_loop(tab)
+    assert until(tab, lambda: selected(tab) == [0]), "its outline begins at 10.5"
+    select(tab, [])
+    click_checkbox(tab, "layers", 0)
+    draw_loop(tab)
+    click_checkbox(tab, "layers", 0)
+    assert selected(tab) == [], "outlines that are not shown are not chosen"
+
+
+def draw_loop(tab):
+    """Around the middle of the first cell."""
     tools = f"{MODEL}('field').toolbar.tools"
     turn = f"(on) => {tools}.forEach((one) => {{if (/Pan|Lasso/.test(one.type)) one.active = one.type.startsWith(on)}})"
     tab.evaluate(turn, "Lasso")
@@ -215,9 +226,7 @@ def test_a_loop_chooses_the_cells_whose_middles_it_goes_around(opened):
     for place in rest:
         tab.mouse.move(*place, steps=6)
     tab.mouse.up()
-    assert until(tab, lambda: selected(tab) == [0]), "its outline begins at 10.5"
     tab.evaluate(turn, "Pan")
-    select(tab, [])
 
 
 def test_a_row_or_a_dot_opens_its_field_and_a_far_one_says_so(opened):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import t
+from scipy.stats import norm, t
 from tracks import table
 
 from cellular.errors import InputError
@@ -99,6 +99,18 @@ def test_shares_differ_between_series_as_their_cells_do():
     # Wilson's of the variance between series that are 0 or 1, with Student's quantile of 11 degrees of freedom
     half = t.ppf(0.975, 11) * np.sqrt(0.25 / 11)
     assert last["ci_high"] - last["ci_low"] == pytest.approx(2 * half, rel=0.25)
+
+
+@pytest.mark.parametrize("auc", [0.5, 0.55])
+def test_a_classifier_that_tells_next_to_nothing_leaves_next_to_all_shares_open(auc):
+    """Half of the cells are activated throughout; all series are as doubtful, which was taken for being alike."""
+    rng, apart = np.random.default_rng(4), np.sqrt(2) * norm.ppf(auc)
+    scores = rng.normal(apart * (np.arange(240)[:, None] % 2 - 0.5), 1, (240, 5))
+    found = activated_over_time(
+        table(*((f"s{k % 5}", (1 / (1 + np.exp(-apart * s))).tolist()) for k, s in enumerate(scores)))
+    )
+    assert not (found["ci_low"] > 0.5).any()
+    assert not (found["ci_high"] < 0.5).any()
 
 
 def test_tracks_of_other_timepoints_share_what_is_learned():

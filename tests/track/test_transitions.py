@@ -125,3 +125,16 @@ def test_what_none_of_the_series_shows_has_the_interval_of_none(seed):
     quantile, n = t.ppf(0.975, 5), found.counts[1].sum()
     assert found.high[1, 0] == pytest.approx(quantile**2 / (n + quantile**2))
     assert found.low[1] == pytest.approx(1 - found.high[1, ::-1])
+
+
+def test_intervals_count_steps_by_what_is_known_of_them():
+    """Told at 0.5 each, every series gives the same half, which was taken for their being alike."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    nothing = transitions(table(*((f"s{k % 6}", [0.5] * 4) for k in range(60))))
+    assert np.isnan(nothing.low).all()
+    # all turn at once: steps of one track balance each other, but each of them is known
+    at_once = transitions(table(*[("a", [0, 0, 0, 1])] * 10))
+    assert (at_once.low[0, 1], at_once.high[0, 1]) == pytest.approx(
+        proportion_confint(10, 30, method="wilson"), abs=1e-4
+    )

@@ -222,7 +222,7 @@ class Plate:
         )
 
     def moved_to(self, folder: str | Path) -> "Plate":
-        """The same plate where its images lie below `folder` now, as they lay below its own.
+        """The same plate where its images lie below `folder` now, as they lay below its own; `ignore` lies with them.
 
         Raises InputError for images that did not lie there.
         """
@@ -234,7 +234,8 @@ class Plate:
                 replace(source, slices=tuple((self._moved(path, folder), z) for path, z in source.slices))
                 for source in item.sources
             ]
-            fields.append(replace(item, sources=tuple(sources)))
+            ignore = item.ignore and self._moved(item.ignore, folder)
+            fields.append(replace(item, sources=tuple(sources), ignore=ignore))
         return replace(self, folder=folder, fields=tuple(fields))
 
     def _moved(self, path: Path, folder: Path) -> Path:

@@ -307,8 +307,8 @@ def _drawn(path: Path, sheets: list[Sheet]) -> _Wells:
         for line, cells in sheet.rows:
             where = f"{path}, {sheet.name + ', ' if len(sheets) > 1 else ''}line {line}"
             if new := _numbers(cells):
-                corner = "" if cells[0].lower() == "well" else cells[0]  # which is what letters and numbers are
-                name = corner or heading or (sheet.name if len(sheets) > 1 else "")
+                names = (cells[0], heading, sheet.name if len(sheets) > 1 else "")
+                name = next((text for text in names if not _is_place(text)), "")
                 name = _block_name(where, name, wells)
                 heading, numbers, seen = "", new, set()
             elif numbers and _is_row(cells[0]):
@@ -323,9 +323,14 @@ def _drawn(path: Path, sheets: list[Sheet]) -> _Wells:
     return wells
 
 
+def _is_place(text: str) -> bool:
+    """Whether a text says at most what letters and numbers are, as the corner of a drawn plate may."""
+    return text.lower() in ("", "plate", "row") or _plain(text) == "well"
+
+
 def _block_name(where: str, name: str, wells: _Wells) -> str:
     name = name.lower() if name.lower() in KNOWN else name
-    if name in ("", "well"):
+    if not name:
         if wells.columns:
             raise InputError(f"{where}: the second plate drawn has no name; put its column's name in the corner")
         name = "treatment"

@@ -148,8 +148,11 @@ def field_viewer(
         layers["tracks"] = [add_steps(shown, steps, rows_of(cells, steps), here, passing)]
     # by whole outlines, cells in pieces and many at the image's border would be in no loop
     unseen: dict[str, Any] = {"size": 1, "alpha": 0, "selection_alpha": 0, "nonselection_alpha": 0}
-    middles = shown.scatter("x", "y", source=cells, view=CDSView(filter=here & passing), **unseen)
-    next(tool for tool in shown.tools if isinstance(tool, LassoSelectTool)).renderers = [middles]
+    middles: list[DataRenderer] = []
+    for name in list(layers)[len(further or {}) :][: len(of_cells)]:  # one that is not shown is in no loop either
+        layers[name].append(shown.scatter("x", "y", source=cells, view=layers[name][0].view, **unseen))
+        middles.append(layers[name][-1])
+    next(tool for tool in shown.tools if isinstance(tool, LassoSelectTool)).renderers = middles
     table = ColumnDataSource(
         {
             "field": [frame.field for frame in frames],

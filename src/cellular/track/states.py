@@ -13,8 +13,9 @@ STATES = ("basal", "activated")
 _NORMAL = float(norm.ppf(0.975))
 # No classifier is surer than that.
 LEAST = 1e-6
-# So much of what all tracks together tell of a share is known at least: near 0 and 1 it cannot be estimated.
-_LEAST_KNOWN = 0.05
+# Differences of series are made up for by this at least as what all tracks together tell of a share; of one nearer to 0
+# or 1 than `_NEAR` it cannot be estimated how much that is.
+_LEAST_KNOWN, _NEAR = 0.05, 0.05
 # Shares by timepoint are learned until none moves by more than this, or so often.
 _STEADY, _MOST_ROUNDS = 1e-5, 2000
 
@@ -34,19 +35,19 @@ def known_states(tracks: pd.DataFrame, probability: str) -> pd.DataFrame:
     return known.sort_values(["series", "track", "timepoint"])
 
 
-def _between(parts: np.ndarray, wholes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _between(parts: np.ndarray, wholes: np.ndarray, told: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """95 % interval of shares, `parts` over `wholes` (S, ...), from how the S series differ; NaN with fewer than two.
 
     Wilson's for as many observations as have the variance that the ratio estimate has between series (Cochran, Sampling
-    Techniques, 6.3), at most the real ones, with Student's quantile of the series less one (as Korn & Graubard, Surv
-    Methodol 24, 193, 1998, do with Clopper and Pearson's).
+    Techniques, 6.3), at most as many as are `told` (...), with Student's quantile of the series less one (as Korn &
+    Graubard, Surv Methodol 24, 193, 1998, do with Clopper and Pearson's).
     """
     series, total = (wholes > 0).sum(axis=0), wholes.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.clip(parts.sum(axis=0) / total, 0, 1)  # sums of probabilities pass 1 by rounding
         spread = ((parts - share * wholes) ** 2).sum(axis=0) * series / (series - 1) / total**2
         alike = (spread == 0) | (share == 0) | (share == 1)  # but for rounding
-        effective = np.minimum(total, np.where(alike, np.inf, share * (1 - share) / spread))
+        effective = np.minimum(told, np.where(alike, np.inf, share * (1 - share) / spread))
     enough = np.where(series > 1, effective, np.nan)
     return wilson(share, enough, t.ppf(0.975, np.maximum(series - 1, 1)))
 
@@ -164,11 +165,12 @@ def activated_over_time(tracks: pd.DataFrame, *, probability: str = "probability
     """
     known = known_states(tracks, probability)
     known = known[known.groupby(["series", "track"])["timepoint"].transform("size") > 1]
-    known = known.assign(track=known.groupby(["series", "track"]).ngroup(), share=known[probability])
+    known = known.assign(track=known.groupby(["series", "track"]).ngroup(), share=known[probability], told=1.0)
     table = _of_series(_switched(known)) if len(known) else known
     sums = table.pivot_table(index="series", columns="timepoint", values="share", aggfunc="sum", fill_value=0)
     counts = table.pivot_table(index="series", columns="timepoint", values="share", aggfunc="count", fill_value=0)
-    low, high = _between(sums.to_numpy(), counts.to_numpy())
+    told = table.groupby("timepoint")["told"].sum().to_numpy()
+    low, high = _between(sums.to_numpy(), counts.to_numpy(), told)
     return pd.DataFrame(
         {
             "timepoint": sums.columns,
@@ -211,9 +213,10 @@ def _of_series(rows: pd.DataFrame) -> pd.DataFrame:
     """The `rows` with shares by which series differ as their cells do, and of the same mean at each timepoint.
 
     What a track does not tell is filled in by all tracks, which draws series together by the part of the information
-    that is missing (Louis, J R Stat Soc B 44, 226, 1982).
+    that is missing (Louis, J R Stat Soc B 44, 226, 1982). Column ``told`` is the part that is there.
     """
     at = rows.groupby("timepoint")["share"]
     mean = at.transform("mean")
-    known = at.transform("var", ddof=0) / (mean * (1 - mean))
-    return rows.assign(share=mean + (rows["share"] - mean) / known.fillna(1).clip(lower=_LEAST_KNOWN, upper=1))
+    known = (at.transform("var", ddof=0) / (mean * (1 - mean))).fillna(1).clip(upper=1)
+    share = mean + (rows["share"] - mean) / known.clip(lower=_LEAST_KNOWN)
+    return rows.assign(share=share, told=known.where(mean.between(_NEAR, 1 - _NEAR), 1))

@@ -15,6 +15,8 @@ from scipy.stats import t
 from cellular.jit import njit
 from cellular.track.states import LEAST, STATES, known_states, wilson
 
+# How much is told of a probability to change cannot be estimated where it is nearer to 0 or 1 than this.
+_NEAR = 0.05
 # A state is there where so many steps begin in it in all: less is what doubt leaves of none.
 _FEWEST_STEPS = 0.5
 # Series are left out one by one, or in as many groups of neighbours (by name) where they are more.
@@ -32,9 +34,9 @@ class Transitions:
     counts : (2, 2) expected steps from row state to column state, in the order of :data:`STATES`.
     probability : (2, 2) counts over row sums, NaN for a state that nothing was in.
     low, high : (2, 2) 95 % interval, Wilson's. With two or more series it is for as many steps as vary like the share
-        does as each series is left out (cells of one field share their field's fate), at most those expected, with
-        Student's quantile of the series less one; with one series it takes steps as independent and their states as
-        known, and is too narrow. NaN for a state that one of several series has.
+        does as each series is left out (cells of one field share their field's fate), at most those that are known,
+        with Student's quantile of the series less one; with one series it takes these as independent, and is too
+        narrow. NaN for a state that one of several series has.
     steps, tracks, series : what it rests on.
     method : ``"Wilson between series"`` or ``"Wilson"``.
     """
@@ -83,16 +85,18 @@ def transitions(tracks: pd.DataFrame, *, step: int = 1, probability: str = "prob
     """
     chains = _chains(tracks, probability, step)
     parts = [_Seen.of(rows) for _, rows in chains.groupby("series")]
-    counts, learned = _fit(parts)
+    counts, told, learned = _fit(parts)
     total, share = counts.sum(axis=1, keepdims=True), _rows_to_one(counts)
+    inner = share.min(axis=1, keepdims=True) > _NEAR
+    known = np.divide(told, share.prod(axis=1, keepdims=True), out=total.copy(), where=inner).clip(max=total)
     several = len(parts) > 1
     if several:
         left_out = np.array_split(np.arange(len(parts)), min(len(parts), _MOST_LEFT_OUT))
         others = ([part for s, part in enumerate(parts) if s not in set(group)] for group in left_out)
         without = np.array([_rows_to_one(_fit(some, learned)[0]) for some in others])
-        low, high = wilson(share, _effective(share, without, total), t.ppf(0.975, len(without) - 1))
+        low, high = wilson(share, _effective(share, without, total, known), t.ppf(0.975, len(without) - 1))
     else:
-        low, high = wilson(share, total)
+        low, high = wilson(share, known)
     return Transitions(
         counts=counts,
         probability=share,
@@ -105,8 +109,8 @@ def transitions(tracks: pd.DataFrame, *, step: int = 1, probability: str = "prob
     )
 
 
-def _effective(share: np.ndarray, without: np.ndarray, total: np.ndarray) -> np.ndarray:
-    """(2, 2) independent steps that vary as much as `share` does by the jackknife, at most `total` (2, 1).
+def _effective(share: np.ndarray, without: np.ndarray, total: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(2, 2) independent steps that vary as much as `share` does by the jackknife, at most the `known` ones (2, 1).
 
     `without` (S, 2, 2) are the shares as each series is left out; NaN where they cannot be told then. What varies by
     less than a step that is there is where learning stopped on its way to nought: it does not vary.
@@ -114,7 +118,7 @@ def _effective(share: np.ndarray, without: np.ndarray, total: np.ndarray) -> np.
     spread = (len(without) - 1) / len(without) * ((without - share) ** 2).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         varies = share.prod(axis=1, keepdims=True) / spread
-        effective = np.minimum(total, np.where(spread * total**2 < _FEWEST_STEPS**2, np.inf, varies))
+        effective = np.minimum(known, np.where(spread * total**2 < _FEWEST_STEPS**2, np.inf, varies))
     return np.where(np.isnan(spread), np.nan, effective)
 
 
@@ -149,15 +153,19 @@ class _Seen:
 _Learned = tuple[np.ndarray, np.ndarray]
 
 
-def _fit(parts: Sequence[_Seen], start: _Learned | None = None) -> tuple[np.ndarray, _Learned]:
-    """Expected steps (2, 2), and the shares that begin in a state (2,) and step between them (2, 2), from a `start`."""
+def _fit(parts: Sequence[_Seen], start: _Learned | None = None) -> tuple[np.ndarray, np.ndarray, _Learned]:
+    """Expected steps (2, 2) and what is told of them (2, 1), see :func:`_learn`, and what was learned from a `start`.
+
+    That is the shares that begin in a state (2,) and step between them (2, 2).
+    """
     began: np.ndarray = np.full(2, 0.5)
     step: np.ndarray = np.full((2, 2), 0.5)
     if start is not None:  # not quite: what is nought stays nought
         began, step = (0.1 * even + 0.9 * part for even, part in zip((began, step), start))
     likelihood = np.concatenate([np.empty((0, 2)), *(part.likelihood for part in parts)])
     first = np.cumsum([0, *(length for part in parts for length in part.lengths)])
-    return _learn(likelihood, first, began, step, _MOST_ROUNDS, _STEADY), (began, step)
+    counts, told = _learn(likelihood, first, began, step, _MOST_ROUNDS, _STEADY)
+    return counts, told[:, None], (began, step)
 
 
 def _rows_to_one(counts: np.ndarray) -> np.ndarray:
@@ -169,12 +177,16 @@ def _rows_to_one(counts: np.ndarray) -> np.ndarray:
 def _learn(seen: Any, first: Any, began: Any, step: Any, rounds: int, steady: float) -> Any:
     """Expected steps (2, 2) of chains, which begin at the rows `first` of `seen` (N, 2), how likely it is by state.
 
+    And by the state before (2,) the squares of how far from the shares learned steps are told to be, one by one or,
+    where that is more, those of a chain together: their variance where they are known, nought where nothing is.
     `began` (2,) and `step` (2, 2) are what is learned.
     """
     ahead = np.empty(seen.shape)
-    counts = np.zeros((2, 2))
+    counts, by_step, by_chain, whole = np.zeros((2, 2)), np.zeros(2), np.zeros(2), np.zeros(2)
     for _ in range(rounds if len(first) > 1 else 0):
         counts[:] = 0
+        by_step[:] = 0
+        by_chain[:] = 0
         starts = np.zeros(2)
         for chain in range(len(first) - 1):
             basal, activated = began
@@ -188,6 +200,7 @@ def _learn(seen: Any, first: Any, began: Any, step: Any, rounds: int, steady: fl
                 ahead[row, 0] = basal / (basal + activated)
                 ahead[row, 1] = activated / (basal + activated)
             behind = (1.0, 1.0)
+            whole[:] = 0
             for row in range(first[chain + 1] - 1, first[chain], -1):
                 coming = (seen[row, 0] * behind[0], seen[row, 1] * behind[1])
                 behind = (
@@ -196,9 +209,16 @@ def _learn(seen: Any, first: Any, began: Any, step: Any, rounds: int, steady: fl
                 )
                 total = ahead[row - 1, 0] * behind[0] + ahead[row - 1, 1] * behind[1]
                 for old in range(2):
-                    for new in range(2):
-                        counts[old, new] += ahead[row - 1, old] * step[old, new] * coming[new] / total
+                    basal = ahead[row - 1, old] * step[old, 0] * coming[0] / total
+                    activated = ahead[row - 1, old] * step[old, 1] * coming[1] / total
+                    counts[old, 0] += basal
+                    counts[old, 1] += activated
+                    apart = activated * step[old, 0] - basal * step[old, 1]
+                    by_step[old] += apart**2
+                    whole[old] += apart
                 behind = (behind[0] / (behind[0] + behind[1]), behind[1] / (behind[0] + behind[1]))
+            by_chain[0] += whole[0] ** 2
+            by_chain[1] += whole[1] ** 2
             basal, activated = ahead[first[chain], 0] * behind[0], ahead[first[chain], 1] * behind[1]
             starts[0] += basal / (basal + activated)
             starts[1] += activated / (basal + activated)
@@ -214,4 +234,4 @@ def _learn(seen: Any, first: Any, began: Any, step: Any, rounds: int, steady: fl
                 step[old, new] = share
         if moved < steady:
             break
-    return counts
+    return counts, np.maximum(by_step, by_chain)

@@ -20,7 +20,6 @@ from bokeh.models import (
     Tool,
     WheelZoomTool,
 )
-from bokeh.models.renderers import Renderer
 from bokeh.palettes import Viridis256
 from bokeh.plotting import figure
 
@@ -96,13 +95,13 @@ class FieldPane:
         )  # fmt: skip
         middles = plot.scatter(*MIDDLE, source=self.cells, size=1, alpha=0, selection_alpha=0, nonselection_alpha=0)
         spots = plot.scatter("x", "y", source=self.puncta, size=8, fill_alpha=0, line_color="colour", line_width=1.5)
-        paths = plot.multi_line("xs", "ys", source=self.paths, line_color="colour", line_width=2)
+        paths: Any = plot.multi_line("xs", "ys", source=self.paths, line_color="colour", line_width=2)
         pen: Any = plot.multi_line("xs", "ys", source=self.pen, line_color="#FFFF00", line_width=2)
         seeds: Any = plot.scatter("x", "y", source=self.seeds, size=10, color="#FFFF00", marker="x", line_width=3)
         plot.segment("x0", "y", "x1", "y", source=self.bar, line_color="white", line_width=4)
         above: dict[str, Any] = {"text_color": "white", "text_font_size": "13px", "y_offset": -8}
         plot.text("x0", "y", "text", source=self.bar, **above)
-        self.renderers: dict[str, Renderer] = {"outlines": cells, "puncta": spots, "tracks": paths}
+        self.renderers = [("outlines", cells), ("outlines", middles), ("puncta", spots), ("tracks", paths)]
         self.tap, self.hover = TapTool(renderers=[cells]), HoverTool(renderers=[cells], tooltips=[("cell", "@label")])
         self.tools: dict[str, Tool] = {
             "pan": pan,
@@ -365,7 +364,7 @@ class FieldPane:
         self.puncta.data = spots(mine)
 
     def _show_layers(self) -> None:
-        for name, renderer in self.renderers.items():
+        for name, renderer in self.renderers:
             renderer.visible = name in self.layers.value
 
     # --- which cells are chosen
