@@ -97,6 +97,12 @@ def test_one_unit_has_no_interval_and_no_state_no_row(rng):
     cells = told(rng, {"fed": 0.2, "starved": 0.6}, replicates=1)
     assert states(cells)[["ci_low", "ci_high"]].isna().all(axis=None)
     assert states(cells.drop(columns="state")).empty
+    assert states(cells.assign(probability_activated=np.nan)).empty
+
+
+def test_a_classifier_that_tells_nothing_tells_no_share(rng):
+    cells = told(rng, {"fed": 0.2, "starved": 0.6}).assign(probability_activated=0.5)
+    assert states(cells)[["share", "ci_low", "ci_high"]].isna().all(axis=None)
 
 
 def test_percentages_are_no_probabilities(rng):

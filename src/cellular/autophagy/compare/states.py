@@ -54,7 +54,7 @@ def states_over_time(table: pd.DataFrame, settings: StatsSettings) -> pd.DataFra
         {"treatment": treatment, "timepoint": timepoint, **_learned(own, settings.level)}
         for (treatment, timepoint), own in _groups(cells)
     ]
-    found = pd.DataFrame(rows).assign(state=name.removeprefix("probability_"), unit=unit)
+    found = pd.DataFrame(rows, columns=list(COLUMNS)).assign(state=name.removeprefix("probability_"), unit=unit)
     if told(table[unit]).isna().any():
         found = found.assign(ci_low=np.nan, ci_high=np.nan)
     return found[list(COLUMNS)]
@@ -74,7 +74,9 @@ def _learned(cells: pd.DataFrame, level: float) -> dict[str, float]:
     gain = (2 * p - 1) / (1 - p)
     share = most_likely(gain, weight)
     units, number = np.unique(cells["unit"], return_inverse=True)
-    low, high = _interval(gain, weight, share, number, level) if len(units) > 1 else (np.nan, np.nan)
+    low, high = np.nan, np.nan
+    if np.isfinite(share) and len(units) > 1:
+        low, high = _interval(gain, weight, share, number, level)
     return {
         "cells": len(cells),
         "called": float(np.average(p > 0.5, weights=weight)),
@@ -86,10 +88,12 @@ def _learned(cells: pd.DataFrame, level: float) -> dict[str, float]:
 
 
 def most_likely(gain: np.ndarray, weight: np.ndarray) -> float:
-    """The share, 0..1, of the largest likelihood: the sum of ``weight * log(1 + share * gain)``.
+    """The share, 0..1, of the largest likelihood: the sum of ``weight * log(1 + share * gain)``; NaN where all are.
 
     `gain` (N,) is by how much likelier what was seen of a cell is in the state than not, less 1; `weight` (N,).
     """
+    if not gain.any():
+        return np.nan
 
     def slope(share: float) -> float:
         return float((weight * gain / (1 + share * gain)).sum())
