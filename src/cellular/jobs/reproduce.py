@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cellular.errors import CellularError, InputError, WeightsError
+from cellular.errors import CellularError, InputError, SettingsError, WeightsError
 from cellular.evaluate.result import EvaluationResult
 from cellular.files import alone_in, read_json
 from cellular.jobs.evaluate import evaluate
@@ -64,15 +64,27 @@ def reproduce(masks: str | Path, out: str | Path, settings: ReproduceSettings | 
     ``results.{csv,md,json}`` into `out`. Every stage goes on where an earlier run stopped. A model that cannot be had
     is reported with the URL and where to put its file, and the others go on.
 
-    Raises InputError where no model at all could be evaluated.
+    Raises InputError where a split has no field, or no model at all could be evaluated, SettingsError for two models of
+    one name.
     """
+    settings = settings or ReproduceSettings()
+    names = [Path(model).name for model in settings.models]
+    if twice := [model for model, name in zip(settings.models, names) if names.count(name) > 1]:
+        raise SettingsError(
+            f"Models are told apart by the names of their files: {' and '.join(twice)} have the same one"
+        )
     with alone_in(out) as folder:
-        return _reproduce(masks, folder, settings or ReproduceSettings())
+        return _reproduce(masks, folder, settings)
 
 
 def _reproduce(masks: str | Path, out: Path, settings: ReproduceSettings) -> ReproduceResult:
     prepared = prepare(masks, out / "prepared", PrepareSettings(images=settings.images))
     problems = list(prepared.problems)
+    if lacking := [split for split in SPLITS if not prepared.fields[split]]:  # said before days of training
+        raise InputError(
+            f"The experiments want fields in {', '.join(SPLITS)}; in {' and '.join(lacking)} there are none: "
+            + "; ".join(problems)
+        )
     folders = {split: out / "prepared" / "all" / split for split in SPLITS}
     results: dict[Sequence[str], EvaluationResult] = {}
     for model in settings.models:
