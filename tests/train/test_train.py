@@ -188,6 +188,19 @@ def test_fields_that_are_trained_on_and_validated_by_are_named(folders, tmp_path
     assert len(read) == len(set(read)) > 4, "images were read for their digests up to three times"
 
 
+def test_a_validation_field_that_is_trained_on_is_known_by_any_name_and_in_a_later_run(folders, tmp_path, caplog):
+    settings = TrainSettings(n_epochs=1, schedule="cosine", **SMALL)
+    for end in (".png", "_masks.png"):
+        shutil.copy(folders[0] / f"f1{end}", folders[1] / f"another{end}")
+    first = train(*folders, "first", tmp_path, settings)
+    assert "1 validation field(s) are trained on too, first another" in caplog.text
+    caplog.clear()
+    for end in (".png", "_masks.png"):
+        (folders[0] / f"f1{end}").unlink()
+    train(*folders, "second", tmp_path, replace(settings, model_type=str(first.model)))
+    assert "1 validation field(s) are trained on too, first another" in caplog.text, "the model knows it by heart"
+
+
 @pytest.mark.parametrize(
     ("epochs", "schedule", "most"), [(1, "cellpose", 0), (4, "cellpose", 1 / 300), (10, "cellpose", None)]
 )
