@@ -63,6 +63,11 @@ def test_a_model_that_cannot_be_had_is_reported_and_the_others_go_on(tiny_datase
         (out / "evaluation" / "given" / "pretrained" / "test" / "labels" / "segment.json").read_text()
     )
     assert settings["settings"]["diameter"] == 121
+    page = json.loads((out / "report.json").read_text())
+    assert list(page["evaluations"]) == ["given, pretrained", "given, fine-tuned"], "the fine-tuned one is looked into"
+    gained = pd.read_csv(out / "difference_to_given, pretrained.csv").set_index("score")
+    tested = table[table["split"] == "test"].set_index("weights")["pixel F1"]
+    assert gained.loc["pixel.average.f1", "difference"] == pytest.approx(tested["fine-tuned"] - tested["pretrained"])
 
 
 def test_no_model_at_all_is_an_error_with_the_reason(tiny_dataset, tmp_path, nowhere):

@@ -111,7 +111,9 @@ def _reproduce(masks: str | Path, out: Path, settings: ReproduceSettings) -> Rep
     by_split = {split: result.clusters.note for (*_, split), result in results.items()}
     notes = "\n\n".join(f"{split}: {note}" for split, note in by_split.items())
     write_comparison(table, KEYS, out / "results", notes + "".join(f"\n\nNot done: {p}" for p in problems))
-    tested = {f"{name}, {weights}": result for (name, weights, split), result in results.items() if split == "test"}
+    # the page looks into the last, and tells what it has over each other: a fine-tuned one, over the pretrained
+    last = sorted(results.items(), key=lambda one: one[0][1] == "fine-tuned")
+    tested = {f"{name}, {weights}": result for (name, weights, split), result in last if split == "test"}
     scored = [[one.name for one in result.fields] for result in tested.values()]
     shown = {name: r for (name, r), own in zip(tested.items(), scored) if own == scored[-1]}
     typed = ["cellular", "reproduce", str(masks), str(out), "--config", str(out / "reproduce.toml")]
