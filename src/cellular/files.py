@@ -70,7 +70,7 @@ def alone_in(folder: str | Path, deep: bool = True) -> Iterator[Path]:
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise OutputExistsError(f"{folder} is a file; choose another --out")
+        raise OutputExistsError(f"{folder} is a file; choose another output folder")
     new = not folder.exists()
     lock = FileLock(folder / LOCK)
     try:
@@ -81,7 +81,7 @@ def alone_in(folder: str | Path, deep: bool = True) -> Iterator[Path]:
             sweep_partial(folder, deep)
     except Timeout as error:
         raise OutputExistsError(
-            f"{folder} is being written by another command; wait for it, or choose another --out"
+            f"{folder} is being written by another command; wait for it, or choose another output folder"
         ) from error
     except OSError as error:
         lock.release()

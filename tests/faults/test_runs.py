@@ -89,7 +89,7 @@ def test_a_shallow_sweep_spares_what_lies_deeper(tmp_path):
 def test_a_damaged_claim_is_named_with_the_remedy(tmp_path, record):
     (tmp_path / "job.json").write_text(record)
     write_json(tmp_path / "fields" / "f0" / "made_of.json", {"inputs": [], "tables": []})
-    with pytest.raises(OutputExistsError, match=r"job\.json.*delete that folder, or choose another --out"):
+    with pytest.raises(OutputExistsError, match=r"job\.json.*delete that folder, or choose another output folder"):
         with claimed(tmp_path, "job", {}):
             pass
 

@@ -511,6 +511,7 @@ def test_name_too_long_for_its_label_image(dataset, tmp_path):
     (problem,) = problems_of(dataset, tmp_path / "out")
     assert problem.startswith(f"{name}: its name is too long")
     assert not [path for path in files_in(tmp_path / "out") if name in path]
+    assert name not in set(pd.read_csv(tmp_path / "out" / "cells.csv")["field"]), "its cells were counted"
 
 
 def test_images_are_linked_where_the_disk_can_and_copied_where_not(dataset, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cellular.cli.main import main
-from cellular.errors import InputError
+from cellular.errors import InputError, SettingsError
 from cellular.jobs import reproduce as module
 from cellular.jobs.reproduce import ReproduceSettings, reproduce
 from cellular.segment.model.network import build_network
@@ -63,11 +63,32 @@ def test_a_model_that_cannot_be_had_is_reported_and_the_others_go_on(tiny_datase
         (out / "evaluation" / "given" / "pretrained" / "test" / "labels" / "segment.json").read_text()
     )
     assert settings["settings"]["diameter"] == 121
+    page = json.loads((out / "report.json").read_text())
+    assert list(page["evaluations"]) == ["given, pretrained", "given, fine-tuned"], "the fine-tuned one is looked into"
+    gained = pd.read_csv(out / "difference_to_given, pretrained.csv").set_index("score")
+    tested = table[table["split"] == "test"].set_index("weights")["pixel F1"]
+    assert gained.loc["pixel.average.f1", "difference"] == pytest.approx(tested["fine-tuned"] - tested["pretrained"])
 
 
 def test_no_model_at_all_is_an_error_with_the_reason(tiny_dataset, tmp_path, nowhere):
     with pytest.raises(InputError, match="cytotorch_0"):
         reproduce(tiny_dataset, tmp_path / "out", ReproduceSettings(models=("cyto",), train=TRAIN))
+
+
+def test_a_split_without_fields_is_said_before_anything_is_trained(tiny_dataset, tmp_path):
+    shutil.copytree(tiny_dataset, tmp_path / "two")
+    shutil.rmtree(next((tmp_path / "two" / "masks").glob("*ST_C03*")))
+    with pytest.raises(InputError, match="in test there are none: No field .*pattern 'ST_C03'"):
+        reproduce(tmp_path / "two", tmp_path / "out", ReproduceSettings(models=("scratch",), train=TRAIN))
+    assert not (tmp_path / "out" / "experiments").exists()
+
+
+def test_models_of_one_name_are_refused_before_the_first_is_trained(tiny_dataset, tmp_path, model):
+    (tmp_path / "other").mkdir()
+    same = shutil.copy(model, tmp_path / "other" / "given")
+    with pytest.raises(SettingsError, match=f"{model} and {same} have the same one"):
+        reproduce(tiny_dataset, tmp_path / "out", ReproduceSettings(models=(model, str(same)), train=TRAIN))
+    assert not (tmp_path / "out").exists()
 
 
 def test_interrupted_in_training_and_in_evaluation_then_continued(tiny_dataset, tmp_path, monkeypatch):

@@ -20,6 +20,10 @@ from cellular.train import TrainSettings
         ("ema", 1.0),
         ("optimizer", "adam"),
         ("schedule", "step"),
+        ("learning_rate", float("inf")),
+        ("weight_decay", float("inf")),
+        ("diameter", float("inf")),
+        ("seed", -1),
     ],
 )
 def test_refused_by_name_and_value(name, value):

@@ -28,6 +28,7 @@ from cellular.segment.model.network import build_network
 from cellular.segment.model.registry import ModelInfo, load_model, save_model
 from cellular.segment.model.weights import load_network
 from cellular.train import TrainSettings
+from cellular.train.checkpoint import load_checkpoint
 from cellular.train.loop import start_network
 
 SMALL = {
@@ -185,6 +186,19 @@ def test_fields_that_are_trained_on_and_validated_by_are_named(folders, tmp_path
     train(folders[0], tmp_path / "again", "both", tmp_path, settings)
     assert "2 validation field(s) are trained on too, first f0" in caplog.text
     assert len(read) == len(set(read)) > 4, "images were read for their digests up to three times"
+
+
+def test_a_validation_field_that_is_trained_on_is_known_by_any_name_and_in_a_later_run(folders, tmp_path, caplog):
+    settings = TrainSettings(n_epochs=1, schedule="cosine", **SMALL)
+    for end in (".png", "_masks.png"):
+        shutil.copy(folders[0] / f"f1{end}", folders[1] / f"another{end}")
+    first = train(*folders, "first", tmp_path, settings)
+    assert "1 validation field(s) are trained on too, first another" in caplog.text
+    caplog.clear()
+    for end in (".png", "_masks.png"):
+        (folders[0] / f"f1{end}").unlink()
+    train(*folders, "second", tmp_path, replace(settings, model_type=str(first.model)))
+    assert "1 validation field(s) are trained on too, first another" in caplog.text, "the model knows it by heart"
 
 
 @pytest.mark.parametrize(
@@ -348,6 +362,19 @@ def test_problems_are_named(folders, tmp_path):
         train(*folders, "wild", tmp_path, TrainSettings(n_epochs=20, **diverging))
     with pytest.raises(SettingsError, match="crop_size"):
         TrainSettings(crop_size=100)
+
+
+@pytest.mark.parametrize(("rate", "validated", "what"), [(1e12, True, "validation loss"), (3e38, False, "weight")])
+def test_a_run_that_diverges_in_its_last_step_leaves_no_model(folders, tmp_path, rate, validated, what):
+    """One batch an epoch: the loss of the last is of the weights before it."""
+    how = SMALL | {"learning_rate": rate, "weight_decay": 1e6, "optimizer": "sgd", "batch_size": 8, "validate_every": 1}
+    settings = TrainSettings(n_epochs=2, **how | {"checkpoint_every": 1})
+    with pytest.raises(InputError, match=f"{what} became (nan|inf) in epoch 2: training diverged"):
+        train(folders[0], folders[1] if validated else None, "wild", tmp_path, settings)
+    assert not (tmp_path / "wild" / "models" / "wild").exists()
+    kept = load_checkpoint(tmp_path / "wild")
+    assert kept["epoch"] == 1
+    assert all(torch.isfinite(value).all() for value in kept["network"].values()), "it is called the last good state"
 
 
 @pytest.mark.parametrize("name", ["", "..", "../elsewhere", "a/b"])

@@ -82,6 +82,7 @@ class FieldWork:
             written = self._write(field, painting, images)
         except (InputError, MissingInputError) as error:
             problems.append(str(error))
+            cells = []  # of a field that is left out
         self._stop_if_strict(problems)
         told = [("listing", listing), *(("problem", text) for text in problems)]
         told += [*(("notice", text) for text in remarks.notices), *(("output", path) for path in written)]

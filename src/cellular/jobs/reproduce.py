@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cellular.errors import CellularError, InputError, WeightsError
+from cellular.errors import CellularError, InputError, SettingsError, WeightsError
 from cellular.evaluate.result import EvaluationResult
 from cellular.files import alone_in, read_json
 from cellular.jobs.evaluate import evaluate
@@ -64,15 +64,27 @@ def reproduce(masks: str | Path, out: str | Path, settings: ReproduceSettings | 
     ``results.{csv,md,json}`` into `out`. Every stage goes on where an earlier run stopped. A model that cannot be had
     is reported with the URL and where to put its file, and the others go on.
 
-    Raises InputError where no model at all could be evaluated.
+    Raises InputError where a split has no field, or no model at all could be evaluated, SettingsError for two models of
+    one name.
     """
+    settings = settings or ReproduceSettings()
+    names = [Path(model).name for model in settings.models]
+    if twice := [model for model, name in zip(settings.models, names) if names.count(name) > 1]:
+        raise SettingsError(
+            f"Models are told apart by the names of their files: {' and '.join(twice)} have the same one"
+        )
     with alone_in(out) as folder:
-        return _reproduce(masks, folder, settings or ReproduceSettings())
+        return _reproduce(masks, folder, settings)
 
 
 def _reproduce(masks: str | Path, out: Path, settings: ReproduceSettings) -> ReproduceResult:
     prepared = prepare(masks, out / "prepared", PrepareSettings(images=settings.images))
     problems = list(prepared.problems)
+    if lacking := [split for split in SPLITS if not prepared.fields[split]]:  # said before days of training
+        raise InputError(
+            f"The experiments want fields in {', '.join(SPLITS)}; in {' and '.join(lacking)} there are none: "
+            + "; ".join(problems)
+        )
     folders = {split: out / "prepared" / "all" / split for split in SPLITS}
     results: dict[Sequence[str], EvaluationResult] = {}
     for model in settings.models:
@@ -99,7 +111,9 @@ def _reproduce(masks: str | Path, out: Path, settings: ReproduceSettings) -> Rep
     by_split = {split: result.clusters.note for (*_, split), result in results.items()}
     notes = "\n\n".join(f"{split}: {note}" for split, note in by_split.items())
     write_comparison(table, KEYS, out / "results", notes + "".join(f"\n\nNot done: {p}" for p in problems))
-    tested = {f"{name}, {weights}": result for (name, weights, split), result in results.items() if split == "test"}
+    # the page looks into the last, and tells what it has over each other: a fine-tuned one, over the pretrained
+    last = sorted(results.items(), key=lambda one: one[0][1] == "fine-tuned")
+    tested = {f"{name}, {weights}": result for (name, weights, split), result in last if split == "test"}
     scored = [[one.name for one in result.fields] for result in tested.values()]
     shown = {name: r for (name, r), own in zip(tested.items(), scored) if own == scored[-1]}
     typed = ["cellular", "reproduce", str(masks), str(out), "--config", str(out / "reproduce.toml")]

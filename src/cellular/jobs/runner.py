@@ -165,11 +165,11 @@ def _check_claim(
     path = out / f"{job}.json"
     others = [entry for entry in out.iterdir() if entry != path and not is_leftover(entry)] if out.is_dir() else []
     if others and not path.is_file():
-        raise OutputExistsError(f"{out} is in use and was not made by this command; choose another --out")
+        raise OutputExistsError(f"{out} is in use and was not made by this command; choose another output folder")
     begun = shared or finished(out) or any((out / name).is_file() for name in kept)
     if begun and (made := _claim_of(path)) != wanted:
         raise OutputExistsError(
-            f"{out} was begun with other settings ({_difference(made, wanted)}); choose another --out"
+            f"{out} was begun with other settings ({_difference(made, wanted)}); choose another output folder"
         )
 
 
@@ -179,7 +179,7 @@ def _claim_of(path: Path) -> Any:
     except InputError as error:
         raise OutputExistsError(
             f"{error}: so it is not known with which settings {path.parent} was begun; delete that folder, or choose "
-            "another --out"
+            "another output folder"
         ) from error
 
 

@@ -157,7 +157,7 @@ def beside_others(out: Path, shard: Shard, check: Callable[[bool], None]) -> Ite
     Raises OutputExistsError where the whole command, the same shard or shards of another count are at work.
     """
     if out.exists() and not out.is_dir():
-        raise OutputExistsError(f"{out} is a file; choose another --out")
+        raise OutputExistsError(f"{out} is a file; choose another output folder")
     name = f"{shard.index}-of-{shard.count}"
     door, own = FileLock(out / LOCK), part_lock(out, name)
     try:
@@ -165,7 +165,7 @@ def beside_others(out: Path, shard: Shard, check: Callable[[bool], None]) -> Ite
         door.acquire(timeout=PATIENCE_S)
     except Timeout as error:
         raise OutputExistsError(
-            f"{out} is being written by another command; wait for it, or choose another --out"
+            f"{out} is being written by another command; wait for it, or choose another output folder"
         ) from error
     except OSError as error:
         raise OutputError(f"{out} cannot be written: {error.strerror or error}") from error

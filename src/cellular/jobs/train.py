@@ -95,7 +95,7 @@ def train(
         hashed = cache(sha256_of)  # images on a network drive are read once for it
         own = digests((item for item in fields.fields if item.name in learned), hashed)
         info = replace(info, trained_on=tuple(dict.fromkeys((*info.trained_on, *own))))
-        if held_out and (both := shared_fields(fields, held_out, hashed)):
+        if held_out and (both := _learned(held_out, info, hashed)):
             logger.warning(
                 "%d validation field(s) are trained on too, first %s: their loss flatters, and the best weights are "
                 "chosen by it", len(both), both[0],
@@ -172,14 +172,9 @@ def _delete(folder: Path) -> None:
         empty_folder(folder, RUN)
 
 
-def shared_fields(train: Plate, valid: Plate, hashed: Callable[[Path], str] = sha256_of) -> list[str]:
-    """Names of the fields of `valid` that are in `train` as well: under the same name, with the same images.
-
-    `hashed` gives a file's SHA-256.
-    """
-    known = {item.name: item for item in train.fields}
-    both = [item for item in valid.fields if item.name in known]
-    return [i.name for i in both if listing_hash(i.images, hashed) == listing_hash(known[i.name].images, hashed)]
+def _learned(valid: Plate, info: ModelInfo, hashed: Callable[[Path], str]) -> list[str]:
+    """Names of the fields of `valid` whose images this run learns from, or what it starts from has."""
+    return [item.name for item, digest in zip(valid.fields, digests(valid.fields, hashed)) if digest in info.trained_on]
 
 
 def listing_hash(parts: Sequence[Plate | str | Path], hashed: Callable[[Path], str] = sha256_of) -> str:

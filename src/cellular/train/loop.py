@@ -136,14 +136,16 @@ def train_network(
             started, rate = time.perf_counter(), float(rates[epoch])
             loss, crops = _train_epoch(learner, network, average, feed, epoch, optimizer, rate, settings)
             row = _row(epoch + 1, rate, loss, crops / (time.perf_counter() - started))
+            # before anything is saved: the weights of the last step show in no loss but the next
+            _check_finite({"loss": loss, "largest weight": _largest(average)}, epoch, settings, folder)
             if valid_feed and ((epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.n_epochs):
                 row["valid_loss"] = valid_loss = _validate(average, valid_feed)
+                _check_finite({"validation loss": valid_loss}, epoch, settings, folder)
                 since_best += 1
                 if valid_loss < best_loss:
                     best_loss, since_best = valid_loss, 0
                     _save(best_path, average, info, share)
             history.append(row)
-            _check_finite(loss, epoch, settings, folder)
             done = epoch + 1
             bar.update()
             bar.set_postfix(loss=f"{loss:.3f}", valid=f"{best_loss:.3f}" if math.isfinite(best_loss) else "-")
@@ -208,12 +210,18 @@ def _taken_up(folder: Path, parts: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
-def _check_finite(loss: float, epoch: int, settings: TrainSettings, folder: Path) -> None:
-    if not math.isfinite(loss):
-        raise InputError(
-            f"The loss became {loss} in epoch {epoch + 1}: training diverged. Lower --learning_rate "
-            f"({settings.learning_rate}); {folder / CHECKPOINT} holds the last good state"
-        )
+def _largest(network: CPnet) -> float:
+    """The largest of a network's weights and running values, without sign; NaN if one is."""
+    return float(torch.stack([value.abs().max().float() for value in network.state_dict().values()]).max())
+
+
+def _check_finite(values: dict[str, float], epoch: int, settings: TrainSettings, folder: Path) -> None:
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise InputError(
+                f"The {name} became {value} in epoch {epoch + 1}: training diverged. Lower --learning_rate "
+                f"({settings.learning_rate}); {folder / CHECKPOINT} holds the last good state"
+            )
 
 
 def _train_epoch(

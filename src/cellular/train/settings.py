@@ -1,5 +1,6 @@
 """How to train: one frozen dataclass, a unit on every field."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,9 +78,12 @@ class TrainSettings:
         for name in ("diameter", "fields_per_epoch"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise SettingsError(f"{name} must be above 0 or left out, got {getattr(self, name)}")
-        for name in ("weight_decay", "min_train_masks", "validate_every", "patience", "jitter"):
+        for name in ("weight_decay", "min_train_masks", "validate_every", "patience", "jitter", "seed"):
             if not getattr(self, name) >= 0:
                 raise SettingsError(f"{name} must be 0 or more, got {getattr(self, name)}")
+        for name in ("learning_rate", "diameter", "weight_decay", "diam_mean", "jitter"):
+            if getattr(self, name) == math.inf:
+                raise SettingsError(f"{name} must be finite, got inf")
         if self.crop_size < 16 or self.crop_size % 8:
             raise SettingsError(f"crop_size must be a multiple of 8 and at least 16 px, got {self.crop_size}")
         if not 0 <= self.ema < 1:
