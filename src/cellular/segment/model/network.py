@@ -57,16 +57,9 @@ class NormReluConv(nn.Sequential):
         return convolution(relu(x))
 
 
-class NormConv(nn.Sequential):
+def _norm_conv(inputs: int, outputs: int) -> nn.Sequential:
     """Projection of a residual branch: batch norm (0), 1x1 convolution (1)."""
-
-    def __init__(self, inputs: int, outputs: int):
-        super().__init__(_batch_norm(inputs), nn.Conv2d(inputs, outputs, 1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Of `x` (B, C, Y, X)."""
-        norm, convolution = self
-        return convolution(norm_relu(norm, x, relu=False)) if can_fuse(norm, x) else super().forward(x)
+    return nn.Sequential(_batch_norm(inputs), nn.Conv2d(inputs, outputs, 1))
 
 
 class ResidualDown(nn.Module):
@@ -75,7 +68,7 @@ class ResidualDown(nn.Module):
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
         self.conv = nn.ModuleDict({f"conv_{t}": NormReluConv(outputs if t else inputs, outputs, 3) for t in range(4)})
-        self.proj = NormConv(inputs, outputs)
+        self.proj = _norm_conv(inputs, outputs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.proj(x) + self.conv["conv_1"](self.conv["conv_0"](x))
@@ -122,7 +115,7 @@ class ResidualUp(nn.Module):
         convs: dict[str, nn.Module] = {"conv_0": NormReluConv(inputs, outputs, 3)}
         convs |= {f"conv_{t}": StyleConv(outputs, outputs, style) for t in (1, 2, 3)}
         self.conv = nn.ModuleDict(convs)
-        self.proj = NormConv(inputs, outputs)
+        self.proj = _norm_conv(inputs, outputs)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         x = self.proj(x) + self.conv["conv_1"](style, self.conv["conv_0"](x) + skip)
