@@ -189,6 +189,7 @@ def test_cells_are_corrected_by_mouse(chromium, served):
     visitor.chosen([cell])
     visitor.press("Delete")
     assert visitor.after(1)[0]["cells"] == [cell]
+    visitor.page.get_by_text("delete: saved").wait_for()  # the line that it adds moves the picture
     visitor.mode("Draw a cell")
     visitor.stroke([(x - 8, y - 8), (x + 8, y - 8), (x + 8, y + 8), (x - 8, y + 8), (x - 8, y - 8)])
     drawn = visitor.after(2)[1]
