@@ -38,12 +38,20 @@ def _content(path: Path, hashed: Callable[[Path], str]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def learned_from(fields: Iterable[FieldFiles], model: Model) -> tuple[str, ...]:
-    """Names of the fields whose images a model was trained on; a warning says so of them."""
-    fields, known = list(fields), set(model.info.trained_on)
+def among(
+    fields: Iterable[FieldFiles], trained_on: Iterable[str], hashed: Callable[[Path], str] = sha256_of
+) -> tuple[str, ...]:
+    """Names of the fields whose images' :func:`digests` are among `trained_on`."""
+    fields, known = list(fields), set(trained_on)
     if not known:
         return ()
-    names = tuple(item.name for item, digest in zip(fields, digests(fields)) if digest in known)
+    return tuple(item.name for item, digest in zip(fields, digests(fields, hashed)) if digest in known)
+
+
+def learned_from(fields: Iterable[FieldFiles], model: Model) -> tuple[str, ...]:
+    """Names of the fields whose images a model was trained on; a warning says so of them."""
+    fields = list(fields)
+    names = among(fields, model.info.trained_on)
     if names:
         logger.warning(
             "%s was trained on %d of these %d fields, first %s: what it scores on them flatters it",

@@ -13,7 +13,7 @@ from cellular.data.plate import FieldFiles, Plate
 from cellular.errors import MissingInputError, OutputExistsError, SettingsError
 from cellular.files import alone_in, empty_folder, is_leftover, read_json, sha256_of
 from cellular.jobs.corrections import annotated
-from cellular.jobs.learned import digests
+from cellular.jobs.learned import among, digests
 from cellular.report.training import Trackers, draw_loss
 from cellular.segment.model.registry import ModelInfo
 from cellular.train.checkpoint import CHECKPOINT
@@ -95,7 +95,7 @@ def train(
         hashed = cache(sha256_of)  # images on a network drive are read once for it
         own = digests((item for item in fields.fields if item.name in learned), hashed)
         info = replace(info, trained_on=tuple(dict.fromkeys((*info.trained_on, *own))))
-        if held_out and (both := _learned(held_out, info, hashed)):
+        if held_out and (both := among(held_out.fields, info.trained_on, hashed)):
             logger.warning(
                 "%d validation field(s) are trained on too, first %s: their loss flatters, and the best weights are "
                 "chosen by it", len(both), both[0],
@@ -170,11 +170,6 @@ def _delete(folder: Path) -> None:
         return
     with alone_in(folder):
         empty_folder(folder, RUN)
-
-
-def _learned(valid: Plate, info: ModelInfo, hashed: Callable[[Path], str]) -> list[str]:
-    """Names of the fields of `valid` whose images this run learns from, or what it starts from has."""
-    return [item.name for item, digest in zip(valid.fields, digests(valid.fields, hashed)) if digest in info.trained_on]
 
 
 def listing_hash(parts: Sequence[Plate | str | Path], hashed: Callable[[Path], str] = sha256_of) -> str:
