@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, t
 
+from cellular.autophagy.state.probabilities import LEAST, check_probabilities
 from cellular.errors import InputError
 
 STATES = ("basal", "activated")
 _NORMAL = float(norm.ppf(0.975))
-# No classifier is surer than that.
-LEAST = 1e-6
 # Differences of series are made up for by this at least as what all tracks together tell of a share; of one nearer to 0
 # or 1 than `_NEAR` it cannot be estimated how much that is.
 _LEAST_KNOWN, _NEAR = 0.05, 0.05
@@ -29,9 +28,7 @@ def known_states(tracks: pd.DataFrame, probability: str) -> pd.DataFrame:
     if missing:
         raise InputError(f"States along tracks need the column(s) {sorted(missing)}")
     known = tracks.dropna(subset=[probability])
-    values = known[probability]
-    if not values.between(0, 1).all():
-        raise InputError(f"{probability} must lie in 0..1, found {values[~values.between(0, 1)].iloc[0]}")
+    check_probabilities(known[probability])
     return known.sort_values(["series", "track", "timepoint"])
 
 

@@ -12,15 +12,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
+from cellular.autophagy.state.probabilities import LEAST, left_out
 from cellular.jit import njit
-from cellular.track.states import LEAST, STATES, known_states, wilson
+from cellular.track.states import STATES, known_states, wilson
 
 # How much is told of a probability to change cannot be estimated where it is nearer to 0 or 1 than this.
 _NEAR = 0.05
 # A state is there where so many steps begin in it in all: less is what doubt leaves of none.
 _FEWEST_STEPS = 0.5
-# Series are left out one by one, or in as many groups of neighbours (by name) where they are more.
-_MOST_LEFT_OUT = 24
 # Shares are learned until none moves by more than this, or so often.
 _STEADY, _MOST_ROUNDS = 1e-6, 5000
 
@@ -91,8 +90,7 @@ def transitions(tracks: pd.DataFrame, *, step: int = 1, probability: str = "prob
     known = np.divide(told, share.prod(axis=1, keepdims=True), out=total.copy(), where=inner).clip(max=total)
     several = len(parts) > 1
     if several:
-        left_out = np.array_split(np.arange(len(parts)), min(len(parts), _MOST_LEFT_OUT))
-        others = ([part for s, part in enumerate(parts) if s not in set(group)] for group in left_out)
+        others = ([part for s, part in enumerate(parts) if s not in set(group)] for group in left_out(len(parts)))
         without = np.array([_rows_to_one(_fit(some, learned)[0]) for some in others])
         low, high = wilson(share, _effective(share, without, total, known), t.ppf(0.975, len(without) - 1))
     else:

@@ -13,14 +13,11 @@ from scipy.stats import t as student
 
 from cellular.autophagy.compare.design import StatsSettings, in_order, told
 from cellular.autophagy.compare.images import unit_of_means
-from cellular.autophagy.state.by_hand import probability_column
+from cellular.autophagy.state.by_hand import probability_column, states_of
+from cellular.autophagy.state.probabilities import LEAST, left_out
 from cellular.autophagy.state.words import UNIDENTIFIED
 
 COLUMNS = ("state", "treatment", "timepoint", "cells", "called", "share", "ci_low", "ci_high", "unit", "n")
-# No classifier is surer than that.
-_LEAST = 1e-6
-# Units are left out one by one, or in as many groups of neighbours (by name) where they are more.
-_MOST_LEFT_OUT = 24
 
 
 def states_over_time(table: pd.DataFrame, settings: StatsSettings) -> pd.DataFrame:
@@ -54,10 +51,10 @@ def states_over_time(table: pd.DataFrame, settings: StatsSettings) -> pd.DataFra
         {"treatment": treatment, "timepoint": timepoint, **_learned(own, settings.level)}
         for (treatment, timepoint), own in _groups(cells)
     ]
-    found = pd.DataFrame(rows, columns=list(COLUMNS)).assign(state=name.removeprefix("probability_"), unit=unit)
+    found = pd.DataFrame(rows, columns=list(COLUMNS)).assign(state=states_of(table)[1], unit=unit)
     if told(table[unit]).isna().any():
         found = found.assign(ci_low=np.nan, ci_high=np.nan)
-    return found[list(COLUMNS)]
+    return found
 
 
 def _groups(cells: pd.DataFrame) -> Iterator[tuple[tuple[str, int], pd.DataFrame]]:
@@ -70,7 +67,7 @@ def _learned(cells: pd.DataFrame, level: float) -> dict[str, float]:
     """``cells, called, share, ci_low, ci_high, n`` of one treatment at one time."""
     images = cells.groupby("unit")["image"].transform("nunique")
     weight = (1 / (images * cells.groupby("image")["told"].transform("size"))).to_numpy(float)
-    p = cells["told"].to_numpy(float).clip(_LEAST, 1 - _LEAST)
+    p = cells["told"].to_numpy(float).clip(LEAST, 1 - LEAST)
     gain = (2 * p - 1) / (1 - p)
     share = most_likely(gain, weight)
     units, number = np.unique(cells["unit"], return_inverse=True)
@@ -107,8 +104,7 @@ def _interval(
     gain: np.ndarray, weight: np.ndarray, share: float, unit: np.ndarray, level: float
 ) -> tuple[float, float]:
     """Ends of what is likely enough; `unit` (N,) counts from 0."""
-    left_out = np.array_split(np.arange(unit.max() + 1), min(unit.max() + 1, _MOST_LEFT_OUT))
-    others = [~np.isin(unit, group) for group in left_out]
+    others = [~np.isin(unit, group) for group in left_out(unit.max() + 1)]
     without = np.array([most_likely(gain[rest], weight[rest]) for rest in others])
     steep = weight * gain / (1 + share * gain)
     curvature = (steep**2 / weight).sum()

@@ -6,6 +6,7 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 
+from cellular.autophagy.state.probabilities import check_probabilities
 from cellular.autophagy.state.words import ACTIVATED, BASAL, UNIDENTIFIED
 from cellular.errors import InputError
 from cellular.labels.regions import Regions
@@ -189,9 +190,7 @@ def probability_column(cells: pd.DataFrame) -> str | None:
     name = _PROBABILITY + states_of(cells)[1]
     if not {"state", name} <= set(cells):
         return None
-    values = cells[name].dropna()
-    if len(values) and not values.between(0, 1).all():
-        raise InputError(f"{name} must lie in 0..1, found {values[~values.between(0, 1)].iloc[0]}")
+    check_probabilities(cells[name])
     return name
 
 
